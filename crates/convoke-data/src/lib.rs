@@ -1,0 +1,1 @@
+//! The numbers of constants: generators, npy, npz, safetensors; images in and out.

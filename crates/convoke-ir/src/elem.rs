@@ -1,0 +1,52 @@
+//! Element types: what one number of a tensor, buffer or vector is.
+
+use std::fmt;
+
+/// The type of one element. `f32` is the working type; the others ride the same road.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Elem {
+    /// IEEE 754 binary32.
+    F32,
+    /// IEEE 754 binary64.
+    F64,
+}
+
+impl Elem {
+    /// Every element type, in the order the documentation lists them.
+    pub const ALL: &'static [Elem] = &[Elem::F32, Elem::F64];
+
+    /// The name in the text form.
+    pub fn name(self) -> &'static str {
+        match self {
+            Elem::F32 => "f32",
+            Elem::F64 => "f64",
+        }
+    }
+
+    /// The type that has this name.
+    pub fn from_name(name: &str) -> Option<Elem> {
+        Elem::ALL.iter().copied().find(|e| e.name() == name)
+    }
+
+    /// Bytes of one element.
+    pub fn bytes(self) -> usize {
+        match self {
+            Elem::F32 => 4,
+            Elem::F64 => 8,
+        }
+    }
+
+    /// The unit roundoff `u`: half the distance from 1 to the next larger number.
+    pub fn unit_roundoff(self) -> f64 {
+        match self {
+            Elem::F32 => f64::from(f32::EPSILON) / 2.0,
+            Elem::F64 => f64::EPSILON / 2.0,
+        }
+    }
+}
+
+impl fmt::Display for Elem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}

@@ -1,0 +1,325 @@
+//! The op table: every op of the layer IR, once.
+//!
+//! From an entry come the op's struct with its attributes and their defaults, the [`Op`] case, what the parser
+//! accepts, what the printer leaves out, and the shape rule ([`super::infer`]) that builder and verifier call. The
+//! compiler's missing match arms then lead to the interpreter and to the lowering.
+//!
+//! What no single op owns:
+//!
+//! - Sums are taken over the reals; the order of a sum is not part of the meaning, its rounding is bounded, not fixed.
+//! - A NaN in a window makes the output NaN; no op loses one. Infinities follow IEEE 754.
+//! - Padding reads as 0 unless a mode says otherwise; for `max_pool` it reads as −∞, for `avg_pool` it is not there.
+//! - `x`, `w`, … are the operands in order. Image extents are N, C, H, W whatever the layout; `i` ranges over the
+//!   input, `p, q` over output rows and columns, `r, s` over kernel rows and columns.
+
+use super::infer::{self, InferError};
+use crate::attr::{Algorithm, Attr, AttrError, AttrType, AutoPad, PadMode};
+use crate::types::{Layout, TensorType};
+
+/// How many operands an op takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Operands {
+    /// These, in order.
+    Named(&'static [&'static str]),
+    /// One or more.
+    Many,
+}
+
+/// One line of the op table, for documentation and help.
+#[derive(Clone, Copy, Debug)]
+pub struct OpInfo {
+    /// The name in the text form.
+    pub name: &'static str,
+    /// The operands.
+    pub operands: Operands,
+    /// The attribute names.
+    pub attributes: &'static [&'static str],
+    /// The documentation of the entry.
+    pub doc: &'static str,
+}
+
+macro_rules! operands {
+    (many) => { Operands::Many };
+    ($($operand:ident),+) => { Operands::Named(&[$(stringify!($operand)),+]) };
+}
+
+macro_rules! ops {
+    ($(
+        $(#[doc = $doc:literal])+
+        $op:ident = $name:literal ($($operand:ident),+) {
+            $($(#[doc = $attr_doc:literal])+ $attr:ident: $ty:ty = $default:expr,)*
+        } => $infer:expr;
+    )*) => {
+        $(
+            $(#[doc = $doc])+
+            #[derive(Clone, Debug, PartialEq)]
+            pub struct $op { $($(#[doc = $attr_doc])+ pub $attr: $ty,)* }
+
+            impl Default for $op {
+                fn default() -> $op {
+                    $op { $($attr: $default,)* }
+                }
+            }
+
+            impl From<$op> for Op {
+                fn from(op: $op) -> Op {
+                    Op::$op(op)
+                }
+            }
+        )*
+
+        /// An op with its attributes.
+        #[derive(Clone, Debug, PartialEq)]
+        #[allow(missing_docs, reason = "each case is documented at its struct")]
+        pub enum Op { $($op($op),)* }
+
+        /// The table, in the order of the documentation.
+        pub const OPS: &[OpInfo] = &[$(OpInfo {
+            name: $name,
+            operands: operands!($($operand),+),
+            attributes: &[$(stringify!($attr)),*],
+            doc: concat!($($doc, "\n"),+),
+        },)*];
+
+        impl Op {
+            /// The op that has this name, with default attributes.
+            pub fn from_name(name: &str) -> Option<Op> {
+                match name {
+                    $($name => Some(Op::$op($op::default())),)*
+                    _ => None,
+                }
+            }
+
+            /// The table entry.
+            pub fn info(&self) -> &'static OpInfo {
+                // Cases and table come from the same list, in the same order.
+                let mut index = 0;
+                $(
+                    if matches!(self, Op::$op(_)) { return &OPS[index]; }
+                    index += 1;
+                )*
+                unreachable!("op {index} of {} is in the table", OPS.len())
+            }
+
+            /// The attributes that differ from their defaults, as the printer writes them.
+            pub fn attrs(&self) -> Vec<(&'static str, Attr)> {
+                match self {
+                    $(Op::$op(_op) => {
+                        let _default = $op::default();
+                        let mut _attrs = Vec::new();
+                        $(if _op.$attr != _default.$attr {
+                            _attrs.push((stringify!($attr), _op.$attr.to_attr()));
+                        })*
+                        _attrs
+                    })*
+                }
+            }
+
+            /// Sets the attribute `name` from its written value.
+            pub fn set_attr(&mut self, name: &str, value: &Attr) -> Result<(), AttrError> {
+                let info = self.info();
+                match self {
+                    $(Op::$op(_op) => match name {
+                        $(stringify!($attr) => {
+                            _op.$attr = <$ty>::from_attr(value).ok_or_else(|| AttrError::Kind {
+                                op: info.name,
+                                name: stringify!($attr),
+                                expected: <$ty>::expected(),
+                                found: value.clone(),
+                            })?;
+                            Ok(())
+                        })*
+                        _ => Err(AttrError::Unknown { op: info.name, name: name.into(), known: info.attributes }),
+                    })*
+                }
+            }
+
+            /// The type of the result for operands of these types.
+            pub fn infer(&self, args: &[&TensorType]) -> Result<TensorType, InferError> {
+                infer::count(self.info(), args.len())?;
+                match self {
+                    $(Op::$op(op) => $infer(op, args),)*
+                }
+            }
+        }
+    };
+}
+
+ops! {
+    /// `y[n,k,p,q] = Σ_{c,r,s} x[n, c, p·sh + r·dh − top, q·sw + s·dw − left] · w[k,c,r,s]`.
+    ///
+    /// x image of C channels, w `[K, C/group, R, S]` → y image of K channels. Names as in ONNX `Conv`. With
+    /// `group = g`, output channel k reads the input channels of group `k / (K/g)`; `group = C` is depthwise, with
+    /// channel multiplier K/C. A 1-D convolution is one of height 1.
+    Conv2d = "conv2d"(x, w) {
+        /// Top, left, bottom, right: all begins, then all ends.
+        pads: [i64; 4] = [0; 4],
+        /// Derives `pads` from the shapes; then `pads` must stay at 0.
+        auto_pad: AutoPad = AutoPad::NotSet,
+        /// Steps over rows and columns.
+        strides: [i64; 2] = [1; 2],
+        /// Distance between kernel taps; 1 for a dense kernel.
+        dilations: [i64; 2] = [1; 2],
+        /// Groups of channels that do not see each other.
+        group: i64 = 1,
+        /// How it is computed; the meaning is the same for all.
+        algorithm: Algorithm = Algorithm::Auto,
+    } => infer::conv2d;
+
+    /// `y[n,c,…] = x[n,c,…] + b[c]`. b `[C]`.
+    Bias = "bias"(x, b) {} => infer::bias;
+
+    /// `y = max(x, 0)`.
+    Relu = "relu"(x) {} => infer::unary;
+
+    /// `y = min(max(x, 0), 6)`.
+    Relu6 = "relu6"(x) {} => infer::unary;
+
+    /// `y = min(max(x, min), max)`.
+    Clip = "clip"(x) {
+        /// Lower bound.
+        min: f64 = f64::NEG_INFINITY,
+        /// Upper bound; not below `min`.
+        max: f64 = f64::INFINITY,
+    } => infer::clip;
+
+    /// `y = 1 / (1 + exp(−x))`.
+    Sigmoid = "sigmoid"(x) {} => infer::unary;
+
+    /// `y = x / (1 + exp(−x))`.
+    Silu = "silu"(x) {} => infer::unary;
+
+    /// `y = x · min(max(x/6 + 1/2, 0), 1)`.
+    HardSwish = "hardswish"(x) {} => infer::unary;
+
+    /// `y = x` where x ≥ 0, else `alpha · x`.
+    LeakyRelu = "leaky_relu"(x) {
+        /// Slope below zero.
+        alpha: f64 = 0.01,
+    } => infer::unary;
+
+    /// `y = a + b`; extents of 1 are stretched to the other operand's (ranks are equal).
+    Add = "add"(a, b) {} => infer::broadcast;
+
+    /// `y = a · b`; extents of 1 are stretched to the other operand's (ranks are equal).
+    Mul = "mul"(a, b) {} => infer::broadcast;
+
+    /// Rows and columns added around an image.
+    ///
+    /// `reflect` needs every pad below the extent, `circular` at most the extent.
+    Pad = "pad"(x) {
+        /// Top, left, bottom, right; not negative.
+        pads: [i64; 4] = [0; 4],
+        /// What stands there.
+        mode: PadMode = PadMode::Zeros,
+    } => infer::pad;
+
+    /// `y[n,c,p,q] = max_{r,s} x[n, c, p·sh + r·dh − top, q·sw + s·dw − left]`; padding is −∞.
+    MaxPool = "max_pool"(x) {
+        /// Window rows and columns.
+        kernel_shape: [i64; 2] = [1; 2],
+        /// Top, left, bottom, right; each smaller than the dilated window.
+        pads: [i64; 4] = [0; 4],
+        /// Derives `pads` from the shapes.
+        auto_pad: AutoPad = AutoPad::NotSet,
+        /// Steps over rows and columns.
+        strides: [i64; 2] = [1; 2],
+        /// Distance between window taps.
+        dilations: [i64; 2] = [1; 2],
+        /// Round the output size up rather than down.
+        ceil_mode: bool = false,
+    } => infer::max_pool;
+
+    /// As `max_pool` with the mean in place of the maximum; taps outside x are left out of the mean.
+    AvgPool = "avg_pool"(x) {
+        /// Window rows and columns.
+        kernel_shape: [i64; 2] = [1; 2],
+        /// Top, left, bottom, right; each smaller than the window.
+        pads: [i64; 4] = [0; 4],
+        /// Derives `pads` from the shapes.
+        auto_pad: AutoPad = AutoPad::NotSet,
+        /// Steps over rows and columns.
+        strides: [i64; 2] = [1; 2],
+        /// Round the output size up rather than down.
+        ceil_mode: bool = false,
+        /// Count padding as zeros, so that every mean divides by the whole window.
+        count_include_pad: bool = false,
+    } => infer::avg_pool;
+
+    /// `y[n,c,0,0] = mean_{i,j} x[n,c,i,j]`.
+    GlobalAvgPool = "global_avg_pool"(x) {} => infer::global_avg_pool;
+
+    /// Operands one after another along a stored axis.
+    Concat = "concat"(many) {
+        /// The axis, counted in storage order; 1 is the channels of `nchw`.
+        axis: i64 = 1,
+    } => infer::concat;
+
+    /// `y[i,j] = Σ_k a[i,k] · b[k,j]`. a `[M, K]`, b `[K, N]` → y `[M, N]`.
+    MatMul = "matmul"(a, b) {} => infer::matmul;
+
+    /// `y[n,c,…] = (x[n,c,…] − mean[c]) · scale[c] / √(var[c] + epsilon) + b[c]`. All but x are `[C]`.
+    BatchNorm = "batch_norm"(x, scale, b, mean, var) {
+        /// Added to the variance.
+        epsilon: f64 = 1e-5,
+    } => infer::batch_norm;
+
+    /// The same elements, in storage order, under another shape.
+    Reshape = "reshape"(x) {
+        /// The new extents; one may be −1 and is derived.
+        shape: Vec<i64> = Vec::new(),
+    } => infer::reshape;
+
+    /// `y` has axis `perm[i]` of x as its axis i; both in storage order, the result is row-major `nchw`.
+    Transpose = "transpose"(x) {
+        /// A permutation of the axes.
+        perm: Vec<i64> = Vec::new(),
+    } => infer::transpose;
+
+    /// The same image stored in another layout.
+    ToLayout = "to_layout"(x) {
+        /// The layout of the result.
+        layout: Layout = Layout::Nchw,
+    } => infer::to_layout;
+}
+
+impl AttrType for Layout {
+    fn to_attr(&self) -> Attr {
+        Attr::Word(self.name().into())
+    }
+    fn from_attr(attr: &Attr) -> Option<Self> {
+        match attr {
+            Attr::Word(word) => Layout::from_name(word),
+            _ => None,
+        }
+    }
+    fn expected() -> String {
+        "`nchw` or `nhwc`".into()
+    }
+}
+
+impl Op {
+    /// The name in the text form.
+    pub fn name(&self) -> &'static str {
+        self.info().name
+    }
+
+    /// Whether each result element depends on the elements at the same place alone, so that the op may follow another
+    /// in its store: `conv2d … then bias %b then relu`.
+    pub fn is_elementwise(&self) -> bool {
+        matches!(
+            self,
+            Op::Bias(_)
+                | Op::Relu(_)
+                | Op::Relu6(_)
+                | Op::Clip(_)
+                | Op::Sigmoid(_)
+                | Op::Silu(_)
+                | Op::HardSwish(_)
+                | Op::LeakyRelu(_)
+                | Op::Add(_)
+                | Op::Mul(_)
+                | Op::BatchNorm(_)
+        )
+    }
+}

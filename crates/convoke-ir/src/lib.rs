@@ -1,0 +1,22 @@
+//! The languages of convoke and their one text form.
+//!
+//! [`layer`] is a net of tensors and ops; [`loops`] is what it becomes: loops over buffers. Both print, parse back to
+//! the same value, and are checked by a verifier that finds every mistake, not just the first.
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`elem`], [`shape`], [`types`] | what a tensor is |
+//! | [`layer`] | layer IR: op table, shape rules, builder |
+//! | [`loops`] | loop IR: functions, affine addresses, builder |
+//! | [`attr`] | attribute values |
+//! | [`diagnostic`], [`span`] | what is wrong, and where |
+
+pub mod arena;
+pub mod attr;
+pub mod diagnostic;
+pub mod elem;
+pub mod layer;
+pub mod loops;
+pub mod shape;
+pub mod span;
+pub mod types;

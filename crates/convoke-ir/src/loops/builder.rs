@@ -1,0 +1,259 @@
+//! Builds loop IR in Rust: functions statement by statement, with loops as closures.
+//!
+//! The builder gives names and types; the verifier decides what is right.
+
+use super::{
+    Access, Affine, BinOp, Buffer, BufferId, Call, Expr, For, Func, FuncId, FuncKind, Marks, Place, Program, Role, Run,
+    Slot, SlotId, Stmt, UnOp, Val, ValId, Var, VarId, VecType, View,
+};
+use crate::arena::Arena;
+use crate::elem::Elem;
+use crate::span::Span;
+use crate::types::TensorType;
+
+/// Builds a [`Func`].
+///
+/// ```
+/// use convoke_ir::{elem::Elem, loops::*};
+///
+/// let mut f = FuncBuilder::codelet("scale");
+/// let x = f.input("x", Elem::F32, 64);
+/// let y = f.output("y", Elem::F32, 64);
+/// f.for_("i", 0..64, Marks { vector: Some(4), ..Marks::default() }, |f, i| {
+///     let v = f.load(x, i);
+///     let two = f.number(Elem::F32, 2.0);
+///     let v = f.binary(BinOp::Mul, v, two);
+///     f.store(y, i, v);
+/// });
+/// let func = f.finish();
+/// assert_eq!(func.slots.len(), 2);
+/// ```
+#[derive(Debug)]
+pub struct FuncBuilder {
+    func: Func,
+    /// Open blocks, innermost last.
+    blocks: Vec<Vec<Stmt>>,
+}
+
+impl FuncBuilder {
+    /// A function called by kernels.
+    pub fn codelet(name: impl Into<String>) -> FuncBuilder {
+        FuncBuilder::new(name.into(), FuncKind::Codelet)
+    }
+
+    /// A function run by a program.
+    pub fn kernel(name: impl Into<String>) -> FuncBuilder {
+        FuncBuilder::new(name.into(), FuncKind::Kernel)
+    }
+
+    fn new(name: String, kind: FuncKind) -> FuncBuilder {
+        let (slots, vars, vals) = (Arena::new(), Arena::new(), Arena::new());
+        let func = Func { name, kind, slots, vars, vals, body: Vec::new(), span: Span::default() };
+        FuncBuilder { func, blocks: vec![Vec::new()] }
+    }
+
+    fn slot(&mut self, name: &str, elem: Elem, len: usize, access: Access) -> SlotId {
+        self.func.slots.push(Slot { name: name.into(), elem, len, access, span: Span::default() })
+    }
+
+    /// A parameter that is read.
+    pub fn input(&mut self, name: &str, elem: Elem, len: usize) -> SlotId {
+        self.slot(name, elem, len, Access::In)
+    }
+
+    /// A parameter that is written.
+    pub fn output(&mut self, name: &str, elem: Elem, len: usize) -> SlotId {
+        self.slot(name, elem, len, Access::Out)
+    }
+
+    /// A parameter that is read and written.
+    pub fn inout(&mut self, name: &str, elem: Elem, len: usize) -> SlotId {
+        self.slot(name, elem, len, Access::InOut)
+    }
+
+    /// Memory of the kernel's own. Declared after the parameters.
+    pub fn local(&mut self, name: &str, elem: Elem, len: usize) -> SlotId {
+        self.slot(name, elem, len, Access::Local)
+    }
+
+    /// The element type of a buffer.
+    pub fn elem(&self, slot: SlotId) -> Elem {
+        self.func.slots[slot].elem
+    }
+
+    fn push(&mut self, stmt: Stmt) {
+        self.blocks.last_mut().expect("the function's own block stays open").push(stmt);
+    }
+
+    fn val(&mut self, ty: VecType) -> ValId {
+        let name = self.func.vals.len().to_string();
+        self.func.vals.push(Val { name, ty })
+    }
+
+    /// The type of a value.
+    pub fn ty(&self, val: ValId) -> VecType {
+        self.func.vals[val].ty
+    }
+
+    /// `%v = expr` of type `ty`.
+    pub fn define(&mut self, ty: VecType, expr: Expr) -> ValId {
+        let val = self.val(ty);
+        self.push(Stmt::Let(val, expr, Span::default()));
+        val
+    }
+
+    /// `%r = reg expr` of type `ty`.
+    pub fn reg(&mut self, ty: VecType, first: Expr) -> ValId {
+        let val = self.val(ty);
+        self.push(Stmt::Reg(val, first, Span::default()));
+        val
+    }
+
+    /// `%r <- expr`.
+    pub fn set(&mut self, reg: ValId, expr: Expr) {
+        self.push(Stmt::Set(reg, expr, Span::default()));
+    }
+
+    /// A scalar constant.
+    pub fn number(&mut self, elem: Elem, number: f64) -> ValId {
+        self.define(VecType::scalar(elem), Expr::Const(number))
+    }
+
+    /// One element.
+    pub fn load(&mut self, slot: SlotId, at: impl Into<Affine>) -> ValId {
+        let ty = VecType::scalar(self.elem(slot));
+        self.define(ty, Expr::Load(Place { slot, at: at.into(), stride: 1, lanes: 1 }))
+    }
+
+    /// `lanes` elements in a row.
+    pub fn load_vector(&mut self, slot: SlotId, at: impl Into<Affine>, lanes: u8) -> ValId {
+        let ty = VecType { elem: self.elem(slot), lanes };
+        self.define(ty, Expr::Load(Place { slot, at: at.into(), stride: 1, lanes }))
+    }
+
+    /// `op(a)`.
+    pub fn unary(&mut self, op: UnOp, a: ValId) -> ValId {
+        self.define(self.ty(a), Expr::Unary(op, a))
+    }
+
+    /// `op(a, b)`.
+    pub fn binary(&mut self, op: BinOp, a: ValId, b: ValId) -> ValId {
+        self.define(self.ty(a), Expr::Binary(op, a, b))
+    }
+
+    /// `a · b + c`.
+    pub fn fma(&mut self, a: ValId, b: ValId, c: ValId) -> ValId {
+        self.define(self.ty(c), Expr::Fma(a, b, c))
+    }
+
+    /// Stores all lanes of a value in a row.
+    pub fn store(&mut self, slot: SlotId, at: impl Into<Affine>, val: ValId) {
+        let lanes = self.ty(val).lanes;
+        self.push(Stmt::Store(Place { slot, at: at.into(), stride: 1, lanes }, val, Span::default()));
+    }
+
+    /// Stores a value to any place.
+    pub fn store_to(&mut self, place: Place, val: ValId) {
+        self.push(Stmt::Store(place, val, Span::default()));
+    }
+
+    /// A loop over `range` in steps of 1. The closure gets the loop variable.
+    pub fn for_(
+        &mut self,
+        name: &str,
+        range: std::ops::Range<usize>,
+        marks: Marks,
+        body: impl FnOnce(&mut FuncBuilder, VarId),
+    ) {
+        self.for_step(name, range, 1, marks, body);
+    }
+
+    /// A loop over `range` in steps of `step`.
+    pub fn for_step(
+        &mut self,
+        name: &str,
+        range: std::ops::Range<usize>,
+        step: usize,
+        marks: Marks,
+        body: impl FnOnce(&mut FuncBuilder, VarId),
+    ) {
+        // Names are unique in the function, so that text reads without scopes in mind.
+        let count = self.func.vars.iter().filter(|(_, v)| v.name.split('.').next() == Some(name)).count();
+        let name = if count == 0 { name.to_owned() } else { format!("{name}.{count}") };
+        let var = self.func.vars.push(Var { name });
+        self.blocks.push(Vec::new());
+        body(self, var);
+        let body = self.blocks.pop().expect("pushed above");
+        let (begin, end, step) = (range.start as i64, range.end as i64, step as i64);
+        self.push(Stmt::For(For { var, begin, end, step, marks, inductions: vec![], body, span: Span::default() }));
+    }
+
+    /// A call of a codelet.
+    pub fn call(&mut self, func: FuncId, args: impl IntoIterator<Item = (SlotId, Affine)>) {
+        let args = args.into_iter().map(|(slot, at)| View { slot, at }).collect();
+        self.push(Stmt::Call(Call { func, args, span: Span::default() }));
+    }
+
+    /// The function.
+    pub fn finish(mut self) -> Func {
+        self.func.body = self.blocks.pop().expect("the function's own block");
+        self.func
+    }
+}
+
+/// Builds a [`Program`].
+#[derive(Debug, Default)]
+pub struct ProgramBuilder {
+    program: Program,
+}
+
+impl ProgramBuilder {
+    /// An empty program of this name.
+    pub fn new(name: impl Into<String>) -> ProgramBuilder {
+        ProgramBuilder { program: Program { name: name.into(), ..Program::default() } }
+    }
+
+    /// Memory of the program. The name gets a number behind it where it is taken.
+    pub fn buffer(&mut self, name: &str, ty: TensorType, role: Role) -> BufferId {
+        let name = fresh(name, |n| self.program.buffers.iter().any(|(_, b)| b.name == n));
+        self.program.buffers.push(Buffer { name, ty, role, span: Span::default() })
+    }
+
+    /// The type of a buffer.
+    pub fn ty(&self, buffer: BufferId) -> &TensorType {
+        &self.program.buffers[buffer].ty
+    }
+
+    /// A kernel or codelet. One that is there already, under any name, is found again rather than added.
+    pub fn func(&mut self, mut func: Func) -> FuncId {
+        let same = |other: &Func| {
+            (other.kind, &other.slots, &other.vars, &other.vals, &other.body)
+                == (func.kind, &func.slots, &func.vars, &func.vals, &func.body)
+        };
+        if let Some((id, _)) = self.program.funcs.iter().find(|(_, other)| same(other)) {
+            return id;
+        }
+        func.name = fresh(&func.name, |n| self.program.funcs.iter().any(|(_, f)| f.name == n));
+        self.program.funcs.push(func)
+    }
+
+    /// Runs a kernel at compile time.
+    pub fn prepare(&mut self, func: FuncId, args: &[BufferId]) {
+        self.program.prepare.push(Run { func, args: args.to_vec(), span: Span::default() });
+    }
+
+    /// Runs a kernel in each run.
+    pub fn run(&mut self, func: FuncId, args: &[BufferId]) {
+        self.program.entry.push(Run { func, args: args.to_vec(), span: Span::default() });
+    }
+
+    /// The program.
+    pub fn finish(self) -> Program {
+        self.program
+    }
+}
+
+fn fresh(stem: &str, taken: impl Fn(&str) -> bool) -> String {
+    let mut names = std::iter::once(stem.to_owned()).chain((1..).map(|i| format!("{stem}.{i}")));
+    names.find(|name| !taken(name)).expect("there is always a larger number")
+}

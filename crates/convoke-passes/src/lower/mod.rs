@@ -1,0 +1,1 @@
+//! Lowering: each op of the layer IR as loops.

@@ -1,0 +1,1 @@
+//! Algorithm selection: every candidate, its cost, and the choice.
