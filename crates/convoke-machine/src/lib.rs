@@ -1,1 +1,76 @@
-//! What a CPU offers: vector width, caches, measured rates; detected, named or read from a file.
+//! What a CPU offers: vector width, caches, measured rates.
+//!
+//! Nothing in convoke is decided by a constant that belongs to a machine: lowering and cost model read a [`Machine`],
+//! which is detected ([`Machine::host`]), named ([`Machine::named`]) or read from a file ([`Machine::from_toml`]).
+
+use serde::{Deserialize, Serialize};
+
+/// A description of one CPU, as code is generated for it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Machine {
+    /// A name for reports: `zen4`, `x86-64-v3`.
+    pub name: String,
+    /// Architecture, as in a target triple: `x86_64`, `aarch64`.
+    pub arch: String,
+    /// Instruction set extensions that code may use, by Cranelift's flag names without `has_`: `avx2`, `fma`.
+    pub features: Vec<String>,
+    /// Bits of the vectors that code is written for.
+    pub vector_bits: u32,
+    /// Vector registers.
+    pub vector_registers: u32,
+    /// Fused multiply-adds of whole vectors that can start in each cycle.
+    pub fma_per_cycle: f64,
+    /// Clock in GHz while all of this runs.
+    pub ghz: f64,
+    /// Hardware threads worth using.
+    pub threads: u32,
+    /// Data caches, nearest first.
+    pub caches: Vec<Cache>,
+    /// Sustained memory bandwidth of one core in bytes per cycle.
+    pub memory_bytes_per_cycle: f64,
+}
+
+/// One level of data cache, as one core sees it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Cache {
+    /// Size in bytes.
+    pub bytes: usize,
+    /// Sustained bandwidth in bytes per cycle.
+    pub bytes_per_cycle: f64,
+}
+
+impl Machine {
+    /// How many elements of `bytes` bytes a vector holds.
+    pub fn lanes(&self, bytes: usize) -> u8 {
+        (self.vector_bits as usize / 8 / bytes).clamp(1, 16) as u8
+    }
+
+    /// Whether a multiply-add can be fused.
+    pub fn has_fma(&self) -> bool {
+        self.arch != "x86_64" || self.features.iter().any(|f| f == "fma")
+    }
+
+    /// A plain x86-64 with AVX2 and FMA, written for 128-bit vectors. Snapshots of generated code use it.
+    pub fn x86_64_v3() -> Machine {
+        Machine {
+            name: "x86-64-v3".into(),
+            arch: "x86_64".into(),
+            features: ["sse3", "ssse3", "sse41", "sse42", "popcnt", "avx", "avx2", "fma", "bmi1", "bmi2", "lzcnt"]
+                .map(String::from)
+                .to_vec(),
+            vector_bits: 128,
+            vector_registers: 16,
+            fma_per_cycle: 2.0,
+            ghz: 3.0,
+            threads: 1,
+            caches: vec![
+                Cache { bytes: 32 << 10, bytes_per_cycle: 32.0 },
+                Cache { bytes: 512 << 10, bytes_per_cycle: 24.0 },
+                Cache { bytes: 4 << 20, bytes_per_cycle: 12.0 },
+            ],
+            memory_bytes_per_cycle: 5.0,
+        }
+    }
+}

@@ -301,8 +301,7 @@ pub(super) fn unary<T>(_: &T, args: &[&TensorType]) -> Inferred {
 }
 
 pub(super) fn clip(op: &Clip, args: &[&TensorType]) -> Inferred {
-    // Written so that a NaN bound is refused too.
-    if !(op.min <= op.max) {
+    if op.min > op.max || op.min.is_nan() || op.max.is_nan() {
         return Err(InferError::attribute(
             "min",
             format!("`min` must not exceed `max`, found {:?} and {:?}", op.min, op.max),
@@ -360,7 +359,7 @@ pub(super) fn pad(op: &Pad, args: &[&TensorType]) -> Inferred {
 
 fn pool(x: &TensorType, kernel_shape: [i64; 2], mut attrs: WindowAttrs) -> Result<Window, InferError> {
     for (i, k) in kernel_shape.into_iter().enumerate() {
-        attrs.kernel[i] = usize::try_from(k).ok().filter(|&k| k >= 1 && k <= 1 << 30).ok_or_else(|| {
+        attrs.kernel[i] = usize::try_from(k).ok().filter(|k| (1..=1 << 30).contains(k)).ok_or_else(|| {
             InferError::attribute("kernel_shape", format!("a window is between 1 and {} wide, found {k}", 1 << 30))
         })?;
     }
