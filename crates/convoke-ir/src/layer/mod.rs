@@ -15,18 +15,24 @@
 mod builder;
 mod constant;
 mod infer;
+mod names;
 mod ops;
 mod verify;
 
 pub use builder::{BuildError, LayerBuilder};
 pub use constant::{Generator, Source};
 pub use infer::{Axis, InferError, Window};
+pub use names::Names;
 pub use ops::*;
-pub use verify::{Verified, verify};
+pub use verify::{MAX_INSTRS, MAX_READS, MAX_VALUES, Verified, verify};
 
 use crate::arena::{Arena, Id};
 use crate::span::Span;
+use crate::text::Line;
 use crate::types::TensorType;
+
+/// The longest name, in bytes.
+pub const MAX_NAME: usize = 200;
 
 /// A value of a layer.
 pub type ValueId = Id<Value>;
@@ -144,10 +150,33 @@ impl Layer {
         uses
     }
 
-    /// A name no value has: `stem` itself, or with a number behind it.
+    /// The same layer with its tables in the order of the text form, without values that nothing defines any more.
+    pub fn compact(&self) -> Layer {
+        let mut to = vec![None; self.values.len()];
+        let mut values = Arena::new();
+        let mut keep = |id: ValueId| *to[id.index()].get_or_insert_with(|| values.push(self.values[id].clone()));
+        let params = self.params.iter().map(|&id| keep(id)).collect();
+        let mut body = Vec::new();
+        for line in self.lines() {
+            match line {
+                Line::Const(id, _) => {
+                    keep(id);
+                }
+                Line::Instr(instr) => {
+                    let mut instr = instr.clone();
+                    instr.reads_mut().for_each(|id| *id = keep(*id));
+                    instr.result = keep(instr.result);
+                    body.push(instr);
+                }
+            }
+        }
+        let results = self.results.iter().map(|&id| keep(id)).collect();
+        Layer { name: self.name.clone(), values, params, body, results, span: self.span }
+    }
+
+    /// A name no value has: `stem` itself, or with a number behind it. Looks at every value; for many names make a
+    /// [`Names`] once.
     pub fn fresh_name(&self, stem: &str) -> String {
-        let taken: std::collections::HashSet<&str> = self.values.iter().map(|(_, v)| v.name.as_str()).collect();
-        let mut names = std::iter::once(stem.to_owned()).chain((1..).map(|i| format!("{stem}.{i}")));
-        names.find(|name| !taken.contains(name.as_str())).expect("there is always a larger number")
+        Names::of(self).fresh(stem)
     }
 }
