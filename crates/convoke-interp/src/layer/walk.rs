@@ -66,7 +66,8 @@ pub(crate) fn walk<T: Clone>(
         }
         let ty = layer.ty(instr.result);
         let types: Vec<_> = instr.args.iter().map(|&id| layer.ty(id)).collect();
-        let mut result = step(&instr.op, &instr.args.iter().map(|&id| get(&values, id)).collect::<Vec<_>>(), &types, ty)?;
+        let mut result =
+            step(&instr.op, &instr.args.iter().map(|&id| get(&values, id)).collect::<Vec<_>>(), &types, ty)?;
         for then in &instr.then {
             let args: Vec<_> = std::iter::once(&result).chain(then.args.iter().map(|&id| get(&values, id))).collect();
             let types: Vec<_> = std::iter::once(ty).chain(then.args.iter().map(|&id| layer.ty(id))).collect();
