@@ -30,6 +30,7 @@ impl fmt::Display for Attr {
         }
         match self {
             Attr::Int(v) => write!(f, "{v}"),
+            Attr::Float(v) if v.is_nan() => f.write_str("nan"),
             // `{:?}` keeps the point of a whole number and reads back as the same bits.
             Attr::Float(v) => write!(f, "{v:?}"),
             Attr::Bool(v) => write!(f, "{v}"),

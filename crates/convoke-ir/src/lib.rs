@@ -9,6 +9,7 @@
 //! | [`layer`] | layer IR: op table, shape rules, builder |
 //! | [`loops`] | loop IR: functions, affine addresses, builder |
 //! | [`attr`] | attribute values |
+//! | [`text`] | parser and printer |
 //! | [`diagnostic`], [`span`] | what is wrong, and where |
 
 pub mod arena;
@@ -19,4 +20,5 @@ pub mod layer;
 pub mod loops;
 pub mod shape;
 pub mod span;
+pub mod text;
 pub mod types;

@@ -47,7 +47,9 @@ pub enum BuildError {
 
 /// Whether `name` can stand behind `%` or `@`.
 pub(crate) fn is_name(name: &str) -> bool {
-    !name.is_empty() && name.len() <= 200 && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'.')
+    !name.is_empty()
+        && name.len() <= super::MAX_NAME
+        && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'.')
 }
 
 /// Builds a [`Layer`] value by value.

@@ -26,7 +26,11 @@ pub use verify::{Verified, verify};
 
 use crate::arena::{Arena, Id};
 use crate::span::Span;
+use crate::text::Line;
 use crate::types::TensorType;
+
+/// The longest name, in bytes.
+pub const MAX_NAME: usize = 200;
 
 /// A value of a layer.
 pub type ValueId = Id<Value>;
@@ -142,6 +146,30 @@ impl Layer {
         let reads = self.body.iter().flat_map(Instr::reads).chain(self.results.iter().copied());
         reads.for_each(|id| uses[id.index()] += 1);
         uses
+    }
+
+    /// The same layer with its tables in the order of the text form, without values that nothing defines any more.
+    pub fn compact(&self) -> Layer {
+        let mut to = vec![None; self.values.len()];
+        let mut values = Arena::new();
+        let mut keep = |id: ValueId| *to[id.index()].get_or_insert_with(|| values.push(self.values[id].clone()));
+        let params = self.params.iter().map(|&id| keep(id)).collect();
+        let mut body = Vec::new();
+        for line in self.lines() {
+            match line {
+                Line::Const(id, _) => {
+                    keep(id);
+                }
+                Line::Instr(instr) => {
+                    let mut instr = instr.clone();
+                    instr.reads_mut().for_each(|id| *id = keep(*id));
+                    instr.result = keep(instr.result);
+                    body.push(instr);
+                }
+            }
+        }
+        let results = self.results.iter().map(|&id| keep(id)).collect();
+        Layer { name: self.name.clone(), values, params, body, results, span: self.span }
     }
 
     /// A name no value has: `stem` itself, or with a number behind it.

@@ -1,0 +1,331 @@
+//! The parser: recursive descent over the tokens of the lexer, one function for each rule of the grammar.
+//!
+//! ```text
+//! module    = { layer | program } .
+//!
+//! type      = elem "[" [ int { "," int } ] "]" [ layout ] .             f32[1, 3, 8, 8]   f32[1, 8, 8, 3] nhwc
+//! elem      = "f32" | "f64" .
+//! layout    = "nchw" | "nhwc" .
+//! source    = "unbound" | numbers | generator | file .
+//! numbers   = number | "[" [ numbers { "," numbers } ] "]" .            nested as the type, or flat; one number fills
+//! generator = word [ "(" [ word "=" attr { "," word "=" attr } ] ")" ] . normal(seed = 7, std = 0.02)
+//! file      = "file" "(" string [ "," string ] ")" .
+//! attr      = number | word [ "(" [ attr { "," attr } ] ")" ] | "[" [ attr { "," attr } ] "]" .
+//! number    = [ "-" ] ( digits [ "." digits ] [ "e" [ "+" | "-" ] digits ] | "inf" | "nan" ) .
+//!
+//! layer     = "layer" global "(" [ value ":" type { "," value ":" type } ] ")" "->" results "{" { def } return "}" .
+//! results   = type | "(" [ type { "," type } ] ")" .
+//! def       = value "=" ( "const" type "=" source | op { "then" op } ) .
+//! op        = word [ value { "," value } ] [ "{" [ word "=" attr { "," word "=" attr } ] "}" ] .
+//! return    = "return" [ value { "," value } ] .
+//!
+//! program   = "program" global "{" { buffer | func | list } "}" .       at most one `prepare` and one `entry`
+//! buffer    = ( "input" | "output" | "prepared" | "scratch" ) value ":" type | "const" value ":" type "=" source .
+//! list      = ( "prepare" | "entry" ) "{" { "run" global "(" [ value { "," value } ] ")" } "}" .
+//! func      = ( "kernel" | "codelet" ) global "(" [ param { "," param } ] ")" "{" { local } { stmt } "}" .
+//! param     = ( "in" | "out" | "inout" ) value ":" elem "[" int "]" .
+//! local     = "local" value ":" elem "[" int "]" .
+//! stmt      = value "=" [ "reg" ] expr | value "<-" expr | "store" place "," value [ access ] | call | for .
+//! call      = "call" global "(" [ place { "," place } ] ")" .
+//! for       = "for" value "in" int ".." int [ "step" int ] { mark } [ "with" step { "," step } ] "{" { stmt } "}" .
+//! step      = value "=" affine "by" int .                               a variable `by` larger in each iteration
+//! mark      = "parallel" | "tile" "(" int ")" | "vector" "(" int ")" | "unroll" [ "(" int ")" ] .
+//! expr      = [ vec ] number | value                                    a number; another value
+//!           | "load" vec place [ access ]
+//!           | "splat" vec value | "convert" vec value                   a scalar in every lane; another element type
+//!           | unary [ vec ] value | binary [ vec ] value "," value | "fma" [ vec ] value "," value "," value
+//!           | "reduce" binary value .                                   all lanes to one
+//! unary     = "neg" | "abs" | "sqrt" | "nearest" | "pow2" .
+//! binary    = "add" | "sub" | "mul" | "div" | "min" | "max" .
+//! vec       = elem [ "x" lanes ] , one word .                           f32   f32x8
+//! place     = value "[" affine "]" .
+//! access    = ( "broadcast" | "stride" int ) [ "lanes" int ] | "lanes" int .
+//! affine    = [ "-" ] term { ( "+" | "-" ) term } .                     64*%i + %j - 3
+//! term      = int [ "*" value ] | value .
+//!
+//! word      = ( letter | digit | "_" ) { letter | digit | "_" } .       global = "@" name .   value = "%" name .
+//! name      = { letter | digit | "_" | "." } .                          comments run from `//` to the end of the line
+//! string    = `"` { any but `"`, `\` and a line's end | `\"` | `\\` | `\n` | `\r` | `\t` | `\u{` hex `}` } `"` .
+//! ```
+//!
+//! Line ends separate tokens as blanks do. They matter only to recovery: after a mistake the parser goes on with the next
+//! line, the next `%name =` or the next closing brace. A name whose definition failed is remembered, so that its uses
+//! are not reported too.
+//!
+//! A vector type before operands may be left out where the operands determine it: the printer does. `load` and `<-`
+//! access as many lanes as the value has, unless `lanes` says otherwise.
+
+use super::Module;
+use super::lexer::{Kind, Lexer, Token};
+use super::names::nearest;
+use crate::diagnostic::{Code, Diagnostic, shown};
+use crate::span::Span;
+
+/// The largest text, in bytes.
+pub const MAX_SOURCE: usize = 64 << 20;
+/// How deep brackets, and loops, may be nested.
+pub const MAX_DEPTH: usize = 64;
+/// How many mistakes are looked for before the parser gives up.
+pub const MAX_ERRORS: usize = 1000;
+
+/// A mistake that is reported already.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Failed;
+
+pub(super) type Parse<T> = Result<T, Failed>;
+
+pub(super) struct Parser<'a> {
+    pub(super) text: &'a str,
+    lexer: Lexer<'a>,
+    /// The token looked at.
+    pub(super) tok: Token,
+    /// Where the token before it ends.
+    end: u32,
+    pub(super) found: Vec<Diagnostic>,
+    depth: usize,
+    /// How many numbers lists may still be filled up with.
+    pub(super) fill: usize,
+}
+
+pub(super) fn parse(text: &str) -> Result<Module, Vec<Diagnostic>> {
+    if text.len() > MAX_SOURCE {
+        let message = format!("the text has {} bytes, the limit is {MAX_SOURCE}", text.len());
+        let diagnostic = Diagnostic::new(Code::SourceSize, Span::default(), message);
+        return Err(vec![diagnostic.help("put large constants into files: `file(\"w.npy\")`")]);
+    }
+    let mut parser = Parser::new(text);
+    let module = parser.module();
+    let mut found = parser.found;
+    if found.is_empty() {
+        return Ok(module);
+    }
+    // Undefined names are reported at the end of their layer or function.
+    found.sort_by_key(|d| d.span.start);
+    Err(found)
+}
+
+impl<'a> Parser<'a> {
+    fn new(text: &'a str) -> Parser<'a> {
+        let (mut lexer, mut found) = (Lexer::new(text), Vec::new());
+        let tok = lexer.next(&mut found);
+        Parser { text, lexer, tok, end: 0, found, depth: 0, fill: super::source::MAX_FILL }
+    }
+
+    fn module(&mut self) -> Module {
+        let mut module = Module::default();
+        // Names of layers and of programs, each with where it stands.
+        let mut names = std::collections::HashMap::new();
+        while self.tok.kind != Kind::End {
+            let name = match self.word() {
+                Some("layer") => self.layer().map(|layer| {
+                    let name = ("layer", layer.name.clone(), layer.span);
+                    module.layers.push(layer);
+                    name
+                }),
+                Some("program") => self.program().map(|program| {
+                    let name = ("program", program.name.clone(), program.span);
+                    module.programs.push(program);
+                    name
+                }),
+                _ => Err(self.unknown_word("`layer` or `program`", &["layer", "program"])),
+            };
+            match name {
+                Ok((kind, name, span)) => {
+                    if let Some(first) = names.insert((kind, name.clone()), span) {
+                        self.report(
+                            Diagnostic::new(Code::Repeated, span, format!("there is a {kind} `@{name}` already"))
+                                .related(first, "the first one"),
+                        );
+                    }
+                }
+                // What follows the mistake is skipped up to the next layer or program.
+                Err(Failed) => {
+                    while self.tok.kind != Kind::End && !(self.tok.first && self.at_item()) {
+                        self.bump();
+                    }
+                }
+            }
+        }
+        module
+    }
+
+    /// Whether a layer or program begins here.
+    fn at_item(&self) -> bool {
+        matches!(self.word(), Some("layer" | "program"))
+    }
+
+    // Tokens.
+
+    /// The characters of a token.
+    pub(super) fn slice(&self, tok: Token) -> &'a str {
+        &self.text[tok.span.start as usize..tok.span.end as usize]
+    }
+
+    /// The word looked at, if it is one.
+    pub(super) fn word(&self) -> Option<&'a str> {
+        (self.tok.kind == Kind::Word).then(|| self.slice(self.tok))
+    }
+
+    /// Takes the token looked at.
+    pub(super) fn bump(&mut self) -> Token {
+        let tok = self.tok;
+        self.end = tok.span.end;
+        self.tok = if self.found.len() < MAX_ERRORS {
+            self.lexer.next(&mut self.found)
+        } else {
+            let end = self.text.len();
+            Token { kind: Kind::End, span: Span::new(end, end), first: true }
+        };
+        tok
+    }
+
+    /// The token after the one looked at.
+    pub(super) fn peek(&self) -> Token {
+        // What is no token will be reported when it is taken.
+        self.lexer.clone().next(&mut Vec::new())
+    }
+
+    pub(super) fn at(&self, punct: &str) -> bool {
+        matches!(self.tok.kind, Kind::Punct(p) if p == punct)
+    }
+
+    pub(super) fn eat(&mut self, punct: &str) -> bool {
+        let at = self.at(punct);
+        if at {
+            self.bump();
+        }
+        at
+    }
+
+    pub(super) fn eat_word(&mut self, word: &str) -> bool {
+        let at = self.word() == Some(word);
+        if at {
+            self.bump();
+        }
+        at
+    }
+
+    pub(super) fn expect(&mut self, punct: &str) -> Parse<Span> {
+        if self.at(punct) { Ok(self.bump().span) } else { Err(self.expected(&format!("`{punct}`"))) }
+    }
+
+    pub(super) fn expect_word(&mut self, word: &str) -> Parse<Span> {
+        if self.word() == Some(word) { Ok(self.bump().span) } else { Err(self.expected(&format!("`{word}`"))) }
+    }
+
+    pub(super) fn expect_kind(&mut self, kind: Kind, what: &str) -> Parse<Token> {
+        if self.tok.kind == kind { Ok(self.bump()) } else { Err(self.expected(what)) }
+    }
+
+    /// `%name`: the name without its `%`, and where it stands.
+    pub(super) fn value_name(&mut self) -> Parse<(&'a str, Span)> {
+        let tok = self.expect_kind(Kind::Value, "a name like `%x`")?;
+        Ok((&self.slice(tok)[1..], tok.span))
+    }
+
+    /// `@name`.
+    pub(super) fn global_name(&mut self) -> Parse<(&'a str, Span)> {
+        let tok = self.expect_kind(Kind::Global, "a name like `@conv`")?;
+        Ok((&self.slice(tok)[1..], tok.span))
+    }
+
+    /// From `start` to the end of the last token taken.
+    pub(super) fn since(&self, start: Span) -> Span {
+        Span { start: start.start, end: self.end.max(start.end) }
+    }
+
+    /// `item { "," item }` up to `close`, which is taken; a comma before `close` is allowed.
+    pub(super) fn list<T>(&mut self, close: &str, mut item: impl FnMut(&mut Self) -> Parse<T>) -> Parse<Vec<T>> {
+        let mut items = Vec::new();
+        while !self.eat(close) {
+            items.push(item(self)?);
+            if !self.at(close) && !self.eat(",") {
+                return Err(self.expected(&format!("`,` or `{close}`")));
+            }
+        }
+        Ok(items)
+    }
+
+    /// Runs `rule` one level deeper, unless that is too deep. Everything that recurses goes through here.
+    pub(super) fn deeper<T>(&mut self, rule: impl FnOnce(&mut Self) -> Parse<T>) -> Parse<T> {
+        if self.depth == MAX_DEPTH {
+            let message = format!("nested more than {MAX_DEPTH} deep");
+            return Err(self.fail(Diagnostic::new(Code::Depth, self.tok.span, message)));
+        }
+        self.depth += 1;
+        let result = rule(self);
+        self.depth -= 1;
+        result
+    }
+
+    // Mistakes.
+
+    pub(super) fn report(&mut self, diagnostic: Diagnostic) {
+        self.found.push(diagnostic);
+    }
+
+    pub(super) fn fail(&mut self, diagnostic: Diagnostic) -> Failed {
+        self.report(diagnostic);
+        Failed
+    }
+
+    /// Reports that something else than `what` was found.
+    pub(super) fn expected(&mut self, what: &str) -> Failed {
+        let found = match self.tok.kind {
+            Kind::Bad => return Failed,
+            Kind::End => "the end of the text".to_owned(),
+            _ => format!("`{}`", shown(self.slice(self.tok))),
+        };
+        // On another line the caret would stand far from what is unfinished.
+        let span = match self.tok.first && self.end > 0 {
+            true => Span { start: self.end, end: self.end },
+            false => self.tok.span,
+        };
+        let place = if self.tok.first && self.tok.kind != Kind::End && self.end > 0 { " on the next line" } else { "" };
+        self.fail(Diagnostic::new(Code::Syntax, span, format!("expected {what}, found {found}{place}")))
+    }
+
+    /// Reports a word that is none of `known`, or no word.
+    pub(super) fn unknown_word(&mut self, what: &str, known: &[&str]) -> Failed {
+        let Some(word) = self.word() else { return self.expected(what) };
+        let message = format!("expected {what}, found `{}`", shown(word));
+        let diagnostic = suggest(Diagnostic::new(Code::Unknown, self.tok.span, message), word, known);
+        self.fail(diagnostic)
+    }
+
+    /// Goes on after a mistake in the statement that begins at `begin`: to a new line, to `%name =`, or to the brace that
+    /// closes the block.
+    pub(super) fn recover(&mut self, begin: Span) {
+        let mut open = 0usize;
+        let start = self.tok.span.start;
+        loop {
+            let moved = self.tok.span.start > start;
+            let define = || matches!(self.peek().kind, Kind::Punct("=" | "<-"));
+            match self.tok.kind {
+                Kind::End => return,
+                Kind::Punct("{") => open += 1,
+                Kind::Punct("}") if open == 0 => return,
+                Kind::Punct("}") => open -= 1,
+                _ if open == 0 && self.tok.first && (moved || start > begin.start && self.at_statement()) => return,
+                Kind::Value if open == 0 && moved && define() => return,
+                _ => {}
+            }
+            self.bump();
+        }
+    }
+
+    /// Whether the token looked at begins a statement of some block.
+    fn at_statement(&self) -> bool {
+        let words = ["return", "run", "for", "call", "store", "local", "entry", "prepare", "kernel", "codelet"];
+        self.tok.kind == Kind::Value || self.word().is_some_and(|word| words.contains(&word))
+    }
+}
+
+/// Offers the nearest of `known` names.
+pub(super) fn suggest(diagnostic: Diagnostic, written: &str, known: &[&str]) -> Diagnostic {
+    match nearest(written, known.iter().copied()) {
+        Some(name) => diagnostic.help(format!("did you mean `{name}`?")),
+        None if known.is_empty() || known.len() > 30 => diagnostic,
+        None => diagnostic.help(format!("there is {}", known.join(", "))),
+    }
+}
