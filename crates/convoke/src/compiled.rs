@@ -1,9 +1,11 @@
 //! A compiled layer: checked at the door, then native. Arrays are `ndarray` views in storage order of the type.
 
+use std::cell::Cell;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use convoke_codegen::{Compiled, Element, Options, Slice, SliceMut};
+use convoke_ir::layer::Source;
 use convoke_ir::types::TensorType;
 use convoke_passes::Record;
 use ndarray::{ArrayD, ArrayView, ArrayViewMut, Dimension, IxDyn};
@@ -11,7 +13,7 @@ use rayon::ThreadPool;
 
 use crate::compiler::{Choice, Compiler, Lowered};
 use crate::error::Error;
-use crate::threads;
+use crate::{memory, threads};
 
 /// A layer as native code. `Send + Sync`, cheap to share in an [`Arc`]; its memory is freed when it is dropped.
 pub struct CompiledLayer {
@@ -38,9 +40,9 @@ pub struct Report {
     pub choices: Vec<Choice>,
     /// Time in passes and lowering.
     pub passes_time: Duration,
-    /// Time in code generation.
+    /// Time in code generation, and in packing constants.
     pub codegen_time: Duration,
-    /// Time to read, make and pack constants.
+    /// Time to read or make the numbers of constants.
     pub weights_time: Duration,
     /// Bytes of machine code.
     pub code_bytes: usize,
@@ -63,16 +65,24 @@ impl CompiledLayer {
     pub(crate) fn new(compiler: &Compiler, lowered: Lowered) -> Result<CompiledLayer, Error> {
         let files = lowered.layer.files().clone().with_budget(compiler.get_max_memory());
         let options = Options { threads: Some(compiler.get_threads()), max_bytes: compiler.get_max_memory() };
-        let compiled = convoke_codegen::compile(lowered.verified(), compiler.machine(), &files, &options)?;
+        let start = Instant::now();
+        let reading = Cell::new(Duration::ZERO);
+        let constants = |source: &Source, ty: &TensorType| {
+            let start = Instant::now();
+            let values = convoke_data::values(source, ty, &files);
+            reading.set(reading.get() + start.elapsed());
+            Ok(values?)
+        };
+        let compiled = convoke_codegen::compile(lowered.verified(), compiler.machine(), &constants, &options)?;
+        let codegen_time = start.elapsed() - reading.get();
         let pool = threads::pool(compiler.get_threads())?;
         let own = |named: Vec<(&str, &TensorType)>| {
             named.into_iter().map(|(name, ty)| (name.to_owned(), ty.clone())).collect::<Vec<_>>()
         };
-        let times = compiled.times();
         let report = Report {
             passes_time: lowered.elapsed,
-            codegen_time: times.code,
-            weights_time: times.constants,
+            codegen_time,
+            weights_time: reading.get(),
             code_bytes: compiled.code_bytes(),
             constant_bytes: compiled.constant_bytes(),
             scratch_bytes: compiled.workspace_bytes(),
@@ -118,11 +128,10 @@ impl CompiledLayer {
     /// # Errors
     ///
     /// Arrays that are not as many, or not of the shape or element type, as the layer has.
-    pub fn run<T: Element, D: Dimension>(&self, inputs: &[ArrayView<'_, T, D>]) -> Result<Vec<ArrayD<T>>, Error> {
+    pub fn run<T: Element + Default, D: Dimension>(&self, inputs: &[ArrayView<'_, T, D>]) -> Result<Vec<ArrayD<T>>, Error> {
         self.check_outputs_are::<T>()?;
-        let mut outputs: Vec<ArrayD<T>> =
-            self.outputs.iter().map(|(_, ty)| ArrayD::zeros(IxDyn(ty.shape.dims()))).collect();
-        let mut views: Vec<_> = outputs.iter_mut().map(ArrayD::view_mut).collect();
+        let mut outputs = self.outputs.iter().map(|(_, ty)| zeros(ty)).collect::<Result<Vec<ArrayD<T>>, _>>()?;
+        let mut views: Vec<_> = outputs.iter_mut().map(|array| array.view_mut()).collect();
         self.run_into(inputs, &mut views)?;
         Ok(outputs)
     }
@@ -160,7 +169,7 @@ impl CompiledLayer {
 
     /// Runs in the layer's thread pool, if it has one.
     pub(crate) fn run_slices(&self, inputs: &[Slice<'_>], outputs: &mut [SliceMut<'_>]) -> Result<(), Error> {
-        let run = || self.compiled.run_mixed(inputs, outputs);
+        let mut run = || self.compiled.run_mixed(inputs, outputs);
         Ok(match &self.pool {
             Some(pool) => pool.install(run),
             None => run(),
@@ -178,6 +187,12 @@ impl CompiledLayer {
     fn check_outputs_are<T: Element>(&self) -> Result<(), Error> {
         self.outputs.iter().try_for_each(|(name, ty)| check_array::<T>("output", name, ty, ty.shape.dims()))
     }
+}
+
+/// An array of a type's shape, if the system has memory for it.
+fn zeros<T: Element + Default>(ty: &TensorType) -> Result<ArrayD<T>, Error> {
+    let elements = memory::reserve(ty.elements())?;
+    Ok(ArrayD::from_shape_vec(IxDyn(ty.shape.dims()), elements).expect("as many elements as the type has"))
 }
 
 fn check_array<T: Element>(what: &'static str, name: &str, ty: &TensorType, shape: &[usize]) -> Result<(), Error> {

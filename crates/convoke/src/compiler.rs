@@ -131,6 +131,11 @@ impl Compiler {
         self.max_memory
     }
 
+    /// Refuses a layer whose inputs, outputs and constants alone need more than the memory limit.
+    pub fn fits(&self, layer: &Layer) -> Result<(), Error> {
+        memory::check_layer(layer, self.max_memory)
+    }
+
     /// The layer with the algorithm that was asked for at every convolution that names none.
     pub fn with_algorithm(&self, layer: &Layer) -> Result<Layer, Error> {
         if self.algorithm == Algorithm::Auto {
@@ -162,7 +167,7 @@ impl Compiler {
     ) -> Result<State, Error> {
         let files = files.clone().with_budget(self.max_memory);
         let cx = Context { machine: &self.machine, files: &files, grants: self.grants };
-        let mut manager = PassManager::new(cx, lower::boxed).observe(observer);
+        let mut manager = PassManager::new(cx, lower_boxed).observe(observer);
         Ok(manager.run(state, passes)?)
     }
 
@@ -172,7 +177,7 @@ impl Compiler {
     ///
     /// More memory than the limit; a pass that is refused; an op that cannot be lowered.
     pub fn lower(&self, layer: &Layer) -> Result<Lowered, Error> {
-        memory::check_layer(layer, self.max_memory)?;
+        self.fits(layer)?;
         let start = Instant::now();
         let layer = self.with_algorithm(layer)?;
         let mut records = Vec::new();
@@ -198,6 +203,14 @@ impl Compiler {
     pub fn compile(&self, layer: &Layer) -> Result<CompiledLayer, Error> {
         CompiledLayer::new(self, self.lower(layer)?)
     }
+}
+
+/// Lowering as the pass manager takes it.
+fn lower_boxed(
+    layer: convoke_ir::layer::Verified<'_>,
+    cx: &Context<'_>,
+) -> Result<Program, Box<dyn std::error::Error + Send + Sync>> {
+    Ok(lower::lower(layer, cx.machine)?)
 }
 
 /// The algorithm chosen for a convolution.

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use convoke_codegen::CodegenError;
+use convoke_codegen::{CodegenError, RunError};
 use convoke_data::DataError;
 use convoke_interp::InterpError;
 use convoke_ir::diagnostic::{self, Diagnostic};
@@ -57,6 +57,9 @@ pub enum Error {
     /// Code that cannot be generated.
     #[error("{}", .0)]
     Codegen(#[from] CodegenError),
+    /// Compiled code that was not run.
+    #[error("{}", .0)]
+    Run(#[from] RunError),
     /// The interpreter cannot run this.
     #[error("{}", .0)]
     Interp(#[from] InterpError),
@@ -77,6 +80,12 @@ pub enum Error {
         parts: String,
         /// Bytes allowed.
         limit: u64,
+    },
+    /// The system has no memory left.
+    #[error("{bytes} bytes for an array, which the system does not give")]
+    OutOfMemory {
+        /// Bytes asked for.
+        bytes: usize,
     },
     /// A wrong number of arrays.
     #[error("layer `{layer}` has {expected} {what}, {found} were given")]

@@ -1,13 +1,12 @@
 //! Layers as the library holds them: verified, with the folder their constants come from.
 
+use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 
 use convoke_data::Files;
-use convoke_ir::diagnostic::{Code, Diagnostic};
 use convoke_ir::layer as ir;
 use convoke_ir::loops::Program;
-use convoke_ir::span::Span;
 use convoke_ir::text;
 use convoke_ir::types::TensorType;
 
@@ -97,7 +96,8 @@ impl Layer {
         ids.iter().map(|&id| (self.ir.values[id].name.as_str(), self.ir.ty(id))).collect()
     }
 
-    pub(crate) fn verified(&self) -> ir::Verified<'_> {
+    /// The layer as interpreter and lowering take it.
+    pub fn verified(&self) -> ir::Verified<'_> {
         ir::verify(&self.ir).expect("checked when the layer was made, and not changed since")
     }
 }
@@ -134,32 +134,13 @@ impl Module {
             let name = convoke_ir::diagnostic::shown(name);
             Error::Text(Box::new(TextError { name, text: text.into(), diagnostics }))
         };
-        let text = std::str::from_utf8(bytes).map_err(|e| {
-            let at = e.valid_up_to();
-            let diagnostic = Diagnostic::new(
-                Code::Utf8,
-                Span::new(at, at + 1),
-                format!("byte 0x{:02X} is not UTF-8; a text is written in UTF-8", bytes[at]),
-            );
-            // Each wrong byte becomes one character, which moves nothing that stands before it.
-            wrong(&String::from_utf8_lossy(bytes), vec![diagnostic])
+        let text = text::utf8(bytes).map_err(|diagnostic| {
+            let valid = bytes.utf8_chunks().next().map_or("", |chunk| chunk.valid());
+            wrong(valid, vec![diagnostic])
         })?;
-        let module = text::parse(text).map_err(|diagnostics| wrong(text, diagnostics))?;
-        let mut layers = Vec::new();
-        let mut diagnostics = Vec::new();
-        for layer in module.layers {
-            match ir::verify(&layer) {
-                Ok(_) => layers.push(Layer { ir: Arc::new(layer), files: files.clone() }),
-                Err(found) => diagnostics.extend(found),
-            }
-        }
-        for program in &module.programs {
-            diagnostics.extend(convoke_ir::loops::verify(program).err().unwrap_or_default());
-        }
-        if !diagnostics.is_empty() {
-            return Err(wrong(text, diagnostics));
-        }
-        Ok(Module { name: name.into(), layers, programs: module.programs, files })
+        let module = text::parse_and_verify(text).map_err(|diagnostics| wrong(text, diagnostics))?;
+        let layers = module.layers.into_iter().map(|layer| Layer { ir: Arc::new(layer), files: files.clone() });
+        Ok(Module { name: name.into(), layers: layers.collect(), programs: module.programs, files })
     }
 
     /// The layer of this name; without a name, the only one.
@@ -178,15 +159,16 @@ impl Module {
     }
 }
 
-/// The largest text that is read, in bytes: far above any layer, far below what a `Span` can count.
-pub const MAX_TEXT: u64 = 64 << 20;
-
-/// Reads a text to its end, up to [`MAX_TEXT`].
-pub fn read_capped(mut from: impl std::io::Read) -> std::io::Result<Vec<u8>> {
+/// Reads to the end, up to the size that a text may have.
+///
+/// # Errors
+///
+/// More bytes than [`text::MAX_SOURCE`]; what the system says.
+pub fn read_capped(from: impl Read) -> std::io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    std::io::Read::take(&mut from, MAX_TEXT + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > MAX_TEXT {
-        let message = format!("it is larger than {} MiB, the most a text may take", MAX_TEXT >> 20);
+    from.take(text::MAX_SOURCE as u64 + 1).read_to_end(&mut bytes)?;
+    if bytes.len() > text::MAX_SOURCE {
+        let message = format!("it is larger than {} bytes, the most a text may have", text::MAX_SOURCE);
         return Err(std::io::Error::other(message));
     }
     Ok(bytes)

@@ -26,3 +26,12 @@ pub(crate) fn check_layer(layer: &Layer, limit: u64) -> Result<(), Error> {
         limit,
     })
 }
+
+/// `count` zeros, or an error where the system has no memory for them: `vec!` would end the process.
+pub(crate) fn reserve<T: Clone + Default>(count: usize) -> Result<Vec<T>, Error> {
+    let mut vec = Vec::new();
+    let bytes = count.saturating_mul(size_of::<T>());
+    vec.try_reserve_exact(count).map_err(|_| Error::OutOfMemory { bytes })?;
+    vec.resize(count, T::default());
+    Ok(vec)
+}

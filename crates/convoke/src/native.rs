@@ -8,6 +8,7 @@ use ndarray::{ArrayD, IxDyn};
 
 use crate::compiled::CompiledLayer;
 use crate::error::Error;
+use crate::memory;
 
 /// The inputs and outputs of one run.
 #[derive(Clone, Debug)]
@@ -24,18 +25,20 @@ enum Numbers {
 }
 
 impl Numbers {
-    fn of(elem: Elem, numbers: impl Iterator<Item = f64>) -> Numbers {
-        match elem {
-            Elem::F32 => Numbers::F32(numbers.map(|v| v as f32).collect()),
-            Elem::F64 => Numbers::F64(numbers.collect()),
+    fn of(ty: &TensorType, array: &ArrayD<f64>) -> Result<Numbers, Error> {
+        let mut numbers = Numbers::zeros(ty)?;
+        match &mut numbers {
+            Numbers::F32(v) => v.iter_mut().zip(array).for_each(|(to, &from)| *to = from as f32),
+            Numbers::F64(v) => v.iter_mut().zip(array).for_each(|(to, &from)| *to = from),
         }
+        Ok(numbers)
     }
 
-    fn zeros(ty: &TensorType) -> Numbers {
-        match ty.elem {
-            Elem::F32 => Numbers::F32(vec![0.0; ty.elements()]),
-            Elem::F64 => Numbers::F64(vec![0.0; ty.elements()]),
-        }
+    fn zeros(ty: &TensorType) -> Result<Numbers, Error> {
+        Ok(match ty.elem {
+            Elem::F32 => Numbers::F32(memory::reserve(ty.elements())?),
+            Elem::F64 => Numbers::F64(memory::reserve(ty.elements())?),
+        })
     }
 
     fn slice(&self) -> Slice<'_> {
@@ -84,10 +87,10 @@ impl CompiledLayer {
                 return Err(Error::Array { what: "input", name: name.clone(), expected, found });
             }
         }
-        let rounded = self.inputs().iter().zip(inputs).map(|((_, ty), a)| Numbers::of(ty.elem, a.iter().copied()));
+        let inputs = self.inputs().iter().zip(inputs).map(|((_, ty), array)| Numbers::of(ty, array));
         Ok(Buffers {
-            inputs: rounded.collect(),
-            outputs: self.outputs().iter().map(|(_, ty)| Numbers::zeros(ty)).collect(),
+            inputs: inputs.collect::<Result<_, _>>()?,
+            outputs: self.outputs().iter().map(|(_, ty)| Numbers::zeros(ty)).collect::<Result<_, _>>()?,
             shapes: self.outputs().iter().map(|(_, ty)| ty.shape.dims().to_vec()).collect(),
         })
     }

@@ -7,12 +7,12 @@ use convoke::check::{Comparison, Reference};
 use convoke::data::{self, Files};
 use convoke::interp;
 use convoke::ir::diagnostic::shown;
-use convoke::{CompiledLayer, Compiler, Layer};
+use convoke::{CompiledLayer, Compiler, Layer, TensorType};
 use ndarray::ArrayD;
 use serde_json::{Value, json};
 
 use crate::args::{Backend, Run};
-use crate::failure::Failure;
+use crate::failure::{Failure, visible};
 use crate::io::Io;
 use crate::options::{compiler, machine_line, signature};
 use crate::table::{bytes, count, seconds};
@@ -65,7 +65,7 @@ pub(crate) fn run(args: Run, no_times: bool, io: &mut Io<'_>) -> Result<(), Fail
     }
     for (name, file) in &args.output {
         let index = names.iter().position(|n| n == name).expect("looked up above");
-        save(file, &outputs[index], layer.outputs()[index].1, &files)?;
+        save(file, &outputs[index], layer.outputs()[index].1, io)?;
     }
     match comparison {
         Some(comparison) if !comparison.passes() => {
@@ -99,16 +99,20 @@ fn inputs(
         inputs.push(match given.iter().rev().find(|(n, _)| n == name) {
             Some((_, file)) => {
                 let tensor = data::read_tensor(file, None, ty, files)?;
-                for note in tensor.notes {
-                    // A note that cannot be shown is not worth stopping for.
-                    let _ = writeln!(io.stderr, "note: {note}");
-                }
+                notes(tensor.notes, io);
                 tensor.array
             }
             None => data::random(ty, seed.wrapping_add(i as u64) as i64, files)?,
         });
     }
     Ok(inputs)
+}
+
+/// Says what was converted on the way. A note that cannot be shown is not worth stopping for.
+fn notes(notes: Vec<String>, io: &mut Io<'_>) {
+    for note in notes {
+        let _ = writeln!(io.stderr, "note: {}", visible(&note));
+    }
 }
 
 #[derive(Clone, Copy)]
@@ -135,15 +139,13 @@ fn native(
     Ok((buffers.outputs(), Timing { median: times[times.len() / 2], runs: times.len() }))
 }
 
-fn save(
-    file: &Path,
-    array: &ArrayD<f64>,
-    ty: &convoke::TensorType,
-    files: &Files,
-) -> Result<(), Failure> {
+fn save(file: &Path, array: &ArrayD<f64>, ty: &TensorType, io: &mut Io<'_>) -> Result<(), Failure> {
     match file.extension().and_then(|e| e.to_str()) {
-        Some("png") => Ok(data::image::write(file, ty, array)?),
-        Some("npy") => Ok(data::npy::write(file, ty, array)?),
+        Some("png") => {
+            notes(data::image::write(file, ty, array)?, io);
+            Ok(())
+        }
+        Some("npy") => Ok(data::npy::write(file, array.view(), ty.elem)?),
         _ => Err(Failure::Input(format!(
             "{}: an output goes to a file that ends in .npy or .png",
             shown(&file.to_string_lossy())
