@@ -8,11 +8,23 @@ use crate::error::{PassError, nearest};
 use crate::guarantee::{Guarantee, Needs};
 use crate::manager::Stage;
 use crate::pass::{Changed, Context, LayerPass, LoopPass, PassOption};
-use crate::rewrite::{DropDead, FoldPad};
+use crate::rewrite::{
+    Cse, DropDead, DropIdentity, FoldBatchNorm, FoldConstants, FoldPad, FuseEpilogue, MergeBranches, Normalise,
+};
 use crate::spec::Spec;
 
 /// The passes over layer IR, in the order they run, each with the lowest `-O` at which it does.
-pub const LAYER: &[Entry] = &[Entry::layer::<FoldPad>(1), Entry::layer::<DropDead>(1)];
+pub const LAYER: &[Entry] = &[
+    Entry::layer::<Normalise>(1),
+    Entry::layer::<FoldConstants>(1),
+    Entry::layer::<DropIdentity>(1),
+    Entry::layer::<Cse>(1),
+    Entry::layer::<FoldPad>(1),
+    Entry::layer::<FoldBatchNorm>(2),
+    Entry::layer::<MergeBranches>(2),
+    Entry::layer::<FuseEpilogue>(1),
+    Entry::layer::<DropDead>(1),
+];
 
 /// From layer IR to loop IR. Always runs, unless `--stage layer` stops before it.
 pub const LOWER: Entry = Entry {
