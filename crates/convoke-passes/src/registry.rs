@@ -5,7 +5,7 @@ use convoke_ir::layer::Layer;
 use convoke_ir::loops::Program;
 
 use crate::error::{PassError, nearest};
-use crate::guarantee::{Guarantee, Needs};
+use crate::guarantee::{Grants, Guarantee, Needs};
 use crate::manager::Stage;
 use crate::pass::{Changed, Context, LayerPass, LoopPass, PassOption};
 use crate::rewrite::{
@@ -165,11 +165,11 @@ impl Pass {
     }
 }
 
-/// What `-O` runs up to and including `last`: at 0 what lowering needs, at 1 rewriting and fusion too, at 2 and 3
-/// everything.
-pub fn pipeline(level: u8, last: Stage) -> Result<Vec<Pass>, PassError> {
-    let entries = all()
-        .filter(|entry| entry.level <= level && (last == Stage::Loops || LAYER.iter().any(|e| e.name == entry.name)));
+/// What `-O` runs up to and including `last`: at 0 what lowering needs, at 1 what is exact too, at 2 and 3 everything,
+/// except what `grants` does not allow.
+pub fn pipeline(level: u8, last: Stage, grants: &Grants) -> Result<Vec<Pass>, PassError> {
+    let upto = if last == Stage::Layer { LAYER.len() } else { usize::MAX };
+    let entries = all().take(upto).filter(|entry| entry.level <= level && grants.allow(entry.guarantee));
     entries.map(|entry| entry.make(&[])).collect()
 }
 
