@@ -85,9 +85,10 @@ fn depthwise_with_and_without_multiplier() {
 
 #[test]
 fn epilogues_of_every_kind() {
-    for (layout, x, r, s) in
-        [("", "[1, 6, 7, 9]", "[1, 10, 7, 9]", "[1, 10, 1, 1]"), (" nhwc", "[1, 7, 9, 6]", "[1, 7, 9, 10]", "[1, 1, 1, 10]")]
-    {
+    for (layout, x, r, s) in [
+        ("", "[1, 6, 7, 9]", "[1, 10, 7, 9]", "[1, 10, 1, 1]"),
+        (" nhwc", "[1, 7, 9, 6]", "[1, 7, 9, 10]", "[1, 1, 1, 10]"),
+    ] {
         for algorithm in DENSE {
             agree(&format!(
                 "layer @l(%x: f32{x}{layout}, %r: f32{r}{layout}, %s: f32{s}{layout}) -> {{result}} {{\n\

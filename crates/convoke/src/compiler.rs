@@ -224,9 +224,7 @@ pub struct Choice {
 
 fn choices(layer: &convoke_ir::layer::Layer) -> Vec<Choice> {
     let convs = layer.body.iter().filter_map(|instr| match &instr.op {
-        Op::Conv2d(conv) => {
-            Some(Choice { result: layer.values[instr.result].name.clone(), algorithm: conv.algorithm })
-        }
+        Op::Conv2d(conv) => Some(Choice { result: layer.values[instr.result].name.clone(), algorithm: conv.algorithm }),
         _ => None,
     });
     convs.collect()

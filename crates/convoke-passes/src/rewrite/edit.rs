@@ -187,7 +187,7 @@ pub(crate) fn numbers(
         Some(source) => values(source, layer.ty(id), cx.files).map(Some).map_err(|source| PassError::Data {
             pass,
             constant: layer.values[id].name.clone(),
-            source,
+            source: Box::new(source),
         }),
     }
 }
