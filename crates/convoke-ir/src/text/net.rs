@@ -82,10 +82,10 @@ impl Parser<'_> {
         self.expect("{")?;
         let mut returned = false;
         while !self.at("}") && self.tok.kind != super::lexer::Kind::End {
-            let begin = self.tok.span;
+            let begin = self.begin();
             if returned {
                 let message = "nothing follows `return`";
-                self.report(Diagnostic::new(Code::Syntax, begin, message));
+                self.report(Diagnostic::new(Code::Syntax, self.tok.span, message));
                 self.recover(begin);
                 continue;
             }
@@ -189,6 +189,9 @@ impl Parser<'_> {
                 args.push((net.value(name), name.1));
                 if !self.eat(",") {
                     break;
+                }
+                if self.peeks_definition() {
+                    return Err(self.expected("an operand after `,`"));
                 }
             }
         }

@@ -74,6 +74,13 @@ pub(super) struct Failed;
 
 pub(super) type Parse<T> = Result<T, Failed>;
 
+/// The beginning of a statement.
+#[derive(Clone, Copy)]
+pub(super) struct Begin {
+    at: u32,
+    braces: usize,
+}
+
 pub(super) struct Parser<'a> {
     pub(super) text: &'a str,
     lexer: Lexer<'a>,
@@ -83,6 +90,8 @@ pub(super) struct Parser<'a> {
     end: u32,
     pub(super) found: Vec<Diagnostic>,
     depth: usize,
+    /// How many braces are open.
+    braces: usize,
     /// How many numbers lists may still be filled up with.
     pub(super) fill: usize,
 }
@@ -108,7 +117,7 @@ impl<'a> Parser<'a> {
     fn new(text: &'a str) -> Parser<'a> {
         let (mut lexer, mut found) = (Lexer::new(text), Vec::new());
         let tok = lexer.next(&mut found);
-        Parser { text, lexer, tok, end: 0, found, depth: 0, fill: super::source::MAX_FILL }
+        Parser { text, lexer, tok, end: 0, found, depth: 0, braces: 0, fill: super::source::MAX_FILL }
     }
 
     fn module(&mut self) -> Module {
@@ -170,6 +179,11 @@ impl<'a> Parser<'a> {
     pub(super) fn bump(&mut self) -> Token {
         let tok = self.tok;
         self.end = tok.span.end;
+        match tok.kind {
+            Kind::Punct("{") => self.braces += 1,
+            Kind::Punct("}") => self.braces = self.braces.saturating_sub(1),
+            _ => {}
+        }
         self.tok = if self.found.len() < MAX_ERRORS {
             self.lexer.next(&mut self.found)
         } else {
@@ -293,23 +307,45 @@ impl<'a> Parser<'a> {
         self.fail(diagnostic)
     }
 
+    /// Where a statement begins, for [`Parser::recover`].
+    pub(super) fn begin(&self) -> Begin {
+        Begin { at: self.tok.span.start, braces: self.braces }
+    }
+
     /// Goes on after a mistake in the statement that begins at `begin`: to a new line, to `%name =`, or to the brace that
     /// closes the block.
-    pub(super) fn recover(&mut self, begin: Span) {
-        let mut open = 0usize;
-        let start = self.tok.span.start;
-        loop {
-            let moved = self.tok.span.start > start;
-            let define = || matches!(self.peek().kind, Kind::Punct("=" | "<-"));
-            match self.tok.kind {
-                Kind::End => return,
-                Kind::Punct("{") => open += 1,
-                Kind::Punct("}") if open == 0 => return,
-                Kind::Punct("}") => open -= 1,
-                _ if open == 0 && self.tok.first && (moved || start > begin.start && self.at_statement()) => return,
-                Kind::Value if open == 0 && moved && define() => return,
-                _ => {}
+    pub(super) fn recover(&mut self, begin: Begin) {
+        let mut moved = self.tok.span.start > begin.at;
+        while self.tok.kind != Kind::End {
+            let same = self.braces <= begin.braces;
+            let defines = || matches!(self.peek().kind, Kind::Punct("=" | "<-"));
+            // A line that begins a statement ends whatever brace was left open.
+            let next = match self.tok.kind {
+                Kind::Punct("}") => same,
+                _ if moved && self.tok.first => same || self.at_statement(),
+                Kind::Value => moved && same && defines(),
+                _ => false,
+            };
+            if next {
+                break;
             }
+            self.bump();
+            moved = true;
+        }
+        self.braces = begin.braces;
+    }
+
+    /// Skips a block in braces whose first line is wrong, from anywhere in that line.
+    pub(super) fn skip_block(&mut self) {
+        while !self.at("{") {
+            if self.tok.kind == Kind::End || self.at("}") || self.tok.first && self.at_statement() {
+                return;
+            }
+            self.bump();
+        }
+        let outside = self.braces;
+        self.bump();
+        while self.tok.kind != Kind::End && self.braces > outside {
             self.bump();
         }
     }
