@@ -27,5 +27,12 @@ use crate::pass::Changed;
 /// Runs a pass over every function.
 fn each(program: &mut Program, mut run: impl FnMut(&mut Func) -> bool) -> Changed {
     let ids: Vec<_> = program.funcs.ids().collect();
-    ids.into_iter().fold(false, |changed, id| run(&mut program.funcs[id]) | changed).into()
+    let mut changed = false;
+    for id in ids {
+        if run(&mut program.funcs[id]) {
+            changed = true;
+            util::compact::compact(&mut program.funcs[id]);
+        }
+    }
+    changed.into()
 }

@@ -6,6 +6,10 @@ use convoke_ir::layer::{self, Layer};
 use convoke_ir::loops::{self, Program};
 use convoke_ir::{diagnostic, text};
 use convoke_machine::Machine;
+use convoke_passes::guarantee::Grants;
+use convoke_passes::manager::{PassManager, State};
+use convoke_passes::pass::Context;
+use convoke_passes::registry;
 use ndarray::ArrayD;
 
 /// The layer of a text whose signature may leave its results open as `{result}`: what the parser then says they are is put there.
@@ -45,6 +49,15 @@ pub(crate) fn agree(source: &str) {
     let expected = convoke_interp::run_layer(verified, &inputs, &files).expect("the layer runs");
     let program = convoke_passes::lower::lower(verified, &Machine::x86_64_v3()).expect("the layer lowers");
     compare(&layer, &program, &inputs, &expected, "lowered");
+    let machine = Machine::x86_64_v3();
+    let cx = Context { machine: &machine, files: &files, grants: Grants::default() };
+    let mut state = State::Loops(program);
+    for entry in registry::LOOPS {
+        let pass = entry.make(&[]).expect("no options");
+        state = PassManager::new(cx).run(state, &[pass]).unwrap_or_else(|error| panic!("{}: {error}", entry.name));
+        let State::Loops(program) = &state else { unreachable!("loop passes give loops") };
+        compare(&layer, program, &inputs, &expected, entry.name);
+    }
 }
 
 /// Asserts that a program gives the expected numbers, to the rounding of `f64` sums in another order.
