@@ -146,8 +146,7 @@ fn every_level_lowers_to_the_same_numbers() {
     let verified = convoke_ir::layer::verify(&layer).unwrap();
     let expected = convoke_interp::run_layer(verified, std::slice::from_ref(&x), &files).unwrap();
     for level in 0..=3 {
-        let mut passes = registry::pipeline(level, Stage::Layer, &cx.grants).unwrap();
-        passes.push(registry::Pass::Lower);
+        let passes = registry::pipeline(level, Stage::Loops, &cx.grants).unwrap();
         let State::Loops(program) = PassManager::new(cx).run(State::Layer(layer.clone()), &passes).unwrap() else {
             panic!("not lowered")
         };
