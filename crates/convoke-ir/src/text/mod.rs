@@ -66,6 +66,7 @@ pub fn parse_and_verify(text: &str) -> Result<Module, Vec<Diagnostic>> {
     let module = parse(text)?;
     let layers = module.layers.iter().filter_map(|layer| layer::verify(layer).err());
     let programs = module.programs.iter().filter_map(|program| loops::verify(program).err());
-    let found: Vec<_> = layers.chain(programs).flatten().collect();
+    let mut found: Vec<_> = layers.chain(programs).flatten().collect();
+    found.sort_by_key(|diagnostic| diagnostic.span.start);
     if found.is_empty() { Ok(module) } else { Err(found) }
 }

@@ -32,6 +32,10 @@ impl Net {
     /// Gives `name` to a new value, or to nothing if what defines it failed.
     fn define(&mut self, p: &mut Parser, name: (&str, Span), value: Parse<(TensorType, Def)>) -> Option<ValueId> {
         if let Some(first) = self.names.get(name.0) {
+            // What failed to parse may not have been meant as a definition.
+            if value.is_err() {
+                return None;
+            }
             let first = first.map_or(Span::default(), |id| self.layer.values[id].span);
             let message = format!("there is a value `%{}` already", name.0);
             p.report(Diagnostic::new(Code::Repeated, name.1, message).related(first, "the first one"));
@@ -194,6 +198,9 @@ impl Parser<'_> {
                     return Err(self.expected("an operand after `,`"));
                 }
             }
+        }
+        if self.tok.kind == super::lexer::Kind::Bad {
+            return Err(Failed);
         }
         let errors = self.found.len();
         let attrs = match self.eat("{") {

@@ -92,6 +92,8 @@ pub(super) struct Parser<'a> {
     depth: usize,
     /// How many braces are open.
     braces: usize,
+    /// Whether the end of the text is reported as a mistake.
+    ended: bool,
     /// How many numbers lists may still be filled up with.
     pub(super) fill: usize,
 }
@@ -117,7 +119,7 @@ impl<'a> Parser<'a> {
     fn new(text: &'a str) -> Parser<'a> {
         let (mut lexer, mut found) = (Lexer::new(text), Vec::new());
         let tok = lexer.next(&mut found);
-        Parser { text, lexer, tok, end: 0, found, depth: 0, braces: 0, fill: super::source::MAX_FILL }
+        Parser { text, lexer, tok, end: 0, found, depth: 0, braces: 0, ended: false, fill: super::source::MAX_FILL }
     }
 
     fn module(&mut self) -> Module {
@@ -287,6 +289,8 @@ impl<'a> Parser<'a> {
     pub(super) fn expected(&mut self, what: &str) -> Failed {
         let found = match self.tok.kind {
             Kind::Bad => return Failed,
+            // What else is missing at the end follows from the first.
+            Kind::End if std::mem::replace(&mut self.ended, true) => return Failed,
             Kind::End => "the end of the text".to_owned(),
             _ => format!("`{}`", shown(self.slice(self.tok))),
         };
@@ -303,7 +307,14 @@ impl<'a> Parser<'a> {
     pub(super) fn unknown_word(&mut self, what: &str, known: &[&str]) -> Failed {
         let Some(word) = self.word() else { return self.expected(what) };
         let message = format!("expected {what}, found `{}`", shown(word));
-        let diagnostic = suggest(Diagnostic::new(Code::Unknown, self.tok.span, message), word, known);
+        let near = nearest(word, known.iter().copied());
+        let code = if near.is_some() { Code::Unknown } else { Code::Syntax };
+        let mut diagnostic = Diagnostic::new(code, self.tok.span, message);
+        diagnostic.help = match near {
+            Some(near) => Some(format!("did you mean `{near}`?")),
+            // Most callers name the few there are.
+            None => (!what.contains('`')).then(|| format!("known here: {}", known.join(", "))),
+        };
         self.fail(diagnostic)
     }
 
@@ -362,6 +373,6 @@ pub(super) fn suggest(diagnostic: Diagnostic, written: &str, known: &[&str]) -> 
     match nearest(written, known.iter().copied()) {
         Some(name) => diagnostic.help(format!("did you mean `{name}`?")),
         None if known.is_empty() || known.len() > 30 => diagnostic,
-        None => diagnostic.help(format!("there is {}", known.join(", "))),
+        None => diagnostic.help(format!("known here: {}", known.join(", "))),
     }
 }
