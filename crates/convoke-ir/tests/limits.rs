@@ -19,17 +19,17 @@ fn refused(source: &str) -> (Vec<Diagnostic>, String) {
 fn one_line_of_20_mib() {
     let mut source = HEAD.replace('\n', " ");
     let mut i = 0;
-    while source.len() < 14_999_990 {
-        write!(source, "%{i} = relu %x ").expect("a string grows");
+    while source.len() < 14_999_900 {
+        write!(source, "%{i:0>80} = relu %x ").expect("a string grows");
         i += 1;
     }
     let at = source.len();
     source.push_str("%bad = relu %missing ");
     while source.len() < 20 << 20 {
-        write!(source, "%{i} = relu %x ").expect("a string grows");
+        write!(source, "%{i:0>80} = relu %x ").expect("a string grows");
         i += 1;
     }
-    source.push_str("return %0 }\n");
+    source.push_str("return %x }\n");
     let start = Instant::now();
     let (found, message) = refused(&source);
     let took = start.elapsed();
@@ -57,6 +57,20 @@ fn brackets_100_000_deep() {
     assert!(found.iter().any(|d| d.code == Code::Depth), "{found:?}");
     let (found, _) = refused(&format!("{HEAD}  %w = const f32[2, 2] = {}", "[".repeat(100_000)));
     assert_eq!(found[0].code, Code::Numbers);
+}
+
+/// Small statements and entries cost more memory than text.
+#[test]
+fn too_many_statements_or_entries() {
+    let many = text::MAX_ITEMS + 10;
+    let list = format!("{HEAD}  %0 = conv2d %x, %x {{ pads = [{}] }}\n", "1,".repeat(many));
+    let numbered = |entry: &str| (0..many).map(|i| entry.replace('#', &i.to_string())).collect::<String>();
+    let params = format!("layer @l({}) -> f32[1] {{\n", numbered("%x#: f32[1], "));
+    let loops = format!("program @p {{\nkernel @k() {{\n{}", numbered("%a# = f32 1 "));
+    for source in [list, params, loops] {
+        let (found, message) = refused(&source);
+        assert!(found.iter().any(|d| d.code == Code::SourceSize), "{message}");
+    }
 }
 
 #[test]

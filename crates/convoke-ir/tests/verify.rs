@@ -200,7 +200,7 @@ fn iterations_that_are_independent() {
         ("store %y[64*%p + 8*%k]", "store %y[64*%p]"),
         ("%y[256*%r + 8*%j]", "%y[256*%r + 7*%j]"),
         ("%y[256*%r + 8*%j]", "%y[252*%r + 8*%j]"),
-        ("load f32x8 %c[64*%r]", "load f32x8 %c[64*%r + 1]"),
+        ("load f32x8 %c[64*%r]", "load f32x8 %c[63*%r]"),
     ] {
         assert!(source.contains(own));
         let found = text::parse_and_verify(&source.replace(own, shared)).expect_err(shared);

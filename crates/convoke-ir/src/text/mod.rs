@@ -23,7 +23,7 @@ use crate::span::Span;
 
 pub(crate) use print_layer::Line;
 
-pub use parser::{MAX_DEPTH, MAX_ERRORS, MAX_SOURCE};
+pub use parser::{MAX_DEPTH, MAX_ERRORS, MAX_ITEMS, MAX_SOURCE};
 
 /// What a text holds.
 #[derive(Clone, Debug, PartialEq, Default)]

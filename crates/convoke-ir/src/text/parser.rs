@@ -65,6 +65,8 @@ use crate::span::Span;
 pub const MAX_SOURCE: usize = 64 << 20;
 /// How deep brackets, and loops, may be nested.
 pub const MAX_DEPTH: usize = 64;
+/// How many statements, and entries of lists other than the numbers of a constant, a text may have.
+pub const MAX_ITEMS: usize = 1 << 20;
 /// How many mistakes are looked for before the parser gives up.
 pub const MAX_ERRORS: usize = 1000;
 
@@ -94,6 +96,8 @@ pub(super) struct Parser<'a> {
     braces: usize,
     /// Whether the end of the text is reported as a mistake.
     ended: bool,
+    /// How many more statements and entries there may be.
+    items: usize,
     /// How many numbers lists may still be filled up with.
     pub(super) fill: usize,
 }
@@ -119,7 +123,18 @@ impl<'a> Parser<'a> {
     fn new(text: &'a str) -> Parser<'a> {
         let (mut lexer, mut found) = (Lexer::new(text), Vec::new());
         let tok = lexer.next(&mut found);
-        Parser { text, lexer, tok, end: 0, found, depth: 0, braces: 0, ended: false, fill: super::source::MAX_FILL }
+        Parser {
+            text,
+            lexer,
+            tok,
+            end: 0,
+            found,
+            depth: 0,
+            braces: 0,
+            ended: false,
+            items: MAX_ITEMS,
+            fill: super::source::MAX_FILL,
+        }
     }
 
     fn module(&mut self) -> Module {
@@ -254,12 +269,29 @@ impl<'a> Parser<'a> {
     pub(super) fn list<T>(&mut self, close: &str, mut item: impl FnMut(&mut Self) -> Parse<T>) -> Parse<Vec<T>> {
         let mut items = Vec::new();
         while !self.eat(close) {
+            self.item()?;
             items.push(item(self)?);
             if !self.at(close) && !self.eat(",") {
                 return Err(self.expected(&format!("`,` or `{close}`")));
             }
         }
         Ok(items)
+    }
+
+    /// Counts a statement or an entry of a list. After the last one that is allowed nothing more is read.
+    pub(super) fn item(&mut self) -> Parse<()> {
+        let Some(rest) = self.items.checked_sub(1) else {
+            if self.tok.kind != Kind::End {
+                let message = format!("a text has at most {MAX_ITEMS} statements and entries of lists");
+                self.report(Diagnostic::new(Code::SourceSize, self.tok.span, message));
+            }
+            self.tok.kind = Kind::End;
+            self.lexer.end();
+            self.ended = true;
+            return Err(Failed);
+        };
+        self.items = rest;
+        Ok(())
     }
 
     /// Runs `rule` one level deeper, unless that is too deep. Everything that recurses goes through here.
