@@ -1,1 +1,30 @@
 //! Loop IR to native code through Cranelift: JIT memory and object files.
+//!
+//! ```text
+//! Program ──emit──► Cranelift IR ──machine_code──► bytes ─┬─► jit: executable memory ──► Compiled::run
+//!                                                         └─► object: ELF, Mach-O or COFF, with header
+//! ```
+//!
+//! How functions are called is described once, in the comment of `emit`.
+
+mod aligned;
+mod compiled;
+mod constants;
+mod element;
+mod emit;
+mod error;
+mod jit;
+mod listing;
+mod machine_code;
+mod object;
+pub mod plan;
+mod target;
+mod work;
+
+pub use compiled::{Compiled, Options, Workspace, compile};
+pub use constants::Constants;
+pub use element::{Element, Slice, SliceMut};
+pub use emit::MAX_INSTRUCTIONS;
+pub use error::{BoxError, CodegenError, RunError, Side};
+pub use listing::{asm, clif};
+pub use object::{header, object};

@@ -1,1 +1,163 @@
 //! The numbers of constants: generators, npy, npz, safetensors; images in and out.
+//!
+//! Numbers are handed on as `f64`, in storage order, already rounded to the element type they are declared with. What
+//! a file claims is checked against the file's length, and what is to be held against the budget of [`Files`], before
+//! memory is taken.
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`Files`] | the folder `file("…")` is looked up in; the memory budget |
+//! | [`values`] | the numbers of a constant |
+//! | [`random()`], [`random_integers`] | inputs for tests |
+//! | [`npy`], [`npz`], [`safetensors`] | arrays in files |
+//! | [`image`] | PNG images |
+//! | [`write_whole`] | files that are written in full or not at all |
+
+mod error;
+mod files;
+mod generate;
+pub mod image;
+pub mod npy;
+pub mod npz;
+mod random;
+pub mod safetensors;
+mod write;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use convoke_ir::elem::Elem;
+use convoke_ir::layer::Source;
+use convoke_ir::types::TensorType;
+use ndarray::{ArrayD, IxDyn};
+
+pub use error::DataError;
+pub use files::Files;
+pub use write::write_whole;
+
+use crate::random::Sequence;
+
+/// The nearest number of the element type, ties to even.
+pub fn round(elem: Elem, x: f64) -> f64 {
+    match elem {
+        Elem::F32 => f64::from(x as f32),
+        Elem::F64 => x,
+    }
+}
+
+/// The numbers of a constant of type `ty`, in storage order, rounded to its element type.
+///
+/// # Errors
+///
+/// [`DataError::Unbound`] for a weight without values; a file that is missing, damaged, or holds another shape; a
+/// finite number that the element type cannot hold; more memory than the budget of `files`.
+pub fn values(source: &Source, ty: &TensorType, files: &Files) -> Result<Arc<Vec<f64>>, DataError> {
+    if let Some(reason) = source.refuses(ty) {
+        return Err(DataError::Source { ty: Box::new(ty.clone()), reason });
+    }
+    let mut numbers = match source {
+        Source::Unbound => return Err(DataError::Unbound),
+        Source::Computed(numbers) if numbers.iter().all(|&x| round(ty.elem, x).to_bits() == x.to_bits()) => {
+            return Ok(Arc::clone(numbers));
+        }
+        Source::Computed(numbers) => copy(numbers, ty, files)?,
+        Source::Numbers(numbers) => copy(numbers, ty, files)?,
+        Source::Generate(generator) => {
+            let mut numbers = files.allocate(ty.elements(), || format!("a constant `{ty}`"))?;
+            generate::generate(generator, ty.shape.dims(), &mut numbers);
+            numbers
+        }
+        Source::File { path, name } => read(&files.resolve(path)?, name.as_deref(), ty, files)?,
+    };
+    round_all(&mut numbers, ty)?;
+    Ok(Arc::new(numbers))
+}
+
+fn copy(numbers: &[f64], ty: &TensorType, files: &Files) -> Result<Vec<f64>, DataError> {
+    let mut copy = files.allocate(numbers.len(), || format!("a constant `{ty}`"))?;
+    copy.extend_from_slice(numbers);
+    Ok(copy)
+}
+
+/// Rounds numbers to the element type. A finite number that would become infinite is an error: it was not meant.
+fn round_all(numbers: &mut [f64], ty: &TensorType) -> Result<(), DataError> {
+    let mut lost = false;
+    for x in numbers.iter_mut() {
+        let rounded = round(ty.elem, *x);
+        lost |= rounded.is_infinite() & x.is_finite();
+        // The first number lost is kept as it was, for the message.
+        if !lost {
+            *x = rounded;
+        }
+    }
+    if lost {
+        let overflows = |x: &f64| x.is_finite() && round(ty.elem, *x).is_infinite();
+        let index = numbers.iter().position(overflows).expect("one was found above");
+        return Err(DataError::Overflow { ty: Box::new(ty.clone()), index, number: numbers[index] });
+    }
+    Ok(())
+}
+
+/// Reads an array file by its ending: `.npy`, `.npz` or `.safetensors`. The numbers are as stored, in row-major order.
+fn read(path: &Path, name: Option<&str>, ty: &TensorType, files: &Files) -> Result<Vec<f64>, DataError> {
+    match path.extension().and_then(|e| e.to_str()) {
+        Some("npy") => match name {
+            None => npy::read(path, ty, files),
+            Some(name) => Err(DataError::format(
+                path,
+                format!("an npy file holds one array without a name; leave {} out", error::quoted(name)),
+            )),
+        },
+        Some("npz") => npz::read(path, name, ty, files),
+        Some("safetensors") => safetensors::read(path, name, ty, files),
+        _ => Err(DataError::format(path, "expected a name that ends in .npy, .npz or .safetensors")),
+    }
+}
+
+/// Reads a tensor of type `ty` that a user names by path: an array file, or a PNG image.
+///
+/// Unlike [`values`] this takes any path. What was converted on the way (an alpha channel left out, colours made
+/// grey) is said in the notes.
+pub fn read_tensor(path: &Path, name: Option<&str>, ty: &TensorType, files: &Files) -> Result<Tensor, DataError> {
+    let (mut numbers, notes) = match path.extension().and_then(|e| e.to_str()) {
+        Some("png") => image::read(path, ty, files)?,
+        _ => (read(path, name, ty, files)?, Vec::new()),
+    };
+    round_all(&mut numbers, ty)?;
+    Ok(Tensor { array: shaped(ty, numbers), notes })
+}
+
+/// An array that was read, with what a user should know about it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Tensor {
+    /// The numbers, in storage order of the type asked for.
+    pub array: ArrayD<f64>,
+    /// Sentences on what was converted.
+    pub notes: Vec<String>,
+}
+
+/// Numbers in storage order as an array of the type's shape.
+pub(crate) fn shaped(ty: &TensorType, numbers: Vec<f64>) -> ArrayD<f64> {
+    ArrayD::from_shape_vec(IxDyn(ty.shape.dims()), numbers).expect("as many numbers as the type has elements")
+}
+
+/// Seeded test input: uniform on `[−1, 1)` in steps of 2^-23, so that `f32` holds every number exactly.
+pub fn random(ty: &TensorType, seed: i64, files: &Files) -> Result<ArrayD<f64>, DataError> {
+    let sequence = Sequence::new(seed, 2);
+    let mut numbers = files.allocate(ty.elements(), || format!("a random `{ty}`"))?;
+    numbers.extend((0..ty.elements()).map(|i| (sequence.bits(i) >> 40) as f64 / f64::from(1 << 23) - 1.0));
+    Ok(shaped(ty, numbers))
+}
+
+/// Seeded test input: whole numbers from `−most` to `most`. Sums of n products of two such numbers are exact in `f32`
+/// as long as `n · most²` is at most 2^24, whatever the order.
+pub fn random_integers(ty: &TensorType, most: u32, seed: i64, files: &Files) -> Result<ArrayD<f64>, DataError> {
+    let sequence = Sequence::new(seed, 3);
+    let count = 2 * u64::from(most) + 1;
+    let mut numbers = files.allocate(ty.elements(), || format!("a random `{ty}`"))?;
+    numbers.extend((0..ty.elements()).map(|i| {
+        let below = (u128::from(sequence.bits(i)) * u128::from(count)) >> 64;
+        below as f64 - f64::from(most)
+    }));
+    Ok(shaped(ty, numbers))
+}

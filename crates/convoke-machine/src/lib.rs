@@ -3,6 +3,15 @@
 //! Nothing in convoke is decided by a constant that belongs to a machine: lowering and cost model read a [`Machine`],
 //! which is detected ([`Machine::host`]), named ([`Machine::named`]) or read from a file ([`Machine::from_toml`]).
 
+mod feature;
+mod host;
+mod named;
+mod text;
+
+pub use host::Missing;
+pub use named::UnknownMachine;
+pub use text::MachineError;
+
 use serde::{Deserialize, Serialize};
 
 /// A description of one CPU, as code is generated for it.
@@ -25,10 +34,10 @@ pub struct Machine {
     pub ghz: f64,
     /// Hardware threads worth using.
     pub threads: u32,
-    /// Data caches, nearest first.
-    pub caches: Vec<Cache>,
     /// Sustained memory bandwidth of one core in bytes per cycle.
     pub memory_bytes_per_cycle: f64,
+    /// Data caches, nearest first.
+    pub caches: Vec<Cache>,
 }
 
 /// One level of data cache, as one core sees it.
@@ -47,30 +56,13 @@ impl Machine {
         (self.vector_bits as usize / 8 / bytes).clamp(1, 16) as u8
     }
 
-    /// Whether a multiply-add can be fused.
-    pub fn has_fma(&self) -> bool {
-        self.arch != "x86_64" || self.features.iter().any(|f| f == "fma")
+    /// Whether code may use this extension, named as in [`Machine::features`].
+    pub fn has(&self, feature: &str) -> bool {
+        self.features.iter().any(|f| f == feature)
     }
 
-    /// A plain x86-64 with AVX2 and FMA, written for 128-bit vectors. Snapshots of generated code use it.
-    pub fn x86_64_v3() -> Machine {
-        Machine {
-            name: "x86-64-v3".into(),
-            arch: "x86_64".into(),
-            features: ["sse3", "ssse3", "sse41", "sse42", "popcnt", "avx", "avx2", "fma", "bmi1", "bmi2", "lzcnt"]
-                .map(String::from)
-                .to_vec(),
-            vector_bits: 128,
-            vector_registers: 16,
-            fma_per_cycle: 2.0,
-            ghz: 3.0,
-            threads: 1,
-            caches: vec![
-                Cache { bytes: 32 << 10, bytes_per_cycle: 32.0 },
-                Cache { bytes: 512 << 10, bytes_per_cycle: 24.0 },
-                Cache { bytes: 4 << 20, bytes_per_cycle: 12.0 },
-            ],
-            memory_bytes_per_cycle: 5.0,
-        }
+    /// Whether a multiply-add can be fused. On x86-64 the fused instructions are encoded as AVX.
+    pub fn has_fma(&self) -> bool {
+        self.arch != "x86_64" || self.has("avx") && self.has("fma")
     }
 }

@@ -1,6 +1,34 @@
 //! Passes over layer IR and loop IR, lowering between them, and their manager.
+//!
+//! ```text
+//! layer IR ──rewrite──► layer IR ──select──► layer IR ──lower──► loop IR ──loops──► loop IR
+//! ```
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`guarantee`] | what a pass may change, and what the user allows |
+//! | [`pass`] | the two traits of a pass, and what it is given |
+//! | [`spec`] | `--passes a,b(opt=v)` as data |
+//! | [`registry`] | every pass, in running order, and the pipelines `-O0` to `-O3` |
+//! | [`manager`] | runs passes: verifies, times and records each |
+//! | [`stats`] | sizes and multiplication counts of a layer or program |
+//! | [`rewrite`], [`select`] | passes over layer IR |
+//! | [`lower`] | layer IR to loop IR |
+//! | [`loops`] | passes over loop IR |
 
+pub mod error;
+pub mod guarantee;
 pub mod loops;
 pub mod lower;
+pub mod manager;
+pub mod pass;
+pub mod registry;
 pub mod rewrite;
 pub mod select;
+pub mod spec;
+pub mod stats;
+
+pub use error::PassError;
+pub use guarantee::{Approximate, Exact, Granted, Grants, Guarantee, Rounding, Structural};
+pub use manager::{PassManager, Record, Stage, State};
+pub use pass::{Changed, Context, LayerPass, LoopPass, PassOption};

@@ -224,6 +224,11 @@ impl ProgramBuilder {
         &self.program.buffers[buffer].ty
     }
 
+    /// The outputs declared so far, in order.
+    pub fn outputs(&self) -> Vec<BufferId> {
+        self.program.buffers.iter().filter(|(_, b)| b.role == Role::Output).map(|(id, _)| id).collect()
+    }
+
     /// A kernel or codelet. One that is there already, under any name, is found again rather than added.
     pub fn func(&mut self, mut func: Func) -> FuncId {
         let same = |other: &Func| {

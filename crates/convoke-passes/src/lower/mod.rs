@@ -1,1 +1,207 @@
 //! Lowering: each op of the layer IR as loops.
+//!
+//! ```text
+//! layer IR, algorithms chosen ──► buffers: inputs, outputs, constants, scratch
+//!                                 prepare: weights packed for the codelets that read them
+//!                                 entry:   one or more kernels for each op
+//! ```
+//!
+//! Kernels walk over tiles and call codelets; codelets are scalar loop nests with marks, which the loop passes turn
+//! into vector code. A product (direct, im2col, depthwise, pooling) sums a tile into a small local buffer, and a *store codelet*
+//! takes it through the epilogue to where it belongs. A padded input is copied into a buffer with a halo first, so
+//! that no loop has to ask where it is.
+
+mod blocking;
+mod chain;
+mod conv;
+mod copy;
+mod depthwise;
+mod direct;
+mod elementwise;
+mod gather;
+mod grid;
+mod halo;
+mod im2col;
+mod math;
+mod matmul;
+mod pool;
+mod tile;
+
+use std::collections::HashMap;
+
+use convoke_ir::attr::Algorithm;
+use convoke_ir::elem::Elem;
+use convoke_ir::layer::{Def, Instr, Op, ValueId, Verified};
+use convoke_ir::loops::{BufferId, Program, ProgramBuilder, Role};
+use convoke_ir::shape::ShapeError;
+use convoke_ir::types::{Layout, TensorType, TypeError};
+use convoke_machine::Machine;
+
+use chain::{Chain, Operand};
+
+/// Why a layer cannot be lowered.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum LowerError {
+    /// Nobody chose an algorithm.
+    #[error("`%{value}`: no algorithm is chosen; run `select` before lowering")]
+    NotSelected {
+        /// The convolution's result.
+        value: String,
+    },
+    /// The chosen algorithm does not compute this convolution.
+    #[error("`%{value}`: algorithm `{algorithm}` {reason}")]
+    Algorithm {
+        /// The convolution's result.
+        value: String,
+        /// The algorithm.
+        algorithm: Algorithm,
+        /// What it needs and what it got.
+        reason: String,
+    },
+    /// A buffer between two ops would be too large.
+    #[error("a buffer for `{what}` would be too large: {source}")]
+    TooLarge {
+        /// What it holds.
+        what: String,
+        /// Why there is no such tensor.
+        source: TypeError,
+    },
+}
+
+/// Lowers a layer whose convolutions have their algorithm, for a machine.
+pub fn lower(layer: Verified<'_>, machine: &Machine) -> Result<Program, LowerError> {
+    let mut lowering =
+        Lowering { layer, machine, program: ProgramBuilder::new(layer.name.clone()), buffers: HashMap::new() };
+    lowering.declare();
+    for instr in &layer.layer().body {
+        lowering.instr(instr)?;
+    }
+    lowering.copy_results();
+    Ok(lowering.program.finish())
+}
+
+/// A layer on its way into loops.
+struct Lowering<'a> {
+    layer: Verified<'a>,
+    machine: &'a Machine,
+    program: ProgramBuilder,
+    /// Where each value lives.
+    buffers: HashMap<ValueId, BufferId>,
+}
+
+impl<'a> Lowering<'a> {
+    /// Inputs and outputs in the order of the signature; then constants that something reads.
+    fn declare(&mut self) {
+        let layer = self.layer.layer();
+        for &id in &layer.params {
+            let value = &layer.values[id];
+            let buffer = self.program.buffer(&value.name, value.ty.clone(), Role::Input);
+            self.buffers.insert(id, buffer);
+        }
+        for (i, &id) in layer.results.iter().enumerate() {
+            let value = &layer.values[id];
+            let buffer = self.program.buffer(&value.name, value.ty.clone(), Role::Output);
+            // A value returned twice is computed once and copied.
+            let first = layer.results.iter().position(|&other| other == id) == Some(i);
+            if first && value.def == Def::Instr {
+                self.buffers.insert(id, buffer);
+            }
+        }
+        let uses = layer.uses();
+        for (id, value) in layer.values.iter().filter(|(id, _)| uses[id.index()] > 0) {
+            if let Def::Const(source) = &value.def {
+                let buffer = self.program.buffer(&value.name, value.ty.clone(), Role::Const(source.clone()));
+                self.buffers.insert(id, buffer);
+            }
+        }
+    }
+
+    /// Outputs that no instruction writes: parameters and constants handed through, and repeated results.
+    fn copy_results(&mut self) {
+        let layer = self.layer.layer();
+        let outputs = self.program.outputs();
+        for (&id, output) in layer.results.iter().zip(outputs) {
+            if self.buffers[&id] != output {
+                self.copy_all(self.buffers[&id], output);
+            }
+        }
+    }
+
+    fn instr(&mut self, instr: &'a Instr) -> Result<(), LowerError> {
+        let value = &self.layer.layer().values[instr.result];
+        // Reshaping moves nothing: the result is the same memory, unless a caller owns it.
+        if matches!(instr.op, Op::Reshape(_)) && instr.then.is_empty() && !self.buffers.contains_key(&instr.result) {
+            self.buffers.insert(instr.result, self.buffers[&instr.args[0]]);
+            return Ok(());
+        }
+        if !self.buffers.contains_key(&instr.result) {
+            let buffer = self.program.buffer(&value.name, value.ty.clone(), Role::Scratch);
+            self.buffers.insert(instr.result, buffer);
+        }
+        match &instr.op {
+            Op::Conv2d(conv) => self.conv2d(instr, conv),
+            Op::MaxPool(pool) => self.max_pool(instr, pool),
+            Op::AvgPool(pool) => self.avg_pool(instr, pool),
+            Op::GlobalAvgPool(_) => {
+                self.global_avg_pool(instr);
+                Ok(())
+            }
+            Op::MatMul(_) => {
+                self.matmul(instr);
+                Ok(())
+            }
+            Op::Pad(pad) => self.pad(instr, pad),
+            Op::Concat(_) | Op::Reshape(_) | Op::Transpose(_) | Op::ToLayout(_) => {
+                self.movement(instr);
+                Ok(())
+            }
+            op if op.is_elementwise() => {
+                let (chain, first) = Chain::whole(self, instr);
+                self.elementwise(instr.result, &chain, &first);
+                Ok(())
+            }
+            other => unreachable!("`{}` is neither elementwise nor listed above", other.name()),
+        }
+    }
+
+    /// How a chain reads the value `id`.
+    fn operand(&self, id: ValueId, strides: Vec<usize>) -> Operand {
+        let ty = self.ty(id);
+        Operand { buffer: self.buffers[&id], elem: ty.elem, len: ty.elements(), strides }
+    }
+
+    /// Applies an epilogue that the op itself could not take along, in place.
+    fn epilogue_in_place(&mut self, instr: &'a Instr) {
+        let chain = Chain::epilogue(self, instr);
+        if !instr.then.is_empty() {
+            let ty = self.ty(instr.result);
+            let first = self.operand(instr.result, ty.shape.strides());
+            self.elementwise(instr.result, &chain, &first);
+        }
+    }
+
+    /// A flat buffer of `len` elements.
+    fn flat(&mut self, name: &str, elem: Elem, len: usize, role: Role) -> Result<BufferId, LowerError> {
+        let ty = TensorType::new(elem, [len], Layout::Nchw)
+            .map_err(|source| LowerError::TooLarge { what: name.into(), source })?;
+        Ok(self.program.buffer(name, ty, role))
+    }
+
+    fn ty(&self, id: ValueId) -> &'a TensorType {
+        self.layer.layer().ty(id)
+    }
+
+    fn name(&self, id: ValueId) -> &'a str {
+        &self.layer.layer().values[id].name
+    }
+
+    fn lanes(&self, elem: Elem) -> u8 {
+        self.machine.lanes(elem.bytes())
+    }
+}
+
+/// The error of a size that has no room in 2^44 elements.
+fn too_large(what: &str, dims: &[usize]) -> LowerError {
+    LowerError::TooLarge { what: what.into(), source: ShapeError::TooLarge { dims: dims.to_vec() }.into() }
+}

@@ -1,0 +1,103 @@
+//! The numbers of constants, as given and as prepared.
+
+use std::sync::Arc;
+
+use convoke_ir::layer::Source;
+use convoke_ir::loops::{BufferId, Program, Role, Run};
+use convoke_ir::types::TensorType;
+use convoke_machine::Machine;
+
+use crate::aligned::Aligned;
+use crate::error::{BoxError, CodegenError};
+use crate::jit::Code;
+use crate::machine_code::reachable;
+use crate::plan::Plan;
+use crate::target::{Place, Target};
+
+/// Gives the numbers of constants. Closures are such.
+pub trait Constants {
+    /// As many numbers as `ty` has elements, in storage order.
+    fn values(&self, source: &Source, ty: &TensorType) -> Result<Arc<Vec<f64>>, BoxError>;
+}
+
+impl<F> Constants for F
+where
+    F: Fn(&Source, &TensorType) -> Result<Arc<Vec<f64>>, BoxError>,
+{
+    fn values(&self, source: &Source, ty: &TensorType) -> Result<Arc<Vec<f64>>, BoxError> {
+        self(source, ty)
+    }
+}
+
+/// The memory of every constant and prepared buffer that `entry` reads, by buffer. What only `prepare` needed is freed.
+pub(crate) fn resolve(program: &Program, constants: &dyn Constants) -> Result<Vec<Option<Arc<Aligned>>>, CodegenError> {
+    let mut memory: Vec<Option<Arc<Aligned>>> = vec![None; program.buffers.len()];
+    for (id, buffer) in program.buffers.iter() {
+        let Role::Const(source) = &buffer.role else { continue };
+        if !reads(&program.entry, id) && !reads(&program.prepare, id) {
+            continue;
+        }
+        let name = || buffer.name.clone();
+        let numbers =
+            constants.values(source, &buffer.ty).map_err(|source| CodegenError::Constant { buffer: name(), source })?;
+        if numbers.len() != buffer.ty.elements() {
+            let (found, expected) = (numbers.len(), buffer.ty.elements());
+            return Err(CodegenError::ConstantCount { buffer: name(), found, expected });
+        }
+        let bytes = buffer.ty.bytes();
+        let held = Aligned::of(&numbers, buffer.ty.elem);
+        memory[id.index()] = Some(Arc::new(held.ok_or(CodegenError::OutOfMemory { what: "a constant", bytes })?));
+    }
+    if !program.prepare.is_empty() {
+        prepare(program, &mut memory)?;
+    }
+    for id in program.buffers.ids() {
+        if !reads(&program.entry, id) {
+            memory[id.index()] = None;
+        }
+    }
+    Ok(memory)
+}
+
+fn reads(runs: &[Run], buffer: BufferId) -> bool {
+    runs.iter().any(|run| run.args.contains(&buffer))
+}
+
+/// Runs `prepare` natively: its code is for this CPU, whatever the program itself is compiled for, and freed at the end.
+fn prepare(program: &Program, memory: &mut [Option<Arc<Aligned>>]) -> Result<(), CodegenError> {
+    let target = Target::new(&Machine::host(), Place::Jit)?;
+    let code = Code::new(program, &reachable(program, &program.prepare), &target)?;
+    let plan = Plan::new(program, &program.prepare);
+    let allocate = |what, bytes| Aligned::new(bytes).ok_or(CodegenError::OutOfMemory { what, bytes });
+    for (id, buffer) in program.buffers.iter() {
+        if buffer.role == Role::Prepared {
+            memory[id.index()] = Some(Arc::new(allocate("a prepared constant", buffer.ty.bytes())?));
+        }
+    }
+    let workspace = allocate("preparing constants", plan.bytes(1))?;
+    for run in &program.prepare {
+        let slots: Vec<*mut u8> = run
+            .args
+            .iter()
+            .map(|&id| match (&memory[id.index()], plan.scratch[id.index()]) {
+                (Some(buffer), _) => Ok(buffer.as_ptr()),
+                // SAFETY: the plan's offsets lie inside the workspace.
+                (None, Some(offset)) => Ok(unsafe { workspace.as_ptr().add(offset) }),
+                (None, None) => {
+                    let name = &program.buffers[id].name;
+                    Err(CodegenError::Internal(format!("prepare uses %{name}, which only a run has")))
+                }
+            })
+            .collect::<Result<_, _>>()?;
+        let trips = crate::emit::parallel_loop(&program.funcs[run.func]).map_or(1, |parallel| parallel.trips());
+        if trips > 0 {
+            // SAFETY: the verifier proved that the kernel stays inside its slots, each of which has the length it declares. Constants are
+            // only read; prepared buffers and workspace are not shared with anyone yet.
+            unsafe {
+                let local = workspace.as_ptr().add(plan.scratch_bytes);
+                code.kernel(run.func)(slots.as_ptr(), local, 0, trips as i64);
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,66 @@
+//! The element types of Rust slices that compiled code runs on.
+
+use convoke_ir::elem::Elem;
+
+mod sealed {
+    pub trait Sealed {}
+    impl Sealed for f32 {}
+    impl Sealed for f64 {}
+}
+
+/// A number that a buffer may hold: `f32` or `f64`.
+pub trait Element: sealed::Sealed + Copy + Send + Sync + 'static {
+    /// The type in the IR.
+    const ELEM: Elem;
+    /// A slice to be read.
+    fn slice(slice: &[Self]) -> Slice<'_>;
+    /// A slice to be written.
+    fn slice_mut(slice: &mut [Self]) -> SliceMut<'_>;
+}
+
+macro_rules! elements {
+    ($($ty:ty = $case:ident),*) => {
+        /// A slice of any element type, to be read.
+        #[derive(Clone, Copy, Debug)]
+        pub enum Slice<'a> {
+            $(#[doc = concat!("Of `", stringify!($ty), "`.")] $case(&'a [$ty]),)*
+        }
+
+        /// A slice of any element type, to be written.
+        #[derive(Debug)]
+        pub enum SliceMut<'a> {
+            $(#[doc = concat!("Of `", stringify!($ty), "`.")] $case(&'a mut [$ty]),)*
+        }
+
+        $(impl Element for $ty {
+            const ELEM: Elem = Elem::$case;
+            fn slice(slice: &[Self]) -> Slice<'_> {
+                Slice::$case(slice)
+            }
+            fn slice_mut(slice: &mut [Self]) -> SliceMut<'_> {
+                SliceMut::$case(slice)
+            }
+        })*
+
+        impl Slice<'_> {
+            pub(crate) fn raw(&self) -> Raw {
+                match self { $(Slice::$case(s) => Raw { elem: Elem::$case, len: s.len(), begin: s.as_ptr() as *mut u8 },)* }
+            }
+        }
+
+        impl SliceMut<'_> {
+            pub(crate) fn raw(&mut self) -> Raw {
+                match self { $(SliceMut::$case(s) => Raw { elem: Elem::$case, len: s.len(), begin: s.as_mut_ptr().cast() },)* }
+            }
+        }
+    };
+}
+
+elements!(f32 = F32, f64 = F64);
+
+/// What is checked of a slice, and where it begins.
+pub(crate) struct Raw {
+    pub(crate) elem: Elem,
+    pub(crate) len: usize,
+    pub(crate) begin: *mut u8,
+}

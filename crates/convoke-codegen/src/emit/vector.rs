@@ -1,0 +1,224 @@
+//! Loop IR values as Cranelift values.
+//!
+//! Cranelift's vectors have 128 bits on every target. A loop IR vector is a list of *parts* of one type, lane `l` in part
+//! `l / per` at lane `l % per`; `f32x2` is a part whose upper two lanes mean nothing.
+
+use convoke_ir::elem::Elem;
+use convoke_ir::loops::{BinOp, UnOp, VecType};
+use cranelift_codegen::ir::condcodes::FloatCC;
+use cranelift_codegen::ir::{ConstantData, Endianness, InstBuilder, MemFlagsData, Type, Value, types};
+use cranelift_frontend::FunctionBuilder;
+
+use crate::target::Target;
+
+/// How a [`VecType`] is held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Parts {
+    /// The element type.
+    pub(crate) elem: Elem,
+    /// Lanes of the loop IR type.
+    pub(crate) lanes: usize,
+    /// Lanes of a part: 1 for scalars.
+    pub(crate) per: usize,
+    /// The type of a part.
+    pub(crate) ty: Type,
+    /// How many parts.
+    pub(crate) count: usize,
+}
+
+impl Parts {
+    pub(crate) fn of(ty: VecType) -> Parts {
+        let (scalar, vector) = match ty.elem {
+            Elem::F32 => (types::F32, types::F32X4),
+            Elem::F64 => (types::F64, types::F64X2),
+        };
+        let lanes = usize::from(ty.lanes);
+        let (per, ty_) = if lanes == 1 { (1, scalar) } else { (16 / ty.elem.bytes(), vector) };
+        Parts { elem: ty.elem, lanes, per, ty: ty_, count: lanes.div_ceil(per) }
+    }
+
+    /// How many of part `index`'s lanes are among the first `lanes`.
+    pub(crate) fn active(self, index: usize, lanes: usize) -> usize {
+        lanes.saturating_sub(index * self.per).min(self.per)
+    }
+
+    fn scalar(self) -> Type {
+        self.ty.lane_type()
+    }
+
+    /// The integer type of the same shape.
+    fn integer(self) -> Type {
+        self.ty.as_int()
+    }
+}
+
+/// Reinterprets the bits, lane 0 lowest.
+pub(crate) fn bitcast(b: &mut FunctionBuilder, ty: Type, value: Value) -> Value {
+    let flags = MemFlagsData::new().with_endianness(Endianness::Little);
+    b.ins().bitcast(ty, flags, value)
+}
+
+/// `number`, rounded to the element type, in every lane of a part.
+pub(crate) fn constant(b: &mut FunctionBuilder, parts: Parts, number: f64) -> Value {
+    match (parts.per, parts.elem) {
+        (1, Elem::F32) => b.ins().f32const(number as f32),
+        (1, Elem::F64) => b.ins().f64const(number),
+        (per, elem) => {
+            let bytes: Vec<u8> = match elem {
+                Elem::F32 => (number as f32).to_le_bytes().repeat(per),
+                Elem::F64 => number.to_le_bytes().repeat(per),
+            };
+            let handle = b.func.dfg.constants.insert(ConstantData::from(bytes));
+            b.ins().vconst(parts.ty, handle)
+        }
+    }
+}
+
+/// A scalar in every lane of a part.
+pub(crate) fn splat(b: &mut FunctionBuilder, parts: Parts, scalar: Value) -> Value {
+    if parts.per == 1 { scalar } else { b.ins().splat(parts.ty, scalar) }
+}
+
+pub(crate) fn unary(b: &mut FunctionBuilder, target: &Target, parts: Parts, op: UnOp, x: Value) -> Value {
+    match op {
+        UnOp::Neg => b.ins().fneg(x),
+        UnOp::Abs => b.ins().fabs(x),
+        UnOp::Sqrt => b.ins().sqrt(x),
+        UnOp::Nearest if target.round => b.ins().nearest(x),
+        UnOp::Nearest => nearest_by_addition(b, parts, x),
+        UnOp::Pow2 => pow2(b, parts, x),
+    }
+}
+
+/// Rounding to the nearest whole number by adding and taking away 2^23 (2^52): from there on, floats are whole.
+fn nearest_by_addition(b: &mut FunctionBuilder, parts: Parts, x: Value) -> Value {
+    let limit = constant(b, parts, if parts.elem == Elem::F32 { 8_388_608.0 } else { 4_503_599_627_370_496.0 });
+    let magnitude = b.ins().fabs(x);
+    let shifted = b.ins().fadd(magnitude, limit);
+    let rounded = b.ins().fsub(shifted, limit);
+    let signed = b.ins().fcopysign(rounded, x);
+    let small = b.ins().fcmp(FloatCC::LessThan, magnitude, limit);
+    select(b, parts, small, signed, x)
+}
+
+/// 2^x for whole x: adding 1.5·2^23 + bias leaves `x + bias` in the low bits of the significand, from where a shift takes
+/// it to the exponent. For `f64`, 1.5·2^52.
+fn pow2(b: &mut FunctionBuilder, parts: Parts, x: Value) -> Value {
+    let (magic, shift) = match parts.elem {
+        Elem::F32 => (12_582_912.0 + 127.0, 23),
+        Elem::F64 => (6_755_399_441_055_744.0 + 1023.0, 52),
+    };
+    let magic = constant(b, parts, magic);
+    let sum = b.ins().fadd(x, magic);
+    let bits = bitcast(b, parts.integer(), sum);
+    let shift = b.ins().iconst(types::I32, shift);
+    let exponent = b.ins().ishl(bits, shift);
+    bitcast(b, parts.ty, exponent)
+}
+
+/// `yes` where the comparison `mask` holds, else `no`.
+fn select(b: &mut FunctionBuilder, parts: Parts, mask: Value, yes: Value, no: Value) -> Value {
+    if parts.per == 1 {
+        return b.ins().select(mask, yes, no);
+    }
+    let mask = bitcast(b, parts.ty, mask);
+    b.ins().bitselect(mask, yes, no)
+}
+
+/// One operand of a binary function, with what is known of it.
+#[derive(Clone, Copy)]
+pub(crate) struct Operand {
+    pub(crate) value: Value,
+    /// It is a constant other than NaN.
+    pub(crate) number: bool,
+}
+
+pub(crate) fn binary(
+    b: &mut FunctionBuilder,
+    target: &Target,
+    parts: Parts,
+    op: BinOp,
+    x: Operand,
+    y: Operand,
+) -> Value {
+    match op {
+        BinOp::Add => b.ins().fadd(x.value, y.value),
+        BinOp::Sub => b.ins().fsub(x.value, y.value),
+        BinOp::Mul => b.ins().fmul(x.value, y.value),
+        BinOp::Div => b.ins().fdiv(x.value, y.value),
+        BinOp::Min | BinOp::Max if target.is_x86() && (x.number || y.number || parts.per > 1) => {
+            // `minps a, b` is `a < b ? a : b`, hence b if either is NaN. With the constant first, a NaN comes through in
+            // one instruction. Otherwise a NaN in `a` is put back by a second step.
+            let (first, second) = if y.number { (y, x) } else { (x, y) };
+            let (less, more) = if op == BinOp::Min { (first, second) } else { (second, first) };
+            let mask = b.ins().fcmp(FloatCC::LessThan, less.value, more.value);
+            let picked = select(b, parts, mask, first.value, second.value);
+            if first.number {
+                return picked;
+            }
+            let nan = b.ins().fcmp(FloatCC::Unordered, first.value, first.value);
+            select(b, parts, nan, first.value, picked)
+        }
+        BinOp::Min => b.ins().fmin(x.value, y.value),
+        BinOp::Max => b.ins().fmax(x.value, y.value),
+    }
+}
+
+/// All lanes combined: part by part first, then lane by lane in pairs.
+pub(crate) fn reduce(b: &mut FunctionBuilder, target: &Target, parts: Parts, op: BinOp, values: &[Value]) -> Value {
+    let unknown = |value| Operand { value, number: false };
+    let sum = pairwise(values.to_vec(), |x, y| binary(b, target, parts, op, unknown(x), unknown(y)));
+    if parts.per == 1 {
+        return sum;
+    }
+    let lanes = (0..parts.per.min(parts.lanes)).map(|lane| b.ins().extractlane(sum, lane as u8)).collect();
+    let scalar = Parts { per: 1, lanes: 1, count: 1, ty: parts.scalar(), elem: parts.elem };
+    pairwise(lanes, |x, y| binary(b, target, scalar, op, unknown(x), unknown(y)))
+}
+
+/// Combines neighbours until one is left. `values` is not empty.
+fn pairwise(mut values: Vec<Value>, mut combine: impl FnMut(Value, Value) -> Value) -> Value {
+    while values.len() > 1 {
+        values = values.chunks(2).map(|pair| if let [x, y] = *pair { combine(x, y) } else { pair[0] }).collect();
+    }
+    values[0]
+}
+
+/// The same numbers in another element type, lane by lane.
+pub(crate) fn convert(b: &mut FunctionBuilder, from: Parts, to: Parts, values: &[Value]) -> Vec<Value> {
+    if from.elem == to.elem {
+        return values.to_vec();
+    }
+    let scalar = |b: &mut FunctionBuilder, x: Value| match to.elem {
+        Elem::F32 => b.ins().fdemote(types::F32, x),
+        Elem::F64 => b.ins().fpromote(types::F64, x),
+    };
+    if to.per == 1 {
+        return vec![scalar(b, values[0])];
+    }
+    let mut converted = Vec::with_capacity(to.count);
+    for part in 0..to.count {
+        let lanes = (0..to.active(part, to.lanes)).map(|l| part * to.per + l);
+        let scalars: Vec<Value> = lanes
+            .map(|lane| {
+                let x = b.ins().extractlane(values[lane / from.per], (lane % from.per) as u8);
+                scalar(b, x)
+            })
+            .collect();
+        converted.push(gather(b, to, &scalars));
+    }
+    converted
+}
+
+/// A part whose first lanes are `scalars`, the others 0.
+pub(crate) fn gather(b: &mut FunctionBuilder, parts: Parts, scalars: &[Value]) -> Value {
+    let Some((&first, rest)) = scalars.split_first() else { return constant(b, parts, 0.0) };
+    if parts.per == 1 {
+        return first;
+    }
+    let mut vector = b.ins().scalar_to_vector(parts.ty, first);
+    for (i, &scalar) in rest.iter().enumerate() {
+        vector = b.ins().insertlane(vector, scalar, (i + 1) as u8);
+    }
+    vector
+}

@@ -1,0 +1,158 @@
+//! What can go wrong while code is generated, and at the door of compiled code.
+
+use convoke_ir::elem::Elem;
+use convoke_machine::Missing;
+
+/// An error of some other crate, as it is.
+pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// Why no code was generated.
+#[derive(Debug, thiserror::Error)]
+pub enum CodegenError {
+    /// Code for this machine cannot run here, and was to.
+    #[error(transparent)]
+    Machine(#[from] Missing),
+    /// The back end knows no such target.
+    #[error("no code can be generated for `{target}`: {reason}")]
+    Target {
+        /// Architecture or triple.
+        target: String,
+        /// The back end's words.
+        reason: String,
+    },
+    /// A function above the limit that keeps compile time and code size bounded.
+    #[error("@{func} would have about {found} instructions, the limit is {limit}; unroll it less")]
+    TooLarge {
+        /// The function.
+        func: String,
+        /// Instructions, estimated.
+        found: usize,
+        /// The limit.
+        limit: usize,
+    },
+    /// More memory than the limit allows.
+    #[error(
+        "the program needs {needed} bytes of {what}, the limit is {limit}; raise it or choose an algorithm with less"
+    )]
+    Memory {
+        /// Constants, or workspace.
+        what: &'static str,
+        /// Bytes needed.
+        needed: u128,
+        /// The limit.
+        limit: u64,
+    },
+    /// Memory was not to be had.
+    #[error("{bytes} bytes for {what} could not be allocated")]
+    OutOfMemory {
+        /// What for.
+        what: &'static str,
+        /// How many.
+        bytes: usize,
+    },
+    /// The numbers of a constant could not be had.
+    #[error("constant %{buffer}: {source}")]
+    Constant {
+        /// The buffer.
+        buffer: String,
+        /// Why.
+        source: BoxError,
+    },
+    /// The numbers of a constant are too few or too many.
+    #[error("constant %{buffer} has {expected} elements, {found} numbers were found")]
+    ConstantCount {
+        /// The buffer.
+        buffer: String,
+        /// How many there are.
+        found: usize,
+        /// How many its type has.
+        expected: usize,
+    },
+    /// The system gives no memory that code can run from.
+    #[error("no executable memory: {reason}; the interpreter runs without")]
+    ExecutableMemory {
+        /// The system's words.
+        reason: String,
+    },
+    /// A function that the back end refused.
+    #[error("@{func}: {reason}")]
+    BackEnd {
+        /// The function.
+        func: String,
+        /// The back end's words.
+        reason: String,
+    },
+    /// A mistake in convoke or the back end, caught before it could do harm.
+    #[error("internal error in code generation: {0}; please report it with the program")]
+    Internal(String),
+}
+
+/// Which side of a call a buffer is on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// Read.
+    Input,
+    /// Written.
+    Output,
+}
+
+impl std::fmt::Display for Side {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Side::Input => "input",
+            Side::Output => "output",
+        })
+    }
+}
+
+/// Why compiled code was not run. Nothing was written then.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RunError {
+    /// Too few or too many buffers.
+    #[error("expected {expected} {side}s, found {found}")]
+    Count {
+        /// Inputs or outputs.
+        side: Side,
+        /// How many were given.
+        found: usize,
+        /// How many there are.
+        expected: usize,
+    },
+    /// A buffer of another length.
+    #[error("{side} {index}, %{name}, has {expected} elements, the slice given has {found}")]
+    Length {
+        /// Input or output.
+        side: Side,
+        /// Which, from 0.
+        index: usize,
+        /// Its name.
+        name: String,
+        /// The slice's length.
+        found: usize,
+        /// The buffer's length.
+        expected: usize,
+    },
+    /// A buffer of another element type.
+    #[error("{side} {index}, %{name}, is of {expected}, the slice given is of {found}")]
+    Elem {
+        /// Input or output.
+        side: Side,
+        /// Which, from 0.
+        index: usize,
+        /// Its name.
+        name: String,
+        /// The slice's element type.
+        found: Elem,
+        /// The buffer's element type.
+        expected: Elem,
+    },
+    /// A workspace of another program.
+    #[error("the workspace belongs to another program; make it with this one's `workspace()`")]
+    Workspace,
+    /// Memory was not to be had.
+    #[error("{bytes} bytes of workspace could not be allocated")]
+    OutOfMemory {
+        /// How many.
+        bytes: usize,
+    },
+}

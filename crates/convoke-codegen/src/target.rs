@@ -1,0 +1,78 @@
+//! Cranelift's description of a target, made from a [`Machine`].
+
+use std::sync::Arc;
+
+use convoke_machine::Machine;
+use cranelift_codegen::isa::{self, TargetIsa};
+use cranelift_codegen::settings::{self, Configurable};
+use target_lexicon::{Architecture, Triple};
+
+use crate::error::CodegenError;
+
+/// Where code will live, which decides how it reaches other functions and constants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// In this process.
+    Jit,
+    /// In an object file, position independent.
+    Object,
+}
+
+/// A target, at both levels of optimisation that functions are compiled at.
+///
+/// Vector code is emitted in the order loop IR gives, which the passes chose: at `opt_level=speed` Cranelift moves all loads
+/// of a block to its top and spills the accumulators. Scalar loop nests profit from `speed`.
+pub(crate) struct Target {
+    /// `opt_level=none`: keeps the order of instructions.
+    pub(crate) ordered: Arc<dyn TargetIsa>,
+    /// `opt_level=speed`.
+    pub(crate) optimised: Arc<dyn TargetIsa>,
+    /// Whether a multiply-add is one instruction. Without, it would become a library call.
+    pub(crate) fma: bool,
+    /// Whether rounding to whole numbers is one instruction.
+    pub(crate) round: bool,
+    /// Whether `min` and `max` are those of x86, which give the second operand if one is NaN.
+    pub(crate) x86: bool,
+}
+
+impl Target {
+    /// The target of `machine`, with the operating system of this process.
+    pub(crate) fn new(machine: &Machine, place: Place) -> Result<Target, CodegenError> {
+        let x86 = machine.arch == "x86_64";
+        Ok(Target {
+            ordered: isa(machine, place, "none")?,
+            optimised: isa(machine, place, "speed")?,
+            fma: machine.has_fma(),
+            round: !x86 || machine.has("sse41"),
+            x86,
+        })
+    }
+
+    pub(crate) fn is_x86(&self) -> bool {
+        self.x86
+    }
+}
+
+fn isa(machine: &Machine, place: Place, opt_level: &str) -> Result<Arc<dyn TargetIsa>, CodegenError> {
+    let refused = |reason: String| CodegenError::Target { target: machine.arch.clone(), reason };
+    let architecture: Architecture = machine.arch.parse().map_err(|()| refused("unknown architecture".into()))?;
+    let triple = Triple { architecture, ..Triple::host() };
+    let mut builder = isa::lookup(triple).map_err(|error| refused(error.to_string()))?;
+    for feature in &machine.features {
+        // An extension that Cranelift has no rules for is one that its code does not use.
+        let _ = builder.enable(&format!("has_{feature}"));
+    }
+    let mut flags = settings::builder();
+    for (name, value) in [
+        ("opt_level", opt_level),
+        ("is_pic", if place == Place::Object { "true" } else { "false" }),
+        ("enable_verifier", if cfg!(debug_assertions) { "true" } else { "false" }),
+        // Frames are touched page by page, so that an overflow meets the guard page.
+        ("probestack_strategy", "inline"),
+        ("use_colocated_libcalls", "false"),
+        ("unwind_info", "false"),
+    ] {
+        flags.set(name, value).map_err(|error| refused(format!("{name}: {error}")))?;
+    }
+    builder.finish(settings::Flags::new(flags)).map_err(|error| refused(error.to_string()))
+}

@@ -1,0 +1,449 @@
+//! npy files, the format of `numpy.save`, versions 1 to 3.
+//!
+//! ```text
+//! \x93NUMPY  major minor  header length (u16, from version 2 on u32)  header  elements
+//! header     {'descr': '<f4', 'fortran_order': False, 'shape': (2, 3), }   padded with spaces
+//! ```
+//!
+//! Read are floating-point numbers and integers of either byte order, and booleans; written is version 1.
+//! Source: NumPy's documentation, `numpy.lib.format`.
+
+use std::fs::File;
+use std::io::{self, BufReader, Read, Write};
+use std::path::Path;
+
+use convoke_ir::elem::Elem;
+use convoke_ir::types::TensorType;
+use ndarray::ArrayViewD;
+
+use crate::error::quoted;
+use crate::{DataError, Files, write_whole};
+
+const MAGIC: &[u8] = b"\x93NUMPY";
+
+/// The longest header that is read. NumPy writes a few hundred bytes and reads at most 10,000 unasked.
+const HEADER_LIMIT: u64 = 1 << 16;
+
+/// Reads the array of a file, which must have the shape of `ty`, in row-major order.
+pub(crate) fn read(path: &Path, ty: &TensorType, files: &Files) -> Result<Vec<f64>, DataError> {
+    let file = File::open(path).map_err(|e| DataError::read(path, e))?;
+    let length = file.metadata().map_err(|e| DataError::read(path, e))?.len();
+    read_from(BufReader::new(file), length, path, "its array", ty, files)
+}
+
+/// Reads an npy stream of `length` bytes. `array` names it in errors.
+pub(crate) fn read_from(
+    mut stream: impl Read,
+    length: u64,
+    path: &Path,
+    array: &str,
+    ty: &TensorType,
+    files: &Files,
+) -> Result<Vec<f64>, DataError> {
+    let wrong = |reason: String| DataError::format(path, format!("{array} is damaged: {reason}"));
+    let short = |what: &str| wrong(format!("the file ends within {what}"));
+    let mut start = [0; 8];
+    stream.read_exact(&mut start).map_err(|e| ended(e, path, || short("the first 8 bytes")))?;
+    if &start[..6] != MAGIC {
+        return Err(DataError::format(
+            path,
+            format!("{array} is not in npy format: it does not begin with \\x93NUMPY"),
+        ));
+    }
+    let wide = match start[6] {
+        1 => false,
+        2 | 3 => true,
+        other => return Err(wrong(format!("it is of format version {other}; versions 1 to 3 are read"))),
+    };
+    let mut size = [0; 4];
+    let width = if wide { 4 } else { 2 };
+    stream.read_exact(&mut size[..width]).map_err(|e| ended(e, path, || short("the header's length")))?;
+    let size = u64::from(u32::from_le_bytes(size));
+    let before = 8 + width as u64;
+    if size > HEADER_LIMIT || size > length.saturating_sub(before) {
+        let left = length.saturating_sub(before);
+        return Err(wrong(format!(
+            "its header claims {size} bytes; {left} are left in the file, and at most {HEADER_LIMIT} are read"
+        )));
+    }
+    let mut header = vec![0; size as usize];
+    stream.read_exact(&mut header).map_err(|e| ended(e, path, || short("the header")))?;
+    let header = String::from_utf8(header).map_err(|_| wrong("its header is not UTF-8".into()))?;
+    let header = Header::parse(&header).map_err(wrong)?;
+    let number = Number::from_descr(&header.descr).ok_or_else(|| DataError::Elements {
+        path: path.into(),
+        array: array.into(),
+        found: quoted(&header.descr),
+        expected: "floating-point numbers or integers (f2, f4, f8, i1 to i8, u1 to u8, b1)",
+    })?;
+    if !ty.shape.dims().iter().map(|&d| d as u64).eq(header.shape.iter().copied()) {
+        return Err(DataError::Shape {
+            path: path.into(),
+            array: array.into(),
+            found: header.shape,
+            expected: Box::new(ty.clone()),
+        });
+    }
+    // The shape is the declared one, so that the product is known to fit.
+    let expected = ty.elements() as u64 * number.bytes() as u64;
+    let found = length - before - size;
+    if found != expected {
+        return Err(wrong(format!("`{}` of `{ty}` take {expected} bytes, {found} are there", header.descr)));
+    }
+    let stored = read_numbers(&mut stream, number, ty, path, || short("the elements"), files)?;
+    if !header.fortran || ty.shape.rank() < 2 {
+        return Ok(stored);
+    }
+    transposed(&stored, ty, files)
+}
+
+/// Reads as many numbers as `ty` has elements, a block at a time.
+pub(crate) fn read_numbers(
+    stream: &mut dyn Read,
+    number: Number,
+    ty: &TensorType,
+    path: &Path,
+    short: impl FnOnce() -> DataError,
+    files: &Files,
+) -> Result<Vec<f64>, DataError> {
+    let mut numbers = files.allocate(ty.elements(), || format!("`{ty}`"))?;
+    let mut block = vec![0; number.bytes() * 8192];
+    while numbers.len() < ty.elements() {
+        let count = (ty.elements() - numbers.len()).min(8192);
+        let bytes = &mut block[..count * number.bytes()];
+        if let Err(e) = stream.read_exact(bytes) {
+            return Err(ended(e, path, short));
+        }
+        number.decode(bytes, &mut numbers);
+    }
+    Ok(numbers)
+}
+
+/// Column-major numbers in row-major order.
+fn transposed(stored: &[f64], ty: &TensorType, files: &Files) -> Result<Vec<f64>, DataError> {
+    let mut numbers = files.allocate(stored.len(), || format!("`{ty}` in another order"))?;
+    let dims = ty.shape.dims();
+    let mut index = vec![0; dims.len()];
+    for _ in 0..stored.len() {
+        let at = dims.iter().zip(&index).rev().fold(0, |at, (&d, &i)| at * d + i);
+        numbers.push(stored[at]);
+        for axis in (0..dims.len()).rev() {
+            index[axis] += 1;
+            if index[axis] < dims[axis] {
+                break;
+            }
+            index[axis] = 0;
+        }
+    }
+    Ok(numbers)
+}
+
+fn ended(error: io::Error, path: &Path, short: impl FnOnce() -> DataError) -> DataError {
+    match error.kind() {
+        io::ErrorKind::UnexpectedEof => short(),
+        io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput => DataError::format(path, error.to_string()),
+        _ => DataError::read(path, error),
+    }
+}
+
+/// A stored kind of number.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Number {
+    pub(crate) kind: Kind,
+    pub(crate) big_endian: bool,
+}
+
+/// What the bytes of a number mean.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Kind {
+    F16,
+    Bf16,
+    F32,
+    F64,
+    I8,
+    I16,
+    I32,
+    I64,
+    U8,
+    U16,
+    U32,
+    U64,
+}
+
+impl Number {
+    fn from_descr(descr: &str) -> Option<Number> {
+        let (order, kind) = descr.split_at_checked(1)?;
+        let kind = match kind {
+            "f2" => Kind::F16,
+            "f4" => Kind::F32,
+            "f8" => Kind::F64,
+            "i1" => Kind::I8,
+            "i2" => Kind::I16,
+            "i4" => Kind::I32,
+            "i8" => Kind::I64,
+            "u1" | "b1" => Kind::U8,
+            "u2" => Kind::U16,
+            "u4" => Kind::U32,
+            "u8" => Kind::U64,
+            _ => return None,
+        };
+        let big_endian = match order {
+            "<" => false,
+            ">" => true,
+            "|" if matches!(kind, Kind::I8 | Kind::U8) => false,
+            _ => return None,
+        };
+        Some(Number { kind, big_endian })
+    }
+
+    pub(crate) fn bytes(self) -> usize {
+        match self.kind {
+            Kind::I8 | Kind::U8 => 1,
+            Kind::F16 | Kind::Bf16 | Kind::I16 | Kind::U16 => 2,
+            Kind::F32 | Kind::I32 | Kind::U32 => 4,
+            Kind::F64 | Kind::I64 | Kind::U64 => 8,
+        }
+    }
+
+    /// Appends the numbers that `bytes` hold. Integers beyond 2^53 are rounded.
+    fn decode(self, bytes: &[u8], out: &mut Vec<f64>) {
+        macro_rules! each {
+            ($ty:ty, $to:expr) => {
+                out.extend(bytes.chunks_exact(size_of::<$ty>()).map(|b| {
+                    let b = b.try_into().expect("chunks have the size asked for");
+                    $to(if self.big_endian { <$ty>::from_be_bytes(b) } else { <$ty>::from_le_bytes(b) })
+                }))
+            };
+        }
+        match self.kind {
+            Kind::F16 => each!(u16, |b| half::f16::from_bits(b).to_f64()),
+            Kind::Bf16 => each!(u16, |b| half::bf16::from_bits(b).to_f64()),
+            Kind::F32 => each!(f32, f64::from),
+            Kind::F64 => each!(f64, |x| x),
+            Kind::I8 => each!(i8, f64::from),
+            Kind::I16 => each!(i16, f64::from),
+            Kind::I32 => each!(i32, f64::from),
+            Kind::I64 => each!(i64, |x| x as f64),
+            Kind::U8 => each!(u8, f64::from),
+            Kind::U16 => each!(u16, f64::from),
+            Kind::U32 => each!(u32, f64::from),
+            Kind::U64 => each!(u64, |x| x as f64),
+        }
+    }
+}
+
+/// The dictionary at the start.
+#[derive(Debug, PartialEq)]
+struct Header {
+    descr: String,
+    fortran: bool,
+    shape: Vec<u64>,
+}
+
+impl Header {
+    /// Reads the Python dictionary, which NumPy writes in one way only; other keys are refused, as NumPy does.
+    fn parse(text: &str) -> Result<Header, String> {
+        let (mut descr, mut fortran, mut shape) = (None, None, None);
+        let rest = text.trim().strip_prefix('{').and_then(|t| t.strip_suffix('}'));
+        let mut rest = rest.ok_or("its header is no dictionary in braces")?.trim();
+        let repeated = |key: &str| format!("its header has `{key}` twice");
+        while !rest.is_empty() {
+            let (key, after) = string(rest).ok_or_else(|| format!("expected a key in quotes at {}", quoted(rest)))?;
+            let value =
+                after.trim_start().strip_prefix(':').ok_or_else(|| format!("expected `:` behind {}", quoted(key)))?;
+            let value = value.trim_start();
+            rest = match key {
+                "descr" => {
+                    // A list here is a record type, which holds no single numbers.
+                    let (text, rest) =
+                        string(value).ok_or_else(|| format!("its `descr` is {}, not a string", quoted(value)))?;
+                    if descr.replace(text.to_owned()).is_some() {
+                        return Err(repeated(key));
+                    }
+                    rest
+                }
+                "fortran_order" => {
+                    let (flag, rest) = match (value.strip_prefix("True"), value.strip_prefix("False")) {
+                        (Some(rest), _) => (true, rest),
+                        (_, Some(rest)) => (false, rest),
+                        _ => return Err("its `fortran_order` is neither True nor False".into()),
+                    };
+                    if fortran.replace(flag).is_some() {
+                        return Err(repeated(key));
+                    }
+                    rest
+                }
+                "shape" => {
+                    let inner = value.strip_prefix('(').and_then(|v| v.split_once(')'));
+                    let (inner, rest) = inner.ok_or("its `shape` is no tuple in parentheses")?;
+                    let parts = inner.split(',').map(str::trim).filter(|p| !p.is_empty());
+                    let extents = parts.map(|p| {
+                        p.trim_end_matches('L').parse().map_err(|_| format!("extent {} is no size", quoted(p)))
+                    });
+                    if shape.replace(extents.collect::<Result<Vec<u64>, _>>()?).is_some() {
+                        return Err(repeated(key));
+                    }
+                    rest
+                }
+                other => return Err(format!("its header has a key {}, which the format does not know", quoted(other))),
+            };
+            rest = rest.trim_start();
+            rest = match rest.strip_prefix(',') {
+                Some(rest) => rest.trim_start(),
+                None if rest.is_empty() => rest,
+                None => return Err(format!("expected `,` at {}", quoted(rest))),
+            };
+        }
+        let missing = |key: &str| format!("its header has no `{key}`");
+        Ok(Header {
+            descr: descr.ok_or_else(|| missing("descr"))?,
+            fortran: fortran.ok_or_else(|| missing("fortran_order"))?,
+            shape: shape.ok_or_else(|| missing("shape"))?,
+        })
+    }
+}
+
+/// A string in single or double quotes at the start of `text`, and what follows it.
+fn string(text: &str) -> Option<(&str, &str)> {
+    let quote = text.chars().next().filter(|c| matches!(c, '\'' | '"'))?;
+    text[1..].split_once(quote)
+}
+
+/// Writes an array as `elem`, little-endian, in row-major order; in full or not at all.
+pub fn write(path: &Path, array: ArrayViewD<'_, f64>, elem: Elem) -> Result<(), DataError> {
+    write_whole(path, |out| write_to(out, array, elem))
+}
+
+/// As [`write()`], to any stream.
+pub fn write_to(out: &mut dyn Write, array: ArrayViewD<'_, f64>, elem: Elem) -> io::Result<()> {
+    let extents: String = array.shape().iter().map(|d| format!("{d}, ")).collect();
+    // A tuple of one keeps its comma; longer ones do not end with one.
+    let extents = if array.ndim() == 1 { extents.trim_end() } else { extents.trim_end_matches(", ") };
+    let mut header = format!("{{'descr': '<f{}', 'fortran_order': False, 'shape': ({extents}), }}", elem.bytes());
+    // The elements begin at a multiple of 64 bytes; a line feed ends the header.
+    let padding = 63 - (10 + header.len()) % 64;
+    header.extend(std::iter::repeat_n(' ', padding));
+    header.push('\n');
+    out.write_all(MAGIC)?;
+    out.write_all(&[1, 0])?;
+    out.write_all(&(header.len() as u16).to_le_bytes())?;
+    out.write_all(header.as_bytes())?;
+    write_numbers(out, array, elem)
+}
+
+/// The elements in row-major order, little-endian.
+pub(crate) fn write_numbers(out: &mut dyn Write, array: ArrayViewD<'_, f64>, elem: Elem) -> io::Result<()> {
+    for &x in array.iter() {
+        match elem {
+            Elem::F32 => out.write_all(&(x as f32).to_le_bytes())?,
+            Elem::F64 => out.write_all(&x.to_le_bytes())?,
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use convoke_ir::types::Layout;
+
+    use super::*;
+
+    fn ty(dims: &[usize]) -> TensorType {
+        TensorType::new(Elem::F64, dims, Layout::Nchw).expect("a type")
+    }
+
+    fn parse(bytes: &[u8], dims: &[usize]) -> Result<Vec<f64>, DataError> {
+        read_from(bytes, bytes.len() as u64, Path::new("w.npy"), "its array", &ty(dims), &Files::none())
+    }
+
+    /// An npy file of version 1, or 2 where `wide`.
+    fn npy(wide: bool, dict: &str, data: &[u8]) -> Vec<u8> {
+        let mut bytes = MAGIC.to_vec();
+        bytes.extend([1 + u8::from(wide), 0]);
+        match wide {
+            true => bytes.extend((dict.len() as u32).to_le_bytes()),
+            false => bytes.extend((dict.len() as u16).to_le_bytes()),
+        }
+        bytes.extend(dict.as_bytes());
+        bytes.extend(data);
+        bytes
+    }
+
+    fn dict(descr: &str, fortran: &str, shape: &str) -> String {
+        format!("{{'descr': '{descr}', 'fortran_order': {fortran}, 'shape': {shape}, }}\n")
+    }
+
+    #[test]
+    fn what_is_written_reads_back() {
+        for dims in [vec![], vec![3], vec![2, 3], vec![1, 2, 2, 3]] {
+            let numbers: Vec<f64> = (0..dims.iter().product()).map(|i| i as f64 - 1.5).collect();
+            let array = ndarray::ArrayD::from_shape_vec(dims.clone(), numbers.clone()).expect("fits");
+            for elem in [Elem::F32, Elem::F64] {
+                let mut bytes = Vec::new();
+                write_to(&mut bytes, array.view(), elem).expect("written");
+                assert_eq!((bytes.len() - numbers.len() * elem.bytes()) % 64, 0);
+                assert_eq!(parse(&bytes, &dims).expect("read"), numbers);
+            }
+        }
+    }
+
+    #[test]
+    fn every_kind_of_number_is_read_in_both_orders() {
+        for (descr, data, expected) in [
+            ("<f4", &[0, 0, 0xc0, 0x3f][..], 1.5),
+            (">f4", &[0x3f, 0xc0, 0, 0], 1.5),
+            ("<f2", &[0, 0x3e], 1.5),
+            (">f8", &[0x3f, 0xf8, 0, 0, 0, 0, 0, 0], 1.5),
+            ("|i1", &[0xff], -1.0),
+            ("|u1", &[0xff], 255.0),
+            ("|b1", &[1], 1.0),
+            ("<i2", &[0xfe, 0xff], -2.0),
+            (">u2", &[1, 0], 256.0),
+            ("<i4", &[0xfd, 0xff, 0xff, 0xff], -3.0),
+            ("<u4", &[0xff, 0xff, 0xff, 0xff], 4294967295.0),
+            (">i8", &[0xff; 8], -1.0),
+            ("<u8", &[0, 1, 0, 0, 0, 0, 0, 0], 256.0),
+        ] {
+            for wide in [false, true] {
+                assert_eq!(parse(&npy(wide, &dict(descr, "False", "(1,)"), data), &[1]).expect(descr), [expected]);
+            }
+        }
+    }
+
+    #[test]
+    fn fortran_order_is_transposed() {
+        let data: Vec<u8> = [1.0, 4.0, 2.0, 5.0, 3.0, 6.0_f64].iter().flat_map(|x| x.to_le_bytes()).collect();
+        let bytes = npy(false, &dict("<f8", "True", "(2, 3)"), &data);
+        assert_eq!(parse(&bytes, &[2, 3]).expect("read"), [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]);
+    }
+
+    #[test]
+    fn damage_is_named() {
+        let six = [0; 24];
+        let good = npy(false, &dict("<f4", "False", "(2, 3)"), &six);
+        assert!(parse(&good, &[2, 3]).is_ok());
+        // Twelve bytes that claim a header of almost 4 GiB.
+        let bomb = [MAGIC, &[2, 0], &0xffff_fff0_u32.to_le_bytes()].concat();
+        let shape = parse(&good, &[3, 2]).expect_err("another shape").to_string();
+        assert_eq!(shape, "\"w.npy\": its array has shape [2, 3], expected `f64[3, 2]`");
+        for (bytes, expected) in [
+            (bomb, "its header claims 4294967280 bytes"),
+            (good[..good.len() - 1].to_vec(), "take 24 bytes, 23 are there"),
+            ([&good[..], &[0; 7]].concat(), "take 24 bytes, 31 are there"),
+            (b"PK\x03\x04....".to_vec(), "not in npy format"),
+            (npy(false, &dict("<c8", "False", "(2, 3)"), &six), "elements of type \"<c8\""),
+            (npy(false, &dict("|O", "False", "(2, 3)"), &six), "elements of type \"|O\""),
+            (npy(false, &dict("<f4", "Maybe", "(2, 3)"), &six), "neither True nor False"),
+            (npy(false, &dict("<f4", "False", "(-2, 3)"), &six), "extent \"-2\" is no size"),
+            (npy(false, "{'descr': '<f4', 'shape': (2, 3)}", &six), "no `fortran_order`"),
+            (npy(false, "{'descr': [('a', '<f4')]}", &six), "not a string"),
+            (npy(false, "{'a': 1}", &six), "does not know"),
+        ] {
+            let error = parse(&bytes, &[2, 3]).expect_err(expected).to_string();
+            assert!(error.contains(expected), "{error}");
+        }
+        for cut in 0..good.len() {
+            assert!(parse(&good[..cut], &[2, 3]).is_err(), "cut at {cut}");
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! The CPU this process runs on.
+
+use crate::{Machine, feature, named};
+
+/// Why code for a machine cannot run on this CPU.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Missing {
+    /// Another architecture.
+    #[error("code for `{machine}` is {arch} code, this CPU is {host}; name a machine of this architecture, or `host`")]
+    Arch {
+        /// The machine's name.
+        machine: String,
+        /// Its architecture.
+        arch: String,
+        /// The architecture of this process.
+        host: &'static str,
+    },
+    /// The same architecture, with extensions this CPU does not have.
+    #[error("code for `{machine}` uses {}, which this CPU does not have; name a machine without, or `host`", extensions.join(", "))]
+    Extensions {
+        /// The machine's name.
+        machine: String,
+        /// What is missing.
+        extensions: Vec<String>,
+    },
+}
+
+impl Machine {
+    /// The CPU this process runs on.
+    ///
+    /// Architecture, extensions, cache sizes and threads are detected. Vectors are of 128 bits, the widest that is
+    /// generated today, whatever the CPU has. Clock and rates are not measured here: they are those of
+    /// a typical core (see [`Machine::x86_64_v3`]) until a calibration replaces them.
+    pub fn host() -> Machine {
+        let arch = std::env::consts::ARCH;
+        let base = match arch {
+            "aarch64" => named::aarch64(),
+            _ => Machine::x86_64_v3(),
+        };
+        let detected = feature::of(arch).unwrap_or(&[]).iter().filter(|(_, has)| has());
+        let sizes = cache_sizes();
+        Machine {
+            name: "host".into(),
+            arch: arch.into(),
+            features: detected.map(|(name, _)| (*name).to_owned()).collect(),
+            threads: std::thread::available_parallelism().map_or(1, |n| u32::try_from(n.get()).unwrap_or(u32::MAX)),
+            caches: if sizes.is_empty() { base.caches } else { named::caches(&sizes) },
+            ..base
+        }
+    }
+
+    /// Whether code for this machine can run in this process. Asked before any such code is called: an instruction
+    /// that the CPU lacks would end the process.
+    pub fn runs_on_host(&self) -> Result<(), Missing> {
+        let host = std::env::consts::ARCH;
+        if self.arch != host {
+            return Err(Missing::Arch { machine: self.name.clone(), arch: self.arch.clone(), host });
+        }
+        let known = feature::of(host).unwrap_or(&[]);
+        let lacks = |name: &&String| !known.iter().any(|(n, has)| n == name && has());
+        let extensions: Vec<String> = self.features.iter().filter(lacks).cloned().collect();
+        if extensions.is_empty() { Ok(()) } else { Err(Missing::Extensions { machine: self.name.clone(), extensions }) }
+    }
+}
+
+/// Sizes of the data caches, nearest first; empty where the CPU does not say.
+#[cfg(target_arch = "x86_64")]
+fn cache_sizes() -> Vec<usize> {
+    use raw_cpuid::{CacheType, CpuId};
+    let Some(parameters) = CpuId::new().get_cache_parameters() else { return Vec::new() };
+    let mut levels: Vec<(u8, usize)> = parameters
+        .filter(|cache| matches!(cache.cache_type(), CacheType::Data | CacheType::Unified))
+        .map(|cache| {
+            let lines = cache.associativity() * cache.physical_line_partitions() * cache.sets();
+            (cache.level(), lines * cache.coherency_line_size())
+        })
+        .filter(|&(_, bytes)| bytes > 0)
+        .collect();
+    levels.sort_unstable();
+    levels.into_iter().map(|(_, bytes)| bytes).collect()
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn cache_sizes() -> Vec<usize> {
+    Vec::new()
+}

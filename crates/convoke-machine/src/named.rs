@@ -1,0 +1,93 @@
+//! Machines that have a name: fixed descriptions, the same everywhere. Snapshots of generated code use them.
+//!
+//! Cache sizes are the makers' published ones; bandwidths, clock and memory rates are round figures of a typical core
+//! and only rank alternatives against each other.
+
+use crate::{Cache, Machine, feature};
+
+/// There is no machine of this name.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("there is no machine `{name}`; known are {}", Machine::NAMES.join(", "))]
+pub struct UnknownMachine {
+    /// The name asked for.
+    pub name: String,
+}
+
+impl Machine {
+    /// The names that [`Machine::named`] knows; `host` is detected, the others are fixed.
+    pub const NAMES: &'static [&'static str] = &["host", "x86-64", "x86-64-v3", "zen4", "aarch64"];
+
+    /// The machine of this name.
+    pub fn named(name: &str) -> Result<Machine, UnknownMachine> {
+        match name {
+            "host" => Ok(Machine::host()),
+            "x86-64" => Ok(x86_64()),
+            "x86-64-v3" => Ok(Machine::x86_64_v3()),
+            "zen4" => Ok(zen4()),
+            "aarch64" => Ok(aarch64()),
+            _ => Err(UnknownMachine { name: name.into() }),
+        }
+    }
+
+    /// A plain x86-64 with AVX2 and FMA, written for 128-bit vectors.
+    pub fn x86_64_v3() -> Machine {
+        Machine {
+            name: "x86-64-v3".into(),
+            features: up_to("fma"),
+            fma_per_cycle: 2.0,
+            caches: caches(&[32 << 10, 512 << 10, 4 << 20]),
+            ..x86_64()
+        }
+    }
+}
+
+/// Every x86-64: SSE2, no fused multiply-add.
+fn x86_64() -> Machine {
+    Machine {
+        name: "x86-64".into(),
+        arch: "x86_64".into(),
+        features: Vec::new(),
+        vector_bits: 128,
+        vector_registers: 16,
+        fma_per_cycle: 1.0,
+        ghz: 3.0,
+        threads: 1,
+        memory_bytes_per_cycle: 5.0,
+        caches: caches(&[32 << 10, 256 << 10, 2 << 20]),
+    }
+}
+
+/// AMD's fourth Zen generation, a server part with 32 MiB of level-3 cache for each group of cores.
+fn zen4() -> Machine {
+    Machine {
+        name: "zen4".into(),
+        features: up_to("avx512vnni").into_iter().filter(|f| f != "avx_vnni").collect(),
+        caches: caches(&[32 << 10, 1 << 20, 32 << 20]),
+        ..Machine::x86_64_v3()
+    }
+}
+
+/// Every 64-bit Arm: NEON, with fused multiply-add.
+pub(crate) fn aarch64() -> Machine {
+    Machine {
+        name: "aarch64".into(),
+        arch: "aarch64".into(),
+        vector_registers: 32,
+        fma_per_cycle: 2.0,
+        caches: caches(&[64 << 10, 512 << 10, 4 << 20]),
+        ..x86_64()
+    }
+}
+
+/// Caches of these sizes with the bandwidths of a typical core: two 16-byte loads a cycle from the nearest.
+pub(crate) fn caches(sizes: &[usize]) -> Vec<Cache> {
+    const BYTES_PER_CYCLE: [f64; 3] = [32.0, 24.0, 12.0];
+    let rate = |level: usize| BYTES_PER_CYCLE[level.min(2)];
+    sizes.iter().enumerate().map(|(level, &bytes)| Cache { bytes, bytes_per_cycle: rate(level) }).collect()
+}
+
+/// The extensions of x86-64 from the first to `last`.
+fn up_to(last: &str) -> Vec<String> {
+    let end = feature::X86_64.iter().position(|(name, _)| *name == last).map_or(0, |i| i + 1);
+    feature::X86_64[..end].iter().map(|(name, _)| (*name).to_owned()).collect()
+}

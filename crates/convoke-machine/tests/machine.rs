@@ -1,0 +1,73 @@
+//! Detection, names and the text form of machines.
+
+use convoke_machine::{Machine, MachineError, Missing};
+
+#[test]
+fn the_host_runs_its_own_code() {
+    let host = Machine::host();
+    assert_eq!(host.runs_on_host(), Ok(()));
+    assert!(host.threads >= 1);
+    assert_eq!(host.vector_bits, 128);
+    assert!(host.caches.windows(2).all(|pair| pair[0].bytes <= pair[1].bytes), "{:?}", host.caches);
+}
+
+#[test]
+fn every_name_is_a_machine_whose_text_reads_back() {
+    for name in Machine::NAMES {
+        let machine = Machine::named(name).expect("listed");
+        assert_eq!(machine.name, *name);
+        assert_eq!(Machine::from_toml(&machine.to_toml()).as_ref(), Ok(&machine), "{}", machine.to_toml());
+    }
+}
+
+#[test]
+fn an_unknown_name_is_refused_with_the_known_ones() {
+    let error = Machine::named("zen9").expect_err("no such machine").to_string();
+    assert_eq!(error, "there is no machine `zen9`; known are host, x86-64, x86-64-v3, zen4, aarch64");
+}
+
+#[test]
+fn a_machine_with_more_than_the_host_does_not_run_here() {
+    let mut machine = Machine::host();
+    machine.features.push("amx".into());
+    let expected = Missing::Extensions { machine: "host".into(), extensions: vec!["amx".into()] };
+    assert_eq!(machine.runs_on_host(), Err(expected));
+    machine.arch = "riscv64".into();
+    assert!(matches!(machine.runs_on_host(), Err(Missing::Arch { .. })));
+}
+
+#[test]
+fn fma_needs_avx_on_x86() {
+    let mut machine = Machine::x86_64_v3();
+    assert!(machine.has_fma());
+    machine.features.retain(|f| f != "avx");
+    assert!(!machine.has_fma());
+    assert!(!Machine::named("x86-64").expect("listed").has_fma());
+    assert!(Machine::named("aarch64").expect("listed").has_fma());
+}
+
+#[test]
+fn text_that_is_no_machine_is_refused() {
+    let good = Machine::x86_64_v3().to_toml();
+    for (from, to, field) in [
+        ("vector_bits = 128", "vector_bits = 100", "vector_bits"),
+        ("ghz = 3.0", "ghz = nan", "ghz"),
+        ("ghz = 3.0", "ghz = -1.0", "ghz"),
+        ("threads = 1", "threads = 0", "threads"),
+        ("x86_64", "pdp11", "arch"),
+        ("\"fma\"", "\"fmma\"", "features"),
+        ("bytes = 524288", "bytes = 2048", "caches.bytes"),
+        ("bytes = 524288", "bytes = 12", "caches.bytes"),
+        ("vector_registers = 16", "vector_registers = 0", "vector_registers"),
+    ] {
+        let text = good.replace(from, to);
+        assert_ne!(text, good, "{from}");
+        let Err(MachineError::Value { field: found, .. }) = Machine::from_toml(&text) else {
+            panic!("{to} was not refused as a value");
+        };
+        assert_eq!(found, field);
+    }
+    for text in ["", "name = 7", &format!("colour = \"red\"\n{good}"), &good.replace("ghz = 3.0\n", ""), "\u{0}"] {
+        assert!(matches!(Machine::from_toml(text), Err(MachineError::Toml(_))), "{text}");
+    }
+}

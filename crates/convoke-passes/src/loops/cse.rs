@@ -1,0 +1,204 @@
+//! `cse`: compute and load each thing once.
+//!
+//! ```text
+//! %0 = load f32x4 %b[8*%k]                     %0 = load f32x4 %b[8*%k]
+//! store %c[0], %v                              store %c[0], %v
+//! %1 = load f32x4 %b[8*%k]                ⟶    %3 = fma %0, %v, %w
+//! %2 = load f32x4 %c[0]
+//! %3 = fma %1, %2, %w
+//! ```
+//! Applies:  an expression that is the same as one before it in its block or in a block around it, with operands of the
+//!           same values; a load with no store between that may overlap; a load of what was just stored.
+//! Leaves:   the first of the equal ones where it is; the order of everything else.
+//! Guarantee: `Exact`.
+
+use std::collections::HashMap;
+
+use convoke_ir::loops::{BinOp, Expr, For, Func, Place, Program, SlotId, Stmt, UnOp, ValId, VecType};
+
+use super::util::{block, copies, demand::Demand, memory::Memory};
+use crate::error::PassError;
+use crate::pass::{Changed, Context, LoopPass};
+
+/// The pass.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Cse;
+
+impl LoopPass for Cse {
+    const NAME: &'static str = "cse-loops";
+    const SUMMARY: &'static str = "compute and load each thing once";
+
+    fn run(&self, program: &mut Program, _: &Context<'_>) -> Result<Changed, PassError> {
+        Ok(super::each(program, run))
+    }
+}
+
+/// Removes what was computed before.
+fn run(func: &mut Func) -> bool {
+    let mut pass = Walk {
+        demand: Demand::of(func),
+        types: func.vals.iter().map(|(_, val)| val.ty).collect(),
+        same: HashMap::new(),
+        versions: HashMap::new(),
+        scopes: Vec::new(),
+        changed: false,
+    };
+    let body = std::mem::take(&mut func.body);
+    func.body = pass.block(body);
+    let changed = pass.changed;
+    copies::run(func) | changed
+}
+
+/// An operand, and of a register which of its values.
+type Operand = (ValId, u32);
+
+/// What makes two expressions other than loads equal.
+#[derive(PartialEq, Eq, Hash)]
+enum Key {
+    Const(u64),
+    Splat(Operand),
+    Unary(UnOp, Operand),
+    Binary(BinOp, Operand, Operand),
+    Fma(Operand, Operand, Operand),
+    Convert(Operand),
+    Reduce(BinOp, Operand),
+}
+
+/// What a place holds.
+#[derive(Clone, Copy)]
+struct Held {
+    by: Operand,
+    ty: VecType,
+    /// Of what was stored, the lanes beyond the place's are not the zeros that a load would give.
+    stored: bool,
+}
+
+/// What is known in one block.
+#[derive(Default)]
+struct Scope {
+    exprs: HashMap<(VecType, Key), ValId>,
+    memory: Memory<Held>,
+}
+
+struct Walk {
+    demand: Demand,
+    types: Vec<VecType>,
+    /// What stands for a value that was removed.
+    same: HashMap<ValId, ValId>,
+    /// How often each register was assigned so far; absent for values.
+    versions: HashMap<ValId, u32>,
+    /// The blocks around this point, innermost last.
+    scopes: Vec<Scope>,
+    changed: bool,
+}
+
+impl Walk {
+    fn block(&mut self, stmts: Vec<Stmt>) -> Vec<Stmt> {
+        self.scopes.push(Scope::default());
+        let out = stmts.into_iter().filter_map(|stmt| self.stmt(stmt)).collect();
+        self.scopes.pop();
+        out
+    }
+
+    fn stmt(&mut self, mut stmt: Stmt) -> Option<Stmt> {
+        for val in block::reads_mut(&mut stmt) {
+            *val = self.same.get(val).copied().unwrap_or(*val);
+        }
+        match &mut stmt {
+            Stmt::Let(val, expr, _) => {
+                if let Some(found) = self.find(*val, expr) {
+                    self.changed = true;
+                    if !self.versions.contains_key(&found) {
+                        self.same.insert(*val, found);
+                        return None;
+                    }
+                    *expr = Expr::Copy(found);
+                }
+            }
+            Stmt::Reg(reg, expr, _) | Stmt::Set(reg, expr, _) => {
+                if let (Expr::Load(_), Some(found)) = (&*expr, self.find(*reg, expr)) {
+                    self.changed = true;
+                    *expr = Expr::Copy(found);
+                }
+                *self.versions.entry(*reg).or_insert(0) += 1;
+            }
+            Stmt::Store(place, val, _) => {
+                self.clear(place);
+                let held = Held { by: self.operand(*val), ty: self.ty(*val), stored: true };
+                self.here().memory.add(place.clone(), held);
+            }
+            Stmt::For(inner) => self.enter(inner),
+            Stmt::Call(call) => call.args.iter().for_each(|view| self.clear_slot(view.slot)),
+        }
+        Some(stmt)
+    }
+
+    /// What an iteration finds is what holds before the loop and is touched by none.
+    fn enter(&mut self, inner: &mut For) {
+        block::each(&inner.body, &mut |stmt| match stmt {
+            Stmt::Store(place, ..) => self.clear(place),
+            Stmt::Call(call) => call.args.iter().for_each(|view| self.clear_slot(view.slot)),
+            Stmt::Set(reg, ..) => *self.versions.entry(*reg).or_insert(0) += 1,
+            Stmt::Let(..) | Stmt::Reg(..) | Stmt::For(_) => {}
+        });
+        inner.body = self.block(std::mem::take(&mut inner.body));
+    }
+
+    /// A value or register that has this value here; if there is none, `val` is remembered for it.
+    fn find(&mut self, val: ValId, expr: &Expr) -> Option<ValId> {
+        let a = |val: &ValId| self.operand(*val);
+        let key = match expr {
+            Expr::Load(place) => return self.find_load(val, place),
+            Expr::Copy(val) => return (!self.versions.contains_key(val)).then_some(*val),
+            Expr::Const(number) => Key::Const(number.to_bits()),
+            Expr::Splat(x) => Key::Splat(a(x)),
+            Expr::Unary(op, x) => Key::Unary(*op, a(x)),
+            Expr::Binary(op, x, y) => Key::Binary(*op, a(x), a(y)),
+            Expr::Fma(x, y, z) => Key::Fma(a(x), a(y), a(z)),
+            Expr::Convert(x) => Key::Convert(a(x)),
+            Expr::Reduce(op, x) => Key::Reduce(*op, a(x)),
+        };
+        let key = (self.ty(val), key);
+        let found = self.scopes.iter().rev().find_map(|scope| scope.exprs.get(&key).copied());
+        if found.is_none() {
+            self.here().exprs.insert(key, val);
+        }
+        found
+    }
+
+    fn find_load(&mut self, val: ValId, place: &Place) -> Option<ValId> {
+        let ty = self.ty(val);
+        let fits = |(other, held): &&(Place, Held)| {
+            *other == *place
+                && held.ty == ty
+                && held.by == self.operand(held.by.0)
+                && (!held.stored || place.lanes == ty.lanes || self.demand.lanes(val) <= place.lanes)
+        };
+        let found = self.scopes.iter().rev().find_map(|scope| scope.memory.at(place).find(fits));
+        let found = found.map(|(_, held)| held.by.0);
+        if found.is_none() && !self.versions.contains_key(&val) {
+            self.here().memory.add(place.clone(), Held { by: (val, 0), ty, stored: false });
+        }
+        found
+    }
+
+    fn operand(&self, val: ValId) -> Operand {
+        (val, self.versions.get(&val).copied().unwrap_or(0))
+    }
+
+    fn ty(&self, val: ValId) -> VecType {
+        self.types[val.index()]
+    }
+
+    fn here(&mut self) -> &mut Scope {
+        self.scopes.last_mut().expect("a statement is in a block")
+    }
+
+    fn clear(&mut self, place: &Place) {
+        self.scopes.iter_mut().for_each(|scope| scope.memory.clear(place));
+    }
+
+    fn clear_slot(&mut self, slot: SlotId) {
+        self.scopes.iter_mut().for_each(|scope| scope.memory.clear_slot(slot));
+    }
+}

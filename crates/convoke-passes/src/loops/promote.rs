@@ -1,0 +1,224 @@
+//! `promote`: keep in a register what a loop reads from and writes to one place.
+//!
+//! ```text
+//! for %k in 0..256 {                           %r = reg load f32x4 %c[64*%i]
+//!   %0 = load f32x4 %c[64*%i]                  for %k in 0..256 {
+//!   %1 = fma %a, %b, %0                   ⟶      %r <- fma %a, %b, %r
+//!   store %c[64*%i], %1                        }
+//! }                                            store %c[64*%i], %r
+//! ```
+//! Applies:  a place that is stored to, whose address is the same in all iterations of a loop and of the loops in it, and
+//!           that overlaps no other place the loop touches. From the outside in, so that the register lives as long as it can.
+//! Leaves:   parallel loops; places in calls; what would take more than [`MAX_REGISTERS`] in one loop; a partial place if
+//!           somebody asks for the lanes beyond it.
+//! Guarantee: `Exact`; memory is the same once the loop is done.
+
+use std::collections::{HashMap, HashSet};
+
+use convoke_ir::loops::{Expr, For, Func, Place, Program, SlotId, Stmt, Val, ValId, VarId, VecType};
+use convoke_ir::span::Span;
+
+use super::util::{alias, block, copies, demand::Demand};
+use crate::error::PassError;
+use crate::pass::{Changed, Context, LoopPass};
+
+/// The pass.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Promote;
+
+impl LoopPass for Promote {
+    const NAME: &'static str = "promote";
+    const SUMMARY: &'static str = "keep in a register what a loop reads from and writes to one place";
+
+    fn run(&self, program: &mut Program, _: &Context<'_>) -> Result<Changed, PassError> {
+        Ok(super::each(program, run))
+    }
+}
+
+/// The most places of one loop that get a register. Twice what the machine with the most registers has: beyond, a
+/// register would be a place in memory again.
+pub const MAX_REGISTERS: usize = 64;
+
+/// Promotes in every loop.
+fn run(func: &mut Func) -> bool {
+    let demand = Demand::of(func);
+    let body = std::mem::take(&mut func.body);
+    let mut pass = Walk { func, demand, changed: false };
+    let body = pass.block(body);
+    let changed = pass.changed;
+    func.body = body;
+    if changed {
+        copies::run(func);
+    }
+    changed
+}
+
+struct Walk<'a> {
+    func: &'a mut Func,
+    demand: Demand,
+    changed: bool,
+}
+
+/// A place that the loop reads and writes, and the loop's first access to it.
+struct Accumulator {
+    place: Place,
+    ty: VecType,
+    /// Whether the value from before the loop is read.
+    read_first: bool,
+}
+
+impl Walk<'_> {
+    fn block(&mut self, stmts: Vec<Stmt>) -> Vec<Stmt> {
+        let mut out = Vec::with_capacity(stmts.len());
+        for stmt in stmts {
+            let Stmt::For(inner) = stmt else {
+                out.push(stmt);
+                continue;
+            };
+            self.loop_(inner, &mut out);
+        }
+        out
+    }
+
+    fn loop_(&mut self, mut inner: For, out: &mut Vec<Stmt>) {
+        let found = if inner.marks.parallel { vec![] } else { self.accumulators(&inner) };
+        let mut regs = HashMap::new();
+        for Accumulator { place, ty, read_first } in &found {
+            let reg = self.func.vals.push(Val { name: "acc".into(), ty: *ty });
+            let first = if *read_first { Expr::Load(place.clone()) } else { Expr::Const(0.0) };
+            out.push(Stmt::Reg(reg, first, Span::default()));
+            regs.insert(place, reg);
+        }
+        if !regs.is_empty() {
+            self.changed = true;
+            block::each_mut(&mut inner.body, &mut |stmt| substitute(stmt, &regs));
+        }
+        inner.body = self.block(inner.body);
+        out.push(Stmt::For(inner));
+        out.extend(found.iter().map(|acc| Stmt::Store(acc.place.clone(), regs[&acc.place], Span::default())));
+    }
+
+    /// What the loop can keep in registers, in the order of first access.
+    fn accumulators(&self, of: &For) -> Vec<Accumulator> {
+        let mut seen = Seen { defined: HashSet::from([of.var]), ..Seen::default() };
+        seen.defined.extend(of.inductions.iter().map(|ind| ind.var));
+        if of.trips() == 0 || !seen.block(self, &of.body) {
+            return vec![];
+        }
+        let clear = seen.clear_of_others();
+        let Seen { places, order, closed, .. } = seen;
+        let mut found = Vec::new();
+        for place in order {
+            let use_ = &places[&place];
+            let good = use_.stored && use_.uniform && clear.contains(&place) && !closed.contains(&place.slot);
+            if good && found.len() < MAX_REGISTERS {
+                found.push(Accumulator { place, ty: use_.ty, read_first: use_.read_first });
+            }
+        }
+        found
+    }
+}
+
+/// How a loop uses one place.
+struct Use {
+    ty: VecType,
+    stored: bool,
+    read_first: bool,
+    /// All accesses are of one type, and none asks for lanes beyond the place's.
+    uniform: bool,
+}
+
+/// What a loop touches.
+#[derive(Default)]
+struct Seen {
+    /// Variables that change while the loop runs.
+    defined: HashSet<VarId>,
+    /// Places with a constant address.
+    places: HashMap<Place, Use>,
+    order: Vec<Place>,
+    /// Slots that are touched at changing addresses or by a call.
+    closed: HashSet<SlotId>,
+}
+
+impl Seen {
+    /// False if a loop within has no iterations: then what is in it is not touched, and need not be in bounds.
+    fn block(&mut self, pass: &Walk<'_>, stmts: &[Stmt]) -> bool {
+        for stmt in stmts {
+            match stmt {
+                Stmt::Let(val, Expr::Load(place), _)
+                | Stmt::Reg(val, Expr::Load(place), _)
+                | Stmt::Set(val, Expr::Load(place), _) => {
+                    let fits = place.lanes == pass.ty(*val).lanes || pass.demand.lanes(*val) <= place.lanes;
+                    // A broadcast is never stored to, so it is not promoted; it still counts as touching.
+                    self.access(place, pass.ty(*val), false, fits);
+                }
+                Stmt::Store(place, val, _) => self.access(place, pass.ty(*val), true, true),
+                Stmt::For(inner) => {
+                    self.defined.insert(inner.var);
+                    self.defined.extend(inner.inductions.iter().map(|ind| ind.var));
+                    if inner.trips() == 0 || !self.block(pass, &inner.body) {
+                        return false;
+                    }
+                }
+                Stmt::Call(call) => self.closed.extend(call.args.iter().map(|view| view.slot)),
+                _ => {}
+            }
+        }
+        true
+    }
+
+    fn access(&mut self, place: &Place, ty: VecType, store: bool, fits: bool) {
+        if place.at.terms().iter().any(|(var, _)| self.defined.contains(var)) {
+            self.closed.insert(place.slot);
+            return;
+        }
+        if !self.places.contains_key(place) {
+            self.order.push(place.clone());
+            self.places.insert(place.clone(), Use { ty, stored: false, read_first: !store, uniform: true });
+        }
+        let use_ = self.places.get_mut(place).expect("inserted above");
+        use_.stored |= store;
+        use_.uniform &= fits && use_.ty == ty;
+    }
+
+    /// The places that overlap no other.
+    fn clear_of_others(&self) -> HashSet<Place> {
+        let mut groups: HashMap<SlotId, Vec<&Place>> = HashMap::new();
+        self.order.iter().for_each(|place| groups.entry(place.slot).or_default().push(place));
+        let mut clear: HashSet<Place> = self.order.iter().cloned().collect();
+        for places in groups.values_mut() {
+            if places.iter().any(|place| place.at.terms() != places[0].at.terms()) {
+                places.iter().for_each(|place| drop(clear.remove(*place)));
+                continue;
+            }
+            let low = |place: &Place| place.at.offset().saturating_add(alias::extent(place).0);
+            let high = |place: &Place| place.at.offset().saturating_add(alias::extent(place).1);
+            places.sort_by_key(|place| low(place));
+            for (i, place) in places.iter().enumerate() {
+                for other in places[i + 1..].iter().take_while(|other| low(other) <= high(place)) {
+                    if alias::may_overlap(place, other) {
+                        clear.remove(*place);
+                        clear.remove(*other);
+                    }
+                }
+            }
+        }
+        clear
+    }
+}
+
+impl Walk<'_> {
+    fn ty(&self, val: ValId) -> VecType {
+        self.func.vals[val].ty
+    }
+}
+
+/// Reads and assigns the register in place of loads and stores.
+fn substitute(stmt: &mut Stmt, regs: &HashMap<&Place, ValId>) {
+    if let Some(&reg) = block::place(stmt).and_then(|place| regs.get(place)) {
+        match stmt {
+            Stmt::Store(_, val, span) => *stmt = Stmt::Set(reg, Expr::Copy(*val), *span),
+            other => block::expr_mut(other).into_iter().for_each(|expr| *expr = Expr::Copy(reg)),
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! Tidies a function's tables after a pass: entries in the order of their definition, none unused, names unique.
+//!
+//! Values named by a number are numbered again from 0; of several with one word as name, the later ones get `.1`, `.2`.
+
+use std::collections::{HashMap, HashSet};
+
+use convoke_ir::arena::Arena;
+use convoke_ir::loops::{Affine, Expr, Func, Stmt, Val, ValId, Var, VarId};
+
+/// Rebuilds the tables of values and variables.
+pub(in crate::loops) fn compact(func: &mut Func) {
+    let mut names = Names { taken: HashSet::new(), next: HashMap::new(), number: 0 };
+    for (_, slot) in func.slots.iter() {
+        names.taken.insert(slot.name.clone());
+    }
+    let mut to = Tables {
+        names,
+        old_vals: std::mem::take(&mut func.vals),
+        old_vars: std::mem::take(&mut func.vars),
+        vals: Arena::new(),
+        vars: Arena::new(),
+        new_val: HashMap::new(),
+        new_var: HashMap::new(),
+    };
+    to.block(&mut func.body);
+    (func.vals, func.vars) = (to.vals, to.vars);
+}
+
+struct Names {
+    taken: HashSet<String>,
+    /// For each word, the number to try next.
+    next: HashMap<String, usize>,
+    number: usize,
+}
+
+impl Names {
+    fn number(&mut self) -> String {
+        loop {
+            let name = self.number.to_string();
+            self.number += 1;
+            if self.taken.insert(name.clone()) {
+                return name;
+            }
+        }
+    }
+
+    fn like(&mut self, name: &str) -> String {
+        if self.taken.insert(name.to_owned()) {
+            return name.to_owned();
+        }
+        let stem = match name.rsplit_once('.') {
+            Some((stem, number)) if number.bytes().all(|b| b.is_ascii_digit()) => stem,
+            _ => name,
+        };
+        let next = self.next.entry(stem.to_owned()).or_insert(1);
+        loop {
+            let name = format!("{stem}.{next}");
+            *next += 1;
+            if self.taken.insert(name.clone()) {
+                return name;
+            }
+        }
+    }
+}
+
+struct Tables {
+    names: Names,
+    old_vals: Arena<Val>,
+    old_vars: Arena<Var>,
+    vals: Arena<Val>,
+    vars: Arena<Var>,
+    new_val: HashMap<ValId, ValId>,
+    new_var: HashMap<VarId, VarId>,
+}
+
+impl Tables {
+    fn define(&mut self, old: &mut ValId) {
+        let Val { name, ty } = &self.old_vals[*old];
+        let numbered = name.bytes().all(|b| b.is_ascii_digit());
+        let name = if numbered { self.names.number() } else { self.names.like(name) };
+        let new = self.vals.push(Val { name, ty: *ty });
+        self.new_val.insert(*old, new);
+        *old = new;
+    }
+
+    fn define_var(&mut self, old: &mut VarId) {
+        let name = self.names.like(&self.old_vars[*old].name);
+        let new = self.vars.push(Var { name });
+        self.new_var.insert(*old, new);
+        *old = new;
+    }
+
+    // What is used without a definition before it keeps its id: the verifier is the one to say so.
+    fn read(&self, val: &mut ValId) {
+        *val = self.new_val.get(val).copied().unwrap_or(*val);
+    }
+
+    fn affine(&self, at: &mut Affine) {
+        *at = at.rename(|var| self.new_var.get(&var).copied().unwrap_or(var));
+    }
+
+    fn expr(&self, expr: &mut Expr) {
+        match expr {
+            Expr::Load(place) => self.affine(&mut place.at),
+            other => other.reads_mut().into_iter().for_each(|val| self.read(val)),
+        }
+    }
+
+    fn block(&mut self, block: &mut [Stmt]) {
+        for stmt in block {
+            match stmt {
+                Stmt::Let(val, expr, _) | Stmt::Reg(val, expr, _) => {
+                    self.expr(expr);
+                    self.define(val);
+                }
+                Stmt::Set(reg, expr, _) => {
+                    self.expr(expr);
+                    self.read(reg);
+                }
+                Stmt::Store(place, val, _) => {
+                    self.affine(&mut place.at);
+                    self.read(val);
+                }
+                Stmt::For(inner) => {
+                    for induction in &mut inner.inductions {
+                        self.affine(&mut induction.init);
+                    }
+                    self.define_var(&mut inner.var);
+                    for induction in &mut inner.inductions {
+                        self.define_var(&mut induction.var);
+                    }
+                    self.block(&mut inner.body);
+                }
+                Stmt::Call(call) => call.args.iter_mut().for_each(|view| self.affine(&mut view.at)),
+            }
+        }
+    }
+}

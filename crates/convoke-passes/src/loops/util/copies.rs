@@ -1,0 +1,132 @@
+//! Removes copies: a value that is a copy is replaced by the original, and a value made only to be assigned to a register is
+//! assigned to it at once.
+//!
+//! ```text
+//! %0 = copy %r
+//! %1 = fma %a, %b, %0          ⟶        %r <- fma %a, %b, %r
+//! %r <- copy %1
+//! ```
+//! The copy of a register stays where it is used after the register's next assignment.
+
+use std::collections::{HashMap, HashSet};
+
+use convoke_ir::loops::{Expr, Func, Stmt, ValId};
+
+use super::block;
+
+/// Removes the copies of a function that can be.
+pub(in crate::loops) fn run(func: &mut Func) -> bool {
+    let mut copies = Copies::default();
+    copies.block(&func.body);
+    let replaced: HashMap<ValId, ValId> =
+        copies.of.iter().filter(|(copy, _)| !copies.kept.contains(copy)).map(|(&copy, from)| (copy, from.0)).collect();
+    if !replaced.is_empty() {
+        replace(&mut func.body, &replaced);
+    }
+
+    let mut uses: HashMap<ValId, usize> = HashMap::new();
+    block::each(&func.body, &mut |stmt| {
+        block::reads(stmt).into_iter().for_each(|val| *uses.entry(val).or_default() += 1);
+    });
+    let folded = assign_at_once(&mut func.body, &uses);
+    !replaced.is_empty() || folded
+}
+
+#[derive(Default)]
+struct Copies {
+    /// For each copy the original, and of a register how often it had been assigned.
+    of: HashMap<ValId, (ValId, u32)>,
+    /// Copies of a register used after its next assignment.
+    kept: HashSet<ValId>,
+    versions: HashMap<ValId, u32>,
+}
+
+impl Copies {
+    fn block(&mut self, stmts: &[Stmt]) {
+        for stmt in stmts {
+            for val in block::reads(stmt) {
+                if let Some(&(from, version)) = self.of.get(&val)
+                    && self.version(from) != version
+                {
+                    self.kept.insert(val);
+                }
+            }
+            match stmt {
+                Stmt::Let(copy, Expr::Copy(from), _) => {
+                    let original = self.of.get(from).copied().unwrap_or((*from, self.version(*from)));
+                    self.of.insert(*copy, original);
+                }
+                Stmt::Set(reg, ..) => self.assigned(*reg),
+                Stmt::For(inner) => {
+                    // In all but the first iteration, what the body assigns is assigned already.
+                    block::each(&inner.body, &mut |stmt| {
+                        if let Stmt::Set(reg, ..) = stmt {
+                            self.assigned(*reg);
+                        }
+                    });
+                    self.block(&inner.body);
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn version(&self, reg: ValId) -> u32 {
+        self.versions.get(&reg).copied().unwrap_or(0)
+    }
+
+    fn assigned(&mut self, reg: ValId) {
+        *self.versions.entry(reg).or_insert(0) += 1;
+    }
+}
+
+fn replace(stmts: &mut Vec<Stmt>, by: &HashMap<ValId, ValId>) {
+    stmts.retain(|stmt| !matches!(stmt, Stmt::Let(val, ..) if by.contains_key(val)));
+    for stmt in stmts {
+        for val in block::reads_mut(stmt) {
+            *val = by.get(val).copied().unwrap_or(*val);
+        }
+        if let Stmt::For(inner) = stmt {
+            replace(&mut inner.body, by);
+        }
+    }
+}
+
+/// Turns `%f = e; …; %r <- copy %f` into `%r <- e; …` where nothing between has to do with `%r`.
+fn assign_at_once(stmts: &mut Vec<Stmt>, uses: &HashMap<ValId, usize>) -> bool {
+    let mut defined: HashMap<ValId, usize> = HashMap::new();
+    let mut touched: HashMap<ValId, usize> = HashMap::new();
+    let mut gone = HashSet::new();
+    let mut changed = false;
+    for at in 0..stmts.len() {
+        if let Stmt::Set(reg, Expr::Copy(from), _) = stmts[at]
+            && uses.get(&from) == Some(&1)
+            && let Some(&def) = defined.get(&from)
+            && touched.get(&reg).is_none_or(|&last| last <= def)
+            && let Stmt::Let(_, expr, span) = &stmts[def]
+        {
+            stmts[def] = Stmt::Set(reg, expr.clone(), *span);
+            gone.insert(at);
+            touched.insert(reg, at);
+            continue;
+        }
+        match &mut stmts[at] {
+            Stmt::Let(val, ..) => drop(defined.insert(*val, at)),
+            Stmt::Reg(reg, ..) | Stmt::Set(reg, ..) => drop(touched.insert(*reg, at)),
+            Stmt::For(inner) => {
+                changed |= assign_at_once(&mut inner.body, uses);
+                block::each(&inner.body, &mut |stmt| {
+                    block::reads(stmt).into_iter().for_each(|val| drop(touched.insert(val, at)));
+                    if let Stmt::Set(reg, ..) = stmt {
+                        touched.insert(*reg, at);
+                    }
+                });
+            }
+            Stmt::Store(..) | Stmt::Call(_) => {}
+        }
+        block::reads(&stmts[at]).into_iter().for_each(|val| drop(touched.insert(val, at)));
+    }
+    let mut at = 0..;
+    stmts.retain(|_| at.next().is_none_or(|at| !gone.contains(&at)));
+    changed || !gone.is_empty()
+}

@@ -1,0 +1,71 @@
+//! Which lanes of each value anything depends on: 0 for a value that is dead.
+//!
+//! A partial load gives 0 beyond its lanes, and a partial store leaves the others alone. Whether a register may stand for
+//! such a place therefore depends on nobody asking for the lanes beyond. Demand starts at stores and flows backwards
+//! through definitions; a register's flows to all that is assigned to it. Each value's demand grows at most as often as
+//! there are lane counts, so the time is linear in the size of the function.
+
+use std::collections::HashMap;
+
+use convoke_ir::loops::{Access, Expr, Func, SlotId, Stmt, ValId};
+
+use super::block;
+
+/// The number of leading lanes demanded of each value, by index.
+pub(in crate::loops) struct Demand {
+    lanes: Vec<u8>,
+    /// Locals that are read by something that matters.
+    locals: Vec<bool>,
+}
+
+impl Demand {
+    /// The demand in a whole function.
+    pub(in crate::loops) fn of(func: &Func) -> Demand {
+        let mut defs: HashMap<ValId, Vec<&Expr>> = HashMap::new();
+        let mut local_stores: HashMap<SlotId, Vec<(ValId, u8)>> = HashMap::new();
+        let mut work: Vec<(ValId, u8)> = Vec::new();
+        let mut live_locals: Vec<SlotId> = Vec::new();
+        block::each(&func.body, &mut |stmt| match stmt {
+            Stmt::Let(val, expr, _) | Stmt::Reg(val, expr, _) | Stmt::Set(val, expr, _) => {
+                defs.entry(*val).or_default().push(expr);
+            }
+            Stmt::Store(place, val, _) if func.slots[place.slot].access == Access::Local => {
+                local_stores.entry(place.slot).or_default().push((*val, place.lanes));
+            }
+            Stmt::Store(place, val, _) => work.push((*val, place.lanes)),
+            Stmt::Call(call) => live_locals.extend(call.args.iter().map(|view| view.slot)),
+            Stmt::For(_) => {}
+        });
+        let mut demand = Demand { lanes: vec![0; func.vals.len()], locals: vec![false; func.slots.len()] };
+        loop {
+            while let Some(slot) = live_locals.pop() {
+                if !std::mem::replace(&mut demand.locals[slot.index()], true) {
+                    work.extend(local_stores.remove(&slot).unwrap_or_default());
+                }
+            }
+            let Some((val, lanes)) = work.pop() else { return demand };
+            if demand.lanes[val.index()] >= lanes {
+                continue;
+            }
+            demand.lanes[val.index()] = lanes;
+            for expr in defs.get(&val).into_iter().flatten() {
+                match expr {
+                    Expr::Load(place) => live_locals.push(place.slot),
+                    Expr::Splat(a) => work.push((*a, 1)),
+                    Expr::Reduce(_, a) => work.push((*a, func.vals[*a].ty.lanes)),
+                    lanewise => work.extend(lanewise.reads().into_iter().map(|a| (a, lanes))),
+                }
+            }
+        }
+    }
+
+    /// How many leading lanes of a value matter.
+    pub(in crate::loops) fn lanes(&self, val: ValId) -> u8 {
+        self.lanes[val.index()]
+    }
+
+    /// Whether anything stored to this slot can be seen: always, unless it is a local that nobody reads.
+    pub(in crate::loops) fn is_read(&self, func: &Func, slot: SlotId) -> bool {
+        func.slots[slot].access != Access::Local || self.locals[slot.index()]
+    }
+}

@@ -1,0 +1,69 @@
+//! What is known to be in memory at a point of a block: places, and for each something the pass wants to know about it.
+//!
+//! Places are grouped by slot and by the variable part of their address, then sorted by the constant part. A store thus
+//! touches one group only, and clears the other groups of its slot, whose distance to it is unknown: over a whole block
+//! that takes time linear in the number of accesses, save for a logarithm.
+
+use std::collections::{BTreeMap, HashMap};
+
+use convoke_ir::loops::{Place, SlotId, VarId};
+
+use super::alias;
+
+/// Facts `T` about places, of which no two overlap unless they were added with nothing between that clears.
+pub(in crate::loops) struct Memory<T> {
+    slots: HashMap<SlotId, HashMap<Vec<(VarId, i64)>, Group<T>>>,
+}
+
+struct Group<T> {
+    /// No place of the group extends further than this to either side of its address.
+    reach: i64,
+    at: BTreeMap<i64, Vec<(Place, T)>>,
+}
+
+impl<T> Default for Memory<T> {
+    fn default() -> Self {
+        Memory { slots: HashMap::new() }
+    }
+}
+
+impl<T> Memory<T> {
+    /// The facts about places that begin where this one does.
+    pub(in crate::loops) fn at(&self, place: &Place) -> impl Iterator<Item = &(Place, T)> {
+        let group = self.slots.get(&place.slot).and_then(|groups| groups.get(place.at.terms()));
+        group.and_then(|group| group.at.get(&place.at.offset())).into_iter().flatten()
+    }
+
+    /// Adds a fact.
+    pub(in crate::loops) fn add(&mut self, place: Place, fact: T) {
+        let groups = self.slots.entry(place.slot).or_default();
+        let group = groups.entry(place.at.terms().to_vec()).or_insert_with(|| Group { reach: 0, at: BTreeMap::new() });
+        let (low, high) = alias::extent(&place);
+        group.reach = group.reach.max(high).max(low.saturating_neg());
+        group.at.entry(place.at.offset()).or_default().push((place, fact));
+    }
+
+    /// Forgets what `place` may overlap.
+    pub(in crate::loops) fn clear(&mut self, place: &Place) {
+        let Some(groups) = self.slots.get_mut(&place.slot) else { return };
+        groups.retain(|terms, _| terms == place.at.terms());
+        let Some(group) = groups.values_mut().next() else { return };
+        let (low, high) = alias::extent(place);
+        let at = place.at.offset();
+        let first = at.saturating_add(low).saturating_sub(group.reach);
+        let last = at.saturating_add(high).saturating_add(group.reach);
+        let mut empty = Vec::new();
+        for (offset, facts) in group.at.range_mut(first..=last) {
+            facts.retain(|(other, _)| !alias::may_overlap(place, other));
+            if facts.is_empty() {
+                empty.push(*offset);
+            }
+        }
+        empty.iter().for_each(|offset| drop(group.at.remove(offset)));
+    }
+
+    /// Forgets everything about a slot.
+    pub(in crate::loops) fn clear_slot(&mut self, slot: SlotId) {
+        self.slots.remove(&slot);
+    }
+}

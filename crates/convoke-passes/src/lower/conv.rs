@@ -1,0 +1,223 @@
+//! What all lowerings of a convolution share: its numbers, its buffers, its packed weights.
+
+use std::ops::Range;
+
+use convoke_ir::attr::Algorithm;
+use convoke_ir::elem::Elem;
+use convoke_ir::layer::{Conv2d, Instr, Window};
+use convoke_ir::loops::{Affine, BufferId, FuncBuilder, Marks, Role, SlotId};
+use convoke_ir::types::Layout;
+
+use super::chain::Chain;
+use super::grid::{Grid, Site};
+use super::halo::{Border, Placed};
+use super::tile::{Cut, along, cut};
+use super::{LowerError, Lowering};
+
+/// A convolution ready to be lowered: the input has its halo, so that every tap is inside.
+pub(super) struct Conv<'a> {
+    pub elem: Elem,
+    pub layout: Layout,
+    pub lanes: u8,
+    /// The input, with its halo.
+    pub x: Placed,
+    pub y: Placed,
+    pub w: BufferId,
+    pub window: Window,
+    pub groups: usize,
+    /// Input channels of a group.
+    pub cg: usize,
+    /// Output channels of a group.
+    pub kg: usize,
+    /// The epilogue, done in the store.
+    pub chain: Chain<'a>,
+    /// For each operand of the chain, its strides.
+    pub operands: Vec<Grid>,
+}
+
+impl Conv<'_> {
+    /// Taps of a kernel.
+    pub(super) fn taps(&self) -> usize {
+        self.window.h.kernel * self.window.w.kernel
+    }
+
+    /// Elements of the input from tap to tap: rows, columns.
+    pub(super) fn tap_strides(&self) -> (usize, usize) {
+        let Window { h, w } = self.window;
+        (h.dilation * self.x.grid.h, w.dilation * self.x.grid.w)
+    }
+
+    /// Elements of the input from output to output: rows, columns.
+    pub(super) fn step(&self) -> (usize, usize) {
+        let Window { h, w } = self.window;
+        (h.stride * self.x.grid.h, w.stride * self.x.grid.w)
+    }
+
+    /// The input element under the first tap of the output at `site`, whose channel is an input channel.
+    pub(super) fn under(&self, site: &Site) -> Affine {
+        let (row, col) = self.step();
+        let grid = self.x.grid;
+        site.n.clone() * grid.n + site.c.clone() * grid.c + site.h.clone() * row + site.w.clone() * col
+    }
+
+    /// Starts a kernel: its parameters are `extra` buffers the lowering reads, y, then the chain's operands.
+    pub(super) fn kernel(&self, name: &str, reads: &[(&str, usize)]) -> Kernel {
+        let mut f = FuncBuilder::kernel(name);
+        let reads = reads.iter().map(|&(name, len)| f.input(name, self.elem, len)).collect();
+        let y = f.output("y", self.elem, self.y.len);
+        let operands = self.chain.operands.iter().enumerate().map(|(i, o)| f.input(&format!("e{i}"), o.elem, o.len));
+        let operands = operands.collect();
+        Kernel { f, reads, y, operands }
+    }
+
+    /// The buffers for the parameters of [`Conv::kernel`].
+    pub(super) fn args(&self, reads: &[BufferId]) -> Vec<BufferId> {
+        let operands = self.chain.operands.iter().map(|o| o.buffer);
+        reads.iter().copied().chain([self.y.buffer]).chain(operands).collect()
+    }
+
+    /// The views a store codelet gets for the output at `site`: y, then the chain's operands.
+    pub(super) fn stores(&self, y: SlotId, operands: &[SlotId], site: &Site) -> Vec<(SlotId, Affine)> {
+        let operands = operands.iter().zip(&self.operands).map(|(&slot, grid)| (slot, grid.at(site)));
+        std::iter::once((y, self.y.grid.at(site))).chain(operands).collect()
+    }
+}
+
+/// A kernel begun by [`Conv::kernel`].
+pub(super) struct Kernel {
+    pub f: FuncBuilder,
+    pub reads: Vec<SlotId>,
+    pub y: SlotId,
+    pub operands: Vec<SlotId>,
+}
+
+/// Packed weights: blocks of input channels, in each the tiles of output channels, in each for every tap and channel of the
+/// block the tile's channels side by side.
+pub(super) struct Packed {
+    pub buffer: BufferId,
+    pub len: usize,
+}
+
+impl Packed {
+    /// Where the tile of `cols` output channels from `k` begins, in the block of `c_size` input channels from `c`, of group `g`.
+    pub(super) fn at(conv: &Conv<'_>, g: impl Into<Affine>, c: Affine, c_size: usize, k: Affine) -> Affine {
+        let taps = conv.taps();
+        g.into() * (conv.kg * conv.cg * taps) + c * (conv.kg * taps) + k * (c_size * taps)
+    }
+}
+
+impl<'a> Lowering<'a> {
+    /// Lowers a convolution by its algorithm.
+    pub(super) fn conv2d(&mut self, instr: &'a Instr, op: &Conv2d) -> Result<(), LowerError> {
+        let value = || self.name(instr.result).to_owned();
+        let refuse = |reason: &str| {
+            Err(LowerError::Algorithm { value: value(), algorithm: op.algorithm, reason: reason.into() })
+        };
+        if op.algorithm == Algorithm::Auto {
+            return Err(LowerError::NotSelected { value: value() });
+        }
+        if op.algorithm == Algorithm::Depthwise && self.ty(instr.args[1]).shape.dims()[1] != 1 {
+            return refuse("needs one input channel for each group");
+        }
+        let mut conv = self.conv(instr, op)?;
+        // Where pixels are counted through, operands of the epilogue must join their rows as the result does.
+        let joins = conv.operands.iter().all(|grid| grid.rows_join(conv.y.image.w));
+        let fused = !matches!(op.algorithm, Algorithm::Im2col { .. }) || joins;
+        if !fused {
+            conv.chain = Chain::default();
+            conv.operands.clear();
+        }
+        match op.algorithm {
+            Algorithm::Auto => unreachable!("refused above"),
+            Algorithm::Direct => self.direct(&conv)?,
+            Algorithm::Im2col { explicit } => self.im2col(&conv, explicit)?,
+            Algorithm::Depthwise => self.depthwise(&conv),
+        }
+        if !fused {
+            self.epilogue_in_place(instr);
+        }
+        Ok(())
+    }
+
+    fn conv(&mut self, instr: &'a Instr, op: &Conv2d) -> Result<Conv<'a>, LowerError> {
+        let (x, w) = (instr.args[0], instr.args[1]);
+        let window = op.window(self.ty(x), self.ty(w)).expect("the layer is verified");
+        // Only as much padding as is read: a stride may leave the last rows or columns alone.
+        let end = |axis: convoke_ir::layer::Axis| axis.read().saturating_sub(axis.begin + axis.input);
+        let pads = [window.h.begin, window.w.begin, end(window.h), end(window.w)];
+        let placed = self.with_halo(x, pads, Border::Number(0.0))?;
+        let ty = self.ty(instr.result);
+        let chain = Chain::epilogue(self, instr);
+        let operands = chain.operands.iter().map(|o| Grid::stored(&o.strides, ty.layout)).collect();
+        let groups = usize::try_from(op.group).expect("the layer is verified");
+        let y = self.placed(instr.result);
+        Ok(Conv {
+            elem: ty.elem,
+            layout: ty.layout,
+            lanes: self.lanes(ty.elem),
+            w: self.buffers[&w],
+            window,
+            groups,
+            cg: placed.image.c / groups,
+            kg: y.image.c / groups,
+            x: placed,
+            y,
+            chain,
+            operands,
+        })
+    }
+
+    /// Packs the weights at compile time: `c_cuts` are the blocks of input channels, `k_cuts` the tiles of output channels.
+    /// Within a tile the order is channel, row, column of the kernel, or with `channels_last` row, column, channel.
+    pub(super) fn pack(
+        &mut self,
+        conv: &Conv<'_>,
+        c_cuts: &[Cut],
+        k_cuts: &[Cut],
+        channels_last: bool,
+    ) -> Result<Packed, LowerError> {
+        let taps = conv.taps();
+        let len = conv.groups * conv.kg * conv.cg * taps;
+        let buffer = self.flat("packed", conv.elem, len, Role::Prepared)?;
+        let mut f = FuncBuilder::kernel("pack");
+        let (w, packed) = (f.input("w", conv.elem, len), f.output("p", conv.elem, len));
+        f.for_("g", 0..conv.groups, Marks::default(), |f, g| {
+            for (c_cut, k_cut) in c_cuts.iter().flat_map(|c| k_cuts.iter().map(move |k| (*c, *k))) {
+                f.for_("cb", 0..c_cut.count, Marks::default(), |f, cb| {
+                    f.for_("kb", 0..k_cut.count, Marks::default(), |f, kb| {
+                        let c = Affine::from(cb) * c_cut.size + c_cut.begin;
+                        let k = Affine::from(kb) * k_cut.size + k_cut.begin;
+                        let to = Packed::at(conv, g, c.clone(), c_cut.size, k.clone());
+                        let from = (Affine::from(g) * conv.kg + k) * (conv.cg * taps) + c * taps;
+                        // Reading follows the weights' order, a tap being contiguous in it.
+                        f.for_("c", 0..c_cut.size, Marks::default(), |f, c| {
+                            f.for_("t", 0..taps, Marks::default(), |f, t| {
+                                let (c_step, t_step) = if channels_last { (1, c_cut.size) } else { (taps, 1) };
+                                let depth = Affine::from(c) * c_step + Affine::from(t) * t_step;
+                                let (to, from) =
+                                    (to.clone() + depth * k_cut.size, from.clone() + Affine::from(c) * taps + t);
+                                f.for_("k", 0..k_cut.size, along(conv.lanes), |f, k| {
+                                    let value = f.load(w, from.clone() + Affine::from(k) * (conv.cg * taps));
+                                    f.store(packed, to.clone() + k, value);
+                                });
+                            });
+                        });
+                    });
+                });
+            }
+        });
+        let kernel = self.program.func(f.finish());
+        self.program.prepare(kernel, &[conv.w, buffer]);
+        Ok(Packed { buffer, len })
+    }
+}
+
+/// The largest divisor of `extent` in `range`; the range's start if there is none.
+pub(super) fn divisor(extent: usize, range: Range<usize>) -> usize {
+    range.clone().rev().find(|d| *d > 0 && extent.is_multiple_of(*d)).unwrap_or(range.start.max(1))
+}
+
+/// Tiles of output channels.
+pub(super) fn channel_tiles(conv: &Conv<'_>, size: usize) -> Vec<Cut> {
+    cut(conv.kg, size)
+}

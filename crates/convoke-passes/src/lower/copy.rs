@@ -1,0 +1,82 @@
+//! Ops that move elements and compute nothing: concat, reshape, transpose, change of layout.
+
+use convoke_ir::layer::{Instr, Op};
+use convoke_ir::loops::{BufferId, FuncBuilder};
+use convoke_ir::types::Image;
+
+use super::Lowering;
+use super::elementwise::Axes;
+use super::grid::Grid;
+
+/// One copy: `y[to + Σ i·y_strides] = x[Σ i·x_strides]` over all i below `extents`.
+struct Move {
+    extents: Vec<usize>,
+    x: Vec<usize>,
+    y: Vec<usize>,
+    to: usize,
+}
+
+impl Lowering<'_> {
+    /// Lowers an op that moves elements.
+    pub(super) fn movement(&mut self, instr: &Instr) {
+        let ty = self.ty(instr.result);
+        let strides = ty.shape.strides();
+        let mut to = 0;
+        for &arg in &instr.args {
+            let x = self.ty(arg);
+            let dims = x.shape.dims().to_vec();
+            let step = match &instr.op {
+                Op::Concat(concat) => {
+                    let axis = usize::try_from(concat.axis).expect("the verifier checked the axis");
+                    let from = to;
+                    to += dims[axis] * strides[axis];
+                    Move { x: x.shape.strides(), y: strides.clone(), extents: dims, to: from }
+                }
+                Op::Transpose(transpose) => {
+                    let perm = transpose.perm.iter().map(|&a| usize::try_from(a).expect("a verified permutation"));
+                    let from = x.shape.strides();
+                    let x = perm.map(|a| from[a]).collect();
+                    Move { x, y: strides.clone(), extents: ty.shape.dims().to_vec(), to: 0 }
+                }
+                Op::ToLayout(_) => {
+                    let image = x.as_image().expect("only images change their layout");
+                    let Image { n, c, h, w } = image;
+                    let axes = |g: Grid| vec![g.n, g.c, g.h, g.w];
+                    let (x, y) = (Grid::dense(image, x.layout), Grid::dense(image, ty.layout));
+                    Move { extents: vec![n, c, h, w], x: axes(x), y: axes(y), to: 0 }
+                }
+                Op::Reshape(_) => Move { extents: vec![x.elements()], x: vec![1], y: vec![1], to: 0 },
+                other => unreachable!("`{}` does not just move elements", other.name()),
+            };
+            self.copy(self.buffers[&arg], self.buffers[&instr.result], step);
+        }
+        let chain = super::Chain::epilogue(self, instr);
+        if !instr.then.is_empty() {
+            let first = self.operand(instr.result, strides);
+            self.elementwise(instr.result, &chain, &first);
+        }
+    }
+
+    /// Copies a whole buffer.
+    pub(super) fn copy_all(&mut self, from: BufferId, to: BufferId) {
+        let extents = vec![self.program.ty(to).elements()];
+        self.copy(from, to, Move { extents, x: vec![1], y: vec![1], to: 0 });
+    }
+
+    fn copy(&mut self, from: BufferId, to: BufferId, step: Move) {
+        let (x_len, y_len) = (self.program.ty(from).elements(), self.program.ty(to).elements());
+        let elem = self.program.ty(to).elem;
+        let lanes = self.lanes(elem);
+        for (axes, begin) in Axes::joined(&step.extents, &[step.y, step.x]).parts() {
+            let mut f = FuncBuilder::kernel("copy");
+            let (x, y) = (f.input("x", elem, x_len), f.output("y", elem, y_len));
+            let origin = [step.to + begin * axes.strides[0][0], begin * axes.strides[1][0]];
+            axes.nest(&mut f, lanes, |f, at| {
+                let value = f.load(x, at[1].clone() + origin[1]);
+                f.store(y, at[0].clone() + origin[0], value);
+            });
+            let kernel = self.program.func(f.finish());
+            self.program.run(kernel, &[from, to]);
+        }
+    }
+}

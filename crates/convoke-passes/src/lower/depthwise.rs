@@ -1,0 +1,163 @@
+//! Depthwise convolution: each output channel reads one input channel, so that there is no reduction over channels.
+//!
+//! ```text
+//!   acc[t, j] += x[…] · w[k, r, s]     nchw: j are pixels of a row, t is 1       nhwc: j are channels, t pixels of a row
+//! ```
+//!
+//! With a channel multiplier m, output channels `c·m … c·m + m − 1` read input channel c.
+
+use convoke_ir::loops::{Affine, Func, FuncBuilder, Marks};
+use convoke_ir::types::Layout;
+
+use super::Lowering;
+use super::conv::{Conv, Kernel};
+use super::grid::{Site, reach};
+use super::tile::{Product, StoreTile, across, cut, fill, parallel, unrolled, written_out};
+
+/// A tile: rows × columns of sums. What a row or a column is depends on the layout, as do the steps of each tensor.
+struct Tile {
+    rows: usize,
+    cols: usize,
+    /// Elements of the input from row to row and column to column.
+    x: (usize, usize),
+    /// Elements of the weights from column to column.
+    w: usize,
+}
+
+impl Lowering<'_> {
+    pub(super) fn depthwise(&mut self, conv: &Conv<'_>) {
+        match conv.layout {
+            Layout::Nchw => self.depthwise_rows(conv),
+            Layout::Nhwc => self.depthwise_channels(conv),
+        }
+    }
+
+    /// nchw: a tile is as many pixels of a row as there are sums in flight, four vectors.
+    fn depthwise_rows(&mut self, conv: &Conv<'_>) {
+        let (taps, q) = (conv.taps(), conv.y.image.w);
+        let size = 4 * usize::from(conv.lanes);
+        let tiles: Vec<_> = cut(q, size)
+            .into_iter()
+            .map(|cut| {
+                let tile = Tile { rows: 1, cols: cut.size, x: (0, conv.step().1), w: 0 };
+                let operands = conv.operands.iter().map(|grid| (0, grid.w)).collect();
+                let codelets = self.depthwise_tile(conv, &tile, (0, conv.y.grid.w), operands);
+                (cut, codelets)
+            })
+            .collect();
+        let Kernel { mut f, reads, y, operands } =
+            conv.kernel("conv_depthwise", &[("x", conv.x.len), ("w", conv.y.image.c * taps)]);
+        let acc = f.local("acc", conv.elem, size.min(q));
+        f.for_("c", 0..conv.groups, parallel(), |f, c| {
+            f.for_("n", 0..conv.y.image.n, Marks::default(), |f, n| {
+                f.for_("m", 0..conv.kg, Marks::default(), |f, m| {
+                    f.for_("p", 0..conv.y.image.h, Marks::default(), |f, p| {
+                        for (cut, (sum, store)) in &tiles {
+                            f.for_("q", 0..cut.count, Marks::default(), |f, q| {
+                                let k = Affine::from(c) * conv.kg + m;
+                                let w = Affine::from(q) * cut.size + cut.begin;
+                                let out = Site { n: n.into(), c: k.clone(), h: p.into(), w };
+                                let input = Site { c: c.into(), ..out.clone() };
+                                let zero = Affine::default();
+                                f.call(
+                                    *sum,
+                                    [(reads[0], conv.under(&input)), (reads[1], k * taps), (acc, zero.clone())],
+                                );
+                                f.call(*store, std::iter::once((acc, zero)).chain(conv.stores(y, &operands, &out)));
+                            });
+                        }
+                    });
+                });
+            });
+        });
+        let kernel = self.program.func(f.finish());
+        self.program.run(kernel, &conv.args(&[conv.x.buffer, conv.w]));
+    }
+
+    /// nhwc: a tile is a few pixels of two vectors of channels. With a multiplier, the channels `c·m + j` of one j at a time.
+    fn depthwise_channels(&mut self, conv: &Conv<'_>) {
+        let (taps, m) = (conv.taps(), conv.kg);
+        let (rows, cols) = Product::tile(conv.lanes);
+        let mut tiles = Vec::new();
+        for c_cut in cut(conv.groups, cols) {
+            for q_cut in cut(conv.y.image.w, rows) {
+                let x = (conv.step().1, conv.x.grid.c);
+                let tile = Tile { rows: q_cut.size, cols: c_cut.size, x, w: m * taps };
+                let operands = conv.operands.iter().map(|grid| (grid.w, grid.c * m)).collect();
+                let codelets = self.depthwise_tile(conv, &tile, (conv.y.grid.w, conv.y.grid.c * m), operands);
+                tiles.push((c_cut, q_cut, codelets));
+            }
+        }
+        let Kernel { mut f, reads, y, operands } =
+            conv.kernel("conv_depthwise", &[("x", conv.x.len), ("w", conv.y.image.c * taps)]);
+        let acc = f.local("acc", conv.elem, rows * cols);
+        f.for_("p", 0..conv.y.image.h, parallel(), |f, p| {
+            f.for_("n", 0..conv.y.image.n, Marks::default(), |f, n| {
+                f.for_("m", 0..m, Marks::default(), |f, j| {
+                    for (c_cut, q_cut, (sum, store)) in &tiles {
+                        f.for_("c", 0..c_cut.count, Marks::default(), |f, c| {
+                            f.for_("q", 0..q_cut.count, Marks::default(), |f, q| {
+                                let c = Affine::from(c) * c_cut.size + c_cut.begin;
+                                let k = c.clone() * m + j;
+                                let w = Affine::from(q) * q_cut.size + q_cut.begin;
+                                let out = Site { n: n.into(), c: k.clone(), h: p.into(), w };
+                                let input = Site { c, ..out.clone() };
+                                let zero = Affine::default();
+                                f.call(
+                                    *sum,
+                                    [(reads[0], conv.under(&input)), (reads[1], k * taps), (acc, zero.clone())],
+                                );
+                                f.call(*store, std::iter::once((acc, zero)).chain(conv.stores(y, &operands, &out)));
+                            });
+                        });
+                    }
+                });
+            });
+        });
+        let kernel = self.program.func(f.finish());
+        self.program.run(kernel, &conv.args(&[conv.x.buffer, conv.w]));
+    }
+
+    /// The codelets that sum and store a tile.
+    fn depthwise_tile(
+        &mut self,
+        conv: &Conv<'_>,
+        tile: &Tile,
+        out: (usize, usize),
+        operands: Vec<(usize, usize)>,
+    ) -> (convoke_ir::loops::FuncId, convoke_ir::loops::FuncId) {
+        let (elem, lanes, rows, cols) = (conv.elem, conv.lanes, tile.rows, tile.cols);
+        let store = StoreTile { elem, lanes, rows, cols, acc: (cols, 1), out, chain: &conv.chain, operands };
+        (self.program.func(depthwise_sum(conv, tile)), self.program.func(store.codelet()))
+    }
+}
+
+/// The codelet that sums a tile over the taps, with parameters x, w, acc.
+fn depthwise_sum(conv: &Conv<'_>, tile: &Tile) -> Func {
+    let Tile { rows, cols, x: (x_row, x_col), w: w_col } = *tile;
+    let (elem, lanes) = (conv.elem, conv.lanes);
+    let (r, s) = (conv.window.h.kernel, conv.window.w.kernel);
+    let (r_step, s_step) = conv.tap_strides();
+    let mut f = FuncBuilder::codelet(format!("depthwise_{elem}_{r}x{s}_{rows}x{cols}"));
+    let x = f.input("x", elem, reach(&[(rows, x_row), (cols, x_col), (r, r_step), (s, s_step)]));
+    let w = f.input("w", elem, reach(&[(cols, w_col), (r * s, 1)]));
+    let acc = f.output("acc", elem, rows * cols);
+    fill(&mut f, acc, Affine::default(), (rows, cols), cols, lanes, 0.0);
+    let marks = unrolled([r, s].into_iter());
+    f.for_("r", 0..r, marks[0].clone(), |f, i| {
+        f.for_("s", 0..s, marks[1].clone(), |f, j| {
+            f.for_("t", 0..rows, written_out(), |f, t| {
+                f.for_("j", 0..cols, across(lanes), |f, e| {
+                    let tap = f.load(w, Affine::from(i) * s + j + Affine::from(e) * w_col);
+                    let (row, col) = (Affine::from(t) * x_row, Affine::from(e) * x_col);
+                    let value = f.load(x, row + col + Affine::from(i) * r_step + Affine::from(j) * s_step);
+                    let at = Affine::from(t) * cols + e;
+                    let sum = f.load(acc, at.clone());
+                    let sum = f.fma(value, tap, sum);
+                    f.store(acc, at, sum);
+                });
+            });
+        });
+    });
+    f.finish()
+}

@@ -1,0 +1,70 @@
+//! Where the elements of an image lie, whatever its layout: one stride for each logical axis.
+
+use convoke_ir::loops::Affine;
+use convoke_ir::types::{Image, Layout, TensorType};
+
+/// Elements from one index to the next along each logical axis; 0 where an operand is stretched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Grid {
+    pub n: usize,
+    pub c: usize,
+    pub h: usize,
+    pub w: usize,
+}
+
+/// A place in an image, as expressions of loop variables.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Site {
+    pub n: Affine,
+    pub c: Affine,
+    pub h: Affine,
+    pub w: Affine,
+}
+
+impl Grid {
+    /// The strides of a densely stored image.
+    pub(super) fn dense(image: Image, layout: Layout) -> Grid {
+        let Image { n: _, c, h, w } = image;
+        match layout {
+            Layout::Nchw => Grid { n: c * h * w, c: h * w, h: w, w: 1 },
+            Layout::Nhwc => Grid { n: h * w * c, c: 1, h: w * c, w: c },
+        }
+    }
+
+    /// From strides along stored axes.
+    pub(super) fn stored(strides: &[usize], layout: Layout) -> Grid {
+        let &[a, b, c, d] = strides else { unreachable!("only images have a grid, and they have rank 4") };
+        match layout {
+            Layout::Nchw => Grid { n: a, c: b, h: c, w: d },
+            Layout::Nhwc => Grid { n: a, h: b, w: c, c: d },
+        }
+    }
+
+    /// The element at `site`.
+    pub(super) fn at(&self, site: &Site) -> Affine {
+        site.n.clone() * self.n + site.c.clone() * self.c + site.h.clone() * self.h + site.w.clone() * self.w
+    }
+
+    /// Whether rows of `width` pixels follow each other without a gap, so that pixels can be counted through.
+    pub(super) fn rows_join(&self, width: usize) -> bool {
+        self.h == self.w * width
+    }
+}
+
+/// Strides along the stored axes of `result` for an operand of type `operand` that is stretched to it: 0 along axes of extent 1
+/// that the result has more of.
+pub(super) fn stretched(operand: &TensorType, result: &TensorType) -> Vec<usize> {
+    let dims = operand.shape.dims().iter().zip(result.shape.dims());
+    dims.zip(operand.shape.strides()).map(|((&d, &r), s)| if d == 1 && r != 1 { 0 } else { s }).collect()
+}
+
+/// Strides along the stored axes of `result` for an operand with one number for each channel.
+pub(super) fn per_channel(result: &TensorType) -> Vec<usize> {
+    let axis = result.channel_axis();
+    (0..result.shape.rank()).map(|a| usize::from(Some(a) == axis)).collect()
+}
+
+/// One past the furthest element reached from 0 by these (extent, stride) pairs.
+pub(super) fn reach(axes: &[(usize, usize)]) -> usize {
+    axes.iter().map(|&(extent, stride)| (extent - 1) * stride).sum::<usize>() + 1
+}

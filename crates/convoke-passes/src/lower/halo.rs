@@ -1,0 +1,175 @@
+//! Copies an image into a buffer with a border around it, so that convolution and pooling never ask where they are.
+//!
+//! ```text
+//!   [N, C, H, W] ──► [N, C, top + H + bottom, left + W + right]        (nhwc alike, a pixel being C numbers)
+//! ```
+//!
+//! A border row or column is a copy of another one: mirrored, repeated or wrapped; or it is a number.
+
+use convoke_ir::attr::PadMode;
+use convoke_ir::elem::Elem;
+use convoke_ir::layer::{Instr, Pad, ValueId};
+use convoke_ir::loops::{Affine, BufferId, Expr, FuncBuilder, Marks, Role, SlotId, VecType};
+use convoke_ir::types::{Image, Layout, TensorType};
+
+use super::grid::Grid;
+use super::tile::{along, parallel};
+use super::{LowerError, Lowering, too_large};
+
+/// How wide the border is: top, left, bottom, right.
+pub(super) type Pads = [usize; 4];
+
+/// What stands in the border.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Border {
+    Number(f64),
+    Reflect,
+    Replicate,
+    Circular,
+}
+
+/// A run of padded rows or columns: `count` of them from `to`, each the source's `from + i·by`, or none.
+#[derive(Clone, Copy, Debug)]
+struct Segment {
+    to: usize,
+    count: usize,
+    /// First source index and step; `None` for a number.
+    from: Option<(usize, i64)>,
+}
+
+fn segments(extent: usize, begin: usize, end: usize, border: Border) -> Vec<Segment> {
+    let (before, after) = match border {
+        Border::Number(_) => (None, None),
+        Border::Reflect => (Some((begin, -1)), Some((extent.wrapping_sub(2), -1))),
+        Border::Replicate => (Some((0, 0)), Some((extent - 1, 0))),
+        Border::Circular => (Some((extent.wrapping_sub(begin), 1)), Some((0, 1))),
+    };
+    let all = [
+        Segment { to: 0, count: begin, from: before },
+        Segment { to: begin, count: extent, from: Some((0, 1)) },
+        Segment { to: begin + extent, count: end, from: after },
+    ];
+    all.into_iter().filter(|s| s.count > 0).collect()
+}
+
+impl Segment {
+    fn source(&self, i: impl Into<Affine>) -> Option<Affine> {
+        self.from.map(|(first, by)| i.into() * by + first)
+    }
+}
+
+/// An image in a buffer.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Placed {
+    pub buffer: BufferId,
+    pub image: Image,
+    pub grid: Grid,
+    /// Elements in all.
+    pub len: usize,
+}
+
+impl<'a> Lowering<'a> {
+    /// Where a value lies.
+    pub(super) fn placed(&self, id: ValueId) -> Placed {
+        let ty = self.ty(id);
+        let image = ty.as_image().expect("callers lower ops on images");
+        Placed { buffer: self.buffers[&id], image, grid: Grid::dense(image, ty.layout), len: ty.elements() }
+    }
+
+    /// The value `id` with a border, in scratch; the value itself where there is none.
+    pub(super) fn with_halo(&mut self, id: ValueId, pads: Pads, border: Border) -> Result<Placed, LowerError> {
+        let x = self.placed(id);
+        if pads == [0; 4] {
+            return Ok(x);
+        }
+        let ty = self.ty(id);
+        let (elem, layout) = (ty.elem, ty.layout);
+        let image = Image { h: pads[0] + x.image.h + pads[2], w: pads[1] + x.image.w + pads[3], ..x.image };
+        let what = format!("{}.halo", self.name(id));
+        let ty = TensorType::image(elem, image, layout).map_err(|_| too_large(&what, &image.stored(layout)))?;
+        let (len, grid) = (ty.elements(), Grid::dense(image, layout));
+        let buffer = self.program.buffer(&what, ty, Role::Scratch);
+        let y = Placed { buffer, image, grid, len };
+        self.halo_kernel(elem, layout, &x, &y, pads, border);
+        Ok(y)
+    }
+
+    /// `pad` as an op: a halo that is the result.
+    pub(super) fn pad(&mut self, instr: &'a Instr, pad: &Pad) -> Result<(), LowerError> {
+        let border = match pad.mode {
+            PadMode::Zeros => Border::Number(0.0),
+            PadMode::Reflect => Border::Reflect,
+            PadMode::Replicate => Border::Replicate,
+            PadMode::Circular => Border::Circular,
+        };
+        let (x, y) = (self.placed(instr.args[0]), self.placed(instr.result));
+        let ty = self.ty(instr.result);
+        let pads = pad.pads.map(|p| usize::try_from(p).expect("the verifier refuses negative pads"));
+        self.halo_kernel(ty.elem, ty.layout, &x, &y, pads, border);
+        self.epilogue_in_place(instr);
+        Ok(())
+    }
+
+    fn halo_kernel(&mut self, elem: Elem, layout: Layout, x: &Placed, y: &Placed, pads: Pads, border: Border) {
+        let [top, left, bottom, right] = pads;
+        let lanes = self.lanes(elem);
+        // A plane is what has rows and columns; in nhwc each column is a run of channels.
+        let (planes, run) = match layout {
+            Layout::Nchw => (x.image.n * x.image.c, 1),
+            Layout::Nhwc => (x.image.n, x.image.c),
+        };
+        let (xp, yp) = (x.image.h * x.image.w * run, y.image.h * y.image.w * run);
+        let mut f = FuncBuilder::kernel("halo");
+        let (xs, ys) = (f.input("x", elem, x.len), f.output("y", elem, y.len));
+        f.for_("plane", 0..planes, parallel(), |f, plane| {
+            for rows in segments(x.image.h, top, bottom, border) {
+                f.for_("i", 0..rows.count, Marks::default(), |f, i| {
+                    let to = Affine::from(plane) * yp + (Affine::from(i) + rows.to) * (y.image.w * run);
+                    let Some(row) = rows.source(i) else {
+                        return write(f, ys, to, y.image.w * run, border, None, lanes);
+                    };
+                    let from = Affine::from(plane) * xp + row * (x.image.w * run);
+                    for cols in segments(x.image.w, left, right, border) {
+                        let to = to.clone() + cols.to * run;
+                        match cols.from {
+                            None => write(f, ys, to, cols.count * run, border, None, lanes),
+                            Some((first, 1)) => {
+                                let from = from.clone() + first * run;
+                                write(f, ys, to, cols.count * run, border, Some((xs, from)), lanes);
+                            }
+                            Some(_) => f.for_("j", 0..cols.count, Marks::default(), |f, j| {
+                                let source = cols.source(j).expect("matched above") * run;
+                                let to = to.clone() + Affine::from(j) * run;
+                                write(f, ys, to, run, border, Some((xs, from.clone() + source)), lanes);
+                            }),
+                        }
+                    }
+                });
+            }
+        });
+        let kernel = self.program.func(f.finish());
+        self.program.run(kernel, &[x.buffer, y.buffer]);
+    }
+}
+
+/// `count` elements from `to`: copied, or the border's number.
+fn write(
+    f: &mut FuncBuilder,
+    y: SlotId,
+    to: Affine,
+    count: usize,
+    border: Border,
+    from: Option<(SlotId, Affine)>,
+    lanes: u8,
+) {
+    f.for_("e", 0..count, along(lanes), |f, e| {
+        let value = match &from {
+            Some((x, from)) => f.load(*x, from.clone() + e),
+            None => {
+                let Border::Number(number) = border else { unreachable!("only a number has no source") };
+                f.define(VecType::scalar(f.elem(y)), Expr::Const(number))
+            }
+        };
+        f.store(y, to.clone() + e, value);
+    });
+}

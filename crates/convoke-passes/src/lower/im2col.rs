@@ -1,0 +1,243 @@
+//! im2col: patches are gathered into a matrix, the convolution is its product with the weights.
+//!
+//! ```text
+//!   nchw   y[k, pixel] = Σ_d w[k, d] · patch[d, pixel]        d = (c, r, s)    lanes: pixels
+//!   nhwc   y[pixel, k] = Σ_d patch[pixel, d] · w[d, k]        d = (r, s, c)    lanes: output channels
+//! ```
+//!
+//! *Implicit*: a block of pixels and a block of input channels at a time, so that the panel of patches stays in the
+//! second-level cache and the whole matrix never exists. *Explicit* gathers all of it first. Where the reduction takes
+//! several blocks, the partial sums of a pixel block wait in a local buffer, tile after tile.
+//!
+//! Source: Chellapilla, Puri, Simard 2006, *High Performance Convolutional Neural Networks for Document Processing*.
+
+use convoke_ir::loops::{Affine, FuncBuilder, FuncId, Marks, SlotId, VarId};
+use convoke_ir::types::Layout;
+
+use super::blocking::{Band, Blocking};
+use super::conv::{Conv, Kernel, Packed};
+use super::gather::{Patches, gather, panel_width};
+use super::grid::Site;
+use super::tile::{Cut, Depth, Product, StoreTile, cut, parallel};
+use super::{LowerError, Lowering};
+
+/// Tiles along the pixels of a block.
+#[derive(Clone, Copy)]
+struct PixelTiles {
+    begin: usize,
+    count: usize,
+    /// Pixels summed; in nchw always whole vectors.
+    size: usize,
+    /// Pixels stored.
+    stored: usize,
+}
+
+impl PixelTiles {
+    fn of(layout: Layout, pixels: usize, (rows, cols): (usize, usize)) -> Vec<PixelTiles> {
+        let size = if layout == Layout::Nchw { cols } else { rows };
+        let tiles = cut(pixels, size).into_iter();
+        tiles
+            .map(|Cut { begin, count, size: stored }| {
+                let size = if layout == Layout::Nchw { size } else { stored };
+                PixelTiles { begin, count, size, stored }
+            })
+            .collect()
+    }
+}
+
+/// A kind of tile, with the codelets for it.
+struct Tiles {
+    k: Cut,
+    pixels: PixelTiles,
+    product: FuncId,
+    store: FuncId,
+}
+
+/// The loop variables outside a tile: image, group, block.
+type Outer = [VarId; 3];
+
+impl Lowering<'_> {
+    pub(super) fn im2col(&mut self, conv: &Conv<'_>, explicit: bool) -> Result<(), LowerError> {
+        let tile = Product::tile(conv.lanes);
+        let nchw = conv.layout == Layout::Nchw;
+        let blocking = Blocking::new(conv, self.machine, tile);
+        let c_cuts = cut(conv.cg, blocking.channels);
+        let k_cuts = cut(conv.kg, if nchw { tile.0 } else { tile.1 });
+        let packed = self.pack(conv, &c_cuts, &k_cuts, !nchw)?;
+        for band in &blocking.bands {
+            let width = panel_width(conv, band, tile.1);
+            let patches = if explicit { Some(self.gather_all(conv, band, width, &c_cuts)?) } else { None };
+            Gemm { conv, band, width, tile, c_cuts: &c_cuts, k_cuts: &k_cuts, packed: &packed, patches }.kernel(self);
+        }
+        Ok(())
+    }
+}
+
+/// The product over one band of pixels.
+struct Gemm<'g, 'c> {
+    conv: &'g Conv<'c>,
+    band: &'g Band,
+    /// Pixels of a panel.
+    width: usize,
+    tile: (usize, usize),
+    c_cuts: &'g [Cut],
+    k_cuts: &'g [Cut],
+    packed: &'g Packed,
+    patches: Option<Patches>,
+}
+
+impl Gemm<'_, '_> {
+    fn nchw(&self) -> bool {
+        self.conv.layout == Layout::Nchw
+    }
+
+    fn kernel(&self, lowering: &mut Lowering<'_>) {
+        let conv = self.conv;
+        let (source, source_len) = self.patches.map_or((conv.x.buffer, conv.x.len), |p| (p.buffer, p.len));
+        let mut kernel = conv.kernel("conv_im2col", &[("x", source_len), ("w", self.packed.len)]);
+        let panel = self.c_cuts[0].size * conv.taps() * self.width;
+        let panel = self.patches.is_none().then(|| kernel.f.local("panel", conv.elem, panel));
+        let blocked = self.c_cuts.len() > 1 || self.c_cuts[0].count > 1;
+        let sums = if blocked { conv.kg * self.width } else { self.tile.0 * self.tile.1 };
+        let acc = kernel.f.local("acc", conv.elem, sums);
+
+        // The first block of the reduction starts the sums, the others add to them.
+        let first = Cut { count: 1, ..self.c_cuts[0] };
+        let more = Cut { begin: first.size, count: self.c_cuts[0].count - 1, size: first.size };
+        let others = std::iter::once(more).chain(self.c_cuts[1..].iter().copied()).filter(|c| c.count > 0);
+        let blocks: Vec<(Cut, FuncId, Vec<Tiles>)> = std::iter::once(first)
+            .chain(others)
+            .map(|c| {
+                let gather = lowering.program.func(gather(conv, self.band, self.width, c.size));
+                (c, gather, self.tiles(lowering, c))
+            })
+            .collect();
+
+        let Kernel { mut f, reads, y, operands } = kernel;
+        f.for_("block", 0..self.band.count, parallel(), |f, b| {
+            f.for_("n", 0..conv.y.image.n, Marks::default(), |f, n| {
+                f.for_("g", 0..conv.groups, Marks::default(), |f, g| {
+                    let outer = [n, g, b];
+                    for (c_cut, gather, tiles) in &blocks {
+                        f.for_("c", 0..c_cut.count, Marks::default(), |f, c| {
+                            let c = Affine::from(c) * c_cut.size + c_cut.begin;
+                            let from = match (panel, &self.patches) {
+                                (Some(panel), _) => {
+                                    let under = self.band.under(conv, outer, c.clone());
+                                    f.call(*gather, [(reads[0], under), (panel, Affine::default())]);
+                                    (panel, Affine::default())
+                                }
+                                (None, Some(patches)) => (reads[0], patches.panel(conv, outer, self.width, c.clone())),
+                                (None, None) => unreachable!("a panel is local unless all patches are gathered"),
+                            };
+                            self.each(f, tiles, |f, tile, k, t| {
+                                let at = if blocked { self.sum_at(tile, k, t) } else { Affine::default() };
+                                let weights = (reads[1], Packed::at(conv, g, c.clone(), c_cut.size, k.clone()));
+                                let step = if self.nchw() { 1 } else { c_cut.size * conv.taps() };
+                                let pixels = (from.0, from.1.clone() + t.clone() * step);
+                                let [a, b] = if self.nchw() { [weights, pixels] } else { [pixels, weights] };
+                                f.call(tile.product, [a, b, (acc, at.clone())]);
+                                if !blocked {
+                                    self.store(f, tile, (k, t), outer, (acc, at), (y, &operands));
+                                }
+                            });
+                        });
+                    }
+                    if blocked {
+                        self.each(f, &blocks[0].2, |f, tile, k, t| {
+                            let at = self.sum_at(tile, k, t);
+                            self.store(f, tile, (k, t), outer, (acc, at), (y, &operands));
+                        });
+                    }
+                });
+            });
+        });
+        let kernel = lowering.program.func(f.finish());
+        lowering.program.run(kernel, &conv.args(&[source, self.packed.buffer]));
+    }
+
+    /// The tiles of a block of pixels and their codelets, for a block of the reduction.
+    fn tiles(&self, lowering: &mut Lowering<'_>, c: Cut) -> Vec<Tiles> {
+        let pixel_tiles = PixelTiles::of(self.conv.layout, self.band.pixels(), self.tile);
+        let pairs = pixel_tiles.iter().flat_map(|t| self.k_cuts.iter().map(move |k| (*k, *t)));
+        pairs
+            .map(|(k, pixels)| {
+                let product = lowering.program.func(self.product(c, k.size, pixels.size).codelet());
+                let store = lowering.program.func(self.store_tile(k.size, pixels).codelet());
+                Tiles { k, pixels, product, store }
+            })
+            .collect()
+    }
+
+    /// Loops over tiles: output channels innermost, so that the pixels of a tile stay in the nearest cache.
+    fn each(&self, f: &mut FuncBuilder, tiles: &[Tiles], body: impl Fn(&mut FuncBuilder, &Tiles, &Affine, &Affine)) {
+        for tile in tiles {
+            f.for_("t", 0..tile.pixels.count, Marks::default(), |f, t| {
+                // Tiles are as far apart as they are large; only the last may be smaller.
+                let t = Affine::from(t) * tile.pixels.stored + tile.pixels.begin;
+                f.for_("k", 0..tile.k.count, Marks::default(), |f, k| {
+                    let k = Affine::from(k) * tile.k.size + tile.k.begin;
+                    body(f, tile, &k, &t);
+                });
+            });
+        }
+    }
+
+    /// Where the sums of a tile wait. Those of one stripe of tiles follow each other: in nchw a stripe is some channels and all
+    /// pixels, in nhwc some pixels and all channels.
+    fn sum_at(&self, tile: &Tiles, k: &Affine, t: &Affine) -> Affine {
+        match self.conv.layout {
+            Layout::Nchw => k.clone() * self.width + t.clone() * tile.k.size,
+            Layout::Nhwc => t.clone() * self.conv.kg + k.clone() * tile.pixels.size,
+        }
+    }
+
+    fn product(&self, c: Cut, channels: usize, pixels: usize) -> Product {
+        let conv = self.conv;
+        let extent = c.size * conv.taps();
+        let (elem, lanes, first) = (conv.elem, conv.lanes, c.begin == 0);
+        let depth = |a, b| vec![Depth { name: "d", extent, a, b }];
+        match conv.layout {
+            Layout::Nchw => {
+                let depth = depth(channels, self.width);
+                Product { elem, lanes, rows: channels, cols: pixels, ld: pixels, depth, a_row: 1, first }
+            }
+            Layout::Nhwc => {
+                let depth = depth(1, channels);
+                Product { elem, lanes, rows: pixels, cols: channels, ld: channels, depth, a_row: extent, first }
+            }
+        }
+    }
+
+    fn store_tile(&self, channels: usize, pixels: PixelTiles) -> StoreTile<'_, '_> {
+        let conv = self.conv;
+        let steps = |k: usize, pixel: usize| if self.nchw() { (k, pixel) } else { (pixel, k) };
+        let (rows, cols) = steps(channels, pixels.stored);
+        StoreTile {
+            elem: conv.elem,
+            lanes: conv.lanes,
+            rows,
+            cols,
+            acc: if self.nchw() { (pixels.size, 1) } else { (channels, 1) },
+            out: steps(conv.y.grid.c, conv.y.grid.w),
+            chain: &conv.chain,
+            operands: conv.operands.iter().map(|grid| steps(grid.c, grid.w)).collect(),
+        }
+    }
+
+    fn store(
+        &self,
+        f: &mut FuncBuilder,
+        tile: &Tiles,
+        (k, t): (&Affine, &Affine),
+        [n, g, b]: Outer,
+        acc: (SlotId, Affine),
+        (y, operands): (SlotId, &[SlotId]),
+    ) {
+        // Pixels are counted through: the column is the pixel, the row 0.
+        let w = t.clone() + Affine::from(b) * self.band.pixel_step + self.band.first;
+        let c = Affine::from(g) * self.conv.kg + k.clone();
+        let site = Site { n: n.into(), c, h: Affine::default(), w };
+        f.call(tile.store, std::iter::once(acc).chain(self.conv.stores(y, operands, &site)));
+    }
+}

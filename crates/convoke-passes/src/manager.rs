@@ -1,0 +1,155 @@
+//! Runs passes: verifies before and after each, times it, counts what it changed.
+//!
+//! Verification after a pass is not the user's business: if it fails, the pass is wrong, and the error says so.
+
+use std::fmt;
+use std::time::{Duration, Instant};
+
+use convoke_ir::diagnostic::Diagnostic;
+use convoke_ir::layer::{self, Layer};
+use convoke_ir::loops::{self, Program};
+
+use crate::error::PassError;
+use crate::lower::lower;
+use crate::pass::{Changed, Context};
+use crate::registry::Pass;
+use crate::stats::Stats;
+
+/// Which of the two languages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Stage {
+    /// Layer IR.
+    Layer,
+    /// Loop IR.
+    Loops,
+}
+
+impl Stage {
+    /// The name, as in `--stage`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Stage::Layer => "layer",
+            Stage::Loops => "loop",
+        }
+    }
+}
+
+impl fmt::Display for Stage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// What the passes have made so far.
+#[derive(Clone, Debug, PartialEq)]
+pub enum State {
+    /// Not lowered yet.
+    Layer(Layer),
+    /// Lowered.
+    Loops(Program),
+}
+
+impl State {
+    /// Which language it is in.
+    pub fn stage(&self) -> Stage {
+        match self {
+            State::Layer(_) => Stage::Layer,
+            State::Loops(_) => Stage::Loops,
+        }
+    }
+
+    /// Sizes and counts.
+    pub fn stats(&self) -> Stats {
+        match self {
+            State::Layer(layer) => Stats::of_layer(layer),
+            State::Loops(program) => Stats::of_program(program),
+        }
+    }
+
+    fn verify(&self) -> Result<(), Vec<Diagnostic>> {
+        match self {
+            State::Layer(layer) => layer::verify(layer).map(drop),
+            State::Loops(program) => loops::verify(program).map(drop),
+        }
+    }
+}
+
+/// What one pass did.
+#[derive(Clone, Copy, Debug)]
+pub struct Record {
+    /// The pass.
+    pub pass: &'static str,
+    /// Whether it changed anything.
+    pub changed: Changed,
+    /// How long it took, verification left out.
+    pub elapsed: Duration,
+    /// Counts before it.
+    pub before: Stats,
+    /// Counts after it.
+    pub after: Stats,
+}
+
+/// Runs passes over one layer.
+pub struct PassManager<'a> {
+    cx: Context<'a>,
+    observer: Option<Observer<'a>>,
+    records: Vec<Record>,
+}
+
+/// Sees each pass's result.
+type Observer<'a> = Box<dyn FnMut(&Record, &State) + 'a>;
+
+impl<'a> PassManager<'a> {
+    /// A manager that has run nothing yet.
+    pub fn new(cx: Context<'a>) -> PassManager<'a> {
+        PassManager { cx, observer: None, records: Vec::new() }
+    }
+
+    /// Calls `observer` after each pass, for `--print-after-all`.
+    pub fn observe(mut self, observer: impl FnMut(&Record, &State) + 'a) -> PassManager<'a> {
+        self.observer = Some(Box::new(observer));
+        self
+    }
+
+    /// What each pass did, in the order they ran.
+    pub fn records(&self) -> &[Record] {
+        &self.records
+    }
+
+    /// Runs `passes` one after another.
+    pub fn run(&mut self, mut state: State, passes: &[Pass]) -> Result<State, PassError> {
+        state.verify().map_err(PassError::Invalid)?;
+        let mut before = state.stats();
+        for pass in passes {
+            let start = Instant::now();
+            let changed;
+            (state, changed) = self.step(state, pass)?;
+            let elapsed = start.elapsed();
+            state.verify().map_err(|diagnostics| PassError::Broken { pass: pass.name(), diagnostics })?;
+            let after = state.stats();
+            let record = Record { pass: pass.name(), changed, elapsed, before, after };
+            before = after;
+            if let Some(observer) = &mut self.observer {
+                observer(&record, &state);
+            }
+            self.records.push(record);
+        }
+        Ok(state)
+    }
+
+    fn step(&self, mut state: State, pass: &Pass) -> Result<(State, Changed), PassError> {
+        let changed = match (pass, &mut state) {
+            (Pass::Layer(pass), State::Layer(layer)) => pass.run(layer, &self.cx)?,
+            (Pass::Loops(pass), State::Loops(program)) => pass.run(program, &self.cx)?,
+            (Pass::Lower, State::Layer(layer)) => {
+                let verified = layer::verify(layer).map_err(PassError::Invalid)?;
+                state = State::Loops(lower(verified, self.cx.machine)?);
+                Changed::Yes
+            }
+            (pass, state) => {
+                return Err(PassError::Stage { pass: pass.name(), needs: pass.stage(), found: state.stage() });
+            }
+        };
+        Ok((state, changed))
+    }
+}

@@ -1,0 +1,99 @@
+//! The two traits of a pass, and what it is given.
+//!
+//! A pass is one file: a struct of its options, and one of these traits. The manager, not the pass, verifies before and
+//! after, times it and records what changed. Add the struct to [`crate::registry`] and it is everywhere: in
+//! `convoke passes`, in `--passes`, in the help.
+
+use convoke_data::Files;
+use convoke_ir::attr::Attr;
+use convoke_ir::layer::Layer;
+use convoke_ir::loops::Program;
+use convoke_machine::Machine;
+
+use crate::error::PassError;
+use crate::guarantee::{Granted, Grants, Needs};
+
+/// Whether a pass changed anything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Changed {
+    /// It did.
+    Yes,
+    /// It left everything as it was.
+    No,
+}
+
+impl Changed {
+    /// Whether it did.
+    pub fn is_yes(self) -> bool {
+        self == Changed::Yes
+    }
+}
+
+impl From<bool> for Changed {
+    fn from(changed: bool) -> Changed {
+        if changed { Changed::Yes } else { Changed::No }
+    }
+}
+
+/// What every pass is given beside the IR.
+#[derive(Clone, Copy, Debug)]
+pub struct Context<'a> {
+    /// The CPU that code is made for.
+    pub machine: &'a Machine,
+    /// Where constants in files are looked up, and how much may be read.
+    pub files: &'a Files,
+    /// What the user allows.
+    pub grants: Grants,
+}
+
+/// An option of a pass: `select(algorithm=direct)`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PassOption {
+    /// The name.
+    pub name: &'static str,
+    /// What it does and what it is when not given, in one line.
+    pub doc: &'static str,
+}
+
+/// A pass over layer IR.
+pub trait LayerPass: Default + std::fmt::Debug + 'static {
+    /// What it may change.
+    type Needs: Needs;
+    /// The name in `--passes`.
+    const NAME: &'static str;
+    /// What it does, in one line.
+    const SUMMARY: &'static str;
+    /// Its options.
+    const OPTIONS: &'static [PassOption] = &[];
+
+    /// Sets one of [`LayerPass::OPTIONS`]. The error says what the value must be, in words that follow "is".
+    fn set(&mut self, option: &str, value: &Attr) -> Result<(), String> {
+        no_options(option, value)
+    }
+
+    /// Rewrites `layer`, which is verified and must be so afterwards.
+    fn run(&self, layer: &mut Layer, cx: &Context<'_>, _: Granted<Self::Needs>) -> Result<Changed, PassError>;
+}
+
+/// A pass over loop IR. All are exact: they change when and where a number is computed, not which.
+pub trait LoopPass: Default + std::fmt::Debug + 'static {
+    /// The name in `--passes`.
+    const NAME: &'static str;
+    /// What it does, in one line.
+    const SUMMARY: &'static str;
+    /// Its options.
+    const OPTIONS: &'static [PassOption] = &[];
+
+    /// Sets one of [`LoopPass::OPTIONS`]. The error says what the value must be, in words that follow "is".
+    fn set(&mut self, option: &str, value: &Attr) -> Result<(), String> {
+        no_options(option, value)
+    }
+
+    /// Rewrites `program`, which is verified and must be so afterwards.
+    fn run(&self, program: &mut Program, cx: &Context<'_>) -> Result<Changed, PassError>;
+}
+
+/// Only reached for an option that a pass lists and does not read.
+fn no_options(option: &str, value: &Attr) -> Result<(), String> {
+    Err(format!("not read by this pass (`{option}={value}`)"))
+}

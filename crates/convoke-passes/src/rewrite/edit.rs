@@ -1,0 +1,214 @@
+//! What every rewrite needs: who defines and who reads a value, new values, and the removal of instructions.
+//!
+//! All of it takes time linear in the layer, however long its chains are.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use convoke_data::{round, values};
+use convoke_ir::layer::{Def, Generator, Instr, Layer, Source, Value, ValueId};
+use convoke_ir::span::Span;
+use convoke_ir::types::TensorType;
+
+use crate::error::PassError;
+use crate::pass::Context;
+
+/// The most elements of a constant that a pass makes: 64 MiB of `f32`. Larger weights stay as they are.
+pub(crate) const MAX_ELEMENTS: usize = 1 << 24;
+
+/// For each value, the place in the body of the instruction that defines it.
+pub(crate) fn definitions(layer: &Layer) -> Vec<Option<usize>> {
+    let mut at = vec![None; layer.values.len()];
+    layer.body.iter().enumerate().for_each(|(i, instr)| at[instr.result.index()] = Some(i));
+    at
+}
+
+/// For each value, the places in the body that read it, once for each operand; results are not listed.
+pub(crate) fn readers(layer: &Layer) -> Vec<Vec<usize>> {
+    let mut readers = vec![Vec::new(); layer.values.len()];
+    for (i, instr) in layer.body.iter().enumerate() {
+        instr.reads().for_each(|id| readers[id.index()].push(i));
+    }
+    readers
+}
+
+/// For each value, whether the layer returns it.
+pub(crate) fn returned(layer: &Layer) -> Vec<bool> {
+    let mut returned = vec![false; layer.values.len()];
+    layer.results.iter().for_each(|id| returned[id.index()] = true);
+    returned
+}
+
+/// For each value, the only instruction that reads it, if one does, with one operand, and the layer does not return it.
+pub(crate) fn single_readers(layer: &Layer) -> Vec<Option<usize>> {
+    let returned = returned(layer);
+    let single = |(reads, returned): (Vec<usize>, bool)| match reads[..] {
+        [one] if !returned => Some(one),
+        _ => None,
+    };
+    readers(layer).into_iter().zip(returned).map(single).collect()
+}
+
+/// Replaces instructions by values that are there already.
+pub(crate) struct Replacer {
+    /// What stands for each value; a chain of these ends in a value that is still defined.
+    renamed: Vec<Option<ValueId>>,
+    /// Which instructions stay.
+    keep: Vec<bool>,
+    definitions: Vec<Option<usize>>,
+    returned: Vec<bool>,
+}
+
+impl Replacer {
+    pub(crate) fn new(layer: &Layer) -> Replacer {
+        Replacer {
+            renamed: vec![None; layer.values.len()],
+            keep: vec![true; layer.body.len()],
+            definitions: definitions(layer),
+            returned: returned(layer),
+        }
+    }
+
+    /// What stands for `id` by now.
+    pub(crate) fn get(&mut self, id: ValueId) -> ValueId {
+        let mut end = id;
+        while let Some(next) = self.renamed[end.index()] {
+            end = next;
+        }
+        // Shortens the chain for the next one who asks.
+        let mut at = id;
+        while let Some(next) = self.renamed[at.index()] {
+            self.renamed[at.index()] = Some(end);
+            at = next;
+        }
+        end
+    }
+
+    /// Renames the operands of the instruction at `at`.
+    pub(crate) fn resolve(&mut self, layer: &mut Layer, at: usize) {
+        for id in layer.body[at].reads_mut() {
+            *id = self.get(*id);
+        }
+    }
+
+    /// Lets every reader of the instruction at `at` read `by`, of the same type, and drops the instruction. A result of
+    /// the layer keeps its name: then it is `by` that takes it. Says whether that could be done.
+    pub(crate) fn replace(&mut self, layer: &mut Layer, at: usize, by: ValueId) -> bool {
+        let result = layer.body[at].result;
+        debug_assert_eq!(layer.ty(result), layer.ty(by));
+        if !self.returned[result.index()] {
+            self.renamed[result.index()] = Some(by);
+        } else {
+            // A parameter, a constant or another result cannot go by a second name.
+            let Some(definition) = self.definitions[by.index()].filter(|_| !self.returned[by.index()]) else {
+                return false;
+            };
+            layer.body[definition].result = result;
+            self.definitions[result.index()] = Some(definition);
+            self.renamed[by.index()] = Some(result);
+        }
+        self.keep[at] = false;
+        true
+    }
+
+    /// Renames what is left and drops the replaced instructions. Says whether there were any.
+    pub(crate) fn finish(mut self, layer: &mut Layer) -> bool {
+        for at in 0..layer.body.len() {
+            self.resolve(layer, at);
+        }
+        retain(layer, &self.keep);
+        forget_unread(layer);
+        self.keep.contains(&false)
+    }
+}
+
+/// Keeps the instructions that `keep` marks.
+pub(crate) fn retain(layer: &mut Layer, keep: &[bool]) {
+    let mut marks = keep.iter();
+    layer.body.retain(|_| *marks.next().expect("a mark for each instruction"));
+}
+
+/// Forgets constants that nothing reads any more, so that they are not printed. `drop-dead` removes them from the table.
+pub(crate) fn forget_unread(layer: &mut Layer) {
+    for (id, uses) in layer.values.ids().zip(layer.uses()) {
+        if uses == 0 && layer.constant(id).is_some() {
+            layer.values[id].def = Def::Instr;
+        }
+    }
+}
+
+/// Names for new values, unique in the layer.
+pub(crate) struct Names(HashSet<String>);
+
+impl Names {
+    pub(crate) fn new(layer: &Layer) -> Names {
+        Names(layer.values.iter().map(|(_, value)| value.name.clone()).collect())
+    }
+
+    /// `stem`, or with a number behind it.
+    pub(crate) fn fresh(&mut self, stem: &str) -> String {
+        // A name may not grow past what the text form reads back, however often it is rewritten.
+        let stem = if stem.len() > 150 { "folded" } else { stem };
+        let mut names = std::iter::once(stem.to_owned()).chain((1..).map(|i| format!("{stem}.{i}")));
+        let name = names.find(|name| !self.0.contains(name)).expect("there is always a larger number");
+        self.0.insert(name.clone());
+        name
+    }
+
+    /// A new constant of `numbers`, rounded to the element type.
+    pub(crate) fn constant(&mut self, layer: &mut Layer, stem: &str, ty: TensorType, numbers: Vec<f64>) -> ValueId {
+        let numbers = numbers.into_iter().map(|v| round(ty.elem, v)).collect();
+        self.value(layer, stem, ty, Def::Const(source(numbers)))
+    }
+
+    /// A new value.
+    pub(crate) fn value(&mut self, layer: &mut Layer, stem: &str, ty: TensorType, def: Def) -> ValueId {
+        let name = self.fresh(stem);
+        layer.values.push(Value { name, ty, def, span: Span::default() })
+    }
+}
+
+/// A constant's source from numbers that are rounded already.
+pub(crate) fn source(numbers: Vec<f64>) -> Source {
+    // A few numbers are printed; infinities and NaN have no spelling there.
+    let short = numbers.len() <= 16 && numbers.iter().all(|v| v.is_finite());
+    if short { Source::Numbers(numbers) } else { Source::Computed(Arc::new(numbers)) }
+}
+
+/// The numbers of a constant; `None` if `id` is none, or unbound.
+pub(crate) fn numbers(
+    layer: &Layer,
+    id: ValueId,
+    cx: &Context<'_>,
+    pass: &'static str,
+) -> Result<Option<Arc<Vec<f64>>>, PassError> {
+    match layer.constant(id) {
+        None | Some(Source::Unbound) => Ok(None),
+        Some(source) => values(source, layer.ty(id), cx.files).map(Some).map_err(|source| PassError::Data {
+            pass,
+            constant: layer.values[id].name.clone(),
+            source: Box::new(source),
+        }),
+    }
+}
+
+/// Whether `id` is a constant with known numbers, without making them.
+pub(crate) fn is_bound(layer: &Layer, id: ValueId) -> bool {
+    layer.constant(id).is_some_and(|source| *source != Source::Unbound)
+}
+
+/// An instruction without an epilogue.
+pub(crate) fn instr(result: ValueId, op: impl Into<convoke_ir::layer::Op>, args: Vec<ValueId>) -> Instr {
+    Instr { result, op: op.into(), args, then: Vec::new(), span: Span::default() }
+}
+
+/// Whether `id` is a constant whose every element is `value`, as far as that can be said without making its numbers.
+pub(crate) fn is_all(layer: &Layer, id: ValueId, value: f64) -> bool {
+    match layer.constant(id) {
+        Some(Source::Generate(Generator::Zeros {})) => value == 0.0,
+        Some(Source::Generate(Generator::Ones {})) => value == 1.0,
+        Some(Source::Numbers(numbers)) => numbers.iter().all(|&v| v == value),
+        Some(Source::Computed(numbers)) => numbers.iter().all(|&v| v == value),
+        _ => false,
+    }
+}
