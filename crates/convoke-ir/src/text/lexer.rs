@@ -47,6 +47,11 @@ impl<'a> Lexer<'a> {
         Lexer { text, at: 0 }
     }
 
+    /// Goes to the end of the text.
+    pub(super) fn end(&mut self) {
+        self.at = self.text.len();
+    }
+
     /// The next token. What is no token is put into `found`.
     pub(super) fn next(&mut self, found: &mut Vec<Diagnostic>) -> Token {
         let first = self.skip_blanks();

@@ -65,6 +65,8 @@ use crate::span::Span;
 pub const MAX_SOURCE: usize = 64 << 20;
 /// How deep brackets, and loops, may be nested.
 pub const MAX_DEPTH: usize = 64;
+/// How many statements, and entries of lists other than the numbers of a constant, a text may have.
+pub const MAX_ITEMS: usize = 1 << 20;
 /// How many mistakes are looked for before the parser gives up.
 pub const MAX_ERRORS: usize = 1000;
 
@@ -92,6 +94,10 @@ pub(super) struct Parser<'a> {
     depth: usize,
     /// How many braces are open.
     braces: usize,
+    /// Whether the end of the text is reported as a mistake.
+    ended: bool,
+    /// How many more statements and entries there may be.
+    items: usize,
     /// How many numbers lists may still be filled up with.
     pub(super) fill: usize,
 }
@@ -117,7 +123,18 @@ impl<'a> Parser<'a> {
     fn new(text: &'a str) -> Parser<'a> {
         let (mut lexer, mut found) = (Lexer::new(text), Vec::new());
         let tok = lexer.next(&mut found);
-        Parser { text, lexer, tok, end: 0, found, depth: 0, braces: 0, fill: super::source::MAX_FILL }
+        Parser {
+            text,
+            lexer,
+            tok,
+            end: 0,
+            found,
+            depth: 0,
+            braces: 0,
+            ended: false,
+            items: MAX_ITEMS,
+            fill: super::source::MAX_FILL,
+        }
     }
 
     fn module(&mut self) -> Module {
@@ -252,12 +269,29 @@ impl<'a> Parser<'a> {
     pub(super) fn list<T>(&mut self, close: &str, mut item: impl FnMut(&mut Self) -> Parse<T>) -> Parse<Vec<T>> {
         let mut items = Vec::new();
         while !self.eat(close) {
+            self.item()?;
             items.push(item(self)?);
             if !self.at(close) && !self.eat(",") {
                 return Err(self.expected(&format!("`,` or `{close}`")));
             }
         }
         Ok(items)
+    }
+
+    /// Counts a statement or an entry of a list. After the last one that is allowed nothing more is read.
+    pub(super) fn item(&mut self) -> Parse<()> {
+        let Some(rest) = self.items.checked_sub(1) else {
+            if self.tok.kind != Kind::End {
+                let message = format!("a text has at most {MAX_ITEMS} statements and entries of lists");
+                self.report(Diagnostic::new(Code::SourceSize, self.tok.span, message));
+            }
+            self.tok.kind = Kind::End;
+            self.lexer.end();
+            self.ended = true;
+            return Err(Failed);
+        };
+        self.items = rest;
+        Ok(())
     }
 
     /// Runs `rule` one level deeper, unless that is too deep. Everything that recurses goes through here.
@@ -287,6 +321,8 @@ impl<'a> Parser<'a> {
     pub(super) fn expected(&mut self, what: &str) -> Failed {
         let found = match self.tok.kind {
             Kind::Bad => return Failed,
+            // What else is missing at the end follows from the first.
+            Kind::End if std::mem::replace(&mut self.ended, true) => return Failed,
             Kind::End => "the end of the text".to_owned(),
             _ => format!("`{}`", shown(self.slice(self.tok))),
         };
@@ -303,7 +339,14 @@ impl<'a> Parser<'a> {
     pub(super) fn unknown_word(&mut self, what: &str, known: &[&str]) -> Failed {
         let Some(word) = self.word() else { return self.expected(what) };
         let message = format!("expected {what}, found `{}`", shown(word));
-        let diagnostic = suggest(Diagnostic::new(Code::Unknown, self.tok.span, message), word, known);
+        let near = nearest(word, known.iter().copied());
+        let code = if near.is_some() { Code::Unknown } else { Code::Syntax };
+        let mut diagnostic = Diagnostic::new(code, self.tok.span, message);
+        diagnostic.help = match near {
+            Some(near) => Some(format!("did you mean `{near}`?")),
+            // Most callers name the few there are.
+            None => (!what.contains('`')).then(|| format!("known here: {}", known.join(", "))),
+        };
         self.fail(diagnostic)
     }
 
@@ -362,6 +405,6 @@ pub(super) fn suggest(diagnostic: Diagnostic, written: &str, known: &[&str]) -> 
     match nearest(written, known.iter().copied()) {
         Some(name) => diagnostic.help(format!("did you mean `{name}`?")),
         None if known.is_empty() || known.len() > 30 => diagnostic,
-        None => diagnostic.help(format!("there is {}", known.join(", "))),
+        None => diagnostic.help(format!("known here: {}", known.join(", "))),
     }
 }

@@ -29,6 +29,7 @@ impl Parser<'_> {
         let mut lists: [Option<Span>; 2] = [None; 2];
         self.expect("{")?;
         while !self.at("}") && self.tok.kind != Kind::End {
+            self.item()?;
             let (begin, span) = (self.begin(), self.tok.span);
             let result = match self.word() {
                 Some("input" | "output" | "const" | "prepared" | "scratch") => self.buffer(&mut program, &mut names),
@@ -90,6 +91,7 @@ impl Parser<'_> {
         let mut runs = Vec::new();
         self.expect("{")?;
         while !self.at("}") && self.tok.kind != Kind::End {
+            self.item()?;
             let begin = self.begin();
             match self.run(names) {
                 Ok(Some(run)) => runs.push(run),
@@ -183,6 +185,7 @@ impl Parser<'_> {
             return Err(failed);
         }
         while self.word() == Some("local") {
+            self.item()?;
             let begin = self.begin();
             self.bump();
             if self.slot(&mut body, Access::Local).is_err() {

@@ -295,7 +295,8 @@ impl<'a, 'f> Check<'a, 'f> {
         let mut types = Vec::new();
         for val in expr.reads() {
             match self.read(val, span) {
-                Some(ty) => types.push((val, ty)),
+                Some(ty) if !types.contains(&(val, ty)) => types.push((val, ty)),
+                Some(_) => {}
                 None => return,
             }
         }
@@ -411,9 +412,9 @@ impl<'a, 'f> Check<'a, 'f> {
             let name = shown(&buffer.name);
             let verb = if write { "written" } else { "read" };
             let message = if low == high {
-                format!("element {low} of `%{name}` is {verb}, which has {}", buffer.len)
+                format!("`%{name}` has {} elements, element {low} is {verb}", buffer.len)
             } else {
-                format!("elements {low} to {high} of `%{name}` are {verb}, which has {}", buffer.len)
+                format!("`%{name}` has {} elements, elements {low} to {high} are {verb}", buffer.len)
             };
             self.found.report(Diagnostic::new(Code::Bounds, span, message).related(buffer.span, "declared here"));
             return None;
