@@ -25,8 +25,8 @@ use ndarray::ArrayD;
 
 use crate::{InterpError, Result, check_inputs, filled, flat, shaped};
 
-pub(crate) use pointwise::{logistic, norm_scale};
-pub(crate) use window::pool_counts;
+pub(crate) use pointwise::{broadcast, norm_scale, per_channel};
+pub(crate) use window::pool_terms;
 
 /// An operand of an op: its elements in storage order, and its type.
 #[derive(Clone, Copy, Debug)]
