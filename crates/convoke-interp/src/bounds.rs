@@ -24,7 +24,7 @@
 //! To each product comes an absolute term for gradual underflow, the smallest subnormal number; to sigmoid and silu
 //! one for an exponential that is clamped where its result would no longer be normal. Flushing to zero is not covered.
 //! Where M exceeds the largest finite number of the element type a native sum may overflow, and E is infinite.
-//! Where v is no finite number E is NaN: then a native run gives such a number too, and it is to be compared as one.
+//! Where v is NaN or infinite E is 0: a native run gives the same.
 //!
 //! Inputs and constants have E = 0: they are given in the element type.
 //!
@@ -47,7 +47,7 @@ use crate::{Result, filled, flat, shaped};
 pub struct Bounded {
     /// The value, as [`run_layer`](crate::run_layer) gives it.
     pub value: ArrayD<f64>,
-    /// The largest distance of a native run's value; infinite where it may overflow, NaN where the value is not finite.
+    /// The largest distance of a native run's value; infinite where it may overflow, 0 where the value is not finite.
     pub bound: ArrayD<f64>,
     /// What errors are relative to: Σ|w||x| of the last convolution or matrix product, and what was added to it.
     pub scale: ArrayD<f64>,
@@ -246,7 +246,7 @@ fn step(op: &Op, args: &[&Tracked], types: &[&TensorType], result: &TensorType) 
         }
     };
     let finished = |((&v, e), &s): ((&f64, f64), &f64)| match v.is_finite() {
-        false => f64::NAN,
+        false => 0.0,
         // The analysis itself is computed in f64, from terms that are not negative: some 10⁷ of them lose less than this.
         true if (s + e) <= unit.largest => e * (1.0 + 1e-8),
         true => f64::INFINITY,

@@ -116,7 +116,7 @@ fn layouts_give_the_same_image() {
         b.finish(&[y, back]).expect("results")
     };
     let x = random(&ty(&[2, n, n, n], Layout::Nchw), 9, &Files::none()).expect("made");
-    let first = run(&net(Layout::Nchw), &[x.clone()]);
+    let first = run(&net(Layout::Nchw), std::slice::from_ref(&x));
     let last = run(&net(Layout::Nhwc), &[x.permuted_axes(&[0, 2, 3, 1][..])]);
     assert_eq!(last[0].clone().permuted_axes(&[0, 3, 1, 2][..]), first[0]);
     assert_eq!((&last[1], &first[1]), (&first[0], &first[0]));
@@ -144,7 +144,7 @@ fn an_epilogue_is_the_ops_one_after_another() {
         b.finish(&[y, x, bias, y]).expect("results")
     };
     let x = random_integers(&ty(&[1, 2, 4, 4], Layout::Nchw), 5, 1, &Files::none()).expect("made");
-    let (fused, apart) = (run(&build(true), &[x.clone()]), run(&build(false), &[x.clone()]));
+    let (fused, apart) = (run(&build(true), std::slice::from_ref(&x)), run(&build(false), std::slice::from_ref(&x)));
     assert_eq!(fused, apart);
     assert_eq!((&fused[1], &fused[3]), (&x, &fused[0]));
     assert_eq!(fused[2], array(&[2], &[0.5, -0.5]));

@@ -57,31 +57,21 @@ fn vectors_have_tails_strides_and_broadcasts() {
 
 #[test]
 fn registers_carry_sums_and_reductions_combine_lanes() {
-    let y = kernel(32, 7, |f, x, y| {
+    let y = kernel(32, 4, |f, x, y| {
         let sum = f.reg(f32x(8), Expr::Const(0.0));
         f.for_step("i", 0..32, 8, Marks::default(), |f, i| {
             let v = f.load_vector(x, i, 8);
             f.set(sum, Expr::Fma(v, v, sum));
         });
-        for (at, op) in BinOp::ALL.iter().enumerate() {
-            let whole = f.define(f32x(1), Expr::Reduce(*op, sum));
+        for (at, op) in [BinOp::Add, BinOp::Mul, BinOp::Min, BinOp::Max].into_iter().enumerate() {
+            let whole = f.define(f32x(1), Expr::Reduce(op, sum));
             f.store(y, at, whole);
         }
-        let last = f.define(f32x(1), Expr::Reduce(BinOp::Add, sum));
-        f.store(y, 6usize, last);
     });
     let y = y.expect("runs");
     let lanes: Vec<f64> = (0..8).map(|l| (0..4).map(|i| f64::from(8 * i + l + 1).powi(2)).sum()).collect();
     let folded = |f: fn(f64, f64) -> f64| lanes.iter().copied().reduce(f).expect("eight lanes");
-    let expected = [
-        folded(|a, b| a + b),
-        folded(|a, b| a - b),
-        folded(|a, b| a * b),
-        folded(|a, b| a / b),
-        folded(f64::min),
-        folded(f64::max),
-        folded(|a, b| a + b),
-    ];
+    let expected = [folded(|a, b| a + b), folded(|a, b| a * b), folded(f64::min), folded(f64::max)];
     assert_eq!(y, expected);
 }
 
@@ -201,7 +191,7 @@ fn kernels_call_codelets_on_parts_of_buffers() {
     let x = random(&ty(&[8]), 3, &Files::none()).expect("made");
     let expected: Vec<f64> = (0..4).map(|k| (0..8).map(|i| x[[i]] * (4 * i + k) as f64).sum()).collect();
     for parallel in [false, true] {
-        let found = run(&product(parallel, false), &[x.clone()]).expect("runs");
+        let found = run(&product(parallel, false), std::slice::from_ref(&x)).expect("runs");
         assert!(found.iter().zip(&expected).all(|(a, b)| (a - b).abs() < 1e-12), "{found:?}, not {expected:?}");
     }
     // One column was not packed: what was never written shows.
@@ -229,9 +219,15 @@ fn locals_do_not_outlive_an_iteration() {
 
 #[test]
 fn a_program_too_large_is_refused() {
+    let n = 1 << 40;
+    let mut f = FuncBuilder::kernel("zero");
+    let y = f.output("y", Elem::F32, n);
+    let zero = f.number(Elem::F32, 0.0);
+    f.for_("i", 0..n, Marks::default(), |f, i| f.store(y, i, zero));
     let mut p = ProgramBuilder::new("huge");
-    p.buffer("y", ty(&[1 << 20, 1 << 20]), Role::Output);
-    let program = p.finish();
-    let error = run(&program, &[]).expect_err("8 TiB").to_string();
+    let by = p.buffer("y", ty(&[n]), Role::Output);
+    let id = p.func(f.finish());
+    p.run(id, &[by]);
+    let error = run(&p.finish(), &[]).expect_err("8 TiB").to_string();
     assert!(error.starts_with("running `@huge` needs 8796093022208 bytes"), "{error}");
 }
