@@ -69,10 +69,14 @@ fn run(file: &Path) -> Result<(), String> {
         meets(&expected, &result.stderr)?;
     }
     let mut settings = insta::Settings::new();
-    settings.set_snapshot_path(std::env::current_dir().map_err(|e| e.to_string())?.join(file.parent().expect("a file is in a folder")));
+    settings.set_snapshot_path(
+        std::env::current_dir().map_err(|e| e.to_string())?.join(file.parent().expect("a file is in a folder")),
+    );
     settings.set_prepend_module_to_snapshot(false);
     settings.set_omit_expression(true);
-    settings.bind(|| insta::assert_snapshot!(file.file_stem().expect("a file has a name").to_string_lossy().as_ref(), shown));
+    settings.bind(|| {
+        insta::assert_snapshot!(file.file_stem().expect("a file has a name").to_string_lossy().as_ref(), shown)
+    });
     Ok(())
 }
 
@@ -99,7 +103,8 @@ fn commands(text: &str) -> Result<Vec<String>, String> {
 
 /// Line numbers, from 1, with the words of the error expected there.
 fn expected_errors(text: &str) -> Vec<(usize, &str)> {
-    let errors = text.lines().enumerate().filter_map(|(i, line)| Some((i + 1, line.split_once("// error: ")?.1.trim())));
+    let errors =
+        text.lines().enumerate().filter_map(|(i, line)| Some((i + 1, line.split_once("// error: ")?.1.trim())));
     errors.collect()
 }
 

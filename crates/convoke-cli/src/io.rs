@@ -38,8 +38,7 @@ pub struct Captured {
 /// Output that is not UTF-8 is shown with replacement characters.
 pub fn capture(args: &[&str], mut stdin: &[u8]) -> Captured {
     let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
-    let mut io =
-        Io { stdin: &mut stdin, stdout: &mut stdout, stderr: &mut stderr, color: false, progress: false };
+    let mut io = Io { stdin: &mut stdin, stdout: &mut stdout, stderr: &mut stderr, color: false, progress: false };
     let status = crate::main_with(args, &mut io);
     let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
     Captured { status, stdout: text(stdout), stderr: text(stderr) }

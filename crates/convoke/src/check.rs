@@ -67,7 +67,8 @@ impl Reference {
     /// How far `outputs` are from the reference.
     pub fn compare(&self, outputs: &[ArrayD<f64>]) -> Comparison {
         let mut worst = Comparison { max_error: 0.0, bound: 0.0, of_bound: 0.0 };
-        if outputs.len() != self.outputs.len() || outputs.iter().zip(&self.outputs).any(|(a, b)| a.shape() != b.shape()) {
+        if outputs.len() != self.outputs.len() || outputs.iter().zip(&self.outputs).any(|(a, b)| a.shape() != b.shape())
+        {
             return Comparison { max_error: f64::INFINITY, bound: 0.0, of_bound: f64::INFINITY };
         }
         for ((found, expected), bounds) in outputs.iter().zip(&self.outputs).zip(&self.bounds) {

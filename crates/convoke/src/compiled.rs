@@ -128,7 +128,10 @@ impl CompiledLayer {
     /// # Errors
     ///
     /// Arrays that are not as many, or not of the shape or element type, as the layer has.
-    pub fn run<T: Element + Default, D: Dimension>(&self, inputs: &[ArrayView<'_, T, D>]) -> Result<Vec<ArrayD<T>>, Error> {
+    pub fn run<T: Element + Default, D: Dimension>(
+        &self,
+        inputs: &[ArrayView<'_, T, D>],
+    ) -> Result<Vec<ArrayD<T>>, Error> {
         self.check_outputs_are::<T>()?;
         let mut outputs = self.outputs.iter().map(|(_, ty)| zeros(ty)).collect::<Result<Vec<ArrayD<T>>, _>>()?;
         let mut views: Vec<_> = outputs.iter_mut().map(|array| array.view_mut()).collect();

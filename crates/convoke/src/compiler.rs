@@ -61,6 +61,12 @@ impl Compiler {
         }
     }
 
+    /// Compiles for `machine` instead, with the same options.
+    pub fn machine_of(mut self, machine: Machine) -> Compiler {
+        self.machine = machine;
+        self
+    }
+
     /// How much to optimise, 0 to 3, as `-O` does; 2 if not set.
     pub fn level(mut self, level: u8) -> Compiler {
         self.level = level.min(3);
@@ -224,9 +230,7 @@ pub struct Choice {
 
 fn choices(layer: &convoke_ir::layer::Layer) -> Vec<Choice> {
     let convs = layer.body.iter().filter_map(|instr| match &instr.op {
-        Op::Conv2d(conv) => {
-            Some(Choice { result: layer.values[instr.result].name.clone(), algorithm: conv.algorithm })
-        }
+        Op::Conv2d(conv) => Some(Choice { result: layer.values[instr.result].name.clone(), algorithm: conv.algorithm }),
         _ => None,
     });
     convs.collect()

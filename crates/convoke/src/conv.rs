@@ -190,7 +190,8 @@ impl Conv2dBuilder {
     ///
     /// Shapes, attributes or arrays that do not fit each other.
     pub fn build(self) -> Result<Layer, Error> {
-        let image = |dims: [usize; 4], layout| TensorType::new(self.elem, dims, layout).map_err(|e| Error::Build(e.into()));
+        let image =
+            |dims: [usize; 4], layout| TensorType::new(self.elem, dims, layout).map_err(|e| Error::Build(e.into()));
         let mut b = LayerBuilder::new(&self.name)?;
         let x = b.param("x", image(self.input, self.layout)?)?;
         let w = constant(&mut b, "weights", "w", image(self.filter, Layout::Nchw)?, self.weights)?;
@@ -223,9 +224,7 @@ fn constant(
     weights: Weights,
 ) -> Result<convoke_ir::layer::ValueId, Error> {
     match weights.shape {
-        Some(found) if found != ty.shape.dims() => {
-            Err(Error::Weights { name: what, expected: Box::new(ty), found })
-        }
+        Some(found) if found != ty.shape.dims() => Err(Error::Weights { name: what, expected: Box::new(ty), found }),
         _ => Ok(b.constant(name, ty, weights.source)?),
     }
 }

@@ -146,8 +146,7 @@ impl Module {
     /// The layer of this name; without a name, the only one.
     pub fn layer(&self, name: Option<&str>) -> Result<Layer, Error> {
         let names: Vec<_> = self.layers.iter().map(|l| format!("`{}`", l.name())).collect();
-        let choice =
-            |found: String| Error::Choice { name: convoke_ir::diagnostic::shown(&self.name), found };
+        let choice = |found: String| Error::Choice { name: convoke_ir::diagnostic::shown(&self.name), found };
         match (name, self.layers.as_slice()) {
             (None, [layer]) => Ok(layer.clone()),
             (_, []) => Err(choice("has no layer; it must hold `layer @name(…) -> … { … }`".into())),

@@ -19,7 +19,8 @@ pub(crate) fn run(args: Check, io: &mut Io<'_>) -> Result<(), Failure> {
         let found = source::layers(file, args.options.layer.as_deref(), io)?;
         layers.extend(found.into_iter().map(|layer| (file.display().to_string(), layer)));
     }
-    let bar = if io.progress && layers.len() > 1 { ProgressBar::new(layers.len() as u64) } else { ProgressBar::hidden() };
+    let bar =
+        if io.progress && layers.len() > 1 { ProgressBar::new(layers.len() as u64) } else { ProgressBar::hidden() };
     bar.set_style(ProgressStyle::with_template("{pos}/{len} {wide_msg}").expect("a constant template that is valid"));
     let mut reports = Vec::new();
     for (file, layer) in layers {
@@ -42,12 +43,7 @@ pub(crate) fn run(args: Check, io: &mut Io<'_>) -> Result<(), Failure> {
     Ok(())
 }
 
-fn one(
-    compiler: &Compiler,
-    layer: &Layer,
-    seed: u64,
-    before: impl FnMut(&str),
-) -> Result<Vec<StageCheck>, Failure> {
+fn one(compiler: &Compiler, layer: &Layer, seed: u64, before: impl FnMut(&str)) -> Result<Vec<StageCheck>, Failure> {
     compiler.fits(layer)?;
     let files = layer.files().clone().with_budget(compiler.get_max_memory());
     let inputs = layer.inputs().into_iter().enumerate();

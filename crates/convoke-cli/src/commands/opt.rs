@@ -62,7 +62,9 @@ fn passes(
     };
     match specs {
         Some(specs) => registry::chosen(specs, first, last).map_err(in_passes),
-        None => Ok(compiler.pipeline(last)?.into_iter().filter(|p| first == Stage::Layer || p.stage() == first).collect()),
+        None => {
+            Ok(compiler.pipeline(last)?.into_iter().filter(|p| first == Stage::Layer || p.stage() == first).collect())
+        }
     }
 }
 
