@@ -5,7 +5,8 @@ use convoke_ir::layer::Layer;
 use convoke_ir::loops::Program;
 
 use crate::error::{PassError, nearest};
-use crate::guarantee::{Guarantee, Needs};
+use crate::guarantee::{Grants, Guarantee, Needs};
+use crate::loops;
 use crate::manager::Stage;
 use crate::pass::{Changed, Context, LayerPass, LoopPass, PassOption};
 use crate::rewrite::{
@@ -38,7 +39,16 @@ pub const LOWER: Entry = Entry {
 };
 
 /// The passes over loop IR, in the order they run.
-pub const LOOPS: &[Entry] = &[];
+pub const LOOPS: &[Entry] = &[
+    Entry::loops::<loops::Tile>(0),
+    Entry::loops::<loops::Vectorise>(0),
+    Entry::loops::<loops::Unroll>(0),
+    Entry::loops::<loops::Cse>(0),
+    Entry::loops::<loops::Promote>(0),
+    Entry::loops::<loops::Hoist>(0),
+    Entry::loops::<loops::DropDead>(0),
+    Entry::loops::<loops::StrengthReduce>(0),
+];
 
 /// What the registry knows of a pass.
 #[derive(Clone, Copy, Debug)]
@@ -78,7 +88,6 @@ impl Entry {
         }
     }
 
-    #[expect(dead_code, reason = "the passes over loop IR are registered as they land")]
     const fn loops<P: LoopPass>(level: u8) -> Entry {
         Entry {
             name: P::NAME,
@@ -165,11 +174,11 @@ impl Pass {
     }
 }
 
-/// What `-O` runs up to and including `last`: at 0 what lowering needs, at 1 rewriting and fusion too, at 2 and 3
-/// everything.
-pub fn pipeline(level: u8, last: Stage) -> Result<Vec<Pass>, PassError> {
-    let entries = all()
-        .filter(|entry| entry.level <= level && (last == Stage::Loops || LAYER.iter().any(|e| e.name == entry.name)));
+/// What `-O` runs up to and including `last`: at 0 what lowering needs, at 1 what is exact too, at 2 and 3 everything,
+/// except what `grants` does not allow.
+pub fn pipeline(level: u8, last: Stage, grants: &Grants) -> Result<Vec<Pass>, PassError> {
+    let upto = if last == Stage::Layer { LAYER.len() } else { usize::MAX };
+    let entries = all().take(upto).filter(|entry| entry.level <= level && grants.allow(entry.guarantee));
     entries.map(|entry| entry.make(&[])).collect()
 }
 

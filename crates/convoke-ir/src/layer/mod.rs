@@ -19,6 +19,7 @@ mod names;
 mod ops;
 mod verify;
 
+pub(crate) use builder::is_name;
 pub use builder::{BuildError, LayerBuilder};
 pub use constant::{Generator, Source};
 pub use infer::{Axis, InferError, Window};

@@ -18,7 +18,7 @@
 use std::collections::HashMap;
 use std::ops::Deref;
 
-use super::builder::is_name;
+use super::is_name;
 use super::{Def, InferError, Instr, Layer, MAX_NAME, Value, ValueId};
 use crate::diagnostic::{Code, Diagnostic, shown};
 use crate::span::Span;

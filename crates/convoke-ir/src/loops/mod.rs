@@ -52,7 +52,7 @@ mod verify;
 
 pub use affine::Affine;
 pub use builder::{FuncBuilder, ProgramBuilder};
-pub use verify::{Verified, verify};
+pub use verify::{MAX_BYTES, MAX_LOOPS, MAX_STMTS, MAX_TABLE, Verified, verify};
 
 use crate::arena::{Arena, Id};
 use crate::elem::Elem;

@@ -13,12 +13,27 @@
 //! Leaves:   calls.
 //! Guarantee: `Exact`.
 
-use convoke_ir::loops::{Expr, Func, Stmt};
+use convoke_ir::loops::{Expr, Func, Program, Stmt};
 
 use super::util::{block, demand::Demand, memory::Memory};
+use crate::error::PassError;
+use crate::pass::{Changed, Context, LoopPass};
+
+/// The pass.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct DropDead;
+
+impl LoopPass for DropDead {
+    const NAME: &'static str = "drop-dead-loops";
+    const SUMMARY: &'static str = "remove values, stores and loops that nothing depends on";
+
+    fn run(&self, program: &mut Program, _: &Context<'_>) -> Result<Changed, PassError> {
+        Ok(super::each(program, run))
+    }
+}
 
 /// Removes what is dead.
-pub(super) fn run(func: &mut Func) -> bool {
+fn run(func: &mut Func) -> bool {
     let before = block::size(&func.body);
     drop_overwritten(&mut func.body);
     let demand = Demand::of(func);

@@ -14,12 +14,27 @@
 
 use std::collections::HashSet;
 
-use convoke_ir::loops::{Expr, For, Func, Place, SlotId, Stmt, ValId, VarId};
+use convoke_ir::loops::{Expr, For, Func, Place, Program, SlotId, Stmt, ValId, VarId};
 
 use super::util::{alias, block};
+use crate::error::PassError;
+use crate::pass::{Changed, Context, LoopPass};
+
+/// The pass.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Hoist;
+
+impl LoopPass for Hoist {
+    const NAME: &'static str = "hoist";
+    const SUMMARY: &'static str = "move out of loops what is the same in every iteration";
+
+    fn run(&self, program: &mut Program, cx: &Context<'_>) -> Result<Changed, PassError> {
+        Ok(super::each(program, |func| run(func, cx.machine.vector_registers as usize)))
+    }
+}
 
 /// Hoists in every loop, keeping at most `registers` values alive across each.
-pub(super) fn run(func: &mut Func, registers: usize) -> bool {
+fn run(func: &mut Func, registers: usize) -> bool {
     let mut changed = false;
     block::rewrite_loops(func, &mut |_, mut inner| {
         let mut out = if inner.trips() == 0 || inner.marks.parallel { vec![] } else { hoist(&mut inner, registers) };

@@ -10,3 +10,29 @@ pub mod tile;
 pub mod unroll;
 mod util;
 pub mod vectorise;
+
+pub use cse::Cse;
+pub use drop_dead::DropDead;
+pub use hoist::Hoist;
+pub use promote::Promote;
+pub use strength_reduce::StrengthReduce;
+pub use tile::Tile;
+pub use unroll::Unroll;
+pub use vectorise::Vectorise;
+
+use convoke_ir::loops::{Func, Program};
+
+use crate::pass::Changed;
+
+/// Runs a pass over every function.
+fn each(program: &mut Program, mut run: impl FnMut(&mut Func) -> bool) -> Changed {
+    let ids: Vec<_> = program.funcs.ids().collect();
+    let mut changed = false;
+    for id in ids {
+        if run(&mut program.funcs[id]) {
+            changed = true;
+            util::compact::compact(&mut program.funcs[id]);
+        }
+    }
+    changed.into()
+}

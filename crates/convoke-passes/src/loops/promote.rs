@@ -15,20 +15,35 @@
 
 use std::collections::{HashMap, HashSet};
 
-use convoke_ir::loops::{Expr, For, Func, Place, SlotId, Stmt, Val, ValId, VarId, VecType};
+use convoke_ir::loops::{Expr, For, Func, Place, Program, SlotId, Stmt, Val, ValId, VarId, VecType};
 use convoke_ir::span::Span;
 
 use super::util::{alias, block, copies, demand::Demand};
+use crate::error::PassError;
+use crate::pass::{Changed, Context, LoopPass};
+
+/// The pass.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Promote;
+
+impl LoopPass for Promote {
+    const NAME: &'static str = "promote";
+    const SUMMARY: &'static str = "keep in a register what a loop reads from and writes to one place";
+
+    fn run(&self, program: &mut Program, _: &Context<'_>) -> Result<Changed, PassError> {
+        Ok(super::each(program, run))
+    }
+}
 
 /// The most places of one loop that get a register. Twice what the machine with the most registers has: beyond, a
 /// register would be a place in memory again.
 pub const MAX_REGISTERS: usize = 64;
 
 /// Promotes in every loop.
-pub(super) fn run(func: &mut Func) -> bool {
+fn run(func: &mut Func) -> bool {
     let demand = Demand::of(func);
     let body = std::mem::take(&mut func.body);
-    let mut pass = Promote { func, demand, changed: false };
+    let mut pass = Walk { func, demand, changed: false };
     let body = pass.block(body);
     let changed = pass.changed;
     func.body = body;
@@ -38,7 +53,7 @@ pub(super) fn run(func: &mut Func) -> bool {
     changed
 }
 
-struct Promote<'a> {
+struct Walk<'a> {
     func: &'a mut Func,
     demand: Demand,
     changed: bool,
@@ -52,7 +67,7 @@ struct Accumulator {
     read_first: bool,
 }
 
-impl Promote<'_> {
+impl Walk<'_> {
     fn block(&mut self, stmts: Vec<Stmt>) -> Vec<Stmt> {
         let mut out = Vec::with_capacity(stmts.len());
         for stmt in stmts {
@@ -127,7 +142,7 @@ struct Seen {
 
 impl Seen {
     /// False if a loop within has no iterations: then what is in it is not touched, and need not be in bounds.
-    fn block(&mut self, pass: &Promote<'_>, stmts: &[Stmt]) -> bool {
+    fn block(&mut self, pass: &Walk<'_>, stmts: &[Stmt]) -> bool {
         for stmt in stmts {
             match stmt {
                 Stmt::Let(val, Expr::Load(place), _)
@@ -192,7 +207,7 @@ impl Seen {
     }
 }
 
-impl Promote<'_> {
+impl Walk<'_> {
     fn ty(&self, val: ValId) -> VecType {
         self.func.vals[val].ty
     }

@@ -17,12 +17,27 @@
 
 use std::collections::HashMap;
 
-use convoke_ir::loops::{Affine, For, Func, Marks, Stmt, Var};
+use convoke_ir::loops::{Affine, For, Func, Marks, Program, Stmt, Var};
 
 use super::util::{block, copy};
+use crate::error::PassError;
+use crate::pass::{Changed, Context, LoopPass};
+
+/// The pass.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Tile;
+
+impl LoopPass for Tile {
+    const NAME: &'static str = "tile";
+    const SUMMARY: &'static str = "split loops marked `tile` into a loop over tiles and one within";
+
+    fn run(&self, program: &mut Program, _: &Context<'_>) -> Result<Changed, PassError> {
+        Ok(super::each(program, run))
+    }
+}
 
 /// Splits every loop marked `tile`.
-pub(super) fn run(func: &mut Func) -> bool {
+fn run(func: &mut Func) -> bool {
     let mut changed = false;
     block::rewrite_loops(func, &mut |func, mut outer| {
         let Some(tile) = outer.marks.tile.take() else { return vec![Stmt::For(outer)] };

@@ -25,13 +25,28 @@
 
 use std::collections::{HashMap, HashSet};
 
-use convoke_ir::loops::{Affine, BinOp, Expr, For, Func, Marks, Place, Stmt, Val, ValId, VarId, VecType};
+use convoke_ir::loops::{Affine, BinOp, Expr, For, Func, Marks, Place, Program, Stmt, Val, ValId, VarId, VecType};
 use convoke_ir::span::Span;
 
 use super::util::{block, copy};
+use crate::error::PassError;
+use crate::pass::{Changed, Context, LoopPass};
+
+/// The pass.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Vectorise;
+
+impl LoopPass for Vectorise {
+    const NAME: &'static str = "vectorise";
+    const SUMMARY: &'static str = "turn iterations of loops marked `vector` into lanes";
+
+    fn run(&self, program: &mut Program, _: &Context<'_>) -> Result<Changed, PassError> {
+        Ok(super::each(program, run))
+    }
+}
 
 /// Vectorises every loop marked `vector`.
-pub(super) fn run(func: &mut Func) -> bool {
+fn run(func: &mut Func) -> bool {
     let mut changed = false;
     block::rewrite_loops(func, &mut |func, mut scalar| {
         let Some(lanes) = scalar.marks.vector.take() else { return vec![Stmt::For(scalar)] };
@@ -75,9 +90,7 @@ impl Reductions {
                     }
                     None => false,
                 },
-                Stmt::Store(place, val, _) => {
-                    place.at.coefficient(scalar.var) != 0 && func.vals[*val].ty.lanes == 1
-                }
+                Stmt::Store(place, val, _) => place.at.coefficient(scalar.var) != 0 && func.vals[*val].ty.lanes == 1,
                 Stmt::For(inner) => inner.inductions.is_empty(),
                 Stmt::Call(_) => false,
             };
@@ -121,7 +134,8 @@ fn vectorise(func: &mut Func, scalar: For, width: u8, reductions: Reductions) ->
         }
     }
 
-    let mut widen = Widen { func, var: scalar.var, step: scalar.step, width, touch: width, vectors, splats: Vec::new() };
+    let mut widen =
+        Widen { func, var: scalar.var, step: scalar.step, width, touch: width, vectors, splats: Vec::new() };
     let body = if full > 0 { widen.block(&scalar.body) } else { Vec::new() };
     let partial = rest > 1 && reductions.0.is_empty();
     widen.touch = rest as u8;

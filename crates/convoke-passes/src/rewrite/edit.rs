@@ -91,11 +91,6 @@ impl Replacer {
         }
     }
 
-    /// The instruction that defines `id`.
-    pub(crate) fn definition<'a>(&self, layer: &'a Layer, id: ValueId) -> Option<&'a Instr> {
-        self.definitions[id.index()].map(|at| &layer.body[at])
-    }
-
     /// Lets every reader of the instruction at `at` read `by`, of the same type, and drops the instruction. A result of
     /// the layer keeps its name: then it is `by` that takes it. Says whether that could be done.
     pub(crate) fn replace(&mut self, layer: &mut Layer, at: usize, by: ValueId) -> bool {
@@ -122,6 +117,7 @@ impl Replacer {
             self.resolve(layer, at);
         }
         retain(layer, &self.keep);
+        forget_unread(layer);
         self.keep.contains(&false)
     }
 }
@@ -130,6 +126,15 @@ impl Replacer {
 pub(crate) fn retain(layer: &mut Layer, keep: &[bool]) {
     let mut marks = keep.iter();
     layer.body.retain(|_| *marks.next().expect("a mark for each instruction"));
+}
+
+/// Forgets constants that nothing reads any more, so that they are not printed. `drop-dead` removes them from the table.
+pub(crate) fn forget_unread(layer: &mut Layer) {
+    for (id, uses) in layer.values.ids().zip(layer.uses()) {
+        if uses == 0 && layer.constant(id).is_some() {
+            layer.values[id].def = Def::Instr;
+        }
+    }
 }
 
 /// Names for new values, unique in the layer.
@@ -182,7 +187,7 @@ pub(crate) fn numbers(
         Some(source) => values(source, layer.ty(id), cx.files).map(Some).map_err(|source| PassError::Data {
             pass,
             constant: layer.values[id].name.clone(),
-            source,
+            source: Box::new(source),
         }),
     }
 }

@@ -64,6 +64,7 @@ impl LayerPass for FoldBatchNorm {
             }
         }
         edit::retain(layer, &keep);
+        edit::forget_unread(layer);
         Ok(changed.into())
     }
 }

@@ -65,6 +65,7 @@ impl LayerPass for FoldConstants {
             *keep = false;
         }
         edit::retain(layer, &keep);
+        edit::forget_unread(layer);
         Ok(keep.contains(&false).into())
     }
 }

@@ -61,6 +61,7 @@ impl LayerPass for MergeBranches {
         layer.body = body
             .flat_map(|(at, i)| merged.remove(&at).unwrap_or_else(|| if keep[at] { vec![i] } else { vec![] }))
             .collect();
+        edit::forget_unread(layer);
         Ok(changed.into())
     }
 }
@@ -208,7 +209,7 @@ impl Kernel {
             let first = (offset / of.dilation as i64) as usize;
             (fits && first + own.kernel <= of.kernel).then_some(first)
         };
-        let groups = self.k == target.k && self.group % target.group == 0;
+        let groups = self.k == target.k && self.group.is_multiple_of(target.group);
         Some([axis(self.window.h, target.window.h)?, axis(self.window.w, target.window.w)?]).filter(|_| groups)
     }
 
