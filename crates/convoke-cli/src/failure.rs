@@ -23,8 +23,6 @@ pub(crate) enum Failure {
     Usage(String),
     /// Standard output is gone, or cannot be written to.
     Stdout(io::Error),
-    /// A check failed, and what failed has been printed.
-    Checked,
 }
 
 impl<E: Into<Error>> From<E> for Failure {
@@ -37,7 +35,7 @@ impl Failure {
     /// The exit status.
     pub(crate) fn status(&self) -> u8 {
         match self {
-            Failure::Library(_) | Failure::Input(_) | Failure::Checked => WRONG_INPUT,
+            Failure::Library(_) | Failure::Input(_) => WRONG_INPUT,
             Failure::Usage(_) => WRONG_USAGE,
             // Whoever read the output has seen enough.
             Failure::Stdout(error) if crate::io::is_broken_pipe(error) => DONE,
@@ -65,7 +63,6 @@ impl Failure {
             Failure::Usage(text) => format!("{}\nFor more information, try '--help'.\n", line(text)),
             Failure::Stdout(error) if crate::io::is_broken_pipe(error) => String::new(),
             Failure::Stdout(error) => line(&format!("cannot write to standard output: {error}")),
-            Failure::Checked => String::new(),
         }
     }
 }

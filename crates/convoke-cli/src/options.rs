@@ -53,7 +53,7 @@ fn described(file: &Path) -> Result<Machine, Failure> {
 }
 
 /// The name that differs from `name` by letters left out, added or of the other case, if one does.
-fn near<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
+pub(crate) fn near<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
     let bare = |s: &str| s.chars().filter(char::is_ascii_alphanumeric).collect::<String>().to_ascii_lowercase();
     let name = bare(name);
     known.iter().copied().find(|k| {

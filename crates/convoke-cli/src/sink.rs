@@ -1,6 +1,5 @@
 //! Files and standard output as results. A file is written in full or not at all, and never over an input.
 
-use std::io::Write;
 use std::path::Path;
 
 use convoke::data::write_whole;

@@ -56,11 +56,11 @@ pub enum InterpError {
         /// The constant.
         name: String,
         /// Why it has none.
-        source: DataError,
+        source: Box<DataError>,
     },
     /// More memory than the budget allows or the system gives.
     #[error(transparent)]
-    Memory(DataError),
+    Memory(Box<DataError>),
     /// An access outside a buffer. The verifier refuses programs that have one.
     #[error("`@{func}`: element {at} of `%{slot}` is accessed, which has {len}")]
     Bounds {
@@ -108,7 +108,7 @@ fn filled(count: usize, number: f64) -> Result<Vec<f64>> {
     let mut numbers = Vec::new();
     if numbers.try_reserve_exact(count).is_err() {
         let needed = count as u128 * 8;
-        return Err(InterpError::Memory(DataError::OutOfMemory { what: "a tensor".into(), needed }));
+        return Err(InterpError::Memory(Box::new(DataError::OutOfMemory { what: "a tensor".into(), needed })));
     }
     numbers.resize(count, number);
     Ok(numbers)

@@ -7,6 +7,7 @@ use convoke_ir::diagnostic::{Diagnostic, shown};
 use crate::guarantee::Guarantee;
 use crate::lower::LowerError;
 use crate::manager::Stage;
+use crate::select::SelectError;
 
 /// Why a pass did not run, or did not finish.
 #[derive(Debug, thiserror::Error)]
@@ -96,6 +97,9 @@ pub enum PassError {
         /// Why not.
         source: Box<DataError>,
     },
+    /// An algorithm that was asked for does not apply.
+    #[error(transparent)]
+    Select(#[from] SelectError),
     /// The layer cannot be lowered.
     #[error(transparent)]
     Lower(#[from] LowerError),

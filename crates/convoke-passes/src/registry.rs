@@ -12,6 +12,7 @@ use crate::pass::{Changed, Context, LayerPass, LoopPass, PassOption};
 use crate::rewrite::{
     Cse, DropDead, DropIdentity, FoldBatchNorm, FoldConstants, FoldPad, FuseEpilogue, MergeBranches, Normalise,
 };
+use crate::select::Select;
 use crate::spec::Spec;
 
 /// The passes over layer IR, in the order they run, each with the lowest `-O` at which it does.
@@ -25,6 +26,7 @@ pub const LAYER: &[Entry] = &[
     Entry::layer::<MergeBranches>(2),
     Entry::layer::<FuseEpilogue>(1),
     Entry::layer::<DropDead>(1),
+    Entry::layer::<Select>(0),
 ];
 
 /// From layer IR to loop IR. Always runs, unless `--stage layer` stops before it.

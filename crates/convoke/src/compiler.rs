@@ -61,6 +61,12 @@ impl Compiler {
         }
     }
 
+    /// Compiles for `machine` instead, with the same options.
+    pub fn machine_of(mut self, machine: Machine) -> Compiler {
+        self.machine = machine;
+        self
+    }
+
     /// How much to optimise, 0 to 3, as `-O` does; 2 if not set.
     pub fn level(mut self, level: u8) -> Compiler {
         self.level = level.min(3);

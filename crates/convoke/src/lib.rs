@@ -41,6 +41,7 @@ pub mod layer;
 mod memory;
 mod native;
 pub mod peak;
+mod targets;
 mod threads;
 
 pub use compiled::{CompiledLayer, Report};
@@ -49,6 +50,7 @@ pub use conv::{Conv2dBuilder, Weights};
 pub use error::{Error, TextError};
 pub use layer::{Layer, Module};
 pub use native::Buffers;
+pub use targets::{Target, targets};
 
 pub use convoke_codegen as codegen;
 pub use convoke_data as data;

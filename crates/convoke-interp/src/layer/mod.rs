@@ -25,8 +25,8 @@ use ndarray::ArrayD;
 
 use crate::{InterpError, Result, check_inputs, filled, flat, shaped};
 
-pub(crate) use pointwise::{logistic, norm_scale};
-pub(crate) use window::pool_counts;
+pub(crate) use pointwise::{broadcast, norm_scale, per_channel};
+pub(crate) use window::pool_terms;
 
 /// An operand of an op: its elements in storage order, and its type.
 #[derive(Clone, Copy, Debug)]
@@ -64,7 +64,7 @@ pub(crate) fn prepare(layer: &Layer, inputs: &[ArrayD<f64>], files: &Files, copi
     let needed = walk::peak_elements(layer) * 8 * copies;
     if needed > u128::from(files.budget()) {
         let (what, budget) = (format!("running `@{}`", layer.name), files.budget());
-        return Err(InterpError::Memory(convoke_data::DataError::Budget { what, needed, budget }));
+        return Err(InterpError::Memory(Box::new(convoke_data::DataError::Budget { what, needed, budget })));
     }
     check_inputs(&layer.name, expected, inputs)
 }
@@ -76,7 +76,8 @@ pub(crate) fn constant(layer: &Layer, id: ValueId, files: &Files) -> Result<Arc<
         let reason = format!("`%{}` is used before it is defined", value.name);
         return Err(InterpError::Malformed { func: layer.name.clone(), reason });
     };
-    values(source, &value.ty, files).map_err(|source| InterpError::Constant { name: value.name.clone(), source })
+    values(source, &value.ty, files)
+        .map_err(|source| InterpError::Constant { name: value.name.clone(), source: Box::new(source) })
 }
 
 /// The result of an op, in storage order of `result`.

@@ -8,7 +8,7 @@ use crate::number::{max, min};
 use crate::{Result, filled};
 
 /// `1 / (1 + exp(−x))`, without overflow on either side.
-pub(crate) fn logistic(x: f64) -> f64 {
+fn logistic(x: f64) -> f64 {
     let e = (-x.abs()).exp();
     if x < 0.0 { e / (1.0 + e) } else { 1.0 / (1.0 + e) }
 }

@@ -113,7 +113,7 @@ pub(super) fn avg_pool(op: &AvgPool, x: Operand<'_>, result: &TensorType) -> Res
 }
 
 /// The most terms of a mean that an `avg_pool` computes.
-pub(crate) fn pool_counts(op: &AvgPool, x: &TensorType) -> usize {
+pub(crate) fn pool_terms(op: &AvgPool, x: &TensorType) -> usize {
     let window = op.window(x).expect(FITS);
     window.h.kernel.min(window.h.input) * window.w.kernel.min(window.w.input)
 }

@@ -16,6 +16,8 @@
 mod code;
 mod run;
 
+use std::sync::Arc;
+
 use convoke_data::{DataError, Files, values};
 use convoke_ir::loops::{Access, Program, Role, Verified};
 use ndarray::ArrayD;
@@ -33,7 +35,7 @@ pub fn run_program(program: Verified<'_>, inputs: &[ArrayD<f64>], files: &Files)
     let needed = elements(program) * 8;
     if needed > u128::from(files.budget()) {
         let (what, budget) = (format!("running `@{}`", program.name), files.budget());
-        return Err(InterpError::Memory(DataError::Budget { what, needed, budget }));
+        return Err(InterpError::Memory(Box::new(DataError::Budget { what, needed, budget })));
     }
     let expected: Vec<_> = program.buffers.iter().map(|(_, b)| b).filter(|b| b.role == Role::Input).collect();
     check_inputs(&program.name, expected.iter().map(|b| (b.name.as_str(), &b.ty)), inputs)?;
@@ -43,9 +45,8 @@ pub fn run_program(program: Verified<'_>, inputs: &[ArrayD<f64>], files: &Files)
         memory.push(match &buffer.role {
             Role::Input => flat(inputs.next().expect("counted above"))?,
             Role::Const(source) => {
-                let numbers = values(source, &buffer.ty, files);
-                let named = |source| InterpError::Constant { name: buffer.name.clone(), source };
-                flat(&shaped(&buffer.ty, std::sync::Arc::unwrap_or_clone(numbers.map_err(named)?)))?
+                let named = |source| InterpError::Constant { name: buffer.name.clone(), source: Box::new(source) };
+                Arc::unwrap_or_clone(values(source, &buffer.ty, files).map_err(named)?)
             }
             Role::Output | Role::Prepared | Role::Scratch => filled(buffer.ty.elements(), f64::NAN)?,
         });

@@ -6,6 +6,25 @@ use super::code::{Address, Code, Lanes, Node, Place, Reg};
 use crate::number::{max, min};
 use crate::{InterpError, Result, filled};
 
+/// Code that knows the lane count, for each there is: most of a program's time is spent in it.
+macro_rules! by_lanes {
+    ($lanes:expr, $count:ident => $code:expr) => {{
+        macro_rules! with {
+            ($n:literal) => {{
+                const $count: usize = $n;
+                $code
+            }};
+        }
+        match $lanes {
+            Lanes::L1 => with!(1),
+            Lanes::L2 => with!(2),
+            Lanes::L4 => with!(4),
+            Lanes::L8 => with!(8),
+            Lanes::L16 => with!(16),
+        }
+    }};
+}
+
 /// A part of a buffer that a slot stands for.
 #[derive(Clone, Copy)]
 struct View {
@@ -105,38 +124,35 @@ impl<'a> Machine<'a> {
         for node in nodes {
             let v = &mut frame.numbers;
             match node {
-                Node::Const(to, number) => v[to.range()].fill(*number),
-                Node::Splat(to, a) => {
-                    let number = v[*a];
-                    v[to.range()].fill(number);
-                }
-                Node::Copy(to, a) => v.copy_within(*a..*a + to.lanes.count(), to.at),
+                Node::Const(to, number) => by_lanes!(to.lanes, L => *chunk_mut(v, to.at) = [*number; L]),
+                Node::Splat(to, a) => by_lanes!(to.lanes, L => *chunk_mut(v, to.at) = [v[*a]; L]),
+                Node::Copy(to, a) => by_lanes!(to.lanes, L => *chunk_mut(v, to.at) = *chunk::<L>(v, *a)),
                 Node::Load(to, place) => {
                     let (view, at) = touched(place, &frame.views, &frame.vars)?;
-                    let memory = &self.memory[view.buffer];
-                    let to = &mut v[to.range()];
+                    let memory = &self.memory[view.buffer][at..];
+                    if place.lanes < to.lanes.count() {
+                        v[to.range()].fill(0.0);
+                    }
                     match place.stride {
-                        1 => to[..place.lanes].copy_from_slice(&memory[at..at + place.lanes]),
-                        0 => to[..place.lanes].fill(memory[at]),
+                        1 if place.lanes == to.lanes.count() => {
+                            by_lanes!(to.lanes, L => *chunk_mut::<L>(v, to.at) = *chunk::<L>(memory, 0));
+                        }
+                        0 if place.lanes == to.lanes.count() => {
+                            by_lanes!(to.lanes, L => *chunk_mut::<L>(v, to.at) = [memory[0]; L]);
+                        }
                         stride => {
-                            for (l, to) in to[..place.lanes].iter_mut().enumerate() {
+                            let memory = &self.memory[view.buffer];
+                            for (l, to) in v[to.range()][..place.lanes].iter_mut().enumerate() {
                                 *to = memory[(at as i64 + l as i64 * stride) as usize];
                             }
                         }
                     }
-                    to[place.lanes..].fill(0.0);
                 }
                 Node::Store(place, a) => {
                     let (view, at) = touched(place, &frame.views, &frame.vars)?;
                     let memory = &mut self.memory[view.buffer];
-                    let from = &v[*a..*a + place.lanes];
-                    match place.stride {
-                        1 => memory[at..at + place.lanes].copy_from_slice(from),
-                        stride => {
-                            for (l, from) in from.iter().enumerate() {
-                                memory[(at as i64 + l as i64 * stride) as usize] = *from;
-                            }
-                        }
+                    for (l, from) in v[*a..*a + place.lanes].iter().enumerate() {
+                        memory[(at as i64 + l as i64 * place.stride) as usize] = *from;
                     }
                 }
                 Node::Unary(op, to, a) => match op {
@@ -154,13 +170,10 @@ impl<'a> Machine<'a> {
                     BinOp::Min => map2(v, *to, *a, *b, min),
                     BinOp::Max => map2(v, *to, *a, *b, max),
                 },
-                Node::Fma(to, a, b, c) => match to.lanes {
-                    Lanes::L1 => fma::<1>(v, to.at, *a, *b, *c),
-                    Lanes::L2 => fma::<2>(v, to.at, *a, *b, *c),
-                    Lanes::L4 => fma::<4>(v, to.at, *a, *b, *c),
-                    Lanes::L8 => fma::<8>(v, to.at, *a, *b, *c),
-                    Lanes::L16 => fma::<16>(v, to.at, *a, *b, *c),
-                },
+                Node::Fma(to, a, b, c) => by_lanes!(to.lanes, L => {
+                    let (a, b, c) = (*chunk::<L>(v, *a), *chunk::<L>(v, *b), *chunk::<L>(v, *c));
+                    *chunk_mut::<L>(v, to.at) = std::array::from_fn(|l| a[l] * b[l] + c[l]);
+                }),
                 Node::Reduce(op, to, a, lanes) => {
                     let combine = binary(*op);
                     v[*to] = v[*a + 1..*a + lanes].iter().fold(v[*a], |sum, &x| combine(sum, x));
@@ -280,30 +293,24 @@ fn binary(op: BinOp) -> fn(f64, f64) -> f64 {
 }
 
 #[inline]
-fn lanes<const L: usize>(v: &[f64], at: usize) -> [f64; L] {
-    *v[at..].first_chunk().expect("a value has as many lanes as its type")
+fn chunk<const L: usize>(v: &[f64], at: usize) -> &[f64; L] {
+    v[at..].first_chunk().expect("a value has as many lanes as its type, and memory was checked")
+}
+
+#[inline]
+fn chunk_mut<const L: usize>(v: &mut [f64], at: usize) -> &mut [f64; L] {
+    v[at..].first_chunk_mut().expect("a value has as many lanes as its type")
 }
 
 #[inline]
 fn map1(v: &mut [f64], to: Reg, a: usize, f: impl Fn(f64) -> f64) {
-    for l in 0..to.lanes.count() {
-        v[to.at + l] = f(v[a + l]);
-    }
+    by_lanes!(to.lanes, L => *chunk_mut(v, to.at) = chunk::<L>(v, a).map(f));
 }
 
 #[inline]
 fn map2(v: &mut [f64], to: Reg, a: usize, b: usize, f: impl Fn(f64, f64) -> f64) {
-    for l in 0..to.lanes.count() {
-        v[to.at + l] = f(v[a + l], v[b + l]);
-    }
-}
-
-/// With the lane count known to the compiler: most of a program's time is spent here.
-#[inline]
-fn fma<const L: usize>(v: &mut [f64], to: usize, a: usize, b: usize, c: usize) {
-    let (a, b, c): ([f64; L], [f64; L], [f64; L]) = (lanes(v, a), lanes(v, b), lanes(v, c));
-    let to: &mut [f64; L] = v[to..].first_chunk_mut().expect("a value has as many lanes as its type");
-    for l in 0..L {
-        to[l] = a[l] * b[l] + c[l];
-    }
+    by_lanes!(to.lanes, L => {
+        let (a, b) = (*chunk::<L>(v, a), *chunk::<L>(v, b));
+        *chunk_mut::<L>(v, to.at) = std::array::from_fn(|l| f(a[l], b[l]));
+    });
 }

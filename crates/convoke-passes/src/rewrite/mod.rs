@@ -12,8 +12,6 @@ mod fold_pad;
 mod fuse_epilogue;
 mod merge_branches;
 mod normalise;
-#[cfg(test)]
-mod testing;
 
 pub use cse::Cse;
 pub use drop_dead::DropDead;
