@@ -5,7 +5,7 @@
 
 use std::time::{Duration, Instant};
 
-use convoke_interp::{error_bounds, run_layer, run_program};
+use convoke_interp::{Bounded, error_bounds, run_layer, run_program};
 use convoke_ir::loops;
 use convoke_passes::{Record, Stage, State};
 use ndarray::ArrayD;
@@ -18,8 +18,7 @@ use crate::layer::Layer;
 #[derive(Clone, Debug)]
 pub struct Reference {
     inputs: Vec<ArrayD<f64>>,
-    outputs: Vec<ArrayD<f64>>,
-    bounds: Vec<ArrayD<f64>>,
+    outputs: Vec<Bounded>,
 }
 
 /// How far outputs are from the reference. Infinite where one is NaN or infinite and the other is not the same.
@@ -27,26 +26,36 @@ pub struct Reference {
 pub struct Comparison {
     /// The largest |y − reference| of all elements.
     pub max_error: f64,
-    /// The bound of the element that comes nearest to, or exceeds, its bound.
+    /// The largest error relative to its element's natural scale: Σ|w||x| of the last sum, and what was added to it.
+    pub relative: f64,
+    /// The bound of the element whose error is nearest to, or exceeds, its bound.
     pub bound: f64,
     /// The largest error as a fraction of its element's bound; above 1 the check fails.
     pub of_bound: f64,
 }
 
 impl Comparison {
+    /// Outputs that cannot be compared at all.
+    const WRONG: Comparison =
+        Comparison { max_error: f64::INFINITY, relative: f64::INFINITY, bound: 0.0, of_bound: f64::INFINITY };
+
     /// Whether every element is within its bound.
     pub fn passes(&self) -> bool {
-        // Written so that a NaN fails.
         self.of_bound <= 1.0
     }
 }
 
 impl Reference {
-    /// Runs the layer in the interpreter.
+    /// Runs the layer in the interpreter, with its error bounds.
     pub fn new(layer: &Layer, inputs: Vec<ArrayD<f64>>) -> Result<Reference, Error> {
+<<<<<<< HEAD
         let bounded = error_bounds(layer.verified(), &inputs, layer.files())?;
         let (outputs, bounds) = bounded.into_iter().map(|output| (output.value, output.bound)).unzip();
         Ok(Reference { inputs, outputs, bounds })
+=======
+        let outputs = error_bounds(layer.verified(), &inputs, layer.files())?;
+        Ok(Reference { inputs, outputs })
+>>>>>>> cli
     }
 
     /// The inputs, in storage order.
@@ -54,33 +63,28 @@ impl Reference {
         &self.inputs
     }
 
-    /// The outputs, in storage order.
-    pub fn outputs(&self) -> &[ArrayD<f64>] {
+    /// The outputs with the bounds of their errors.
+    pub fn outputs(&self) -> &[Bounded] {
         &self.outputs
-    }
-
-    /// How far each output element of a run in the element type may be from [`Reference::outputs`].
-    pub fn bounds(&self) -> &[ArrayD<f64>] {
-        &self.bounds
     }
 
     /// How far `outputs` are from the reference.
     pub fn compare(&self, outputs: &[ArrayD<f64>]) -> Comparison {
-        let mut worst = Comparison { max_error: 0.0, bound: 0.0, of_bound: 0.0 };
-        if outputs.len() != self.outputs.len() || outputs.iter().zip(&self.outputs).any(|(a, b)| a.shape() != b.shape())
-        {
-            return Comparison { max_error: f64::INFINITY, bound: 0.0, of_bound: f64::INFINITY };
+        let shapes = |a: &ArrayD<f64>, b: &Bounded| a.shape() == b.value.shape();
+        if outputs.len() != self.outputs.len() || !outputs.iter().zip(&self.outputs).all(|(a, b)| shapes(a, b)) {
+            return Comparison::WRONG;
         }
-        for ((found, expected), bounds) in outputs.iter().zip(&self.outputs).zip(&self.bounds) {
-            for ((&found, &expected), &bound) in found.iter().zip(expected).zip(bounds) {
-                let error = distance(found, expected);
-                // An infinite bound allows any number: the sum may overflow.
-                let of_bound = if error == 0.0 { 0.0 } else { error / bound };
+        let mut worst = Comparison { max_error: 0.0, relative: 0.0, bound: 0.0, of_bound: 0.0 };
+        for (found, expected) in outputs.iter().zip(&self.outputs) {
+            let elements = found.iter().zip(&expected.value).zip(&expected.bound).zip(&expected.scale);
+            for (((&found, &value), &bound), &scale) in elements {
+                let error = distance(found, value);
+                // An infinite bound says that a sum may overflow: then any number is allowed.
+                let fraction = |of: f64| if error == 0.0 || of == f64::INFINITY { 0.0 } else { error / of };
                 worst.max_error = worst.max_error.max(error);
-                if of_bound > worst.of_bound || of_bound.is_nan() {
-                    (worst.of_bound, worst.bound) = (if of_bound.is_nan() { 1.0 } else { of_bound }, bound);
-                } else if worst.of_bound == 0.0 {
-                    worst.bound = worst.bound.max(bound);
+                worst.relative = worst.relative.max(fraction(scale));
+                if fraction(bound) > worst.of_bound || worst.of_bound == 0.0 {
+                    (worst.of_bound, worst.bound) = (fraction(bound), bound);
                 }
             }
         }
@@ -146,9 +150,8 @@ pub fn stages(
             states.push((record.pass, state.clone()));
         }
     };
-    let chosen = compiler.with_algorithm(layer)?;
     let passes = compiler.pipeline(Stage::Loops)?;
-    compiler.run_passes(State::Layer(chosen.ir().clone()), &passes, files, observer)?;
+    compiler.run_passes(State::Layer(layer.ir().clone()), &passes, files, observer)?;
     for (pass, state) in &states {
         match state {
             State::Layer(ir) => {

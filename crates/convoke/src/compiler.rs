@@ -2,12 +2,13 @@
 
 use std::time::{Duration, Instant};
 
-use convoke_ir::attr::Algorithm;
+use convoke_ir::attr::{Algorithm, AttrType};
 use convoke_ir::layer::Op;
 use convoke_ir::loops::{self, Program};
 use convoke_machine::Machine;
 use convoke_passes::registry::{self, Pass};
-use convoke_passes::{Context, Grants, PassManager, Record, Stage, State, lower};
+use convoke_passes::select::Select;
+use convoke_passes::{Context, Grants, LayerPass, PassManager, Record, Stage, State};
 
 use crate::compiled::CompiledLayer;
 use crate::error::Error;
@@ -142,25 +143,22 @@ impl Compiler {
         memory::check_layer(layer, self.max_memory)
     }
 
-    /// The layer with the algorithm that was asked for at every convolution that names none.
-    pub fn with_algorithm(&self, layer: &Layer) -> Result<Layer, Error> {
-        if self.algorithm == Algorithm::Auto {
-            return Ok(layer.clone());
-        }
-        let mut ir = layer.ir().clone();
-        for instr in &mut ir.body {
-            if let Op::Conv2d(conv) = &mut instr.op
-                && conv.algorithm == Algorithm::Auto
-            {
-                conv.algorithm = self.algorithm;
-            }
-        }
-        Layer::from_ir(ir, layer.files().clone())
+    /// The algorithm that convolutions are to have.
+    pub fn get_algorithm(&self) -> Algorithm {
+        self.algorithm
     }
 
-    /// The passes of the level, up to and including `last`.
+    /// The passes of the level, up to and including `last`; `select` with the algorithm that was asked for.
     pub fn pipeline(&self, last: Stage) -> Result<Vec<Pass>, Error> {
-        Ok(registry::pipeline(self.level, last)?)
+        let mut passes = registry::pipeline(self.level, last, &self.grants)?;
+        if self.algorithm != Algorithm::Auto {
+            for pass in &mut passes {
+                if pass.name() == Select::NAME {
+                    *pass = registry::find(Select::NAME)?.make(&[("algorithm".into(), self.algorithm.to_attr())])?;
+                }
+            }
+        }
+        Ok(passes)
     }
 
     /// Runs `passes` on a layer or program. `observer` sees the state after each.
@@ -173,7 +171,7 @@ impl Compiler {
     ) -> Result<State, Error> {
         let files = files.clone().with_budget(self.max_memory);
         let cx = Context { machine: &self.machine, files: &files, grants: self.grants };
-        let mut manager = PassManager::new(cx, lower_boxed).observe(observer);
+        let mut manager = PassManager::new(cx).observe(observer);
         Ok(manager.run(state, passes)?)
     }
 
@@ -185,9 +183,8 @@ impl Compiler {
     pub fn lower(&self, layer: &Layer) -> Result<Lowered, Error> {
         self.fits(layer)?;
         let start = Instant::now();
-        let layer = self.with_algorithm(layer)?;
         let mut records = Vec::new();
-        let mut chosen = Vec::new();
+        let mut chosen = choices(layer.ir());
         let observer = |record: &Record, state: &State| {
             records.push(*record);
             // The last layer IR before lowering has the choices.
@@ -198,7 +195,7 @@ impl Compiler {
         let passes = self.pipeline(Stage::Loops)?;
         let state = self.run_passes(State::Layer(layer.ir().clone()), &passes, layer.files(), observer)?;
         let State::Loops(program) = state else { unreachable!("the pipeline to `Stage::Loops` ends with lowering") };
-        Ok(Lowered { layer, program, records, choices: chosen, elapsed: start.elapsed() })
+        Ok(Lowered { layer: layer.clone(), program, records, choices: chosen, elapsed: start.elapsed() })
     }
 
     /// Compiles a layer to native code in this process's memory.
@@ -209,14 +206,6 @@ impl Compiler {
     pub fn compile(&self, layer: &Layer) -> Result<CompiledLayer, Error> {
         CompiledLayer::new(self, self.lower(layer)?)
     }
-}
-
-/// Lowering as the pass manager takes it.
-fn lower_boxed(
-    layer: convoke_ir::layer::Verified<'_>,
-    cx: &Context<'_>,
-) -> Result<Program, Box<dyn std::error::Error + Send + Sync>> {
-    Ok(lower::lower(layer, cx.machine)?)
 }
 
 /// The algorithm chosen for a convolution.

@@ -23,6 +23,7 @@
 //! | [`Compiler`] | what may be chosen; compiles |
 //! | [`CompiledLayer`], [`Report`] | native code; what compiling took |
 //! | [`check`] | stages and native code against the interpreter |
+//! | [`explain`] | what was weighed, and what each pass did |
 //! | [`peak`] | the rate that generated code can reach at best |
 //! | [`Error`] | everything that can go wrong |
 //!
@@ -37,6 +38,7 @@ mod compiled;
 mod compiler;
 mod conv;
 mod error;
+pub mod explain;
 pub mod layer;
 mod memory;
 mod native;

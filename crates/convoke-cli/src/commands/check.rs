@@ -53,7 +53,7 @@ fn one(compiler: &Compiler, layer: &Layer, seed: u64, before: impl FnMut(&str)) 
 }
 
 fn as_table(reports: &[(String, Layer, Vec<StageCheck>)]) -> String {
-    let mut table = Table::new(&["layer", "stage", "run by", "", "largest error", "bound there", "of bound"], 4);
+    let mut table = Table::new(&["layer", "stage", "run by", "", "largest error", "of Σ|w||x|", "of bound"], 4);
     for (_, layer, stages) in reports {
         for stage in stages {
             let c = stage.comparison;
@@ -63,7 +63,7 @@ fn as_table(reports: &[(String, Layer, Vec<StageCheck>)]) -> String {
                 stage.engine.into(),
                 if c.passes() { "ok".into() } else { "FAILED".into() },
                 format!("{:.2e}", c.max_error),
-                format!("{:.2e}", c.bound),
+                format!("{:.2e}", c.relative),
                 format!("{:.1} %", 100.0 * c.of_bound),
             ]);
         }
@@ -77,7 +77,7 @@ fn as_json(file: &str, layer: &Layer, stages: &[StageCheck]) -> Value {
         .map(|s| {
             let c = s.comparison;
             json!({ "stage": s.stage, "engine": s.engine, "ok": c.passes(), "max_error": c.max_error,
-                    "bound": c.bound, "of_bound": c.of_bound })
+                    "relative": c.relative, "bound": c.bound, "of_bound": c.of_bound })
         })
         .collect();
     json!({ "file": file, "layer": layer.name(), "stages": stages })

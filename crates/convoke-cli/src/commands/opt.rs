@@ -19,18 +19,14 @@ pub(crate) fn run(args: Opt, no_times: bool, io: &mut Io<'_>) -> Result<(), Fail
     let compiler = compiler(&args.options)?;
     let specs = args.passes.as_deref().map(Spec::parse_list).transpose().map_err(in_passes)?;
     let module = source::module(&args.file, io)?;
-    let name = args.options.layer.as_deref();
-    let mut states = Vec::new();
-    if name.is_some() || module.programs.is_empty() {
-        let layers = if name.is_none() && module.layers.len() > 1 { module.layers } else { vec![module.layer(name)?] };
-        for layer in layers {
-            states.push(State::Layer(compiler.with_algorithm(&layer)?.ir().clone()));
+    let states = match args.options.layer.as_deref() {
+        Some(name) => vec![State::Layer(module.layer(Some(name))?.ir().clone())],
+        None if module.layers.is_empty() && module.programs.is_empty() => vec![State::Layer(module.layer(None)?.ir().clone())],
+        None => {
+            let layers = module.layers.iter().map(|layer| State::Layer(layer.ir().clone()));
+            layers.chain(module.programs.into_iter().map(State::Loops)).collect()
         }
-    } else {
-        let layers = module.layers.iter().map(|l| compiler.with_algorithm(l));
-        states.extend(layers.collect::<Result<Vec<_>, _>>()?.iter().map(|l| State::Layer(l.ir().clone())));
-        states.extend(module.programs.into_iter().map(State::Loops));
-    }
+    };
 
     let mut out = String::new();
     for state in states {

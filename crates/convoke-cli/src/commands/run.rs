@@ -217,8 +217,9 @@ fn as_text(
     if let Some(c) = comparison {
         let verdict = if c.passes() { "ok" } else { "FAILED" };
         text += &format!(
-            "check     {verdict}: largest error {:.2e}; at worst {:.1} % of its bound {:.2e}\n",
+            "check     {verdict}: largest error {:.2e}, {:.2e} of Σ|w||x|; at worst {:.1} % of its bound {:.2e}\n",
             c.max_error,
+            c.relative,
             100.0 * c.of_bound,
             c.bound
         );
@@ -275,7 +276,8 @@ fn as_json(
     }
     if let Some(c) = comparison {
         object["check"] =
-            json!({ "ok": c.passes(), "max_error": c.max_error, "bound": c.bound, "of_bound": c.of_bound });
+            json!({ "ok": c.passes(), "max_error": c.max_error, "relative": c.relative, "bound": c.bound,
+                    "of_bound": c.of_bound });
     }
     object
 }
