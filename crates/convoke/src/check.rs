@@ -48,14 +48,8 @@ impl Comparison {
 impl Reference {
     /// Runs the layer in the interpreter, with its error bounds.
     pub fn new(layer: &Layer, inputs: Vec<ArrayD<f64>>) -> Result<Reference, Error> {
-<<<<<<< HEAD
-        let bounded = error_bounds(layer.verified(), &inputs, layer.files())?;
-        let (outputs, bounds) = bounded.into_iter().map(|output| (output.value, output.bound)).unzip();
-        Ok(Reference { inputs, outputs, bounds })
-=======
         let outputs = error_bounds(layer.verified(), &inputs, layer.files())?;
         Ok(Reference { inputs, outputs })
->>>>>>> cli
     }
 
     /// The inputs, in storage order.
