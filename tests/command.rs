@@ -143,11 +143,13 @@ fn arrays_go_in_and_out() {
     let (y, z) = (at("y.npy"), at("z.npy"));
     let result = convoke(&["run", &at("blur.conv"), "--output", &format!("y={y}"), "--seed", "3"]);
     assert_eq!(result.status, 0, "{}", result.stderr);
-    let result = convoke(&["run", &at("blur.conv"), "--input", &format!("%x={y}"), "--output", &format!("y={z}"), "--check"]);
+    let result =
+        convoke(&["run", &at("blur.conv"), "--input", &format!("%x={y}"), "--output", &format!("y={z}"), "--check"]);
     assert_eq!(result.status, 0, "{}", result.stderr);
     assert_ne!(fs::read(&y).expect("written"), fs::read(&z).expect("written"));
     // The interpreter gives the same, up to rounding; its file has the same header.
-    let by_interpreter = convoke(&["run", &at("blur.conv"), "--backend", "interp", "--output", &format!("y={z}"), "--seed", "3"]);
+    let by_interpreter =
+        convoke(&["run", &at("blur.conv"), "--backend", "interp", "--output", &format!("y={z}"), "--seed", "3"]);
     assert_eq!(by_interpreter.status, 0, "{}", by_interpreter.stderr);
     assert_eq!(fs::read(&y).expect("written")[..80], fs::read(&z).expect("written")[..80]);
 }

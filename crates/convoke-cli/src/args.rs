@@ -58,10 +58,10 @@ pub(crate) struct Options {
     #[arg(short = 'O', value_name = "LEVEL", default_value_t = 2, value_parser = clap::value_parser!(u8).range(0..=3))]
     pub(crate) level: u8,
     /// Largest rounding error allowed, relative to Σ|w||x| of each output element
-    #[arg(long, value_name = "E", value_parser = not_negative)]
+    #[arg(long, value_name = "E", allow_negative_numbers = true, value_parser = not_negative)]
     pub(crate) max_error: Option<f64>,
     /// Grant passes that approximate the function, up to this relative error
-    #[arg(long, value_name = "T", value_parser = not_negative)]
+    #[arg(long, value_name = "T", allow_negative_numbers = true, value_parser = not_negative)]
     pub(crate) tolerance: Option<f64>,
     /// Grant passes that change the function and leave new weights to be trained
     #[arg(long)]

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `args` | every command and option |
 //! | `commands` | one file for each command |
+//! | `computed` | weights that passes computed, as files |
 //! | `source` | files and standard input as layers |
 //! | `sink` | files and standard output as results |
 //! | `table` | tables, as text |
@@ -13,6 +14,7 @@
 
 mod args;
 mod commands;
+mod computed;
 mod failure;
 mod io;
 mod options;

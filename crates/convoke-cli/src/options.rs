@@ -3,7 +3,6 @@
 use std::path::Path;
 
 use convoke::ir::diagnostic::shown;
-use convoke::ir::elem::Elem;
 use convoke::passes::PassError;
 use convoke::{Algorithm, Compiler, Error, Layer, Machine};
 
@@ -88,9 +87,4 @@ pub(crate) fn signature(layer: &Layer) -> String {
     let inputs: Vec<_> = layer.inputs().iter().map(|(name, ty)| format!("%{name}: {ty}")).collect();
     let outputs: Vec<_> = layer.outputs().iter().map(|(_, ty)| ty.to_string()).collect();
     format!("@{}({}) -> {}", layer.name(), inputs.join(", "), outputs.join(", "))
-}
-
-/// Whether all of a layer's tensors are of one type, which the reports of rates assume in their wording.
-pub(crate) fn elem(layer: &Layer) -> Elem {
-    layer.outputs().first().map_or(Elem::F32, |(_, ty)| ty.elem)
 }

@@ -64,7 +64,8 @@ impl Report {
 impl CompiledLayer {
     pub(crate) fn new(compiler: &Compiler, lowered: Lowered) -> Result<CompiledLayer, Error> {
         let files = lowered.layer.files().clone().with_budget(compiler.get_max_memory());
-        let options = Options { threads: Some(compiler.get_threads()), max_bytes: compiler.get_max_memory() };
+        let max_bytes = memory::left_for_code(&lowered.layer, compiler.get_max_memory());
+        let options = Options { threads: Some(compiler.get_threads()), max_bytes };
         let start = Instant::now();
         let reading = Cell::new(Duration::ZERO);
         let constants = |source: &Source, ty: &TensorType| {

@@ -275,8 +275,7 @@ fn as_json(
         object["gflops"] = json!(flops as f64 / s / 1e9);
     }
     if let Some(c) = comparison {
-        object["check"] =
-            json!({ "ok": c.passes(), "max_error": c.max_error, "relative": c.relative, "bound": c.bound,
+        object["check"] = json!({ "ok": c.passes(), "max_error": c.max_error, "relative": c.relative, "bound": c.bound,
                     "of_bound": c.of_bound });
     }
     object
