@@ -135,6 +135,19 @@ fn text_of_an_input_is_escaped_and_cut() {
     assert!(message.len() < 1024, "{}", message.len());
 }
 
+/// Line ends of either kind, a byte order mark, and characters a terminal would act on.
+#[test]
+fn excerpts_show_what_is_there() {
+    let source = format!(
+        "\u{feff}{HEAD}  %0 = relu %x // \u{9b}31m\u{200b}\u{1b} end {{}} %y\n  %1 = relu %y\n  return %x\n}}\n"
+    );
+    let source = source.replace("// ", "").replace('\n', "\r\n");
+    let (_, message) = refused(&source);
+    assert!(message.contains("bad.conv:3:13"), "{message}");
+    assert!(message.contains("3 |   %1 = relu %y\n  |             ^^\n"), "{message}");
+    assert!(!message.chars().any(|c| c != '\n' && (c.is_control() || c == '\u{200b}')), "{message:?}");
+}
+
 #[test]
 fn bytes_that_are_not_utf8() {
     let found = text::parse_bytes(b"// \xC3\xA9\n// \xC3\xA9 \xFF").expect_err("FF is never UTF-8");
