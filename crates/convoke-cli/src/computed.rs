@@ -22,11 +22,14 @@ use crate::source::is_standard;
 pub(crate) struct Computed<'a> {
     output: &'a Path,
     files: &'a Files,
-    /// By element type, since a file has one: the array's name, its type and its numbers.
-    arrays: BTreeMap<Elem, Vec<(String, TensorType, Arc<Vec<f64>>)>>,
+    /// By element type, since a file has one.
+    arrays: BTreeMap<Elem, Vec<Array>>,
     /// Files that the text still reads.
     read: Vec<PathBuf>,
 }
+
+/// An array of a file: its name, its type and its numbers.
+type Array = (String, TensorType, Arc<Vec<f64>>);
 
 impl<'a> Computed<'a> {
     /// For a text that goes to `output` and reads its other constants through `files`.

@@ -82,6 +82,7 @@ fn one(
     no_times: bool,
 ) -> Result<(String, State), Failure> {
     let mut out = String::new();
+    let mut unchanged: Vec<&str> = Vec::new();
     if all {
         out += &format!("// as given\n{}", text(&state));
     }
@@ -89,12 +90,15 @@ fn one(
         if !all {
             return;
         }
-        out += &format!("\n// {}: {}\n", record.pass, summary(record, no_times));
-        if record.changed.is_yes() {
-            out += &text(state);
+        if !record.changed.is_yes() {
+            unchanged.push(record.pass);
+            return;
         }
+        out += &nothing(&mut unchanged);
+        out += &format!("\n// {}\n{}", title(record, no_times), text(state));
     };
     let end = compiler.run_passes(state, passes, files, observer).map_err(in_passes)?;
+    out += &nothing(&mut unchanged);
     Ok((out, end))
 }
 
@@ -105,12 +109,16 @@ fn text(state: &State) -> String {
     }
 }
 
-/// What a pass did to the counts.
-fn summary(record: &Record, no_times: bool) -> String {
-    let time = if no_times { String::new() } else { format!(" ({:.2} ms)", record.elapsed.as_secs_f64() * 1e3) };
-    if !record.changed.is_yes() {
-        return format!("unchanged{time}");
+/// The passes that changed nothing, in a line.
+fn nothing(unchanged: &mut Vec<&str>) -> String {
+    match std::mem::take(unchanged).as_slice() {
+        [] => String::new(),
+        names => format!("\n// nothing to do for {}\n", names.join(", ")),
     }
+}
+
+/// What a pass does, and what it did to the counts.
+fn title(record: &Record, no_times: bool) -> String {
     let (b, a) = (&record.before, &record.after);
     let counts = [
         ("ops", b.ops, a.ops),
@@ -118,11 +126,13 @@ fn summary(record: &Record, no_times: bool) -> String {
         ("multiplications", b.multiplications, a.multiplications),
         ("activation bytes", b.activation_bytes, a.activation_bytes),
     ];
-    let moved: Vec<_> = counts
-        .iter()
-        .filter(|(_, before, after)| before != after)
-        .map(|(what, before, after)| format!("{what} {before} -> {after}"))
-        .collect();
-    let moved = if moved.is_empty() { "changed".into() } else { moved.join(", ") };
-    format!("{moved}{time}")
+    let summary = registry::find(record.pass).map_or("", |entry| entry.summary);
+    let mut title = format!("{}: {summary}", record.pass);
+    for (what, before, after) in counts.iter().filter(|(_, before, after)| before != after) {
+        title += &format!("; {what} {before} -> {after}");
+    }
+    if !no_times {
+        title += &format!("; {:.2} ms", record.elapsed.as_secs_f64() * 1e3);
+    }
+    title
 }

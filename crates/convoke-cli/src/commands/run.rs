@@ -15,7 +15,7 @@ use crate::args::{Backend, Run};
 use crate::failure::{Failure, visible};
 use crate::io::Io;
 use crate::options::{compiler, machine_line, signature};
-use crate::table::{bytes, count, seconds};
+use crate::table::{bytes, count, seconds, threads};
 use crate::{sink, source};
 
 /// How long a layer is run for, so that the time is of a warm run.
@@ -202,12 +202,11 @@ fn as_text(
     } else {
         let s = timing.median.as_secs_f64();
         text += &format!(
-            "\ntime      {} (median of {}), {:.2} GFLOP/s, {} thread{}\n",
+            "\ntime      {} (median of {}), {:.2} GFLOP/s, {}\n",
             seconds(s),
             timing.runs,
             flops as f64 / s / 1e9,
-            compiler.get_threads(),
-            if compiler.get_threads() == 1 { "" } else { "s" }
+            threads(compiler.get_threads())
         );
     }
     for ((name, ty), array) in layer.outputs().iter().zip(outputs) {
