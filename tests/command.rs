@@ -76,6 +76,18 @@ fn help_is_on_standard_output_and_shows_examples() {
 }
 
 #[test]
+fn docs_say_what_an_op_means() {
+    let result = convoke(&["docs", "conv2d"]);
+    assert_eq!(result.status, 0, "{}", result.stderr);
+    assert!(result.stdout.starts_with("conv2d %x, %w { pads, auto_pad, strides"), "{}", result.stdout);
+    let all = convoke(&["docs"]).stdout;
+    for op in convoke::ir::layer::OPS {
+        assert!(all.lines().any(|l| l.split(' ').next() == Some(op.name)), "{} is missing", op.name);
+    }
+    assert_eq!(convoke(&["docs", "conv2"]).status, 2);
+}
+
+#[test]
 fn an_argument_cannot_drive_the_terminal() {
     let result = convoke(&["run", "no\u{1b}[2Jsuch\u{202e}.conv"]);
     assert_eq!(result.status, 1);
@@ -182,6 +194,7 @@ fn json_is_json_wherever_a_table_is_printed() {
         vec!["targets", "--json"],
         vec!["machine", "--json"],
         vec!["machine", "--json", "--list"],
+        vec!["docs", "--json"],
     ] {
         let result = convoke(&args);
         assert_eq!(result.status, 0, "{args:?}: {}", result.stderr);

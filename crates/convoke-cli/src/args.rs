@@ -49,6 +49,8 @@ pub(crate) enum Command {
     Targets(List),
     /// Print the description of this CPU, or of a named one
     Machine(MachineCommand),
+    /// Say what an op of the language means
+    Docs(Docs),
 }
 
 /// What every command that compiles takes.
@@ -228,6 +230,16 @@ pub(crate) struct List {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct Docs {
+    /// The op; all if none is named
+    #[arg(value_name = "OP", value_parser = ops())]
+    pub(crate) op: Option<String>,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   convoke machine > host.toml && convoke compile layer.conv -o layer.o --machine host.toml
@@ -281,6 +293,10 @@ pub(crate) enum Emit {
 fn algorithms() -> clap::builder::PossibleValuesParser {
     let names = convoke::ir::attr::Algorithm::ALL.iter().map(|a| clap::builder::PossibleValue::new(a.to_string()));
     clap::builder::PossibleValuesParser::new(names)
+}
+
+fn ops() -> clap::builder::PossibleValuesParser {
+    clap::builder::PossibleValuesParser::new(convoke::ir::layer::OPS.iter().map(|op| op.name))
 }
 
 fn not_negative(text: &str) -> Result<f64, String> {

@@ -39,7 +39,7 @@ pub(crate) fn named(name: &str) -> Result<Machine, Failure> {
     Machine::named(name).map_err(|_| {
         let near = near(name, Machine::NAMES).map_or_else(String::new, |n| format!("; did you mean `{n}`?"));
         let known = Machine::NAMES.join(", ");
-        Failure::Usage(format!("there is no machine `{}`{near} Known are {known}", shown(name)))
+        Failure::Usage(format!("there is no machine `{}`{near}; known are {known}", shown(name)))
     })
 }
 
