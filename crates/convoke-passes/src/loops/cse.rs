@@ -9,7 +9,8 @@
 //! ```
 //! Applies:  an expression that is the same as one before it in its block or in a block around it, with operands of the
 //!           same values; a load with no store between that may overlap; a load of what was just stored.
-//! Leaves:   the first of the equal ones where it is; the order of everything else.
+//! Leaves:   the first of the equal ones where it is; the order of everything else; a load whose value would have to stay
+//!           in a register for more statements than there are vector registers, since loading again costs less than that.
 //! Guarantee: `Exact`.
 
 use std::collections::HashMap;
@@ -28,19 +29,21 @@ impl LoopPass for Cse {
     const NAME: &'static str = "cse-loops";
     const SUMMARY: &'static str = "compute and load each thing once";
 
-    fn run(&self, program: &mut Program, _: &Context<'_>) -> Result<Changed, PassError> {
-        Ok(super::each(program, run))
+    fn run(&self, program: &mut Program, cx: &Context<'_>) -> Result<Changed, PassError> {
+        Ok(super::each(program, |func| run(func, cx.machine.vector_registers as usize)))
     }
 }
 
 /// Removes what was computed before.
-fn run(func: &mut Func) -> bool {
+fn run(func: &mut Func, patience: usize) -> bool {
     let mut pass = Walk {
         demand: Demand::of(func),
         types: func.vals.iter().map(|(_, val)| val.ty).collect(),
         same: HashMap::new(),
         versions: HashMap::new(),
         scopes: Vec::new(),
+        patience,
+        statements: 0,
         changed: false,
     };
     let body = std::mem::take(&mut func.body);
@@ -69,6 +72,8 @@ enum Key {
 struct Held {
     by: Operand,
     ty: VecType,
+    /// How many statements there were before it, if it was loaded.
+    loaded: Option<usize>,
     /// Of what was stored, the lanes beyond the place's are not the zeros that a load would give.
     stored: bool,
 }
@@ -89,6 +94,10 @@ struct Walk {
     versions: HashMap<ValId, u32>,
     /// The blocks around this point, innermost last.
     scopes: Vec<Scope>,
+    /// For how many statements a loaded value may be kept.
+    patience: usize,
+    /// Statements kept so far.
+    statements: usize,
     changed: bool,
 }
 
@@ -124,12 +133,14 @@ impl Walk {
             }
             Stmt::Store(place, val, _) => {
                 self.clear(place);
-                let held = Held { by: self.operand(*val), ty: self.ty(*val), stored: true };
+                let held = Held { by: self.operand(*val), ty: self.ty(*val), loaded: None, stored: true };
                 self.here().memory.add(place.clone(), held);
             }
             Stmt::For(inner) => self.enter(inner),
             Stmt::Call(call) => call.args.iter().for_each(|view| self.clear_slot(view.slot)),
         }
+        // A store frees a register rather than taking one.
+        self.statements += usize::from(!matches!(stmt, Stmt::Store(..)));
         Some(stmt)
     }
 
@@ -172,12 +183,14 @@ impl Walk {
             *other == *place
                 && held.ty == ty
                 && held.by == self.operand(held.by.0)
+                && held.loaded.is_none_or(|at| self.statements - at <= self.patience)
                 && (!held.stored || place.lanes == ty.lanes || self.demand.lanes(val) <= place.lanes)
         };
         let found = self.scopes.iter().rev().find_map(|scope| scope.memory.at(place).find(fits));
         let found = found.map(|(_, held)| held.by.0);
         if found.is_none() && !self.versions.contains_key(&val) {
-            self.here().memory.add(place.clone(), Held { by: (val, 0), ty, stored: false });
+            let held = Held { by: (val, 0), ty, loaded: Some(self.statements), stored: false };
+            self.here().memory.add(place.clone(), held);
         }
         found
     }

@@ -52,7 +52,7 @@ impl Blocking {
 
 /// The size of blocks of at most `most` channels, about equal, so that no small one is left; a multiple of 4 where that is
 /// no larger, so that unrolled reductions come out even.
-fn equal_blocks(channels: usize, most: usize) -> usize {
+pub(super) fn equal_blocks(channels: usize, most: usize) -> usize {
     let most = if most >= 8 { most / 4 * 4 } else { most }.clamp(1, channels);
     let equal = channels.div_ceil(channels.div_ceil(most));
     let even = equal.next_multiple_of(4);

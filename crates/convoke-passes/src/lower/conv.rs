@@ -11,7 +11,7 @@ use convoke_ir::types::Layout;
 use super::chain::Chain;
 use super::grid::{Grid, Site};
 use super::halo::{Border, Placed};
-use super::tile::{Cut, along, cut};
+use super::tile::{Cut, along};
 use super::{LowerError, Lowering};
 
 /// A convolution ready to be lowered: the input has its halo, so that every tap is inside.
@@ -215,9 +215,4 @@ impl<'a> Lowering<'a> {
 /// The largest divisor of `extent` in `range`; the range's start if there is none.
 pub(super) fn divisor(extent: usize, range: Range<usize>) -> usize {
     range.clone().rev().find(|d| *d > 0 && extent.is_multiple_of(*d)).unwrap_or(range.start.max(1))
-}
-
-/// Tiles of output channels.
-pub(super) fn channel_tiles(conv: &Conv<'_>, size: usize) -> Vec<Cut> {
-    cut(conv.kg, size)
 }

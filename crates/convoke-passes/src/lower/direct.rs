@@ -4,64 +4,85 @@
 //!   acc[t, k] += x[c, p·sh + r·dh, (q + t)·sw + s·dw] · w[k, c, r, s]      t: pixels of a row, k: output channels
 //! ```
 //!
-//! Output channels are the lanes, each pixel is broadcast, so any stride or dilation costs the same and nothing is gathered. The whole reduction over c, r, s stays in registers. Weights are
-//! packed so that a tile's channels are contiguous. A block of rows shares a tile's weights while they are in cache.
+//! Output channels are the lanes, each pixel is broadcast, so any stride or dilation costs the same and nothing is
+//! gathered. Weights are packed so that a tile's channels are contiguous. A band of rows is computed for one tile of
+//! channels after the other; where the reduction has many channels it is blocked, so that a tile's weights and the
+//! input rows they meet stay in the nearest cache, and the band's sums wait in a local buffer.
 //!
 //! Source: Georganas et al., *Anatomy of High-Performance Deep Learning Convolutions on SIMD Architectures*, SC'18, §II.
 
-use convoke_ir::loops::Affine;
-use convoke_ir::loops::Marks;
+use convoke_ir::loops::{Affine, FuncBuilder, FuncId, Marks, VarId};
 use convoke_ir::types::Layout;
 
-use super::conv::{Conv, Kernel, Packed, channel_tiles, divisor};
+use super::blocking::equal_blocks;
+use super::conv::{Conv, Kernel, Packed, divisor};
 use super::grid::Site;
-use super::tile::{Cut, Depth, Product, StoreTile, cut, parallel};
+use super::tile::{Cut, Depth, Product, StoreTile, cut, parallel, reduction};
 use super::{LowerError, Lowering};
 
-/// The most output rows that share a tile's weights.
+/// The most output rows of a band.
 const ROWS: usize = 8;
+
+/// The tiles of a row of pixels, for a tile of output channels.
+struct Tiles {
+    q: Cut,
+    /// For each block of the reduction.
+    products: Vec<FuncId>,
+    store: FuncId,
+}
 
 impl Lowering<'_> {
     pub(super) fn direct(&mut self, conv: &Conv<'_>) -> Result<(), LowerError> {
         let (rows, cols) = Product::tile(conv.lanes);
-        let (k_cuts, q_cuts) = (channel_tiles(conv, cols), cut(conv.y.image.w, rows));
-        let channels_last = conv.layout == Layout::Nhwc;
-        let whole = Cut { begin: 0, count: 1, size: conv.cg };
-        let packed = self.pack(conv, &[whole], &k_cuts, channels_last)?;
+        let (k_cuts, q_cuts) = (cut(conv.kg, cols), cut(conv.y.image.w, rows));
+        let c_cuts = cut(conv.cg, equal_blocks(conv.cg, self.direct_channels(conv, cols)));
+        let packed = self.pack(conv, &c_cuts, &k_cuts, conv.layout == Layout::Nhwc)?;
+        let blocks = reduction(&c_cuts);
         let band = divisor(conv.y.image.h, 1..ROWS + 1);
 
-        let Kernel { mut f, reads, y, operands } = conv.kernel("conv_direct", &[("x", conv.x.len), ("w", packed.len)]);
-        let acc = f.local("acc", conv.elem, rows * cols);
-        let mut tiles = Vec::new();
-        for (k, q) in k_cuts.iter().flat_map(|k| q_cuts.iter().map(move |q| (*k, *q))) {
-            let product = self.program.func(direct_product(conv, k.size, q.size, cols).codelet());
-            let store = self.program.func(direct_store(conv, k.size, q.size, cols).codelet());
-            tiles.push((k, q, product, store));
-        }
+        let reads = [("x", conv.x.len), ("w", packed.len)];
+        let Kernel { mut f, reads, y, operands } = conv.kernel("conv_direct", &reads);
+        let blocked = blocks.iter().map(|c| c.count).sum::<usize>() > 1;
+        let acc = f.local("acc", conv.elem, if blocked { band * conv.y.image.w * cols } else { rows * cols });
+        // Where the sums of a tile wait.
+        let sum_at = |p: VarId, q: &Affine| match blocked {
+            true => (Affine::from(p) * conv.y.image.w + q.clone()) * cols,
+            false => Affine::default(),
+        };
+        let stripes: Vec<(Cut, Vec<Tiles>)> =
+            k_cuts.iter().map(|&k| (k, self.direct_tiles(conv, k, &q_cuts, &blocks, cols))).collect();
         f.for_("band", 0..conv.y.image.h / band, parallel(), |f, b| {
             f.for_("n", 0..conv.y.image.n, Marks::default(), |f, n| {
                 f.for_("g", 0..conv.groups, Marks::default(), |f, g| {
-                    for &(k_cut, q_cut, product, store) in &tiles {
+                    for (k_cut, tiles) in &stripes {
                         f.for_("k", 0..k_cut.count, Marks::default(), |f, k| {
-                            f.for_("p", 0..band, Marks::default(), |f, p| {
-                                f.for_("q", 0..q_cut.count, Marks::default(), |f, q| {
-                                    let k = Affine::from(k) * k_cut.size + k_cut.begin;
-                                    let out = Site {
-                                        n: n.into(),
-                                        c: Affine::from(g) * conv.kg + k.clone(),
-                                        h: Affine::from(b) * band + p,
-                                        w: Affine::from(q) * q_cut.size + q_cut.begin,
-                                    };
-                                    let input = Site { c: Affine::from(g) * conv.cg, ..out.clone() };
-                                    let weights = Packed::at(conv, g, 0usize.into(), conv.cg, k);
-                                    let zero = Affine::default();
-                                    f.call(
-                                        product,
-                                        [(reads[0], conv.under(&input)), (reads[1], weights), (acc, zero.clone())],
-                                    );
-                                    f.call(store, [(acc, zero)].into_iter().chain(conv.stores(y, &operands, &out)));
+                            let k = Affine::from(k) * k_cut.size + k_cut.begin;
+                            let site = |p: VarId, q: &Affine| {
+                                let c = Affine::from(g) * conv.kg + k.clone();
+                                Site { n: n.into(), c, h: Affine::from(b) * band + p, w: q.clone() }
+                            };
+                            let store = |f: &mut FuncBuilder, tile: &Tiles, p: VarId, q: &Affine| {
+                                let stores = conv.stores(y, &operands, &site(p, q));
+                                f.call(tile.store, std::iter::once((acc, sum_at(p, q))).chain(stores));
+                            };
+                            for (i, c_cut) in blocks.iter().enumerate() {
+                                f.for_("c", 0..c_cut.count, Marks::default(), |f, c| {
+                                    let c = Affine::from(c) * c_cut.size + c_cut.begin;
+                                    let weights = Packed::at(conv, g, c.clone(), c_cut.size, k.clone());
+                                    each(f, band, tiles, |f, tile, p, q| {
+                                        let input = Site { c: Affine::from(g) * conv.cg + c.clone(), ..site(p, q) };
+                                        let x = (reads[0], conv.under(&input));
+                                        let sums = (acc, sum_at(p, q));
+                                        f.call(tile.products[i], [x, (reads[1], weights.clone()), sums]);
+                                        if !blocked {
+                                            store(f, tile, p, q);
+                                        }
+                                    });
                                 });
-                            });
+                            }
+                            if blocked {
+                                each(f, band, tiles, store);
+                            }
                         });
                     }
                 });
@@ -71,27 +92,56 @@ impl Lowering<'_> {
         self.program.run(kernel, &conv.args(&[conv.x.buffer, packed.buffer]));
         Ok(())
     }
+
+    /// How many input channels may be reduced at a time: their weights for a tile of output channels, and the input rows that
+    /// a row of output reads, fill three quarters of the nearest cache.
+    fn direct_channels(&self, conv: &Conv<'_>, cols: usize) -> usize {
+        let bytes = self.machine.caches.first().map_or(1 << 15, |cache| cache.bytes);
+        let each = conv.taps() * cols + conv.window.h.kernel * conv.x.image.w;
+        bytes / 4 * 3 / (each * conv.elem.bytes())
+    }
+
+    fn direct_tiles(&mut self, conv: &Conv<'_>, k: Cut, q_cuts: &[Cut], blocks: &[Cut], ld: usize) -> Vec<Tiles> {
+        let tiles = q_cuts.iter().map(|&q| {
+            let products =
+                blocks.iter().map(|&c| self.program.func(direct_product(conv, c, k.size, q.size, ld).codelet()));
+            let products = products.collect();
+            Tiles { q, products, store: self.program.func(direct_store(conv, k.size, q.size, ld).codelet()) }
+        });
+        tiles.collect()
+    }
+}
+
+/// Loops over the rows of a band and the tiles of each.
+fn each(f: &mut FuncBuilder, band: usize, tiles: &[Tiles], body: impl Fn(&mut FuncBuilder, &Tiles, VarId, &Affine)) {
+    f.for_("p", 0..band, Marks::default(), |f, p| {
+        for tile in tiles {
+            f.for_("q", 0..tile.q.count, Marks::default(), |f, q| {
+                body(f, tile, p, &(Affine::from(q) * tile.q.size + tile.q.begin));
+            });
+        }
+    });
 }
 
 /// Rows are pixels, columns are output channels.
-fn direct_product(conv: &Conv<'_>, channels: usize, pixels: usize, ld: usize) -> Product {
+fn direct_product(conv: &Conv<'_>, c: Cut, channels: usize, pixels: usize, ld: usize) -> Product {
     let (r, s) = (conv.window.h.kernel, conv.window.w.kernel);
     let (r_step, s_step) = conv.tap_strides();
-    let (cg, c_step) = (conv.cg, conv.x.grid.c);
+    let c_step = conv.x.grid.c;
     let depth = match conv.layout {
         Layout::Nchw => vec![
-            Depth { name: "c", extent: cg, a: c_step, b: r * s * channels },
+            Depth { name: "c", extent: c.size, a: c_step, b: r * s * channels },
             Depth { name: "r", extent: r, a: r_step, b: s * channels },
             Depth { name: "s", extent: s, a: s_step, b: channels },
         ],
         Layout::Nhwc => vec![
-            Depth { name: "r", extent: r, a: r_step, b: s * cg * channels },
-            Depth { name: "s", extent: s, a: s_step, b: cg * channels },
-            Depth { name: "c", extent: cg, a: c_step, b: channels },
+            Depth { name: "r", extent: r, a: r_step, b: s * c.size * channels },
+            Depth { name: "s", extent: s, a: s_step, b: c.size * channels },
+            Depth { name: "c", extent: c.size, a: c_step, b: channels },
         ],
     };
     let (elem, lanes, a_row) = (conv.elem, conv.lanes, conv.step().1);
-    Product { elem, lanes, rows: pixels, cols: channels, ld, depth, a_row, first: true }
+    Product { elem, lanes, rows: pixels, cols: channels, ld, depth, a_row, first: c.begin == 0 }
 }
 
 /// Columns, the lanes, run along what is contiguous in the result: pixels in nchw, channels in nhwc.

@@ -18,7 +18,7 @@ use super::blocking::{Band, Blocking};
 use super::conv::{Conv, Kernel, Packed};
 use super::gather::{Patches, gather, panel_width};
 use super::grid::Site;
-use super::tile::{Cut, Depth, Product, StoreTile, cut, parallel};
+use super::tile::{Cut, Depth, Product, StoreTile, cut, parallel, reduction};
 use super::{LowerError, Lowering};
 
 /// Tiles along the pixels of a block.
@@ -101,12 +101,8 @@ impl Gemm<'_, '_> {
         let sums = if blocked { conv.kg * self.width } else { self.tile.0 * self.tile.1 };
         let acc = kernel.f.local("acc", conv.elem, sums);
 
-        // The first block of the reduction starts the sums, the others add to them.
-        let first = Cut { count: 1, ..self.c_cuts[0] };
-        let more = Cut { begin: first.size, count: self.c_cuts[0].count - 1, size: first.size };
-        let others = std::iter::once(more).chain(self.c_cuts[1..].iter().copied()).filter(|c| c.count > 0);
-        let blocks: Vec<(Cut, FuncId, Vec<Tiles>)> = std::iter::once(first)
-            .chain(others)
+        let blocks: Vec<(Cut, FuncId, Vec<Tiles>)> = reduction(self.c_cuts)
+            .into_iter()
             .map(|c| {
                 let gather = lowering.program.func(gather(conv, self.band, self.width, c.size));
                 (c, gather, self.tiles(lowering, c))

@@ -49,6 +49,14 @@ pub(super) fn cut(extent: usize, size: usize) -> Vec<Cut> {
     std::iter::once(full).chain(tail).collect()
 }
 
+/// The blocks of a reduction with the first by itself: it starts the sums, the others add to them.
+pub(super) fn reduction(cuts: &[Cut]) -> Vec<Cut> {
+    let first = Cut { count: 1, ..cuts[0] };
+    let more = Cut { begin: first.size, count: cuts[0].count - 1, size: first.size };
+    let others = std::iter::once(more).chain(cuts[1..].iter().copied()).filter(|c| c.count > 0);
+    std::iter::once(first).chain(others).collect()
+}
+
 /// `extent` rounded up to a multiple of `to`.
 pub(super) fn round_up(extent: usize, to: usize) -> usize {
     extent.div_ceil(to) * to
