@@ -76,6 +76,18 @@ fn help_is_on_standard_output_and_shows_examples() {
 }
 
 #[test]
+fn docs_say_what_an_op_means() {
+    let result = convoke(&["docs", "conv2d"]);
+    assert_eq!(result.status, 0, "{}", result.stderr);
+    assert!(result.stdout.starts_with("conv2d %x, %w { pads, auto_pad, strides"), "{}", result.stdout);
+    let all = convoke(&["docs"]).stdout;
+    for op in convoke::ir::layer::OPS {
+        assert!(all.lines().any(|l| l.split(' ').next() == Some(op.name)), "{} is missing", op.name);
+    }
+    assert_eq!(convoke(&["docs", "conv2"]).status, 2);
+}
+
+#[test]
 fn an_argument_cannot_drive_the_terminal() {
     let result = convoke(&["run", "no\u{1b}[2Jsuch\u{202e}.conv"]);
     assert_eq!(result.status, 1);
@@ -143,11 +155,13 @@ fn arrays_go_in_and_out() {
     let (y, z) = (at("y.npy"), at("z.npy"));
     let result = convoke(&["run", &at("blur.conv"), "--output", &format!("y={y}"), "--seed", "3"]);
     assert_eq!(result.status, 0, "{}", result.stderr);
-    let result = convoke(&["run", &at("blur.conv"), "--input", &format!("%x={y}"), "--output", &format!("y={z}"), "--check"]);
+    let result =
+        convoke(&["run", &at("blur.conv"), "--input", &format!("%x={y}"), "--output", &format!("y={z}"), "--check"]);
     assert_eq!(result.status, 0, "{}", result.stderr);
     assert_ne!(fs::read(&y).expect("written"), fs::read(&z).expect("written"));
     // The interpreter gives the same, up to rounding; its file has the same header.
-    let by_interpreter = convoke(&["run", &at("blur.conv"), "--backend", "interp", "--output", &format!("y={z}"), "--seed", "3"]);
+    let by_interpreter =
+        convoke(&["run", &at("blur.conv"), "--backend", "interp", "--output", &format!("y={z}"), "--seed", "3"]);
     assert_eq!(by_interpreter.status, 0, "{}", by_interpreter.stderr);
     assert_eq!(fs::read(&y).expect("written")[..80], fs::read(&z).expect("written")[..80]);
 }
@@ -180,6 +194,7 @@ fn json_is_json_wherever_a_table_is_printed() {
         vec!["targets", "--json"],
         vec!["machine", "--json"],
         vec!["machine", "--json", "--list"],
+        vec!["docs", "--json"],
     ] {
         let result = convoke(&args);
         assert_eq!(result.status, 0, "{args:?}: {}", result.stderr);
@@ -257,4 +272,56 @@ fn rewritten_weights_go_to_a_file_beside_the_text() {
     assert!(names(folder.path()).contains(&"out.f32.safetensors".to_owned()), "{:?}", names(folder.path()));
     let result = convoke(&["check", &at("out.conv")]);
     assert_eq!(result.status, 0, "{}", result.stderr);
+}
+
+/// Values of `y.npy` as the file has them: 64 `f32` behind the header.
+#[cfg(target_os = "linux")]
+fn numbers(file: &str) -> Vec<f32> {
+    let bytes = fs::read(file).expect("written");
+    let data = &bytes[bytes.len() - 64 * 4..];
+    data.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect()
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_c_program_calls_the_object_through_its_header() {
+    let folder = folder();
+    let at = |name: &str| text(&folder.path().join(name));
+    for (emit, name) in
+        [("obj", "blur.o"), ("header", "blur.h"), ("staticlib", "libblur.a"), ("sharedlib", "libblur.so")]
+    {
+        let result = convoke(&["compile", &at("blur.conv"), "--emit", emit, "-o", &at(name)]);
+        assert_eq!(result.status, 0, "{emit}: {}", result.stderr);
+    }
+    let result = convoke(&["run", &at("blur.conv"), "--output", &format!("y={}", at("y.npy")), "--seed", "5"]);
+    assert_eq!(result.status, 0, "{}", result.stderr);
+    let x = convoke::data::random(
+        &convoke::TensorType::new(convoke::Elem::F32, [1, 1, 8, 8], convoke::Layout::Nchw).expect("a type"),
+        5,
+        &convoke::Files::none(),
+    )
+    .expect("a small tensor");
+    let x: Vec<String> = x.iter().map(|v| format!("{v:e}")).collect();
+    let program = format!(
+        "#include <stdio.h>\n#include <stdlib.h>\n#include \"blur.h\"\nint main(void) {{\n  \
+         static const float x[64] = {{ {} }};\n  static float y[64];\n  \
+         void *w = aligned_alloc(BLUR_WORKSPACE_ALIGN, BLUR_WORKSPACE_BYTES + BLUR_WORKSPACE_ALIGN);\n  \
+         blur(x, y, w);\n  for (int i = 0; i < 64; i++) printf(\"%.9g\\n\", y[i]);\n  return 0;\n}}\n",
+        x.join(", ")
+    );
+    fs::write(at("main.c"), program).expect("written");
+    for library in ["blur.o", "libblur.a", "libblur.so"] {
+        // The linker that Rust itself needs.
+        let built = std::process::Command::new("cc")
+            .args(["-std=c11", "-Wall", "-Werror", "-o", "main", "main.c", library])
+            .current_dir(folder.path())
+            .output()
+            .expect("a C compiler");
+        assert!(built.status.success(), "{library}: {}", String::from_utf8_lossy(&built.stderr));
+        let run =
+            std::process::Command::new(at("main")).env("LD_LIBRARY_PATH", folder.path()).output().expect("it runs");
+        let printed = String::from_utf8_lossy(&run.stdout).into_owned();
+        let found: Vec<f32> = printed.lines().map(|l| l.parse().expect("a number")).collect();
+        assert_eq!(found, numbers(&at("y.npy")), "{library}");
+    }
 }

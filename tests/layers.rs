@@ -131,6 +131,29 @@ fn not_a_number_is_never_lost() {
 }
 
 #[test]
+fn extreme_numbers_stay_within_the_bound() {
+    let shape =
+        ConvShape { n: 1, g: 1, c: 4, h: 9, w: 9, k: 5, r: 3, s: 3, strides: [1, 1], pads: [1; 4], dilations: [1, 1] };
+    let mut random = Random::new(4);
+    // Huge beside tiny; what cancels; subnormal products. Signs at random.
+    for (x, w) in [(&[1e38][..], &[1e-38][..]), (&[1e8, -1e8, 1.0], &[1.0]), (&[1e-30, 1.0], &[1e-12, 1e-9])] {
+        for seed in 0..30 {
+            let mut signed = |values: &[f64]| random.pick(values) * random.pick(&[1.0, -1.0]);
+            let weights = (0..5 * 4 * 9).map(|_| f64::from(signed(w) as f32)).collect();
+            let layer = shape.layer(Layout::Nchw, Source::Numbers(weights), false).expect("valid");
+            let mut inputs = integers(&layer, seed);
+            inputs[0].mapv_inplace(|_| f64::from(signed(x) as f32));
+            let reference = Reference::new(&layer, inputs).expect("the interpreter runs what verifies");
+            for algorithm in [Algorithm::Auto, Algorithm::Direct, Algorithm::Im2col { explicit: false }] {
+                let compiled = Compiler::host().algorithm(algorithm).compile(&layer).expect("it compiles");
+                let c = reference.compare(&compiled.run_rounded(reference.inputs()).expect("inputs of its types"));
+                assert!(c.passes() && c.max_error.is_finite(), "{x:?} {w:?} by {algorithm}: {c:?}");
+            }
+        }
+    }
+}
+
+#[test]
 fn benchdnn_shapes_are_exact_on_integers_by_every_algorithm() {
     let shapes = corpus::read(Path::new("corpus/benchdnn_conv_shapes.csv")).expect("the corpus is there");
     assert!(shapes.len() >= 250, "{} shapes", shapes.len());

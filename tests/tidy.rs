@@ -167,8 +167,11 @@ fn every_error_code_has_a_test() {
         .map(|number| format!("E{number:04}"))
         .collect();
     assert!(codes.len() > 20, "{codes:?}");
-    let tests = files(&root(), |p| has_extension(p, &["snap", "rs", "conv"]) && p.components().any(|c| c.as_os_str() == "tests"));
-    let texts: String = tests.iter().map(|p| String::from_utf8_lossy(&fs::read(p).expect("a test can be read")).into_owned()).collect();
+    let tests = files(&root(), |p| {
+        has_extension(p, &["snap", "rs", "conv"]) && p.components().any(|c| c.as_os_str() == "tests")
+    });
+    let texts: String =
+        tests.iter().map(|p| String::from_utf8_lossy(&fs::read(p).expect("a test can be read")).into_owned()).collect();
     none(codes.iter().filter(|c| !texts.contains(c.as_str())).map(|c| format!("no test mentions {c}")).collect());
 }
 
@@ -216,7 +219,8 @@ fn nothing_below_the_command_prints_or_asks_the_environment() {
 #[test]
 fn a_text_is_no_map_of_the_machine_it_was_written_on() {
     let words = [concat!("/wo", "rk/"), concat!("/ho", "me/"), concat!("/ro", "ot/"), concat!("/t", "mp/")];
-    let texts = files(&root(), |p| has_extension(p, &["rs", "md", "conv", "toml", "snap", "sh", "yml", "py", "c", "h"]));
+    let texts =
+        files(&root(), |p| has_extension(p, &["rs", "md", "conv", "toml", "snap", "sh", "yml", "py", "c", "h"]));
     let mut complaints = Vec::new();
     for path in texts {
         let text = String::from_utf8_lossy(&fs::read(&path).expect("a file of the workspace can be read")).into_owned();
@@ -228,8 +232,9 @@ fn a_text_is_no_map_of_the_machine_it_was_written_on() {
 #[test]
 fn readme_shows_commands_that_there_are() {
     let readme = read(&root().join("README.md"));
-    let commands = ["run", "opt", "compile", "check", "explain", "bench", "passes", "targets", "machine"];
-    let missing = commands.iter().filter(|c| !readme.contains(&format!("convoke {c}")) && !readme.contains(&format!("-- {c}")));
+    let commands = ["run", "opt", "compile", "check", "explain", "bench", "passes", "targets", "machine", "docs"];
+    let missing =
+        commands.iter().filter(|c| !readme.contains(&format!("convoke {c}")) && !readme.contains(&format!("-- {c}")));
     none(missing.map(|c| format!("README.md does not show `convoke {c}`")).collect());
     for line in readme.lines().filter_map(|l| l.strip_prefix("$ convoke ")) {
         let command = line.split(' ').next().expect("`split` gives at least one piece");

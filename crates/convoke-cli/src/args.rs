@@ -49,6 +49,8 @@ pub(crate) enum Command {
     Targets(List),
     /// Print the description of this CPU, or of a named one
     Machine(MachineCommand),
+    /// Say what an op of the language means
+    Docs(Docs),
 }
 
 /// What every command that compiles takes.
@@ -58,10 +60,10 @@ pub(crate) struct Options {
     #[arg(short = 'O', value_name = "LEVEL", default_value_t = 2, value_parser = clap::value_parser!(u8).range(0..=3))]
     pub(crate) level: u8,
     /// Largest rounding error allowed, relative to Σ|w||x| of each output element
-    #[arg(long, value_name = "E", value_parser = not_negative)]
+    #[arg(long, value_name = "E", allow_negative_numbers = true, value_parser = not_negative)]
     pub(crate) max_error: Option<f64>,
     /// Grant passes that approximate the function, up to this relative error
-    #[arg(long, value_name = "T", value_parser = not_negative)]
+    #[arg(long, value_name = "T", allow_negative_numbers = true, value_parser = not_negative)]
     pub(crate) tolerance: Option<f64>,
     /// Grant passes that change the function and leave new weights to be trained
     #[arg(long)]
@@ -228,6 +230,16 @@ pub(crate) struct List {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct Docs {
+    /// The op; all if none is named
+    #[arg(value_name = "OP", value_parser = ops())]
+    pub(crate) op: Option<String>,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   convoke machine > host.toml && convoke compile layer.conv -o layer.o --machine host.toml
@@ -281,6 +293,10 @@ pub(crate) enum Emit {
 fn algorithms() -> clap::builder::PossibleValuesParser {
     let names = convoke::ir::attr::Algorithm::ALL.iter().map(|a| clap::builder::PossibleValue::new(a.to_string()));
     clap::builder::PossibleValuesParser::new(names)
+}
+
+fn ops() -> clap::builder::PossibleValuesParser {
+    clap::builder::PossibleValuesParser::new(convoke::ir::layer::OPS.iter().map(|op| op.name))
 }
 
 fn not_negative(text: &str) -> Result<f64, String> {

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `args` | every command and option |
 //! | `commands` | one file for each command |
+//! | `computed` | weights that passes computed, as files |
 //! | `source` | files and standard input as layers |
 //! | `sink` | files and standard output as results |
 //! | `table` | tables, as text |
@@ -13,6 +14,7 @@
 
 mod args;
 mod commands;
+mod computed;
 mod failure;
 mod io;
 mod options;
@@ -46,6 +48,7 @@ pub fn main_with(args: impl IntoIterator<Item = impl Into<OsString> + Clone>, io
         Command::Passes(args) => commands::passes::run(args, io),
         Command::Targets(args) => commands::targets::run(args, io),
         Command::Machine(args) => commands::machine::run(args, io),
+        Command::Docs(args) => commands::docs::run(args, io),
     };
     let result = result.and_then(|()| io.stdout.flush().map_err(Failure::Stdout));
     let Err(failure) = result else { return DONE };

@@ -3,7 +3,6 @@
 use std::path::Path;
 
 use convoke::ir::diagnostic::shown;
-use convoke::ir::elem::Elem;
 use convoke::passes::PassError;
 use convoke::{Algorithm, Compiler, Error, Layer, Machine};
 
@@ -40,7 +39,7 @@ pub(crate) fn named(name: &str) -> Result<Machine, Failure> {
     Machine::named(name).map_err(|_| {
         let near = near(name, Machine::NAMES).map_or_else(String::new, |n| format!("; did you mean `{n}`?"));
         let known = Machine::NAMES.join(", ");
-        Failure::Usage(format!("there is no machine `{}`{near} Known are {known}", shown(name)))
+        Failure::Usage(format!("there is no machine `{}`{near}; known are {known}", shown(name)))
     })
 }
 
@@ -88,9 +87,4 @@ pub(crate) fn signature(layer: &Layer) -> String {
     let inputs: Vec<_> = layer.inputs().iter().map(|(name, ty)| format!("%{name}: {ty}")).collect();
     let outputs: Vec<_> = layer.outputs().iter().map(|(_, ty)| ty.to_string()).collect();
     format!("@{}({}) -> {}", layer.name(), inputs.join(", "), outputs.join(", "))
-}
-
-/// Whether all of a layer's tensors are of one type, which the reports of rates assume in their wording.
-pub(crate) fn elem(layer: &Layer) -> Elem {
-    layer.outputs().first().map_or(Elem::F32, |(_, ty)| ty.elem)
 }

@@ -62,3 +62,8 @@ pub(crate) fn seconds(s: f64) -> String {
         s => format!("{s:.2} s"),
     }
 }
+
+/// A number of threads in words.
+pub(crate) fn threads(n: usize) -> String {
+    if n == 1 { "1 thread".into() } else { format!("{n} threads") }
+}

@@ -64,7 +64,8 @@ impl Report {
 impl CompiledLayer {
     pub(crate) fn new(compiler: &Compiler, lowered: Lowered) -> Result<CompiledLayer, Error> {
         let files = lowered.layer.files().clone().with_budget(compiler.get_max_memory());
-        let options = Options { threads: Some(compiler.get_threads()), max_bytes: compiler.get_max_memory() };
+        let max_bytes = memory::left_for_code(&lowered.layer, compiler.get_max_memory());
+        let options = Options { threads: Some(compiler.get_threads()), max_bytes };
         let start = Instant::now();
         let reading = Cell::new(Duration::ZERO);
         let constants = |source: &Source, ty: &TensorType| {
@@ -145,7 +146,7 @@ impl CompiledLayer {
     /// # Errors
     ///
     /// As [`CompiledLayer::run`]; outputs that are not in row-major order without gaps. Nothing is written then.
-    pub fn run_into<T: Element, D: Dimension, E: Dimension>(
+    pub fn run_into<T: Element + Default, D: Dimension, E: Dimension>(
         &self,
         inputs: &[ArrayView<'_, T, D>],
         outputs: &mut [ArrayViewMut<'_, T, E>],
@@ -161,9 +162,18 @@ impl CompiledLayer {
                 return Err(Error::Strides { name: name.clone(), strides: array.strides().to_vec() });
             }
         }
-        let copies: Vec<_> = inputs.iter().map(|array| array.as_standard_layout()).collect();
-        let inputs: Vec<_> =
-            copies.iter().map(|array| T::slice(array.as_slice().expect("`as_standard_layout` made it so"))).collect();
+        let mut copies = Vec::new();
+        for array in inputs.iter().filter(|array| array.as_slice().is_none()) {
+            let mut copy = memory::reserve(array.len())?;
+            // Iteration follows the axes, whatever the strides.
+            copy.iter_mut().zip(array).for_each(|(to, from)| *to = *from);
+            copies.push(copy);
+        }
+        let mut copies = copies.iter();
+        let inputs = inputs.iter().map(|array| {
+            T::slice(array.as_slice().unwrap_or_else(|| copies.next().expect("one for each that has no slice")))
+        });
+        let inputs: Vec<_> = inputs.collect();
         let outputs = outputs.iter_mut();
         let mut outputs: Vec<_> =
             outputs.map(|array| T::slice_mut(array.as_slice_mut().expect("its layout was checked above"))).collect();

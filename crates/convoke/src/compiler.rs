@@ -204,6 +204,7 @@ impl Compiler {
     ///
     /// As [`Compiler::lower`]; weights without values; a CPU that lacks what the code uses; no executable memory.
     pub fn compile(&self, layer: &Layer) -> Result<CompiledLayer, Error> {
+        self.machine.runs_on_host()?;
         CompiledLayer::new(self, self.lower(layer)?)
     }
 }

@@ -42,11 +42,7 @@ pub fn explain(compiler: &Compiler, layer: &Layer) -> Result<Explanation, Error>
 
 /// Compiles a layer with each algorithm in turn for every convolution that names none, and gives the seconds of one run,
 /// the median of several; an error where an algorithm does not apply to all of them.
-pub fn measure(
-    compiler: &Compiler,
-    layer: &Layer,
-    inputs: &[ArrayD<f64>],
-) -> Vec<(Algorithm, Result<f64, Error>)> {
+pub fn measure(compiler: &Compiler, layer: &Layer, inputs: &[ArrayD<f64>]) -> Vec<(Algorithm, Result<f64, Error>)> {
     let one = |algorithm| {
         let compiled = compiler.clone().algorithm(algorithm).compile(layer)?;
         let mut buffers = compiled.buffers(inputs)?;

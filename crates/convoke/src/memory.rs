@@ -1,18 +1,16 @@
 //! How much memory a layer needs, known before any of it is taken.
 
-use convoke_ir::layer::Def;
+use convoke_ir::layer::{Def, ValueId};
 
 use crate::error::Error;
 use crate::layer::Layer;
 
 /// Refuses a layer whose inputs, outputs and constants alone are larger than `limit` bytes.
 ///
-/// Scratch is known only after lowering and is checked by code generation; a constant is needed as it was written and as
-/// it is packed, which is counted once here and once there.
+/// Scratch is known only after lowering: code generation checks it, with [`left_for_code`].
 pub(crate) fn check_layer(layer: &Layer, limit: u64) -> Result<(), Error> {
     let ir = layer.ir();
-    let sum = |ids: &[convoke_ir::layer::ValueId]| ids.iter().map(|&id| ir.ty(id).bytes() as u128).sum::<u128>();
-    let (inputs, outputs) = (sum(&ir.params), sum(&ir.results));
+    let (inputs, outputs) = ends(layer);
     let constants = ir.values.iter().filter(|(_, value)| matches!(value.def, Def::Const(_)));
     let constants = constants.map(|(_, value)| value.ty.bytes() as u128).sum::<u128>();
     let needed = inputs + outputs + constants;
@@ -25,6 +23,18 @@ pub(crate) fn check_layer(layer: &Layer, limit: u64) -> Result<(), Error> {
         parts: format!("inputs {inputs}, outputs {outputs}, constants {constants}"),
         limit,
     })
+}
+
+/// What is left of `limit` for constants, as given and as packed, and scratch.
+pub(crate) fn left_for_code(layer: &Layer, limit: u64) -> u64 {
+    let (inputs, outputs) = ends(layer);
+    u64::try_from(u128::from(limit).saturating_sub(inputs + outputs)).unwrap_or(u64::MAX)
+}
+
+/// Bytes of all inputs, and of all outputs.
+fn ends(layer: &Layer) -> (u128, u128) {
+    let sum = |ids: &[ValueId]| ids.iter().map(|&id| layer.ir().ty(id).bytes() as u128).sum::<u128>();
+    (sum(&layer.ir().params), sum(&layer.ir().results))
 }
 
 /// `count` zeros, or an error where the system has no memory for them: `vec!` would end the process.

@@ -55,19 +55,30 @@ impl Numbers {
         }
     }
 
-    fn widened(&self) -> Vec<f64> {
+    fn widened(&self) -> Result<Vec<f64>, Error> {
+        let len = match self {
+            Numbers::F32(v) => v.len(),
+            Numbers::F64(v) => v.len(),
+        };
+        let mut wide = memory::reserve(len)?;
         match self {
-            Numbers::F32(v) => v.iter().map(|&v| f64::from(v)).collect(),
-            Numbers::F64(v) => v.clone(),
+            Numbers::F32(v) => wide.iter_mut().zip(v).for_each(|(to, &from)| *to = f64::from(from)),
+            Numbers::F64(v) => wide.copy_from_slice(v),
         }
+        Ok(wide)
     }
 }
 
 impl Buffers {
     /// The outputs of the last run, widened.
-    pub fn outputs(&self) -> Vec<ArrayD<f64>> {
+    ///
+    /// # Errors
+    ///
+    /// The system has no memory left.
+    pub fn outputs(&self) -> Result<Vec<ArrayD<f64>>, Error> {
         let arrays = self.outputs.iter().zip(&self.shapes).map(|(numbers, shape)| {
-            ArrayD::from_shape_vec(IxDyn(shape), numbers.widened()).expect("allocated with as many elements")
+            let wide = numbers.widened()?;
+            Ok(ArrayD::from_shape_vec(IxDyn(shape), wide).expect("allocated with as many elements"))
         });
         arrays.collect()
     }
@@ -106,6 +117,6 @@ impl CompiledLayer {
     pub fn run_rounded(&self, inputs: &[ArrayD<f64>]) -> Result<Vec<ArrayD<f64>>, Error> {
         let mut buffers = self.buffers(inputs)?;
         self.run_buffers(&mut buffers)?;
-        Ok(buffers.outputs())
+        buffers.outputs()
     }
 }

@@ -13,7 +13,7 @@ use crate::args::Bench;
 use crate::failure::Failure;
 use crate::io::Io;
 use crate::options::{compiler, machine_line};
-use crate::table::{Table, seconds};
+use crate::table::{Table, seconds, threads};
 use crate::{sink, source};
 
 /// Turns that layer and peak take.
@@ -121,9 +121,9 @@ fn as_table(compiler: &Compiler, all: &[Measured]) -> String {
     }
     let peak = all.iter().map(|m| m.peak).fold(0.0, f64::max);
     format!(
-        "{}; {} thread(s); peak {peak:.1} GFLOP/s, measured in turns with each layer\n\n{}",
+        "{}; peak {peak:.1} GFLOP/s on {}, measured in turns with each layer\n\n{}",
         machine_line(compiler.machine()),
-        compiler.get_threads(),
+        threads(compiler.get_threads()),
         table.finish()
     )
 }

@@ -28,7 +28,8 @@ pub(crate) fn run(args: Check, io: &mut Io<'_>) -> Result<(), Failure> {
     let mut reports = Vec::new();
     for (file, layer) in layers {
         let most = if args.all { u64::MAX } else { MOST };
-        let found = one(&compiler, &layer, args.seed, most, |stage| bar.set_message(format!("@{}: {stage}", layer.name())));
+        let found =
+            one(&compiler, &layer, args.seed, most, |stage| bar.set_message(format!("@{}: {stage}", layer.name())));
         reports.push((file, layer, found?));
         bar.inc(1);
     }
@@ -48,7 +49,13 @@ pub(crate) fn run(args: Check, io: &mut Io<'_>) -> Result<(), Failure> {
     Ok(())
 }
 
-fn one(compiler: &Compiler, layer: &Layer, seed: u64, most: u64, before: impl FnMut(&str)) -> Result<Vec<StageCheck>, Failure> {
+fn one(
+    compiler: &Compiler,
+    layer: &Layer,
+    seed: u64,
+    most: u64,
+    before: impl FnMut(&str),
+) -> Result<Vec<StageCheck>, Failure> {
     compiler.fits(layer)?;
     let files = layer.files().clone().with_budget(compiler.get_max_memory());
     let inputs = layer.inputs().into_iter().enumerate();

@@ -47,7 +47,7 @@ fn for_target(compiler: Compiler, triple: &str, named: bool) -> Result<Compiler,
         let known: Vec<&str> = all.iter().map(|t| t.triple.as_str()).collect();
         let near = near(triple, &known).map_or_else(String::new, |n| format!("; did you mean `{n}`?"));
         let known = known.join(", ");
-        return Err(Failure::Usage(format!("no code can be written for `{}`{near} Known are {known}", shown(triple))));
+        return Err(Failure::Usage(format!("no code can be written for `{}`{near}; known are {known}", shown(triple))));
     };
     match (named, compiler.machine().arch == target.machine.arch) {
         (false, _) => Ok(compiler.machine_of(target.machine.clone())),

@@ -3,6 +3,7 @@
 pub(crate) mod bench;
 pub(crate) mod check;
 pub(crate) mod compile;
+pub(crate) mod docs;
 pub(crate) mod explain;
 pub(crate) mod machine;
 pub(crate) mod opt;

@@ -1,7 +1,5 @@
 //! `convoke opt`: run passes and print the IR, at the end or after every pass.
 
-use std::path::Path;
-
 use convoke::Compiler;
 use convoke::data::Files;
 use convoke::passes::registry::{self, Pass};
@@ -9,6 +7,7 @@ use convoke::passes::spec::Spec;
 use convoke::passes::{Record, Stage, State};
 
 use crate::args::{self, Opt};
+use crate::computed::Computed;
 use crate::failure::Failure;
 use crate::io::Io;
 use crate::options::{compiler, in_passes};
@@ -21,7 +20,9 @@ pub(crate) fn run(args: Opt, no_times: bool, io: &mut Io<'_>) -> Result<(), Fail
     let module = source::module(&args.file, io)?;
     let states = match args.options.layer.as_deref() {
         Some(name) => vec![State::Layer(module.layer(Some(name))?.ir().clone())],
-        None if module.layers.is_empty() && module.programs.is_empty() => vec![State::Layer(module.layer(None)?.ir().clone())],
+        None if module.layers.is_empty() && module.programs.is_empty() => {
+            vec![State::Layer(module.layer(None)?.ir().clone())]
+        }
         None => {
             let layers = module.layers.iter().map(|layer| State::Layer(layer.ir().clone()));
             layers.chain(module.programs.into_iter().map(State::Loops)).collect()
@@ -29,14 +30,21 @@ pub(crate) fn run(args: Opt, no_times: bool, io: &mut Io<'_>) -> Result<(), Fail
     };
 
     let mut out = String::new();
+    let mut weights = Computed::new(&args.output, &module.files);
     for state in states {
         if !out.is_empty() {
             out.push('\n');
         }
         let passes = passes(&compiler, specs.as_deref(), args.stage, state.stage())?;
-        out += &one(&compiler, state, &passes, &module.files, args.print_after_all, no_times)?;
+        let (log, mut end) = one(&compiler, state, &passes, &module.files, args.print_after_all, no_times)?;
+        out += &log;
+        if !args.print_after_all {
+            weights.take(&mut end);
+            out += &text(&end);
+        }
     }
-    sink::write(Path::new(&args.output), out.as_bytes(), io)
+    weights.write()?;
+    sink::write(&args.output, out.as_bytes(), io)
 }
 
 /// The passes asked for. Without `--stage` layers stay layers, unless a pass over loops is named.
@@ -64,6 +72,7 @@ fn passes(
     }
 }
 
+/// Runs `passes`. Gives what is to be printed of them if `all` are to be, and the state at the end.
 fn one(
     compiler: &Compiler,
     state: State,
@@ -71,8 +80,9 @@ fn one(
     files: &Files,
     all: bool,
     no_times: bool,
-) -> Result<String, Failure> {
+) -> Result<(String, State), Failure> {
     let mut out = String::new();
+    let mut unchanged: Vec<&str> = Vec::new();
     if all {
         out += &format!("// as given\n{}", text(&state));
     }
@@ -80,16 +90,16 @@ fn one(
         if !all {
             return;
         }
-        out += &format!("\n// {}: {}\n", record.pass, summary(record, no_times));
-        if record.changed.is_yes() {
-            out += &text(state);
+        if !record.changed.is_yes() {
+            unchanged.push(record.pass);
+            return;
         }
+        out += &nothing(&mut unchanged);
+        out += &format!("\n// {}\n{}", title(record, no_times), text(state));
     };
     let end = compiler.run_passes(state, passes, files, observer).map_err(in_passes)?;
-    if !all {
-        out += &text(&end);
-    }
-    Ok(out)
+    out += &nothing(&mut unchanged);
+    Ok((out, end))
 }
 
 fn text(state: &State) -> String {
@@ -99,12 +109,16 @@ fn text(state: &State) -> String {
     }
 }
 
-/// What a pass did to the counts.
-fn summary(record: &Record, no_times: bool) -> String {
-    let time = if no_times { String::new() } else { format!(" ({:.2} ms)", record.elapsed.as_secs_f64() * 1e3) };
-    if !record.changed.is_yes() {
-        return format!("unchanged{time}");
+/// The passes that changed nothing, in a line.
+fn nothing(unchanged: &mut Vec<&str>) -> String {
+    match std::mem::take(unchanged).as_slice() {
+        [] => String::new(),
+        names => format!("\n// nothing to do for {}\n", names.join(", ")),
     }
+}
+
+/// What a pass does, and what it did to the counts.
+fn title(record: &Record, no_times: bool) -> String {
     let (b, a) = (&record.before, &record.after);
     let counts = [
         ("ops", b.ops, a.ops),
@@ -112,11 +126,13 @@ fn summary(record: &Record, no_times: bool) -> String {
         ("multiplications", b.multiplications, a.multiplications),
         ("activation bytes", b.activation_bytes, a.activation_bytes),
     ];
-    let moved: Vec<_> = counts
-        .iter()
-        .filter(|(_, before, after)| before != after)
-        .map(|(what, before, after)| format!("{what} {before} -> {after}"))
-        .collect();
-    let moved = if moved.is_empty() { "changed".into() } else { moved.join(", ") };
-    format!("{moved}{time}")
+    let summary = registry::find(record.pass).map_or("", |entry| entry.summary);
+    let mut title = format!("{}: {summary}", record.pass);
+    for (what, before, after) in counts.iter().filter(|(_, before, after)| before != after) {
+        title += &format!("; {what} {before} -> {after}");
+    }
+    if !no_times {
+        title += &format!("; {:.2} ms", record.elapsed.as_secs_f64() * 1e3);
+    }
+    title
 }

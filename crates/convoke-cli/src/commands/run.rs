@@ -15,7 +15,7 @@ use crate::args::{Backend, Run};
 use crate::failure::{Failure, visible};
 use crate::io::Io;
 use crate::options::{compiler, machine_line, signature};
-use crate::table::{bytes, count, seconds};
+use crate::table::{bytes, count, seconds, threads};
 use crate::{sink, source};
 
 /// How long a layer is run for, so that the time is of a warm run.
@@ -30,6 +30,10 @@ pub(crate) fn run(args: Run, no_times: bool, io: &mut Io<'_>) -> Result<(), Fail
     let names: Vec<String> = layer.outputs().iter().map(|(name, _)| (*name).to_owned()).collect();
     for (name, file) in &args.output {
         known("output", name, &names)?;
+        if !["npy", "png"].iter().any(|e| file.extension().is_some_and(|found| found == *e)) {
+            let file = shown(&file.to_string_lossy());
+            return Err(Failure::Input(format!("{file}: an output goes to a file that ends in .npy or .png")));
+        }
         sink::not_over(file, &inputs_read)?;
     }
     // What cannot run is refused before any of its memory is taken.
@@ -56,6 +60,14 @@ pub(crate) fn run(args: Run, no_times: bool, io: &mut Io<'_>) -> Result<(), Fail
         false => None,
     };
 
+    let passed = comparison.is_none_or(|c| c.passes());
+    if passed {
+        // Files before words, so that a file that cannot be written is not reported as done.
+        for (name, file) in &args.output {
+            let index = names.iter().position(|n| n == name).expect("looked up above");
+            save(file, &outputs[index], layer.outputs()[index].1, io)?;
+        }
+    }
     if args.json {
         let report = as_json(&compiler, &layer, compiled.as_ref(), timing, &outputs, comparison, no_times);
         sink::json(io, &report)?;
@@ -63,16 +75,10 @@ pub(crate) fn run(args: Run, no_times: bool, io: &mut Io<'_>) -> Result<(), Fail
         let report = as_text(&compiler, &layer, compiled.as_ref(), timing, &outputs, comparison, no_times);
         sink::print(io, &report)?;
     }
-    for (name, file) in &args.output {
-        let index = names.iter().position(|n| n == name).expect("looked up above");
-        save(file, &outputs[index], layer.outputs()[index].1, io)?;
+    if passed {
+        return Ok(());
     }
-    match comparison {
-        Some(comparison) if !comparison.passes() => {
-            Err(Failure::Input("the result is further from the interpreter's than its bound".into()))
-        }
-        _ => Ok(()),
-    }
+    Err(Failure::Input("the result is further from the interpreter's than its bound; no output was written".into()))
 }
 
 fn known(what: &str, name: &str, names: &[String]) -> Result<(), Failure> {
@@ -136,21 +142,15 @@ fn native(
         times.push(start.elapsed());
     }
     times.sort_unstable();
-    Ok((buffers.outputs(), Timing { median: times[times.len() / 2], runs: times.len() }))
+    Ok((buffers.outputs()?, Timing { median: times[times.len() / 2], runs: times.len() }))
 }
 
 fn save(file: &Path, array: &ArrayD<f64>, ty: &TensorType, io: &mut Io<'_>) -> Result<(), Failure> {
-    match file.extension().and_then(|e| e.to_str()) {
-        Some("png") => {
-            notes(data::image::write(file, ty, array)?, io);
-            Ok(())
-        }
-        Some("npy") => Ok(data::npy::write(file, array.view(), ty.elem)?),
-        _ => Err(Failure::Input(format!(
-            "{}: an output goes to a file that ends in .npy or .png",
-            shown(&file.to_string_lossy())
-        ))),
+    if file.extension().is_some_and(|e| e == "png") {
+        notes(data::image::write(file, ty, array)?, io);
+        return Ok(());
     }
+    Ok(data::npy::write(file, array.view(), ty.elem)?)
 }
 
 /// Smallest, largest and mean element, so that a user sees at once what came out.
@@ -202,17 +202,18 @@ fn as_text(
     } else {
         let s = timing.median.as_secs_f64();
         text += &format!(
-            "\ntime      {} (median of {}), {:.2} GFLOP/s, {} thread{}\n",
+            "\ntime      {} (median of {}), {:.2} GFLOP/s, {}\n",
             seconds(s),
             timing.runs,
             flops as f64 / s / 1e9,
-            compiler.get_threads(),
-            if compiler.get_threads() == 1 { "" } else { "s" }
+            threads(compiler.get_threads())
         );
     }
     for ((name, ty), array) in layer.outputs().iter().zip(outputs) {
         let (low, high, mean) = summary(array);
-        text += &format!("output    %{name}: {ty}, from {low:.4} to {high:.4}, mean {mean:.4}\n");
+        let nans = array.iter().filter(|v| v.is_nan()).count();
+        let nans = if nans == 0 { String::new() } else { format!(", {nans} NaN") };
+        text += &format!("output    %{name}: {ty}, from {low:.4} to {high:.4}, mean {mean:.4}{nans}\n");
     }
     if let Some(c) = comparison {
         let verdict = if c.passes() { "ok" } else { "FAILED" };
@@ -275,8 +276,7 @@ fn as_json(
         object["gflops"] = json!(flops as f64 / s / 1e9);
     }
     if let Some(c) = comparison {
-        object["check"] =
-            json!({ "ok": c.passes(), "max_error": c.max_error, "relative": c.relative, "bound": c.bound,
+        object["check"] = json!({ "ok": c.passes(), "max_error": c.max_error, "relative": c.relative, "bound": c.bound,
                     "of_bound": c.of_bound });
     }
     object
