@@ -256,7 +256,9 @@ impl Compiled {
     fn run_step(&self, step: &Step, table: *const *mut u8, memory: *mut u8) {
         let pointers = Shared(table, memory);
         let call = |thread: usize, chunk: u64| {
-            let Shared(table, memory) = *&pointers;
+            // The whole, not its two pointers, is what may be shared among threads.
+            let pointers: &Shared = &pointers;
+            let Shared(table, memory) = *pointers;
             // The bounds of a chunk depend on nothing but its number.
             let bound = |chunk: u64| (u128::from(step.trips) * u128::from(chunk) / u128::from(step.chunks)) as i64;
             let (begin, end) = (bound(chunk), bound(chunk + 1));

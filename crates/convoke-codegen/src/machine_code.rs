@@ -95,18 +95,19 @@ impl Numbered {
         compiled: &[MachineCode],
         target: &Target,
         module: &mut dyn Module,
-    ) -> Result<(), ModuleError> {
+    ) -> Result<(), Box<ModuleError>> {
         let isa = &target.ordered;
         for &id in funcs {
             let func = &program.funcs[id];
             let signature = emit::signature(func, isa.pointer_type(), isa.default_call_conv());
             // The number and the dots keep local names apart from each other and from anything exported.
             let name = format!("convoke.{}.{}", id.index(), func.name);
-            let number = module.declare_function(&name, Linkage::Local, &signature)?;
+            let number = module.declare_function(&name, Linkage::Local, &signature).map_err(Box::new)?;
             debug_assert_eq!(number, self.of(id), "a module numbers functions as they are declared");
         }
         for (&id, code) in funcs.iter().zip(compiled) {
-            module.define_function_bytes(self.of(id), code.align, &code.bytes, &code.relocs)?;
+            let bytes = module.define_function_bytes(self.of(id), code.align, &code.bytes, &code.relocs);
+            bytes.map_err(Box::new)?;
         }
         Ok(())
     }

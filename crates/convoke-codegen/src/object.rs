@@ -40,7 +40,7 @@ pub fn object(program: Verified<'_>, machine: &Machine, constants: &dyn Constant
     guard(|| {
         let builder = ObjectBuilder::new(target.ordered.clone(), c_name(&program.name), default_libcall_names());
         let mut module = ObjectModule::new(builder.map_err(internal)?);
-        numbers.define(program, &funcs, &compiled, &target, &mut module).map_err(internal)?;
+        numbers.define(program, &funcs, &compiled, &target, &mut module).map_err(|error| internal(*error))?;
         let mut data: Vec<Option<DataId>> = vec![None; program.buffers.len()];
         for (id, held) in program.buffers.ids().zip(&memory) {
             let Some(held) = held else { continue };

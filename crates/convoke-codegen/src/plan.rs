@@ -72,7 +72,7 @@ impl Plan {
                 continue;
             }
             if let Some(first) = uses.next() {
-                lifetimes.push(Lifetime { bytes: buffer.ty.bytes(), runs: first..=uses.last().unwrap_or(first) });
+                lifetimes.push(Lifetime { bytes: buffer.ty.bytes(), runs: first..=uses.next_back().unwrap_or(first) });
                 owners.push(id);
             }
         }

@@ -5,7 +5,7 @@
 macro_rules! extensions {
     ($(#[$doc:meta])* $table:ident on $arch:literal: $($name:literal = $std:tt),* $(,)?) => {
         $(#[$doc])*
-        pub(crate) const $table: &[(&str, fn() -> bool)] = &[$(($name, || {
+        pub(crate) const $table: &[Extension] = &[$(($name, || {
             #[cfg(target_arch = $arch)]
             { detected!($std) }
             #[cfg(not(target_arch = $arch))]
@@ -63,8 +63,11 @@ extensions! {
     "i8mm" = "i8mm",
 }
 
+/// An extension: its name, and whether the CPU of this process has it.
+pub(crate) type Extension = (&'static str, fn() -> bool);
+
 /// The extensions of an architecture, or `None` for one that no code is generated for.
-pub(crate) fn of(arch: &str) -> Option<&'static [(&'static str, fn() -> bool)]> {
+pub(crate) fn of(arch: &str) -> Option<&'static [Extension]> {
     match arch {
         "x86_64" => Some(X86_64),
         "aarch64" => Some(AARCH64),

@@ -188,7 +188,9 @@ impl Seen {
         let mut clear: HashSet<Place> = self.order.iter().cloned().collect();
         for places in groups.values_mut() {
             if places.iter().any(|place| place.at.terms() != places[0].at.terms()) {
-                places.iter().for_each(|place| drop(clear.remove(*place)));
+                for place in places {
+                    clear.remove(place);
+                }
                 continue;
             }
             let low = |place: &Place| place.at.offset().saturating_add(alias::extent(place).0);

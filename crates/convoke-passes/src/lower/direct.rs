@@ -33,8 +33,8 @@ struct Tiles {
 
 impl Lowering<'_> {
     pub(super) fn direct(&mut self, conv: &Conv<'_>) -> Result<(), LowerError> {
-        let (rows, cols) = Product::tile(conv.lanes);
-        let (k_cuts, q_cuts) = (cut(conv.kg, cols), cut(conv.y.image.w, rows));
+        let cols = Product::tile(conv.lanes).1;
+        let k_cuts = cut(conv.kg, cols);
         let c_cuts = cut(conv.cg, equal_blocks(conv.cg, self.direct_channels(conv, cols)));
         let packed = self.pack(conv, &c_cuts, &k_cuts, conv.layout == Layout::Nhwc)?;
         let blocks = reduction(&c_cuts);
@@ -43,14 +43,18 @@ impl Lowering<'_> {
         let reads = [("x", conv.x.len), ("w", packed.len)];
         let Kernel { mut f, reads, y, operands } = conv.kernel("conv_direct", &reads);
         let blocked = blocks.iter().map(|c| c.count).sum::<usize>() > 1;
-        let acc = f.local("acc", conv.elem, if blocked { band * conv.y.image.w * cols } else { rows * cols });
+        let acc = f.local(
+            "acc",
+            conv.elem,
+            if blocked { band * conv.y.image.w * cols } else { Product::rows(conv.lanes, 1) * cols },
+        );
         // Where the sums of a tile wait.
         let sum_at = |p: VarId, q: &Affine| match blocked {
             true => (Affine::from(p) * conv.y.image.w + q.clone()) * cols,
             false => Affine::default(),
         };
         let stripes: Vec<(Cut, Vec<Tiles>)> =
-            k_cuts.iter().map(|&k| (k, self.direct_tiles(conv, k, &q_cuts, &blocks, cols))).collect();
+            k_cuts.iter().map(|&k| (k, self.direct_tiles(conv, k, &blocks, cols))).collect();
         f.for_("band", 0..conv.y.image.h / band, parallel(), |f, b| {
             f.for_("n", 0..conv.y.image.n, Marks::default(), |f, n| {
                 f.for_("g", 0..conv.groups, Marks::default(), |f, g| {
@@ -101,8 +105,8 @@ impl Lowering<'_> {
         bytes / 4 * 3 / (each * conv.elem.bytes())
     }
 
-    fn direct_tiles(&mut self, conv: &Conv<'_>, k: Cut, q_cuts: &[Cut], blocks: &[Cut], ld: usize) -> Vec<Tiles> {
-        let tiles = q_cuts.iter().map(|&q| {
+    fn direct_tiles(&mut self, conv: &Conv<'_>, k: Cut, blocks: &[Cut], ld: usize) -> Vec<Tiles> {
+        let tiles = cut(conv.y.image.w, Product::rows(conv.lanes, k.size)).into_iter().map(|q| {
             let products =
                 blocks.iter().map(|&c| self.program.func(direct_product(conv, c, k.size, q.size, ld).codelet()));
             let products = products.collect();
