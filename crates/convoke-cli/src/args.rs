@@ -20,7 +20,7 @@ pub(crate) struct Cli {
 
 const AFTER_HELP: &str = "\
 Examples:
-  convoke run ir-examples/vgg16_conv3_2.conv --check       compile, run, compare with the interpreter
+  convoke run ir-examples/vgg16_conv3_2.conv --check
   convoke run ir-examples/sobel_edges.conv --input image=photo.png --output y=edges.png
   convoke opt ir-examples/resnet50_bottleneck.conv --print-after-all
   convoke compile layer.conv -o layer.o && convoke compile layer.conv --emit header -o layer.h
@@ -56,7 +56,7 @@ pub(crate) enum Command {
 /// What every command that compiles takes.
 #[derive(Debug, Args)]
 pub(crate) struct Options {
-    /// How much to optimise: 0 lowers only, 1 rewrites, 2 also fuses and tiles, 3 as 2
+    /// How much to optimise: 0 only selects and lowers, 1 also rewrites and fuses, 2 also folds weights, 3 as 2
     #[arg(short = 'O', value_name = "LEVEL", default_value_t = 2, value_parser = clap::value_parser!(u8).range(0..=3))]
     pub(crate) level: u8,
     /// Largest rounding error allowed, relative to Σ|w||x| of each output element
@@ -205,6 +205,9 @@ pub(crate) struct Explain {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Rates count the operations of the layer as it is written, two for each multiply-add. Rewriting may do with fewer. The peak
+is what generated code reaches in a loop of nothing but multiply-adds.")]
 pub(crate) struct Bench {
     /// Files of layers
     #[arg(value_name = "FILE", required = true)]
