@@ -49,6 +49,8 @@ pub(crate) enum Command {
     Targets(List),
     /// Print the description of this CPU, or of a named one
     Machine(MachineCommand),
+    /// List fast algorithms as data, print one, or prove one
+    Algorithms(Algorithms),
     /// Say what an op of the language means
     Docs(Docs),
 }
@@ -231,6 +233,28 @@ pub(crate) struct List {
     #[arg(long)]
     pub(crate) json: bool,
 }
+
+#[derive(Debug, Args)]
+#[command(after_help = ALGORITHMS_HELP)]
+pub(crate) struct Algorithms {
+    /// Print this algorithm as a file
+    #[arg(value_name = "NAME", conflicts_with = "json")]
+    pub(crate) name: Option<String>,
+    /// Prove the algorithm in a file, and say what it costs; `-` is standard input
+    #[arg(long, value_name = "FILE", conflicts_with = "name")]
+    pub(crate) verify: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+const ALGORITHMS_HELP: &str = "\
+An algorithm is three matrices of exact numbers, y = C'[(A a) * (B b)]. It is proved when it is read: every coefficient is multiplied
+out, and the first wrong one is named. `convoke algorithms strassen > my.toml` shows the form of a file.
+
+  saves          multiplications of the definition for each of the algorithm
+  additions      operations of the three transforms
+  amplification  how much larger than the result's terms intermediate numbers may be; 1 for the definition";
 
 #[derive(Debug, Args)]
 pub(crate) struct Docs {
