@@ -24,6 +24,9 @@ struct Tile {
     w: usize,
 }
 
+/// So many channels are enough to share out.
+const CHANNELS: usize = 8;
+
 impl Lowering<'_> {
     pub(super) fn depthwise(&mut self, conv: &Conv<'_>) {
         match conv.layout {
@@ -48,10 +51,15 @@ impl Lowering<'_> {
         let Kernel { mut f, reads, y, operands } =
             conv.kernel("conv_depthwise", &[("x", conv.x.len), ("w", conv.y.image.c * taps)]);
         let acc = f.local("acc", conv.elem, size.min(q));
-        f.for_("c", 0..conv.groups, parallel(), |f, c| {
+        // Threads share out channels, or the rows of an image filter that has few. Neighbouring rows read the same input, so
+        // channels come first where there are enough.
+        let by_channel = conv.groups >= conv.y.image.h.min(CHANNELS);
+        let (outer, inner) = if by_channel { (conv.groups, conv.y.image.h) } else { (conv.y.image.h, conv.groups) };
+        f.for_("o", 0..outer, parallel(), |f, o| {
             f.for_("n", 0..conv.y.image.n, Marks::default(), |f, n| {
                 f.for_("m", 0..conv.kg, Marks::default(), |f, m| {
-                    f.for_("p", 0..conv.y.image.h, Marks::default(), |f, p| {
+                    f.for_("i", 0..inner, Marks::default(), |f, i| {
+                        let (c, p) = if by_channel { (o, i) } else { (i, o) };
                         for (cut, (sum, store)) in &tiles {
                             f.for_("q", 0..cut.count, Marks::default(), |f, q| {
                                 let k = Affine::from(c) * conv.kg + m;
