@@ -6,6 +6,7 @@ use convoke_ir::loops::Program;
 
 use crate::error::{PassError, nearest};
 use crate::guarantee::{Guarantee, Needs};
+use crate::loops;
 use crate::manager::Stage;
 use crate::pass::{Changed, Context, LayerPass, LoopPass, PassOption};
 use crate::rewrite::{DropDead, FoldPad};
@@ -26,7 +27,16 @@ pub const LOWER: Entry = Entry {
 };
 
 /// The passes over loop IR, in the order they run.
-pub const LOOPS: &[Entry] = &[];
+pub const LOOPS: &[Entry] = &[
+    Entry::loops::<loops::Tile>(1),
+    Entry::loops::<loops::Vectorise>(1),
+    Entry::loops::<loops::Unroll>(1),
+    Entry::loops::<loops::Cse>(1),
+    Entry::loops::<loops::DropDead>(1),
+    Entry::loops::<loops::Promote>(1),
+    Entry::loops::<loops::Hoist>(1),
+    Entry::loops::<loops::StrengthReduce>(1),
+];
 
 /// What the registry knows of a pass.
 #[derive(Clone, Copy, Debug)]
@@ -66,7 +76,6 @@ impl Entry {
         }
     }
 
-    #[expect(dead_code, reason = "the passes over loop IR are registered as they land")]
     const fn loops<P: LoopPass>(level: u8) -> Entry {
         Entry {
             name: P::NAME,

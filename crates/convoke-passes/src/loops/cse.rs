@@ -14,13 +14,29 @@
 
 use std::collections::HashMap;
 
-use convoke_ir::loops::{BinOp, Expr, For, Func, Place, SlotId, Stmt, UnOp, ValId, VecType};
+use convoke_ir::loops::{BinOp, Expr, For, Func, Place, Program, SlotId, Stmt, UnOp, ValId, VecType};
 
+use super::each_func;
 use super::util::{block, copies, demand::Demand, memory::Memory};
+use crate::error::PassError;
+use crate::pass::{Changed, Context, LoopPass};
+
+/// See the module.
+#[derive(Debug, Default)]
+pub struct Cse;
+
+impl LoopPass for Cse {
+    const NAME: &'static str = "loop-cse";
+    const SUMMARY: &'static str = "compute and load each thing once";
+
+    fn run(&self, program: &mut Program, _: &Context<'_>) -> Result<Changed, PassError> {
+        Ok(each_func(program, run))
+    }
+}
 
 /// Removes what was computed before.
 pub(super) fn run(func: &mut Func) -> bool {
-    let mut pass = Cse {
+    let mut pass = Numbering {
         demand: Demand::of(func),
         types: func.vals.iter().map(|(_, val)| val.ty).collect(),
         same: HashMap::new(),
@@ -65,7 +81,7 @@ struct Scope {
     memory: Memory<Held>,
 }
 
-struct Cse {
+struct Numbering {
     demand: Demand,
     types: Vec<VecType>,
     /// What stands for a value that was removed.
@@ -77,7 +93,7 @@ struct Cse {
     changed: bool,
 }
 
-impl Cse {
+impl Numbering {
     fn block(&mut self, stmts: Vec<Stmt>) -> Vec<Stmt> {
         self.scopes.push(Scope::default());
         let out = stmts.into_iter().filter_map(|stmt| self.stmt(stmt)).collect();

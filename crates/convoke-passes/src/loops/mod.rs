@@ -1,5 +1,14 @@
 //! Passes over loop IR: from scalar loop nests with marks to what the code generator wants, vectors in registers and
 //! addresses in inductions.
+//!
+//! | in order | |
+//! |---|---|
+//! | [`tile`], [`vectorise`], [`unroll`] | do what the marks say, and remove them |
+//! | [`cse`], [`drop_dead`] | what unrolling repeated, loads and stores too |
+//! | [`promote`], [`hoist`] | accumulators and invariants into registers |
+//! | [`strength_reduce`] | addresses into inductions |
+//!
+//! None reorders what it keeps: code is generated in the order of the statements.
 
 pub mod cse;
 pub mod drop_dead;
@@ -10,3 +19,29 @@ pub mod tile;
 pub mod unroll;
 mod util;
 pub mod vectorise;
+
+pub use cse::Cse;
+pub use drop_dead::DropDead;
+pub use hoist::Hoist;
+pub use promote::Promote;
+pub use strength_reduce::StrengthReduce;
+pub use tile::Tile;
+pub use unroll::Unroll;
+pub use vectorise::Vectorise;
+
+use convoke_ir::loops::{Func, Program};
+
+use crate::pass::Changed;
+
+/// Runs a pass over every function, and tidies those it changed.
+fn each_func(program: &mut Program, mut pass: impl FnMut(&mut Func) -> bool) -> Changed {
+    let mut any = false;
+    for id in program.funcs.ids() {
+        let func = &mut program.funcs[id];
+        if pass(func) {
+            util::compact::compact(func);
+            any = true;
+        }
+    }
+    any.into()
+}

@@ -25,10 +25,26 @@
 
 use std::collections::{HashMap, HashSet};
 
-use convoke_ir::loops::{Affine, BinOp, Expr, For, Func, Marks, Place, Stmt, Val, ValId, VarId, VecType};
+use convoke_ir::loops::{Affine, BinOp, Expr, For, Func, Marks, Place, Program, Stmt, Val, ValId, VarId, VecType};
 use convoke_ir::span::Span;
 
+use super::each_func;
 use super::util::{block, copy};
+use crate::error::PassError;
+use crate::pass::{Changed, Context, LoopPass};
+
+/// See the module.
+#[derive(Debug, Default)]
+pub struct Vectorise;
+
+impl LoopPass for Vectorise {
+    const NAME: &'static str = "vectorise";
+    const SUMMARY: &'static str = "turn the iterations of loops marked `vector` into lanes of vectors";
+
+    fn run(&self, program: &mut Program, _: &Context<'_>) -> Result<Changed, PassError> {
+        Ok(each_func(program, run))
+    }
+}
 
 /// Vectorises every loop marked `vector`.
 pub(super) fn run(func: &mut Func) -> bool {
@@ -75,9 +91,7 @@ impl Reductions {
                     }
                     None => false,
                 },
-                Stmt::Store(place, val, _) => {
-                    place.at.coefficient(scalar.var) != 0 && func.vals[*val].ty.lanes == 1
-                }
+                Stmt::Store(place, val, _) => place.at.coefficient(scalar.var) != 0 && func.vals[*val].ty.lanes == 1,
                 Stmt::For(inner) => inner.inductions.is_empty(),
                 Stmt::Call(_) => false,
             };
@@ -121,7 +135,8 @@ fn vectorise(func: &mut Func, scalar: For, width: u8, reductions: Reductions) ->
         }
     }
 
-    let mut widen = Widen { func, var: scalar.var, step: scalar.step, width, touch: width, vectors, splats: Vec::new() };
+    let mut widen =
+        Widen { func, var: scalar.var, step: scalar.step, width, touch: width, vectors, splats: Vec::new() };
     let body = if full > 0 { widen.block(&scalar.body) } else { Vec::new() };
     let partial = rest > 1 && reductions.0.is_empty();
     widen.touch = rest as u8;

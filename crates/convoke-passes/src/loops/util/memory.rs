@@ -37,8 +37,7 @@ impl<T> Memory<T> {
     /// Adds a fact.
     pub(in crate::loops) fn add(&mut self, place: Place, fact: T) {
         let groups = self.slots.entry(place.slot).or_default();
-        let group =
-            groups.entry(place.at.terms().to_vec()).or_insert_with(|| Group { reach: 0, at: BTreeMap::new() });
+        let group = groups.entry(place.at.terms().to_vec()).or_insert_with(|| Group { reach: 0, at: BTreeMap::new() });
         let (low, high) = alias::extent(&place);
         group.reach = group.reach.max(high).max(low.saturating_neg());
         group.at.entry(place.at.offset()).or_default().push((place, fact));
