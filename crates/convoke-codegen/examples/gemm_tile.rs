@@ -152,6 +152,12 @@ fn peak() -> Option<f64> {
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let machine = Machine::host();
     let none = |_: &Source, _: &TensorType| Err("there are no constants here".into());
+    if std::env::args().nth(1).as_deref() == Some("asm") {
+        let program = program(3, 12, 4, Order::ColumnsAfterA);
+        let program = verify(&program).map_err(|errors| format!("{errors:?}"))?;
+        print!("{}", convoke_codegen::asm(program, &machine)?);
+        return Ok(());
+    }
     let peak = peak();
     println!("128-bit FMA peak: {}", peak.map_or("not measured".into(), |p| format!("{p:.1} GFLOP/s")));
     println!("{:>6} {:>7} {:>14} {:>8} {:>6} {:>9}", "tile", "unroll", "order", "GFLOP/s", "peak", "compile");
@@ -171,7 +177,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                 assert!(c.iter().all(|&x| x == K as f32), "{c:?}");
                 let rate = (2 * K * mr * nr * TILES) as f64 / seconds / 1e9;
                 let share = peak.map_or("-".into(), |p| format!("{:.0} %", 100.0 * rate / p));
-                println!("{mr:>3}x{nr:<2} {unroll:>7} {:>14} {rate:>8.1} {share:>6} {compile_ms:>6.2} ms", format!("{order:?}"));
+                println!(
+                    "{mr:>3}x{nr:<2} {unroll:>7} {:>14} {rate:>8.1} {share:>6} {compile_ms:>6.2} ms",
+                    format!("{order:?}")
+                );
             }
         }
     }

@@ -35,7 +35,9 @@ impl Aligned {
             Elem::F32 => bytes.chunks_exact_mut(4).zip(numbers).for_each(|(to, &x)| {
                 to.copy_from_slice(&(x as f32).to_ne_bytes());
             }),
-            Elem::F64 => bytes.chunks_exact_mut(8).zip(numbers).for_each(|(to, x)| to.copy_from_slice(&x.to_ne_bytes())),
+            Elem::F64 => {
+                bytes.chunks_exact_mut(8).zip(numbers).for_each(|(to, x)| to.copy_from_slice(&x.to_ne_bytes()))
+            }
         }
         Some(memory)
     }

@@ -30,10 +30,7 @@ where
 }
 
 /// The memory of every constant and prepared buffer that `entry` reads, by buffer. What only `prepare` needed is freed.
-pub(crate) fn resolve(
-    program: &Program,
-    constants: &dyn Constants,
-) -> Result<Vec<Option<Arc<Aligned>>>, CodegenError> {
+pub(crate) fn resolve(program: &Program, constants: &dyn Constants) -> Result<Vec<Option<Arc<Aligned>>>, CodegenError> {
     let mut memory: Vec<Option<Arc<Aligned>>> = vec![None; program.buffers.len()];
     for (id, buffer) in program.buffers.iter() {
         let Role::Const(source) = &buffer.role else { continue };
@@ -41,9 +38,8 @@ pub(crate) fn resolve(
             continue;
         }
         let name = || buffer.name.clone();
-        let numbers = constants
-            .values(source, &buffer.ty)
-            .map_err(|source| CodegenError::Constant { buffer: name(), source })?;
+        let numbers =
+            constants.values(source, &buffer.ty).map_err(|source| CodegenError::Constant { buffer: name(), source })?;
         if numbers.len() != buffer.ty.elements() {
             let (found, expected) = (numbers.len(), buffer.ty.elements());
             return Err(CodegenError::ConstantCount { buffer: name(), found, expected });
@@ -72,8 +68,7 @@ fn prepare(program: &Program, memory: &mut [Option<Arc<Aligned>>]) -> Result<(),
     let target = Target::new(&Machine::host(), Place::Jit)?;
     let code = Code::new(program, &reachable(program, &program.prepare), &target)?;
     let plan = Plan::new(program, &program.prepare);
-    let allocate =
-        |what, bytes| Aligned::new(bytes).ok_or(CodegenError::OutOfMemory { what, bytes });
+    let allocate = |what, bytes| Aligned::new(bytes).ok_or(CodegenError::OutOfMemory { what, bytes });
     for (id, buffer) in program.buffers.iter() {
         if buffer.role == Role::Prepared {
             memory[id.index()] = Some(Arc::new(allocate("a prepared constant", buffer.ty.bytes())?));

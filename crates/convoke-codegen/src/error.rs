@@ -31,7 +31,9 @@ pub enum CodegenError {
         limit: usize,
     },
     /// More memory than the limit allows.
-    #[error("the program needs {needed} bytes of {what}, the limit is {limit}; raise it or choose an algorithm with less")]
+    #[error(
+        "the program needs {needed} bytes of {what}, the limit is {limit}; raise it or choose an algorithm with less"
+    )]
     Memory {
         /// Constants, or workspace.
         what: &'static str,

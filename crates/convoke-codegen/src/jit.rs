@@ -3,9 +3,7 @@
 use std::io;
 
 use convoke_ir::loops::{FuncId, Program};
-use cranelift_jit::{
-    BranchProtection, JITBuilder, JITMemoryKind, JITMemoryProvider, JITModule, SystemMemoryProvider,
-};
+use cranelift_jit::{BranchProtection, JITBuilder, JITMemoryKind, JITMemoryProvider, JITModule, SystemMemoryProvider};
 use cranelift_module::{ModuleError, ModuleResult, default_libcall_names};
 
 use crate::error::CodegenError;

@@ -129,7 +129,8 @@ pub(crate) fn compile_all(
         })
     };
     // Collected in order first, so that of several errors it is always the first that is reported.
-    let all: Vec<_> = if funcs.len() < 3 { funcs.iter().map(one).collect() } else { funcs.par_iter().map(one).collect() };
+    let all: Vec<_> =
+        if funcs.len() < 3 { funcs.iter().map(one).collect() } else { funcs.par_iter().map(one).collect() };
     all.into_iter().collect()
 }
 

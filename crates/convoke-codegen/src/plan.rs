@@ -27,8 +27,9 @@ pub fn pack(buffers: &[Lifetime]) -> (Vec<usize>, usize) {
     let mut total = 0;
     for i in order {
         let size = buffers[i].bytes.next_multiple_of(ALIGN);
-        let together =
-            |j: &&usize| buffers[**j].runs.start() <= buffers[i].runs.end() && buffers[i].runs.start() <= buffers[**j].runs.end();
+        let together = |j: &&usize| {
+            buffers[**j].runs.start() <= buffers[i].runs.end() && buffers[i].runs.start() <= buffers[**j].runs.end()
+        };
         let mut taken: Vec<(usize, usize)> = placed
             .iter()
             .filter(together)

@@ -90,6 +90,19 @@ fn programs_print_as_written() {
     assert_eq!(parse(&module.to_string()), module);
 }
 
+/// The examples in the documentation of the two languages are right.
+#[test]
+fn documented_examples() {
+    for source in [include_str!("../src/layer/mod.rs"), include_str!("../src/loops/mod.rs")] {
+        let docs: Vec<_> = source.lines().filter_map(|line| line.strip_prefix("//!")).collect();
+        let mut examples = docs.split(|line| line.trim().starts_with("```")).skip(1).step_by(2);
+        let example = examples.next().expect("an example").join("\n");
+        let module = text::parse_and_verify(&example);
+        let module = module.unwrap_or_else(|found| panic!("{}", render(&found, "example.conv", &example, false)));
+        assert_eq!(module.layers.len() + module.programs.len(), 1);
+    }
+}
+
 /// Every prefix is refused or valid, and says why in bounded space.
 #[test]
 fn prefixes_never_panic() {

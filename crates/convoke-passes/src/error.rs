@@ -2,10 +2,12 @@
 
 use convoke_data::DataError;
 use convoke_ir::attr::Attr;
-use convoke_ir::diagnostic::Diagnostic;
+use convoke_ir::diagnostic::{Diagnostic, shown};
 
 use crate::guarantee::Guarantee;
+use crate::lower::LowerError;
 use crate::manager::Stage;
+use crate::select::SelectError;
 
 /// Why a pass did not run, or did not finish.
 #[derive(Debug, thiserror::Error)]
@@ -93,11 +95,14 @@ pub enum PassError {
         /// The constant.
         constant: String,
         /// Why not.
-        source: DataError,
+        source: Box<DataError>,
     },
+    /// An algorithm that was asked for does not apply.
+    #[error(transparent)]
+    Select(#[from] SelectError),
     /// The layer cannot be lowered.
-    #[error("{0}")]
-    Lower(#[source] Box<dyn std::error::Error + Send + Sync>),
+    #[error(transparent)]
+    Lower(#[from] LowerError),
     /// A pass over loop IR refuses the program.
     #[error("`{pass}`: {reason}")]
     Refused {
@@ -106,21 +111,6 @@ pub enum PassError {
         /// What was found, what was expected, what to do.
         reason: String,
     },
-}
-
-/// Text from the input as it may be shown: control characters escaped, cut to 200 characters.
-fn shown(text: &str) -> String {
-    let escaped = |c: char| -> String { c.escape_debug().collect() };
-    text.chars().take(200).map(|c| if c.is_control() || is_bidi(c) { escaped_unicode(c) } else { escaped(c) }).collect()
-}
-
-/// Characters that change the direction of the text after them.
-fn is_bidi(c: char) -> bool {
-    matches!(c, '\u{061c}' | '\u{200e}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-}
-
-fn escaped_unicode(c: char) -> String {
-    c.escape_unicode().collect()
 }
 
 fn hint(nearest: &Option<&'static str>) -> String {
@@ -180,7 +170,7 @@ mod tests {
     fn messages_escape_and_cut_what_the_user_wrote() {
         let error = PassError::Unknown { name: format!("\u{1b}[31m\u{202e}{}", "a".repeat(1000)), nearest: None };
         let text = error.to_string();
-        assert!(text.contains("\\u{1b}") && text.contains("\\u{202e}"), "{text}");
+        assert!(text.contains(r"\u{1b}") && text.contains(r"\u{202e}"), "{text}");
         assert!(text.len() < 300, "{text}");
     }
 }

@@ -10,6 +10,7 @@ use convoke_ir::layer::{self, Layer};
 use convoke_ir::loops::{self, Program};
 
 use crate::error::PassError;
+use crate::lower::lower;
 use crate::pass::{Changed, Context};
 use crate::registry::Pass;
 use crate::stats::Stats;
@@ -88,13 +89,9 @@ pub struct Record {
     pub after: Stats,
 }
 
-/// From layer IR to loop IR.
-pub type Lower = fn(layer::Verified<'_>, &Context<'_>) -> Result<Program, Box<dyn std::error::Error + Send + Sync>>;
-
 /// Runs passes over one layer.
 pub struct PassManager<'a> {
     cx: Context<'a>,
-    lower: Lower,
     observer: Option<Observer<'a>>,
     records: Vec<Record>,
 }
@@ -103,9 +100,9 @@ pub struct PassManager<'a> {
 type Observer<'a> = Box<dyn FnMut(&Record, &State) + 'a>;
 
 impl<'a> PassManager<'a> {
-    /// A manager that lowers by `lower`.
-    pub fn new(cx: Context<'a>, lower: Lower) -> PassManager<'a> {
-        PassManager { cx, lower, observer: None, records: Vec::new() }
+    /// A manager that has run nothing yet.
+    pub fn new(cx: Context<'a>) -> PassManager<'a> {
+        PassManager { cx, observer: None, records: Vec::new() }
     }
 
     /// Calls `observer` after each pass, for `--print-after-all`.
@@ -146,7 +143,7 @@ impl<'a> PassManager<'a> {
             (Pass::Loops(pass), State::Loops(program)) => pass.run(program, &self.cx)?,
             (Pass::Lower, State::Layer(layer)) => {
                 let verified = layer::verify(layer).map_err(PassError::Invalid)?;
-                state = State::Loops((self.lower)(verified, &self.cx).map_err(PassError::Lower)?);
+                state = State::Loops(lower(verified, self.cx.machine)?);
                 Changed::Yes
             }
             (pass, state) => {

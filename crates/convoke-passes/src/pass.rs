@@ -67,8 +67,8 @@ pub trait LayerPass: Default + std::fmt::Debug + 'static {
     const OPTIONS: &'static [PassOption] = &[];
 
     /// Sets one of [`LayerPass::OPTIONS`]. The error says what the value must be, in words that follow "is".
-    fn set(&mut self, option: &str, value: &Attr) -> Result<(), String> {
-        no_options(option, value)
+    fn set(&mut self, _option: &str, _value: &Attr) -> Result<(), String> {
+        Err("not listed by this pass, and must be left out".into())
     }
 
     /// Rewrites `layer`, which is verified and must be so afterwards.
@@ -85,15 +85,10 @@ pub trait LoopPass: Default + std::fmt::Debug + 'static {
     const OPTIONS: &'static [PassOption] = &[];
 
     /// Sets one of [`LoopPass::OPTIONS`]. The error says what the value must be, in words that follow "is".
-    fn set(&mut self, option: &str, value: &Attr) -> Result<(), String> {
-        no_options(option, value)
+    fn set(&mut self, _option: &str, _value: &Attr) -> Result<(), String> {
+        Err("not listed by this pass, and must be left out".into())
     }
 
     /// Rewrites `program`, which is verified and must be so afterwards.
     fn run(&self, program: &mut Program, cx: &Context<'_>) -> Result<Changed, PassError>;
-}
-
-/// Only reached for an option that a pass lists and does not read.
-fn no_options(option: &str, value: &Attr) -> Result<(), String> {
-    Err(format!("not read by this pass (`{option}={value}`)"))
 }

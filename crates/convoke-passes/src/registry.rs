@@ -5,15 +5,29 @@ use convoke_ir::layer::Layer;
 use convoke_ir::loops::Program;
 
 use crate::error::{PassError, nearest};
-use crate::guarantee::{Guarantee, Needs};
+use crate::guarantee::{Grants, Guarantee, Needs};
 use crate::loops;
 use crate::manager::Stage;
 use crate::pass::{Changed, Context, LayerPass, LoopPass, PassOption};
-use crate::rewrite::{DropDead, FoldPad};
+use crate::rewrite::{
+    Cse, DropDead, DropIdentity, FoldBatchNorm, FoldConstants, FoldPad, FuseEpilogue, MergeBranches, Normalise,
+};
+use crate::select::Select;
 use crate::spec::Spec;
 
 /// The passes over layer IR, in the order they run, each with the lowest `-O` at which it does.
-pub const LAYER: &[Entry] = &[Entry::layer::<FoldPad>(1), Entry::layer::<DropDead>(1)];
+pub const LAYER: &[Entry] = &[
+    Entry::layer::<Normalise>(1),
+    Entry::layer::<FoldConstants>(1),
+    Entry::layer::<DropIdentity>(1),
+    Entry::layer::<Cse>(1),
+    Entry::layer::<FoldPad>(1),
+    Entry::layer::<FoldBatchNorm>(2),
+    Entry::layer::<MergeBranches>(2),
+    Entry::layer::<FuseEpilogue>(1),
+    Entry::layer::<DropDead>(1),
+    Entry::layer::<Select>(0),
+];
 
 /// From layer IR to loop IR. Always runs, unless `--stage layer` stops before it.
 pub const LOWER: Entry = Entry {
@@ -28,14 +42,14 @@ pub const LOWER: Entry = Entry {
 
 /// The passes over loop IR, in the order they run.
 pub const LOOPS: &[Entry] = &[
-    Entry::loops::<loops::Tile>(1),
-    Entry::loops::<loops::Vectorise>(1),
-    Entry::loops::<loops::Unroll>(1),
-    Entry::loops::<loops::Cse>(1),
-    Entry::loops::<loops::DropDead>(1),
-    Entry::loops::<loops::Promote>(1),
-    Entry::loops::<loops::Hoist>(1),
-    Entry::loops::<loops::StrengthReduce>(1),
+    Entry::loops::<loops::Tile>(0),
+    Entry::loops::<loops::Vectorise>(0),
+    Entry::loops::<loops::Unroll>(0),
+    Entry::loops::<loops::Cse>(0),
+    Entry::loops::<loops::Promote>(0),
+    Entry::loops::<loops::Hoist>(0),
+    Entry::loops::<loops::DropDead>(0),
+    Entry::loops::<loops::StrengthReduce>(0),
 ];
 
 /// What the registry knows of a pass.
@@ -162,11 +176,11 @@ impl Pass {
     }
 }
 
-/// What `-O` runs up to and including `last`: at 0 what lowering needs, at 1 rewriting and fusion too, at 2 and 3
-/// everything.
-pub fn pipeline(level: u8, last: Stage) -> Result<Vec<Pass>, PassError> {
-    let entries = all()
-        .filter(|entry| entry.level <= level && (last == Stage::Loops || LAYER.iter().any(|e| e.name == entry.name)));
+/// What `-O` runs up to and including `last`: at 0 what lowering needs, at 1 what is exact too, at 2 and 3 everything,
+/// except what `grants` does not allow.
+pub fn pipeline(level: u8, last: Stage, grants: &Grants) -> Result<Vec<Pass>, PassError> {
+    let upto = if last == Stage::Layer { LAYER.len() } else { usize::MAX };
+    let entries = all().take(upto).filter(|entry| entry.level <= level && grants.allow(entry.guarantee));
     entries.map(|entry| entry.make(&[])).collect()
 }
 

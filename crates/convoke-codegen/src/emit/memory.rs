@@ -58,9 +58,7 @@ fn load_part(b: &mut FunctionBuilder, parts: Parts, at: Address, first: usize, a
     let scalar = parts.ty.lane_type();
     match active {
         0 => constant(b, parts, 0.0),
-        _ if active == parts.per && (contiguous || active == 1) => {
-            at.load(b, parts.ty, first)
-        }
+        _ if active == parts.per && (contiguous || active == 1) => at.load(b, parts.ty, first),
         2 | 3 if contiguous && parts.elem == Elem::F32 => {
             let pair = at.load(b, types::F64, first);
             let pair = b.ins().scalar_to_vector(types::F64X2, pair);
@@ -72,8 +70,7 @@ fn load_part(b: &mut FunctionBuilder, parts: Parts, at: Address, first: usize, a
             b.ins().insertlane(pair, third, 2)
         }
         _ => {
-            let scalars: Vec<Value> =
-                (first..first + active).map(|lane| at.load(b, scalar, lane)).collect();
+            let scalars: Vec<Value> = (first..first + active).map(|lane| at.load(b, scalar, lane)).collect();
             gather(b, parts, &scalars)
         }
     }

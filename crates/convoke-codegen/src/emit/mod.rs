@@ -374,7 +374,12 @@ impl<'a> Emitter<'a, '_> {
     fn place(&mut self, place: &Place) -> Address {
         let (base, offset) = self.address(place.slot, &place.at);
         let slot = &self.func.slots[place.slot];
-        Address { base, offset, stride: place.stride.wrapping_mul(slot.elem.bytes() as i64), flags: self.flags(place.slot) }
+        Address {
+            base,
+            offset,
+            stride: place.stride.wrapping_mul(slot.elem.bytes() as i64),
+            flags: self.flags(place.slot),
+        }
     }
 
     /// The verifier proved every access to be inside its buffer, so none traps. Buffers need no alignment.

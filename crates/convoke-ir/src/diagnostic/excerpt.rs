@@ -2,11 +2,12 @@
 //!
 //! A line of many megabytes is cut around the place before the renderer sees it, so that a message stays small.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 use annotate_snippets::{AnnotationKind, Element, Group, Level, Origin, Renderer, Snippet};
 
-use super::{Diagnostic, shown};
+use super::{Diagnostic, is_hidden, shown};
 use crate::span::Span;
 
 /// How many diagnostics [`render`] shows; it says how many more there are.
@@ -60,8 +61,9 @@ fn group<'a>(diagnostic: &'a Diagnostic, name: &'a str, text: &'a str) -> Group<
         let (start, end) = all.clone().fold((usize::MAX, 0), |(a, b), p| (a.min(p.line.start), b.max(p.line.end)));
         let plain = |p: &Place| p.line.len() <= LINE;
         if all.clone().all(plain) && end - start <= EXCERPT {
-            let shift = |r: &Range<usize>| r.start - start..r.end - start;
-            let mut snippet = Snippet::source(&text[start..end]).line_start(position(text, start).0).path(name);
+            let shift = |r: &Range<usize>| visible(&text[start..r.start]).len()..visible(&text[start..r.end]).len();
+            let mut snippet =
+                Snippet::source(visible(&text[start..end])).line_start(position(text, start).0).path(name);
             snippet = snippet.annotation(AnnotationKind::Primary.span(shift(&primary.at)).label(label));
             for (place, label) in &related {
                 snippet = snippet.annotation(AnnotationKind::Context.span(shift(&place.at)).label(label.as_str()));
@@ -72,9 +74,10 @@ fn group<'a>(diagnostic: &'a Diagnostic, name: &'a str, text: &'a str) -> Group<
             for (place, label, kind) in [(&primary, label, AnnotationKind::Primary)].into_iter().chain(related) {
                 let (line, column) = position(text, place.at.start);
                 let cut = cut(text, place);
-                let at = place.at.start.max(cut.start) - cut.start..place.at.end.min(cut.end) - cut.start;
+                let (from, to) = (place.at.start.max(cut.start), place.at.end.min(cut.end));
+                let at = visible(&text[cut.start..from]).len()..visible(&text[cut.start..to]).len();
                 elements.push(Origin::path(name).line(line).char_column(column).into());
-                let excerpt = Snippet::source(&text[cut]).line_start(line);
+                let excerpt = Snippet::source(visible(&text[cut])).line_start(line);
                 elements.push(excerpt.annotation(kind.span(at).label(label)).into());
             }
         }
@@ -97,8 +100,16 @@ fn place(text: &str, span: Span) -> Place {
     let at = floor(text, span.start as usize);
     let start = line_start(text, at);
     let end = text.as_bytes()[at..].iter().position(|&b| b == b'\n').map_or(text.len(), |i| at + i);
+    let end = if at < end && text[..end].ends_with('\r') { end - 1 } else { end };
     let end_of_span = floor(text, (span.end as usize).clamp(at, end));
     Place { at: at..end_of_span, line: start..end }
+}
+
+/// A part of the text with a mark for everything a terminal would act on; lines and tabs stay.
+fn visible(text: &str) -> Cow<'_, str> {
+    let acts = |c: char| is_hidden(c) && !matches!(c, '\n' | '\t');
+    let text = if text.contains('\r') { Cow::Owned(text.replace("\r\n", "\n")) } else { Cow::Borrowed(text) };
+    if text.contains(acts) { Cow::Owned(text.replace(acts, "\u{fffd}")) } else { text }
 }
 
 /// The part of a long line around the place.

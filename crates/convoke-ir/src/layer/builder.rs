@@ -1,7 +1,7 @@
 //! Builds layers in Rust. Each call checks what the verifier would check, so that what it gives is always verified.
 
 use super::infer::InferError;
-use super::{Def, Instr, Layer, Op, Source, Step, Value, ValueId};
+use super::{Def, Instr, Layer, Names, Op, Source, Step, Value, ValueId};
 use crate::span::Span;
 use crate::types::{TensorType, TypeError};
 
@@ -68,6 +68,7 @@ pub(crate) fn is_name(name: &str) -> bool {
 #[derive(Clone, Debug)]
 pub struct LayerBuilder {
     layer: Layer,
+    names: Names,
     /// Numbers the results of ops.
     next: usize,
 }
@@ -78,7 +79,8 @@ impl LayerBuilder {
         if !is_name(name) {
             return Err(BuildError::Name(name.into()));
         }
-        Ok(LayerBuilder { layer: Layer { name: name.into(), ..Layer::default() }, next: 0 })
+        let layer = Layer { name: name.into(), ..Layer::default() };
+        Ok(LayerBuilder { layer, names: Names::default(), next: 0 })
     }
 
     /// The type of a value built so far.
@@ -90,7 +92,7 @@ impl LayerBuilder {
         if !is_name(name) {
             return Err(BuildError::Name(name.into()));
         }
-        if self.layer.values.iter().any(|(_, v)| v.name == name) {
+        if !self.names.take(name) {
             return Err(BuildError::Taken(name.into()));
         }
         Ok(self.layer.values.push(Value { name: name.into(), ty, def, span: Span::default() }))
@@ -120,11 +122,11 @@ impl LayerBuilder {
         let name = loop {
             let name = self.next.to_string();
             self.next += 1;
-            if !self.layer.values.iter().any(|(_, v)| v.name == name) {
+            if self.names.take(&name) {
                 break name;
             }
         };
-        let result = self.value(&name, ty, Def::Instr)?;
+        let result = self.layer.values.push(Value { name, ty, def: Def::Instr, span: Span::default() });
         self.layer.body.push(Instr { result, op, args: args.to_vec(), then: Vec::new(), span: Span::default() });
         Ok(result)
     }

@@ -443,7 +443,7 @@ pub(super) fn concat(op: &Concat, args: &[&TensorType]) -> Inferred {
         if !same {
             return Err(InferError::operand(i, format!("`{t}` and `{first}` differ in more than axis {axis}")));
         }
-        dims[axis] += t.shape.dims()[axis];
+        dims[axis] = dims[axis].saturating_add(t.shape.dims()[axis]);
     }
     Ok(TensorType::new(first.elem, dims, first.layout)?)
 }

@@ -15,14 +15,17 @@
 mod builder;
 mod constant;
 mod infer;
+mod names;
 mod ops;
 mod verify;
 
+pub(crate) use builder::is_name;
 pub use builder::{BuildError, LayerBuilder};
 pub use constant::{Generator, Source};
 pub use infer::{Axis, InferError, Window};
+pub use names::Names;
 pub use ops::*;
-pub use verify::{Verified, verify};
+pub use verify::{MAX_INSTRS, MAX_READS, MAX_VALUES, Verified, verify};
 
 use crate::arena::{Arena, Id};
 use crate::span::Span;
@@ -172,10 +175,9 @@ impl Layer {
         Layer { name: self.name.clone(), values, params, body, results, span: self.span }
     }
 
-    /// A name no value has: `stem` itself, or with a number behind it.
+    /// A name no value has: `stem` itself, or with a number behind it. Looks at every value; for many names make a
+    /// [`Names`] once.
     pub fn fresh_name(&self, stem: &str) -> String {
-        let taken: std::collections::HashSet<&str> = self.values.iter().map(|(_, v)| v.name.as_str()).collect();
-        let mut names = std::iter::once(stem.to_owned()).chain((1..).map(|i| format!("{stem}.{i}")));
-        names.find(|name| !taken.contains(name.as_str())).expect("there is always a larger number")
+        Names::of(self).fresh(stem)
     }
 }

@@ -81,6 +81,12 @@ impl From<VarId> for Affine {
     }
 }
 
+impl From<i32> for Affine {
+    fn from(offset: i32) -> Affine {
+        Affine::constant(offset.into())
+    }
+}
+
 impl From<i64> for Affine {
     fn from(offset: i64) -> Affine {
         Affine::constant(offset)

@@ -8,7 +8,12 @@
 //!   scratch %x.padded: f32[309444]
 //!
 //!   kernel @pad(in %x: f32[307200], out %p: f32[309444]) {
-//!     for %i in 0..482 parallel { … }
+//!     for %i in 0..482 parallel {
+//!       for %j in 0..642 {
+//!         %zero = f32 0
+//!         store %p[642*%i + %j], %zero
+//!       }
+//!     }
 //!   }
 //!   codelet @row(in %x: f32[1922], in %w: f32[9], out %y: f32[640]) {
 //!     for %q in 0..160 {
@@ -52,7 +57,7 @@ mod verify;
 
 pub use affine::Affine;
 pub use builder::{FuncBuilder, ProgramBuilder};
-pub use verify::{Verified, verify};
+pub use verify::{MAX_BYTES, MAX_LOOPS, MAX_STMTS, MAX_TABLE, Verified, verify};
 
 use crate::arena::{Arena, Id};
 use crate::elem::Elem;

@@ -44,7 +44,13 @@ pub(super) struct Lexer<'a> {
 
 impl<'a> Lexer<'a> {
     pub(super) fn new(text: &'a str) -> Lexer<'a> {
-        Lexer { text, at: 0 }
+        // Some editors begin a file with a byte order mark.
+        Lexer { text, at: if text.starts_with('\u{feff}') { 3 } else { 0 } }
+    }
+
+    /// Goes to the end of the text.
+    pub(super) fn end(&mut self) {
+        self.at = self.text.len();
     }
 
     /// The next token. What is no token is put into `found`.
@@ -76,7 +82,7 @@ impl<'a> Lexer<'a> {
     /// Skips blanks and comments; whether a line begins here.
     fn skip_blanks(&mut self) -> bool {
         let bytes = self.text.as_bytes();
-        let mut first = self.at == 0;
+        let mut first = self.at == 0 || self.text[..self.at] == *"\u{feff}";
         while let Some(&b) = bytes.get(self.at) {
             match b {
                 b'\n' => first = true,

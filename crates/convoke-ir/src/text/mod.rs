@@ -23,7 +23,7 @@ use crate::span::Span;
 
 pub(crate) use print_layer::Line;
 
-pub use parser::{MAX_DEPTH, MAX_ERRORS, MAX_SOURCE};
+pub use parser::{MAX_DEPTH, MAX_ERRORS, MAX_ITEMS, MAX_SOURCE};
 
 /// What a text holds.
 #[derive(Clone, Debug, PartialEq, Default)]
@@ -66,6 +66,7 @@ pub fn parse_and_verify(text: &str) -> Result<Module, Vec<Diagnostic>> {
     let module = parse(text)?;
     let layers = module.layers.iter().filter_map(|layer| layer::verify(layer).err());
     let programs = module.programs.iter().filter_map(|program| loops::verify(program).err());
-    let found: Vec<_> = layers.chain(programs).flatten().collect();
+    let mut found: Vec<_> = layers.chain(programs).flatten().collect();
+    found.sort_by_key(|diagnostic| diagnostic.span.start);
     if found.is_empty() { Ok(module) } else { Err(found) }
 }

@@ -10,12 +10,12 @@ use crate::span::Span;
 use crate::types::TensorType;
 
 /// What a layer has so far.
-struct Net {
+struct Net<'a> {
     layer: Layer,
     /// What each name stands for; `None` for what failed to parse, whose uses are not reported.
-    names: HashMap<String, Option<ValueId>>,
+    names: HashMap<&'a str, Option<ValueId>>,
     /// Uses of names that were not defined there.
-    undefined: Vec<(String, Span)>,
+    undefined: Vec<(&'a str, Span)>,
 }
 
 /// An op as written: where its parts stand is known only here.
@@ -28,10 +28,14 @@ struct Written {
     span: Span,
 }
 
-impl Net {
+impl<'a> Net<'a> {
     /// Gives `name` to a new value, or to nothing if what defines it failed.
-    fn define(&mut self, p: &mut Parser, name: (&str, Span), value: Parse<(TensorType, Def)>) -> Option<ValueId> {
+    fn define(&mut self, p: &mut Parser, name: (&'a str, Span), value: Parse<(TensorType, Def)>) -> Option<ValueId> {
         if let Some(first) = self.names.get(name.0) {
+            // What failed to parse may not have been meant as a definition.
+            if value.is_err() {
+                return None;
+            }
             let first = first.map_or(Span::default(), |id| self.layer.values[id].span);
             let message = format!("there is a value `%{}` already", name.0);
             p.report(Diagnostic::new(Code::Repeated, name.1, message).related(first, "the first one"));
@@ -40,23 +44,23 @@ impl Net {
         let id = value
             .ok()
             .map(|(ty, def)| self.layer.values.push(Value { name: name.0.to_owned(), ty, def, span: name.1 }));
-        self.names.insert(name.0.to_owned(), id);
+        self.names.insert(name.0, id);
         id
     }
 
     /// The value of this name, if it is known.
-    fn value(&mut self, (name, span): (&str, Span)) -> Option<ValueId> {
+    fn value(&mut self, (name, span): (&'a str, Span)) -> Option<ValueId> {
         match self.names.get(name) {
             Some(id) => *id,
             None => {
-                self.undefined.push((name.to_owned(), span));
+                self.undefined.push((name, span));
                 None
             }
         }
     }
 }
 
-impl Parser<'_> {
+impl<'a> Parser<'a> {
     /// `layer @name(…) -> … { … }`.
     pub(super) fn layer(&mut self) -> Parse<Layer> {
         self.expect_word("layer")?;
@@ -82,10 +86,11 @@ impl Parser<'_> {
         self.expect("{")?;
         let mut returned = false;
         while !self.at("}") && self.tok.kind != super::lexer::Kind::End {
-            let begin = self.tok.span;
+            self.item()?;
+            let begin = self.begin();
             if returned {
                 let message = "nothing follows `return`";
-                self.report(Diagnostic::new(Code::Syntax, begin, message));
+                self.report(Diagnostic::new(Code::Syntax, self.tok.span, message));
                 self.recover(begin);
                 continue;
             }
@@ -125,7 +130,7 @@ impl Parser<'_> {
     }
 
     /// `%name = const …` or `%name = op …`.
-    fn definition(&mut self, net: &mut Net) -> Parse<()> {
+    fn definition(&mut self, net: &mut Net<'a>) -> Parse<()> {
         if self.tok.kind != super::lexer::Kind::Value {
             return Err(self.unknown_word("`%name = …` or `return`", &["return"]));
         }
@@ -154,7 +159,7 @@ impl Parser<'_> {
     }
 
     /// `op … then op …`. The result's id is not known yet.
-    fn instruction(&mut self, net: &mut Net, begin: Span) -> Parse<(TensorType, Instr)> {
+    fn instruction(&mut self, net: &mut Net<'a>, begin: Span) -> Parse<(TensorType, Instr)> {
         let first = self.op(net)?;
         let mut steps = Vec::new();
         while self.eat_word("then") {
@@ -173,7 +178,7 @@ impl Parser<'_> {
     }
 
     /// `name %a, %b { … }`.
-    fn op(&mut self, net: &mut Net) -> Parse<Written> {
+    fn op(&mut self, net: &mut Net<'a>) -> Parse<Written> {
         let start = self.tok.span;
         let Some(word) = self.word() else { return Err(self.expected("an op like `conv2d`, or `const`")) };
         let Some(mut op) = Op::from_name(word) else {
@@ -190,7 +195,13 @@ impl Parser<'_> {
                 if !self.eat(",") {
                     break;
                 }
+                if self.peeks_definition() {
+                    return Err(self.expected("an operand after `,`"));
+                }
             }
+        }
+        if self.tok.kind == super::lexer::Kind::Bad {
+            return Err(Failed);
         }
         let errors = self.found.len();
         let attrs = match self.eat("{") {
@@ -211,7 +222,7 @@ impl Parser<'_> {
     }
 
     /// The type of an op's result; `before` is the type an epilogue step is applied to.
-    fn infer(&mut self, net: &Net, written: &Written, before: Option<&TensorType>) -> Parse<TensorType> {
+    fn infer(&mut self, net: &Net<'a>, written: &Written, before: Option<&TensorType>) -> Parse<TensorType> {
         let mut types: Vec<&TensorType> = before.into_iter().collect();
         for (id, _) in &written.args {
             types.push(net.layer.ty(id.ok_or(Failed)?));
@@ -223,7 +234,7 @@ impl Parser<'_> {
     }
 
     /// `return %a, %b`.
-    fn returns(&mut self, net: &mut Net, declared: &[(TensorType, Span)]) -> Parse<()> {
+    fn returns(&mut self, net: &mut Net<'a>, declared: &[(TensorType, Span)]) -> Parse<()> {
         let begin = self.expect_word("return")?;
         let mut results = Vec::new();
         while self.tok.kind == super::lexer::Kind::Value {
@@ -251,7 +262,7 @@ impl Parser<'_> {
     }
 
     /// Reports uses of names that were not defined where they stand.
-    fn undefined(&mut self, net: &Net) {
+    fn undefined(&mut self, net: &Net<'a>) {
         for (i, (name, span)) in net.undefined.iter().enumerate() {
             let shown_name = shown(name);
             self.report(match net.names.get(name) {

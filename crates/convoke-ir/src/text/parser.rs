@@ -65,6 +65,8 @@ use crate::span::Span;
 pub const MAX_SOURCE: usize = 64 << 20;
 /// How deep brackets, and loops, may be nested.
 pub const MAX_DEPTH: usize = 64;
+/// How many statements, and entries of lists other than the numbers of a constant, a text may have.
+pub const MAX_ITEMS: usize = 1 << 20;
 /// How many mistakes are looked for before the parser gives up.
 pub const MAX_ERRORS: usize = 1000;
 
@@ -73,6 +75,13 @@ pub const MAX_ERRORS: usize = 1000;
 pub(super) struct Failed;
 
 pub(super) type Parse<T> = Result<T, Failed>;
+
+/// The beginning of a statement.
+#[derive(Clone, Copy)]
+pub(super) struct Begin {
+    at: u32,
+    braces: usize,
+}
 
 pub(super) struct Parser<'a> {
     pub(super) text: &'a str,
@@ -83,6 +92,12 @@ pub(super) struct Parser<'a> {
     end: u32,
     pub(super) found: Vec<Diagnostic>,
     depth: usize,
+    /// How many braces are open.
+    braces: usize,
+    /// Whether the end of the text is reported as a mistake.
+    ended: bool,
+    /// How many more statements and entries there may be.
+    items: usize,
     /// How many numbers lists may still be filled up with.
     pub(super) fill: usize,
 }
@@ -108,7 +123,18 @@ impl<'a> Parser<'a> {
     fn new(text: &'a str) -> Parser<'a> {
         let (mut lexer, mut found) = (Lexer::new(text), Vec::new());
         let tok = lexer.next(&mut found);
-        Parser { text, lexer, tok, end: 0, found, depth: 0, fill: super::source::MAX_FILL }
+        Parser {
+            text,
+            lexer,
+            tok,
+            end: 0,
+            found,
+            depth: 0,
+            braces: 0,
+            ended: false,
+            items: MAX_ITEMS,
+            fill: super::source::MAX_FILL,
+        }
     }
 
     fn module(&mut self) -> Module {
@@ -170,6 +196,11 @@ impl<'a> Parser<'a> {
     pub(super) fn bump(&mut self) -> Token {
         let tok = self.tok;
         self.end = tok.span.end;
+        match tok.kind {
+            Kind::Punct("{") => self.braces += 1,
+            Kind::Punct("}") => self.braces = self.braces.saturating_sub(1),
+            _ => {}
+        }
         self.tok = if self.found.len() < MAX_ERRORS {
             self.lexer.next(&mut self.found)
         } else {
@@ -238,12 +269,29 @@ impl<'a> Parser<'a> {
     pub(super) fn list<T>(&mut self, close: &str, mut item: impl FnMut(&mut Self) -> Parse<T>) -> Parse<Vec<T>> {
         let mut items = Vec::new();
         while !self.eat(close) {
+            self.item()?;
             items.push(item(self)?);
             if !self.at(close) && !self.eat(",") {
                 return Err(self.expected(&format!("`,` or `{close}`")));
             }
         }
         Ok(items)
+    }
+
+    /// Counts a statement or an entry of a list. After the last one that is allowed nothing more is read.
+    pub(super) fn item(&mut self) -> Parse<()> {
+        let Some(rest) = self.items.checked_sub(1) else {
+            if self.tok.kind != Kind::End {
+                let message = format!("a text has at most {MAX_ITEMS} statements and entries of lists");
+                self.report(Diagnostic::new(Code::SourceSize, self.tok.span, message));
+            }
+            self.tok.kind = Kind::End;
+            self.lexer.end();
+            self.ended = true;
+            return Err(Failed);
+        };
+        self.items = rest;
+        Ok(())
     }
 
     /// Runs `rule` one level deeper, unless that is too deep. Everything that recurses goes through here.
@@ -273,6 +321,8 @@ impl<'a> Parser<'a> {
     pub(super) fn expected(&mut self, what: &str) -> Failed {
         let found = match self.tok.kind {
             Kind::Bad => return Failed,
+            // What else is missing at the end follows from the first.
+            Kind::End if std::mem::replace(&mut self.ended, true) => return Failed,
             Kind::End => "the end of the text".to_owned(),
             _ => format!("`{}`", shown(self.slice(self.tok))),
         };
@@ -289,27 +339,56 @@ impl<'a> Parser<'a> {
     pub(super) fn unknown_word(&mut self, what: &str, known: &[&str]) -> Failed {
         let Some(word) = self.word() else { return self.expected(what) };
         let message = format!("expected {what}, found `{}`", shown(word));
-        let diagnostic = suggest(Diagnostic::new(Code::Unknown, self.tok.span, message), word, known);
+        let near = nearest(word, known.iter().copied());
+        let code = if near.is_some() { Code::Unknown } else { Code::Syntax };
+        let mut diagnostic = Diagnostic::new(code, self.tok.span, message);
+        diagnostic.help = match near {
+            Some(near) => Some(format!("did you mean `{near}`?")),
+            // Most callers name the few there are.
+            None => (!what.contains('`')).then(|| format!("known here: {}", known.join(", "))),
+        };
         self.fail(diagnostic)
+    }
+
+    /// Where a statement begins, for [`Parser::recover`].
+    pub(super) fn begin(&self) -> Begin {
+        Begin { at: self.tok.span.start, braces: self.braces }
     }
 
     /// Goes on after a mistake in the statement that begins at `begin`: to a new line, to `%name =`, or to the brace that
     /// closes the block.
-    pub(super) fn recover(&mut self, begin: Span) {
-        let mut open = 0usize;
-        let start = self.tok.span.start;
-        loop {
-            let moved = self.tok.span.start > start;
-            let define = || matches!(self.peek().kind, Kind::Punct("=" | "<-"));
-            match self.tok.kind {
-                Kind::End => return,
-                Kind::Punct("{") => open += 1,
-                Kind::Punct("}") if open == 0 => return,
-                Kind::Punct("}") => open -= 1,
-                _ if open == 0 && self.tok.first && (moved || start > begin.start && self.at_statement()) => return,
-                Kind::Value if open == 0 && moved && define() => return,
-                _ => {}
+    pub(super) fn recover(&mut self, begin: Begin) {
+        let mut moved = self.tok.span.start > begin.at;
+        while self.tok.kind != Kind::End {
+            let same = self.braces <= begin.braces;
+            let defines = || matches!(self.peek().kind, Kind::Punct("=" | "<-"));
+            // A line that begins a statement ends whatever brace was left open.
+            let next = match self.tok.kind {
+                Kind::Punct("}") => same,
+                _ if moved && self.tok.first => same || self.at_statement(),
+                Kind::Value => moved && same && defines(),
+                _ => false,
+            };
+            if next {
+                break;
             }
+            self.bump();
+            moved = true;
+        }
+        self.braces = begin.braces;
+    }
+
+    /// Skips a block in braces whose first line is wrong, from anywhere in that line.
+    pub(super) fn skip_block(&mut self) {
+        while !self.at("{") {
+            if self.tok.kind == Kind::End || self.at("}") || self.tok.first && self.at_statement() {
+                return;
+            }
+            self.bump();
+        }
+        let outside = self.braces;
+        self.bump();
+        while self.tok.kind != Kind::End && self.braces > outside {
             self.bump();
         }
     }
@@ -326,6 +405,6 @@ pub(super) fn suggest(diagnostic: Diagnostic, written: &str, known: &[&str]) -> 
     match nearest(written, known.iter().copied()) {
         Some(name) => diagnostic.help(format!("did you mean `{name}`?")),
         None if known.is_empty() || known.len() > 30 => diagnostic,
-        None => diagnostic.help(format!("there is {}", known.join(", "))),
+        None => diagnostic.help(format!("known here: {}", known.join(", "))),
     }
 }

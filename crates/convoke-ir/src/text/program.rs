@@ -29,15 +29,16 @@ impl Parser<'_> {
         let mut lists: [Option<Span>; 2] = [None; 2];
         self.expect("{")?;
         while !self.at("}") && self.tok.kind != Kind::End {
-            let begin = self.tok.span;
+            self.item()?;
+            let (begin, span) = (self.begin(), self.tok.span);
             let result = match self.word() {
                 Some("input" | "output" | "const" | "prepared" | "scratch") => self.buffer(&mut program, &mut names),
                 Some("kernel" | "codelet") => self.func(&mut program, &mut names),
                 Some(word @ ("prepare" | "entry")) => {
                     let list = usize::from(word == "entry");
-                    if let Some(first) = lists[list].replace(begin) {
+                    if let Some(first) = lists[list].replace(span) {
                         let message = format!("there is a `{word}` already");
-                        self.report(Diagnostic::new(Code::Repeated, begin, message).related(first, "the first one"));
+                        self.report(Diagnostic::new(Code::Repeated, span, message).related(first, "the first one"));
                     }
                     self.bump();
                     self.runs(&names).map(|runs| if list == 1 { program.entry = runs } else { program.prepare = runs })
@@ -90,7 +91,8 @@ impl Parser<'_> {
         let mut runs = Vec::new();
         self.expect("{")?;
         while !self.at("}") && self.tok.kind != Kind::End {
-            let begin = self.tok.span;
+            self.item()?;
+            let begin = self.begin();
             match self.run(names) {
                 Ok(Some(run)) => runs.push(run),
                 Ok(None) => {}
@@ -178,6 +180,24 @@ impl Parser<'_> {
     /// Parameters, locals and statements.
     fn func_body(&mut self, names: &Names, funcs: &Arena<Func>) -> Parse<Func> {
         let mut body = Body::new(names, funcs);
+        if let Err(failed) = self.params(&mut body) {
+            self.skip_block();
+            return Err(failed);
+        }
+        while self.word() == Some("local") {
+            self.item()?;
+            let begin = self.begin();
+            self.bump();
+            if self.slot(&mut body, Access::Local).is_err() {
+                self.recover(begin);
+            }
+        }
+        body.func.body = self.block(&mut body)?;
+        Ok(body.func)
+    }
+
+    /// `(in %x: f32[64], …) {`.
+    fn params(&mut self, body: &mut Body) -> Parse<()> {
         self.expect("(")?;
         self.list(")", |p| {
             let access = match p.word() {
@@ -187,17 +207,9 @@ impl Parser<'_> {
                 _ => return Err(p.unknown_word("`in`, `out` or `inout`", &["in", "out", "inout"])),
             };
             p.bump();
-            p.slot(&mut body, access)
+            p.slot(body, access)
         })?;
-        self.expect("{")?;
-        while self.word() == Some("local") {
-            let begin = self.bump().span;
-            if self.slot(&mut body, Access::Local).is_err() {
-                self.recover(begin);
-            }
-        }
-        body.func.body = self.block(&mut body)?;
-        Ok(body.func)
+        self.expect("{").map(|_| ())
     }
 
     /// `%x: f32[64]`.

@@ -43,7 +43,8 @@ impl Parser<'_> {
     pub(super) fn block(&mut self, body: &mut Body) -> Parse<Vec<Stmt>> {
         let mut stmts = Vec::new();
         while !self.at("}") && self.tok.kind != Kind::End {
-            let begin = self.tok.span;
+            self.item()?;
+            let begin = self.begin();
             match self.stmt(body) {
                 Ok(stmt) => stmts.push(stmt),
                 Err(Failed) => self.recover(begin),

@@ -16,27 +16,26 @@ use std::collections::HashMap;
 
 use convoke_ir::loops::{BinOp, Expr, For, Func, Place, Program, SlotId, Stmt, UnOp, ValId, VecType};
 
-use super::each_func;
 use super::util::{block, copies, demand::Demand, memory::Memory};
 use crate::error::PassError;
 use crate::pass::{Changed, Context, LoopPass};
 
-/// See the module.
-#[derive(Debug, Default)]
+/// The pass.
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Cse;
 
 impl LoopPass for Cse {
-    const NAME: &'static str = "loop-cse";
+    const NAME: &'static str = "cse-loops";
     const SUMMARY: &'static str = "compute and load each thing once";
 
     fn run(&self, program: &mut Program, _: &Context<'_>) -> Result<Changed, PassError> {
-        Ok(each_func(program, run))
+        Ok(super::each(program, run))
     }
 }
 
 /// Removes what was computed before.
-pub(super) fn run(func: &mut Func) -> bool {
-    let mut pass = Numbering {
+fn run(func: &mut Func) -> bool {
+    let mut pass = Walk {
         demand: Demand::of(func),
         types: func.vals.iter().map(|(_, val)| val.ty).collect(),
         same: HashMap::new(),
@@ -81,7 +80,7 @@ struct Scope {
     memory: Memory<Held>,
 }
 
-struct Numbering {
+struct Walk {
     demand: Demand,
     types: Vec<VecType>,
     /// What stands for a value that was removed.
@@ -93,7 +92,7 @@ struct Numbering {
     changed: bool,
 }
 
-impl Numbering {
+impl Walk {
     fn block(&mut self, stmts: Vec<Stmt>) -> Vec<Stmt> {
         self.scopes.push(Scope::default());
         let out = stmts.into_iter().filter_map(|stmt| self.stmt(stmt)).collect();

@@ -15,26 +15,25 @@
 
 use convoke_ir::loops::{Expr, Func, Program, Stmt};
 
-use super::each_func;
 use super::util::{block, demand::Demand, memory::Memory};
 use crate::error::PassError;
 use crate::pass::{Changed, Context, LoopPass};
 
-/// See the module.
-#[derive(Debug, Default)]
+/// The pass.
+#[derive(Clone, Copy, Debug, Default)]
 pub struct DropDead;
 
 impl LoopPass for DropDead {
-    const NAME: &'static str = "loop-drop-dead";
+    const NAME: &'static str = "drop-dead-loops";
     const SUMMARY: &'static str = "remove values, stores and loops that nothing depends on";
 
     fn run(&self, program: &mut Program, _: &Context<'_>) -> Result<Changed, PassError> {
-        Ok(each_func(program, run))
+        Ok(super::each(program, run))
     }
 }
 
 /// Removes what is dead.
-pub(super) fn run(func: &mut Func) -> bool {
+fn run(func: &mut Func) -> bool {
     let before = block::size(&func.body);
     drop_overwritten(&mut func.body);
     let demand = Demand::of(func);

@@ -16,13 +16,12 @@ use std::collections::HashSet;
 
 use convoke_ir::loops::{Expr, For, Func, Place, Program, SlotId, Stmt, ValId, VarId};
 
-use super::each_func;
 use super::util::{alias, block};
 use crate::error::PassError;
 use crate::pass::{Changed, Context, LoopPass};
 
-/// See the module.
-#[derive(Debug, Default)]
+/// The pass.
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Hoist;
 
 impl LoopPass for Hoist {
@@ -30,12 +29,12 @@ impl LoopPass for Hoist {
     const SUMMARY: &'static str = "move out of loops what is the same in every iteration";
 
     fn run(&self, program: &mut Program, cx: &Context<'_>) -> Result<Changed, PassError> {
-        Ok(each_func(program, |func| run(func, cx.machine.vector_registers as usize)))
+        Ok(super::each(program, |func| run(func, cx.machine.vector_registers as usize)))
     }
 }
 
 /// Hoists in every loop, keeping at most `registers` values alive across each.
-pub(super) fn run(func: &mut Func, registers: usize) -> bool {
+fn run(func: &mut Func, registers: usize) -> bool {
     let mut changed = false;
     block::rewrite_loops(func, &mut |_, mut inner| {
         let mut out = if inner.trips() == 0 || inner.marks.parallel { vec![] } else { hoist(&mut inner, registers) };

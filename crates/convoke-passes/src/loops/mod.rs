@@ -1,14 +1,5 @@
 //! Passes over loop IR: from scalar loop nests with marks to what the code generator wants, vectors in registers and
 //! addresses in inductions.
-//!
-//! | in order | |
-//! |---|---|
-//! | [`tile`], [`vectorise`], [`unroll`] | do what the marks say, and remove them |
-//! | [`cse`], [`drop_dead`] | what unrolling repeated, loads and stores too |
-//! | [`promote`], [`hoist`] | accumulators and invariants into registers |
-//! | [`strength_reduce`] | addresses into inductions |
-//!
-//! None reorders what it keeps: code is generated in the order of the statements.
 
 pub mod cse;
 pub mod drop_dead;
@@ -33,15 +24,15 @@ use convoke_ir::loops::{Func, Program};
 
 use crate::pass::Changed;
 
-/// Runs a pass over every function, and tidies those it changed.
-fn each_func(program: &mut Program, mut pass: impl FnMut(&mut Func) -> bool) -> Changed {
-    let mut any = false;
-    for id in program.funcs.ids() {
-        let func = &mut program.funcs[id];
-        if pass(func) {
-            util::compact::compact(func);
-            any = true;
+/// Runs a pass over every function.
+fn each(program: &mut Program, mut run: impl FnMut(&mut Func) -> bool) -> Changed {
+    let ids: Vec<_> = program.funcs.ids().collect();
+    let mut changed = false;
+    for id in ids {
+        if run(&mut program.funcs[id]) {
+            changed = true;
+            util::compact::compact(&mut program.funcs[id]);
         }
     }
-    any.into()
+    changed.into()
 }

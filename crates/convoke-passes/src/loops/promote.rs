@@ -11,7 +11,6 @@
 //!           that overlaps no other place the loop touches. From the outside in, so that the register lives as long as it can.
 //! Leaves:   parallel loops; places in calls; what would take more than [`MAX_REGISTERS`] in one loop; a partial place if
 //!           somebody asks for the lanes beyond it.
-//! Then shares and drops, as `loop-cse` and `loop-drop-dead` do, what is left of the memory around the loop.
 //! Guarantee: `Exact`; memory is the same once the loop is done.
 
 use std::collections::{HashMap, HashSet};
@@ -20,46 +19,41 @@ use convoke_ir::loops::{Expr, For, Func, Place, Program, SlotId, Stmt, Val, ValI
 use convoke_ir::span::Span;
 
 use super::util::{alias, block, copies, demand::Demand};
-use super::{cse, drop_dead, each_func};
 use crate::error::PassError;
 use crate::pass::{Changed, Context, LoopPass};
+
+/// The pass.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Promote;
+
+impl LoopPass for Promote {
+    const NAME: &'static str = "promote";
+    const SUMMARY: &'static str = "keep in a register what a loop reads from and writes to one place";
+
+    fn run(&self, program: &mut Program, _: &Context<'_>) -> Result<Changed, PassError> {
+        Ok(super::each(program, run))
+    }
+}
 
 /// The most places of one loop that get a register. Twice what the machine with the most registers has: beyond, a
 /// register would be a place in memory again.
 pub const MAX_REGISTERS: usize = 64;
 
-/// See the module.
-#[derive(Debug, Default)]
-pub struct Promote;
-
-impl LoopPass for Promote {
-    const NAME: &'static str = "promote";
-    const SUMMARY: &'static str = "keep in registers what a loop reads from and writes to one place";
-
-    fn run(&self, program: &mut Program, _: &Context<'_>) -> Result<Changed, PassError> {
-        Ok(each_func(program, run))
-    }
-}
-
 /// Promotes in every loop.
-pub(super) fn run(func: &mut Func) -> bool {
+fn run(func: &mut Func) -> bool {
     let demand = Demand::of(func);
     let body = std::mem::take(&mut func.body);
-    let mut pass = Promotion { func, demand, changed: false };
+    let mut pass = Walk { func, demand, changed: false };
     let body = pass.block(body);
     let changed = pass.changed;
     func.body = body;
     if changed {
         copies::run(func);
-        // A sum that began with a zero in memory begins with a zero in its register, and what is done to it after the
-        // loop need not load it again.
-        cse::run(func);
-        drop_dead::run(func);
     }
     changed
 }
 
-struct Promotion<'a> {
+struct Walk<'a> {
     func: &'a mut Func,
     demand: Demand,
     changed: bool,
@@ -73,7 +67,7 @@ struct Accumulator {
     read_first: bool,
 }
 
-impl Promotion<'_> {
+impl Walk<'_> {
     fn block(&mut self, stmts: Vec<Stmt>) -> Vec<Stmt> {
         let mut out = Vec::with_capacity(stmts.len());
         for stmt in stmts {
@@ -148,7 +142,7 @@ struct Seen {
 
 impl Seen {
     /// False if a loop within has no iterations: then what is in it is not touched, and need not be in bounds.
-    fn block(&mut self, pass: &Promotion<'_>, stmts: &[Stmt]) -> bool {
+    fn block(&mut self, pass: &Walk<'_>, stmts: &[Stmt]) -> bool {
         for stmt in stmts {
             match stmt {
                 Stmt::Let(val, Expr::Load(place), _)
@@ -213,7 +207,7 @@ impl Seen {
     }
 }
 
-impl Promotion<'_> {
+impl Walk<'_> {
     fn ty(&self, val: ValId) -> VecType {
         self.func.vals[val].ty
     }

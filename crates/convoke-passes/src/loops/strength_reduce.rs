@@ -17,29 +17,28 @@ use std::collections::HashMap;
 
 use convoke_ir::loops::{Affine, For, Func, Induction, Program, Stmt, Var, VarId};
 
-use super::each_func;
 use super::util::block;
 use crate::error::PassError;
 use crate::pass::{Changed, Context, LoopPass};
 
-/// The most inductions of one loop. More would not all have a register beside the buffers' addresses, on any of the machines.
-pub const MAX_INDUCTIONS: usize = 8;
-
-/// See the module.
-#[derive(Debug, Default)]
+/// The pass.
+#[derive(Clone, Copy, Debug, Default)]
 pub struct StrengthReduce;
 
 impl LoopPass for StrengthReduce {
     const NAME: &'static str = "strength-reduce";
-    const SUMMARY: &'static str = "turn addresses into inductions";
+    const SUMMARY: &'static str = "turn addresses into inductions of their loops";
 
     fn run(&self, program: &mut Program, _: &Context<'_>) -> Result<Changed, PassError> {
-        Ok(each_func(program, run))
+        Ok(super::each(program, run))
     }
 }
 
+/// The most inductions of one loop. More would not all have a register beside the buffers' addresses, on any of the machines.
+pub const MAX_INDUCTIONS: usize = 8;
+
 /// Reduces the addresses in every loop.
-pub(super) fn run(func: &mut Func) -> bool {
+fn run(func: &mut Func) -> bool {
     let mut body = std::mem::take(&mut func.body);
     let mut pass = Reduce { func, open: Vec::new(), changed: false };
     pass.block(&mut body);

@@ -17,51 +17,32 @@
 
 use std::collections::HashMap;
 
-use convoke_ir::attr::Attr;
 use convoke_ir::loops::{Affine, For, Func, Marks, Program, Stmt, Var};
 
-use super::each_func;
 use super::util::{block, copy};
 use crate::error::PassError;
-use crate::pass::{Changed, Context, LoopPass, PassOption};
+use crate::pass::{Changed, Context, LoopPass};
 
-/// See the module.
-#[derive(Debug, Default)]
-pub struct Tile {
-    /// In place of the size that a mark gives.
-    size: Option<u32>,
-}
+/// The pass.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Tile;
 
 impl LoopPass for Tile {
     const NAME: &'static str = "tile";
-    const SUMMARY: &'static str = "split loops into loops over tiles and within a tile";
-
-    const OPTIONS: &'static [PassOption] =
-        &[PassOption { name: "size", doc: "tile size for marked loops; by default that of the mark" }];
-
-    fn set(&mut self, _: &str, value: &Attr) -> Result<(), String> {
-        self.size = match value {
-            Attr::Int(size) => Some(u32::try_from(*size).map_err(|_| SIZE)?),
-            _ => return Err(SIZE.into()),
-        };
-        Ok(())
-    }
+    const SUMMARY: &'static str = "split loops marked `tile` into a loop over tiles and one within";
 
     fn run(&self, program: &mut Program, _: &Context<'_>) -> Result<Changed, PassError> {
-        Ok(each_func(program, |func| run(func, self.size)))
+        Ok(super::each(program, run))
     }
 }
 
-/// What an option that is a size has to be.
-const SIZE: &str = "a whole number of iterations";
-
-/// Splits every loop marked `tile`, into tiles of `size` if that is given.
-pub(super) fn run(func: &mut Func, size: Option<u32>) -> bool {
+/// Splits every loop marked `tile`.
+fn run(func: &mut Func) -> bool {
     let mut changed = false;
     block::rewrite_loops(func, &mut |func, mut outer| {
         let Some(tile) = outer.marks.tile.take() else { return vec![Stmt::For(outer)] };
         changed = true;
-        split(func, outer, i64::from(size.unwrap_or(tile)))
+        split(func, outer, i64::from(tile))
     });
     changed
 }

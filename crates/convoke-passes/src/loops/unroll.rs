@@ -21,30 +21,29 @@ use std::collections::HashMap;
 
 use convoke_ir::loops::{Affine, For, Func, Induction, Marks, Program, Stmt, VarId};
 
-use super::each_func;
 use super::util::{block, copy};
 use crate::error::PassError;
 use crate::pass::{Changed, Context, LoopPass};
+
+/// The pass.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Unroll;
+
+impl LoopPass for Unroll {
+    const NAME: &'static str = "unroll";
+    const SUMMARY: &'static str = "write out loops marked `unroll`, and loops of one iteration";
+
+    fn run(&self, program: &mut Program, _: &Context<'_>) -> Result<Changed, PassError> {
+        Ok(super::each(program, run))
+    }
+}
 
 /// No loop is unrolled beyond this many statements in its function. Compilation is linear in them, at a few
 /// microseconds each, and straight-line code beyond the instruction cache only costs.
 pub const MAX_STATEMENTS: usize = 4_000;
 
-/// See the module.
-#[derive(Debug, Default)]
-pub struct Unroll;
-
-impl LoopPass for Unroll {
-    const NAME: &'static str = "unroll";
-    const SUMMARY: &'static str = "write the bodies of loops marked `unroll` several times";
-
-    fn run(&self, program: &mut Program, _: &Context<'_>) -> Result<Changed, PassError> {
-        Ok(each_func(program, run))
-    }
-}
-
 /// Unrolls every loop marked `unroll`.
-pub(super) fn run(func: &mut Func) -> bool {
+fn run(func: &mut Func) -> bool {
     let mut changed = false;
     let mut statements = block::size(&func.body);
     block::rewrite_loops(func, &mut |func, mut rolled| {

@@ -28,26 +28,25 @@ use std::collections::{HashMap, HashSet};
 use convoke_ir::loops::{Affine, BinOp, Expr, For, Func, Marks, Place, Program, Stmt, Val, ValId, VarId, VecType};
 use convoke_ir::span::Span;
 
-use super::each_func;
 use super::util::{block, copy};
 use crate::error::PassError;
 use crate::pass::{Changed, Context, LoopPass};
 
-/// See the module.
-#[derive(Debug, Default)]
+/// The pass.
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Vectorise;
 
 impl LoopPass for Vectorise {
     const NAME: &'static str = "vectorise";
-    const SUMMARY: &'static str = "turn the iterations of loops marked `vector` into lanes of vectors";
+    const SUMMARY: &'static str = "turn iterations of loops marked `vector` into lanes";
 
     fn run(&self, program: &mut Program, _: &Context<'_>) -> Result<Changed, PassError> {
-        Ok(each_func(program, run))
+        Ok(super::each(program, run))
     }
 }
 
 /// Vectorises every loop marked `vector`.
-pub(super) fn run(func: &mut Func) -> bool {
+fn run(func: &mut Func) -> bool {
     let mut changed = false;
     block::rewrite_loops(func, &mut |func, mut scalar| {
         let Some(lanes) = scalar.marks.vector.take() else { return vec![Stmt::For(scalar)] };

@@ -11,8 +11,7 @@
 //! Applies:    to every instruction and constant from which no path leads to a result.   Guarantee: `Exact`.
 //! Leaves:     parameters: they are the layer's interface, read or not.
 
-use convoke_ir::arena::Arena;
-use convoke_ir::layer::{Def, Layer};
+use convoke_ir::layer::{Def, Layer, Value, ValueId};
 
 use super::edit;
 use crate::error::PassError;
@@ -39,27 +38,15 @@ impl LayerPass for DropDead {
                 instr.reads().for_each(|id| live[id.index()] = true);
             }
         }
-        // Values that instructions left behind are forgotten too, but that is no change of the layer.
-        let changed = layer.values.iter().any(|(id, value)| !live[id.index()] && matches!(value.def, Def::Const(_)))
-            || keep.contains(&false);
-        if live.iter().all(|&l| l) && !changed {
+        let unread = |(id, value): (ValueId, &Value)| !live[id.index()] && matches!(value.def, Def::Const(_));
+        let changed = keep.contains(&false) || layer.values.iter().any(unread);
+        if !changed {
             return Ok(Changed::No);
         }
         edit::retain(layer, &keep);
-
-        let mut values = Arena::new();
-        let mut moved = Vec::with_capacity(live.len());
-        for (id, value) in layer.values.iter() {
-            moved.push(live[id.index()].then(|| values.push(value.clone())));
-        }
-        layer.values = values;
-        let body = layer.body.iter_mut().flat_map(|instr| {
-            let then = instr.then.iter_mut().flat_map(|step| &mut step.args);
-            std::iter::once(&mut instr.result).chain(&mut instr.args).chain(then)
-        });
-        for id in body.chain(&mut layer.params).chain(&mut layer.results) {
-            *id = moved[id.index()].expect("what a live instruction touches is live");
-        }
-        Ok(changed.into())
+        edit::forget_unread(layer);
+        // Removes the values that nothing defines or reads any more.
+        *layer = layer.compact();
+        Ok(Changed::Yes)
     }
 }

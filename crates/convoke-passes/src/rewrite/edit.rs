@@ -5,14 +5,16 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use convoke_data::values;
-use convoke_ir::elem::Elem;
-use convoke_ir::layer::{Def, Instr, Layer, Source, Value, ValueId};
+use convoke_data::{round, values};
+use convoke_ir::layer::{Def, Generator, Instr, Layer, Source, Value, ValueId};
 use convoke_ir::span::Span;
 use convoke_ir::types::TensorType;
 
 use crate::error::PassError;
 use crate::pass::Context;
+
+/// The most elements of a constant that a pass makes: 64 MiB of `f32`. Larger weights stay as they are.
+pub(crate) const MAX_ELEMENTS: usize = 1 << 24;
 
 /// For each value, the place in the body of the instruction that defines it.
 pub(crate) fn definitions(layer: &Layer) -> Vec<Option<usize>> {
@@ -47,10 +49,92 @@ pub(crate) fn single_readers(layer: &Layer) -> Vec<Option<usize>> {
     readers(layer).into_iter().zip(returned).map(single).collect()
 }
 
+/// Replaces instructions by values that are there already.
+pub(crate) struct Replacer {
+    /// What stands for each value; a chain of these ends in a value that is still defined.
+    renamed: Vec<Option<ValueId>>,
+    /// Which instructions stay.
+    keep: Vec<bool>,
+    definitions: Vec<Option<usize>>,
+    returned: Vec<bool>,
+}
+
+impl Replacer {
+    pub(crate) fn new(layer: &Layer) -> Replacer {
+        Replacer {
+            renamed: vec![None; layer.values.len()],
+            keep: vec![true; layer.body.len()],
+            definitions: definitions(layer),
+            returned: returned(layer),
+        }
+    }
+
+    /// What stands for `id` by now.
+    pub(crate) fn get(&mut self, id: ValueId) -> ValueId {
+        let mut end = id;
+        while let Some(next) = self.renamed[end.index()] {
+            end = next;
+        }
+        // Shortens the chain for the next one who asks.
+        let mut at = id;
+        while let Some(next) = self.renamed[at.index()] {
+            self.renamed[at.index()] = Some(end);
+            at = next;
+        }
+        end
+    }
+
+    /// Renames the operands of the instruction at `at`.
+    pub(crate) fn resolve(&mut self, layer: &mut Layer, at: usize) {
+        for id in layer.body[at].reads_mut() {
+            *id = self.get(*id);
+        }
+    }
+
+    /// Lets every reader of the instruction at `at` read `by`, of the same type, and drops the instruction. A result of
+    /// the layer keeps its name: then it is `by` that takes it. Says whether that could be done.
+    pub(crate) fn replace(&mut self, layer: &mut Layer, at: usize, by: ValueId) -> bool {
+        let result = layer.body[at].result;
+        debug_assert_eq!(layer.ty(result), layer.ty(by));
+        if !self.returned[result.index()] {
+            self.renamed[result.index()] = Some(by);
+        } else {
+            // A parameter, a constant or another result cannot go by a second name.
+            let Some(definition) = self.definitions[by.index()].filter(|_| !self.returned[by.index()]) else {
+                return false;
+            };
+            layer.body[definition].result = result;
+            self.definitions[result.index()] = Some(definition);
+            self.renamed[by.index()] = Some(result);
+        }
+        self.keep[at] = false;
+        true
+    }
+
+    /// Renames what is left and drops the replaced instructions. Says whether there were any.
+    pub(crate) fn finish(mut self, layer: &mut Layer) -> bool {
+        for at in 0..layer.body.len() {
+            self.resolve(layer, at);
+        }
+        retain(layer, &self.keep);
+        forget_unread(layer);
+        self.keep.contains(&false)
+    }
+}
+
 /// Keeps the instructions that `keep` marks.
 pub(crate) fn retain(layer: &mut Layer, keep: &[bool]) {
     let mut marks = keep.iter();
     layer.body.retain(|_| *marks.next().expect("a mark for each instruction"));
+}
+
+/// Forgets constants that nothing reads any more, so that they are not printed. `drop-dead` removes them from the table.
+pub(crate) fn forget_unread(layer: &mut Layer) {
+    for (id, uses) in layer.values.ids().zip(layer.uses()) {
+        if uses == 0 && layer.constant(id).is_some() {
+            layer.values[id].def = Def::Instr;
+        }
+    }
 }
 
 /// Names for new values, unique in the layer.
@@ -73,11 +157,8 @@ impl Names {
 
     /// A new constant of `numbers`, rounded to the element type.
     pub(crate) fn constant(&mut self, layer: &mut Layer, stem: &str, ty: TensorType, numbers: Vec<f64>) -> ValueId {
-        let numbers: Vec<f64> = numbers.into_iter().map(|v| round(v, ty.elem)).collect();
-        // A few numbers are printed; infinities and NaN have no spelling there.
-        let short = numbers.len() <= 16 && numbers.iter().all(|v| v.is_finite());
-        let source = if short { Source::Numbers(numbers) } else { Source::Computed(Arc::new(numbers)) };
-        self.value(layer, stem, ty, Def::Const(source))
+        let numbers = numbers.into_iter().map(|v| round(ty.elem, v)).collect();
+        self.value(layer, stem, ty, Def::Const(source(numbers)))
     }
 
     /// A new value.
@@ -87,12 +168,11 @@ impl Names {
     }
 }
 
-/// The nearest number of the element type.
-pub(crate) fn round(value: f64, elem: Elem) -> f64 {
-    match elem {
-        Elem::F32 => f64::from(value as f32),
-        Elem::F64 => value,
-    }
+/// A constant's source from numbers that are rounded already.
+pub(crate) fn source(numbers: Vec<f64>) -> Source {
+    // A few numbers are printed; infinities and NaN have no spelling there.
+    let short = numbers.len() <= 16 && numbers.iter().all(|v| v.is_finite());
+    if short { Source::Numbers(numbers) } else { Source::Computed(Arc::new(numbers)) }
 }
 
 /// The numbers of a constant; `None` if `id` is none, or unbound.
@@ -107,7 +187,7 @@ pub(crate) fn numbers(
         Some(source) => values(source, layer.ty(id), cx.files).map(Some).map_err(|source| PassError::Data {
             pass,
             constant: layer.values[id].name.clone(),
-            source,
+            source: Box::new(source),
         }),
     }
 }
@@ -120,4 +200,15 @@ pub(crate) fn is_bound(layer: &Layer, id: ValueId) -> bool {
 /// An instruction without an epilogue.
 pub(crate) fn instr(result: ValueId, op: impl Into<convoke_ir::layer::Op>, args: Vec<ValueId>) -> Instr {
     Instr { result, op: op.into(), args, then: Vec::new(), span: Span::default() }
+}
+
+/// Whether `id` is a constant whose every element is `value`, as far as that can be said without making its numbers.
+pub(crate) fn is_all(layer: &Layer, id: ValueId, value: f64) -> bool {
+    match layer.constant(id) {
+        Some(Source::Generate(Generator::Zeros {})) => value == 0.0,
+        Some(Source::Generate(Generator::Ones {})) => value == 1.0,
+        Some(Source::Numbers(numbers)) => numbers.iter().all(|&v| v == value),
+        Some(Source::Computed(numbers)) => numbers.iter().all(|&v| v == value),
+        _ => false,
+    }
 }

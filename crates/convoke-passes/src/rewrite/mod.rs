@@ -1,10 +1,24 @@
-//! Passes over layer IR: a cheaper net for the same answer.
+//! Passes over layer IR: a cheaper net for the same answer. One file each; the head of each says before and after.
 
+mod affine;
+mod clamp;
+mod cse;
 mod drop_dead;
+mod drop_identity;
 mod edit;
+mod fold_batch_norm;
+mod fold_constants;
 mod fold_pad;
-#[cfg(test)]
-mod testing;
+mod fuse_epilogue;
+mod merge_branches;
+mod normalise;
 
+pub use cse::Cse;
 pub use drop_dead::DropDead;
+pub use drop_identity::DropIdentity;
+pub use fold_batch_norm::FoldBatchNorm;
+pub use fold_constants::FoldConstants;
 pub use fold_pad::FoldPad;
+pub use fuse_epilogue::FuseEpilogue;
+pub use merge_branches::MergeBranches;
+pub use normalise::Normalise;

@@ -1,0 +1,315 @@
+//! The command line: every command and option, once. Help, usage errors and suggestions come from here.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// A compiler for convolution layers.
+///
+/// A layer is described in text (`.conv`); convoke chooses how to compute it on one CPU, compiles it to native code in
+/// milliseconds, and checks the result against an interpreter.
+#[derive(Debug, Parser)]
+#[command(name = "convoke", version, max_term_width = 120, after_help = AFTER_HELP)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+    /// Leave times and rates out, so that the output is the same on every run
+    #[arg(long, global = true, hide_short_help = true)]
+    pub(crate) no_times: bool,
+}
+
+const AFTER_HELP: &str = "\
+Examples:
+  convoke run ir-examples/vgg16_conv3_2.conv --check       compile, run, compare with the interpreter
+  convoke run ir-examples/sobel_edges.conv --input image=photo.png --output y=edges.png
+  convoke opt ir-examples/resnet50_bottleneck.conv --print-after-all
+  convoke compile layer.conv -o layer.o && convoke compile layer.conv --emit header -o layer.h
+  convoke check ir-examples/*.conv
+
+Exit status: 0 done; 1 the input is wrong or a check failed; 2 wrong usage; 101 a bug in convoke.
+`-` as a file is standard input or output. Colours follow the terminal and NO_COLOR.";
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Compile a layer and run it
+    Run(Run),
+    /// Run passes and print the IR
+    Opt(Opt),
+    /// Write native code, assembly, IR or a C header
+    Compile(Compile),
+    /// Run every stage and the native code against the interpreter
+    Check(Check),
+    /// Show every candidate algorithm with its cost, and what each pass did
+    Explain(Explain),
+    /// Measure how fast layers run
+    Bench(Bench),
+    /// List the passes
+    Passes(List),
+    /// List the targets code can be written for
+    Targets(List),
+    /// Print the description of this CPU, or of a named one
+    Machine(MachineCommand),
+}
+
+/// What every command that compiles takes.
+#[derive(Debug, Args)]
+pub(crate) struct Options {
+    /// How much to optimise: 0 lowers only, 1 rewrites, 2 also fuses and tiles, 3 as 2
+    #[arg(short = 'O', value_name = "LEVEL", default_value_t = 2, value_parser = clap::value_parser!(u8).range(0..=3))]
+    pub(crate) level: u8,
+    /// Largest rounding error allowed, relative to Σ|w||x| of each output element
+    #[arg(long, value_name = "E", value_parser = not_negative)]
+    pub(crate) max_error: Option<f64>,
+    /// Grant passes that approximate the function, up to this relative error
+    #[arg(long, value_name = "T", value_parser = not_negative)]
+    pub(crate) tolerance: Option<f64>,
+    /// Grant passes that change the function and leave new weights to be trained
+    #[arg(long)]
+    pub(crate) structural: bool,
+    /// Compute every convolution this way
+    #[arg(long, value_name = "A", value_parser = algorithms())]
+    pub(crate) algorithm: Option<String>,
+    /// Threads to run on; the result is the same for any number
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub(crate) threads: u16,
+    /// Compile for a CPU of this name rather than this one
+    #[arg(long, value_name = "NAME", conflicts_with = "machine")]
+    pub(crate) cpu: Option<String>,
+    /// Compile for the CPU described in this file (see `convoke machine`)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) machine: Option<PathBuf>,
+    /// Refuse layers that need more memory than this for tensors and scratch: `512M`, `4G`
+    #[arg(long, value_name = "BYTES", value_parser = bytes, default_value = "2G")]
+    pub(crate) max_memory: u64,
+    /// The layer to take of a file that holds several
+    #[arg(long, value_name = "NAME")]
+    pub(crate) layer: Option<String>,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  convoke run layer.conv --check
+  convoke run blur.conv --input image=photo.png --output y=blurred.png
+  convoke run layer.conv --input x=x.npy --output y=y.npy --threads 2 --json")]
+pub(crate) struct Run {
+    /// The layer, as text
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// An input: NumPy array or PNG image. Inputs not given are random
+    #[arg(long, value_name = "NAME=FILE", value_parser = binding)]
+    pub(crate) input: Vec<(String, PathBuf)>,
+    /// Where an output goes: NumPy array or PNG image
+    #[arg(long, value_name = "NAME=FILE", value_parser = binding)]
+    pub(crate) output: Vec<(String, PathBuf)>,
+    /// What runs it
+    #[arg(long, value_enum, default_value_t = Backend::Jit)]
+    pub(crate) backend: Backend,
+    /// Compare with the interpreter; exit status 1 if an error exceeds its bound
+    #[arg(long)]
+    pub(crate) check: bool,
+    /// Selects the random inputs
+    #[arg(long, default_value_t = 0)]
+    pub(crate) seed: u64,
+    /// Print one JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) options: Options,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  convoke opt layer.conv                              everything -O2 does, as loop IR
+  convoke opt layer.conv --stage layer                stop before lowering
+  convoke opt layer.conv --passes fold-pad,drop-dead  these passes, in this order
+  convoke opt layer.conv --print-after-all            the IR after each pass that changed it")]
+pub(crate) struct Opt {
+    /// The layers or loop programs, as text
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// Run these passes, in this order, instead of those of the level: `a,b(option=value)`
+    #[arg(long, value_name = "A,B(O=V)")]
+    pub(crate) passes: Option<String>,
+    /// Print the IR after each pass; what changed nothing is named and not repeated
+    #[arg(long)]
+    pub(crate) print_after_all: bool,
+    /// Where to stop
+    #[arg(long, value_enum)]
+    pub(crate) stage: Option<Stage>,
+    /// Where the IR goes
+    #[arg(short, value_name = "FILE", default_value = "-")]
+    pub(crate) output: PathBuf,
+    #[command(flatten)]
+    pub(crate) options: Options,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  convoke compile layer.conv -o layer.o
+  convoke compile layer.conv --emit header -o layer.h
+  convoke compile layer.conv --emit asm -o -
+  convoke compile layer.conv --emit loops --cpu x86-64-v3 -o -")]
+pub(crate) struct Compile {
+    /// The layer, as text
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// Where the result goes
+    #[arg(short, value_name = "OUT")]
+    pub(crate) output: PathBuf,
+    /// What to write
+    #[arg(long, value_enum, default_value_t = Emit::Obj)]
+    pub(crate) emit: Emit,
+    /// Write for this target (see `convoke targets`)
+    #[arg(long, value_name = "TRIPLE")]
+    pub(crate) target: Option<String>,
+    #[command(flatten)]
+    pub(crate) options: Options,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Check {
+    /// Files of layers
+    #[arg(value_name = "FILE", required = true)]
+    pub(crate) files: Vec<PathBuf>,
+    /// Selects the random inputs
+    #[arg(long, default_value_t = 0)]
+    pub(crate) seed: u64,
+    /// Print one JSON array
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) options: Options,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Explain {
+    /// The layer, as text
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// Compile and time the layer with each algorithm that can compute it
+    #[arg(long)]
+    pub(crate) measure: bool,
+    /// Print one JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) options: Options,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Bench {
+    /// Files of layers
+    #[arg(value_name = "FILE", required = true)]
+    pub(crate) files: Vec<PathBuf>,
+    /// Seconds to measure each layer for
+    #[arg(long, value_name = "S", default_value_t = 1.0, value_parser = not_negative)]
+    pub(crate) seconds: f64,
+    /// Selects the random inputs
+    #[arg(long, default_value_t = 0)]
+    pub(crate) seed: u64,
+    /// Print one JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) options: Options,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct List {
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  convoke machine > host.toml && convoke compile layer.conv -o layer.o --machine host.toml
+  convoke machine --cpu x86-64-v3")]
+pub(crate) struct MachineCommand {
+    /// A CPU of this name rather than this one
+    #[arg(long, value_name = "NAME")]
+    pub(crate) cpu: Option<String>,
+    /// List the names
+    #[arg(long, conflicts_with = "cpu")]
+    pub(crate) list: bool,
+    /// Print JSON rather than TOML
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Backend {
+    /// Native code in this process
+    Jit,
+    /// The interpreter
+    Interp,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Stage {
+    /// Layer IR, before lowering
+    Layer,
+    /// Loop IR
+    Loops,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Emit {
+    /// An object file with the layer as a C function
+    Obj,
+    /// Assembly text
+    Asm,
+    /// Cranelift IR
+    Clif,
+    /// Loop IR
+    Loops,
+    /// The C header of the object file
+    Header,
+    /// A static library, made by `ar`
+    Staticlib,
+    /// A shared library, made by `cc`
+    Sharedlib,
+}
+
+fn algorithms() -> clap::builder::PossibleValuesParser {
+    let names = convoke::ir::attr::Algorithm::ALL.iter().map(|a| clap::builder::PossibleValue::new(a.to_string()));
+    clap::builder::PossibleValuesParser::new(names)
+}
+
+fn not_negative(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(v) if v >= 0.0 && v.is_finite() => Ok(v),
+        Ok(_) => Err("expected a finite number that is not negative".into()),
+        Err(_) => Err("expected a number such as 1e-4".into()),
+    }
+}
+
+/// A number of bytes, with K, M, G or T behind it for powers of 1024.
+fn bytes(text: &str) -> Result<u64, String> {
+    let wrong = || "expected a number of bytes such as 512M or 4G".to_owned();
+    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let number: u64 = text[..digits].parse().map_err(|_| wrong())?;
+    let shift = match text[digits..].trim_end_matches("iB").trim_end_matches('B') {
+        "" => 0,
+        "K" => 10,
+        "M" => 20,
+        "G" => 30,
+        "T" => 40,
+        _ => return Err(wrong()),
+    };
+    number.checked_mul(1 << shift).ok_or_else(|| "more bytes than 64 bits can count".into())
+}
+
+/// `NAME=FILE`; a `%` before the name is allowed, as the IR writes it.
+fn binding(text: &str) -> Result<(String, PathBuf), String> {
+    match text.split_once('=') {
+        Some((name, file)) if !name.is_empty() && !file.is_empty() => {
+            Ok((name.trim_start_matches('%').into(), file.into()))
+        }
+        _ => Err("expected NAME=FILE, as in `x=x.npy`".into()),
+    }
+}

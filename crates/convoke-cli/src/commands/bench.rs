@@ -1,0 +1,137 @@
+//! `convoke bench`: how fast layers run, beside the most that generated code can do at that moment.
+//!
+//! The peak is measured in turns with the layer, so that both see the same clock and the same neighbours.
+
+use std::time::{Duration, Instant};
+
+use convoke::peak::Peak;
+use convoke::{CompiledLayer, Compiler, Layer, data};
+use indicatif::ProgressBar;
+use serde_json::{Value, json};
+
+use crate::args::Bench;
+use crate::failure::Failure;
+use crate::io::Io;
+use crate::options::{compiler, machine_line};
+use crate::table::{Table, seconds};
+use crate::{sink, source};
+
+/// Turns that layer and peak take.
+const ROUNDS: u32 = 10;
+
+struct Measured {
+    layer: Layer,
+    chosen: String,
+    compile: Duration,
+    runs: usize,
+    median: f64,
+    p10: f64,
+    p90: f64,
+    gflops: f64,
+    peak: f64,
+}
+
+pub(crate) fn run(args: Bench, io: &mut Io<'_>) -> Result<(), Failure> {
+    let compiler = compiler(&args.options)?;
+    let mut layers = Vec::new();
+    for file in &args.files {
+        layers.extend(source::layers(file, args.options.layer.as_deref(), io)?);
+    }
+    let mut peak = Peak::new(compiler.machine())?;
+    let bar = if io.progress { ProgressBar::new(layers.len() as u64) } else { ProgressBar::hidden() };
+    let mut all = Vec::new();
+    for layer in layers {
+        all.push(one(&compiler, layer, &mut peak, args.seconds, args.seed)?);
+        bar.inc(1);
+    }
+    bar.finish_and_clear();
+    if args.json {
+        let layers: Vec<_> = all.iter().map(as_json).collect();
+        let machine = compiler.machine();
+        let value = json!({ "machine": machine.name, "vector_bits": machine.vector_bits,
+                            "threads": compiler.get_threads(), "layers": layers });
+        return sink::json(io, &value);
+    }
+    sink::print(io, &as_table(&compiler, &all))
+}
+
+fn one(compiler: &Compiler, layer: Layer, peak: &mut Peak, least: f64, seed: u64) -> Result<Measured, Failure> {
+    let compiled = compiler.compile(&layer)?;
+    let files = layer.files().clone().with_budget(compiler.get_max_memory());
+    let inputs = layer.inputs().into_iter().enumerate();
+    let inputs = inputs.map(|(i, (_, ty))| data::random(ty, seed.wrapping_add(i as u64) as i64, &files));
+    let mut buffers = compiled.buffers(&inputs.collect::<Result<Vec<_>, _>>()?)?;
+    compiled.run_buffers(&mut buffers)?;
+
+    let turn = Duration::from_secs_f64(least / f64::from(ROUNDS));
+    let (mut times, mut peaks) = (Vec::new(), Vec::new());
+    for _ in 0..ROUNDS {
+        peaks.push(peak.measure()?);
+        let start = Instant::now();
+        loop {
+            let one = Instant::now();
+            compiled.run_buffers(&mut buffers)?;
+            times.push(one.elapsed().as_secs_f64());
+            if start.elapsed() >= turn {
+                break;
+            }
+        }
+    }
+    times.sort_by(f64::total_cmp);
+    peaks.sort_by(f64::total_cmp);
+    let at = |sorted: &[f64], q: f64| sorted[((sorted.len() - 1) as f64 * q).round() as usize];
+    let median = at(&times, 0.5);
+    Ok(Measured {
+        chosen: chosen(&compiled),
+        compile: compiled.report().compile_time(),
+        runs: times.len(),
+        median,
+        p10: at(&times, 0.1),
+        p90: at(&times, 0.9),
+        gflops: compiled.report().flops as f64 / median / 1e9,
+        // The clock that could be had: what disturbs a turn makes it slower, never faster.
+        peak: at(&peaks, 1.0) * compiler.get_threads() as f64 / 1e9,
+        layer,
+    })
+}
+
+/// The algorithms in use, each once.
+fn chosen(compiled: &CompiledLayer) -> String {
+    let mut names: Vec<String> = compiled.report().choices.iter().map(|c| c.algorithm.to_string()).collect();
+    names.sort();
+    names.dedup();
+    if names.is_empty() { "-".into() } else { names.join(" ") }
+}
+
+fn as_table(compiler: &Compiler, all: &[Measured]) -> String {
+    let headings = ["layer", "chosen", "compile", "median", "p10", "p90", "runs", "GFLOP/s", "of peak"];
+    let mut table = Table::new(&headings, 2);
+    for m in all {
+        table.row([
+            format!("@{}", m.layer.name()),
+            m.chosen.clone(),
+            seconds(m.compile.as_secs_f64()),
+            seconds(m.median),
+            seconds(m.p10),
+            seconds(m.p90),
+            m.runs.to_string(),
+            format!("{:.2}", m.gflops),
+            format!("{:.1} %", 100.0 * m.gflops / m.peak),
+        ]);
+    }
+    let peak = all.iter().map(|m| m.peak).fold(0.0, f64::max);
+    format!(
+        "{}; {} thread(s); peak {peak:.1} GFLOP/s, measured in turns with each layer\n\n{}",
+        machine_line(compiler.machine()),
+        compiler.get_threads(),
+        table.finish()
+    )
+}
+
+fn as_json(m: &Measured) -> Value {
+    json!({
+        "layer": m.layer.name(), "chosen": m.chosen, "compile_seconds": m.compile.as_secs_f64(), "runs": m.runs,
+        "median_seconds": m.median, "p10_seconds": m.p10, "p90_seconds": m.p90, "gflops": m.gflops,
+        "peak_gflops": m.peak, "of_peak": m.gflops / m.peak,
+    })
+}

@@ -1,0 +1,84 @@
+//! `convoke check`: every stage of every layer, and its native code, against the interpreter.
+
+use convoke::check::{Reference, StageCheck, stages};
+use convoke::{Compiler, Layer, data};
+use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::{Value, json};
+
+use crate::args::Check;
+use crate::failure::Failure;
+use crate::io::Io;
+use crate::options::compiler;
+use crate::table::Table;
+use crate::{sink, source};
+
+pub(crate) fn run(args: Check, io: &mut Io<'_>) -> Result<(), Failure> {
+    let compiler = compiler(&args.options)?;
+    let mut layers = Vec::new();
+    for file in &args.files {
+        let found = source::layers(file, args.options.layer.as_deref(), io)?;
+        layers.extend(found.into_iter().map(|layer| (file.display().to_string(), layer)));
+    }
+    let bar =
+        if io.progress && layers.len() > 1 { ProgressBar::new(layers.len() as u64) } else { ProgressBar::hidden() };
+    bar.set_style(ProgressStyle::with_template("{pos}/{len} {wide_msg}").expect("a constant template that is valid"));
+    let mut reports = Vec::new();
+    for (file, layer) in layers {
+        let found = one(&compiler, &layer, args.seed, |stage| bar.set_message(format!("@{}: {stage}", layer.name())));
+        reports.push((file, layer, found?));
+        bar.inc(1);
+    }
+    bar.finish_and_clear();
+
+    if args.json {
+        let all: Vec<Value> = reports.iter().map(|(file, layer, stages)| as_json(file, layer, stages)).collect();
+        sink::json(io, &all.into())?;
+    } else {
+        sink::print(io, &as_table(&reports))?;
+    }
+    let failed = reports.iter().flat_map(|(_, _, stages)| stages).filter(|s| !s.comparison.passes()).count();
+    if failed > 0 {
+        return Err(Failure::Input(format!("{failed} stages are further from the interpreter than their bound")));
+    }
+    Ok(())
+}
+
+fn one(compiler: &Compiler, layer: &Layer, seed: u64, before: impl FnMut(&str)) -> Result<Vec<StageCheck>, Failure> {
+    compiler.fits(layer)?;
+    let files = layer.files().clone().with_budget(compiler.get_max_memory());
+    let inputs = layer.inputs().into_iter().enumerate();
+    let inputs = inputs.map(|(i, (_, ty))| data::random(ty, seed.wrapping_add(i as u64) as i64, &files));
+    let reference = Reference::new(layer, inputs.collect::<Result<_, _>>()?)?;
+    Ok(stages(compiler, layer, &reference, before)?)
+}
+
+fn as_table(reports: &[(String, Layer, Vec<StageCheck>)]) -> String {
+    let mut table = Table::new(&["layer", "stage", "run by", "", "largest error", "of Σ|w||x|", "of bound"], 4);
+    for (_, layer, stages) in reports {
+        for stage in stages {
+            let c = stage.comparison;
+            table.row([
+                format!("@{}", layer.name()),
+                stage.stage.clone(),
+                stage.engine.into(),
+                if c.passes() { "ok".into() } else { "FAILED".into() },
+                format!("{:.2e}", c.max_error),
+                format!("{:.2e}", c.relative),
+                format!("{:.1} %", 100.0 * c.of_bound),
+            ]);
+        }
+    }
+    table.finish()
+}
+
+fn as_json(file: &str, layer: &Layer, stages: &[StageCheck]) -> Value {
+    let stages: Vec<_> = stages
+        .iter()
+        .map(|s| {
+            let c = s.comparison;
+            json!({ "stage": s.stage, "engine": s.engine, "ok": c.passes(), "max_error": c.max_error,
+                    "relative": c.relative, "bound": c.bound, "of_bound": c.of_bound })
+        })
+        .collect();
+    json!({ "file": file, "layer": layer.name(), "stages": stages })
+}

@@ -1,0 +1,78 @@
+//! `convoke compile`: native code, its listings and its header, as files.
+
+use std::path::Path;
+use std::process::Command;
+
+use convoke::codegen::{self, BoxError};
+use convoke::ir::diagnostic::shown;
+use convoke::ir::layer::Source;
+use convoke::{Compiler, Lowered, TensorType, data, targets};
+
+use crate::args::{Compile, Emit};
+use crate::failure::Failure;
+use crate::io::Io;
+use crate::options::{compiler, near};
+use crate::{sink, source};
+
+pub(crate) fn run(args: Compile, io: &mut Io<'_>) -> Result<(), Failure> {
+    sink::not_over(&args.output, &[&args.file])?;
+    let mut compiler = compiler(&args.options)?;
+    if let Some(triple) = &args.target {
+        compiler = for_target(compiler, triple, args.options.cpu.is_some() || args.options.machine.is_some())?;
+    }
+    let layer = source::layer(&args.file, args.options.layer.as_deref(), io)?;
+    let lowered = compiler.lower(&layer)?;
+    let bytes = match args.emit {
+        Emit::Obj => object(&compiler, &lowered)?,
+        Emit::Asm => codegen::asm(lowered.verified(), compiler.machine())?.into_bytes(),
+        Emit::Clif => codegen::clif(lowered.verified(), compiler.machine())?.into_bytes(),
+        Emit::Loops => lowered.program.to_string().into_bytes(),
+        Emit::Header => codegen::header(lowered.verified()).into_bytes(),
+        Emit::Staticlib => linked(&object(&compiler, &lowered)?, layer.name(), "ar", &["rcs"])?,
+        Emit::Sharedlib => linked(&object(&compiler, &lowered)?, layer.name(), "cc", &["-shared", "-o"])?,
+    };
+    sink::write(&args.output, &bytes, io)
+}
+
+fn object(compiler: &Compiler, lowered: &Lowered) -> Result<Vec<u8>, Failure> {
+    let files = lowered.layer.files().clone().with_budget(compiler.get_max_memory());
+    let constants = |source: &Source, ty: &TensorType| data::values(source, ty, &files).map_err(BoxError::from);
+    Ok(codegen::object(lowered.verified(), compiler.machine(), &constants)?)
+}
+
+/// The compiler with the target's machine, unless one was named that is of the same architecture.
+fn for_target(compiler: Compiler, triple: &str, named: bool) -> Result<Compiler, Failure> {
+    let all = targets();
+    let Some(target) = all.iter().find(|t| t.triple == triple) else {
+        let known: Vec<&str> = all.iter().map(|t| t.triple.as_str()).collect();
+        let near = near(triple, &known).map_or_else(String::new, |n| format!("; did you mean `{n}`?"));
+        let known = known.join(", ");
+        return Err(Failure::Usage(format!("no code can be written for `{}`{near} Known are {known}", shown(triple))));
+    };
+    match (named, compiler.machine().arch == target.machine.arch) {
+        (false, _) => Ok(compiler.machine_of(target.machine.clone())),
+        (true, true) => Ok(compiler),
+        (true, false) => Err(Failure::Usage(format!(
+            "machine `{}` is {}, target `{triple}` is {}",
+            compiler.machine().name,
+            compiler.machine().arch,
+            target.machine.arch
+        ))),
+    }
+}
+
+/// What a tool of the system makes of an object file: `TOOL ARGS… OUTPUT OBJECT`, in a temporary folder.
+fn linked(object: &[u8], name: &str, tool: &str, args: &[&str]) -> Result<Vec<u8>, Failure> {
+    let failed = |what: String| Failure::Input(format!("`{tool}` is needed for this kind of output, and {what}"));
+    let folder = tempfile::tempdir().map_err(|e| failed(format!("no temporary folder can be made: {e}")))?;
+    // The archive keeps the object's file name.
+    let object_file = folder.path().join(Path::new(name).with_extension("o").file_name().unwrap_or("layer.o".as_ref()));
+    let output = folder.path().join("output");
+    std::fs::write(&object_file, object).map_err(|e| failed(format!("its input cannot be written: {e}")))?;
+    let run = Command::new(tool).args(args).arg(&output).arg(&object_file).output();
+    let run = run.map_err(|e| failed(format!("cannot be started: {e}; `--emit obj` needs no tool")))?;
+    if !run.status.success() {
+        return Err(failed(format!("ended with {}: {}", run.status, String::from_utf8_lossy(&run.stderr).trim_end())));
+    }
+    std::fs::read(&output).map_err(|e| failed(format!("its output cannot be read: {e}")))
+}

@@ -1,0 +1,11 @@
+//! The commands, one file each.
+
+pub(crate) mod bench;
+pub(crate) mod check;
+pub(crate) mod compile;
+pub(crate) mod explain;
+pub(crate) mod machine;
+pub(crate) mod opt;
+pub(crate) mod passes;
+pub(crate) mod run;
+pub(crate) mod targets;

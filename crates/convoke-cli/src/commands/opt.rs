@@ -1,0 +1,122 @@
+//! `convoke opt`: run passes and print the IR, at the end or after every pass.
+
+use std::path::Path;
+
+use convoke::Compiler;
+use convoke::data::Files;
+use convoke::passes::registry::{self, Pass};
+use convoke::passes::spec::Spec;
+use convoke::passes::{Record, Stage, State};
+
+use crate::args::{self, Opt};
+use crate::failure::Failure;
+use crate::io::Io;
+use crate::options::{compiler, in_passes};
+use crate::{sink, source};
+
+pub(crate) fn run(args: Opt, no_times: bool, io: &mut Io<'_>) -> Result<(), Failure> {
+    sink::not_over(&args.output, &[&args.file])?;
+    let compiler = compiler(&args.options)?;
+    let specs = args.passes.as_deref().map(Spec::parse_list).transpose().map_err(in_passes)?;
+    let module = source::module(&args.file, io)?;
+    let states = match args.options.layer.as_deref() {
+        Some(name) => vec![State::Layer(module.layer(Some(name))?.ir().clone())],
+        None if module.layers.is_empty() && module.programs.is_empty() => vec![State::Layer(module.layer(None)?.ir().clone())],
+        None => {
+            let layers = module.layers.iter().map(|layer| State::Layer(layer.ir().clone()));
+            layers.chain(module.programs.into_iter().map(State::Loops)).collect()
+        }
+    };
+
+    let mut out = String::new();
+    for state in states {
+        if !out.is_empty() {
+            out.push('\n');
+        }
+        let passes = passes(&compiler, specs.as_deref(), args.stage, state.stage())?;
+        out += &one(&compiler, state, &passes, &module.files, args.print_after_all, no_times)?;
+    }
+    sink::write(Path::new(&args.output), out.as_bytes(), io)
+}
+
+/// The passes asked for. Without `--stage` layers stay layers, unless a pass over loops is named.
+fn passes(
+    compiler: &Compiler,
+    specs: Option<&[Spec]>,
+    stage: Option<args::Stage>,
+    first: Stage,
+) -> Result<Vec<Pass>, Failure> {
+    let last = match (stage, first) {
+        (_, Stage::Loops) | (Some(args::Stage::Loops), _) => Stage::Loops,
+        (Some(args::Stage::Layer), _) => Stage::Layer,
+        (None, Stage::Layer) => {
+            let loops = |spec: &Spec| {
+                registry::find(&spec.name).is_ok_and(|e| e.stage == Stage::Loops || e.name == registry::LOWER.name)
+            };
+            if specs.is_some_and(|specs| specs.iter().any(loops)) { Stage::Loops } else { Stage::Layer }
+        }
+    };
+    match specs {
+        Some(specs) => registry::chosen(specs, first, last).map_err(in_passes),
+        None => {
+            Ok(compiler.pipeline(last)?.into_iter().filter(|p| first == Stage::Layer || p.stage() == first).collect())
+        }
+    }
+}
+
+fn one(
+    compiler: &Compiler,
+    state: State,
+    passes: &[Pass],
+    files: &Files,
+    all: bool,
+    no_times: bool,
+) -> Result<String, Failure> {
+    let mut out = String::new();
+    if all {
+        out += &format!("// as given\n{}", text(&state));
+    }
+    let observer = |record: &Record, state: &State| {
+        if !all {
+            return;
+        }
+        out += &format!("\n// {}: {}\n", record.pass, summary(record, no_times));
+        if record.changed.is_yes() {
+            out += &text(state);
+        }
+    };
+    let end = compiler.run_passes(state, passes, files, observer).map_err(in_passes)?;
+    if !all {
+        out += &text(&end);
+    }
+    Ok(out)
+}
+
+fn text(state: &State) -> String {
+    match state {
+        State::Layer(layer) => layer.to_string(),
+        State::Loops(program) => program.to_string(),
+    }
+}
+
+/// What a pass did to the counts.
+fn summary(record: &Record, no_times: bool) -> String {
+    let time = if no_times { String::new() } else { format!(" ({:.2} ms)", record.elapsed.as_secs_f64() * 1e3) };
+    if !record.changed.is_yes() {
+        return format!("unchanged{time}");
+    }
+    let (b, a) = (&record.before, &record.after);
+    let counts = [
+        ("ops", b.ops, a.ops),
+        ("parameters", b.parameters, a.parameters),
+        ("multiplications", b.multiplications, a.multiplications),
+        ("activation bytes", b.activation_bytes, a.activation_bytes),
+    ];
+    let moved: Vec<_> = counts
+        .iter()
+        .filter(|(_, before, after)| before != after)
+        .map(|(what, before, after)| format!("{what} {before} -> {after}"))
+        .collect();
+    let moved = if moved.is_empty() { "changed".into() } else { moved.join(", ") };
+    format!("{moved}{time}")
+}

@@ -1,0 +1,283 @@
+//! `convoke run`: compile a layer, run it, say what was chosen and how long it took; with `--check`, how right it is.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use convoke::check::{Comparison, Reference};
+use convoke::data::{self, Files};
+use convoke::interp;
+use convoke::ir::diagnostic::shown;
+use convoke::{CompiledLayer, Compiler, Layer, TensorType};
+use ndarray::ArrayD;
+use serde_json::{Value, json};
+
+use crate::args::{Backend, Run};
+use crate::failure::{Failure, visible};
+use crate::io::Io;
+use crate::options::{compiler, machine_line, signature};
+use crate::table::{bytes, count, seconds};
+use crate::{sink, source};
+
+/// How long a layer is run for, so that the time is of a warm run.
+const LEAST: Duration = Duration::from_millis(200);
+/// The most runs.
+const MOST_RUNS: usize = 100;
+
+pub(crate) fn run(args: Run, no_times: bool, io: &mut Io<'_>) -> Result<(), Failure> {
+    let compiler = compiler(&args.options)?;
+    let layer = source::layer(&args.file, args.options.layer.as_deref(), io)?;
+    let inputs_read: Vec<&Path> = args.input.iter().map(|(_, p)| p.as_path()).chain([args.file.as_path()]).collect();
+    let names: Vec<String> = layer.outputs().iter().map(|(name, _)| (*name).to_owned()).collect();
+    for (name, file) in &args.output {
+        known("output", name, &names)?;
+        sink::not_over(file, &inputs_read)?;
+    }
+    // What cannot run is refused before any of its memory is taken.
+    let compiled = match args.backend {
+        Backend::Jit => Some(compiler.compile(&layer)?),
+        Backend::Interp => {
+            compiler.fits(&layer)?;
+            None
+        }
+    };
+    let files = layer.files().clone().with_budget(compiler.get_max_memory());
+    let inputs = inputs(&layer, &args.input, args.seed, &files, io)?;
+
+    let (outputs, timing) = match &compiled {
+        Some(compiled) => native(compiled, &inputs, no_times)?,
+        None => {
+            let start = Instant::now();
+            let outputs = interp::run_layer(layer.verified(), &inputs, &files)?;
+            (outputs, Timing { median: start.elapsed(), runs: 1 })
+        }
+    };
+    let comparison = match args.check {
+        true => Some(Reference::new(&layer, inputs)?.compare(&outputs)),
+        false => None,
+    };
+
+    if args.json {
+        let report = as_json(&compiler, &layer, compiled.as_ref(), timing, &outputs, comparison, no_times);
+        sink::json(io, &report)?;
+    } else {
+        let report = as_text(&compiler, &layer, compiled.as_ref(), timing, &outputs, comparison, no_times);
+        sink::print(io, &report)?;
+    }
+    for (name, file) in &args.output {
+        let index = names.iter().position(|n| n == name).expect("looked up above");
+        save(file, &outputs[index], layer.outputs()[index].1, io)?;
+    }
+    match comparison {
+        Some(comparison) if !comparison.passes() => {
+            Err(Failure::Input("the result is further from the interpreter's than its bound".into()))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn known(what: &str, name: &str, names: &[String]) -> Result<(), Failure> {
+    if names.iter().any(|n| n == name) {
+        return Ok(());
+    }
+    let names: Vec<_> = names.iter().map(|n| format!("`{n}`")).collect();
+    Err(Failure::Input(format!("the layer has no {what} `{}`; it has {}", shown(name), names.join(", "))))
+}
+
+/// The inputs given, and random ones for the others.
+fn inputs(
+    layer: &Layer,
+    given: &[(String, PathBuf)],
+    seed: u64,
+    files: &Files,
+    io: &mut Io<'_>,
+) -> Result<Vec<ArrayD<f64>>, Failure> {
+    let names: Vec<String> = layer.inputs().iter().map(|(name, _)| (*name).to_owned()).collect();
+    given.iter().try_for_each(|(name, _)| known("input", name, &names))?;
+    let mut inputs = Vec::new();
+    for (i, (name, ty)) in layer.inputs().into_iter().enumerate() {
+        // The last one given counts, as everywhere on the command line.
+        inputs.push(match given.iter().rev().find(|(n, _)| n == name) {
+            Some((_, file)) => {
+                let tensor = data::read_tensor(file, None, ty, files)?;
+                notes(tensor.notes, io);
+                tensor.array
+            }
+            None => data::random(ty, seed.wrapping_add(i as u64) as i64, files)?,
+        });
+    }
+    Ok(inputs)
+}
+
+/// Says what was converted on the way. A note that cannot be shown is not worth stopping for.
+fn notes(notes: Vec<String>, io: &mut Io<'_>) {
+    for note in notes {
+        let _ = writeln!(io.stderr, "note: {}", visible(&note));
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Timing {
+    median: Duration,
+    runs: usize,
+}
+
+fn native(
+    compiled: &CompiledLayer,
+    inputs: &[ArrayD<f64>],
+    no_times: bool,
+) -> Result<(Vec<ArrayD<f64>>, Timing), Failure> {
+    let mut buffers = compiled.buffers(inputs)?;
+    compiled.run_buffers(&mut buffers)?;
+    let mut times = Vec::new();
+    let start = Instant::now();
+    while times.is_empty() || (!no_times && start.elapsed() < LEAST && times.len() < MOST_RUNS) {
+        let start = Instant::now();
+        compiled.run_buffers(&mut buffers)?;
+        times.push(start.elapsed());
+    }
+    times.sort_unstable();
+    Ok((buffers.outputs(), Timing { median: times[times.len() / 2], runs: times.len() }))
+}
+
+fn save(file: &Path, array: &ArrayD<f64>, ty: &TensorType, io: &mut Io<'_>) -> Result<(), Failure> {
+    match file.extension().and_then(|e| e.to_str()) {
+        Some("png") => {
+            notes(data::image::write(file, ty, array)?, io);
+            Ok(())
+        }
+        Some("npy") => Ok(data::npy::write(file, array.view(), ty.elem)?),
+        _ => Err(Failure::Input(format!(
+            "{}: an output goes to a file that ends in .npy or .png",
+            shown(&file.to_string_lossy())
+        ))),
+    }
+}
+
+/// Smallest, largest and mean element, so that a user sees at once what came out.
+fn summary(array: &ArrayD<f64>) -> (f64, f64, f64) {
+    let (low, high) = array.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), &v| (l.min(v), h.max(v)));
+    (low, high, array.iter().sum::<f64>() / array.len() as f64)
+}
+
+fn as_text(
+    compiler: &Compiler,
+    layer: &Layer,
+    compiled: Option<&CompiledLayer>,
+    timing: Timing,
+    outputs: &[ArrayD<f64>],
+    comparison: Option<Comparison>,
+    no_times: bool,
+) -> String {
+    let mut text = format!("layer     {}\n", signature(layer));
+    let mut flops = 2 * convoke::passes::stats::Stats::of_layer(layer.ir()).multiplications;
+    if let Some(compiled) = compiled {
+        let report = compiled.report();
+        flops = report.flops;
+        text += &format!("machine   {}\n", machine_line(compiler.machine()));
+        let chosen: Vec<_> = report.choices.iter().map(|c| format!("%{} {}", c.result, c.algorithm)).collect();
+        if !chosen.is_empty() {
+            text += &format!("chosen    {}\n", chosen.join(", "));
+        }
+        if !no_times {
+            let ms = |d: Duration| format!("{:.2}", d.as_secs_f64() * 1e3);
+            text += &format!(
+                "compile   {} ms: passes {}, code {}, weights {}\n",
+                ms(report.compile_time()),
+                ms(report.passes_time),
+                ms(report.codegen_time),
+                ms(report.weights_time)
+            );
+        }
+        text += &format!(
+            "memory    code {}, weights {}, scratch {}\n",
+            bytes(report.code_bytes as u64),
+            bytes(report.constant_bytes as u64),
+            bytes(report.scratch_bytes as u64)
+        );
+    }
+    let what = if compiled.is_some() { "native code" } else { "interpreter" };
+    text += &format!("run       {what}, {} multiply-adds", count(flops as f64 / 2.0));
+    if no_times {
+        text += "\n";
+    } else {
+        let s = timing.median.as_secs_f64();
+        text += &format!(
+            "\ntime      {} (median of {}), {:.2} GFLOP/s, {} thread{}\n",
+            seconds(s),
+            timing.runs,
+            flops as f64 / s / 1e9,
+            compiler.get_threads(),
+            if compiler.get_threads() == 1 { "" } else { "s" }
+        );
+    }
+    for ((name, ty), array) in layer.outputs().iter().zip(outputs) {
+        let (low, high, mean) = summary(array);
+        text += &format!("output    %{name}: {ty}, from {low:.4} to {high:.4}, mean {mean:.4}\n");
+    }
+    if let Some(c) = comparison {
+        let verdict = if c.passes() { "ok" } else { "FAILED" };
+        text += &format!(
+            "check     {verdict}: largest error {:.2e}, {:.2e} of Σ|w||x|; at worst {:.1} % of its bound {:.2e}\n",
+            c.max_error,
+            c.relative,
+            100.0 * c.of_bound,
+            c.bound
+        );
+    }
+    text
+}
+
+fn as_json(
+    compiler: &Compiler,
+    layer: &Layer,
+    compiled: Option<&CompiledLayer>,
+    timing: Timing,
+    outputs: &[ArrayD<f64>],
+    comparison: Option<Comparison>,
+    no_times: bool,
+) -> Value {
+    let flops = 2 * convoke::passes::stats::Stats::of_layer(layer.ir()).multiplications;
+    let mut object = json!({
+        "layer": layer.name(),
+        "signature": signature(layer),
+        "backend": if compiled.is_some() { "jit" } else { "interp" },
+        "threads": compiler.get_threads(),
+        "multiply_adds": flops as f64 / 2.0,
+        "outputs": layer.outputs().iter().zip(outputs).map(|((name, ty), array)| {
+            let (low, high, mean) = summary(array);
+            json!({ "name": name, "type": ty.to_string(), "min": low, "max": high, "mean": mean })
+        }).collect::<Vec<_>>(),
+    });
+    if let Some(compiled) = compiled {
+        let report = compiled.report();
+        object["machine"] = json!(compiler.machine().name);
+        object["chosen"] = report
+            .choices
+            .iter()
+            .map(|c| json!({ "result": c.result, "algorithm": c.algorithm.to_string() }))
+            .collect();
+        object["code_bytes"] = json!(report.code_bytes);
+        object["weight_bytes"] = json!(report.constant_bytes);
+        object["scratch_bytes"] = json!(report.scratch_bytes);
+        if !no_times {
+            object["compile_seconds"] = json!({
+                "all": report.compile_time().as_secs_f64(),
+                "passes": report.passes_time.as_secs_f64(),
+                "code": report.codegen_time.as_secs_f64(),
+                "weights": report.weights_time.as_secs_f64(),
+            });
+        }
+    }
+    if !no_times {
+        let s = timing.median.as_secs_f64();
+        object["run_seconds"] = json!(s);
+        object["runs"] = json!(timing.runs);
+        object["gflops"] = json!(flops as f64 / s / 1e9);
+    }
+    if let Some(c) = comparison {
+        object["check"] =
+            json!({ "ok": c.passes(), "max_error": c.max_error, "relative": c.relative, "bound": c.bound,
+                    "of_bound": c.of_bound });
+    }
+    object
+}

@@ -1,0 +1,26 @@
+//! `convoke targets`: what object files can be written for.
+
+use convoke::targets;
+use serde_json::{Value, json};
+
+use crate::args::List;
+use crate::failure::Failure;
+use crate::io::Io;
+use crate::sink;
+use crate::table::Table;
+
+pub(crate) fn run(args: List, io: &mut Io<'_>) -> Result<(), Failure> {
+    if args.json {
+        let all: Vec<Value> = targets()
+            .iter()
+            .map(|t| json!({ "triple": t.triple, "host": t.host, "machine": t.machine.name }))
+            .collect();
+        return sink::json(io, &all.into());
+    }
+    let mut table = Table::new(&["target", "runs here", "machine if none is named"], 3);
+    for target in targets() {
+        let here = if target.host { "yes" } else { "no" };
+        table.row([target.triple, here.into(), target.machine.name]);
+    }
+    sink::print(io, &table.finish())
+}

@@ -1,0 +1,69 @@
+//! The `convoke` command as a library: [`main_with`] runs one command line on given streams and returns its status.
+//!
+//! | module | holds |
+//! |---|---|
+//! | `args` | every command and option |
+//! | `commands` | one file for each command |
+//! | `source` | files and standard input as layers |
+//! | `sink` | files and standard output as results |
+//! | `table` | tables, as text |
+//! | `failure` | why a command stops, and with which status |
+//!
+//! Nothing here reads the environment or ends the process; `main.rs` does.
+
+mod args;
+mod commands;
+mod failure;
+mod io;
+mod options;
+mod sink;
+mod source;
+mod table;
+
+use std::ffi::OsString;
+
+use clap::Parser;
+
+use crate::args::{Cli, Command};
+use crate::failure::{DONE, Failure, WRONG_INPUT, WRONG_USAGE, visible};
+pub use crate::io::{Captured, Io, capture};
+
+/// Runs one command line, which starts with the program's name, and gives its exit status: 0 done, 1 the input is
+/// wrong or a check failed, 2 wrong usage.
+pub fn main_with(args: impl IntoIterator<Item = impl Into<OsString> + Clone>, io: &mut Io<'_>) -> u8 {
+    let cli = match Cli::try_parse_from(args) {
+        Ok(cli) => cli,
+        Err(error) => return usage(&error, io),
+    };
+    let no_times = cli.no_times;
+    let result = match cli.command {
+        Command::Run(args) => commands::run::run(args, no_times, io),
+        Command::Opt(args) => commands::opt::run(args, no_times, io),
+        Command::Compile(args) => commands::compile::run(args, io),
+        Command::Check(args) => commands::check::run(args, io),
+        Command::Explain(args) => commands::explain::run(args, no_times, io),
+        Command::Bench(args) => commands::bench::run(args, io),
+        Command::Passes(args) => commands::passes::run(args, io),
+        Command::Targets(args) => commands::targets::run(args, io),
+        Command::Machine(args) => commands::machine::run(args, io),
+    };
+    let result = result.and_then(|()| io.stdout.flush().map_err(Failure::Stdout));
+    let Err(failure) = result else { return DONE };
+    // Results written before the failure stay in order with the message. If a stream is gone, there is no one to tell.
+    let _ = io.stdout.flush();
+    let _ = io.stderr.write_all(failure.message(io.color).as_bytes());
+    failure.status()
+}
+
+/// Help, version, or a wrong command line.
+fn usage(error: &clap::Error, io: &mut Io<'_>) -> u8 {
+    let text = visible(&error.render().to_string());
+    if error.use_stderr() {
+        let _ = io.stderr.write_all(text.as_bytes());
+        return WRONG_USAGE;
+    }
+    match io.stdout.write_all(text.as_bytes()).and_then(|()| io.stdout.flush()) {
+        Err(e) if !io::is_broken_pipe(&e) => WRONG_INPUT,
+        _ => DONE,
+    }
+}

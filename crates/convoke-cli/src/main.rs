@@ -1,0 +1,30 @@
+//! The `convoke` command: the process around [`convoke_cli::main_with`].
+
+use std::io::{BufWriter, IsTerminal, Write};
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    // The status of a process that panicked is 101, which the contract of the command keeps for our own mistakes.
+    std::panic::set_hook(Box::new(|panic| {
+        let report = format!(
+            "convoke: {panic}\n\nThis is a bug in convoke {}. Please report it with the command line and the input file.\n",
+            env!("CARGO_PKG_VERSION")
+        );
+        // Standard error may be gone; a second panic would hide the first.
+        let _ = std::io::stderr().write_all(report.as_bytes());
+    }));
+    let plain = std::env::var_os("NO_COLOR").is_some_and(|v| !v.is_empty());
+    let terminal = std::io::stderr().is_terminal();
+    let mut stdout = BufWriter::new(std::io::stdout().lock());
+    let mut io = convoke_cli::Io {
+        stdin: &mut std::io::stdin().lock(),
+        stdout: &mut stdout,
+        stderr: &mut std::io::stderr(),
+        color: terminal && !plain,
+        progress: terminal,
+    };
+    let status = convoke_cli::main_with(std::env::args_os(), &mut io);
+    // What is left in the buffer of a broken pipe must not be written again on drop, nor complained about.
+    let (_, _rest) = stdout.into_parts();
+    ExitCode::from(status)
+}

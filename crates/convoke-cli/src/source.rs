@@ -1,0 +1,39 @@
+//! Files and standard input as layers.
+
+use std::path::Path;
+
+use convoke::{Layer, Module, layer::read_capped};
+
+use crate::failure::Failure;
+use crate::io::Io;
+use convoke::data::Files;
+
+/// Whether `path` means standard input or output.
+pub(crate) fn is_standard(path: &Path) -> bool {
+    path.as_os_str() == "-"
+}
+
+/// Reads a file, or standard input for `-`. Files of constants are looked up beside the file, and, for standard input,
+/// in the working folder.
+pub(crate) fn module(path: &Path, io: &mut Io<'_>) -> Result<Module, Failure> {
+    if !is_standard(path) {
+        return Ok(Module::read(path)?);
+    }
+    let bytes = read_capped(&mut *io.stdin)
+        .map_err(|source| Failure::Input(format!("cannot read standard input: {source}")))?;
+    Ok(Module::from_bytes("<stdin>", &bytes, Files::at("."))?)
+}
+
+/// The layers of a file: the one named, or all.
+pub(crate) fn layers(path: &Path, name: Option<&str>, io: &mut Io<'_>) -> Result<Vec<Layer>, Failure> {
+    let module = module(path, io)?;
+    match name {
+        None if module.layers.len() > 1 => Ok(module.layers),
+        name => Ok(vec![module.layer(name)?]),
+    }
+}
+
+/// The layer of a file: the one named, or the only one.
+pub(crate) fn layer(path: &Path, name: Option<&str>, io: &mut Io<'_>) -> Result<Layer, Failure> {
+    Ok(module(path, io)?.layer(name)?)
+}

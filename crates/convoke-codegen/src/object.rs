@@ -1,0 +1,261 @@
+//! Object files: one exported C function that runs a program, and the header that declares it.
+//!
+//! ```c
+//! void NAME(const float *x, …, float *y, …, void *workspace);
+//! ```
+//!
+//! Inputs and outputs stand in the order the program declares them. Constants lie in the object, read-only. The function calls the
+//! kernels one after the other on the calling thread and keeps no state: any number of threads may call it, each with a
+//! workspace of its own.
+
+use std::fmt::Write;
+
+use convoke_ir::elem::Elem;
+use convoke_ir::loops::{BufferId, Program, Role, Verified};
+use convoke_machine::Machine;
+use cranelift_codegen::Context;
+use cranelift_codegen::control::ControlPlane;
+use cranelift_codegen::ir::{
+    AbiParam, Function, InstBuilder, MemFlagsData, Signature, StackSlotData, StackSlotKind, UserFuncName, Value, types,
+};
+use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext};
+use cranelift_module::{DataDescription, DataId, FuncId as ModuleFuncId, Linkage, Module, default_libcall_names};
+use cranelift_object::{ObjectBuilder, ObjectModule};
+
+use crate::constants::{self, Constants};
+use crate::emit::{self, ALIGN};
+use crate::error::CodegenError;
+use crate::machine_code::{Numbered, compile_all, guard, internal, reachable};
+use crate::plan::Plan;
+use crate::target::{Place, Target};
+
+/// An object file for `machine`, in the format of this operating system.
+pub fn object(program: Verified<'_>, machine: &Machine, constants: &dyn Constants) -> Result<Vec<u8>, CodegenError> {
+    let program = program.program();
+    let target = Target::new(machine, Place::Object)?;
+    let memory = constants::resolve(program, constants)?;
+    let funcs = reachable(program, &program.entry);
+    let numbers = Numbered::new(program, &funcs);
+    let compiled = compile_all(program, &funcs, &target, &numbers, false)?;
+    guard(|| {
+        let builder = ObjectBuilder::new(target.ordered.clone(), c_name(&program.name), default_libcall_names());
+        let mut module = ObjectModule::new(builder.map_err(internal)?);
+        numbers.define(program, &funcs, &compiled, &target, &mut module).map_err(internal)?;
+        let mut data: Vec<Option<DataId>> = vec![None; program.buffers.len()];
+        for (id, held) in program.buffers.ids().zip(&memory) {
+            let Some(held) = held else { continue };
+            let name = format!("convoke.data.{}.{}", id.index(), program.buffers[id].name);
+            let number = module.declare_data(&name, Linkage::Local, false, false).map_err(internal)?;
+            let mut description = DataDescription::new();
+            description.define(held.bytes().into());
+            description.set_align(ALIGN as u64);
+            module.define_data(number, &description).map_err(internal)?;
+            data[id.index()] = Some(number);
+        }
+        let entry = Entry { program, numbers: &numbers, data: &data, target: &target };
+        entry.define(&mut module)?;
+        module.finish().emit().map_err(|error| CodegenError::Internal(error.to_string()))
+    })
+}
+
+/// Inputs, then outputs: the parameters of the C function, before the workspace.
+fn params(program: &Program) -> Vec<BufferId> {
+    let of = |role: Role| program.buffers.iter().filter(move |(_, b)| b.role == role).map(|(id, _)| id);
+    of(Role::Input).chain(of(Role::Output)).collect()
+}
+
+/// The exported function.
+struct Entry<'a> {
+    program: &'a Program,
+    numbers: &'a Numbered,
+    data: &'a [Option<DataId>],
+    target: &'a Target,
+}
+
+impl Entry<'_> {
+    fn define(&self, module: &mut ObjectModule) -> Result<(), CodegenError> {
+        let isa = &self.target.ordered;
+        let pointer = isa.pointer_type();
+        let params = params(self.program);
+        let mut signature = Signature::new(isa.default_call_conv());
+        signature.params = vec![AbiParam::new(pointer); params.len() + 1];
+        let number =
+            module.declare_function(&c_name(&self.program.name), Linkage::Export, &signature).map_err(internal)?;
+        let mut func = Function::with_name_signature(UserFuncName::user(0, number.as_u32()), signature);
+        let mut context = FunctionBuilderContext::new();
+        let mut b = FunctionBuilder::new(&mut func, &mut context);
+        let block = b.create_block();
+        b.append_block_params_for_function_params(block);
+        b.switch_to_block(block);
+        b.seal_block(block);
+        let values = b.block_params(block).to_vec();
+        let (&workspace, buffers) = values.split_last().expect("the workspace is a parameter");
+        let given: Vec<(BufferId, Value)> = params.into_iter().zip(buffers.iter().copied()).collect();
+        self.calls(&mut b, module, &given, workspace);
+        b.ins().return_(&[]);
+        b.finalize(isa.frontend_config());
+        let mut context = Context::for_function(func);
+        module
+            .define_function_with_control_plane(number, &mut context, &mut ControlPlane::default())
+            .map_err(|error| CodegenError::BackEnd { func: self.program.name.clone(), reason: error.to_string() })
+    }
+
+    /// Each run: its slots into a table on the stack, then a call.
+    fn calls(&self, b: &mut FunctionBuilder, module: &mut ObjectModule, given: &[(BufferId, Value)], workspace: Value) {
+        let pointer = self.target.ordered.pointer_type();
+        let bytes = pointer.bytes();
+        let plan = Plan::new(self.program, &self.program.entry);
+        let longest = self.program.entry.iter().map(|run| run.args.len()).max().unwrap_or(0) as u32;
+        let slot = StackSlotData::new(StackSlotKind::ExplicitSlot, (longest * bytes).max(bytes), 3);
+        let slot = b.create_sized_stack_slot(slot);
+        let table = b.ins().stack_addr(pointer, slot, 0);
+        let local = b.ins().iadd_imm_s(workspace, plan.scratch_bytes as i64);
+        for run in &self.program.entry {
+            for (i, &buffer) in run.args.iter().enumerate() {
+                let given = given.iter().find(|(id, _)| *id == buffer).map(|&(_, value)| value);
+                let value = match (given, self.data[buffer.index()], plan.scratch[buffer.index()]) {
+                    (Some(value), _, _) => value,
+                    (None, Some(data), _) => {
+                        let data = module.declare_data_in_func(data, b.func);
+                        b.ins().symbol_value(pointer, data)
+                    }
+                    (None, None, offset) => b.ins().iadd_imm_s(workspace, offset.unwrap_or(0) as i64),
+                };
+                b.ins().store(MemFlagsData::trusted(), value, table, i as i32 * bytes as i32);
+            }
+            let func = &self.program.funcs[run.func];
+            let trips = emit::parallel_loop(func).map_or(1, |parallel| parallel.trips());
+            if trips == 0 {
+                continue;
+            }
+            let callee: ModuleFuncId = self.numbers.of(run.func);
+            let callee = module.declare_func_in_func(callee, b.func);
+            let begin = b.ins().iconst(types::I64, 0);
+            let end = b.ins().iconst(types::I64, trips as i64);
+            b.ins().call(callee, &[table, local, begin, end]);
+        }
+    }
+}
+
+/// A C header that declares what [`object`] exports.
+pub fn header(program: Verified<'_>) -> String {
+    let program = program.program();
+    let name = c_name(&program.name);
+    let upper = name.to_uppercase();
+    let workspace = Plan::new(program, &program.entry).bytes(1);
+    let mut lines = String::new();
+    let mut args = Vec::new();
+    for id in params(program) {
+        let buffer = &program.buffers[id];
+        let (keyword, constant) = if buffer.role == Role::Input { ("input", "const ") } else { ("output", "") };
+        let ty = match buffer.ty.elem {
+            Elem::F32 => "float",
+            Elem::F64 => "double",
+        };
+        // Numbered, since two names may become the same in C.
+        let arg = format!("{}_{}", c_name(&buffer.name), args.len());
+        let (layout, elements) = (buffer.ty.layout, buffer.ty.elements());
+        let _ = writeln!(
+            lines,
+            " *   {keyword} {arg}: {}{}, {layout}, {elements} elements",
+            buffer.ty.elem, buffer.ty.shape
+        );
+        args.push(format!("{constant}{ty} *{arg}"));
+    }
+    args.push("void *workspace".into());
+    format!(
+        "/* Generated by convoke.\n *\n\
+         {lines} *\n\
+         \x20* Arrays are dense, in the order of the shape. Outputs overlap nothing. `workspace` has\n\
+         \x20* {upper}_WORKSPACE_BYTES bytes on a {ALIGN}-byte boundary and may be null if that is 0; it\n\
+         \x20* needs no contents and keeps none. Threads may call at once, each with its own.\n\
+         \x20*/\n\
+         #ifndef CONVOKE_{upper}_H\n#define CONVOKE_{upper}_H\n\n\
+         #define {upper}_WORKSPACE_BYTES {workspace}\n#define {upper}_WORKSPACE_ALIGN {ALIGN}\n\n\
+         #ifdef __cplusplus\nextern \"C\" {{\n#endif\n\n\
+         void {name}({});\n\n\
+         #ifdef __cplusplus\n}}\n#endif\n\n#endif\n",
+        args.join(", "),
+    )
+}
+
+/// An identifier of C: other characters become `_`. Never a reserved word, and never one of the C library's names.
+fn c_name(name: &str) -> String {
+    let mut out: String = name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
+    if !out.starts_with(|c: char| c.is_ascii_alphabetic()) || RESERVED.contains(&out.as_str()) {
+        out.insert_str(0, "convoke_");
+    }
+    out
+}
+
+/// Words that a C or C++ compiler does not take as the name of a function, and names that programs must not replace.
+const RESERVED: &[&str] = &[
+    "and",
+    "asm",
+    "auto",
+    "bool",
+    "break",
+    "case",
+    "catch",
+    "char",
+    "class",
+    "const",
+    "continue",
+    "default",
+    "delete",
+    "do",
+    "double",
+    "else",
+    "enum",
+    "exit",
+    "explicit",
+    "export",
+    "extern",
+    "false",
+    "float",
+    "for",
+    "free",
+    "friend",
+    "goto",
+    "if",
+    "inline",
+    "int",
+    "long",
+    "main",
+    "malloc",
+    "memcpy",
+    "memset",
+    "mutable",
+    "namespace",
+    "new",
+    "not",
+    "operator",
+    "or",
+    "private",
+    "protected",
+    "public",
+    "register",
+    "restrict",
+    "return",
+    "short",
+    "signed",
+    "sizeof",
+    "static",
+    "struct",
+    "switch",
+    "template",
+    "this",
+    "throw",
+    "true",
+    "try",
+    "typedef",
+    "typename",
+    "union",
+    "unsigned",
+    "using",
+    "virtual",
+    "void",
+    "volatile",
+    "while",
+    "xor",
+];

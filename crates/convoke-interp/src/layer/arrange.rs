@@ -1,0 +1,79 @@
+//! Ops that move elements and compute nothing: pad, concat, transpose.
+
+use convoke_ir::attr::PadMode;
+use convoke_ir::layer::{Concat, Pad, Transpose};
+use convoke_ir::types::TensorType;
+
+use super::{Operand, image, planes, stored};
+use crate::{Result, filled};
+
+/// Where element `i` of an axis padded by `begin` comes from, in an axis of `extent`; `None` for a zero.
+fn source(mode: PadMode, i: usize, begin: usize, extent: usize) -> Option<usize> {
+    let at = i as i64 - begin as i64;
+    let last = extent as i64 - 1;
+    let at = match mode {
+        PadMode::Zeros if !(0..=last).contains(&at) => return None,
+        PadMode::Zeros => at,
+        // Pads are below the extent, so that one reflection is enough.
+        PadMode::Reflect if at < 0 => -at,
+        PadMode::Reflect if at > last => 2 * last - at,
+        PadMode::Reflect => at,
+        PadMode::Replicate => at.clamp(0, last),
+        PadMode::Circular => at.rem_euclid(last + 1),
+    };
+    Some(at as usize)
+}
+
+pub(super) fn pad(op: &Pad, x: Operand<'_>, result: &TensorType) -> Result<Vec<f64>> {
+    let (from, to) = (image(x.ty), image(result));
+    let [top, left, ..] = op.pads.map(|pad| pad as usize);
+    let input = planes(x)?;
+    let mut y = filled(result.elements(), 0.0)?;
+    for (x, y) in input.chunks_exact(from.h * from.w).zip(y.chunks_exact_mut(to.h * to.w)) {
+        for (i, y) in y.iter_mut().enumerate() {
+            let row = source(op.mode, i / to.w, top, from.h);
+            let column = source(op.mode, i % to.w, left, from.w);
+            if let (Some(row), Some(column)) = (row, column) {
+                *y = x[row * from.w + column];
+            }
+        }
+    }
+    stored(y.into(), result)
+}
+
+pub(super) fn concat(op: &Concat, args: &[Operand<'_>], result: &TensorType) -> Result<Vec<f64>> {
+    let axis = op.axis as usize;
+    let run = |ty: &TensorType| ty.shape.dims()[axis..].iter().product::<usize>();
+    let mut y = filled(result.elements(), 0.0)?;
+    let outer = y.chunks_exact_mut(run(result));
+    for (i, mut y) in outer.enumerate() {
+        for arg in args {
+            let run = run(arg.ty);
+            let (part, rest) = y.split_at_mut(run);
+            part.copy_from_slice(&arg.data[i * run..(i + 1) * run]);
+            y = rest;
+        }
+    }
+    Ok(y)
+}
+
+pub(super) fn transpose(op: &Transpose, x: Operand<'_>, result: &TensorType) -> Result<Vec<f64>> {
+    let strides = x.ty.shape.strides();
+    let by: Vec<usize> = op.perm.iter().map(|&axis| strides[axis as usize]).collect();
+    let dims = result.shape.dims();
+    let mut y = filled(result.elements(), 0.0)?;
+    let (mut index, mut at) = (vec![0; dims.len()], 0);
+    for y in &mut y {
+        *y = x.data[at];
+        for axis in (0..dims.len()).rev() {
+            index[axis] += 1;
+            at += by[axis];
+            if index[axis] < dims[axis] {
+                break;
+            }
+            at -= by[axis] * dims[axis];
+            index[axis] = 0;
+        }
+    }
+    Ok(y)
+}

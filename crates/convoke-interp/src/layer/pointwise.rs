@@ -1,0 +1,90 @@
+//! Ops that treat each element alone: activations, bias, batch norm, and sums and products with broadcasting.
+
+use convoke_ir::layer::Op;
+use convoke_ir::types::TensorType;
+
+use super::{Operand, copy};
+use crate::number::{max, min};
+use crate::{Result, filled};
+
+/// `1 / (1 + exp(−x))`, without overflow on either side.
+fn logistic(x: f64) -> f64 {
+    let e = (-x.abs()).exp();
+    if x < 0.0 { e / (1.0 + e) } else { 1.0 / (1.0 + e) }
+}
+
+/// What batch norm multiplies by: `scale / √(var + epsilon)`.
+pub(crate) fn norm_scale(scale: f64, var: f64, epsilon: f64) -> f64 {
+    scale / (var + epsilon).sqrt()
+}
+
+pub(super) fn eval(op: &Op, args: &[Operand<'_>], result: &TensorType) -> Result<Vec<f64>> {
+    let each = |f: &dyn Fn(f64) -> f64| {
+        let mut y = copy(args[0].data)?;
+        y.iter_mut().for_each(|y| *y = f(*y));
+        Ok(y)
+    };
+    match op {
+        Op::Relu(_) => each(&|x| max(x, 0.0)),
+        Op::Relu6(_) => each(&|x| min(max(x, 0.0), 6.0)),
+        Op::Clip(op) => each(&|x| min(max(x, op.min), op.max)),
+        Op::Sigmoid(_) => each(&logistic),
+        // As written in the table, which gives NaN at −∞.
+        Op::Silu(_) => each(&|x| x / (1.0 + (-x).exp())),
+        Op::HardSwish(_) => each(&|x| x * min(max(x / 6.0 + 0.5, 0.0), 1.0)),
+        Op::LeakyRelu(op) => each(&|x| if x >= 0.0 { x } else { op.alpha * x }),
+        Op::Add(_) => broadcast(args[0], args[1], result, |a, b| a + b),
+        Op::Mul(_) => broadcast(args[0], args[1], result, |a, b| a * b),
+        Op::Bias(_) => per_channel(args[0], |x, c| x + args[1].data[c]),
+        Op::BatchNorm(op) => {
+            let [scale, b, mean, var] = [1, 2, 3, 4].map(|i| args[i].data);
+            per_channel(args[0], |x, c| (x - mean[c]) * norm_scale(scale[c], var[c], op.epsilon) + b[c])
+        }
+        _ => unreachable!("`{}` is not pointwise", op.name()),
+    }
+}
+
+/// Applies `f` to each element and the number of its channel.
+pub(crate) fn per_channel(x: Operand<'_>, f: impl Fn(f64, usize) -> f64) -> Result<Vec<f64>> {
+    let axis = x.ty.channel_axis().expect("the verifier asks for channels");
+    let dims = x.ty.shape.dims();
+    let inner: usize = dims[axis + 1..].iter().product();
+    let mut y = copy(x.data)?;
+    for (i, run) in y.chunks_exact_mut(inner).enumerate() {
+        run.iter_mut().for_each(|y| *y = f(*y, i % dims[axis]));
+    }
+    Ok(y)
+}
+
+/// Combines two operands whose extents are equal or 1.
+pub(crate) fn broadcast(
+    a: Operand<'_>,
+    b: Operand<'_>,
+    result: &TensorType,
+    f: impl Fn(f64, f64) -> f64,
+) -> Result<Vec<f64>> {
+    let dims = result.shape.dims();
+    // The stride of an axis that is stretched is 0.
+    let strides = |ty: &TensorType| -> Vec<usize> {
+        let strides = ty.shape.strides();
+        strides.iter().zip(ty.shape.dims()).map(|(&stride, &extent)| if extent == 1 { 0 } else { stride }).collect()
+    };
+    let (by_a, by_b) = (strides(a.ty), strides(b.ty));
+    let mut y = filled(result.elements(), 0.0)?;
+    let (mut index, mut at_a, mut at_b) = (vec![0; dims.len()], 0, 0);
+    for y in &mut y {
+        *y = f(a.data[at_a], b.data[at_b]);
+        for axis in (0..dims.len()).rev() {
+            index[axis] += 1;
+            at_a += by_a[axis];
+            at_b += by_b[axis];
+            if index[axis] < dims[axis] {
+                break;
+            }
+            at_a -= by_a[axis] * dims[axis];
+            at_b -= by_b[axis] * dims[axis];
+            index[axis] = 0;
+        }
+    }
+    Ok(y)
+}

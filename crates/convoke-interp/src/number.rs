@@ -1,0 +1,24 @@
+//! Functions of numbers that both languages have.
+
+/// The larger; NaN if either is NaN.
+pub(crate) fn max(a: f64, b: f64) -> f64 {
+    if a > b || a.is_nan() { a } else { b }
+}
+
+/// The smaller; NaN if either is NaN.
+pub(crate) fn min(a: f64, b: f64) -> f64 {
+    if a < b || a.is_nan() { a } else { b }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_nan_is_lost() {
+        for f in [min, max] {
+            assert!(f(f64::NAN, 1.0).is_nan() && f(1.0, f64::NAN).is_nan() && f(f64::NAN, f64::INFINITY).is_nan());
+        }
+        assert_eq!((max(1.0, 2.0), max(2.0, 1.0), min(1.0, 2.0), min(2.0, 1.0)), (2.0, 2.0, 1.0, 1.0));
+    }
+}

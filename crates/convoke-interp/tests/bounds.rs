@@ -1,0 +1,232 @@
+//! The error bounds hold against single-precision runs in any order of summation, fused or not, on random and on
+//! adversarial data.
+
+use convoke_data::Files;
+use convoke_interp::{Bounded, error_bounds};
+use convoke_ir::elem::Elem;
+use convoke_ir::layer::*;
+use convoke_ir::types::{Layout, TensorType};
+use ndarray::{ArrayD, IxDyn};
+
+/// A small generator for orders and data; quality does not matter.
+struct Rng(u64);
+
+impl Rng {
+    fn below(&mut self, n: usize) -> usize {
+        self.0 = self.0.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+        ((self.0 >> 33) as usize) % n
+    }
+
+    /// In [−1, 1).
+    fn number(&mut self) -> f32 {
+        self.below(1 << 20) as f32 / (1 << 19) as f32 - 1.0
+    }
+
+    fn shuffled(&mut self, n: usize) -> Vec<usize> {
+        let mut order: Vec<_> = (0..n).collect();
+        (1..n).for_each(|i| order.swap(i, self.below(i + 1)));
+        order
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Data {
+    Random,
+    Positive,
+    Cancelling,
+    HugeRange,
+    Subnormal,
+}
+
+impl Data {
+    const ALL: [Data; 5] = [Data::Random, Data::Positive, Data::Cancelling, Data::HugeRange, Data::Subnormal];
+
+    fn make(self, count: usize, rng: &mut Rng) -> Vec<f32> {
+        let number = |i: usize| match self {
+            Data::Random => rng.number(),
+            Data::Positive => rng.number().abs() + 0.5,
+            // Large terms that cancel, and small ones that remain.
+            Data::Cancelling => [1e8, -1e8, rng.number(), 1e4 + rng.number()][i % 4],
+            Data::HugeRange => rng.number() * 2.0_f32.powi(rng.below(60) as i32 - 30),
+            Data::Subnormal => rng.number() * 2.0_f32.powi(-70 - rng.below(10) as i32),
+        };
+        (0..count).map(number).collect()
+    }
+}
+
+/// A native run's sum of products: in a random order, as a chain or as a tree, fused or not.
+fn sum(terms: &[(f32, f32)], rng: &mut Rng) -> f32 {
+    let order = rng.shuffled(terms.len());
+    let fused = rng.below(2) == 0;
+    let chain = |part: &[usize]| {
+        part.iter().map(|&i| terms[i]).fold(0.0_f32, |acc, (a, b)| if fused { a.mul_add(b, acc) } else { acc + a * b })
+    };
+    let parts = 1 + rng.below(8);
+    order.chunks(terms.len().div_ceil(parts)).map(chain).fold(0.0, |a, b| a + b)
+}
+
+fn ty(dims: &[usize]) -> TensorType {
+    TensorType::new(Elem::F32, dims, Layout::Nchw).expect("a type")
+}
+
+fn array(dims: &[usize], numbers: &[f32]) -> ArrayD<f64> {
+    ArrayD::from_shape_vec(IxDyn(dims), numbers.iter().map(|&x| x.into()).collect()).expect("fits")
+}
+
+fn bounds(layer: &Layer, inputs: &[ArrayD<f64>]) -> Bounded {
+    error_bounds(verify(layer).expect("correct"), inputs, &Files::none()).expect("runs").remove(0)
+}
+
+/// Checks a native result, and gives the largest part of the bound that it uses.
+fn check(native: &[f32], bounded: &Bounded, what: &str) -> f64 {
+    let part = |(i, &y): (usize, &f32)| {
+        let at = |a: &ArrayD<f64>| a.as_slice().expect("in order")[i];
+        let (value, bound) = (at(&bounded.value), at(&bounded.bound));
+        let error = (f64::from(y) - value).abs();
+        assert!(error <= bound, "{what}: element {i} is {y}, not {value} ± {bound}");
+        error / bound
+    };
+    native.iter().enumerate().map(part).fold(0.0, f64::max)
+}
+
+/// The net `f(x · v + b) · w`, normalised: every error of the first product passes through all that follows.
+#[test]
+fn a_net_of_products_and_activations_stays_inside() {
+    type Function = (fn() -> Op, fn(f32) -> f32);
+    let logistic = |x: f32| 1.0 / (1.0 + (-x).exp());
+    let functions: [Function; 7] = [
+        (|| Relu {}.into(), |x| x.max(0.0)),
+        (|| Relu6 {}.into(), |x| x.clamp(0.0, 6.0)),
+        (|| Clip { min: -0.1, max: 0.3 }.into(), |x| x.clamp(-0.1, 0.3)),
+        (|| LeakyRelu { alpha: 0.1 }.into(), |x| if x >= 0.0 { x } else { 0.1 * x }),
+        (|| Sigmoid {}.into(), logistic),
+        (|| Silu {}.into(), |x| x * (1.0 / (1.0 + (-x).exp()))),
+        (|| HardSwish {}.into(), |x| x * (x * (1.0 / 6.0) + 0.5).clamp(0.0, 1.0)),
+    ];
+    let (m, k, l, n) = (3, 37, 19, 5);
+    let mut rng = Rng(1);
+    let mut used: f64 = 0.0;
+    for data in Data::ALL {
+        for (op, native) in &functions {
+            let [x, v, w] = [m * k, k * l, l * n].map(|count| data.make(count, &mut rng));
+            let [b, scale, shift, mean] = [l, n, n, n].map(|count| Data::Random.make(count, &mut rng));
+            let var = Data::Positive.make(n, &mut rng);
+            let mut builder = LayerBuilder::new("net").expect("a name");
+            let px = builder.param("x", ty(&[m, k])).expect("a name");
+            let mut constant = |name: &str, dims: &[usize], numbers: &[f32]| {
+                let numbers = Source::Numbers(numbers.iter().map(|&x| x.into()).collect());
+                builder.constant(name, ty(dims), numbers).expect("fits")
+            };
+            let (cv, cw, cb) = (constant("v", &[k, l], &v), constant("w", &[l, n], &w), constant("b", &[l], &b));
+            let norm = [("scale", &scale), ("shift", &shift), ("mean", &mean), ("var", &var)]
+                .map(|(name, numbers)| constant(name, &[n], numbers));
+            builder.op(MatMul {}, &[px, cv]).expect("fits");
+            builder.then(Bias {}, &[cb]).expect("elementwise");
+            let hidden = builder.then(op(), &[]).expect("elementwise");
+            let y = builder.op(MatMul {}, &[hidden, cw]).expect("fits");
+            builder.then(BatchNorm::default(), &norm).expect("elementwise");
+            let layer = builder.finish(&[y]).expect("a result");
+            let bounded = bounds(&layer, &[array(&[m, k], &x)]);
+            for _ in 0..20 {
+                let mut hidden = vec![0.0; m * l];
+                for (i, h) in hidden.iter_mut().enumerate() {
+                    let terms: Vec<_> = (0..k).map(|j| (x[i / l * k + j], v[j * l + i % l])).collect();
+                    // The bias last, or as one more term of the sum.
+                    *h = native(match rng.below(2) {
+                        0 => sum(&terms, &mut rng) + b[i % l],
+                        _ => sum(&[&terms[..], &[(b[i % l], 1.0)]].concat(), &mut rng),
+                    });
+                }
+                // Batch norm as it is written, as one product and sum, or folded into the weights.
+                let form = rng.below(3);
+                let native: Vec<f32> = (0..m * n)
+                    .map(|i| {
+                        let c = i % n;
+                        let a = scale[c] / (var[c] + 1e-5).sqrt();
+                        let folded = |w: f32| if form == 2 { w * a } else { w };
+                        let terms: Vec<_> = (0..l).map(|j| (hidden[i / n * l + j], folded(w[j * n + c]))).collect();
+                        let y = sum(&terms, &mut rng);
+                        match form {
+                            0 => (y - mean[c]) * a + shift[c],
+                            1 => y.mul_add(a, shift[c] - mean[c] * a),
+                            _ => y + (shift[c] - mean[c] * a),
+                        }
+                    })
+                    .collect();
+                used = used.max(check(&native, &bounded, &format!("{data:?}, {}", op().name())));
+            }
+        }
+    }
+    // A bound that is never approached would hold for the wrong reason.
+    assert!(used > 0.01, "at most {used} of the bound is used");
+}
+
+#[test]
+fn a_convolution_and_its_residual_stay_inside() {
+    let (channels, side) = (4, 6);
+    let dims = [1, channels, side, side];
+    let mut rng = Rng(2);
+    for data in Data::ALL {
+        let (x, w) = (data.make(channels * side * side, &mut rng), data.make(channels * channels * 9, &mut rng));
+        let mut b = LayerBuilder::new("conv").expect("a name");
+        let px = b.param("x", ty(&dims)).expect("a name");
+        let numbers = Source::Numbers(w.iter().map(|&x| x.into()).collect());
+        let cw = b.constant("w", ty(&[channels, channels, 3, 3]), numbers).expect("fits");
+        b.op(Conv2d { pads: [1; 4], ..Conv2d::default() }, &[px, cw]).expect("fits");
+        let y = b.then(Add {}, &[px]).expect("elementwise");
+        let mean = b.op(GlobalAvgPool {}, &[y]).expect("fits");
+        let y = b.op(Mul {}, &[y, mean]).expect("fits");
+        let pooled = b.op(AvgPool { kernel_shape: [2, 3], strides: [2, 2], ..AvgPool::default() }, &[y]).expect("fits");
+        let layer = b.finish(&[pooled]).expect("a result");
+        let bounded = bounds(&layer, &[array(&dims, &x)]);
+        let pixel = |c: usize, p: usize, q: usize| {
+            let inside = (1..=side).contains(&p) && (1..=side).contains(&q);
+            if inside { x[(c * side + p - 1) * side + q - 1] } else { 0.0 }
+        };
+        for _ in 0..20 {
+            let mut y = vec![0.0; x.len()];
+            for (i, y) in y.iter_mut().enumerate() {
+                let (k, p, q) = (i / (side * side), i / side % side, i % side);
+                let term = |t: usize| (pixel(t / 9, p + t / 3 % 3, q + t % 3), w[k * channels * 9 + t]);
+                let mut terms: Vec<_> = (0..channels * 9).map(term).collect();
+                // The residual last, or as one more tap.
+                *y = match rng.below(2) {
+                    0 => sum(&terms, &mut rng) + x[i],
+                    _ => {
+                        terms.push((x[i], 1.0));
+                        sum(&terms, &mut rng)
+                    }
+                };
+            }
+            for plane in y.chunks_exact_mut(side * side) {
+                let terms: Vec<_> = plane.iter().map(|&y| (y, 1.0)).collect();
+                let mean = sum(&terms, &mut rng) * (1.0 / (side * side) as f32);
+                plane.iter_mut().for_each(|y| *y *= mean);
+            }
+            let native: Vec<f32> = (0..channels * 3 * 2)
+                .map(|i| {
+                    let (c, p, q) = (i / 6, i / 2 % 3, i % 2);
+                    let term = |t: usize| (y[(c * side + 2 * p + t / 3) * side + 2 * q + t % 3], 1.0);
+                    sum(&(0..6).map(term).collect::<Vec<_>>(), &mut rng) / 6.0
+                })
+                .collect();
+            check(&native, &bounded, &format!("{data:?}"));
+        }
+    }
+}
+
+#[test]
+fn overflow_and_nan_are_said() {
+    let mut b = LayerBuilder::new("l").expect("a name");
+    let (x, w) = (b.param("x", ty(&[1, 2])).expect("a name"), b.param("w", ty(&[2, 1])).expect("a name"));
+    let y = b.op(MatMul {}, &[x, w]).expect("fits");
+    let layer = b.finish(&[y]).expect("a result");
+    let bound = |x: [f32; 2]| bounds(&layer, &[array(&[1, 2], &x), array(&[2, 1], &[1e5, -1e5])]);
+    // The result is 0, but a native run may meet infinity on the way.
+    assert_eq!(bound([1e38, 1e38]).bound[[0, 0]], f64::INFINITY);
+    let lost = bound([f32::NAN, 1.0]);
+    assert!(lost.value[[0, 0]].is_nan() && lost.bound[[0, 0]] == 0.0);
+    let fine = bound([3.0, 1.0]);
+    assert_eq!((fine.value[[0, 0]], fine.scale[[0, 0]]), (2e5, 4e5));
+    assert!(fine.bound[[0, 0]] > 0.0 && fine.bound[[0, 0]] < 4e5 * 2.5 * f64::from(f32::EPSILON));
+}

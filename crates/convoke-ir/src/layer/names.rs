@@ -1,0 +1,41 @@
+//! Names of values: which there are, and new ones, each in constant time.
+
+use std::collections::{HashMap, HashSet};
+
+use super::Layer;
+
+/// The names of a layer's values.
+#[derive(Clone, Debug, Default)]
+pub struct Names {
+    taken: HashSet<String>,
+    /// The number to try next behind each stem.
+    next: HashMap<String, usize>,
+}
+
+impl Names {
+    /// The names of `layer`'s values, those that nothing reads any more included.
+    pub fn of(layer: &Layer) -> Names {
+        let taken = layer.values.iter().map(|(_, value)| value.name.clone()).collect();
+        Names { taken, next: HashMap::new() }
+    }
+
+    /// Takes a name; whether it was free.
+    pub fn take(&mut self, name: &str) -> bool {
+        self.taken.insert(name.to_owned())
+    }
+
+    /// Takes a name that was free: `stem` itself, or with a number behind it.
+    pub fn fresh(&mut self, stem: &str) -> String {
+        if self.take(stem) {
+            return stem.to_owned();
+        }
+        let next = self.next.entry(stem.to_owned()).or_insert(1);
+        loop {
+            let name = format!("{stem}.{next}");
+            *next += 1;
+            if self.taken.insert(name.clone()) {
+                return name;
+            }
+        }
+    }
+}

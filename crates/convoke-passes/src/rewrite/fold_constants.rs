@@ -1,0 +1,193 @@
+//! `fold-constants`: compute at compile time what depends on constants alone.
+//!
+//! ```text
+//! %a = const f32[2] = [1.0, 2.0]
+//! %b = const f32[2] = [3.0, 4.0]
+//! %s = add %a, %b                      ⟶    %s = const f32[2] = [4.0, 6.0]
+//! %y = bias %x, %s                           %y = bias %x, %s
+//! ```
+//!
+//! Applies:    elementwise ops and their epilogues, `reshape`, `transpose` and `to_layout` of bound constants.
+//! Guarantee:  `Exact`; every step is computed in `f64` and rounded once to the element type, as its store would be.
+//! Leaves:     products and poolings of constants, which are rare; results of the layer; what would be larger than
+//!             16 Mi elements or than four times its operands, since a broadcast of a few numbers is cheaper than the
+//!             memory that its result takes; and what is left when 64 Mi elements were computed in all.
+
+use std::sync::Arc;
+
+use convoke_data::round;
+use convoke_ir::layer::{BatchNorm, Def, Layer, Op};
+use convoke_ir::types::{Layout, TensorType};
+
+use super::edit;
+use crate::error::PassError;
+use crate::guarantee::{Exact, Granted};
+use crate::pass::{Changed, Context, LayerPass};
+
+/// A result may have this many times the elements of its operands.
+const MAX_GROWTH: usize = 4;
+/// A result of so few elements may be made from however few.
+const SMALL: usize = 4096;
+/// The most elements computed in one run of the pass.
+const BUDGET: usize = 4 * edit::MAX_ELEMENTS;
+
+/// See the [module](self).
+#[derive(Clone, Copy, Debug, Default)]
+pub struct FoldConstants;
+
+impl LayerPass for FoldConstants {
+    type Needs = Exact;
+    const NAME: &'static str = "fold-constants";
+    const SUMMARY: &'static str = "compute at compile time what depends on constants alone";
+
+    fn run(&self, layer: &mut Layer, cx: &Context<'_>, _: Granted<Exact>) -> Result<Changed, PassError> {
+        let returned = edit::returned(layer);
+        let mut keep = vec![true; layer.body.len()];
+        let mut budget = BUDGET;
+        for (at, keep) in keep.iter_mut().enumerate() {
+            let instr = &layer.body[at];
+            let ty = layer.ty(instr.result).clone();
+            let bound = instr.reads().all(|id| edit::is_bound(layer, id));
+            if !bound || returned[instr.result.index()] || !can_fold(&instr.op) {
+                continue;
+            }
+            let elements = |id| layer.ty(id).elements();
+            let read = instr.reads().map(elements).fold(0, usize::saturating_add);
+            let cost = ty.elements().saturating_mul(1 + instr.then.len());
+            let large = ty.elements() > SMALL.max(read.saturating_mul(MAX_GROWTH));
+            if large || ty.elements().max(read) > edit::MAX_ELEMENTS || cost > budget {
+                continue;
+            }
+            budget -= cost;
+            let result = instr.result;
+            let numbers = evaluate(layer, at, cx)?;
+            layer.values[result].def = Def::Const(edit::source(numbers));
+            *keep = false;
+        }
+        edit::retain(layer, &keep);
+        edit::forget_unread(layer);
+        Ok(keep.contains(&false).into())
+    }
+}
+
+fn can_fold(op: &Op) -> bool {
+    op.is_elementwise() || matches!(op, Op::Reshape(_) | Op::Transpose(_) | Op::ToLayout(_))
+}
+
+/// The elements of an instruction of constants, epilogue included, in storage order.
+fn evaluate(layer: &Layer, at: usize, cx: &Context<'_>) -> Result<Vec<f64>, PassError> {
+    let instr = &layer.body[at];
+    let result = layer.ty(instr.result);
+    let operand = |&id| {
+        let numbers = edit::numbers(layer, id, cx, FoldConstants::NAME)?.expect("every operand is a bound constant");
+        Ok(Operand { ty: layer.ty(id).clone(), numbers })
+    };
+    let args = instr.args.iter().map(operand).collect::<Result<Vec<_>, PassError>>()?;
+    let mut numbers = match &instr.op {
+        Op::Reshape(_) => args[0].numbers.to_vec(),
+        Op::Transpose(op) => {
+            let perm: Vec<usize> = op.perm.iter().map(|&axis| axis as usize).collect();
+            args[0].permuted(&perm)
+        }
+        Op::ToLayout(op) => match (args[0].ty.layout, op.layout) {
+            (Layout::Nchw, Layout::Nhwc) => args[0].permuted(&[0, 2, 3, 1]),
+            (Layout::Nhwc, Layout::Nchw) => args[0].permuted(&[0, 3, 1, 2]),
+            _ => args[0].numbers.to_vec(),
+        },
+        op => elementwise(op, result, &args),
+    };
+    for step in &instr.then {
+        let mut args = vec![Operand { ty: result.clone(), numbers: Arc::new(numbers) }];
+        for id in &step.args {
+            args.push(operand(id)?);
+        }
+        numbers = elementwise(&step.op, result, &args);
+    }
+    Ok(numbers)
+}
+
+struct Operand {
+    ty: TensorType,
+    numbers: Arc<Vec<f64>>,
+}
+
+impl Operand {
+    /// The elements with axis `perm[i]` as axis i.
+    fn permuted(&self, perm: &[usize]) -> Vec<f64> {
+        let (dims, strides) = (self.ty.shape.dims(), self.ty.shape.strides());
+        let axes: Vec<_> = perm.iter().map(|&axis| (dims[axis], strides[axis])).collect();
+        self.walk(&axes)
+    }
+
+    /// The elements stretched to the extents of `result`.
+    fn stretched(&self, result: &TensorType) -> Vec<f64> {
+        let (dims, strides) = (self.ty.shape.dims(), self.ty.shape.strides());
+        let axes = result.shape.dims().iter().zip(dims).zip(strides);
+        let axes: Vec<_> = axes.map(|((&to, &from), stride)| (to, if from == 1 { 0 } else { stride })).collect();
+        self.walk(&axes)
+    }
+
+    /// The elements read along axes of these extents and strides, the last fastest.
+    fn walk(&self, axes: &[(usize, usize)]) -> Vec<f64> {
+        let mut index = vec![0; axes.len()];
+        let mut at = 0;
+        let mut out = Vec::with_capacity(axes.iter().map(|a| a.0).product());
+        loop {
+            out.push(self.numbers[at]);
+            // Counts up like an odometer.
+            let Some(axis) = (0..axes.len()).rev().find(|&a| index[a] + 1 < axes[a].0) else { return out };
+            for a in axis + 1..axes.len() {
+                at -= index[a] * axes[a].1;
+                index[a] = 0;
+            }
+            index[axis] += 1;
+            at += axes[axis].1;
+        }
+    }
+}
+
+/// The elements of an elementwise op's result.
+fn elementwise(op: &Op, result: &TensorType, args: &[Operand]) -> Vec<f64> {
+    let x = args[0].stretched(result);
+    let channel = |i: usize| {
+        let axis = result.channel_axis().expect("the verifier asks `bias` and `batch_norm` for channels");
+        i / result.shape.strides()[axis] % result.shape.dims()[axis]
+    };
+    let unary = |f: &dyn Fn(f64) -> f64| -> Vec<f64> { x.iter().map(|&v| f(v)).collect() };
+    let other = |f: &dyn Fn(f64, f64) -> f64| -> Vec<f64> {
+        x.iter().zip(args[1].stretched(result)).map(|(&a, b)| f(a, b)).collect()
+    };
+    let numbers = match op {
+        Op::Relu(_) => unary(&|v| clamp(v, 0.0, f64::INFINITY)),
+        Op::Relu6(_) => unary(&|v| clamp(v, 0.0, 6.0)),
+        Op::Clip(op) => unary(&|v| clamp(v, op.min, op.max)),
+        Op::Sigmoid(_) => unary(&|v| 1.0 / (1.0 + (-v).exp())),
+        Op::Silu(_) => unary(&|v| v / (1.0 + (-v).exp())),
+        Op::HardSwish(_) => unary(&|v| v * clamp(v / 6.0 + 0.5, 0.0, 1.0)),
+        Op::LeakyRelu(op) => unary(&|v| if v < 0.0 { op.alpha * v } else { v }),
+        Op::Add(_) => other(&|a, b| a + b),
+        Op::Mul(_) => other(&|a, b| a * b),
+        Op::Bias(_) => x.iter().enumerate().map(|(i, v)| v + args[1].numbers[channel(i)]).collect(),
+        Op::BatchNorm(BatchNorm { epsilon }) => {
+            let [_, scale, b, mean, var] = args else { unreachable!("`batch_norm` has five operands") };
+            let normal = |(i, v): (usize, &f64)| {
+                let c = channel(i);
+                (v - mean.numbers[c]) * scale.numbers[c] / (var.numbers[c] + epsilon).sqrt() + b.numbers[c]
+            };
+            x.iter().enumerate().map(normal).collect()
+        }
+        _ => unreachable!("`{}` is not elementwise", op.name()),
+    };
+    numbers.into_iter().map(|v| round(result.elem, v)).collect()
+}
+
+/// A NaN stays a NaN, which `f64::max` would lose.
+fn clamp(v: f64, min: f64, max: f64) -> f64 {
+    if v < min {
+        min
+    } else if v > max {
+        max
+    } else {
+        v
+    }
+}

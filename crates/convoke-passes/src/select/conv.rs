@@ -1,0 +1,100 @@
+//! A convolution as the cost model sees it: numbers, no values.
+
+use convoke_ir::elem::Elem;
+use convoke_ir::layer::{Instr, Layer, Op, Window};
+use convoke_ir::types::{Image, Layout};
+
+/// The numbers of one convolution.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Conv {
+    /// Element type of all three tensors.
+    pub elem: Elem,
+    /// Layout of input and output.
+    pub layout: Layout,
+    /// The input.
+    pub x: Image,
+    /// The output.
+    pub y: Image,
+    /// Kernel, strides, dilations and pads, all derived.
+    pub window: Window,
+    /// Groups.
+    pub group: usize,
+}
+
+impl Conv {
+    /// The numbers of an instruction; `None` if it is no convolution.
+    pub fn new(layer: &Layer, instr: &Instr) -> Option<Conv> {
+        let Op::Conv2d(op) = &instr.op else { return None };
+        let (&[x, w], y) = (&instr.args[..], layer.ty(instr.result)) else { return None };
+        Some(Conv {
+            elem: y.elem,
+            layout: y.layout,
+            x: layer.ty(x).as_image()?,
+            y: y.as_image()?,
+            window: op.window(layer.ty(x), layer.ty(w)).ok()?,
+            group: usize::try_from(op.group).ok()?,
+        })
+    }
+
+    /// Input channels of a group.
+    pub fn c_per_group(&self) -> usize {
+        self.x.c / self.group
+    }
+
+    /// Output channels of a group.
+    pub fn k_per_group(&self) -> usize {
+        self.y.c / self.group
+    }
+
+    /// Taps of a kernel.
+    pub fn taps(&self) -> usize {
+        self.window.h.kernel * self.window.w.kernel
+    }
+
+    /// Products summed for each output element: `(C/group)·R·S`.
+    pub fn depth(&self) -> usize {
+        self.c_per_group() * self.taps()
+    }
+
+    /// Output pixels of an image.
+    pub fn pixels(&self) -> usize {
+        self.y.h * self.y.w
+    }
+
+    /// Multiplications: `N·K·P·Q·(C/group)·R·S`.
+    pub fn multiplications(&self) -> u128 {
+        elements(self.y) * self.depth() as u128
+    }
+
+    /// Bytes of the input, of the weights, and of the output.
+    pub fn bytes(&self) -> [u128; 3] {
+        let weights = self.y.c as u128 * self.depth() as u128;
+        [elements(self.x), weights, elements(self.y)].map(|n| n * self.elem.bytes() as u128)
+    }
+
+    /// Bytes of the input with its halo, as far as it is read; 0 if there is no padding and the input is read in place.
+    pub fn halo_bytes(&self) -> u128 {
+        let axes = [self.window.h, self.window.w];
+        if axes.iter().all(|a| a.begin == 0 && a.read() <= a.input) {
+            return 0;
+        }
+        let [h, w] = axes.map(|a| a.read().max(a.begin + a.input) as u128);
+        self.x.n as u128 * self.x.c as u128 * h * w * self.elem.bytes() as u128
+    }
+
+    /// The certified bound of a plain sum in the element type, relative to Σ|w||x|: `γ_K = K·u / (1 − K·u)` for K
+    /// products, each rounded into the sum once or twice. Higham, *Accuracy and Stability of Numerical Algorithms*, §3.1.
+    pub fn error_bound(&self) -> f64 {
+        let ku = (self.depth() + 1) as f64 * self.elem.unit_roundoff();
+        if ku < 1.0 { ku / (1.0 - ku) } else { f64::INFINITY }
+    }
+
+    /// The error to expect where rounding errors are independent: `√K·u`, relative to Σ|w||x|.
+    pub fn error_typical(&self) -> f64 {
+        (self.depth() as f64).sqrt() * self.elem.unit_roundoff()
+    }
+}
+
+fn elements(image: Image) -> u128 {
+    [image.n, image.c, image.h, image.w].map(|d| d as u128).iter().product()
+}

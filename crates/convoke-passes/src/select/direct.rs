@@ -1,0 +1,57 @@
+//! `direct`: output channels in the lanes, pixels broadcast straight from the input with its halo.
+//!
+//! ```text
+//! multiply  N·group·P products of Q × K/group sums, (C/group)·R·S deep
+//! store     every sum is written alone in nchw, where channels are far apart; by vectors in nhwc
+//! halo      the input is copied once if there is padding
+//! stream    the input for each tile of channels, all weights for each block of 8 rows, the output once
+//! ```
+
+use convoke_ir::attr::Algorithm;
+use convoke_ir::types::Layout;
+use convoke_machine::Machine;
+
+use super::Conv;
+use super::cost::{CALL, TILE, bandwidth, lanes, product};
+use super::plan::{Plan, Refusal, Term};
+
+/// Output rows that share a tile's weights while these are in cache.
+const BLOCK: usize = 8;
+
+pub(super) fn plan(conv: &Conv, machine: &Machine) -> Result<Plan, Refusal> {
+    let lanes = lanes(conv, machine);
+    let (q, k) = (conv.y.w, conv.k_per_group());
+    let [x_bytes, w_bytes, y_bytes] = conv.bytes();
+    let halo = conv.halo_bytes();
+
+    let products = (conv.x.n * conv.group) as f64 * conv.y.h as f64;
+    let multiply = products * product(machine, lanes, q, k, conv.depth());
+
+    let sums = y_bytes as f64 / conv.elem.bytes() as f64;
+    let tiles = products * q.div_ceil(TILE[0]) as f64 * k.div_ceil(TILE[1] * lanes) as f64;
+    let store = tiles * CALL + 2.0 * if conv.layout == Layout::Nchw { sums } else { sums / lanes as f64 };
+
+    let k_tiles = k.div_ceil(TILE[1] * lanes) as u128;
+    let blocks = conv.x.n as u128 * conv.y.h.div_ceil(BLOCK) as u128;
+    let input = halo.max(x_bytes);
+    // What a block of rows reads of the input is read again for each tile of channels.
+    let block = input / (conv.x.n as u128 * conv.y.h.div_ceil(BLOCK) as u128).max(1) + w_bytes / k_tiles.max(1);
+    let read = (input * (k_tiles - 1)) as f64 / bandwidth(machine, block) + input as f64 / bandwidth(machine, input);
+    let weights = (w_bytes * blocks) as f64 / bandwidth(machine, w_bytes);
+    let stream = read + weights + y_bytes as f64 / bandwidth(machine, y_bytes);
+
+    Ok(Plan {
+        algorithm: Algorithm::Direct,
+        multiplications: conv.multiplications(),
+        bytes_moved: input * k_tiles + w_bytes * blocks + y_bytes + if halo > 0 { x_bytes + halo } else { 0 },
+        scratch_bytes: halo,
+        terms: vec![
+            Term { name: "multiply", cycles: multiply },
+            Term { name: "store", cycles: store },
+            Term { name: "halo", cycles: 2.0 * halo as f64 / bandwidth(machine, halo) },
+            Term { name: "stream", cycles: stream },
+        ],
+        error_bound: conv.error_bound(),
+        error_typical: conv.error_typical(),
+    })
+}

@@ -1,0 +1,90 @@
+//! `im2col`: patches are gathered into a panel, then multiplied with the weights.
+//!
+//! ```text
+//! multiply  N·group products of K/group × P·Q sums, (C/group)·R·S deep; pixels in the lanes
+//!           (in nhwc of P·Q × K/group sums, with channels in the lanes)
+//! gather    every element of the patch matrix is copied once: by vectors where neighbours stay neighbours (nhwc, or a
+//!           stride of 1 along the row), else one by one; nothing for 1×1 kernels that read every pixel
+//! halo      the input is copied once if there is padding
+//! stream    the panel once for each row tile or the weights once for each column tile, whichever is less; the output once
+//! ```
+//!
+//! *Implicit* keeps one panel, a quarter of the second-level cache; *explicit* the whole matrix, on request only: it takes
+//! R·S times the memory of the input and has to come back from wherever that fits.
+
+use convoke_ir::attr::Algorithm;
+use convoke_ir::types::Layout;
+use convoke_machine::Machine;
+
+use super::Conv;
+use super::cost::{CALL, TILE, bandwidth, lanes, product, second_level};
+use super::plan::{Plan, Refusal, Term};
+
+/// The most bytes of an explicit patch matrix.
+const MAX_MATRIX: u128 = 1 << 30;
+
+pub(super) fn implicit(conv: &Conv, machine: &Machine) -> Result<Plan, Refusal> {
+    plan(conv, machine, false)
+}
+
+pub(super) fn explicit(conv: &Conv, machine: &Machine) -> Result<Plan, Refusal> {
+    plan(conv, machine, true)
+}
+
+fn plan(conv: &Conv, machine: &Machine, explicit: bool) -> Result<Plan, Refusal> {
+    let lanes = lanes(conv, machine);
+    let (pixels, k, depth) = (conv.pixels(), conv.k_per_group(), conv.depth());
+    let (rows, columns) = if conv.layout == Layout::Nchw { (k, pixels) } else { (pixels, k) };
+    let products = (conv.x.n * conv.group) as f64;
+    let multiply = products * product(machine, lanes, rows, columns, depth);
+
+    let [x_bytes, w_bytes, y_bytes] = conv.bytes();
+    let elements = (conv.x.n * conv.group) as u128 * pixels as u128 * depth as u128;
+    let patches = if reads_in_place(conv) { 0 } else { elements * conv.elem.bytes() as u128 };
+    if explicit && patches > MAX_MATRIX {
+        return Err(Refusal::Scratch { bytes: patches, limit: MAX_MATRIX });
+    }
+    let by_vectors = conv.layout == Layout::Nhwc || conv.window.w.stride == 1;
+    // A run of neighbours that is copied by vectors, and how many such runs there are.
+    let run = if conv.layout == Layout::Nhwc { conv.c_per_group() } else { conv.y.w };
+    let per_run = if by_vectors { run.div_ceil(lanes) } else { run } as f64;
+    let copies = if patches == 0 { 0.0 } else { elements as f64 / run as f64 * (2.0 * per_run + 1.0) };
+
+    let panel = if explicit { patches } else { patches.min(second_level(machine) as u128 / 4) };
+    let halo = conv.halo_bytes();
+    let [row_tiles, column_tiles] = [rows.div_ceil(TILE[0]), columns.div_ceil(TILE[1] * lanes)].map(|t| t as u128);
+    let matrix = elements * conv.elem.bytes() as u128;
+    let (row_bytes, column_bytes) = if conv.layout == Layout::Nchw { (w_bytes, matrix) } else { (matrix, w_bytes) };
+    // One operand comes once; the other once for each tile of the first, from where a block of it waits.
+    let block = second_level(machine) as u128 / 2;
+    let again = |once: u128, other: u128, times: u128| {
+        (once as f64 / bandwidth(machine, once)) + (other * times) as f64 / bandwidth(machine, other.min(block))
+    };
+    let orders = [again(row_bytes, column_bytes, row_tiles), again(column_bytes, row_bytes, column_tiles)];
+    let multiply_reads = orders[0].min(orders[1]);
+    let bytes = (row_bytes + column_bytes * row_tiles).min(column_bytes + row_bytes * column_tiles);
+
+    let sums = y_bytes as f64 / conv.elem.bytes() as f64;
+    let store = products * (row_tiles * column_tiles) as f64 * CALL + 2.0 * sums / lanes as f64;
+    Ok(Plan {
+        algorithm: Algorithm::Im2col { explicit },
+        multiplications: conv.multiplications(),
+        bytes_moved: bytes + 2 * patches + y_bytes + if halo > 0 { x_bytes + halo } else { 0 },
+        scratch_bytes: panel + halo,
+        terms: vec![
+            Term { name: "multiply", cycles: multiply },
+            Term { name: "gather", cycles: copies + patches as f64 / bandwidth(machine, panel.max(1)) },
+            Term { name: "store", cycles: store },
+            Term { name: "halo", cycles: 2.0 * halo as f64 / bandwidth(machine, halo) },
+            Term { name: "stream", cycles: multiply_reads + y_bytes as f64 / bandwidth(machine, y_bytes) },
+        ],
+        error_bound: conv.error_bound(),
+        error_typical: conv.error_typical(),
+    })
+}
+
+/// Whether the patch matrix is the input itself.
+fn reads_in_place(conv: &Conv) -> bool {
+    let one = |a: convoke_ir::layer::Axis| a.kernel == 1 && a.stride == 1 && a.begin == 0 && a.end == 0;
+    one(conv.window.h) && one(conv.window.w)
+}

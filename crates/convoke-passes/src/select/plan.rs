@@ -1,0 +1,58 @@
+//! What a candidate says: a plan in numbers, or a refusal in numbers.
+
+use convoke_ir::attr::Algorithm;
+
+/// What it costs to compute a convolution in one way.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Plan {
+    /// The algorithm.
+    pub algorithm: Algorithm,
+    /// Multiplications of a run.
+    pub multiplications: u128,
+    /// Bytes that a run reads and writes, each time anew that a cache cannot hold them.
+    pub bytes_moved: u128,
+    /// Bytes of memory beside input, weights and output.
+    pub scratch_bytes: u128,
+    /// Predicted cycles on one core, by what they are spent on.
+    pub terms: Vec<Term>,
+    /// The certified bound of the rounding error, relative to Σ|w||x| of each output element.
+    pub error_bound: f64,
+    /// The error to expect, relative to the same.
+    pub error_typical: f64,
+}
+
+/// A part of the predicted cycles.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Term {
+    /// What the cycles are spent on.
+    pub name: &'static str,
+    /// How many.
+    pub cycles: f64,
+}
+
+impl Plan {
+    /// Predicted cycles of a run on one core: the sum of the terms.
+    pub fn cycles(&self) -> f64 {
+        self.terms.iter().map(|term| term.cycles).sum()
+    }
+}
+
+/// Why an algorithm cannot compute a convolution.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Refusal {
+    /// A reduction over channels.
+    #[error("needs one input channel per group, got {got}")]
+    InputChannels {
+        /// Input channels of a group.
+        got: usize,
+    },
+    /// Too much memory.
+    #[error("needs {bytes} bytes of scratch, more than {limit}")]
+    Scratch {
+        /// Bytes needed.
+        bytes: u128,
+        /// The most there may be.
+        limit: u128,
+    },
+}

@@ -1,0 +1,228 @@
+//! The registry and the manager: what is listed, in which order things run, what is refused.
+
+mod support;
+
+use std::collections::HashSet;
+
+use convoke_data::Files;
+use convoke_machine::Machine;
+use convoke_passes::spec::Spec;
+use convoke_passes::{Context, Grants, Guarantee, PassError, PassManager, Stage, State, registry};
+use support::{check, parse, run, same, unchanged};
+
+const BLOCK: &str = "layer @block(%x: f32[1, 4, 6, 6]) -> f32[1, 4, 6, 6] {\n\
+    %w = const f32[4, 4, 3, 3] = normal(seed = 1)\n%s = const f32[4] = uniform(seed = 2, low = 0.5, high = 1.5)\n\
+    %b = const f32[4] = normal(seed = 3)\n%p = pad %x { pads = [1, 1, 1, 1] }\n%a = conv2d %p, %w\n\
+    %n = batch_norm %a, %s, %b, %b, %s\n%r = add %n, %x\n%y = clip %r { min = 0.0 }\nreturn %y\n}\n";
+
+fn names(passes: &[registry::Pass]) -> Vec<&'static str> {
+    passes.iter().map(registry::Pass::name).collect()
+}
+
+#[test]
+fn every_pass_is_listed_in_full() {
+    let mut seen = HashSet::new();
+    for entry in registry::all() {
+        assert!(seen.insert(entry.name), "`{}` is listed twice", entry.name);
+        assert!(entry.name.bytes().all(|b| b.is_ascii_lowercase() || b == b'-'), "{}", entry.name);
+        assert!(
+            !entry.summary.is_empty() && entry.summary.len() < 120 && !entry.summary.ends_with('.'),
+            "{}",
+            entry.name
+        );
+        assert!(entry.level <= 3);
+        let pass = registry::find(entry.name).unwrap().make(&[]).unwrap();
+        assert_eq!((pass.name(), pass.stage()), (entry.name, entry.stage));
+        for option in entry.options {
+            assert!(!option.doc.is_empty(), "{}({})", entry.name, option.name);
+        }
+    }
+}
+
+#[test]
+fn pipelines_grow_with_the_level() {
+    let at = |level, last| names(&registry::pipeline(level, last, &Grants::default()).unwrap());
+    assert_eq!(at(0, Stage::Layer), ["select"]);
+    assert!(at(0, Stage::Loops).starts_with(&["select", "lower"]));
+    for level in 0..3 {
+        let (less, more) = (at(level, Stage::Loops), at(level + 1, Stage::Loops));
+        assert!(less.iter().all(|name| more.contains(name)));
+    }
+    assert!(at(1, Stage::Layer).contains(&"fuse-epilogue") && !at(1, Stage::Layer).contains(&"fold-batch-norm"));
+    assert!(at(2, Stage::Layer).contains(&"fold-batch-norm") && !at(2, Stage::Layer).contains(&"lower"));
+}
+
+#[test]
+fn a_pipeline_leaves_out_what_is_not_granted() {
+    let strict = Grants { max_error: Some(0.0), ..Grants::default() };
+    let passes = names(&registry::pipeline(2, Stage::Loops, &strict).unwrap());
+    let exact = |name: &&str| registry::find(name).unwrap().guarantee == Guarantee::Exact;
+    assert!(passes.iter().all(exact) && passes.contains(&"select"));
+}
+
+#[test]
+fn lowering_is_put_where_it_is_needed() {
+    let chosen = |text: &str, first, last| {
+        registry::chosen(&Spec::parse_list(text).unwrap(), first, last)
+            .map(|passes| names(&passes))
+            .map_err(|e| e.to_string())
+    };
+    use Stage::{Layer, Loops};
+    assert_eq!(chosen("cse,select", Layer, Layer).unwrap(), ["cse", "select"]);
+    assert_eq!(chosen("select", Layer, Loops).unwrap(), ["select", "lower"]);
+    assert_eq!(chosen("select,unroll", Layer, Loops).unwrap(), ["select", "lower", "unroll"]);
+    assert_eq!(chosen("select,lower,unroll", Layer, Loops).unwrap(), ["select", "lower", "unroll"]);
+    assert_eq!(chosen("unroll", Loops, Loops).unwrap(), ["unroll"]);
+    assert_eq!(
+        chosen("unroll", Layer, Layer).unwrap_err(),
+        "`unroll` is a pass over loop IR and cannot run on layer IR"
+    );
+    assert_eq!(
+        chosen("unroll,cse", Layer, Loops).unwrap_err(),
+        "`cse` is a pass over layer IR and cannot run on loop IR"
+    );
+}
+
+#[test]
+fn unknown_names_offer_the_nearest() {
+    let layer = parse("layer @l(%x: f32[4]) -> f32[4] {\n%y = relu %x\nreturn %y\n}\n");
+    let message = |passes: &str| run(passes, &layer, Grants::default()).unwrap_err().to_string();
+    assert_eq!(message("fold_pad"), "there is no pass `fold_pad`; did you mean `fold-pad`?");
+    assert_eq!(message("winograd-everything"), "there is no pass `winograd-everything`");
+    assert_eq!(
+        message("select(algoritm=direct)"),
+        "`select` has no option `algoritm`; did you mean `algorithm`? (it has `algorithm`)"
+    );
+    assert_eq!(message("cse(n=1)"), "`cse` has no option `n`; it has none");
+    assert_eq!(
+        message("select(algorithm=winograd)"),
+        "`algorithm` of `select` is one of `auto`, `direct`, `im2col`, `im2col(explicit)`, `depthwise`, not `winograd`"
+    );
+}
+
+#[test]
+fn the_manager_records_and_shows_each_pass() {
+    let (machine, files) = (Machine::x86_64_v3(), Files::none());
+    let cx = Context { machine: &machine, files: &files, grants: Grants::default() };
+    let layer = parse(BLOCK);
+    let passes = registry::pipeline(2, Stage::Layer, &cx.grants).unwrap();
+    let mut seen = Vec::new();
+    let mut manager = PassManager::new(cx).observe(|record, state| seen.push((record.pass, state.stage())));
+    let state = manager.run(State::Layer(layer.clone()), &passes).unwrap();
+    let records = manager.records().to_vec();
+    drop(manager);
+    assert_eq!(seen, names(&passes).into_iter().map(|name| (name, Stage::Layer)).collect::<Vec<_>>());
+    let State::Layer(after) = state else { panic!("lowered") };
+    same(&layer, &after);
+
+    let [first, .., last] = &records[..] else { panic!("too few passes") };
+    assert_eq!((first.before.ops, last.after.ops), (5, 3));
+    assert_eq!(first.before.multiplications, 36 * 4 * 4 * 9);
+    assert_eq!((first.before.parameters, last.after.parameters), (144 + 8, 144 + 4));
+    assert_eq!((first.before.weight_bytes, last.after.weight_bytes), (4 * 152, 4 * 148));
+    // x, the padded image and four values of the image's size; then x and the result.
+    assert_eq!((first.before.activation_bytes, last.after.activation_bytes), (4 * (5 * 144 + 256), 4 * 2 * 144));
+    let changed: Vec<_> = records.iter().filter(|r| r.changed.is_yes()).map(|r| r.pass).collect();
+    assert_eq!(changed, ["normalise", "fold-pad", "fold-batch-norm", "merge-branches", "fuse-epilogue", "select"]);
+}
+
+#[test]
+fn a_whole_block_becomes_one_instruction() {
+    let layer = parse(BLOCK);
+    let all = "normalise,fold-pad,fold-batch-norm,fuse-epilogue,drop-dead,select(algorithm=im2col)";
+    let (after, _) = run(all, &layer, Grants::default()).unwrap();
+    let text = after.to_string();
+    let line =
+        "%y = conv2d %x, %w.bn { pads = [1, 1, 1, 1], algorithm = im2col } then bias %w.bn.bias then add %x then relu";
+    assert!(text.contains(line), "{text}");
+}
+
+#[test]
+fn every_level_lowers_to_the_same_numbers() {
+    let (machine, files) = (Machine::x86_64_v3(), Files::none());
+    let cx = Context { machine: &machine, files: &files, grants: Grants::default() };
+    let layer = parse(BLOCK);
+    let x = convoke_data::random(layer.ty(layer.params[0]), 1, &files).unwrap();
+    let verified = convoke_ir::layer::verify(&layer).unwrap();
+    let expected = convoke_interp::run_layer(verified, std::slice::from_ref(&x), &files).unwrap();
+    for level in 0..=3 {
+        let passes = registry::pipeline(level, Stage::Loops, &cx.grants).unwrap();
+        let State::Loops(program) = PassManager::new(cx).run(State::Layer(layer.clone()), &passes).unwrap() else {
+            panic!("not lowered")
+        };
+        let verified = convoke_ir::loops::verify(&program).unwrap();
+        let found = convoke_interp::run_program(verified, std::slice::from_ref(&x), &files).unwrap();
+        for (e, f) in expected[0].iter().zip(&found[0]) {
+            assert!((e - f).abs() <= 1e-5 * (1.0 + e.abs()), "-O{level}: {f} is not {e}");
+        }
+    }
+}
+
+#[test]
+fn a_layer_that_does_not_verify_is_refused() {
+    let mut layer = parse("layer @l(%x: f32[4]) -> f32[4] {\n%y = relu %x\nreturn %y\n}\n");
+    layer.body[0].args.clear();
+    let error = run("cse", &layer, Grants::default()).unwrap_err();
+    assert!(matches!(error, PassError::Invalid(_)), "{error}");
+}
+
+#[test]
+fn select_writes_the_algorithm_and_keeps_one_that_is_written() {
+    let text = |a: &str| {
+        format!(
+            "layer @l(%x: f32[1, 8, 14, 14]) -> f32[1, 8, 12, 12] {{\n%w = const f32[8, 1, 3, 3] = normal\n%y = conv2d %x, %w {{ group = 8{a} }}\nreturn %y\n}}\n"
+        )
+    };
+    check("select", &text(""), &text(", algorithm = depthwise"));
+    check("select(algorithm=im2col(explicit))", &text(""), &text(", algorithm = im2col(explicit)"));
+    unchanged("select", &text(", algorithm = direct"));
+    unchanged("select(algorithm=depthwise)", &text(", algorithm = im2col"));
+}
+
+#[test]
+fn select_says_why_an_algorithm_does_not_apply() {
+    let text = |a: &str| {
+        format!(
+            "layer @l(%x: f32[1, 8, 14, 14]) -> f32[1, 8, 12, 12] {{\n%w = const f32[8, 4, 3, 3] = normal\n%y = conv2d %x, %w {{ group = 2{a} }}\nreturn %y\n}}\n"
+        )
+    };
+    let refused =
+        "`%y`: depthwise: needs one input channel per group, got 4; leave the algorithm out to have one chosen";
+    let error = run("select(algorithm=depthwise)", &parse(&text("")), Grants::default()).unwrap_err();
+    assert_eq!(error.to_string(), refused);
+    let error = run("select", &parse(&text(", algorithm = depthwise")), Grants::default()).unwrap_err();
+    assert_eq!(error.to_string(), refused);
+}
+
+#[test]
+fn selections_give_numbers_for_every_candidate() {
+    use convoke_ir::attr::Algorithm;
+    use convoke_passes::select::{CANDIDATES, Reason, Refusal, selections};
+    let vgg = "layer @vgg(%x: f32[1, 256, 56, 56]) -> f32[1, 256, 56, 56] {\n%w = const f32[256, 256, 3, 3] = normal\n\
+        %y = conv2d %x, %w { pads = [1, 1, 1, 1] }\nreturn %y\n}\n";
+    let found = selections(&parse(vgg), Algorithm::Auto, &Machine::x86_64_v3()).unwrap();
+    let [selection] = &found[..] else { panic!("one convolution") };
+    assert_eq!(selection.candidates.len(), CANDIDATES.len());
+    for (algorithm, plan) in &selection.candidates {
+        match plan {
+            Err(refusal) => {
+                assert_eq!((*algorithm, *refusal), (Algorithm::Depthwise, Refusal::InputChannels { got: 256 }))
+            }
+            Ok(plan) => {
+                assert_eq!(plan.multiplications, 256 * 56 * 56 * 256 * 9);
+                // Between the peak of 8 multiply-adds a cycle and a tenth of it.
+                let peak = plan.multiplications as f64 / 8.0;
+                assert!(plan.cycles() > peak && plan.cycles() < 10.0 * peak, "{algorithm}: {}", plan.cycles() / peak);
+                // γ_2304 and √2304·u.
+                assert!((plan.error_bound - 2305.0 * 2f64.powi(-24)).abs() < 1e-7);
+                assert!((plan.error_typical - 48.0 * 2f64.powi(-24)).abs() < 1e-15);
+            }
+        }
+    }
+    let scratch = |i: usize| selection.candidates[i].1.as_ref().unwrap().scratch_bytes;
+    // The explicit matrix is nine inputs.
+    assert_eq!(scratch(2) - scratch(0), 9 * 256 * 56 * 56 * 4);
+    assert!(
+        matches!(selection.reason, Reason::Fastest { .. }) && selection.chosen != Algorithm::Im2col { explicit: true }
+    );
+}

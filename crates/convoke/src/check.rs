@@ -1,0 +1,168 @@
+//! The result of a layer as its meaning gives it, and how far the result of a stage is from it.
+//!
+//! The interpreter's run of the layer as it was given is the reference. Its bounds say how far a run in the element
+//! type may be from it, element by element; see `convoke_interp::error_bounds`.
+
+use std::time::{Duration, Instant};
+
+use convoke_interp::{Bounded, error_bounds, run_layer, run_program};
+use convoke_ir::loops;
+use convoke_passes::{Record, Stage, State};
+use ndarray::ArrayD;
+
+use crate::compiler::Compiler;
+use crate::error::Error;
+use crate::layer::Layer;
+
+/// Inputs with the outputs they mean.
+#[derive(Clone, Debug)]
+pub struct Reference {
+    inputs: Vec<ArrayD<f64>>,
+    outputs: Vec<Bounded>,
+}
+
+/// How far outputs are from the reference. Infinite where one is NaN or infinite and the other is not the same.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Comparison {
+    /// The largest |y − reference| of all elements.
+    pub max_error: f64,
+    /// The largest error relative to its element's natural scale: Σ|w||x| of the last sum, and what was added to it.
+    pub relative: f64,
+    /// The bound of the element whose error is nearest to, or exceeds, its bound.
+    pub bound: f64,
+    /// The largest error as a fraction of its element's bound; above 1 the check fails.
+    pub of_bound: f64,
+}
+
+impl Comparison {
+    /// Outputs that cannot be compared at all.
+    const WRONG: Comparison =
+        Comparison { max_error: f64::INFINITY, relative: f64::INFINITY, bound: 0.0, of_bound: f64::INFINITY };
+
+    /// Whether every element is within its bound.
+    pub fn passes(&self) -> bool {
+        self.of_bound <= 1.0
+    }
+}
+
+impl Reference {
+    /// Runs the layer in the interpreter, with its error bounds.
+    pub fn new(layer: &Layer, inputs: Vec<ArrayD<f64>>) -> Result<Reference, Error> {
+        let outputs = error_bounds(layer.verified(), &inputs, layer.files())?;
+        Ok(Reference { inputs, outputs })
+    }
+
+    /// The inputs, in storage order.
+    pub fn inputs(&self) -> &[ArrayD<f64>] {
+        &self.inputs
+    }
+
+    /// The outputs with the bounds of their errors.
+    pub fn outputs(&self) -> &[Bounded] {
+        &self.outputs
+    }
+
+    /// How far `outputs` are from the reference.
+    pub fn compare(&self, outputs: &[ArrayD<f64>]) -> Comparison {
+        let shapes = |a: &ArrayD<f64>, b: &Bounded| a.shape() == b.value.shape();
+        if outputs.len() != self.outputs.len() || !outputs.iter().zip(&self.outputs).all(|(a, b)| shapes(a, b)) {
+            return Comparison::WRONG;
+        }
+        let mut worst = Comparison { max_error: 0.0, relative: 0.0, bound: 0.0, of_bound: 0.0 };
+        for (found, expected) in outputs.iter().zip(&self.outputs) {
+            let elements = found.iter().zip(&expected.value).zip(&expected.bound).zip(&expected.scale);
+            for (((&found, &value), &bound), &scale) in elements {
+                let error = distance(found, value);
+                // An infinite bound says that a sum may overflow: then any number is allowed.
+                let fraction = |of: f64| if error == 0.0 || of == f64::INFINITY { 0.0 } else { error / of };
+                worst.max_error = worst.max_error.max(error);
+                worst.relative = worst.relative.max(fraction(scale));
+                if fraction(bound) > worst.of_bound || worst.of_bound == 0.0 {
+                    (worst.of_bound, worst.bound) = (fraction(bound), bound);
+                }
+            }
+        }
+        worst
+    }
+}
+
+fn distance(a: f64, b: f64) -> f64 {
+    match (a, b) {
+        _ if a == b || (a.is_nan() && b.is_nan()) => 0.0,
+        _ if a.is_nan() || b.is_nan() => f64::INFINITY,
+        _ => (a - b).abs(),
+    }
+}
+
+/// One stage of the road, checked.
+#[derive(Clone, Debug)]
+pub struct StageCheck {
+    /// The pass after which the IR was run; `text`, or `native`, with the number of threads.
+    pub stage: String,
+    /// What ran it: `layer interpreter`, `loop interpreter` or `native code`.
+    pub engine: &'static str,
+    /// The comparison.
+    pub comparison: Comparison,
+    /// How long it took.
+    pub elapsed: Duration,
+}
+
+/// Runs every stage of the road of `layer` on the reference's inputs: the layer printed and parsed, the layer after each
+/// pass that changed it, the program after each, and native code at one and at two threads, which must give the same
+/// bits. `before` is told each stage before it runs.
+///
+/// # Errors
+///
+/// A stage that cannot be made or run. Stages whose result is wrong are not errors: see [`Comparison::passes`].
+pub fn stages(
+    compiler: &Compiler,
+    layer: &Layer,
+    reference: &Reference,
+    mut before: impl FnMut(&str),
+) -> Result<Vec<StageCheck>, Error> {
+    let mut found = Vec::new();
+    let files = layer.files();
+    let mut stage = |name: &str, engine: &'static str, run: &mut dyn FnMut() -> Result<Vec<ArrayD<f64>>, Error>| {
+        before(name);
+        let start = Instant::now();
+        let comparison = reference.compare(&run()?);
+        found.push(StageCheck { stage: name.into(), engine, comparison, elapsed: start.elapsed() });
+        Ok::<_, Error>(())
+    };
+
+    let text = layer.ir().to_string();
+    let read_back = crate::Module::from_bytes("<printed>", text.as_bytes(), files.clone());
+    // A constant that a caller computed has no text.
+    if let Ok(module) = read_back {
+        let read_back = module.layer(None)?;
+        stage("text", "layer interpreter", &mut || Ok(run_layer(read_back.verified(), &reference.inputs, files)?))?;
+    }
+
+    let mut states: Vec<(&'static str, State)> = Vec::new();
+    let observer = |record: &Record, state: &State| {
+        if record.changed.is_yes() {
+            states.push((record.pass, state.clone()));
+        }
+    };
+    let passes = compiler.pipeline(Stage::Loops)?;
+    compiler.run_passes(State::Layer(layer.ir().clone()), &passes, files, observer)?;
+    for (pass, state) in &states {
+        match state {
+            State::Layer(ir) => {
+                let after = Layer::from_ir(ir.clone(), files.clone())?;
+                stage(pass, "layer interpreter", &mut || Ok(run_layer(after.verified(), &reference.inputs, files)?))?;
+            }
+            State::Loops(program) => {
+                let program = loops::verify(program).expect("verified by the pass manager");
+                stage(pass, "loop interpreter", &mut || Ok(run_program(program, &reference.inputs, files)?))?;
+            }
+        }
+    }
+
+    for threads in [1, 2] {
+        let name = format!("{threads} thread{}", if threads == 1 { "" } else { "s" });
+        let compiled = compiler.clone().threads(threads).compile(layer)?;
+        stage(&name, "native code", &mut || compiled.run_rounded(&reference.inputs))?;
+    }
+    Ok(found)
+}

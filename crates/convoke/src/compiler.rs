@@ -1,0 +1,248 @@
+//! From a layer to native code: what may be chosen, and the road through passes, lowering and code generation.
+
+use std::time::{Duration, Instant};
+
+use convoke_ir::attr::{Algorithm, AttrType};
+use convoke_ir::layer::Op;
+use convoke_ir::loops::{self, Program};
+use convoke_machine::Machine;
+use convoke_passes::registry::{self, Pass};
+use convoke_passes::select::Select;
+use convoke_passes::{Context, Grants, LayerPass, PassManager, Record, Stage, State};
+
+use crate::compiled::CompiledLayer;
+use crate::error::Error;
+use crate::layer::Layer;
+use crate::memory;
+
+/// Compiles layers. A value of options: cheap to clone, the same options give the same code.
+///
+/// ```
+/// use convoke::{Compiler, Generator, Layer};
+///
+/// let layer = Layer::conv2d([1, 8, 12, 12], [8, 8, 3, 3])
+///     .pads([1; 4])
+///     .weights(Generator::Normal { seed: 1, mean: 0.0, std: 0.1 })
+///     .relu()
+///     .build()?;
+/// let conv = Compiler::host().max_error(1e-4).threads(2).compile(&layer)?;
+/// let x = ndarray::Array4::<f32>::ones([1, 8, 12, 12]);
+/// let y = conv.run(&[x.view()])?;
+/// assert_eq!(y[0].shape(), [1, 8, 12, 12]);
+/// # Ok::<(), convoke::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Compiler {
+    machine: Machine,
+    level: u8,
+    grants: Grants,
+    algorithm: Algorithm,
+    threads: usize,
+    max_memory: u64,
+}
+
+impl Compiler {
+    /// What a layer may take in all if no limit is set: 2 GiB of tensors and scratch.
+    pub const DEFAULT_MAX_MEMORY: u64 = 2 << 30;
+
+    /// Compiles for the CPU this process runs on.
+    pub fn host() -> Compiler {
+        Compiler::for_machine(Machine::host())
+    }
+
+    /// Compiles for another CPU. What it gives runs here only if this CPU has all that `machine` has.
+    pub fn for_machine(machine: Machine) -> Compiler {
+        Compiler {
+            machine,
+            level: 2,
+            grants: Grants::default(),
+            algorithm: Algorithm::Auto,
+            threads: 1,
+            max_memory: Compiler::DEFAULT_MAX_MEMORY,
+        }
+    }
+
+    /// Compiles for `machine` instead, with the same options.
+    pub fn machine_of(mut self, machine: Machine) -> Compiler {
+        self.machine = machine;
+        self
+    }
+
+    /// How much to optimise, 0 to 3, as `-O` does; 2 if not set.
+    pub fn level(mut self, level: u8) -> Compiler {
+        self.level = level.min(3);
+        self
+    }
+
+    /// The rounding error allowed in each output element, relative to its Σ|w||x|. Without it any rounding is allowed; 0
+    /// allows none beyond that of plain summation.
+    pub fn max_error(mut self, max_error: f64) -> Compiler {
+        self.grants.max_error = Some(max_error);
+        self
+    }
+
+    /// Allows passes that approximate the function, up to this relative change.
+    pub fn tolerance(mut self, tolerance: f64) -> Compiler {
+        self.grants.tolerance = Some(tolerance);
+        self
+    }
+
+    /// Allows passes that change the function and leave new weights to be trained.
+    pub fn structural(mut self, allowed: bool) -> Compiler {
+        self.grants.structural = allowed;
+        self
+    }
+
+    /// Computes every convolution that does not name its algorithm in this way; [`Algorithm::Auto`] leaves the choice to
+    /// the cost model.
+    pub fn algorithm(mut self, algorithm: Algorithm) -> Compiler {
+        self.algorithm = algorithm;
+        self
+    }
+
+    /// The most threads that a run uses; 1 if not set. The result is the same bits for any number.
+    pub fn threads(mut self, threads: usize) -> Compiler {
+        self.threads = threads.max(1);
+        self
+    }
+
+    /// The most bytes that inputs, outputs, constants and scratch may take together; [`Compiler::DEFAULT_MAX_MEMORY`] if
+    /// not set. What needs more is refused before any of it is taken.
+    pub fn max_memory(mut self, bytes: u64) -> Compiler {
+        self.max_memory = bytes;
+        self
+    }
+
+    /// The CPU that code is made for.
+    pub fn machine(&self) -> &Machine {
+        &self.machine
+    }
+
+    /// The optimisation level.
+    pub fn get_level(&self) -> u8 {
+        self.level
+    }
+
+    /// What is allowed to change.
+    pub fn grants(&self) -> Grants {
+        self.grants
+    }
+
+    /// The number of threads.
+    pub fn get_threads(&self) -> usize {
+        self.threads
+    }
+
+    /// The memory limit in bytes.
+    pub fn get_max_memory(&self) -> u64 {
+        self.max_memory
+    }
+
+    /// Refuses a layer whose inputs, outputs and constants alone need more than the memory limit.
+    pub fn fits(&self, layer: &Layer) -> Result<(), Error> {
+        memory::check_layer(layer, self.max_memory)
+    }
+
+    /// The algorithm that convolutions are to have.
+    pub fn get_algorithm(&self) -> Algorithm {
+        self.algorithm
+    }
+
+    /// The passes of the level, up to and including `last`; `select` with the algorithm that was asked for.
+    pub fn pipeline(&self, last: Stage) -> Result<Vec<Pass>, Error> {
+        let mut passes = registry::pipeline(self.level, last, &self.grants)?;
+        if self.algorithm != Algorithm::Auto {
+            for pass in &mut passes {
+                if pass.name() == Select::NAME {
+                    *pass = registry::find(Select::NAME)?.make(&[("algorithm".into(), self.algorithm.to_attr())])?;
+                }
+            }
+        }
+        Ok(passes)
+    }
+
+    /// Runs `passes` on a layer or program. `observer` sees the state after each.
+    pub fn run_passes(
+        &self,
+        state: State,
+        passes: &[Pass],
+        files: &convoke_data::Files,
+        observer: impl FnMut(&Record, &State),
+    ) -> Result<State, Error> {
+        let files = files.clone().with_budget(self.max_memory);
+        let cx = Context { machine: &self.machine, files: &files, grants: self.grants };
+        let mut manager = PassManager::new(cx).observe(observer);
+        Ok(manager.run(state, passes)?)
+    }
+
+    /// Runs all passes and lowers.
+    ///
+    /// # Errors
+    ///
+    /// More memory than the limit; a pass that is refused; an op that cannot be lowered.
+    pub fn lower(&self, layer: &Layer) -> Result<Lowered, Error> {
+        self.fits(layer)?;
+        let start = Instant::now();
+        let mut records = Vec::new();
+        let mut chosen = choices(layer.ir());
+        let observer = |record: &Record, state: &State| {
+            records.push(*record);
+            // The last layer IR before lowering has the choices.
+            if let State::Layer(layer) = state {
+                chosen = choices(layer);
+            }
+        };
+        let passes = self.pipeline(Stage::Loops)?;
+        let state = self.run_passes(State::Layer(layer.ir().clone()), &passes, layer.files(), observer)?;
+        let State::Loops(program) = state else { unreachable!("the pipeline to `Stage::Loops` ends with lowering") };
+        Ok(Lowered { layer: layer.clone(), program, records, choices: chosen, elapsed: start.elapsed() })
+    }
+
+    /// Compiles a layer to native code in this process's memory.
+    ///
+    /// # Errors
+    ///
+    /// As [`Compiler::lower`]; weights without values; a CPU that lacks what the code uses; no executable memory.
+    pub fn compile(&self, layer: &Layer) -> Result<CompiledLayer, Error> {
+        CompiledLayer::new(self, self.lower(layer)?)
+    }
+}
+
+/// The algorithm chosen for a convolution.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Choice {
+    /// The value it computes, without `%`.
+    pub result: String,
+    /// How it is computed.
+    pub algorithm: Algorithm,
+}
+
+fn choices(layer: &convoke_ir::layer::Layer) -> Vec<Choice> {
+    let convs = layer.body.iter().filter_map(|instr| match &instr.op {
+        Op::Conv2d(conv) => Some(Choice { result: layer.values[instr.result].name.clone(), algorithm: conv.algorithm }),
+        _ => None,
+    });
+    convs.collect()
+}
+
+/// A layer as loops, before code is generated.
+#[derive(Clone, Debug)]
+pub struct Lowered {
+    /// The layer it was made of.
+    pub layer: Layer,
+    /// The program.
+    pub program: Program,
+    /// What each pass did, in order.
+    pub records: Vec<Record>,
+    /// The algorithm of each convolution.
+    pub choices: Vec<Choice>,
+    /// How long it took.
+    pub elapsed: Duration,
+}
+
+impl Lowered {
+    /// The program, verified: the pass manager did so after its last pass.
+    pub fn verified(&self) -> loops::Verified<'_> {
+        loops::verify(&self.program).expect("verified by the pass manager, and not changed since")
+    }
+}

@@ -1,0 +1,230 @@
+//! Builds one convolution with what follows it, call by call: `Layer::conv2d(…).pads(…).bias(…).relu().build()?`.
+
+use std::sync::Arc;
+
+use convoke_data::Files;
+use convoke_ir::attr::AutoPad;
+use convoke_ir::elem::Elem;
+use convoke_ir::layer::{
+    Add, Bias, Clip, Conv2d, Generator, HardSwish, LayerBuilder, LeakyRelu, Op, Relu, Relu6, Sigmoid, Silu, Source,
+};
+use convoke_ir::types::{Layout, TensorType};
+use ndarray::{ArrayBase, Data, Dimension};
+
+use crate::error::Error;
+use crate::layer::Layer;
+
+/// The numbers of a weight or bias: an array, a generator, or nothing yet (`Source::Unbound`).
+#[derive(Clone, Debug)]
+pub struct Weights {
+    source: Source,
+    /// The shape of an array that was given.
+    shape: Option<Vec<usize>>,
+}
+
+impl From<Source> for Weights {
+    fn from(source: Source) -> Weights {
+        Weights { source, shape: None }
+    }
+}
+
+impl From<Generator> for Weights {
+    fn from(generator: Generator) -> Weights {
+        Source::Generate(generator).into()
+    }
+}
+
+impl<S: Data<Elem = f32>, D: Dimension> From<ArrayBase<S, D>> for Weights {
+    fn from(array: ArrayBase<S, D>) -> Weights {
+        // `iter` follows the axes, whatever the strides.
+        let numbers = array.iter().map(|&v| f64::from(v)).collect();
+        Weights { source: Source::Computed(Arc::new(numbers)), shape: Some(array.shape().to_vec()) }
+    }
+}
+
+/// A convolution being described. Nothing is checked before [`Conv2dBuilder::build`].
+#[derive(Clone, Debug)]
+#[must_use = "call `build` to get the layer"]
+pub struct Conv2dBuilder {
+    name: String,
+    input: [usize; 4],
+    filter: [usize; 4],
+    elem: Elem,
+    layout: Layout,
+    op: Conv2d,
+    weights: Weights,
+    steps: Vec<Step>,
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Op(Op),
+    Bias(Weights),
+    Residual,
+}
+
+impl Conv2dBuilder {
+    pub(crate) fn new(input: [usize; 4], filter: [usize; 4]) -> Conv2dBuilder {
+        Conv2dBuilder {
+            name: "conv2d".into(),
+            input,
+            filter,
+            elem: Elem::F32,
+            layout: Layout::Nchw,
+            op: Conv2d::default(),
+            weights: Source::Unbound.into(),
+            steps: Vec::new(),
+        }
+    }
+
+    /// The layer's name: letters, digits, `_` and `.`; `conv2d` if not given.
+    pub fn name(mut self, name: &str) -> Self {
+        self.name = name.into();
+        self
+    }
+
+    /// How images are stored; the input shape is read in this order. Weights are `[K, C/group, R, S]` either way.
+    pub fn layout(mut self, layout: Layout) -> Self {
+        self.layout = layout;
+        self
+    }
+
+    /// The element type, `f32` if not given.
+    pub fn elem(mut self, elem: Elem) -> Self {
+        self.elem = elem;
+        self
+    }
+
+    /// Zeros around the image: top, left, bottom, right.
+    pub fn pads(mut self, pads: [i64; 4]) -> Self {
+        self.op.pads = pads;
+        self
+    }
+
+    /// Derives the pads from the shapes, as in ONNX.
+    pub fn auto_pad(mut self, auto_pad: AutoPad) -> Self {
+        self.op.auto_pad = auto_pad;
+        self
+    }
+
+    /// Steps over rows and columns.
+    pub fn strides(mut self, strides: [i64; 2]) -> Self {
+        self.op.strides = strides;
+        self
+    }
+
+    /// Distance between kernel taps over rows and columns.
+    pub fn dilations(mut self, dilations: [i64; 2]) -> Self {
+        self.op.dilations = dilations;
+        self
+    }
+
+    /// Groups of channels that do not see each other; as many as channels is depthwise.
+    pub fn group(mut self, group: i64) -> Self {
+        self.op.group = group;
+        self
+    }
+
+    /// The weights, `[K, C/group, R, S]`: an `f32` array, or a generator. A layer without them cannot be run.
+    pub fn weights(mut self, weights: impl Into<Weights>) -> Self {
+        self.weights = weights.into();
+        self
+    }
+
+    /// Adds a bias `[K]`.
+    pub fn bias(mut self, bias: impl Into<Weights>) -> Self {
+        self.steps.push(Step::Bias(bias.into()));
+        self
+    }
+
+    /// Adds a second input `%r` of the output's type, as a residual connection does.
+    pub fn residual(mut self) -> Self {
+        self.steps.push(Step::Residual);
+        self
+    }
+
+    /// Adds any elementwise op of one operand.
+    pub fn then(mut self, op: impl Into<Op>) -> Self {
+        self.steps.push(Step::Op(op.into()));
+        self
+    }
+
+    /// max(x, 0).
+    pub fn relu(self) -> Self {
+        self.then(Relu {})
+    }
+
+    /// min(max(x, 0), 6).
+    pub fn relu6(self) -> Self {
+        self.then(Relu6 {})
+    }
+
+    /// min(max(x, `min`), `max`).
+    pub fn clip(self, min: f64, max: f64) -> Self {
+        self.then(Clip { min, max })
+    }
+
+    /// x where x ≥ 0, else `alpha`·x.
+    pub fn leaky_relu(self, alpha: f64) -> Self {
+        self.then(LeakyRelu { alpha })
+    }
+
+    /// 1 / (1 + exp(−x)).
+    pub fn sigmoid(self) -> Self {
+        self.then(Sigmoid {})
+    }
+
+    /// x / (1 + exp(−x)).
+    pub fn silu(self) -> Self {
+        self.then(Silu {})
+    }
+
+    /// x · min(max(x/6 + 1/2, 0), 1).
+    pub fn hardswish(self) -> Self {
+        self.then(HardSwish {})
+    }
+
+    /// The layer, checked.
+    ///
+    /// # Errors
+    ///
+    /// Shapes, attributes or arrays that do not fit each other.
+    pub fn build(self) -> Result<Layer, Error> {
+        let image =
+            |dims: [usize; 4], layout| TensorType::new(self.elem, dims, layout).map_err(|e| Error::Build(e.into()));
+        let mut b = LayerBuilder::new(&self.name)?;
+        let x = b.param("x", image(self.input, self.layout)?)?;
+        let w = constant(&mut b, "weights", "w", image(self.filter, Layout::Nchw)?, self.weights)?;
+        let mut y = b.op(self.op, &[x, w])?;
+        for step in self.steps {
+            y = match step {
+                Step::Op(op) => b.op(op, &[y])?,
+                Step::Bias(bias) => {
+                    let ty = TensorType::new(self.elem, [self.filter[0]], Layout::Nchw)
+                        .map_err(|e| Error::Build(e.into()))?;
+                    let bias = constant(&mut b, "bias", "b", ty, bias)?;
+                    b.op(Bias {}, &[y, bias])?
+                }
+                Step::Residual => {
+                    let ty = b.ty(y).expect("`y` was made by this builder").clone();
+                    let residual = b.param("r", ty)?;
+                    b.op(Add {}, &[y, residual])?
+                }
+            };
+        }
+        Layer::from_ir(b.finish(&[y])?, Files::none())
+    }
+}
+
+fn constant(
+    b: &mut LayerBuilder,
+    what: &'static str,
+    name: &str,
+    ty: TensorType,
+    weights: Weights,
+) -> Result<convoke_ir::layer::ValueId, Error> {
+    match weights.shape {
+        Some(found) if found != ty.shape.dims() => Err(Error::Weights { name: what, expected: Box::new(ty), found }),
+        _ => Ok(b.constant(name, ty, weights.source)?),
+    }
+}

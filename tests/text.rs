@@ -1,0 +1,126 @@
+//! Text tests: every `text/**/*.conv` is a test, and adding a file adds one.
+//!
+//! ```text
+//! // test: opt --passes fold-pad              the command, without its file
+//! // test: check --seed 1                     as many as wanted
+//! layer @l(%x: f32[1, 3, 7, 7]) -> … {
+//!   %0 = conv2d %x, %w // error: reads 3      an error that must be reported on this line, with these words
+//! ```
+//!
+//! What the commands print is kept in a `.snap` beside the file. `INSTA_UPDATE=always cargo test -p convoke-tests` writes
+//! them anew; the diff is the review. Commands run in process, with the folder of this package as working folder.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use libtest_mimic::{Arguments, Failed, Trial};
+
+fn main() {
+    let mut files = Vec::new();
+    walk(Path::new("text"), &mut files);
+    files.sort();
+    let (tests, others): (Vec<_>, Vec<_>) = files.into_iter().partition(|f| f.extension().is_some_and(|e| e == "conv"));
+    let mut trials: Vec<Trial> = tests
+        .into_iter()
+        .map(|file| Trial::test(file.display().to_string(), move || run(&file).map_err(Failed::from)))
+        .collect();
+    trials.push(Trial::test("text: every snapshot has its test", move || orphans(&others).map_err(Failed::from)));
+    libtest_mimic::run(&Arguments::from_args(), trials).exit();
+}
+
+fn walk(folder: &Path, files: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).expect("the folder of the text tests can be read") {
+        let path = entry.expect("an entry of it too").path();
+        if path.is_dir() { walk(&path, files) } else { files.push(path) }
+    }
+}
+
+/// Files that are no tests: snapshots of tests, and data that a test reads.
+fn orphans(files: &[PathBuf]) -> Result<(), String> {
+    for file in files {
+        let of_test = file.extension().is_some_and(|e| e == "snap") && file.with_extension("conv").exists();
+        let data = file.extension().is_some_and(|e| ["npy", "npz", "safetensors", "png"].iter().any(|d| e == *d));
+        if !of_test && !data {
+            return Err(format!("{} belongs to no test", file.display()));
+        }
+    }
+    Ok(())
+}
+
+fn run(file: &Path) -> Result<(), String> {
+    let bytes = fs::read(file).map_err(|e| e.to_string())?;
+    let text = String::from_utf8_lossy(&bytes);
+    let commands = commands(&text)?;
+    let expected = expected_errors(&text);
+    let mut shown = String::new();
+    for command in &commands {
+        let name = file.display().to_string();
+        let mut args = vec!["convoke"];
+        args.extend(command.split_whitespace());
+        args.push(&name);
+        let result = convoke_cli::capture(&args, &[]);
+        shown += &format!("$ convoke {command}\n{}", result.stdout);
+        if !result.stderr.is_empty() {
+            shown += &format!("--- stderr\n{}", result.stderr);
+        }
+        if result.status != 0 {
+            shown += &format!("--- status {}\n", result.status);
+        }
+        meets(&expected, &result.stderr)?;
+    }
+    let mut settings = insta::Settings::new();
+    settings.set_snapshot_path(
+        std::env::current_dir().map_err(|e| e.to_string())?.join(file.parent().expect("a file is in a folder")),
+    );
+    settings.set_prepend_module_to_snapshot(false);
+    settings.set_omit_expression(true);
+    settings.bind(|| {
+        insta::assert_snapshot!(file.file_stem().expect("a file has a name").to_string_lossy().as_ref(), shown)
+    });
+    Ok(())
+}
+
+/// The commands in the comments that open the file.
+fn commands(text: &str) -> Result<Vec<String>, String> {
+    let mut commands = Vec::new();
+    for line in text.lines().map_while(|line| line.strip_prefix("// ")) {
+        match line.split_once(": ") {
+            Some(("test", command)) => commands.push(command.trim().to_owned()),
+            // Prose may hold a colon; a key is a single small word.
+            Some((key, _)) if !key.is_empty() && key.chars().all(|c| c.is_ascii_lowercase()) => {
+                return Err(format!("`// {key}:` is no key of a text test; known is `test`"));
+            }
+            _ => {}
+        }
+    }
+    let known = ["run", "opt", "compile", "check", "explain", "bench"];
+    match commands.iter().find(|c| !known.iter().any(|k| c.split(' ').next() == Some(*k))) {
+        Some(command) => Err(format!("`// test: {command}` is no command of convoke that takes a file")),
+        None if commands.is_empty() => Err("a text test opens with `// test: COMMAND`".into()),
+        None => Ok(commands),
+    }
+}
+
+/// Line numbers, from 1, with the words of the error expected there.
+fn expected_errors(text: &str) -> Vec<(usize, &str)> {
+    let errors =
+        text.lines().enumerate().filter_map(|(i, line)| Some((i + 1, line.split_once("// error: ")?.1.trim())));
+    errors.collect()
+}
+
+/// Whether the errors are those expected, one for one, if the file says which.
+fn meets(expected: &[(usize, &str)], stderr: &str) -> Result<(), String> {
+    if expected.is_empty() {
+        return Ok(());
+    }
+    let reported: Vec<&str> = stderr.split("error[").skip(1).collect();
+    for (line, words) in expected {
+        if !reported.iter().any(|r| r.contains(words) && r.contains(&format!(".conv:{line}:"))) {
+            return Err(format!("no error on line {line} says `{words}`:\n{stderr}"));
+        }
+    }
+    if reported.len() != expected.len() {
+        return Err(format!("{} errors were expected, {} reported:\n{stderr}", expected.len(), reported.len()));
+    }
+    Ok(())
+}
