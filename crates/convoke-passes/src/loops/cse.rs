@@ -34,7 +34,7 @@ impl LoopPass for Cse {
 }
 
 /// Removes what was computed before.
-fn run(func: &mut Func) -> bool {
+pub(super) fn run(func: &mut Func) -> bool {
     let mut pass = Walk {
         demand: Demand::of(func),
         types: func.vals.iter().map(|(_, val)| val.ty).collect(),

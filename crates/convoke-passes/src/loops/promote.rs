@@ -11,6 +11,7 @@
 //!           that overlaps no other place the loop touches. From the outside in, so that the register lives as long as it can.
 //! Leaves:   parallel loops; places in calls; what would take more than [`MAX_REGISTERS`] in one loop; a partial place if
 //!           somebody asks for the lanes beyond it.
+//! Then removes what is left of the memory around the loop, as `cse-loops` and `drop-dead-loops` do.
 //! Guarantee: `Exact`; memory is the same once the loop is done.
 
 use std::collections::{HashMap, HashSet};
@@ -19,6 +20,7 @@ use convoke_ir::loops::{Expr, For, Func, Place, Program, SlotId, Stmt, Val, ValI
 use convoke_ir::span::Span;
 
 use super::util::{alias, block, copies, demand::Demand};
+use super::{cse, drop_dead};
 use crate::error::PassError;
 use crate::pass::{Changed, Context, LoopPass};
 
@@ -49,6 +51,10 @@ fn run(func: &mut Func) -> bool {
     func.body = body;
     if changed {
         copies::run(func);
+        // A sum that begins with a zero in memory now begins with a zero in its register, and what is done to it after
+        // the loop need not load it again.
+        cse::run(func);
+        drop_dead::run(func);
     }
     changed
 }
@@ -188,7 +194,9 @@ impl Seen {
         let mut clear: HashSet<Place> = self.order.iter().cloned().collect();
         for places in groups.values_mut() {
             if places.iter().any(|place| place.at.terms() != places[0].at.terms()) {
-                places.iter().for_each(|place| drop(clear.remove(*place)));
+                for place in places.iter() {
+                    clear.remove(*place);
+                }
                 continue;
             }
             let low = |place: &Place| place.at.offset().saturating_add(alias::extent(place).0);

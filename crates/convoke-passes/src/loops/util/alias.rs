@@ -24,7 +24,7 @@ pub(in crate::loops) fn may_overlap(a: &Place, b: &Place) -> bool {
     let apart = distance.saturating_add(b_low) > a_high || distance.saturating_add(b_high) < a_low;
     // Every distance between an element of the one and an element of the other is `distance` plus a multiple of this.
     let grid = gcd(grid_of(a), grid_of(b));
-    let interleaved = if grid == 0 { distance != 0 } else { distance.unsigned_abs() % grid != 0 };
+    let interleaved = if grid == 0 { distance != 0 } else { !distance.unsigned_abs().is_multiple_of(grid) };
     !apart && !interleaved
 }
 

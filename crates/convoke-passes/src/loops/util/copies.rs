@@ -111,12 +111,16 @@ fn assign_at_once(stmts: &mut Vec<Stmt>, uses: &HashMap<ValId, usize>) -> bool {
             continue;
         }
         match &mut stmts[at] {
-            Stmt::Let(val, ..) => drop(defined.insert(*val, at)),
-            Stmt::Reg(reg, ..) | Stmt::Set(reg, ..) => drop(touched.insert(*reg, at)),
+            Stmt::Let(val, ..) => {
+                defined.insert(*val, at);
+            }
+            Stmt::Reg(reg, ..) | Stmt::Set(reg, ..) => {
+                touched.insert(*reg, at);
+            }
             Stmt::For(inner) => {
                 changed |= assign_at_once(&mut inner.body, uses);
                 block::each(&inner.body, &mut |stmt| {
-                    block::reads(stmt).into_iter().for_each(|val| drop(touched.insert(val, at)));
+                    touched.extend(block::reads(stmt).into_iter().map(|val| (val, at)));
                     if let Stmt::Set(reg, ..) = stmt {
                         touched.insert(*reg, at);
                     }
@@ -124,7 +128,7 @@ fn assign_at_once(stmts: &mut Vec<Stmt>, uses: &HashMap<ValId, usize>) -> bool {
             }
             Stmt::Store(..) | Stmt::Call(_) => {}
         }
-        block::reads(&stmts[at]).into_iter().for_each(|val| drop(touched.insert(val, at)));
+        touched.extend(block::reads(&stmts[at]).into_iter().map(|val| (val, at)));
     }
     let mut at = 0..;
     stmts.retain(|_| at.next().is_none_or(|at| !gone.contains(&at)));

@@ -12,8 +12,11 @@ use super::alias;
 
 /// Facts `T` about places, of which no two overlap unless they were added with nothing between that clears.
 pub(in crate::loops) struct Memory<T> {
-    slots: HashMap<SlotId, HashMap<Vec<(VarId, i64)>, Group<T>>>,
+    slots: HashMap<SlotId, HashMap<Terms, Group<T>>>,
 }
+
+/// The variable part of an address.
+type Terms = Vec<(VarId, i64)>;
 
 struct Group<T> {
     /// No place of the group extends further than this to either side of its address.
