@@ -174,6 +174,9 @@ pub(crate) struct Check {
     /// Files of layers
     #[arg(value_name = "FILE", required = true)]
     pub(crate) files: Vec<PathBuf>,
+    /// Run large layers in the loop interpreter after every pass, not after the last alone
+    #[arg(long)]
+    pub(crate) all: bool,
     /// Selects the random inputs
     #[arg(long, default_value_t = 0)]
     pub(crate) seed: u64,

@@ -5,15 +5,15 @@ use comfy_table::{CellAlignment, ContentArrangement, Table as Grid, presets};
 /// A table being filled.
 pub(crate) struct Table {
     grid: Grid,
-    left: usize,
+    align: &'static str,
 }
 
 impl Table {
-    /// A table with these headings. The first `left` columns are words, the others numbers, which stand right.
-    pub(crate) fn new(headings: &[&str], left: usize) -> Table {
+    /// A table with these headings. `align` has a letter for each column: `l` for words, `r` for numbers.
+    pub(crate) fn new(headings: &[&str], align: &'static str) -> Table {
         let mut grid = Grid::new();
         grid.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled).set_header(headings);
-        Table { grid, left }
+        Table { grid, align }
     }
 
     /// Adds a row of as many cells as there are headings.
@@ -23,10 +23,10 @@ impl Table {
 
     /// The text, a line for each row, without spaces at line ends.
     pub(crate) fn finish(mut self) -> String {
-        for (i, column) in self.grid.column_iter_mut().enumerate() {
+        for ((i, column), align) in self.grid.column_iter_mut().enumerate().zip(self.align.chars()) {
             // No border stands left of the first column, and two spaces between the others.
             column.set_padding((if i == 0 { 0 } else { 2 }, 0));
-            column.set_cell_alignment(if i < self.left { CellAlignment::Left } else { CellAlignment::Right });
+            column.set_cell_alignment(if align == 'l' { CellAlignment::Left } else { CellAlignment::Right });
         }
         self.grid.lines().map(|line| line.trim_end().to_owned() + "\n").collect()
     }

@@ -184,6 +184,9 @@ fn products_of_matrices() {
              %b = const f32[{k}, {n}] = normal(seed = 1)\n%c = const f32[{n}] = normal(seed = 2)\n\
              %0 = matmul %a, %b then bias %c then add %r then relu\nreturn %0\n}}\n"
         ));
+        agree(&format!(
+            "layer @l(%a: f32[{m}, {k}], %b: f32[{k}, {n}]) -> {{result}} {{\n%0 = matmul %a, %b\nreturn %0\n}}\n"
+        ));
     }
 }
 

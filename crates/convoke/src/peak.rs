@@ -70,6 +70,11 @@ impl Peak {
         Ok(Peak { compiled, output: vec![0.0; elements], flops: (2 * elements * REPEATS * ITERATIONS) as f64 })
     }
 
+    /// Floating-point operations of one run of the loop.
+    pub fn flops(&self) -> f64 {
+        self.flops
+    }
+
     /// Runs the loop once, some milliseconds, and gives floating-point operations per second: two for each multiply-add.
     pub fn measure(&mut self) -> Result<f64, Error> {
         let start = Instant::now();

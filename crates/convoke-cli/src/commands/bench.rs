@@ -105,7 +105,7 @@ fn chosen(compiled: &CompiledLayer) -> String {
 
 fn as_table(compiler: &Compiler, all: &[Measured]) -> String {
     let headings = ["layer", "chosen", "compile", "median", "p10", "p90", "runs", "GFLOP/s", "of peak"];
-    let mut table = Table::new(&headings, 2);
+    let mut table = Table::new(&headings, "llrrrrrrr");
     for m in all {
         table.row([
             format!("@{}", m.layer.name()),

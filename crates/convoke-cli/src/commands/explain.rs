@@ -81,8 +81,8 @@ fn shape(selection: &Selection) -> String {
 
 fn candidates(selection: &Selection) -> String {
     let headings =
-        ["", "candidate", "multiplications", "bytes moved", "scratch", "cycles", "of which", "error", "bound"];
-    let mut table = Table::new(&headings, 2);
+        ["", "candidate", "multiplications", "bytes moved", "scratch", "error", "bound", "cycles", "of which"];
+    let mut table = Table::new(&headings, "llrrrrrrl");
     let mut refused = String::new();
     for (algorithm, plan) in &selection.candidates {
         let mark = if *algorithm == selection.chosen { "*" } else { "" };
@@ -93,10 +93,10 @@ fn candidates(selection: &Selection) -> String {
                 count(plan.multiplications as f64),
                 count(plan.bytes_moved as f64),
                 count(plan.scratch_bytes as f64),
-                count(plan.cycles()),
-                terms(plan),
                 format!("{:.1e}", plan.error_typical),
                 format!("{:.1e}", plan.error_bound),
+                count(plan.cycles()),
+                terms(plan),
             ]),
             Err(refusal) => refused += &format!("   {algorithm}: {refusal}\n"),
         }
@@ -112,7 +112,7 @@ fn terms(plan: &Plan) -> String {
 fn passes(records: &[Record], no_times: bool) -> String {
     let mut headings = vec!["pass", "", "ops", "parameters", "multiplications", "activation bytes"];
     headings.extend((!no_times).then_some("time"));
-    let mut table = Table::new(&headings, 2);
+    let mut table = Table::new(&headings, "llrrrrr");
     for r in records {
         let moved = |before: u128, after: u128| {
             if before == after { after.to_string() } else { format!("{before} -> {after}") }

@@ -17,7 +17,7 @@ pub(crate) fn run(args: List, io: &mut Io<'_>) -> Result<(), Failure> {
             .collect();
         return sink::json(io, &all.into());
     }
-    let mut table = Table::new(&["target", "runs here", "machine if none is named"], 3);
+    let mut table = Table::new(&["target", "runs here", "machine if none is named"], "lll");
     for target in targets() {
         let here = if target.host { "yes" } else { "no" };
         table.row([target.triple, here.into(), target.machine.name]);

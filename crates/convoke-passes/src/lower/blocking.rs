@@ -43,11 +43,20 @@ impl Blocking {
         let bytes = conv.elem.bytes();
         let cache = |level: usize| machine.caches.get(level).or(machine.caches.last()).map_or(1 << 18, |c| c.bytes);
         let depth = cache(0) / 2 / ((rows + cols) * bytes);
-        let channels = (depth / conv.taps()).clamp(1, conv.cg);
+        let channels = equal_blocks(conv.cg, depth / conv.taps());
         let quarter = cache(1) / 4 / bytes;
         let pixels = (quarter / (channels * conv.taps())).min(quarter / conv.kg).max(cols);
         Blocking { channels, bands: bands(conv, pixels) }
     }
+}
+
+/// The size of blocks of at most `most` channels, about equal, so that no small one is left; a multiple of 4 where that is
+/// no larger, so that unrolled reductions come out even.
+fn equal_blocks(channels: usize, most: usize) -> usize {
+    let most = if most >= 8 { most / 4 * 4 } else { most }.clamp(1, channels);
+    let equal = channels.div_ceil(channels.div_ceil(most));
+    let even = equal.next_multiple_of(4);
+    if even <= most { even } else { equal }
 }
 
 /// Blocks of about `target` pixels: whole output rows, or runs of pixels where input pixels follow each other as output pixels do.

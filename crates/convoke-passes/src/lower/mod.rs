@@ -147,10 +147,7 @@ impl<'a> Lowering<'a> {
                 self.global_avg_pool(instr);
                 Ok(())
             }
-            Op::MatMul(_) => {
-                self.matmul(instr);
-                Ok(())
-            }
+            Op::MatMul(_) => self.matmul(instr),
             Op::Pad(pad) => self.pad(instr, pad),
             Op::Concat(_) | Op::Reshape(_) | Op::Transpose(_) | Op::ToLayout(_) => {
                 self.movement(instr);

@@ -1,0 +1,260 @@
+//! The command as a process and in process: files in and out, exit statuses, wrong usage.
+
+use std::fs;
+use std::path::Path;
+
+use convoke_cli::{Captured, capture};
+use tempfile::TempDir;
+
+const BLUR: &str = "layer @blur(%x: f32[1, 1, 8, 8]) -> f32[1, 1, 8, 8] {
+  %w = const f32[1, 1, 3, 3] = box
+  %y = conv2d %x, %w { pads = [1, 1, 1, 1] }
+  return %y
+}
+";
+
+/// A folder with `blur.conv` in it.
+fn folder() -> TempDir {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    fs::write(folder.path().join("blur.conv"), BLUR).expect("a file can be written there");
+    folder
+}
+
+fn convoke(args: &[&str]) -> Captured {
+    let mut all = vec!["convoke"];
+    all.extend(args);
+    capture(&all, &[])
+}
+
+fn text(path: &Path) -> String {
+    path.to_str().expect("the temporary folder has a UTF-8 name").to_owned()
+}
+
+fn names(folder: &Path) -> Vec<String> {
+    let mut names: Vec<_> = fs::read_dir(folder)
+        .expect("the folder is there")
+        .map(|e| e.expect("an entry").file_name().to_string_lossy().into_owned())
+        .collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn wrong_usage_is_status_2_with_the_nearest_name() {
+    for (args, expected) in [
+        (vec![], "Usage"),
+        (vec!["ru"], "run"),
+        (vec!["compil", "x"], "compile"),
+        (vec!["run", "--chek", "x"], "--check"),
+        (vec!["compile", "x", "-o", "y", "--emit", "ob"], "obj"),
+        (vec!["run", "x", "--algorithm", "direkt"], "direct"),
+        (vec!["run", "x", "--cpu", "x86-64-v33"], "x86-64-v3"),
+        (vec!["compile", "x", "-o", "y", "--target", "aarch64"], "aarch64"),
+        (vec!["run", "x", "--max-error", "-1"], "not negative"),
+        (vec!["run", "x", "--max-error", "nan"], "not negative"),
+        (vec!["run", "x", "-O4"], "0..=3"),
+        (vec!["run", "x", "--threads", "0"], "1..=1024"),
+        (vec!["run", "x", "--max-memory", "4X"], "512M"),
+        (vec!["run", "x", "--input", "x"], "NAME=FILE"),
+        (vec!["opt", "x", "--stage", "loop"], "loops"),
+    ] {
+        let result = convoke(&args);
+        assert_eq!(result.status, 2, "{args:?}: {}", result.stderr);
+        assert!(result.stderr.contains(expected), "{args:?} should name {expected}: {}", result.stderr);
+        assert_eq!(result.stdout, "", "{args:?}");
+    }
+}
+
+#[test]
+fn help_is_on_standard_output_and_shows_examples() {
+    for args in [vec!["--help"], vec!["run", "--help"], vec!["compile", "--help"], vec!["opt", "--help"]] {
+        let result = convoke(&args);
+        assert_eq!((result.status, result.stderr.as_str()), (0, ""), "{args:?}");
+        assert!(result.stdout.contains("Examples:"), "{args:?}: {}", result.stdout);
+    }
+    assert_eq!(convoke(&["--version"]).stdout, format!("convoke {}\n", env!("CARGO_PKG_VERSION")));
+}
+
+#[test]
+fn an_argument_cannot_drive_the_terminal() {
+    let result = convoke(&["run", "no\u{1b}[2Jsuch\u{202e}.conv"]);
+    assert_eq!(result.status, 1);
+    assert!(!result.stderr.contains(['\u{1b}', '\u{202e}']), "{:?}", result.stderr);
+    let result = convoke(&["\u{1b}[2J"]);
+    assert_eq!(result.status, 2);
+    assert!(!result.stderr.contains('\u{1b}'), "{:?}", result.stderr);
+}
+
+#[test]
+fn outputs_that_cannot_be_are_status_1_and_leave_nothing() {
+    let folder = folder();
+    let input = text(&folder.path().join("blur.conv"));
+    let missing = text(&folder.path().join("none/blur.o"));
+    let array = format!("y={}", text(&folder.path().join("none/y.npy")));
+    let over = format!("y={input}");
+    let mut commands = vec![
+        vec!["compile", &input, "-o", &missing],
+        vec!["compile", &input, "-o", &input],
+        vec!["opt", &input, "-o", &input],
+        vec!["opt", &input, "-o", &missing],
+        vec!["run", &input, "--output", &array],
+        vec!["run", &input, "--output", &over],
+    ];
+    if Path::new("/dev/full").exists() {
+        commands.push(vec!["compile", &input, "-o", "/dev/full"]);
+        commands.push(vec!["opt", &input, "-o", "/dev/full"]);
+    }
+    for args in commands {
+        let result = convoke(&args);
+        assert_eq!(result.status, 1, "{args:?}: {}", result.stderr);
+        assert!(result.stderr.starts_with("error: "), "{args:?}: {}", result.stderr);
+        assert_eq!(names(folder.path()), ["blur.conv"], "{args:?}");
+        assert_eq!(fs::read_to_string(&input).expect("still there"), BLUR, "{args:?}");
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_link_to_the_input_is_the_input() {
+    let folder = folder();
+    let (input, link) = (text(&folder.path().join("blur.conv")), text(&folder.path().join("link")));
+    std::os::unix::fs::symlink(&input, &link).expect("a link can be made");
+    let result = convoke(&["opt", &input, "-o", &link]);
+    assert_eq!(result.status, 1, "{}", result.stderr);
+    assert_eq!(fs::read_to_string(&input).expect("still there"), BLUR);
+}
+
+#[test]
+fn standard_input_and_output_are_a_dash() {
+    let result = capture(&["convoke", "opt", "-"], BLUR.as_bytes());
+    assert_eq!(result.status, 0, "{}", result.stderr);
+    assert!(result.stdout.contains("algorithm = "), "{}", result.stdout);
+    let again = capture(&["convoke", "opt", "-"], result.stdout.as_bytes());
+    assert_eq!(again.stdout, result.stdout, "what was printed is read back, and has nothing left to do");
+    let result = capture(&["convoke", "opt", "-"], b"layer @l(");
+    assert_eq!(result.status, 1);
+    assert!(result.stderr.contains("<stdin>:1:"), "{}", result.stderr);
+}
+
+#[test]
+fn arrays_go_in_and_out() {
+    let folder = folder();
+    let at = |name: &str| text(&folder.path().join(name));
+    let (y, z) = (at("y.npy"), at("z.npy"));
+    let result = convoke(&["run", &at("blur.conv"), "--output", &format!("y={y}"), "--seed", "3"]);
+    assert_eq!(result.status, 0, "{}", result.stderr);
+    let result = convoke(&["run", &at("blur.conv"), "--input", &format!("%x={y}"), "--output", &format!("y={z}"), "--check"]);
+    assert_eq!(result.status, 0, "{}", result.stderr);
+    assert_ne!(fs::read(&y).expect("written"), fs::read(&z).expect("written"));
+    // The interpreter gives the same, up to rounding; its file has the same header.
+    let by_interpreter = convoke(&["run", &at("blur.conv"), "--backend", "interp", "--output", &format!("y={z}"), "--seed", "3"]);
+    assert_eq!(by_interpreter.status, 0, "{}", by_interpreter.stderr);
+    assert_eq!(fs::read(&y).expect("written")[..80], fs::read(&z).expect("written")[..80]);
+}
+
+#[test]
+fn images_go_in_and_out() {
+    let folder = folder();
+    let at = |name: &str| text(&folder.path().join(name));
+    let result = convoke(&["run", &at("blur.conv"), "--output", &format!("y={}", at("y.png"))]);
+    assert_eq!(result.status, 0, "{}", result.stderr);
+    let result = convoke(&["run", &at("blur.conv"), "--input", &format!("x={}", at("y.png")), "--check"]);
+    assert_eq!(result.status, 0, "{}", result.stderr);
+    fs::write(at("large.conv"), BLUR.replace("8, 8", "9, 9")).expect("written");
+    let result = convoke(&["run", &at("large.conv"), "--input", &format!("x={}", at("y.png"))]);
+    assert_eq!(result.status, 1, "an image of another size is refused");
+    assert!(result.stderr.contains("y.png"), "{}", result.stderr);
+}
+
+#[test]
+fn json_is_json_wherever_a_table_is_printed() {
+    let folder = folder();
+    let input = text(&folder.path().join("blur.conv"));
+    for args in [
+        vec!["run", &input, "--json", "--check"],
+        vec!["check", &input, "--json"],
+        vec!["explain", &input, "--json"],
+        vec!["explain", &input, "--json", "--measure"],
+        vec!["bench", &input, "--json", "--seconds", "0"],
+        vec!["passes", "--json"],
+        vec!["targets", "--json"],
+        vec!["machine", "--json"],
+        vec!["machine", "--json", "--list"],
+    ] {
+        let result = convoke(&args);
+        assert_eq!(result.status, 0, "{args:?}: {}", result.stderr);
+        let parsed: Result<serde_json::Value, _> = serde_json::from_str(&result.stdout);
+        assert!(parsed.is_ok(), "{args:?}: {}", result.stdout);
+    }
+}
+
+#[test]
+fn bench_measures_a_rate_below_the_peak() {
+    let folder = folder();
+    let input = text(&folder.path().join("blur.conv"));
+    let result = convoke(&["bench", &input, "--json", "--seconds", "0"]);
+    let value: serde_json::Value = serde_json::from_str(&result.stdout).expect("JSON");
+    let layer = &value["layers"][0];
+    let (rate, peak) = (layer["gflops"].as_f64(), layer["peak_gflops"].as_f64());
+    assert!(rate > Some(0.0) && rate < peak, "{rate:?} of {peak:?}");
+}
+
+#[test]
+fn a_machine_description_is_read_back() {
+    let folder = folder();
+    let at = |name: &str| text(&folder.path().join(name));
+    fs::write(at("m.toml"), convoke(&["machine", "--cpu", "x86-64-v3"]).stdout).expect("written");
+    let by_file = convoke(&["compile", &at("blur.conv"), "--emit", "asm", "-o", "-", "--machine", &at("m.toml")]);
+    let by_name = convoke(&["compile", &at("blur.conv"), "--emit", "asm", "-o", "-", "--cpu", "x86-64-v3"]);
+    assert_eq!((by_file.status, &by_file.stdout), (0, &by_name.stdout), "{}", by_file.stderr);
+    fs::write(at("bad.toml"), "name = 1").expect("written");
+    let result = convoke(&["run", &at("blur.conv"), "--machine", &at("bad.toml")]);
+    assert_eq!(result.status, 1, "{}", result.stderr);
+    assert!(result.stderr.contains("bad.toml"), "{}", result.stderr);
+}
+
+#[test]
+fn code_for_another_cpu_is_refused_before_it_runs() {
+    let folder = folder();
+    let input = text(&folder.path().join("blur.conv"));
+    let other = if cfg!(target_arch = "aarch64") { "x86-64" } else { "aarch64" };
+    for command in ["run", "check", "bench"] {
+        let result = convoke(&[command, &input, "--cpu", other]);
+        assert_eq!(result.status, 1, "{command}: {}", result.stderr);
+        assert!(result.stderr.contains(other), "{command}: {}", result.stderr);
+    }
+}
+
+#[test]
+fn compiling_twice_gives_the_same_bytes() {
+    let folder = folder();
+    let at = |name: &str| text(&folder.path().join(name));
+    for emit in ["obj", "asm", "clif", "loops", "header"] {
+        for name in ["a", "b"] {
+            let result = convoke(&["compile", &at("blur.conv"), "--emit", emit, "-o", &at(name)]);
+            assert_eq!(result.status, 0, "{emit}: {}", result.stderr);
+        }
+        let (a, b) = (fs::read(at("a")).expect("written"), fs::read(at("b")).expect("written"));
+        assert!(!a.is_empty() && a == b, "{emit}");
+    }
+}
+
+#[test]
+fn rewritten_weights_go_to_a_file_beside_the_text() {
+    let folder = folder();
+    let at = |name: &str| text(&folder.path().join(name));
+    let net = "layer @l(%x: f32[1, 8, 4, 4]) -> f32[1, 8, 4, 4] {
+  %w = const f32[8, 8, 3, 3] = normal(seed = 1)
+  %s = const f32[8] = uniform(seed = 2, low = 1.0, high = 2.0)
+  %0 = conv2d %x, %w { pads = [1, 1, 1, 1] }
+  %1 = batch_norm %0, %s, %s, %s, %s
+  return %1
+}
+";
+    fs::write(at("net.conv"), net).expect("written");
+    let result = convoke(&["opt", &at("net.conv"), "-o", &at("out.conv")]);
+    assert_eq!(result.status, 0, "{}", result.stderr);
+    assert!(names(folder.path()).contains(&"out.f32.safetensors".to_owned()), "{:?}", names(folder.path()));
+    let result = convoke(&["check", &at("out.conv")]);
+    assert_eq!(result.status, 0, "{}", result.stderr);
+}
