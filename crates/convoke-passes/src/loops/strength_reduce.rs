@@ -37,10 +37,14 @@ impl LoopPass for StrengthReduce {
 /// The most inductions of one loop. More would not all have a register beside the buffers' addresses, on any of the machines.
 pub const MAX_INDUCTIONS: usize = 8;
 
+/// Inductions stay within this on both sides, half of what the verifier allows. Only addresses whose constant part takes
+/// away again what their variables add up to come near it.
+const MAX_INDUCTION: i128 = 1 << 47;
+
 /// Reduces the addresses in every loop.
 fn run(func: &mut Func) -> bool {
     let mut body = std::mem::take(&mut func.body);
-    let mut pass = Reduce { func, open: Vec::new(), changed: false };
+    let mut pass = Reduce { func, open: Vec::new(), ranges: HashMap::new(), changed: false };
     pass.block(&mut body);
     let changed = pass.changed;
     func.body = body;
@@ -51,6 +55,8 @@ struct Reduce<'a> {
     func: &'a mut Func,
     /// The loops around this point, innermost last.
     open: Vec<Open>,
+    /// The smallest and largest value of every variable so far.
+    ranges: HashMap<VarId, (i64, i64)>,
     changed: bool,
 }
 
@@ -59,6 +65,7 @@ struct Open {
     var: VarId,
     begin: i64,
     step: i64,
+    trips: u64,
     parallel: bool,
     inductions: Vec<Induction>,
     /// For each variable part of an address, the induction that stands for it.
@@ -68,8 +75,8 @@ struct Open {
 impl Open {
     fn new(of: &mut For) -> Open {
         let inductions = std::mem::take(&mut of.inductions);
-        let parallel = of.marks.parallel;
-        Open { var: of.var, begin: of.begin, step: of.step, parallel, inductions, known: HashMap::new() }
+        let (trips, parallel) = (of.trips(), of.marks.parallel);
+        Open { var: of.var, begin: of.begin, step: of.step, trips, parallel, inductions, known: HashMap::new() }
     }
 
     /// What an iteration adds to a variable of this loop.
@@ -91,6 +98,13 @@ impl Reduce<'_> {
     fn block(&mut self, stmts: &mut [Stmt]) {
         for stmt in stmts {
             if let Stmt::For(inner) = stmt {
+                self.ranges.insert(inner.var, (inner.begin, inner.last()));
+                for induction in &inner.inductions {
+                    // Beyond 64 bits it is beyond the limit too, and so is what it is part of.
+                    let clamp = |n: i128| i64::try_from(n).unwrap_or(if n < 0 { i64::MIN } else { i64::MAX });
+                    let (low, high) = self.range(&induction.init, induction.by, inner.trips());
+                    self.ranges.insert(induction.var, (clamp(low), clamp(high)));
+                }
                 self.open.push(Open::new(inner));
                 self.block(&mut inner.body);
                 inner.inductions = self.open.pop().expect("pushed above").inductions;
@@ -100,6 +114,13 @@ impl Reduce<'_> {
                 place.at = reduced;
             }
         }
+    }
+
+    /// The smallest and largest value of an induction.
+    fn range(&self, init: &Affine, by: i64, trips: u64) -> (i128, i128) {
+        let (low, high) = init.range(|var| self.ranges.get(&var).copied().unwrap_or((i64::MIN, i64::MAX)));
+        let reach = i128::from(by).saturating_mul(i128::from(trips.saturating_sub(1)));
+        (low.saturating_add(reach.min(0)), high.saturating_add(reach.max(0)))
     }
 
     /// The same address as an induction plus a constant, where that can be.
@@ -117,25 +138,40 @@ impl Reduce<'_> {
         if self.open[home].inductions.len() >= MAX_INDUCTIONS {
             return at.clone();
         }
-        let open = &self.open[home];
-        let (mut init, mut by) = (Affine::constant(0), 0);
-        for &(var, factor) in at.terms() {
-            match open.pace(var) {
-                Some(pace) => {
-                    init = init + open.first(var) * factor;
-                    by += pace * factor;
-                }
-                None => init = init + Affine::from(var) * factor,
-            }
-        }
+        let Some((init, by)) = self.first_and_pace(home, at) else { return at.clone() };
+        let (low, high) = self.range(&init, by, self.open[home].trips);
         // In the loop outside it is an address like any other.
         let inner = self.open.split_off(home);
         let init = self.reduce(&init);
         self.open.extend(inner);
         let var = self.func.vars.push(Var { name: "p".into() });
+        self.ranges.insert(var, (low as i64, high as i64));
         let open = &mut self.open[home];
         open.inductions.push(Induction { var, init, by });
         open.known.insert(at.terms().to_vec(), var);
         Affine::from(var) + at.offset()
+    }
+
+    /// The value of an address, less its constant part, in the first iteration of a loop, and what each next one adds;
+    /// `None` if that is too much for an induction.
+    fn first_and_pace(&self, home: usize, at: &Affine) -> Option<(Affine, i64)> {
+        let open = &self.open[home];
+        let fits = |n: i64| (-MAX_INDUCTION..=MAX_INDUCTION).contains(&i128::from(n));
+        let (mut init, mut by) = (Affine::constant(0), 0_i64);
+        for &(var, factor) in at.terms() {
+            let mut first = Affine::from(var);
+            if let Some(pace) = open.pace(var) {
+                by = by.checked_add(pace.checked_mul(factor)?)?;
+                first = open.first(var);
+            }
+            // Each product is checked alone, so that none wraps around.
+            let mut numbers = first.terms().iter().map(|term| term.1).chain([first.offset()]);
+            if !numbers.all(|n| n.checked_mul(factor).is_some_and(fits)) {
+                return None;
+            }
+            init = init + first * factor;
+        }
+        let (low, high) = self.range(&init, by, open.trips);
+        (low >= -MAX_INDUCTION && high <= MAX_INDUCTION).then_some((init, by))
     }
 }

@@ -12,13 +12,14 @@
 //! ```
 //! Applies:  1 < T < the number of iterations. `parallel` stays outside, `vector` and `unroll` go inside. The mark is gone.
 //! Leaves:   the order of loops, so of all sums; loops with inductions; parallel loops that T does not divide, since the
-//!           rest would run on one thread only.
+//!           rest would run on one thread only; loops whose rest would take the function beyond [`MAX_STATEMENTS`].
 //! Guarantee: `Exact`; the same iterations in the same order.
 
 use std::collections::HashMap;
 
 use convoke_ir::loops::{Affine, For, Func, Marks, Program, Stmt, Var};
 
+use super::unroll::MAX_STATEMENTS;
 use super::util::{block, copy};
 use crate::error::PassError;
 use crate::pass::{Changed, Context, LoopPass};
@@ -39,10 +40,18 @@ impl LoopPass for Tile {
 /// Splits every loop marked `tile`.
 fn run(func: &mut Func) -> bool {
     let mut changed = false;
+    let mut statements = block::size(&func.body);
     block::rewrite_loops(func, &mut |func, mut outer| {
         let Some(tile) = outer.marks.tile.take() else { return vec![Stmt::For(outer)] };
         changed = true;
-        split(func, outer, i64::from(tile))
+        let before = block::size(&outer.body) + 1;
+        let rest = outer.trips() % u64::from(tile.max(1));
+        if rest > 0 && statements + before > MAX_STATEMENTS {
+            return vec![Stmt::For(outer)];
+        }
+        let out = split(func, outer, i64::from(tile));
+        statements += block::size(&out) - before;
+        out
     });
     changed
 }

@@ -20,7 +20,7 @@
 //! Applies:  every iteration does the same to other memory, as whoever set the mark has asserted; loops within are
 //!           vectorised along. Registers from outside may be sums (`add`, `fma`), `max` or `min` over the iterations.
 //! Leaves:   loops with calls, inductions, vectors, stores to one address, or other assignments to registers
-//!           from outside: they stay scalar, without the mark.
+//!           from outside; parallel loops with a rest: they stay scalar, without the mark.
 //! Guarantee: `Exact`, in another order of summation for reductions.
 
 use std::collections::{HashMap, HashSet};
@@ -51,7 +51,10 @@ fn run(func: &mut Func) -> bool {
     block::rewrite_loops(func, &mut |func, mut scalar| {
         let Some(lanes) = scalar.marks.vector.take() else { return vec![Stmt::For(scalar)] };
         changed = true;
-        match Reductions::of(func, &scalar).filter(|_| lanes > 1 && VecType::LANES.contains(&lanes)) {
+        // A parallel loop is the last statement of its kernel, so it cannot have a rest.
+        let whole = !scalar.marks.parallel || scalar.trips().is_multiple_of(u64::from(lanes.max(1)));
+        let able = whole && lanes > 1 && VecType::LANES.contains(&lanes);
+        match Reductions::of(func, &scalar).filter(|_| able) {
             Some(reductions) => vectorise(func, scalar, lanes, reductions),
             None => vec![Stmt::For(scalar)],
         }
@@ -140,7 +143,14 @@ fn vectorise(func: &mut Func, scalar: For, width: u8, reductions: Reductions) ->
     let partial = rest > 1 && reductions.0.is_empty();
     widen.touch = rest as u8;
     let tail = if partial { widen.block(&scalar.body) } else { Vec::new() };
-    before.extend(std::mem::take(&mut widen.splats));
+    let splats = std::mem::take(&mut widen.splats);
+    let body = if scalar.marks.parallel {
+        // Nothing but constants stands before a parallel loop.
+        splats.into_iter().chain(body).collect()
+    } else {
+        before.extend(splats);
+        body
+    };
 
     let begin = scalar.begin;
     let at = |value: i64| HashMap::from([(scalar.var, Affine::from(value))]);

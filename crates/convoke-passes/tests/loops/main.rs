@@ -2,6 +2,7 @@
 //!
 //! Inputs are small whole numbers, so that sums in another order are the same sums and programs agree to the bit.
 
+mod corners;
 mod harness;
 mod programs;
 mod random;

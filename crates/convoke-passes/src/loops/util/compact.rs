@@ -5,6 +5,7 @@
 use std::collections::{HashMap, HashSet};
 
 use convoke_ir::arena::Arena;
+use convoke_ir::layer::MAX_NAME;
 use convoke_ir::loops::{Affine, Expr, Func, Stmt, Val, ValId, Var, VarId};
 
 /// Rebuilds the tables of values and variables.
@@ -26,6 +27,9 @@ pub(in crate::loops) fn compact(func: &mut Func) {
     (func.vals, func.vars) = (to.vals, to.vars);
 }
 
+/// How much of a name is kept, so that there is room for a number.
+const MAX_STEM: usize = MAX_NAME - 20;
+
 struct Names {
     taken: HashSet<String>,
     /// For each word, the number to try next.
@@ -45,6 +49,8 @@ impl Names {
     }
 
     fn like(&mut self, name: &str) -> String {
+        // What a pass put behind a name, or the number below, must not make it longer than names may be.
+        let name = name.get(..MAX_STEM).unwrap_or(name);
         if self.taken.insert(name.to_owned()) {
             return name.to_owned();
         }
