@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use convoke::{Compiler, Error, Generator, Layer, Layout};
 use convoke_cli::{Captured, capture};
+use convoke_tests::Random;
 use ndarray::{Array1, Array4, s};
 
 fn on_stdin(args: &[&str], text: &[u8]) -> Captured {
@@ -190,4 +191,117 @@ fn memory_beyond_the_limit_is_refused() {
     let layer = Layer::conv2d([1, 64, 512, 512], [64, 64, 1, 1]).weights(Generator::Zeros {}).build().expect("valid");
     let error = Compiler::host().max_memory(1 << 20).compile(&layer).expect_err("two tensors of 64 MiB");
     assert!(matches!(error, Error::Memory { .. }), "{error}");
+}
+
+/// Small layers that use every op, to be damaged.
+const BASES: &[&str] = &[
+    "layer @a(%x: f32[1, 4, 6, 5]) -> f32[1, 8, 6, 5] {
+  %w = const f32[8, 2, 3, 3] = normal(seed = 1, std = 0.5)
+  %b = const f32[8] = uniform(seed = 2, low = -1.0, high = 1.0)
+  %p = pad %x { pads = [1, 1, 1, 1], mode = zeros }
+  %0 = conv2d %p, %w { strides = [1, 1], dilations = [1, 1], group = 2, algorithm = auto } then bias %b then relu
+  %1 = leaky_relu %0 { alpha = 0.1 }
+  %2 = clip %1 { min = -1.0, max = 6.0 }
+  return %2
+}
+",
+    "layer @b(%x: f32[2, 5, 4, 3] nhwc, %r: f32[2, 3, 5, 4]) -> f32[2, 120] {
+  %s = const f32[3] = ones
+  %n = batch_norm %x, %s, %s, %s, %s { epsilon = 0.001 }
+  %c = to_layout %n { layout = nchw }
+  %d = add %c, %r
+  %e = concat %d, %r { axis = 1 }
+  %f = transpose %e { perm = [0, 2, 3, 1] }
+  %g = reshape %f { shape = [2, -1] }
+  return %g
+}
+",
+    "layer @c(%x: f64[1, 3, 7, 7]) -> f64[1, 4] {
+  %m = max_pool %x { kernel_shape = [3, 3], pads = [1, 1, 1, 1], strides = [2, 2], ceil_mode = true }
+  %a = avg_pool %m { kernel_shape = [2, 2], count_include_pad = false }
+  %h = hardswish %a
+  %s = sigmoid %h
+  %t = mul %h, %s
+  %g = global_avg_pool %t
+  %f = reshape %g { shape = [1, 3] }
+  %w = const f64[3, 4] = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12]
+  %y = matmul %f, %w
+  return %y
+}
+",
+];
+
+/// `text` with one to three of its tokens removed, repeated, swapped, or replaced by an awkward number or word.
+fn damaged(text: &str, random: &mut Random) -> String {
+    let mut tokens: Vec<String> = Vec::new();
+    for c in text.chars() {
+        match tokens.last_mut() {
+            Some(last)
+                if (c.is_alphanumeric() || "_.".contains(c))
+                    && last.ends_with(|l: char| l.is_alphanumeric() || "_.".contains(l)) =>
+            {
+                last.push(c)
+            }
+            _ => tokens.push(c.into()),
+        }
+    }
+    for _ in 0..random.between(1, 3) {
+        let at = random.between(0, tokens.len() - 1);
+        let other = random.between(0, tokens.len() - 1);
+        let numbers = ["0", "1", "2", "3", "7", "-1", "64", "1e400", "nan", "9223372036854775807", "4294967296", "0.5"];
+        let words =
+            ["relu", "conv2d", "x", "w", "nhwc", "f64", "depthwise", "im2col", "direct", "reflect", "unbound", "auto"];
+        match random.between(0, 7) {
+            0 => drop(tokens.remove(at)),
+            1 => tokens.insert(at, tokens[other].clone()),
+            2 => tokens.swap(at, other),
+            3 => tokens[at] = random.pick(&words).into(),
+            _ => {
+                // Numbers are where the damage goes deep.
+                let digits: Vec<usize> =
+                    (0..tokens.len()).filter(|&i| tokens[i].starts_with(|c: char| c.is_ascii_digit())).collect();
+                tokens[random.pick(&digits)] = random.pick(&numbers).into();
+            }
+        }
+        if tokens.is_empty() {
+            break;
+        }
+    }
+    tokens.concat()
+}
+
+#[test]
+fn damaged_layers_are_refused_or_right() {
+    let mut random = Random::new(5);
+    let mut sound = 0;
+    for i in 0..1_500 {
+        let text = damaged(BASES[i % BASES.len()], &mut random);
+        let result = on_stdin(&["check", "-", "--max-memory", "1M"], text.as_bytes());
+        assert!(result.status <= 1, "status {}: {}\n{text}", result.status, result.stderr);
+        assert!(
+            !result.stderr.contains("bug in convoke") && !result.stdout.contains("FAILED"),
+            "{}{}\n{text}",
+            result.stderr,
+            result.stdout
+        );
+        sound += usize::from(result.status == 0);
+    }
+    assert!(sound > 100, "only {sound} of 1500 were sound: the damage tests the parser alone");
+}
+
+#[test]
+fn damaged_programs_are_refused_or_stay_valid() {
+    let mut random = Random::new(6);
+    let lowered =
+        |text: &&str| on_stdin(&["opt", "-", "--passes", "select,lower", "--cpu", "x86-64-v3"], text.as_bytes()).stdout;
+    let programs: Vec<String> = BASES.iter().map(lowered).collect();
+    let mut sound = 0;
+    for i in 0..600 {
+        let text = damaged(&programs[i % programs.len()], &mut random);
+        let result = on_stdin(&["opt", "-", "--cpu", "x86-64-v3"], text.as_bytes());
+        assert!(result.status <= 1, "status {}: {}\n{text}", result.status, result.stderr);
+        assert!(!result.stderr.contains("bug in convoke"), "{}\n{text}", result.stderr);
+        sound += usize::from(result.status == 0);
+    }
+    assert!(sound > 30, "only {sound} of 600 were sound: the damage tests the parser alone");
 }

@@ -325,3 +325,26 @@ fn a_c_program_calls_the_object_through_its_header() {
         assert_eq!(found, numbers(&at("y.npy")), "{library}");
     }
 }
+
+#[test]
+fn algorithms_are_listed_printed_and_proved() {
+    let list = convoke(&["algorithms"]);
+    assert_eq!(list.status, 0);
+    let laderman = list.stdout.lines().find(|line| line.starts_with("laderman ")).unwrap_or_default();
+    assert_eq!(laderman.split_whitespace().skip(1).take(2).collect::<Vec<_>>(), ["<3,3,3>", "23"]);
+    let json: serde_json::Value = serde_json::from_str(&convoke(&["algorithms", "--json"]).stdout).expect("JSON");
+    assert!(json.as_array().is_some_and(|all| all.len() > 10));
+
+    let printed = convoke(&["algorithms", "strassen"]).stdout;
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path().join("mine.toml");
+    fs::write(&path, &printed).expect("a file can be written there");
+    let proved = convoke(&["algorithms", "--verify", &text(&path)]);
+    assert!(proved.status == 0 && proved.stdout.starts_with("proved"), "{}{}", proved.stdout, proved.stderr);
+
+    fs::write(&path, printed.replacen("1 0 0 1", "1 0 0 2", 1)).expect("and again");
+    let wrong = convoke(&["algorithms", "--verify", &text(&path)]);
+    assert_eq!((wrong.status, wrong.stdout.as_str()), (1, ""));
+    assert!(wrong.stderr.contains("a[3]*b[0] in y[0] is 1, it must be 0"), "{}", wrong.stderr);
+    assert_eq!(convoke(&["algorithms", "strasen"]).status, 2);
+}

@@ -20,7 +20,7 @@ pub(crate) struct Cli {
 
 const AFTER_HELP: &str = "\
 Examples:
-  convoke run ir-examples/vgg16_conv3_2.conv --check       compile, run, compare with the interpreter
+  convoke run ir-examples/vgg16_conv3_2.conv --check
   convoke run ir-examples/sobel_edges.conv --input image=photo.png --output y=edges.png
   convoke opt ir-examples/resnet50_bottleneck.conv --print-after-all
   convoke compile layer.conv -o layer.o && convoke compile layer.conv --emit header -o layer.h
@@ -49,6 +49,8 @@ pub(crate) enum Command {
     Targets(List),
     /// Print the description of this CPU, or of a named one
     Machine(MachineCommand),
+    /// List fast algorithms as data, print one, or prove one
+    Algorithms(Algorithms),
     /// Say what an op of the language means
     Docs(Docs),
 }
@@ -56,7 +58,7 @@ pub(crate) enum Command {
 /// What every command that compiles takes.
 #[derive(Debug, Args)]
 pub(crate) struct Options {
-    /// How much to optimise: 0 lowers only, 1 rewrites, 2 also fuses and tiles, 3 as 2
+    /// How much to optimise: 0 only selects and lowers, 1 also rewrites and fuses, 2 also folds weights, 3 as 2
     #[arg(short = 'O', value_name = "LEVEL", default_value_t = 2, value_parser = clap::value_parser!(u8).range(0..=3))]
     pub(crate) level: u8,
     /// Largest rounding error allowed, relative to Σ|w||x| of each output element
@@ -205,6 +207,9 @@ pub(crate) struct Explain {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Rates count the operations of the layer as it is written, two for each multiply-add. Rewriting may do with fewer. The peak
+is what generated code reaches in a loop of nothing but multiply-adds.")]
 pub(crate) struct Bench {
     /// Files of layers
     #[arg(value_name = "FILE", required = true)]
@@ -228,6 +233,28 @@ pub(crate) struct List {
     #[arg(long)]
     pub(crate) json: bool,
 }
+
+#[derive(Debug, Args)]
+#[command(after_help = ALGORITHMS_HELP)]
+pub(crate) struct Algorithms {
+    /// Print this algorithm as a file
+    #[arg(value_name = "NAME", conflicts_with = "json")]
+    pub(crate) name: Option<String>,
+    /// Prove the algorithm in a file, and say what it costs; `-` is standard input
+    #[arg(long, value_name = "FILE", conflicts_with = "name")]
+    pub(crate) verify: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+const ALGORITHMS_HELP: &str = "\
+An algorithm is three matrices of exact numbers, y = C'[(A a) * (B b)]. It is proved when it is read: every coefficient is multiplied
+out, and the first wrong one is named. `convoke algorithms strassen > my.toml` shows the form of a file.
+
+  saves          multiplications of the definition for each of the algorithm
+  additions      operations of the three transforms
+  amplification  how much larger than the result's terms intermediate numbers may be; 1 for the definition";
 
 #[derive(Debug, Args)]
 pub(crate) struct Docs {

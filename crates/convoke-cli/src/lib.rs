@@ -48,6 +48,7 @@ pub fn main_with(args: impl IntoIterator<Item = impl Into<OsString> + Clone>, io
         Command::Passes(args) => commands::passes::run(args, io),
         Command::Targets(args) => commands::targets::run(args, io),
         Command::Machine(args) => commands::machine::run(args, io),
+        Command::Algorithms(args) => commands::algorithms::run(args, io),
         Command::Docs(args) => commands::docs::run(args, io),
     };
     let result = result.and_then(|()| io.stdout.flush().map_err(Failure::Stdout));

@@ -56,7 +56,7 @@ pub enum DataError {
     /// More memory than the budget allows.
     #[error(
         "{what} needs {needed} bytes, the memory budget is {budget} bytes; raise the budget (`Files::with_budget`, \
-         `--memory` on the command line) or use a smaller tensor"
+         `--max-memory` on the command line) or use a smaller tensor"
     )]
     Budget {
         /// What was to be held.

@@ -30,6 +30,8 @@ pub struct Machine {
     pub vector_registers: u32,
     /// Fused multiply-adds of whole vectors that can start in each cycle.
     pub fma_per_cycle: f64,
+    /// Cycles from a multiply-add to the use of its result.
+    pub fma_latency: f64,
     /// Clock in GHz while all of this runs.
     pub ghz: f64,
     /// Hardware threads worth using.

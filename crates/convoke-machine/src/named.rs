@@ -35,6 +35,7 @@ impl Machine {
             name: "x86-64-v3".into(),
             features: up_to("fma"),
             fma_per_cycle: 2.0,
+            fma_latency: 4.0,
             caches: caches(&[32 << 10, 512 << 10, 4 << 20]),
             ..x86_64()
         }
@@ -50,6 +51,7 @@ fn x86_64() -> Machine {
         vector_bits: 128,
         vector_registers: 16,
         fma_per_cycle: 1.0,
+        fma_latency: 4.0,
         ghz: 3.0,
         threads: 1,
         memory_bytes_per_cycle: 5.0,
@@ -74,6 +76,7 @@ pub(crate) fn aarch64() -> Machine {
         arch: "aarch64".into(),
         vector_registers: 32,
         fma_per_cycle: 2.0,
+        fma_latency: 4.0,
         caches: caches(&[64 << 10, 512 << 10, 4 << 20]),
         ..x86_64()
     }

@@ -61,6 +61,7 @@ impl Machine {
         }
         let rates = [
             ("fma_per_cycle", self.fma_per_cycle),
+            ("fma_latency", self.fma_latency),
             ("ghz", self.ghz),
             ("memory_bytes_per_cycle", self.memory_bytes_per_cycle),
         ];

@@ -22,6 +22,7 @@ pub mod loops;
 pub mod lower;
 pub mod manager;
 pub mod pass;
+mod register_tile;
 pub mod registry;
 pub mod rewrite;
 pub mod select;

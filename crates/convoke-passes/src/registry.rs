@@ -46,9 +46,9 @@ pub const LOOPS: &[Entry] = &[
     Entry::loops::<loops::Vectorise>(0),
     Entry::loops::<loops::Unroll>(0),
     Entry::loops::<loops::Cse>(0),
+    Entry::loops::<loops::DropDead>(0),
     Entry::loops::<loops::Promote>(0),
     Entry::loops::<loops::Hoist>(0),
-    Entry::loops::<loops::DropDead>(0),
     Entry::loops::<loops::StrengthReduce>(0),
 ];
 

@@ -54,6 +54,7 @@ pub use layer::{Layer, Module};
 pub use native::Buffers;
 pub use targets::{Target, targets};
 
+pub use convoke_bilinear as bilinear;
 pub use convoke_codegen as codegen;
 pub use convoke_data as data;
 pub use convoke_interp as interp;

@@ -34,7 +34,7 @@ fn text(op: &OpInfo) -> String {
         text += &format!(" {{ {} }}", op.attributes.join(", "));
     }
     for line in op.doc.trim().lines() {
-        text += &format!("\n  {}", line.trim());
+        text += format!("\n  {}", line.trim()).trim_end_matches(' ');
     }
     if Op::from_name(op.name).is_some_and(|op| op.is_elementwise()) {
         text += &format!("\n  May follow another op in its store: `… then {}`.", op.name);

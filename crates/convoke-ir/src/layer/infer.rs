@@ -3,8 +3,8 @@
 //! All arithmetic is checked: attributes are the user's numbers and may be as large as `i64` allows.
 
 use super::ops::{
-    AvgPool, BatchNorm, Bias, Clip, Concat, Conv2d, GlobalAvgPool, MatMul, MaxPool, OpInfo, Operands, Pad, Reshape,
-    ToLayout, Transpose,
+    AvgPool, BatchNorm, Bias, Clip, Concat, Conv2d, GlobalAvgPool, LeakyRelu, MatMul, MaxPool, OpInfo, Operands, Pad,
+    Reshape, ToLayout, Transpose,
 };
 use crate::attr::{AutoPad, PadMode};
 use crate::diagnostic::Code;
@@ -297,6 +297,13 @@ pub(super) fn batch_norm(op: &BatchNorm, args: &[&TensorType]) -> Inferred {
 }
 
 pub(super) fn unary<T>(_: &T, args: &[&TensorType]) -> Inferred {
+    Ok(args[0].clone())
+}
+
+pub(super) fn leaky_relu(op: &LeakyRelu, args: &[&TensorType]) -> Inferred {
+    if !op.alpha.is_finite() {
+        return Err(InferError::attribute("alpha", format!("`alpha` must be finite, found {:?}", op.alpha)));
+    }
     Ok(args[0].clone())
 }
 

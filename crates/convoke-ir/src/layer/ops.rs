@@ -196,7 +196,7 @@ ops! {
     LeakyRelu = "leaky_relu"(x) {
         /// Slope below zero.
         alpha: f64 = 0.01,
-    } => infer::unary;
+    } => infer::leaky_relu;
 
     /// `y = a + b`; extents of 1 are stretched to the other operand's (ranks are equal).
     Add = "add"(a, b) {} => infer::broadcast;

@@ -35,12 +35,13 @@ impl LoopPass for Cse {
 }
 
 /// Removes what was computed before.
-fn run(func: &mut Func, patience: usize) -> bool {
+pub(super) fn run(func: &mut Func, patience: usize) -> bool {
     let mut pass = Walk {
         demand: Demand::of(func),
         types: func.vals.iter().map(|(_, val)| val.ty).collect(),
         same: HashMap::new(),
         versions: HashMap::new(),
+        constants: HashMap::new(),
         scopes: Vec::new(),
         patience,
         statements: 0,
@@ -92,6 +93,8 @@ struct Walk {
     same: HashMap<ValId, ValId>,
     /// How often each register was assigned so far; absent for values.
     versions: HashMap<ValId, u32>,
+    /// The numbers of values that are numbers.
+    constants: HashMap<ValId, f64>,
     /// The blocks around this point, innermost last.
     scopes: Vec<Scope>,
     /// For how many statements a loaded value may be kept.
@@ -115,6 +118,9 @@ impl Walk {
         }
         match &mut stmt {
             Stmt::Let(val, expr, _) => {
+                if let Expr::Const(number) = *expr {
+                    self.constants.insert(*val, number);
+                }
                 if let Some(found) = self.find(*val, expr) {
                     self.changed = true;
                     if !self.versions.contains_key(&found) {
@@ -127,7 +133,7 @@ impl Walk {
             Stmt::Reg(reg, expr, _) | Stmt::Set(reg, expr, _) => {
                 if let (Expr::Load(_), Some(found)) = (&*expr, self.find(*reg, expr)) {
                     self.changed = true;
-                    *expr = Expr::Copy(found);
+                    *expr = self.constants.get(&found).map_or(Expr::Copy(found), |&number| Expr::Const(number));
                 }
                 *self.versions.entry(*reg).or_insert(0) += 1;
             }

@@ -33,7 +33,7 @@ impl LoopPass for DropDead {
 }
 
 /// Removes what is dead.
-fn run(func: &mut Func) -> bool {
+pub(super) fn run(func: &mut Func) -> bool {
     let before = block::size(&func.body);
     drop_overwritten(&mut func.body);
     let demand = Demand::of(func);

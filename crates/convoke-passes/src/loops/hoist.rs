@@ -52,8 +52,9 @@ fn hoist(of: &mut For, registers: usize) -> Vec<Stmt> {
     changing.vars.extend(of.inductions.iter().map(|ind| ind.var));
     let mut outside = HashSet::new();
     block::each(&of.body, &mut |stmt| match stmt {
-        Stmt::Let(val, ..) | Stmt::Reg(val, ..) => drop(changing.vals.insert(*val)),
-        Stmt::Set(reg, ..) => drop(changing.vals.insert(*reg)),
+        Stmt::Let(val, ..) | Stmt::Reg(val, ..) | Stmt::Set(val, ..) => {
+            changing.vals.insert(*val);
+        }
         Stmt::Store(place, ..) => changing.stores.push(place.clone()),
         Stmt::For(inner) => {
             changing.vars.insert(inner.var);

@@ -1,5 +1,14 @@
 //! Passes over loop IR: from scalar loop nests with marks to what the code generator wants, vectors in registers and
 //! addresses in inductions.
+//!
+//! | in order | |
+//! |---|---|
+//! | [`tile`], [`vectorise`], [`unroll`] | do what the marks say, and remove them |
+//! | [`cse`], [`drop_dead`] | what unrolling repeated, loads and stores too |
+//! | [`promote`], [`hoist`] | accumulators and invariants into registers |
+//! | [`strength_reduce`] | addresses into inductions |
+//!
+//! None reorders what it keeps: code is generated in the order of the statements.
 
 pub mod cse;
 pub mod drop_dead;

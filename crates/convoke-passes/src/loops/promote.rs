@@ -11,6 +11,7 @@
 //!           that overlaps no other place the loop touches. From the outside in, so that the register lives as long as it can.
 //! Leaves:   parallel loops; places in calls; what would take more than [`MAX_REGISTERS`] in one loop; a partial place if
 //!           somebody asks for the lanes beyond it.
+//! Then removes what is left of the memory around the loop, as `cse-loops` and `drop-dead-loops` do.
 //! Guarantee: `Exact`; memory is the same once the loop is done.
 
 use std::collections::{HashMap, HashSet};
@@ -19,6 +20,7 @@ use convoke_ir::loops::{Expr, For, Func, Place, Program, SlotId, Stmt, Val, ValI
 use convoke_ir::span::Span;
 
 use super::util::{alias, block, copies, demand::Demand};
+use super::{cse, drop_dead};
 use crate::error::PassError;
 use crate::pass::{Changed, Context, LoopPass};
 
@@ -30,8 +32,8 @@ impl LoopPass for Promote {
     const NAME: &'static str = "promote";
     const SUMMARY: &'static str = "keep in a register what a loop reads from and writes to one place";
 
-    fn run(&self, program: &mut Program, _: &Context<'_>) -> Result<Changed, PassError> {
-        Ok(super::each(program, run))
+    fn run(&self, program: &mut Program, cx: &Context<'_>) -> Result<Changed, PassError> {
+        Ok(super::each(program, |func| run(func, cx.machine.vector_registers as usize)))
     }
 }
 
@@ -39,8 +41,8 @@ impl LoopPass for Promote {
 /// register would be a place in memory again.
 pub const MAX_REGISTERS: usize = 64;
 
-/// Promotes in every loop.
-fn run(func: &mut Func) -> bool {
+/// Promotes in every loop; loads are then shared as [`cse`] shares them on a machine of so many registers.
+fn run(func: &mut Func, registers: usize) -> bool {
     let demand = Demand::of(func);
     let body = std::mem::take(&mut func.body);
     let mut pass = Walk { func, demand, changed: false };
@@ -49,6 +51,10 @@ fn run(func: &mut Func) -> bool {
     func.body = body;
     if changed {
         copies::run(func);
+        // A sum that begins with a zero in memory now begins with a zero in its register, and what is done to it after
+        // the loop need not load it again.
+        cse::run(func, registers);
+        drop_dead::run(func);
     }
     changed
 }

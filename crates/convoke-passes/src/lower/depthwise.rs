@@ -6,7 +6,7 @@
 //!
 //! With a channel multiplier m, output channels `c·m … c·m + m − 1` read input channel c.
 
-use convoke_ir::loops::{Affine, Func, FuncBuilder, Marks};
+use convoke_ir::loops::{Affine, Func, FuncBuilder, FuncId, Marks, SlotId};
 use convoke_ir::types::Layout;
 
 use super::Lowering;
@@ -23,6 +23,34 @@ struct Tile {
     /// Elements of the weights from column to column.
     w: usize,
 }
+
+/// The codelets of a tile.
+struct Codelets {
+    sum: FuncId,
+    store: FuncId,
+}
+
+/// The buffers of the kernel.
+struct Views<'v> {
+    x: SlotId,
+    w: SlotId,
+    acc: SlotId,
+    y: SlotId,
+    operands: &'v [SlotId],
+}
+
+impl Codelets {
+    /// Sums the tile that begins at `out`, whose input channel `input` names, and stores it.
+    fn call(&self, f: &mut FuncBuilder, conv: &Conv<'_>, views: &Views<'_>, input: &Site, out: &Site) {
+        let zero = Affine::default();
+        let weights = out.c.clone() * conv.taps();
+        f.call(self.sum, [(views.x, conv.under(input)), (views.w, weights), (views.acc, zero.clone())]);
+        f.call(self.store, std::iter::once((views.acc, zero)).chain(conv.stores(views.y, views.operands, out)));
+    }
+}
+
+/// So many channels are enough to share out.
+const CHANNELS: usize = 8;
 
 impl Lowering<'_> {
     pub(super) fn depthwise(&mut self, conv: &Conv<'_>) {
@@ -48,22 +76,23 @@ impl Lowering<'_> {
         let Kernel { mut f, reads, y, operands } =
             conv.kernel("conv_depthwise", &[("x", conv.x.len), ("w", conv.y.image.c * taps)]);
         let acc = f.local("acc", conv.elem, size.min(q));
-        f.for_("c", 0..conv.groups, parallel(), |f, c| {
+        // Threads share out channels, or the rows of an image filter that has few. Neighbouring rows read the same input, so
+        // channels come first where there are enough.
+        let by_channel = conv.groups >= conv.y.image.h.min(CHANNELS);
+        let (outer, inner) = if by_channel { (conv.groups, conv.y.image.h) } else { (conv.y.image.h, conv.groups) };
+        f.for_("o", 0..outer, parallel(), |f, o| {
             f.for_("n", 0..conv.y.image.n, Marks::default(), |f, n| {
                 f.for_("m", 0..conv.kg, Marks::default(), |f, m| {
-                    f.for_("p", 0..conv.y.image.h, Marks::default(), |f, p| {
-                        for (cut, (sum, store)) in &tiles {
+                    f.for_("i", 0..inner, Marks::default(), |f, i| {
+                        let (c, p) = if by_channel { (o, i) } else { (i, o) };
+                        for (cut, codelets) in &tiles {
                             f.for_("q", 0..cut.count, Marks::default(), |f, q| {
                                 let k = Affine::from(c) * conv.kg + m;
                                 let w = Affine::from(q) * cut.size + cut.begin;
-                                let out = Site { n: n.into(), c: k.clone(), h: p.into(), w };
+                                let out = Site { n: n.into(), c: k, h: p.into(), w };
                                 let input = Site { c: c.into(), ..out.clone() };
-                                let zero = Affine::default();
-                                f.call(
-                                    *sum,
-                                    [(reads[0], conv.under(&input)), (reads[1], k * taps), (acc, zero.clone())],
-                                );
-                                f.call(*store, std::iter::once((acc, zero)).chain(conv.stores(y, &operands, &out)));
+                                let views = Views { x: reads[0], w: reads[1], acc, y, operands: &operands };
+                                codelets.call(f, conv, &views, &input, &out);
                             });
                         }
                     });
@@ -94,20 +123,16 @@ impl Lowering<'_> {
         f.for_("p", 0..conv.y.image.h, parallel(), |f, p| {
             f.for_("n", 0..conv.y.image.n, Marks::default(), |f, n| {
                 f.for_("m", 0..m, Marks::default(), |f, j| {
-                    for (c_cut, q_cut, (sum, store)) in &tiles {
+                    for (c_cut, q_cut, codelets) in &tiles {
                         f.for_("c", 0..c_cut.count, Marks::default(), |f, c| {
                             f.for_("q", 0..q_cut.count, Marks::default(), |f, q| {
                                 let c = Affine::from(c) * c_cut.size + c_cut.begin;
                                 let k = c.clone() * m + j;
                                 let w = Affine::from(q) * q_cut.size + q_cut.begin;
-                                let out = Site { n: n.into(), c: k.clone(), h: p.into(), w };
+                                let out = Site { n: n.into(), c: k, h: p.into(), w };
                                 let input = Site { c, ..out.clone() };
-                                let zero = Affine::default();
-                                f.call(
-                                    *sum,
-                                    [(reads[0], conv.under(&input)), (reads[1], k * taps), (acc, zero.clone())],
-                                );
-                                f.call(*store, std::iter::once((acc, zero)).chain(conv.stores(y, &operands, &out)));
+                                let views = Views { x: reads[0], w: reads[1], acc, y, operands: &operands };
+                                codelets.call(f, conv, &views, &input, &out);
                             });
                         });
                     }
@@ -125,10 +150,10 @@ impl Lowering<'_> {
         tile: &Tile,
         out: (usize, usize),
         operands: Vec<(usize, usize)>,
-    ) -> (convoke_ir::loops::FuncId, convoke_ir::loops::FuncId) {
+    ) -> Codelets {
         let (elem, lanes, rows, cols) = (conv.elem, conv.lanes, tile.rows, tile.cols);
         let store = StoreTile { elem, lanes, rows, cols, acc: (cols, 1), out, chain: &conv.chain, operands };
-        (self.program.func(depthwise_sum(conv, tile)), self.program.func(store.codelet()))
+        Codelets { sum: self.program.func(depthwise_sum(conv, tile)), store: self.program.func(store.codelet()) }
     }
 }
 

@@ -5,9 +5,7 @@ use convoke_ir::loops::{Affine, BinOp, Func, FuncBuilder, Marks, SlotId};
 
 use super::chain::Chain;
 use super::grid::reach;
-
-/// Vectors of sums in flight: enough to cover a latency of 4 cycles at 2 multiply-adds a cycle.
-const SUMS: usize = 8;
+use crate::register_tile;
 
 /// How many times innermost loops are written out at the most, all together.
 const UNROLLED: usize = 12;
@@ -93,28 +91,21 @@ pub(super) struct Product {
 }
 
 impl Product {
-    /// The register tile where there are plenty of both: rows, columns.
-    ///
-    /// Two vectors of columns share each broadcast; with 4 rows that is [`SUMS`] sums, and with the 2 + 1 operands they fit
-    /// 16 registers.
+    /// Rows and columns of a tile where there are plenty of both.
     pub(super) fn tile(lanes: u8) -> (usize, usize) {
-        (SUMS / 2, 2 * usize::from(lanes))
+        let [rows, vectors] = register_tile::SQUARE;
+        (rows, vectors * usize::from(lanes))
     }
 
-    /// The register tile for `rows` rows and plenty of columns: with few rows, more vectors of columns keep the sums in flight.
-    /// Of tiles of 4 and of 3 rows, the one that leaves fewer rows of the last tile empty.
+    /// Rows and columns of a tile where there are `rows` rows and plenty of columns.
     pub(super) fn wide_tile(lanes: u8, rows: usize) -> (usize, usize) {
-        let (size, vectors) = match rows {
-            1..=2 => (rows, SUMS / rows),
-            _ if rows.next_multiple_of(3) < rows.next_multiple_of(4) => (3, 3),
-            _ => (4, 2),
-        };
-        (size, vectors * usize::from(lanes))
+        let [rows, vectors] = register_tile::wide(rows);
+        (rows, vectors * usize::from(lanes))
     }
 
-    /// How many rows a tile of `cols` columns has, of plenty.
+    /// Rows of a tile of `cols` columns where rows are plenty.
     pub(super) fn rows(lanes: u8, cols: usize) -> usize {
-        SUMS / cols.div_ceil(usize::from(lanes)).min(SUMS)
+        register_tile::rows(cols.div_ceil(usize::from(lanes)))
     }
 
     /// The codelet, with parameters a, b, acc.

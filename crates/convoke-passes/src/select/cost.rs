@@ -1,28 +1,23 @@
 //! The terms of the cost model, in cycles of one core.
 //!
 //! ```text
-//! tiles    Σ over tiles  depth · max(rows·vectors / fma_per_cycle, LATENCY, loads / loads_per_cycle) / EFFICIENCY
+//! tiles    Σ over tiles  depth · max(rows·vectors / fma_per_cycle, fma_latency, loads / loads_per_cycle) / EFFICIENCY
 //! stream   bytes / bandwidth of the nearest memory that holds the working set
 //! ```
 //!
 //! A tile of rows × vectors sums needs `rows + vectors` loads for each step of its reduction. With fewer sums than
-//! `LATENCY · fma_per_cycle` it waits for its own results. Edges of a tensor have smaller tiles, which is what makes one
+//! `fma_latency · fma_per_cycle` it waits for its own results. Edges of a tensor have smaller tiles, which is what makes one
 //! algorithm better than another on small images or few channels.
 
 use convoke_machine::Machine;
 
 use super::Conv;
 
-/// Cycles from a multiply-add to its result's use: 4 on Zen and on Intel since Skylake, 4 on Neoverse.
-const LATENCY: f64 = 4.0;
 /// What a kernel reaches of what its loads and multiply-adds allow; the rest goes to loop counters and moves. Tiles of
 /// 4 × 2 vectors reach 0.86 to 0.90 of the peak in generated code.
 const EFFICIENCY: f64 = 0.88;
 /// Cycles to call a codelet and come back.
 pub(super) const CALL: f64 = 12.0;
-/// Rows of a register tile, and vectors in a row.
-pub(super) const TILE: [usize; 2] = [4, 2];
-
 /// Bytes per cycle from the nearest memory that holds `working_set` bytes.
 pub(super) fn bandwidth(machine: &Machine, working_set: u128) -> f64 {
     let level = machine.caches.iter().find(|cache| working_set <= cache.bytes as u128);
@@ -48,24 +43,27 @@ fn loads_per_cycle(machine: &Machine) -> f64 {
 /// Cycles of one step of a tile's reduction that takes `loads` loads.
 pub(super) fn step(machine: &Machine, rows: usize, vectors: usize, loads: usize) -> f64 {
     let fma = (rows * vectors) as f64 / machine.fma_per_cycle.max(f64::MIN_POSITIVE);
-    fma.max(LATENCY).max(loads as f64 / loads_per_cycle(machine)) / EFFICIENCY
+    fma.max(machine.fma_latency).max(loads as f64 / loads_per_cycle(machine)) / EFFICIENCY
 }
 
-/// Cycles of a product of `rows` × `columns` sums of `depth` products, in register tiles; columns are in the lanes.
-pub(super) fn product(machine: &Machine, lanes: usize, rows: usize, columns: usize, depth: usize) -> f64 {
-    let [tile_rows, tile_vectors] = TILE;
-    let vectors = columns.div_ceil(lanes);
-    // Whole tiles and what is left, along both.
+/// Cycles of a product of `rows` × `columns` sums of `depth` products, in tiles of `vectors` vectors of columns; `tile_rows` gives
+/// the rows of a tile of so many vectors. Columns are in the lanes.
+pub(super) fn product(
+    machine: &Machine,
+    lanes: usize,
+    [rows, columns, depth]: [usize; 3],
+    vectors: usize,
+    tile_rows: impl Fn(usize) -> usize,
+) -> f64 {
+    // Whole tiles and what is left.
     let cuts = |extent: usize, size: usize| {
         [(extent / size, size), (usize::from(!extent.is_multiple_of(size)), extent % size)]
     };
     let mut cycles = 0.0;
-    for (row_tiles, r) in cuts(rows, tile_rows) {
-        for (column_tiles, v) in cuts(vectors, tile_vectors) {
+    for (column_tiles, v) in cuts(columns.div_ceil(lanes), vectors).into_iter().filter(|c| c.0 > 0) {
+        for (row_tiles, r) in cuts(rows, tile_rows(v)).into_iter().filter(|c| c.0 > 0) {
             let tiles = row_tiles as f64 * column_tiles as f64;
-            if tiles > 0.0 {
-                cycles += tiles * (depth as f64 * step(machine, r, v, r + v) + CALL);
-            }
+            cycles += tiles * (depth as f64 * step(machine, r, v, r + v) + CALL);
         }
     }
     cycles

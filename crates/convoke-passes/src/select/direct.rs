@@ -12,8 +12,9 @@ use convoke_ir::types::Layout;
 use convoke_machine::Machine;
 
 use super::Conv;
-use super::cost::{CALL, TILE, bandwidth, lanes, product};
+use super::cost::{CALL, bandwidth, lanes, product};
 use super::plan::{Plan, Refusal, Term};
+use crate::register_tile;
 
 /// Output rows that share a tile's weights while these are in cache.
 const BLOCK: usize = 8;
@@ -24,14 +25,15 @@ pub(super) fn plan(conv: &Conv, machine: &Machine) -> Result<Plan, Refusal> {
     let [x_bytes, w_bytes, y_bytes] = conv.bytes();
     let halo = conv.halo_bytes();
 
+    let vectors = register_tile::SQUARE[1];
     let products = (conv.x.n * conv.group) as f64 * conv.y.h as f64;
-    let multiply = products * product(machine, lanes, q, k, conv.depth());
+    let multiply = products * product(machine, lanes, [q, k, conv.depth()], vectors, register_tile::rows);
 
     let sums = y_bytes as f64 / conv.elem.bytes() as f64;
-    let tiles = products * q.div_ceil(TILE[0]) as f64 * k.div_ceil(TILE[1] * lanes) as f64;
+    let tiles = products * q.div_ceil(register_tile::SQUARE[0]) as f64 * k.div_ceil(vectors * lanes) as f64;
     let store = tiles * CALL + 2.0 * if conv.layout == Layout::Nchw { sums } else { sums / lanes as f64 };
 
-    let k_tiles = k.div_ceil(TILE[1] * lanes) as u128;
+    let k_tiles = k.div_ceil(vectors * lanes) as u128;
     let blocks = conv.x.n as u128 * conv.y.h.div_ceil(BLOCK) as u128;
     let input = halo.max(x_bytes);
     // What a block of rows reads of the input is read again for each tile of channels.

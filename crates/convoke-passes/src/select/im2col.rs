@@ -17,8 +17,9 @@ use convoke_ir::types::Layout;
 use convoke_machine::Machine;
 
 use super::Conv;
-use super::cost::{CALL, TILE, bandwidth, lanes, product, second_level};
+use super::cost::{CALL, bandwidth, lanes, product, second_level};
 use super::plan::{Plan, Refusal, Term};
+use crate::register_tile::{SQUARE, wide};
 
 /// The most bytes of an explicit patch matrix.
 const MAX_MATRIX: u128 = 1 << 30;
@@ -36,7 +37,8 @@ fn plan(conv: &Conv, machine: &Machine, explicit: bool) -> Result<Plan, Refusal>
     let (pixels, k, depth) = (conv.pixels(), conv.k_per_group(), conv.depth());
     let (rows, columns) = if conv.layout == Layout::Nchw { (k, pixels) } else { (pixels, k) };
     let products = (conv.x.n * conv.group) as f64;
-    let multiply = products * product(machine, lanes, rows, columns, depth);
+    let [tile_rows, vectors] = if conv.layout == Layout::Nchw { wide(rows) } else { SQUARE };
+    let multiply = products * product(machine, lanes, [rows, columns, depth], vectors, |_| tile_rows);
 
     let [x_bytes, w_bytes, y_bytes] = conv.bytes();
     let elements = (conv.x.n * conv.group) as u128 * pixels as u128 * depth as u128;
@@ -52,7 +54,7 @@ fn plan(conv: &Conv, machine: &Machine, explicit: bool) -> Result<Plan, Refusal>
 
     let panel = if explicit { patches } else { patches.min(second_level(machine) as u128 / 4) };
     let halo = conv.halo_bytes();
-    let [row_tiles, column_tiles] = [rows.div_ceil(TILE[0]), columns.div_ceil(TILE[1] * lanes)].map(|t| t as u128);
+    let [row_tiles, column_tiles] = [rows.div_ceil(tile_rows), columns.div_ceil(vectors * lanes)].map(|t| t as u128);
     let matrix = elements * conv.elem.bytes() as u128;
     let (row_bytes, column_bytes) = if conv.layout == Layout::Nchw { (w_bytes, matrix) } else { (matrix, w_bytes) };
     // One operand comes once; the other once for each tile of the first, from where a block of it waits.

@@ -407,7 +407,8 @@ impl<'a, 'f> Check<'a, 'f> {
             return Some(linear);
         }
         let range = linear.range(&self.trips);
-        let reach = i128::from(stride) * i128::from(count - 1);
+        // A part of no elements is held to lie where its first would.
+        let reach = i128::from(stride) * i128::from(count.saturating_sub(1));
         let (low, high) = (range.start() + reach.min(0), range.end() + reach.max(0));
         let buffer = &self.func.slots[slot];
         if low < 0 || high >= buffer.len as i128 {

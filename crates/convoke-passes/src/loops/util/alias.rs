@@ -53,7 +53,7 @@ mod tests {
         for (distance, stride, other, lanes) in (-9..10)
             .flat_map(|d| (-3..4).flat_map(move |s| (-3..4).flat_map(move |o| (1..5).map(move |l| (d, s, o, l)))))
         {
-            let (a, b) = (place(0, 20.into(), stride, 4), place(0, (20 + distance).into(), other, lanes));
+            let (a, b) = (place(0, 20_i64.into(), stride, 4), place(0, (20_i64 + distance).into(), other, lanes));
             let shared = elements(&a).iter().any(|e| elements(&b).contains(e));
             // The test may see an overlap that is not there; it must never miss one.
             assert!(may_overlap(&a, &b) || !shared, "{a:?} {b:?}");
@@ -66,8 +66,8 @@ mod tests {
     #[test]
     fn slots_and_unknown_distances() {
         let i = Affine::from(Id::new(0));
-        assert!(!may_overlap(&place(0, 0.into(), 1, 4), &place(1, 0.into(), 1, 4)));
-        assert!(may_overlap(&place(0, i.clone(), 1, 1), &place(0, 7.into(), 1, 1)));
-        assert!(!may_overlap(&place(0, i.clone() + 4, 1, 4), &place(0, i, 1, 4)));
+        assert!(!may_overlap(&place(0, 0_i64.into(), 1, 4), &place(1, 0_i64.into(), 1, 4)));
+        assert!(may_overlap(&place(0, i.clone(), 1, 1), &place(0, 7_i64.into(), 1, 1)));
+        assert!(!may_overlap(&place(0, i.clone() + 4_i64, 1, 4), &place(0, i, 1, 4)));
     }
 }

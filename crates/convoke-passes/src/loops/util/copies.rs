@@ -111,8 +111,12 @@ fn assign_at_once(stmts: &mut Vec<Stmt>, uses: &HashMap<ValId, usize>) -> bool {
             continue;
         }
         match &mut stmts[at] {
-            Stmt::Let(val, ..) => drop(defined.insert(*val, at)),
-            Stmt::Reg(reg, ..) | Stmt::Set(reg, ..) => drop(touched.insert(*reg, at)),
+            Stmt::Let(val, ..) => {
+                defined.insert(*val, at);
+            }
+            Stmt::Reg(reg, ..) | Stmt::Set(reg, ..) => {
+                touched.insert(*reg, at);
+            }
             Stmt::For(inner) => {
                 changed |= assign_at_once(&mut inner.body, uses);
                 block::each(&inner.body, &mut |stmt| {

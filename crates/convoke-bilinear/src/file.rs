@@ -1,0 +1,177 @@
+//! Algorithms as text: TOML with the three matrices, a row of numbers a line. Reading one proves it.
+//!
+//! ```toml
+//! name = "karatsuba"
+//! source = "Karatsuba, Ofman 1962"
+//! problem = { correlation = { m = [2], r = [2] } }     # or { matmul = [m, k, n] }
+//! a = ["1 -1 0", "0 1 0", "0 -1 1"]                    # products x inputs
+//! b = ["1 0", "1 1", "0 1"]                            # products x weights; fractions as 1/4
+//! c = ["1 0", "1 1", "0 1"]                            # products x outputs
+//! ```
+
+use num_bigint::BigInt;
+use num_traits::Zero;
+use serde::{Deserialize, Serialize};
+
+use crate::algorithm::{Bilinear, Problem};
+use crate::matrix::{Matrix, Rational};
+use crate::proof::{Disproof, Proved};
+
+/// The most bytes of a file.
+pub const MAX_BYTES: usize = 1 << 20;
+/// The most products of an algorithm.
+pub const MAX_RANK: usize = 1024;
+/// The most inputs, weights or outputs.
+pub const MAX_SIZE: usize = 256;
+/// The most digits of a number, in numerator and denominator together.
+pub const MAX_DIGITS: usize = 40;
+
+/// Why a file gives no algorithm.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum FileError {
+    /// It is too long.
+    #[error("the file has {found} bytes, an algorithm has at most {max}", max = MAX_BYTES)]
+    TooLong {
+        /// Its length.
+        found: usize,
+    },
+    /// It is not the TOML described here.
+    #[error("{0}")]
+    Toml(String),
+    /// The problem has no size, or too large a one.
+    #[error("the problem needs extents of at least 1, at most {max_size} numbers on each side, and one r for each m", max_size = MAX_SIZE)]
+    Problem,
+    /// A matrix has too many rows, or rows of different lengths.
+    #[error("matrix {matrix}, row {row}: {reason}")]
+    Row {
+        /// `a`, `b` or `c`.
+        matrix: &'static str,
+        /// Counted from 1.
+        row: usize,
+        /// What is wrong.
+        reason: String,
+    },
+    /// The coefficients do not multiply out.
+    #[error("not an algorithm for {problem}: {source}")]
+    Disproof {
+        /// What it claims to compute.
+        problem: String,
+        /// The coefficient that is wrong.
+        source: Disproof,
+    },
+}
+
+#[derive(Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+struct Text {
+    name: String,
+    source: String,
+    problem: ProblemText,
+    a: Vec<String>,
+    b: Vec<String>,
+    c: Vec<String>,
+}
+
+#[derive(Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum ProblemText {
+    Correlation { m: Vec<usize>, r: Vec<usize> },
+    MatMul([usize; 3]),
+}
+
+/// Reads an algorithm and proves it.
+///
+/// # Errors
+///
+/// Anything but the form above within its limits; a coefficient that is wrong.
+pub fn parse(text: &str) -> Result<Proved, FileError> {
+    if text.len() > MAX_BYTES {
+        return Err(FileError::TooLong { found: text.len() });
+    }
+    let text: Text = toml::from_str(text).map_err(|error| FileError::Toml(shown(&error.to_string())))?;
+    let problem = match text.problem {
+        ProblemText::Correlation { m, r } => Problem::Correlation { m, r },
+        ProblemText::MatMul([m, k, n]) => Problem::MatMul { m, k, n },
+    };
+    let [a, b, y] = sizes(&problem).ok_or(FileError::Problem)?;
+    let algorithm = Bilinear {
+        name: text.name,
+        source: text.source,
+        problem,
+        a: matrix("a", &text.a, a)?,
+        b: matrix("b", &text.b, b)?,
+        c: matrix("c", &text.c, y)?,
+    };
+    let problem = algorithm.problem.to_string();
+    algorithm.prove().map_err(|source| FileError::Disproof { problem, source })
+}
+
+/// The problem's sizes, if they are within the limits.
+fn sizes(problem: &Problem) -> Option<[usize; 3]> {
+    let extents: Vec<usize> = match problem {
+        Problem::Correlation { m, r } if m.len() == r.len() => m.iter().chain(r).copied().collect(),
+        Problem::Correlation { .. } => return None,
+        Problem::MatMul { m, k, n } => vec![*m, *k, *n],
+    };
+    let small = !extents.is_empty() && extents.len() <= 8 && extents.iter().all(|e| (1..=MAX_SIZE).contains(e));
+    // Eight extents of 256 do not overflow the products of `sizes`.
+    let sizes = small.then(|| problem.sizes())?;
+    sizes.iter().all(|&size| size <= MAX_SIZE).then_some(sizes)
+}
+
+fn matrix(matrix: &'static str, rows: &[String], cols: usize) -> Result<Matrix, FileError> {
+    let wrong = |row: usize, reason: String| FileError::Row { matrix, row: row + 1, reason };
+    if rows.len() > MAX_RANK {
+        return Err(wrong(MAX_RANK, format!("an algorithm has at most {MAX_RANK} products")));
+    }
+    let mut entries = Vec::with_capacity(rows.len() * cols);
+    for (i, row) in rows.iter().enumerate() {
+        let numbers: Vec<&str> = row.split_whitespace().collect();
+        if numbers.len() != cols {
+            return Err(wrong(i, format!("{} numbers, {cols} are needed", numbers.len())));
+        }
+        for number in numbers {
+            entries.push(parse_number(number).ok_or_else(|| {
+                let number: String = number.chars().take(20).collect();
+                wrong(i, format!("`{}` is no number like 2, -1 or 1/4 of at most {MAX_DIGITS} digits", shown(&number)))
+            })?);
+        }
+    }
+    Ok(Matrix::from_fn(rows.len(), cols, |i, j| entries[i * cols + j].clone()))
+}
+
+fn parse_number(text: &str) -> Option<Rational> {
+    if text.len() > MAX_DIGITS {
+        return None;
+    }
+    let (numerator, denominator) = text.split_once('/').unwrap_or((text, "1"));
+    let denominator: BigInt = denominator.parse().ok()?;
+    let numerator: BigInt = numerator.parse().ok()?;
+    (!denominator.is_zero()).then(|| Rational::new(numerator, denominator))
+}
+
+/// Text that quotes the file, without what a terminal would act on.
+fn shown(text: &str) -> String {
+    let escape = |c: char| if c.is_control() && c != '\n' { c.escape_default().collect() } else { c.to_string() };
+    text.trim_end().chars().map(escape).collect()
+}
+
+/// The algorithm as [`parse`] reads it.
+pub fn print(algorithm: &Bilinear) -> String {
+    let quoted = |text: &str| toml::Value::String(text.into()).to_string();
+    let problem = match &algorithm.problem {
+        Problem::Correlation { m, r } => format!("{{ correlation = {{ m = {m:?}, r = {r:?} }} }}"),
+        Problem::MatMul { m, k, n } => format!("{{ matmul = [{m}, {k}, {n}] }}"),
+    };
+    let mut text =
+        format!("name = {}\nsource = {}\nproblem = {problem}\n", quoted(&algorithm.name), quoted(&algorithm.source));
+    for (name, matrix) in [("a", &algorithm.a), ("b", &algorithm.b), ("c", &algorithm.c)] {
+        text += &format!("{name} = [\n");
+        for i in 0..matrix.rows() {
+            let row: Vec<String> = matrix.row(i).iter().map(Rational::to_string).collect();
+            text += &format!("  \"{}\",\n", row.join(" "));
+        }
+        text += "]\n";
+    }
+    text
+}

@@ -1,0 +1,34 @@
+//! Fast algorithms as data.
+//!
+//! Winograd's minimal filtering, Karatsuba's and Strassen's products are all *bilinear algorithms*: with coefficient matrices A, B
+//! and C of R rows,
+//!
+//! ```text
+//!   y = Cᵀ · [(A·a) ⊙ (B·b)]        R multiplications, one for each row
+//! ```
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`Bilinear`], [`Problem`] | an algorithm, and what it claims to compute |
+//! | [`Proved`], [`Disproof`] | the claim checked entry by entry in exact arithmetic |
+//! | [`winograd`] | F(m, r) for any m and r, from points; points of least amplification |
+//! | [`matmul`], [`karatsuba`] | Strassen, Strassen–Winograd, Laderman; Karatsuba |
+//! | [`Bilinear::tensor`] | products of algorithms: 2-D from 1-D, ⟨4,4,4⟩ from ⟨2,2,2⟩ |
+//! | [`straight`] | a coefficient matrix as additions, multiplications and multiply-adds |
+//! | [`file`](mod@file) | algorithms as text, proved when read |
+//! | [`catalog`] | those that come with convoke |
+
+mod algorithm;
+pub mod catalog;
+pub mod file;
+pub mod karatsuba;
+pub mod matmul;
+mod matrix;
+mod proof;
+pub mod straight;
+mod tensor;
+pub mod winograd;
+
+pub use algorithm::{Bilinear, Problem};
+pub use matrix::{Matrix, Rational, rational};
+pub use proof::{Disproof, Proved};

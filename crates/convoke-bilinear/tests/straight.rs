@@ -1,0 +1,80 @@
+//! Straight-line code computes its matrix, with no more operations than published.
+
+use convoke_bilinear::matmul::{strassen, strassen_winograd};
+use convoke_bilinear::straight::Straight;
+use convoke_bilinear::winograd::at_points;
+use convoke_bilinear::{Bilinear, Matrix, rational};
+use proptest::prelude::*;
+
+fn winograd(m: usize, points: &[(i64, i64)]) -> Bilinear {
+    let points: Vec<_> = points.iter().map(|&(n, d)| rational(n, d)).collect();
+    at_points(m, 3, &points).expect("distinct points")
+}
+
+/// Operations of a transform in two dimensions: `code` over the columns of a tile of `side` × `side`, then over the rows of what that gives.
+fn two_dimensional(code: &Straight, side: usize) -> usize {
+    code.operations() * (side + code.outputs.len())
+}
+
+/// Lavin and Gray 2015 (arXiv:1509.09308), §4.1–4.3: floating-point operations of the data, filter and inverse transforms of
+/// F(2², 3²), F(4², 3²) and F(6², 3²). An addition, a multiplication and a multiply-add count as one each.
+///
+/// The rows of the filter transform at ±1 of F(6, 3) and at 0 of F(4, 3) are scaled to units, and those of the data transform
+/// against them.
+#[test]
+fn published_counts_are_reached_or_beaten() {
+    let f2 = winograd(2, &[(0, 1), (1, 1), (-1, 1)]);
+    let f4 = winograd(4, &[(0, 1), (1, 1), (-1, 1), (2, 1), (-2, 1)]);
+    let f6 = winograd(6, &[(0, 1), (1, 1), (-1, 1), (2, 1), (-2, 1), (1, 2), (-1, 2)]);
+    let unit = |algorithm: Bilinear, q: usize| {
+        let factor = algorithm.b.at(q, 0).recip();
+        algorithm.rescaled(q, &factor)
+    };
+    let f2 = unit(f2, 0);
+    let f4 = unit(f4, 0);
+    let f6 = unit(unit(unit(f6, 0), 1), 2);
+    for (algorithm, published) in [(f2, [32, 28, 24]), (f4, [144, 72, 100]), (f6, [416, 143, 280])] {
+        let proved = algorithm.clone().prove().expect("scaling keeps it right");
+        let n = algorithm.rank();
+        let code = [Straight::of(&algorithm.a), Straight::of(&algorithm.b), Straight::of(&algorithm.c.transposed())];
+        let counts = [two_dimensional(&code[0], n), two_dimensional(&code[1], 3), two_dimensional(&code[2], n)];
+        println!("{}: data, filter, inverse {counts:?}, published {published:?}", proved.problem);
+        for (which, (found, published)) in counts.iter().zip(published).enumerate() {
+            assert!(
+                *found <= published,
+                "{}, transform {which}: {found} operations, published {published}",
+                proved.problem
+            );
+        }
+    }
+}
+
+/// Winograd's variant of Strassen's algorithm is known for its 15 additions; Strassen's own takes 18.
+#[test]
+fn additions_of_strassen() {
+    let additions = |algorithm: Bilinear| -> usize {
+        [&algorithm.a, &algorithm.b, &algorithm.c.transposed()].map(|m| Straight::of(m).operations()).iter().sum()
+    };
+    assert_eq!(additions(strassen()), 18);
+    assert_eq!(additions(strassen_winograd()), 15);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+    #[test]
+    fn code_computes_its_matrix(
+        rows in 1usize..8,
+        cols in 1usize..8,
+        entries in prop::collection::vec((-3i64..4, prop_oneof![Just(1i64), Just(2), Just(3)]), 64),
+        x in prop::collection::vec(-9i64..10, 8),
+    ) {
+        let matrix = Matrix::from_fn(rows, cols, |i, j| rational(entries[i * 8 + j].0, entries[i * 8 + j].1));
+        let x: Vec<_> = x[..cols].iter().map(|&v| rational(v, 1)).collect();
+        let code = Straight::of(&matrix);
+        let expected: Vec<_> = (0..rows).map(|i| (0..cols).map(|j| matrix.at(i, j) * &x[j]).sum()).collect();
+        prop_assert_eq!(code.evaluate(&x), expected);
+        let dense: usize = (0..rows).map(|i| matrix.nonzero(i).count()).sum();
+        // A chain has as many operations as coefficients at the most; the sign of an output may take one more.
+        prop_assert!(code.operations() <= dense + rows, "{} operations for {dense} coefficients", code.operations());
+    }
+}

@@ -1,0 +1,8 @@
+//! The passes over loop IR: what each makes of a small text, and that none changes what a program computes.
+//!
+//! Inputs are small whole numbers, so that sums in another order are the same sums and programs agree to the bit.
+
+mod harness;
+mod programs;
+mod random;
+mod rewrites;
