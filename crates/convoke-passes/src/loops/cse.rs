@@ -131,7 +131,10 @@ impl Walk {
                 }
             }
             Stmt::Reg(reg, expr, _) | Stmt::Set(reg, expr, _) => {
-                if let (Expr::Load(_), Some(found)) = (&*expr, self.find(*reg, expr)) {
+                // Other expressions are not remembered: the register will not keep their value.
+                if let Expr::Load(place) = &*expr
+                    && let Some(found) = self.find_load(*reg, place)
+                {
                     self.changed = true;
                     *expr = self.constants.get(&found).map_or(Expr::Copy(found), |&number| Expr::Const(number));
                 }

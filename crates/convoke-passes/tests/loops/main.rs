@@ -3,6 +3,7 @@
 //! Inputs are small whole numbers, so that sums in another order are the same sums and programs agree to the bit.
 
 mod harness;
+mod pieces;
 mod programs;
 mod random;
 mod rewrites;

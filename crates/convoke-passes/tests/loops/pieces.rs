@@ -87,7 +87,7 @@ fn piece() -> impl Strategy<Value = Piece> {
         (1usize..4, 1usize..9, -3i64..4, 0i64..6, any::<bool>()).prop_map(|(lanes, touch, stride, offset, store)| {
             Piece::Wide { lanes: 1 << lanes, touch: touch.min(1 << lanes), stride, offset, store }
         }),
-        any::<i8>().prop_map(Piece::Number),
+        (-8i8..9).prop_map(Piece::Number),
         (0usize..3, any::<usize>()).prop_map(|(op, a)| Piece::Unary(op, a)),
         (0usize..6, any::<usize>(), any::<usize>()).prop_map(|(op, a, b)| Piece::Binary(op, a, b)),
         (any::<usize>(), any::<usize>(), any::<usize>()).prop_map(|(a, b, c)| Piece::Fma(a, b, c)),
@@ -265,7 +265,7 @@ fn render(elem: &'static str, pieces: &[Piece]) -> String {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 500, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn passes_keep_what_random_programs_compute(
@@ -326,4 +326,13 @@ fn long_blocks_take_linear_time() {
 #[test]
 fn a_step_beyond_the_end_is_no_overflow() {
     agree(&kernel("for %i in 0..1 step 281474976710656 {\n%a = load f64 %x[4096*%i + 1]\nstore %y[2*%i], %a\n}"));
+}
+
+#[test]
+fn a_register_does_not_stand_for_its_first_value() {
+    agree(&kernel("%r = reg f64 1.0\n%a = load f64 %x[0]\n%r <- add %r, %a\n%one = f64 1.0\nstore %y[0], %one"));
+    agree(&kernel(
+        "%r = reg f64 1.0\n%a = load f64 %x[0]\nfor %i in 0..3 {\n%one = f64 1.0\n%b = sub %one, %a\n\
+         store %y[%i], %b\n%r <- %a\n}\nstore %y[9], %r",
+    ));
 }
