@@ -348,3 +348,26 @@ fn algorithms_are_listed_printed_and_proved() {
     assert!(wrong.stderr.contains("a[3]*b[0] in y[0] is 1, it must be 0"), "{}", wrong.stderr);
     assert_eq!(convoke(&["algorithms", "strasen"]).status, 2);
 }
+
+#[test]
+fn explain_writes_a_page() {
+    let folder = folder();
+    let (input, page) = (text(&folder.path().join("blur.conv")), text(&folder.path().join("blur.html")));
+    let result = convoke(&["explain", &input, "--html", &page, "--no-times"]);
+    assert_eq!((result.status, result.stderr.as_str()), (0, ""));
+    let page = fs::read_to_string(page).expect("it was written");
+    for part in [
+        "<title>convoke: blur</title>",
+        "<svg",
+        "Chosen: <b>",
+        "after select",
+        "conv2d %x, %w",
+        "-&gt; f32[1, 1, 8, 8]",
+    ] {
+        assert!(page.contains(part), "no {part} in\n{page}");
+    }
+    // Nothing is fetched.
+    assert!(!page.contains("http") && !page.contains("<script"), "{page}");
+    assert_eq!(convoke(&["explain", &input, "--html", &input]).status, 1);
+    assert_eq!(fs::read_to_string(&input).expect("still there"), BLUR);
+}

@@ -10,7 +10,8 @@
 //! ```
 
 use num_bigint::BigInt;
-use num_traits::Zero;
+use num_integer::Integer;
+use num_traits::{One, Zero};
 use serde::{Deserialize, Serialize};
 
 use crate::algorithm::{Bilinear, Problem};
@@ -25,6 +26,10 @@ pub const MAX_RANK: usize = 1024;
 pub const MAX_SIZE: usize = 256;
 /// The most digits of a number, in numerator and denominator together.
 pub const MAX_DIGITS: usize = 40;
+/// The most bits of the common denominator of a matrix. It bounds the numbers that a proof meets.
+pub const MAX_DENOMINATOR_BITS: u64 = 256;
+/// The most products of coefficients that a proof multiplies out: some seconds.
+pub const MAX_WORK: usize = 1 << 22;
 
 /// Why a file gives no algorithm.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -50,6 +55,12 @@ pub enum FileError {
         row: usize,
         /// What is wrong.
         reason: String,
+    },
+    /// A proof would take too long.
+    #[error("a proof would multiply out {found} products of coefficients, at most {max} are", max = MAX_WORK)]
+    Work {
+        /// How many there are.
+        found: usize,
     },
     /// The coefficients do not multiply out.
     #[error("not an algorithm for {problem}: {source}")]
@@ -102,6 +113,13 @@ pub fn parse(text: &str) -> Result<Proved, FileError> {
         b: matrix("b", &text.b, b)?,
         c: matrix("c", &text.c, y)?,
     };
+    let count = |matrix: &Matrix, q: usize| matrix.nonzero(q).count();
+    let products = |q: usize| count(&algorithm.a, q) * (y + count(&algorithm.b, q) * count(&algorithm.c, q));
+    let same = [&algorithm.b, &algorithm.c].iter().all(|matrix| matrix.rows() == algorithm.rank());
+    let found: usize = if same { (0..algorithm.rank()).map(products).sum() } else { 0 };
+    if found > MAX_WORK {
+        return Err(FileError::Work { found });
+    }
     let problem = algorithm.problem.to_string();
     algorithm.prove().map_err(|source| FileError::Disproof { problem, source })
 }
@@ -125,16 +143,25 @@ fn matrix(matrix: &'static str, rows: &[String], cols: usize) -> Result<Matrix, 
         return Err(wrong(MAX_RANK, format!("an algorithm has at most {MAX_RANK} products")));
     }
     let mut entries = Vec::with_capacity(rows.len() * cols);
+    let mut common = BigInt::one();
     for (i, row) in rows.iter().enumerate() {
         let numbers: Vec<&str> = row.split_whitespace().collect();
         if numbers.len() != cols {
             return Err(wrong(i, format!("{} numbers, {cols} are needed", numbers.len())));
         }
         for number in numbers {
-            entries.push(parse_number(number).ok_or_else(|| {
+            let entry = parse_number(number).ok_or_else(|| {
                 let number: String = number.chars().take(20).collect();
                 wrong(i, format!("`{}` is no number like 2, -1 or 1/4 of at most {MAX_DIGITS} digits", shown(&number)))
-            })?);
+            })?;
+            common = common.lcm(entry.denom());
+            if common.bits() > MAX_DENOMINATOR_BITS {
+                return Err(wrong(
+                    i,
+                    format!("the common denominator so far has more than {MAX_DENOMINATOR_BITS} bits"),
+                ));
+            }
+            entries.push(entry);
         }
     }
     Ok(Matrix::from_fn(rows.len(), cols, |i, j| entries[i * cols + j].clone()))

@@ -24,6 +24,15 @@ fn shipped_files() {
     assert!(count >= 6, "only {count} files");
 }
 
+/// An algorithm of `rank` products for an 8x8 by 8x8 product of matrices, all of whose coefficients are 1.
+fn dense(rank: usize, size: usize) -> String {
+    let row = format!("  \"{}\",\n", vec!["1"; size].join(" "));
+    let matrix = row.repeat(rank);
+    format!(
+        "name = \"x\"\nsource = \"\"\nproblem = {{ matmul = [8, 8, 8] }}\na = [\n{matrix}]\nb = [\n{matrix}]\nc = [\n{matrix}]\n"
+    )
+}
+
 #[test]
 fn what_is_wrong_is_said() {
     let good = file::print(&catalog::find("strassen").expect("in the catalog"));
@@ -36,6 +45,15 @@ fn what_is_wrong_is_said() {
         (good.replacen("[2, 2, 2]", "[2, 2, 9999999999]", 1), "the problem needs extents"),
         (good.replacen("[2, 2, 2]", "[2, 2, 0]", 1), "the problem needs extents"),
         (good.replacen("source", "sauce", 1), "unknown field `sauce`"),
+        (dense(100, 64), "a proof would multiply out"),
+        (
+            good.replacen("1 0 0 1", "1/98765432109876543211 0 0 1", 1).replacen(
+                "0 0 1 1",
+                "1/98765432109876543233 1/98765432109876543299 1/98765432109876543307 1/98765432109876543351",
+                1,
+            ),
+            "the common denominator so far",
+        ),
         ("\u{0}".into(), "TOML parse error"),
         ("x".repeat(file::MAX_BYTES + 1), "1048577 bytes"),
     ];

@@ -199,6 +199,9 @@ pub(crate) struct Explain {
     /// Compile and time the layer with each algorithm that can compute it
     #[arg(long)]
     pub(crate) measure: bool,
+    /// Also write one self-contained HTML page: the same with bars, and the IR after each pass
+    #[arg(long, value_name = "OUT")]
+    pub(crate) html: Option<PathBuf>,
     /// Print one JSON object
     #[arg(long)]
     pub(crate) json: bool,

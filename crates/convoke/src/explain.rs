@@ -19,12 +19,15 @@ pub struct Explanation {
     pub selections: Vec<Selection>,
     /// What each pass did, in order.
     pub records: Vec<Record>,
+    /// For each record, the IR after the pass, if the pass changed it.
+    pub texts: Vec<Option<String>>,
 }
 
 /// Runs all passes on a layer and says what was weighed.
 pub fn explain(compiler: &Compiler, layer: &Layer) -> Result<Explanation, Error> {
     compiler.fits(layer)?;
     let mut records = Vec::new();
+    let mut texts = Vec::new();
     // What `select` is given decides what is weighed.
     let mut before: ir::Layer = layer.ir().clone();
     let observer = |record: &Record, state: &State| {
@@ -33,11 +36,15 @@ pub fn explain(compiler: &Compiler, layer: &Layer) -> Result<Explanation, Error>
             before = layer.clone();
         }
         records.push(*record);
+        texts.push(record.changed.is_yes().then(|| match state {
+            State::Layer(layer) => layer.to_string(),
+            State::Loops(program) => program.to_string(),
+        }));
     };
     let passes = compiler.pipeline(Stage::Loops)?;
     compiler.run_passes(State::Layer(layer.ir().clone()), &passes, layer.files(), observer)?;
     let selections = selections(&before, compiler.get_algorithm(), compiler.machine()).map_err(PassError::from)?;
-    Ok(Explanation { selections, records })
+    Ok(Explanation { selections, records, texts })
 }
 
 /// Compiles a layer with each algorithm in turn for every convolution that names none, and gives the seconds of one run,

@@ -1,5 +1,7 @@
 //! `convoke explain`: every candidate algorithm with its numbers, which was chosen and why, and what each pass did.
 
+mod html;
+
 use convoke::explain::{Explanation, explain, measure};
 use convoke::passes::Record;
 use convoke::passes::select::{Plan, Selection};
@@ -20,6 +22,14 @@ pub(crate) fn run(args: Explain, no_times: bool, io: &mut Io<'_>) -> Result<(), 
     let layer = source::layer(&args.file, args.options.layer.as_deref(), io)?;
     let explanation = explain(&compiler, &layer)?;
     let measured = if args.measure { Some(measured(&compiler, &layer)?) } else { None };
+    if let Some(path) = &args.html {
+        sink::not_over(path, &[&args.file])?;
+        let page = html::page(&compiler, &layer, &explanation, measured.as_ref(), no_times);
+        sink::write(path, page.as_bytes(), io)?;
+        if source::is_standard(path) {
+            return Ok(());
+        }
+    }
     if args.json {
         return sink::json(io, &as_json(&compiler, &layer, &explanation, measured.as_ref(), no_times));
     }
