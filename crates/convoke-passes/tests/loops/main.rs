@@ -4,6 +4,7 @@
 
 mod corners;
 mod harness;
+mod pieces;
 mod programs;
 mod random;
 mod rewrites;
