@@ -96,7 +96,14 @@ fn nearest_by_addition(b: &mut FunctionBuilder, parts: Parts, x: Value) -> Value
     let magnitude = b.ins().fabs(x);
     let shifted = b.ins().fadd(magnitude, limit);
     let rounded = b.ins().fsub(shifted, limit);
-    let signed = b.ins().fcopysign(rounded, x);
+    // What rounds to 0 keeps its sign. On vectors, x86 has no rule for `fcopysign`.
+    let signed = if parts.per == 1 {
+        b.ins().fcopysign(rounded, x)
+    } else {
+        let sign_bit = constant(b, parts, -0.0);
+        let sign = b.ins().band(x, sign_bit);
+        b.ins().bor(rounded, sign)
+    };
     let small = b.ins().fcmp(FloatCC::LessThan, magnitude, limit);
     select(b, parts, small, signed, x)
 }
