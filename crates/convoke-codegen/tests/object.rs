@@ -81,6 +81,61 @@ fn write(folder: &Path, name: &str, bytes: impl AsRef<[u8]>) {
     std::fs::write(folder.join(name), bytes).expect("the temporary folder can be written");
 }
 
+/// A layer may have any name that loop IR allows; the function's name is one that C and C++ take, without a warning.
+#[test]
+fn names_that_c_has_taken_get_a_prefix() {
+    let names = [
+        "nullptr",
+        "constexpr",
+        "const_cast",
+        "typeof",
+        "and_eq",
+        "alignas",
+        "thread_local",
+        "static_assert",
+        "int",
+        "class",
+        "main",
+        "sin",
+        "round",
+        "abs",
+        "index",
+        "read",
+        "write",
+        "memmove",
+        "y0",
+        "linux",
+        "concept",
+        "char8_t",
+    ];
+    let machine = Machine::x86_64_v3();
+    let program = common::program(&source("direct", ""), &machine);
+    let mut all = String::new();
+    for name in names {
+        let program = Program { name: name.into(), ..program.clone() };
+        let text = header(loops::verify(&program).expect("the name is an identifier"));
+        assert!(text.contains(&format!("void convoke_{name}(")), "{text}");
+        all.push_str(&text);
+    }
+    let plain = Program { name: "conv_3x3".into(), ..program };
+    let text = header(loops::verify(&plain).expect("the name is an identifier"));
+    assert!(text.contains("void conv_3x3("), "{text}");
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    write(folder.path(), "all.h", all + &text);
+    for language in ["c", "c++"] {
+        let mut compiler = Command::new("cc");
+        compiler.args(["-fsyntax-only", "-Wall", "-Werror", "-x", language, "all.h"]).current_dir(folder.path());
+        let Ok(checked) = compiler.output() else { return eprintln!("SKIPPED: there is no C compiler `cc`") };
+        let complaint = String::from_utf8_lossy(&checked.stderr);
+        // A C compiler may come without its C++ half.
+        if complaint.contains("cc1plus") {
+            eprintln!("SKIPPED for C++: {complaint}");
+            continue;
+        }
+        assert!(checked.status.success(), "{language}: {complaint}");
+    }
+}
+
 #[test]
 fn a_c_program_gets_the_bits_of_the_jit() {
     if Command::new("cc").arg("--version").output().is_err() {
