@@ -52,6 +52,7 @@ fn wrong_usage_is_status_2_with_the_nearest_name() {
         (vec!["compile", "x", "-o", "y", "--target", "aarch64"], "aarch64"),
         (vec!["run", "x", "--max-error", "-1"], "not negative"),
         (vec!["run", "x", "--max-error", "nan"], "not negative"),
+        (vec!["bench", "x", "--seconds", "1e30"], "between 0 and 3600"),
         (vec!["run", "x", "-O4"], "0..=3"),
         (vec!["run", "x", "--threads", "0"], "1..=1024"),
         (vec!["run", "x", "--max-memory", "4X"], "512M"),
@@ -370,4 +371,37 @@ fn explain_writes_a_page() {
     assert!(!page.contains("http") && !page.contains("<script"), "{page}");
     assert_eq!(convoke(&["explain", &input, "--html", &input]).status, 1);
     assert_eq!(fs::read_to_string(&input).expect("still there"), BLUR);
+}
+
+/// No output replaces a file that the layer reads, whatever option names it.
+#[test]
+fn files_that_are_read_are_not_written_over() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let at = |name: &str| text(&folder.path().join(name));
+    let given = "layer @l(%x: f32[1, 1, 8, 8]) -> f32[1, 1, 8, 8] {
+  %w = const f32[1, 1, 3, 3] = box
+  %s = const f32[1] = [2]
+  %z = const f32[1] = [0]
+  %0 = conv2d %x, %w { pads = [1, 1, 1, 1] }
+  %y = batch_norm %0, %s, %z, %z, %s
+  return %y
+}
+";
+    fs::write(at("given.conv"), given).expect("a file can be written there");
+    // Folding the batch norm computes weights; they go to a file of their own, which the next text reads.
+    assert_eq!(convoke(&["opt", &at("given.conv"), "-o", &at("w.conv"), "--passes", "fold-batch-norm"]).status, 0);
+    let text_before = fs::read_to_string(at("w.conv")).expect("written");
+    let side = at("w.f32.safetensors");
+    if !Path::new(&side).exists() {
+        return assert!(text_before.contains("= ["), "few numbers are in the text: {text_before}");
+    }
+    let before = fs::read(&side).expect("the weights");
+    for args in [vec!["compile", &at("w.conv"), "-o", &side], vec!["opt", &at("w.conv"), "-o", &side]] {
+        assert_eq!(convoke(&args).status, 1, "{args:?}");
+        assert_eq!(fs::read(&side).expect("still there"), before, "{args:?}");
+    }
+    let machine = at("m.toml");
+    fs::write(&machine, convoke(&["machine"]).stdout).expect("and that");
+    assert_eq!(convoke(&["compile", &at("w.conv"), "--machine", &machine, "-o", &machine]).status, 1);
+    assert!(fs::read_to_string(&machine).expect("still text").contains("vector_bits"));
 }

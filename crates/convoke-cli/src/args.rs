@@ -125,7 +125,8 @@ pub(crate) struct Run {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  convoke opt layer.conv                              everything -O2 does, as loop IR
+  convoke opt layer.conv                              the passes of -O2 over the layer
+  convoke opt layer.conv --stage loops                the same, lowered to loop IR
   convoke opt layer.conv --stage layer                stop before lowering
   convoke opt layer.conv --passes fold-pad,drop-dead  these passes, in this order
   convoke opt layer.conv --print-after-all            the IR after each pass that changed it")]
@@ -218,7 +219,7 @@ pub(crate) struct Bench {
     #[arg(value_name = "FILE", required = true)]
     pub(crate) files: Vec<PathBuf>,
     /// Seconds to measure each layer for
-    #[arg(long, value_name = "S", default_value_t = 1.0, value_parser = not_negative)]
+    #[arg(long, value_name = "S", default_value_t = 1.0, value_parser = duration)]
     pub(crate) seconds: f64,
     /// Selects the random inputs
     #[arg(long, default_value_t = 0)]
@@ -327,6 +328,11 @@ fn algorithms() -> clap::builder::PossibleValuesParser {
 
 fn ops() -> clap::builder::PossibleValuesParser {
     clap::builder::PossibleValuesParser::new(convoke::ir::layer::OPS.iter().map(|op| op.name))
+}
+
+/// Seconds, an hour at the most.
+fn duration(text: &str) -> Result<f64, String> {
+    not_negative(text).ok().filter(|s| *s <= 3600.0).ok_or_else(|| "expected seconds between 0 and 3600".into())
 }
 
 fn not_negative(text: &str) -> Result<f64, String> {

@@ -24,7 +24,7 @@ pub(crate) struct Computed<'a> {
     files: &'a Files,
     /// By element type, since a file has one.
     arrays: BTreeMap<Elem, Vec<Array>>,
-    /// Files that the text still reads.
+    /// Files that the text reads, or was given with.
     read: Vec<PathBuf>,
 }
 
@@ -35,6 +35,11 @@ impl<'a> Computed<'a> {
     /// For a text that goes to `output` and reads its other constants through `files`.
     pub(crate) fn new(output: &'a Path, files: &'a Files) -> Computed<'a> {
         Computed { output, files, arrays: BTreeMap::new(), read: Vec::new() }
+    }
+
+    /// Files of the text as it was given, which must outlive the one that is made of it.
+    pub(crate) fn keep(&mut self, files: Vec<PathBuf>) {
+        self.read.extend(files);
     }
 
     /// Takes the computed weights of a layer or program, and has it read them from the file.

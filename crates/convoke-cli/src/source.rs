@@ -1,12 +1,13 @@
 //! Files and standard input as layers.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use convoke::{Layer, Module, layer::read_capped};
 
 use crate::failure::Failure;
 use crate::io::Io;
 use convoke::data::Files;
+use convoke::ir::layer::{self as ir, Source};
 
 /// Whether `path` means standard input or output.
 pub(crate) fn is_standard(path: &Path) -> bool {
@@ -31,6 +32,17 @@ pub(crate) fn layers(path: &Path, name: Option<&str>, io: &mut Io<'_>) -> Result
         None if module.layers.len() > 1 => Ok(module.layers),
         name => Ok(vec![module.layer(name)?]),
     }
+}
+
+/// The files that a layer's constants are read from, as far as they can be named.
+pub(crate) fn constant_files(layer: &ir::Layer, files: &Files) -> Vec<PathBuf> {
+    let sources = layer.values.ids().filter_map(|id| layer.constant(id));
+    sources
+        .filter_map(|source| match source {
+            Source::File { path, .. } => files.resolve(path).ok(),
+            _ => None,
+        })
+        .collect()
 }
 
 /// The layer of a file: the one named, or the only one.

@@ -16,11 +16,17 @@ use crate::{sink, source};
 
 pub(crate) fn run(args: Compile, io: &mut Io<'_>) -> Result<(), Failure> {
     sink::not_over(&args.output, &[&args.file])?;
+    if let Some(machine) = &args.options.machine {
+        sink::not_over(&args.output, &[machine])?;
+    }
     let mut compiler = compiler(&args.options)?;
     if let Some(triple) = &args.target {
         compiler = for_target(compiler, triple, args.options.cpu.is_some() || args.options.machine.is_some())?;
     }
     let layer = source::layer(&args.file, args.options.layer.as_deref(), io)?;
+    for file in source::constant_files(layer.ir(), layer.files()) {
+        sink::not_over(&args.output, &[&file])?;
+    }
     let lowered = compiler.lower(&layer)?;
     let bytes = match args.emit {
         Emit::Obj => object(&compiler, &lowered)?,

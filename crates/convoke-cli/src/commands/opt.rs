@@ -31,6 +31,13 @@ pub(crate) fn run(args: Opt, no_times: bool, io: &mut Io<'_>) -> Result<(), Fail
 
     let mut out = String::new();
     let mut weights = Computed::new(&args.output, &module.files);
+    for layer in &module.layers {
+        let read = source::constant_files(layer.ir(), &module.files);
+        for file in &read {
+            sink::not_over(&args.output, &[file])?;
+        }
+        weights.keep(read);
+    }
     for state in states {
         if !out.is_empty() {
             out.push('\n');

@@ -26,7 +26,13 @@ const MOST_RUNS: usize = 100;
 pub(crate) fn run(args: Run, no_times: bool, io: &mut Io<'_>) -> Result<(), Failure> {
     let compiler = compiler(&args.options)?;
     let layer = source::layer(&args.file, args.options.layer.as_deref(), io)?;
+    let constants = source::constant_files(layer.ir(), layer.files());
     let inputs_read: Vec<&Path> = args.input.iter().map(|(_, p)| p.as_path()).chain([args.file.as_path()]).collect();
+    let inputs_read: Vec<&Path> = inputs_read
+        .into_iter()
+        .chain(constants.iter().map(PathBuf::as_path))
+        .chain(args.options.machine.as_deref())
+        .collect();
     let names: Vec<String> = layer.outputs().iter().map(|(name, _)| (*name).to_owned()).collect();
     for (name, file) in &args.output {
         known("output", name, &names)?;

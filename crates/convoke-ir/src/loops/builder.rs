@@ -2,6 +2,8 @@
 //!
 //! The builder gives names and types; the verifier decides what is right.
 
+use std::collections::{HashMap, HashSet};
+
 use super::{
     Access, Affine, BinOp, Buffer, BufferId, Call, Expr, For, Func, FuncId, FuncKind, Marks, Place, Program, Role, Run,
     Slot, SlotId, Stmt, UnOp, Val, ValId, Var, VarId, VecType, View,
@@ -205,17 +207,19 @@ impl FuncBuilder {
 #[derive(Debug, Default)]
 pub struct ProgramBuilder {
     program: Program,
+    buffers: Names,
+    funcs: Names,
 }
 
 impl ProgramBuilder {
     /// An empty program of this name.
     pub fn new(name: impl Into<String>) -> ProgramBuilder {
-        ProgramBuilder { program: Program { name: name.into(), ..Program::default() } }
+        ProgramBuilder { program: Program { name: name.into(), ..Program::default() }, ..ProgramBuilder::default() }
     }
 
     /// Memory of the program. The name gets a number behind it where it is taken.
     pub fn buffer(&mut self, name: &str, ty: TensorType, role: Role) -> BufferId {
-        let name = fresh(name, |n| self.program.buffers.iter().any(|(_, b)| b.name == n));
+        let name = self.buffers.fresh(name);
         self.program.buffers.push(Buffer { name, ty, role, span: Span::default() })
     }
 
@@ -238,7 +242,7 @@ impl ProgramBuilder {
         if let Some((id, _)) = self.program.funcs.iter().find(|(_, other)| same(other)) {
             return id;
         }
-        func.name = fresh(&func.name, |n| self.program.funcs.iter().any(|(_, f)| f.name == n));
+        func.name = self.funcs.fresh(&func.name);
         self.program.funcs.push(func)
     }
 
@@ -258,7 +262,23 @@ impl ProgramBuilder {
     }
 }
 
-fn fresh(stem: &str, taken: impl Fn(&str) -> bool) -> String {
-    let mut names = std::iter::once(stem.to_owned()).chain((1..).map(|i| format!("{stem}.{i}")));
-    names.find(|name| !taken(name)).expect("there is always a larger number")
+/// Names given so far.
+#[derive(Debug, Default)]
+struct Names {
+    taken: HashSet<String>,
+    /// For each stem, the number to try next.
+    next: HashMap<String, usize>,
+}
+
+impl Names {
+    /// `stem` itself, or with a number behind it.
+    fn fresh(&mut self, stem: &str) -> String {
+        let mut name = stem.to_owned();
+        let next = self.next.entry(stem.to_owned()).or_insert(1);
+        while !self.taken.insert(name.clone()) {
+            name = format!("{stem}.{next}");
+            *next += 1;
+        }
+        name
+    }
 }
