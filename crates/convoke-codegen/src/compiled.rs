@@ -144,8 +144,14 @@ fn check_size(program: &Program, plan: &Plan, threads: usize, options: &Options)
     let constants = program.buffers.iter().filter(|(_, b)| matches!(b.role, Role::Const(_) | Role::Prepared));
     let constants: u128 = constants.map(|(_, b)| b.ty.bytes() as u128).sum();
     let workspace = plan.bytes(threads) as u128;
-    for (what, needed) in [("constants", constants), ("workspace", workspace), ("memory in all", constants + workspace)]
-    {
+    // Locals of the kernels that prepare constants; freed before the first run.
+    let preparing = Plan::new(program, &program.prepare).bytes(1) as u128;
+    for (what, needed) in [
+        ("constants", constants),
+        ("workspace", workspace),
+        ("memory in all", constants + workspace),
+        ("memory to prepare constants", constants + preparing),
+    ] {
         if needed > u128::from(options.max_bytes) {
             return Err(CodegenError::Memory { what, needed, limit: options.max_bytes });
         }

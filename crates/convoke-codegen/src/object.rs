@@ -179,83 +179,38 @@ pub fn header(program: Verified<'_>) -> String {
     )
 }
 
-/// An identifier of C: other characters become `_`. Never a reserved word, and never one of the C library's names.
+/// An identifier of C: other characters become `_`, and [`KEYWORDS`] and [`LIBRARY`] get a prefix.
 fn c_name(name: &str) -> String {
     let mut out: String = name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
-    if !out.starts_with(|c: char| c.is_ascii_alphabetic()) || RESERVED.contains(&out.as_str()) {
+    let taken = [KEYWORDS, LIBRARY].iter().any(|words| words.split_whitespace().any(|word| word == out));
+    if taken || !out.starts_with(|c: char| c.is_ascii_alphabetic()) {
         out.insert_str(0, "convoke_");
     }
     out
 }
 
-/// Words that a C or C++ compiler does not take as the name of a function, and names that programs must not replace.
-const RESERVED: &[&str] = &[
-    "and",
-    "asm",
-    "auto",
-    "bool",
-    "break",
-    "case",
-    "catch",
-    "char",
-    "class",
-    "const",
-    "continue",
-    "default",
-    "delete",
-    "do",
-    "double",
-    "else",
-    "enum",
-    "exit",
-    "explicit",
-    "export",
-    "extern",
-    "false",
-    "float",
-    "for",
-    "free",
-    "friend",
-    "goto",
-    "if",
-    "inline",
-    "int",
-    "long",
-    "main",
-    "malloc",
-    "memcpy",
-    "memset",
-    "mutable",
-    "namespace",
-    "new",
-    "not",
-    "operator",
-    "or",
-    "private",
-    "protected",
-    "public",
-    "register",
-    "restrict",
-    "return",
-    "short",
-    "signed",
-    "sizeof",
-    "static",
-    "struct",
-    "switch",
-    "template",
-    "this",
-    "throw",
-    "true",
-    "try",
-    "typedef",
-    "typename",
-    "union",
-    "unsigned",
-    "using",
-    "virtual",
-    "void",
-    "volatile",
-    "while",
-    "xor",
-];
+/// Keywords of C23 and C++23, and of the dialects that compilers speak unless told not to.
+const KEYWORDS: &str = "\
+    alignas alignof and and_eq asm auto bitand bitor bool break case catch char char16_t char32_t char8_t class co_await \
+    co_return co_yield compl concept const const_cast consteval constexpr constinit continue decltype default delete do \
+    double dynamic_cast else enum explicit export extern false float for friend goto if inline int linux long mutable \
+    namespace new noexcept not not_eq nullptr operator or or_eq private protected public register reinterpret_cast \
+    requires restrict return short signed sizeof static static_assert static_cast struct switch template this \
+    thread_local throw true try typedef typeid typename typeof typeof_unqual union unix unsigned using virtual void \
+    volatile wchar_t while xor xor_eq";
+
+/// Functions of the C library, and of POSIX where the name is a word that a layer might have. An object that defines one
+/// replaces it for the whole program.
+const LIBRARY: &str = "\
+    abort abs accept acos acosh alarm asctime asin asinh atan atan2 atanh atexit atof atoi atol bind bsearch calloc cbrt \
+    ceil chdir clearerr clock close connect copysign cos cosh ctime difftime div dup erf erfc exec exit exp exp2 expm1 \
+    fabs fclose fdim feof ferror fflush fgetc fgetpos fgets floor fma fmax fmin fmod fopen fork fprintf fputc fputs fread \
+    free freopen frexp fscanf fseek fsetpos ftell fwrite gamma getc getchar getenv gets gmtime hypot ilogb index isalnum \
+    isalpha iscntrl isdigit isgraph islower isprint ispunct isspace isupper isxdigit j0 j1 jn kill labs ldexp ldiv lgamma \
+    link listen llabs lldiv llrint llround localtime log log10 log1p log2 logb longjmp lrint lround lseek main malloc \
+    mblen memchr memcmp memcpy memmove memset mkdir mktime mmap modf munmap nan nearbyint nextafter open pause perror pipe \
+    poll pow printf putc putchar puts qsort raise rand random read realloc recv remainder remove remquo rename rewind \
+    rindex rint rmdir round scalbln scalbn scanf select send setbuf setjmp setlocale setvbuf signal sin sinh sleep socket \
+    sprintf sqrt srand sscanf stat strcat strchr strcmp strcoll strcpy strcspn strerror strftime strlen strncat strncmp \
+    strncpy strpbrk strrchr strspn strstr strtod strtok strtol strtoul strxfrm sync system tan tanh tgamma time tmpfile \
+    tmpnam tolower toupper trunc truncate ungetc unlink usleep vfprintf vprintf vsprintf wait write y0 y1 yn";

@@ -37,11 +37,15 @@ pub(crate) fn constants(source: &Source, ty: &TensorType) -> Result<Arc<Vec<f64>
 
 /// Compiled for this CPU.
 pub(crate) fn compiled(source: &str, threads: usize) -> Compiled {
-    let machine = Machine::host();
-    let program = program(source, &machine);
+    compiled_for(&Machine::host(), source, threads)
+}
+
+/// Compiled for a machine that this CPU includes.
+pub(crate) fn compiled_for(machine: &Machine, source: &str, threads: usize) -> Compiled {
+    let program = program(source, machine);
     let verified = loops::verify(&program).expect("the pass manager verified it");
     let options = Options { threads: Some(threads), ..Options::default() };
-    compile(verified, &machine, &constants, &options).expect("it compiles")
+    compile(verified, machine, &constants, &options).expect("it compiles")
 }
 
 /// Convolutions of awkward shapes, by every algorithm, in both layouts.

@@ -1,0 +1,166 @@
+//! What mixes lanes or element types, native against the interpreter, on numbers that are hard: NaN, zeros and infinities of both
+//! signs, subnormals, the largest of each type. `values` has the functions that work lane by lane.
+
+use std::sync::Arc;
+
+use convoke_codegen::{BoxError, Options, Slice, SliceMut, compile};
+use convoke_data::Files;
+use convoke_ir::elem::Elem;
+use convoke_ir::layer::Source;
+use convoke_ir::loops::*;
+use convoke_ir::types::{Layout, TensorType};
+use convoke_machine::Machine;
+use ndarray::ArrayD;
+
+fn machines() -> impl Iterator<Item = Machine> {
+    let named = Machine::NAMES.iter().map(|name| Machine::named(name).expect("listed"));
+    named.filter(|machine| machine.runs_on_host().is_ok())
+}
+
+fn hard(elem: Elem) -> Vec<f64> {
+    let (tiny, small, large) = match elem {
+        Elem::F32 => (f64::from(f32::from_bits(1)), f64::from(f32::MIN_POSITIVE), f64::from(f32::MAX)),
+        Elem::F64 => (f64::from_bits(1), f64::MIN_POSITIVE, f64::MAX),
+    };
+    let some = [0.0, 1.0, 3.0, tiny, 5.0 * tiny, small, small - tiny, large, f64::INFINITY, f64::NAN];
+    some.into_iter().flat_map(|x: f64| [x, -x]).collect()
+}
+
+/// `from` numbers in, `to` numbers out, `body(f, x, y)` between: what native code gives, and what the interpreter.
+fn both(
+    machine: &Machine,
+    (from, numbers): (Elem, &[f64]),
+    (to, count): (Elem, usize),
+    body: impl FnOnce(&mut FuncBuilder, SlotId, SlotId),
+) -> (Vec<f64>, Vec<f64>) {
+    let ty = |elem, n| TensorType::new(elem, vec![n], Layout::Nchw).expect("small");
+    let mut program = ProgramBuilder::new("expressions");
+    let x = program.buffer("x", ty(from, numbers.len()), Role::Input);
+    let y = program.buffer("y", ty(to, count), Role::Output);
+    let mut f = FuncBuilder::kernel("kernel");
+    let (a, b) = (f.input("x", from, numbers.len()), f.output("y", to, count));
+    body(&mut f, a, b);
+    let kernel = program.func(f.finish());
+    program.run(kernel, &[x, y]);
+    let program = program.finish();
+    let verified = verify(&program).unwrap_or_else(|found| panic!("{found:#?}\n{program}"));
+
+    let none = |_: &Source, _: &TensorType| -> Result<Arc<Vec<f64>>, BoxError> { Err("no constants".into()) };
+    let options = Options { threads: Some(1), ..Options::default() };
+    let compiled = compile(verified, machine, &none, &options).unwrap_or_else(|e| panic!("{}: {e}", machine.name));
+    let narrow: Vec<f32> = numbers.iter().map(|&x| x as f32).collect();
+    let (mut y32, mut y64) = (vec![0.0f32; count], vec![0.0f64; count]);
+    let input = if from == Elem::F32 { Slice::F32(&narrow) } else { Slice::F64(numbers) };
+    let output = if to == Elem::F32 { SliceMut::F32(&mut y32) } else { SliceMut::F64(&mut y64) };
+    compiled.run_mixed(&[input], &mut [output]).expect("the types are right");
+    let native = if to == Elem::F32 { y32.iter().map(|&y| f64::from(y)).collect() } else { y64 };
+
+    let input = ArrayD::from_shape_vec(vec![numbers.len()], numbers.to_vec()).expect("one dimension");
+    let reference = convoke_interp::run_program(verified, &[input], &Files::none()).expect("it runs");
+    // The interpreter computes in f64 and leaves rounding to the reader.
+    let round = |&y: &f64| if to == Elem::F32 { f64::from(y as f32) } else { y };
+    (native, reference[0].iter().map(round).collect())
+}
+
+/// The same number, zeros of one sign; or both NaN.
+fn same(a: f64, b: f64) -> bool {
+    a.to_bits() == b.to_bits() || a.is_nan() && b.is_nan()
+}
+
+#[test]
+fn conversions() {
+    for machine in machines() {
+        for (from, to) in [(Elem::F32, Elem::F64), (Elem::F64, Elem::F32), (Elem::F32, Elem::F32)] {
+            let mut numbers = hard(from);
+            // Halfway between two numbers of the narrow type, beside it, and too large or too small for it.
+            if from == Elem::F64 {
+                numbers.extend([1.0 + 2f64.powi(-24), 1.0 + 3.0 * 2f64.powi(-24), 1e39, -1e39, 1e-45, 1e-46, 3.4e38]);
+            }
+            numbers.resize(numbers.len().next_multiple_of(16), 0.1f32.into());
+            let count = numbers.len();
+            for &lanes in VecType::LANES {
+                let (native, reference) = both(&machine, (from, &numbers), (to, count), |f, x, y| {
+                    f.for_step("i", 0..count, usize::from(lanes), Marks::default(), |f, i| {
+                        let v = f.load_vector(x, i, lanes);
+                        let v = f.define(VecType { elem: to, lanes }, Expr::Convert(v));
+                        f.store(y, i, v);
+                    });
+                });
+                for ((x, n), r) in numbers.iter().zip(native).zip(reference) {
+                    assert!(same(n, r), "{}, {from}x{lanes} {x:e} to {to}: {n:e}, not {r:e}", machine.name);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn reductions() {
+    for machine in machines() {
+        for &elem in Elem::ALL {
+            let hard = hard(elem);
+            for &lanes in VecType::LANES {
+                // Every hard number in every lane, among ones.
+                let n = usize::from(lanes);
+                let mut numbers = vec![1.0; hard.len() * n * n];
+                for (i, row) in numbers.chunks_exact_mut(n).enumerate() {
+                    row[i % n] = hard[i / n];
+                }
+                let rows = hard.len() * n;
+                for op in BinOp::ALL.iter().copied().filter(|op| !matches!(op, BinOp::Sub | BinOp::Div)) {
+                    let (native, reference) = both(&machine, (elem, &numbers), (elem, rows), |f, x, y| {
+                        f.for_("i", 0..rows, Marks::default(), |f, i| {
+                            let v = f.load_vector(x, Affine::new([(i, n as i64)], 0), lanes);
+                            let r = f.define(VecType::scalar(elem), Expr::Reduce(op, v));
+                            f.store(y, i, r);
+                        });
+                    });
+                    for (row, (n_, r)) in native.into_iter().zip(reference).enumerate() {
+                        let x = hard[row / n];
+                        // Each order of a sum with one hard number among ones rounds to the same, or differs in the last place.
+                        let close = (n_ - r).abs() <= r.abs() * 1e-6;
+                        assert!(
+                            same(n_, r) || close,
+                            "{}, {elem}x{lanes}, {op:?} with {x:e} in lane {}: {n_:e}, not {r:e}",
+                            machine.name,
+                            row % n
+                        );
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn multiply_add() {
+    for machine in machines() {
+        for &elem in Elem::ALL {
+            let hard = hard(elem);
+            // Products by 0, 1 and infinity, and sums of them with the number, need no rounding.
+            for factor in [0.0, 1.0, -1.0, f64::INFINITY] {
+                for &lanes in VecType::LANES {
+                    let mut numbers = hard.clone();
+                    numbers.resize(hard.len().next_multiple_of(16), 2.0);
+                    let count = numbers.len();
+                    let (native, reference) = both(&machine, (elem, &numbers), (elem, count), |f, x, y| {
+                        let by = f.define(VecType { elem, lanes }, Expr::Const(factor));
+                        let zero = f.define(VecType { elem, lanes }, Expr::Const(0.0));
+                        f.for_step("i", 0..count, usize::from(lanes), Marks::default(), |f, i| {
+                            let v = f.load_vector(x, i, lanes);
+                            let v = f.fma(v, by, zero);
+                            f.store(y, i, v);
+                        });
+                    });
+                    for ((x, n), r) in numbers.iter().zip(native).zip(reference) {
+                        assert!(
+                            same(n, r),
+                            "{}, {elem}x{lanes}, {x:e} · {factor:e} + 0: {n:e}, not {r:e}",
+                            machine.name
+                        );
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! What would take more memory than allowed is refused before any of it is allocated.
+
+use std::sync::Arc;
+
+use convoke_codegen::{BoxError, CodegenError, Options, compile};
+use convoke_ir::elem::Elem;
+use convoke_ir::layer::Source;
+use convoke_ir::loops::*;
+use convoke_ir::types::{Layout, TensorType};
+use convoke_machine::Machine;
+
+/// 256 GiB: more than a test machine has, less than a program may name.
+const HUGE: usize = 1 << 36;
+const ELEM: Elem = Elem::F32;
+
+/// Copies one element through a local of `local` elements.
+fn copy(local: usize) -> Func {
+    let mut f = FuncBuilder::kernel("copy");
+    let (x, y) = (f.input("x", ELEM, 1), f.output("y", ELEM, 1));
+    let through = f.local("local", ELEM, local);
+    let v = f.load(x, 0usize);
+    f.store(through, 0usize, v);
+    let v = f.load(through, 0usize);
+    f.store(y, 0usize, v);
+    f.finish()
+}
+
+/// `y = packed`, where `packed` is prepared from a constant.
+fn program(prepare_local: usize, run_local: usize) -> Program {
+    let ty = || TensorType::new(ELEM, vec![1], Layout::Nchw).expect("small");
+    let mut program = ProgramBuilder::new("limits");
+    let w = program.buffer("w", ty(), Role::Const(Source::Numbers(vec![3.5])));
+    let packed = program.buffer("packed", ty(), Role::Prepared);
+    let y = program.buffer("y", ty(), Role::Output);
+    let pack = program.func(copy(prepare_local));
+    program.prepare(pack, &[w, packed]);
+    let run = program.func(copy(run_local));
+    program.run(run, &[packed, y]);
+    program.finish()
+}
+
+fn compiled(program: &Program, max_bytes: u64, threads: usize) -> Result<Vec<f32>, CodegenError> {
+    let one = |_: &Source, _: &TensorType| -> Result<Arc<Vec<f64>>, BoxError> { Ok(Arc::new(vec![3.5])) };
+    let options = Options { threads: Some(threads), max_bytes };
+    let verified = verify(program).unwrap_or_else(|found| panic!("{found:#?}"));
+    let compiled = compile(verified, &Machine::host(), &one, &options)?;
+    let mut y = [0.0];
+    compiled.run(&[], &mut [&mut y]).expect("the lengths are right");
+    Ok(y.to_vec())
+}
+
+#[test]
+fn small_programs_are_under_the_limit() {
+    assert_eq!(compiled(&program(1, 1), 1 << 20, 1).expect("it compiles"), [3.5]);
+}
+
+#[test]
+fn memory_of_runs_is_limited() {
+    let result = compiled(&program(1, HUGE), 4 << 30, 1);
+    assert!(matches!(result, Err(CodegenError::Memory { what: "workspace", .. })), "{result:?}");
+    // Each thread has locals of its own; so many that the sum is no `usize` any more.
+    let result = compiled(&program(1, HUGE), u64::MAX - 1, usize::MAX);
+    assert!(matches!(result, Err(CodegenError::Memory { what: "workspace", .. })), "{result:?}");
+}
+
+#[test]
+fn memory_to_prepare_constants_is_limited() {
+    let result = compiled(&program(HUGE, 1), 4 << 30, 1);
+    assert!(matches!(result, Err(CodegenError::Memory { what: "memory to prepare constants", .. })), "{result:?}");
+}
