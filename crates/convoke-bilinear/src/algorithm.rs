@@ -9,13 +9,15 @@ use crate::matrix::{Matrix, Rational, magnitude};
 /// What an algorithm computes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Problem {
-    /// `y[i] = Σ_j a[i + j] · b[j]` along every axis: m outputs of an r-tap filter, from m + r − 1 inputs. Tensors of several axes
-    /// are row-major.
+    /// `y[i] = Σ_j a[s·i + j] · b[j]` along every axis: m outputs of an r-tap filter that moves by s, from s·(m − 1) + r inputs.
+    /// Tensors of several axes are row-major.
     Correlation {
         /// Outputs along each axis.
         m: Vec<usize>,
         /// Taps along each axis.
         r: Vec<usize>,
+        /// Steps of the filter along each axis.
+        s: Vec<usize>,
     },
     /// `y[i, j] = Σ_p a[i, p] · b[p, j]` of row-major matrices m × k and k × n.
     MatMul {
@@ -29,16 +31,22 @@ pub enum Problem {
 }
 
 impl Problem {
-    /// A 1-D correlation.
+    /// A 1-D correlation with steps of 1.
     pub fn correlation(m: usize, r: usize) -> Problem {
-        Problem::Correlation { m: vec![m], r: vec![r] }
+        Problem::strided(m, r, 1)
+    }
+
+    /// A 1-D correlation with steps of `s`.
+    pub fn strided(m: usize, r: usize, s: usize) -> Problem {
+        Problem::Correlation { m: vec![m], r: vec![r], s: vec![s] }
     }
 
     /// How many numbers a, b and y have.
     pub fn sizes(&self) -> [usize; 3] {
         match self {
-            Problem::Correlation { m, r } => {
-                [m.iter().zip(r).map(|(m, r)| m + r - 1).product(), r.iter().product(), m.iter().product()]
+            Problem::Correlation { m, r, s } => {
+                let inputs = m.iter().zip(r).zip(s).map(|((m, r), s)| s * (m - 1) + r);
+                [inputs.product(), r.iter().product(), m.iter().product()]
             }
             Problem::MatMul { m, k, n } => [m * k, k * n, m * n],
         }
@@ -60,10 +68,11 @@ impl Problem {
     /// Whether `a[i] · b[j]` is a term of `y[l]`.
     pub fn has_term(&self, mut i: usize, mut j: usize, mut l: usize) -> bool {
         match self {
-            Problem::Correlation { m, r } => m.iter().zip(r).rev().all(|(&m, &r)| {
-                let (at, tap, out) = (i % (m + r - 1), j % r, l % m);
-                (i, j, l) = (i / (m + r - 1), j / r, l / m);
-                at == out + tap
+            Problem::Correlation { m, r, s } => m.iter().zip(r).zip(s).rev().all(|((&m, &r), &s)| {
+                let inputs = s * (m - 1) + r;
+                let (at, tap, out) = (i % inputs, j % r, l % m);
+                (i, j, l) = (i / inputs, j / r, l / m);
+                at == s * out + tap
             }),
             Problem::MatMul { k, n, .. } => i % k == j / n && i / k == l / n && j % n == l % n,
         }
@@ -74,7 +83,8 @@ impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let by = |axes: &[usize]| axes.iter().map(usize::to_string).collect::<Vec<_>>().join("x");
         match self {
-            Problem::Correlation { m, r } => write!(f, "F({}, {})", by(m), by(r)),
+            Problem::Correlation { m, r, s } if s.iter().all(|&s| s == 1) => write!(f, "F({}, {})", by(m), by(r)),
+            Problem::Correlation { m, r, s } => write!(f, "F({}, {}) / {}", by(m), by(r), by(s)),
             Problem::MatMul { m, k, n } => write!(f, "<{m},{k},{n}>"),
         }
     }

@@ -86,7 +86,12 @@ struct Text {
 #[derive(Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 enum ProblemText {
-    Correlation { m: Vec<usize>, r: Vec<usize> },
+    Correlation {
+        m: Vec<usize>,
+        r: Vec<usize>,
+        /// Steps of 1 if left out.
+        s: Option<Vec<usize>>,
+    },
     MatMul([usize; 3]),
 }
 
@@ -101,7 +106,10 @@ pub fn parse(text: &str) -> Result<Proved, FileError> {
     }
     let text: Text = toml::from_str(text).map_err(|error| FileError::Toml(shown(&error.to_string())))?;
     let problem = match text.problem {
-        ProblemText::Correlation { m, r } => Problem::Correlation { m, r },
+        ProblemText::Correlation { m, r, s } => {
+            let s = s.unwrap_or_else(|| vec![1; m.len()]);
+            Problem::Correlation { m, r, s }
+        }
         ProblemText::MatMul([m, k, n]) => Problem::MatMul { m, k, n },
     };
     let [a, b, y] = sizes(&problem).ok_or(FileError::Problem)?;
@@ -127,12 +135,14 @@ pub fn parse(text: &str) -> Result<Proved, FileError> {
 /// The problem's sizes, if they are within the limits.
 fn sizes(problem: &Problem) -> Option<[usize; 3]> {
     let extents: Vec<usize> = match problem {
-        Problem::Correlation { m, r } if m.len() == r.len() => m.iter().chain(r).copied().collect(),
+        Problem::Correlation { m, r, s } if m.len() == r.len() && m.len() == s.len() => {
+            m.iter().chain(r).chain(s).copied().collect()
+        }
         Problem::Correlation { .. } => return None,
         Problem::MatMul { m, k, n } => vec![*m, *k, *n],
     };
-    let small = !extents.is_empty() && extents.len() <= 8 && extents.iter().all(|e| (1..=MAX_SIZE).contains(e));
-    // Eight extents of 256 do not overflow the products of `sizes`.
+    let small = !extents.is_empty() && extents.len() <= 6 && extents.iter().all(|e| (1..=MAX_SIZE).contains(e));
+    // Two axes of up to 256 · 256 numbers do not overflow the products of `sizes`.
     let sizes = small.then(|| problem.sizes())?;
     sizes.iter().all(|&size| size <= MAX_SIZE).then_some(sizes)
 }
@@ -187,7 +197,10 @@ fn shown(text: &str) -> String {
 pub fn print(algorithm: &Bilinear) -> String {
     let quoted = |text: &str| toml::Value::String(text.into()).to_string();
     let problem = match &algorithm.problem {
-        Problem::Correlation { m, r } => format!("{{ correlation = {{ m = {m:?}, r = {r:?} }} }}"),
+        Problem::Correlation { m, r, s } if s.iter().all(|&s| s == 1) => {
+            format!("{{ correlation = {{ m = {m:?}, r = {r:?} }} }}")
+        }
+        Problem::Correlation { m, r, s } => format!("{{ correlation = {{ m = {m:?}, r = {r:?}, s = {s:?} }} }}"),
         Problem::MatMul { m, k, n } => format!("{{ matmul = [{m}, {k}, {n}] }}"),
     };
     let mut text =

@@ -14,6 +14,7 @@
 //! | [`winograd`] | F(m, r) for any m and r, from points; points of least amplification |
 //! | [`matmul`], [`karatsuba`] | Strassen, Strassen–Winograd, Laderman; Karatsuba |
 //! | [`Bilinear::tensor`] | products of algorithms: 2-D from 1-D, ⟨4,4,4⟩ from ⟨2,2,2⟩ |
+//! | [`Tile`] | a correlation of two axes as transforms of its rows and columns |
 //! | [`straight`] | a coefficient matrix as additions, multiplications and multiply-adds |
 //! | [`file`](mod@file) | algorithms as text, proved when read |
 //! | [`catalog`] | those that come with convoke |
@@ -27,8 +28,10 @@ mod matrix;
 mod proof;
 pub mod straight;
 mod tensor;
+mod tile;
 pub mod winograd;
 
 pub use algorithm::{Bilinear, Problem};
 pub use matrix::{Matrix, Rational, rational};
 pub use proof::{Disproof, Proved};
+pub use tile::{Lines, Places, Tile, Transform};

@@ -20,8 +20,9 @@ impl Bilinear {
     /// As [`Proved::tensor`], of algorithms that nobody has proved.
     pub fn tensor(&self, inner: &Bilinear) -> Option<Bilinear> {
         let (problem, maps) = match (&self.problem, &inner.problem) {
-            (Problem::Correlation { m, r }, Problem::Correlation { m: m2, r: r2 }) => {
-                let problem = Problem::Correlation { m: [&m[..], m2].concat(), r: [&r[..], r2].concat() };
+            (Problem::Correlation { m, r, s }, Problem::Correlation { m: m2, r: r2, s: s2 }) => {
+                let joined = |a: &[usize], b: &[usize]| [a, b].concat();
+                let problem = Problem::Correlation { m: joined(m, m2), r: joined(r, r2), s: joined(s, s2) };
                 (problem, None)
             }
             (&Problem::MatMul { m, k, n }, &Problem::MatMul { m: m2, k: k2, n: n2 }) => {

@@ -32,7 +32,7 @@ fn tensor_products_of_every_kind() {
     let f23 = winograd(2, 3).expect("small");
     let f32 = winograd(3, 2).expect("small");
     let square = f23.tensor(&f32).expect("both are correlations");
-    assert_eq!(square.problem, Problem::Correlation { m: vec![2, 3], r: vec![3, 2] });
+    assert_eq!(square.problem, Problem::Correlation { m: vec![2, 3], r: vec![3, 2], s: vec![1, 1] });
     square.prove().expect("a 2-D correlation");
     let deep = strassen().tensor(&definition(1, 2, 3)).expect("both are products");
     assert_eq!((deep.rank(), deep.problem.to_string().as_str()), (42, "<2,4,6>"));

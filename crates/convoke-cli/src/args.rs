@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use convoke::Algorithm;
 
 /// A compiler for convolution layers.
 ///
@@ -67,12 +68,15 @@ pub(crate) struct Options {
     /// Grant passes that approximate the function, up to this relative error
     #[arg(long, value_name = "T", allow_negative_numbers = true, value_parser = not_negative)]
     pub(crate) tolerance: Option<f64>,
+    /// Hold --max-error against a bound that no input exceeds, instead of the error to expect
+    #[arg(long)]
+    pub(crate) certified: bool,
     /// Grant passes that change the function and leave new weights to be trained
     #[arg(long)]
     pub(crate) structural: bool,
     /// Compute every convolution this way
-    #[arg(long, value_name = "A", value_parser = algorithms())]
-    pub(crate) algorithm: Option<String>,
+    #[arg(long, value_name = "A", value_parser = algorithm)]
+    pub(crate) algorithm: Option<Algorithm>,
     /// Threads to run on; the result is the same for any number
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub(crate) threads: u16,
@@ -321,9 +325,8 @@ pub(crate) enum Emit {
     Sharedlib,
 }
 
-fn algorithms() -> clap::builder::PossibleValuesParser {
-    let names = convoke::ir::attr::Algorithm::ALL.iter().map(|a| clap::builder::PossibleValue::new(a.to_string()));
-    clap::builder::PossibleValuesParser::new(names)
+fn algorithm(text: &str) -> Result<Algorithm, String> {
+    text.parse().map_err(|expected| format!("an algorithm is {expected}"))
 }
 
 fn ops() -> clap::builder::PossibleValuesParser {

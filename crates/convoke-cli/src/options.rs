@@ -4,7 +4,7 @@ use std::path::Path;
 
 use convoke::ir::diagnostic::shown;
 use convoke::passes::PassError;
-use convoke::{Algorithm, Compiler, Error, Layer, Machine};
+use convoke::{Compiler, Error, Layer, Machine};
 
 use crate::args::Options;
 use crate::failure::Failure;
@@ -19,6 +19,7 @@ pub(crate) fn compiler(options: &Options) -> Result<Compiler, Failure> {
     let mut compiler = Compiler::for_machine(machine)
         .level(options.level)
         .structural(options.structural)
+        .certified(options.certified)
         .threads(options.threads.into())
         .max_memory(options.max_memory);
     if let Some(e) = options.max_error {
@@ -27,9 +28,8 @@ pub(crate) fn compiler(options: &Options) -> Result<Compiler, Failure> {
     if let Some(t) = options.tolerance {
         compiler = compiler.tolerance(t);
     }
-    if let Some(name) = &options.algorithm {
-        let algorithm = Algorithm::ALL.iter().find(|a| a.to_string() == *name);
-        compiler = compiler.algorithm(*algorithm.expect("clap lets only names of the table through"));
+    if let Some(algorithm) = options.algorithm {
+        compiler = compiler.algorithm(algorithm);
     }
     Ok(compiler)
 }

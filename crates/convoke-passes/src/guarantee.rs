@@ -105,6 +105,8 @@ pub struct Grants {
     /// `--max-error`: the rounding error allowed in each output element, relative to its Σ|w||x|. `None` allows any
     /// rounding; 0 allows none beyond that of plain summation in the element type, which is what a layer means.
     pub max_error: Option<f64>,
+    /// `--certified`: whether `max_error` limits what no input exceeds, rather than the error to expect.
+    pub certified: bool,
     /// `--tolerance`: the change of the function allowed to `Approximate` passes, relative; `None` refuses them.
     pub tolerance: Option<f64>,
     /// `--structural`: whether the function may change freely.

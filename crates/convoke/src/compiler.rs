@@ -81,6 +81,12 @@ impl Compiler {
         self
     }
 
+    /// Holds [`Compiler::max_error`] against what no input exceeds, rather than against the error to expect.
+    pub fn certified(mut self, certified: bool) -> Compiler {
+        self.grants.certified = certified;
+        self
+    }
+
     /// Allows passes that approximate the function, up to this relative change.
     pub fn tolerance(mut self, tolerance: f64) -> Compiler {
         self.grants.tolerance = Some(tolerance);

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use convoke_ir::attr::Algorithm;
 use convoke_ir::layer as ir;
-use convoke_passes::select::{CANDIDATES, Select, Selection, selections};
+use convoke_passes::select::{Select, Selection, selections};
 use convoke_passes::{LayerPass, PassError, Record, Stage, State};
 use ndarray::ArrayD;
 
@@ -43,7 +43,8 @@ pub fn explain(compiler: &Compiler, layer: &Layer) -> Result<Explanation, Error>
     };
     let passes = compiler.pipeline(Stage::Loops)?;
     compiler.run_passes(State::Layer(layer.ir().clone()), &passes, layer.files(), observer)?;
-    let selections = selections(&before, compiler.get_algorithm(), compiler.machine()).map_err(PassError::from)?;
+    let selections = selections(&before, compiler.get_algorithm(), compiler.machine(), &compiler.grants())
+        .map_err(PassError::from)?;
     Ok(Explanation { selections, records, texts })
 }
 
@@ -64,5 +65,5 @@ pub fn measure(compiler: &Compiler, layer: &Layer, inputs: &[ArrayD<f64>]) -> Ve
         times.sort_by(f64::total_cmp);
         Ok(times[times.len() / 2])
     };
-    CANDIDATES.iter().map(|candidate| (candidate.algorithm, one(candidate.algorithm))).collect()
+    Algorithm::ALL.iter().filter(|a| **a != Algorithm::Auto).map(|&algorithm| (algorithm, one(algorithm))).collect()
 }

@@ -14,7 +14,7 @@
 
 mod build;
 
-use num_traits::Zero;
+use num_traits::{ToPrimitive, Zero};
 
 use crate::matrix::{Matrix, Rational};
 
@@ -104,23 +104,43 @@ impl Straight {
 
     /// The outputs for exact inputs, of which there are [`Straight::inputs`].
     pub fn evaluate(&self, x: &[Rational]) -> Vec<Rational> {
-        let mut results: Vec<Rational> = Vec::with_capacity(self.ops.len());
-        let read = |results: &[Rational], var: Var| match var {
-            Var::Input(i) => x[i].clone(),
-            Var::Op(i) => results[i].clone(),
-        };
-        let signed = |value: Rational, minus: bool| if minus { -value } else { value };
+        self.fold(x, Rational::zero(), |x| -x, |x, y| x + y, |factor, x| factor * x)
+    }
+
+    /// The outputs in floating point.
+    pub fn evaluate_f64(&self, x: &[f64]) -> Vec<f64> {
+        let times = |factor: &Rational, x| factor.to_f64().unwrap_or(f64::NAN) * x;
+        self.fold(x, 0.0, |x| -x, |x, y| x + y, times)
+    }
+
+    /// Runs the code over any kind of number.
+    fn fold<T: Clone>(
+        &self,
+        x: &[T],
+        zero: T,
+        negated: impl Fn(T) -> T,
+        sum: impl Fn(T, T) -> T,
+        times: impl Fn(&Rational, T) -> T,
+    ) -> Vec<T> {
+        let mut results: Vec<T> = Vec::with_capacity(self.ops.len());
+        let signed = |value: T, minus: bool| if minus { negated(value) } else { value };
         for op in &self.ops {
+            let read = |var: &Var| match *var {
+                Var::Input(i) => x[i].clone(),
+                Var::Op(i) => results[i].clone(),
+            };
             let result = match op {
-                Op::Add { x, minus_x, y, minus_y } => {
-                    signed(read(&results, *x), *minus_x) + signed(read(&results, *y), *minus_y)
-                }
-                Op::Mul { factor, x } => factor * read(&results, *x),
-                Op::Fma { factor, x, y, minus_y } => factor * read(&results, *x) + signed(read(&results, *y), *minus_y),
+                Op::Add { x, minus_x, y, minus_y } => sum(signed(read(x), *minus_x), signed(read(y), *minus_y)),
+                Op::Mul { factor, x } => times(factor, read(x)),
+                Op::Fma { factor, x, y, minus_y } => sum(times(factor, read(x)), signed(read(y), *minus_y)),
             };
             results.push(result);
         }
-        let output = |o: &Output| o.var.map_or_else(Rational::zero, |var| signed(read(&results, var), o.negated));
+        let output = |o: &Output| match o.var {
+            None => zero.clone(),
+            Some(Var::Input(i)) => signed(x[i].clone(), o.negated),
+            Some(Var::Op(i)) => signed(results[i].clone(), o.negated),
+        };
         self.outputs.iter().map(output).collect()
     }
 }

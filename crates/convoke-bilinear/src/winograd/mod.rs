@@ -13,10 +13,12 @@
 //! point at infinity and the choice of points.
 
 mod points;
+mod strided;
 
 use num_traits::{One, Zero};
 
 pub use points::best_points;
+pub use strided::strided;
 
 use crate::algorithm::{Bilinear, Problem};
 use crate::matrix::{Matrix, Rational};

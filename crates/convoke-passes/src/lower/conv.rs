@@ -119,6 +119,9 @@ impl<'a> Lowering<'a> {
         if op.algorithm == Algorithm::Depthwise && self.ty(instr.args[1]).shape.dims()[1] != 1 {
             return refuse("needs one input channel for each group");
         }
+        if !op.algorithm.is_plain_sum() {
+            return refuse("has no sizes; run `select` before lowering");
+        }
         let mut conv = self.conv(instr, op)?;
         // Where pixels are counted through, operands of the epilogue must join their rows as the result does.
         let joins = conv.operands.iter().all(|grid| grid.rows_join(conv.y.image.w));
@@ -132,6 +135,9 @@ impl<'a> Lowering<'a> {
             Algorithm::Direct => self.direct(&conv)?,
             Algorithm::Im2col { explicit } => self.im2col(&conv, explicit)?,
             Algorithm::Depthwise => self.depthwise(&conv),
+            Algorithm::Winograd { .. } | Algorithm::Fft { .. } | Algorithm::Strassen { .. } => {
+                unreachable!("refused above")
+            }
         }
         if !fused {
             self.epilogue_in_place(instr);

@@ -24,15 +24,7 @@ use crate::register_tile::{SQUARE, wide};
 /// The most bytes of an explicit patch matrix.
 const MAX_MATRIX: u128 = 1 << 30;
 
-pub(super) fn implicit(conv: &Conv, machine: &Machine) -> Result<Plan, Refusal> {
-    plan(conv, machine, false)
-}
-
-pub(super) fn explicit(conv: &Conv, machine: &Machine) -> Result<Plan, Refusal> {
-    plan(conv, machine, true)
-}
-
-fn plan(conv: &Conv, machine: &Machine, explicit: bool) -> Result<Plan, Refusal> {
+pub(super) fn plan(conv: &Conv, machine: &Machine, explicit: bool) -> Result<Plan, Refusal> {
     let lanes = lanes(conv, machine);
     let (pixels, k, depth) = (conv.pixels(), conv.k_per_group(), conv.depth());
     let (rows, columns) = if conv.layout == Layout::Nchw { (k, pixels) } else { (pixels, k) };

@@ -1,21 +1,24 @@
-//! Algorithm selection: every candidate, its cost, and the choice with its reason.
+//! Algorithm selection: every candidate, its error and its cost, and the choice with its reason.
 //!
-//! Candidates stand in [`CANDIDATES`], one file each. Each gives a [`Plan`] in numbers or a [`Refusal`] in numbers; the
-//! plan with the fewest predicted cycles is chosen. `explain` prints the same [`Selection`]s that the pass decides by.
+//! Candidates are concrete algorithms, with their sizes; [`candidates`] lists those worth weighing for a convolution and
+//! [`plan`] gives the numbers of one, or a [`Refusal`] in numbers. Of those whose error is allowed, the one with the fewest predicted
+//! cycles is chosen. `explain` prints the same [`Selection`]s that the pass decides by.
 //!
 //! # Error
 //!
-//! All candidates here are plain sums in the element type, in one order or another, and a layer means no more than
+//! Some candidates are plain sums in the element type, in one order or another, and a layer means no more than
 //! that: the order of a sum is not part of its meaning. They are therefore allowed whatever `--max-error` says, 0
 //! included, even where the sum is so long that its own bound exceeds E. What `--max-error` limits is an algorithm that
-//! rounds more than a plain sum does.
+//! rounds more than a plain sum does; see [`Budget`].
 
+mod budget;
 mod conv;
 mod cost;
 mod depthwise;
 mod direct;
 mod im2col;
 mod plan;
+mod winograd;
 
 use std::fmt;
 
@@ -23,37 +26,39 @@ use convoke_ir::attr::{Algorithm, Attr, AttrType};
 use convoke_ir::layer::{Instr, Layer, Op};
 use convoke_machine::Machine;
 
+pub use budget::Budget;
 pub use conv::Conv;
 pub use plan::{Plan, Refusal, Term};
 
 use crate::error::PassError;
-use crate::guarantee::{Exact, Granted};
+use crate::guarantee::{Exact, Granted, Grants};
 use crate::pass::{Changed, Context, LayerPass, PassOption};
 
-/// A way to compute a convolution.
-#[derive(Clone, Copy)]
-pub struct Candidate {
-    /// Its name.
-    pub algorithm: Algorithm,
-    /// Whether it is only taken when asked for.
-    pub on_request: bool,
-    plan: fn(&Conv, &Machine) -> Result<Plan, Refusal>,
+/// The algorithms worth weighing for a convolution, in the order of which the first of equally fast ones is chosen. With sizes where
+/// there are any.
+pub fn candidates(conv: &Conv) -> Vec<Algorithm> {
+    let mut all = vec![
+        Algorithm::Direct,
+        Algorithm::Im2col { explicit: false },
+        Algorithm::Im2col { explicit: true },
+        Algorithm::Depthwise,
+    ];
+    all.extend(winograd::sizes(conv).into_iter().map(|outputs| Algorithm::Winograd { outputs: Some(outputs) }));
+    all
 }
 
-impl Candidate {
-    /// What it costs to compute `conv` this way, or why it cannot be.
-    pub fn plan(&self, conv: &Conv, machine: &Machine) -> Result<Plan, Refusal> {
-        (self.plan)(conv, machine)
+/// What it costs to compute `conv` by `algorithm`, which has its sizes, or why it cannot be.
+pub fn plan(algorithm: Algorithm, conv: &Conv, machine: &Machine) -> Result<Plan, Refusal> {
+    match algorithm {
+        Algorithm::Direct => direct::plan(conv, machine),
+        Algorithm::Im2col { explicit } => im2col::plan(conv, machine, explicit),
+        Algorithm::Depthwise => depthwise::plan(conv, machine),
+        Algorithm::Winograd { outputs: Some(outputs) } => winograd::plan(conv, machine, outputs),
+        Algorithm::Auto | Algorithm::Winograd { .. } | Algorithm::Fft { .. } | Algorithm::Strassen { .. } => {
+            Err(Refusal::NoSizes)
+        }
     }
 }
-
-/// Every candidate. Of equal costs the first is chosen.
-pub const CANDIDATES: &[Candidate] = &[
-    Candidate { algorithm: Algorithm::Direct, on_request: false, plan: direct::plan },
-    Candidate { algorithm: Algorithm::Im2col { explicit: false }, on_request: false, plan: im2col::implicit },
-    Candidate { algorithm: Algorithm::Im2col { explicit: true }, on_request: true, plan: im2col::explicit },
-    Candidate { algorithm: Algorithm::Depthwise, on_request: false, plan: depthwise::plan },
-];
 
 /// What was weighed for one convolution, and what was chosen.
 #[derive(Clone, Debug, PartialEq)]
@@ -62,6 +67,8 @@ pub struct Selection {
     pub value: String,
     /// Its numbers.
     pub conv: Conv,
+    /// What errors are held against.
+    pub budget: Budget,
     /// Every candidate, in order.
     pub candidates: Vec<(Algorithm, Result<Plan, Refusal>)>,
     /// The algorithm chosen.
@@ -111,29 +118,42 @@ pub struct SelectError {
 }
 
 impl Selection {
-    /// Weighs every candidate for a convolution. `asked` is the algorithm it must have; `auto` leaves the choice.
-    pub fn new(value: &str, conv: Conv, asked: Algorithm, machine: &Machine) -> Result<Selection, SelectError> {
-        let candidates: Vec<_> = CANDIDATES.iter().map(|c| (c.algorithm, c.plan(&conv, machine))).collect();
-        let (chosen, reason) = if asked == Algorithm::Auto {
-            let open = CANDIDATES.iter().zip(&candidates).filter(|(c, _)| !c.on_request);
-            let mut plans: Vec<_> =
-                open.filter_map(|(c, (_, p))| Some((c.algorithm, p.as_ref().ok()?.cycles()))).collect();
-            plans.sort_by(|a, b| a.1.total_cmp(&b.1));
-            match plans[..] {
-                [(chosen, cycles), next, ..] => (chosen, Reason::Fastest { cycles, next }),
-                [(chosen, _)] => (chosen, Reason::Only),
-                // `direct` refuses nothing.
-                [] => (Algorithm::Direct, Reason::Only),
-            }
-        } else {
-            let refusal =
-                candidates.iter().find(|(algorithm, _)| *algorithm == asked).and_then(|(_, p)| p.clone().err());
-            if let Some(refusal) = refusal {
+    /// Weighs every candidate for a convolution. `asked` is the algorithm it must have; `auto` leaves the choice, and an
+    /// algorithm without its sizes leaves these.
+    pub fn new(
+        value: &str,
+        conv: Conv,
+        asked: Algorithm,
+        machine: &Machine,
+        grants: &Grants,
+    ) -> Result<Selection, SelectError> {
+        let budget = Budget::new(&conv, grants);
+        let mut all = candidates(&conv);
+        let sized = asked != asked.family() || plan(asked, &conv, machine) != Err(Refusal::NoSizes);
+        if sized && !all.contains(&asked) {
+            all.push(asked);
+        }
+        let candidates: Vec<_> = all.into_iter().map(|a| (a, plan(a, &conv, machine))).collect();
+        let open = |algorithm: Algorithm, plan: &Plan| match asked {
+            Algorithm::Auto => algorithm != Algorithm::Im2col { explicit: true } && budget.allows(plan),
+            asked if sized => algorithm == asked,
+            family => algorithm.family() == family,
+        };
+        let plans = candidates.iter().filter_map(|(algorithm, p)| Some((*algorithm, p.as_ref().ok()?)));
+        let mut plans: Vec<_> =
+            plans.filter(|(a, plan)| open(*a, plan)).map(|(algorithm, plan)| (algorithm, plan.cycles())).collect();
+        plans.sort_by(|a, b| a.1.total_cmp(&b.1));
+        let (chosen, reason) = match plans[..] {
+            [(chosen, _), ..] if asked != Algorithm::Auto => (chosen, Reason::Asked),
+            [(chosen, cycles), next, ..] => (chosen, Reason::Fastest { cycles, next }),
+            [(chosen, _)] => (chosen, Reason::Only),
+            [] => {
+                let refused = candidates.iter().filter(|(a, _)| *a == asked || !sized && a.family() == asked);
+                let refusal = refused.filter_map(|(_, p)| p.clone().err()).next().unwrap_or(Refusal::NoSizes);
                 return Err(SelectError { value: value.into(), algorithm: asked, refusal });
             }
-            (asked, Reason::Asked)
         };
-        Ok(Selection { value: value.into(), conv, candidates, chosen, reason })
+        Ok(Selection { value: value.into(), conv, budget, candidates, chosen, reason })
     }
 
     /// The plan of the algorithm chosen.
@@ -143,12 +163,17 @@ impl Selection {
 }
 
 /// Weighs the candidates for every convolution of a verified layer. A convolution that names its algorithm has it; the
-/// others are to have `asked`, or with `auto` the one with the fewest predicted cycles.
-pub fn selections(layer: &Layer, asked: Algorithm, machine: &Machine) -> Result<Vec<Selection>, SelectError> {
+/// others are to have `asked`, or with `auto` the one with the fewest predicted cycles of those whose error `grants` allows.
+pub fn selections(
+    layer: &Layer,
+    asked: Algorithm,
+    machine: &Machine,
+    grants: &Grants,
+) -> Result<Vec<Selection>, SelectError> {
     let convs = layer.body.iter().filter_map(|instr| Some((instr, algorithm(instr)?)));
     let selection = |(instr, own): (&Instr, Algorithm)| {
         let asked = if own == Algorithm::Auto { asked } else { own };
-        Some(Selection::new(&layer.values[instr.result].name, Conv::new(layer, instr)?, asked, machine))
+        Some(Selection::new(&layer.values[instr.result].name, Conv::new(layer, instr)?, asked, machine, grants))
     };
     convs.filter_map(selection).collect()
 }
@@ -177,7 +202,7 @@ impl LayerPass for Select {
     const SUMMARY: &'static str = "choose an algorithm for every convolution by its predicted cycles";
     const OPTIONS: &'static [PassOption] = &[PassOption {
         name: "algorithm",
-        doc: "the algorithm of every convolution that names none: auto, direct, im2col, im2col(explicit) or depthwise; auto if not given",
+        doc: "the algorithm of every convolution that names none: auto, direct, im2col, im2col(explicit), depthwise, winograd, fft or strassen; auto if not given",
     }];
 
     fn set(&mut self, _: &str, value: &Attr) -> Result<(), String> {
@@ -186,7 +211,7 @@ impl LayerPass for Select {
     }
 
     fn run(&self, layer: &mut Layer, cx: &Context<'_>, _: Granted<Exact>) -> Result<Changed, PassError> {
-        let mut selections = selections(layer, self.algorithm, cx.machine)?.into_iter();
+        let mut selections = selections(layer, self.algorithm, cx.machine, &cx.grants)?.into_iter();
         let mut changed = false;
         for instr in &mut layer.body {
             if let Op::Conv2d(conv) = &mut instr.op {

@@ -15,9 +15,10 @@ pub struct Plan {
     pub scratch_bytes: u128,
     /// Predicted cycles on one core, by what they are spent on.
     pub terms: Vec<Term>,
-    /// The certified bound of the rounding error, relative to Σ|w||x| of each output element.
+    /// The certified bound of the rounding error: of a plain sum relative to Σ|w||x| of each output element, of other algorithms
+    /// relative to Σ|w| · max|x| over what its tile reads.
     pub error_bound: f64,
-    /// The error to expect, relative to the same.
+    /// The error to expect, relative to Σ|w||x|.
     pub error_typical: f64,
 }
 
@@ -41,6 +42,9 @@ impl Plan {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Refusal {
+    /// Nothing of these sizes.
+    #[error("has no sizes that suit")]
+    NoSizes,
     /// A reduction over channels.
     #[error("needs one input channel per group, got {got}")]
     InputChannels {

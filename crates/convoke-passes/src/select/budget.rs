@@ -1,0 +1,41 @@
+//! How much rounding is allowed.
+//!
+//! ```text
+//!   --max-error E                 estimate ≤ E                         the error to expect, as a fraction of Σ|w||x|
+//!   --max-error E --certified     bound ≤ E                            what no input exceeds, as a fraction of Σ|w| · max|x|
+//!   neither                       estimate ≤ 10 × that of a plain sum of the same layer
+//!   --certified alone             bound    ≤ 10 × that of a plain sum of the same layer
+//! ```
+
+use super::{Conv, Plan};
+use crate::guarantee::Grants;
+
+/// What a candidate's error is held against.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Budget {
+    /// The largest error allowed.
+    pub limit: f64,
+    /// Whether the certified bound is held against it, rather than the estimate.
+    pub certified: bool,
+    /// Whether the limit is the user's, rather than [`Budget::TIMES`] the error of a plain sum.
+    pub given: bool,
+}
+
+impl Budget {
+    /// How many times the error of a plain sum is allowed where the user says nothing.
+    pub const TIMES: f64 = 10.0;
+
+    /// What `grants` allow for a convolution.
+    pub fn new(conv: &Conv, grants: &Grants) -> Budget {
+        let certified = grants.certified;
+        let plain = if certified { conv.error_bound() } else { conv.error_typical() };
+        let limit = grants.max_error.unwrap_or(Budget::TIMES * plain);
+        Budget { limit, certified, given: grants.max_error.is_some() }
+    }
+
+    /// Whether a candidate may be chosen. Plain sums always may.
+    pub fn allows(&self, plan: &Plan) -> bool {
+        let error = if self.certified { plan.error_bound } else { plan.error_typical };
+        plan.algorithm.is_plain_sum() || error <= self.limit
+    }
+}
