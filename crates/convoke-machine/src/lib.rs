@@ -6,10 +6,12 @@
 mod feature;
 mod host;
 mod named;
+mod rates;
 mod text;
 
 pub use host::Missing;
 pub use named::UnknownMachine;
+pub use rates::{ProductRates, Rates};
 pub use text::MachineError;
 
 use serde::{Deserialize, Serialize};
@@ -40,6 +42,9 @@ pub struct Machine {
     pub memory_bytes_per_cycle: f64,
     /// Data caches, nearest first.
     pub caches: Vec<Cache>,
+    /// Measured rates of generated code. A description without them has those of a typical core.
+    #[serde(default)]
+    pub rates: Rates,
 }
 
 /// One level of data cache, as one core sees it.
