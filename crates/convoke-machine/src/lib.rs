@@ -63,6 +63,19 @@ impl Machine {
         (self.vector_bits as usize / 8 / bytes).clamp(1, 16) as u8
     }
 
+    /// Loads of vectors that the nearest cache serves in a cycle.
+    pub fn loads_per_cycle(&self) -> f64 {
+        let vector = f64::from(self.vector_bits) / 8.0;
+        self.caches.first().map_or(1.0, |cache| cache.bytes_per_cycle / vector).max(0.5)
+    }
+
+    /// The fewest cycles of one step of a product in register tiles: `sums` multiply-adds of vectors, one for each of as many
+    /// sums, and `loads` loads. What code reaches of it is in [`ProductRates`].
+    pub fn step_cycles(&self, sums: usize, loads: usize) -> f64 {
+        let multiply = sums as f64 / self.fma_per_cycle.max(f64::MIN_POSITIVE);
+        multiply.max(self.fma_latency).max(loads as f64 / self.loads_per_cycle())
+    }
+
     /// Whether code may use this extension, named as in [`Machine::features`].
     pub fn has(&self, feature: &str) -> bool {
         self.features.iter().any(|f| f == feature)

@@ -41,17 +41,10 @@ pub(super) fn lanes(conv: &Conv, machine: &Machine) -> usize {
     usize::from(machine.lanes(conv.elem.bytes()))
 }
 
-/// Loads of vectors that the first-level cache serves in a cycle.
-fn loads_per_cycle(machine: &Machine) -> f64 {
-    let vector = f64::from(machine.vector_bits) / 8.0;
-    machine.caches.first().map_or(1.0, |cache| cache.bytes_per_cycle / vector).max(0.5)
-}
-
 /// Cycles of one of the `depth` steps of a tile's reduction, which takes `loads` loads.
 pub(super) fn step(machine: &Machine, rows: usize, vectors: usize, loads: usize, depth: usize) -> f64 {
-    let fma = (rows * vectors) as f64 / machine.fma_per_cycle.max(f64::MIN_POSITIVE);
-    let efficiency = machine.rates.product.efficiency(rows * vectors, depth);
-    fma.max(machine.fma_latency).max(loads as f64 / loads_per_cycle(machine)) / efficiency
+    let sums = rows * vectors;
+    machine.step_cycles(sums, loads) / machine.rates.product.efficiency(sums, depth)
 }
 
 /// Cycles of a product of `rows` × `columns` sums of `depth` products, in tiles of `vectors` vectors of columns; `tile_rows` gives
