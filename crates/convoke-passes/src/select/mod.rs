@@ -18,6 +18,7 @@ mod depthwise;
 mod direct;
 mod im2col;
 mod plan;
+mod tiles;
 mod winograd;
 
 use std::fmt;
@@ -53,7 +54,7 @@ pub fn plan(algorithm: Algorithm, conv: &Conv, machine: &Machine) -> Result<Plan
         Algorithm::Direct => direct::plan(conv, machine),
         Algorithm::Im2col { explicit } => im2col::plan(conv, machine, explicit),
         Algorithm::Depthwise => depthwise::plan(conv, machine),
-        Algorithm::Winograd { outputs: Some(outputs) } => winograd::plan(conv, machine, outputs),
+        Algorithm::Winograd { outputs: Some(_) } => tiles::plan(algorithm, conv, machine),
         Algorithm::Auto | Algorithm::Winograd { .. } | Algorithm::Fft { .. } | Algorithm::Strassen { .. } => {
             Err(Refusal::NoSizes)
         }

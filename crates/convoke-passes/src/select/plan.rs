@@ -42,6 +42,9 @@ impl Plan {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Refusal {
+    /// No such tiles.
+    #[error(transparent)]
+    Tiling(crate::tiling::NoTiling),
     /// Nothing of these sizes.
     #[error("has no sizes that suit")]
     NoSizes,
