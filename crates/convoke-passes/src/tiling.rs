@@ -21,6 +21,9 @@ use convoke_machine::Machine;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum NoTiling {
+    /// Nothing to save.
+    #[error("needs a kernel of more than one tap")]
+    OneTap,
     /// The transform would be too large.
     #[error("needs a transform of {got} numbers for {taps} taps, the most are {limit}")]
     Points {
@@ -124,6 +127,9 @@ impl Tiling {
 
     fn winograd(window: &Window, outputs: Extent) -> Result<Tiling, NoTiling> {
         let axes = [(window.h, outputs.h), (window.w, outputs.w)];
+        if axes.iter().all(|(axis, _)| axis.kernel == 1) {
+            return Err(NoTiling::OneTap);
+        }
         for (axis, m) in axes {
             let (m, taps) = (usize::from(m), axis.kernel.div_ceil(steps(&axis)));
             let got = if m == 1 || taps == 1 { 1 } else { m + taps - 1 };
@@ -153,18 +159,19 @@ impl Tiling {
     }
 
     /// Tiles of a block, rows and columns, where a tile takes `bytes` bytes between the transforms: as many as the second-level
-    /// cache holds, but at least so many that the transformed weights, read anew for each block, are read in little time.
-    pub(crate) fn block(&self, machine: &Machine, bytes: usize) -> [usize; 2] {
+    /// cache holds, but at least `least`.
+    pub(crate) fn block(&self, machine: &Machine, bytes: usize, least: usize) -> [usize; 2] {
         let cache = machine.caches.get(1).or(machine.caches.last()).map_or(1 << 18, |c| c.bytes);
-        let target = (cache / bytes.max(1)).clamp(LEAST, MOST);
+        let target = (cache / bytes.max(1)).clamp(least, MOST);
         let (rows, cols) = (self.h.longest(), self.w.longest());
         let wide = equal(cols, target);
         [equal(rows, (target / wide).max(1)), wide]
     }
 }
 
-/// The least and the most tiles of a block.
-const LEAST: usize = 24;
+/// The least tiles of a block whose products are summed over channels: the transformed weights are read anew for each block.
+pub(crate) const LEAST: usize = 12;
+/// The most tiles of a block.
 const MOST: usize = 96;
 
 /// The size of blocks of at most `most` tiles, about equal.

@@ -12,6 +12,7 @@ use super::chain::Chain;
 use super::grid::{Grid, Site};
 use super::halo::{Border, Placed};
 use super::tile::{Cut, along};
+use super::tiles::tiles_in_lanes;
 use super::{LowerError, Lowering};
 use crate::tiling::Tiling;
 
@@ -130,7 +131,14 @@ impl<'a> Lowering<'a> {
             let end = |axis: Axis, read: usize| read.saturating_sub(axis.begin + axis.input);
             let ends = [end(window.h, tiling.h.read()), end(window.w, tiling.w.read())];
             let pads = [window.h.begin, window.w.begin, ends[0], ends[1]];
-            let x = self.with_halo_channels_last(instr.args[0], pads)?;
+            let ty = self.ty(instr.result);
+            let &[channels, cg, ..] = self.ty(instr.args[1]).shape.dims() else { unreachable!("weights have rank 4") };
+            let single = cg == 1 && usize::try_from(op.group).is_ok_and(|group| group == channels);
+            let x = if single && tiles_in_lanes(channels, self.lanes(ty.elem)) {
+                self.with_halo(instr.args[0], pads, Border::Number(0.0))?
+            } else {
+                self.with_halo_channels_last(instr.args[0], pads)?
+            };
             let conv = self.conv(instr, op, window, x);
             return self.tiles(&conv, &tiling);
         }

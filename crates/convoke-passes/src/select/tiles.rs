@@ -17,7 +17,7 @@ use super::Conv;
 use super::cost::{CALL, bandwidth, lanes, product};
 use super::plan::{Plan, Refusal, Term};
 use crate::register_tile;
-use crate::tiling::Tiling;
+use crate::tiling::{LEAST, Tiling};
 
 /// Cycles of an operation, a load or a store in straight-line code, one vector.
 const STRAIGHT: f64 = 0.6;
@@ -45,7 +45,8 @@ pub(super) fn plan(algorithm: Algorithm, conv: &Conv, machine: &Machine) -> Resu
     let inverse = tiles * groups * (vectors(k_all) * (per_channel(&tile.inverse) + stores) + CALL);
 
     let wide = if single { k } else { c + k };
-    let block: usize = tiling.block(machine, tile.products * wide * bytes).iter().product();
+    let block: usize =
+        tiling.block(machine, tile.products * wide * bytes, if single { 1 } else { LEAST }).iter().product();
     let blocks = (tiling.tiles() as f64 / block as f64).max(1.0) * conv.x.n as f64;
     let multiply = if single {
         tiles * tile.products as f64 * vectors(k_all) * 4.0 * STRAIGHT

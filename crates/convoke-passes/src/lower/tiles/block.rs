@@ -4,10 +4,10 @@ use convoke_ir::loops::{Affine, Func, FuncBuilder, FuncId, Marks, SlotId, VarId}
 
 use super::code::{at, pass};
 use super::filter::Filters;
-use super::{Group, Products, pairs};
+use super::{Group, Lanes, Products, pairs};
 use crate::lower::Lowering;
 use crate::lower::conv::{Conv, Kernel};
-use crate::lower::grid::{Site, reach};
+use crate::lower::grid::{Grid, Site, reach};
 use crate::lower::tile::{Cut, parallel};
 use crate::tiling::{Part, Run, Span, Tiling};
 
@@ -15,6 +15,7 @@ use crate::tiling::{Part, Run, Span, Tiling};
 pub(super) struct Block<'b, 'c> {
     pub conv: &'b Conv<'c>,
     pub tiling: &'b Tiling,
+    pub lanes: Lanes,
     /// Along rows and columns.
     pub residues: [Run; 2],
     pub rows: Span,
@@ -94,6 +95,11 @@ impl Block<'_, '_> {
         lowering.program.run(kernel, &conv.args(&[conv.x.buffer, self.filters.buffer]));
     }
 
+    /// How many of `tiles` neighbouring tiles are transformed one after the other, rather than side by side.
+    fn one_by_one(&self, tiles: usize) -> usize {
+        if self.lanes == Lanes::Tiles { 1 } else { tiles }
+    }
+
     fn corner(&self, group: &Group, n: VarId, blocks: [VarId; 2], residues: [VarId; 2], g: VarId) -> Corner {
         let axes = [(&self.tiling.h, self.rows), (&self.tiling.w, self.cols)];
         let along = |i: usize| {
@@ -125,7 +131,7 @@ impl Block<'_, '_> {
         let (h, w) = (&self.tiling.h, &self.tiling.w);
         let plain = Marks::default;
         f.for_("i", 0..self.rows.tiles, plain(), |f, i| {
-            f.for_("j", 0..self.cols.tiles, plain(), |f, j| {
+            f.for_("j", 0..self.one_by_one(self.cols.tiles), plain(), |f, j| {
                 let t = Affine::from(i) * self.cols.tiles + j;
                 let under = corner.input.h.clone() + Affine::from(i) * h.step;
                 let under =
@@ -163,7 +169,7 @@ impl Block<'_, '_> {
         for (k_cut, (rows, cols), inverse) in &codelets.inverse {
             f.for_("i", 0..rows.count, plain(), |f, i| {
                 let i = Affine::from(i) + rows.begin;
-                f.for_("j", 0..cols.count, plain(), |f, j| {
+                f.for_("j", 0..self.one_by_one(cols.count), plain(), |f, j| {
                     let j = Affine::from(j) + cols.begin;
                     f.for_("k", 0..k_cut.count, plain(), |f, k| {
                         let k = Affine::from(k) * k_cut.size + k_cut.begin;
@@ -188,20 +194,22 @@ impl Block<'_, '_> {
         let kinds = pairs(&self.rows.parts(self.tiling.h.outputs), &self.cols.parts(self.tiling.w.outputs));
         let each = group.k_cuts.iter().flat_map(|&k| kinds.iter().map(move |&kind| (k, kind)));
         let inverse = each.map(|(k, kind)| {
-            let codelet = self.inverse(k.size, group.k, [kind.0.stored, kind.1.stored]);
+            let wide = if self.lanes == Lanes::Tiles { kind.1.count } else { k.size };
+            let codelet = self.inverse(wide, group.k, [kind.0.stored, kind.1.stored]);
             (k, kind, lowering.program.func(codelet))
         });
         Codelets { forward, inverse: inverse.collect() }
     }
 
-    /// The codelet that transforms a tile of `channels` input channels, with parameters x, between, v.
+    /// The codelet that transforms a tile of `channels` input channels, or so many tiles of one, with parameters x, between, v.
     fn forward(&self, channels: usize, pitch: usize) -> Func {
         let (conv, tile) = (self.conv, &*self.tiling.tile);
         let (elem, width, grid) = (conv.elem, (channels, conv.lanes), conv.x.grid);
         let (row, col) = (self.tiling.h.dilation * grid.h, self.tiling.w.dilation * grid.w);
+        let lane = if self.lanes == Lanes::Tiles { self.tiling.w.step * grid.w } else { grid.c };
         let pitch = self.tiles() * pitch;
         let mut f = FuncBuilder::codelet("transform_data");
-        let x = f.input("x", elem, reach(&[(tile.inputs[0], row), (tile.inputs[1], col), (channels, grid.c)]));
+        let x = f.input("x", elem, reach(&[(tile.inputs[0], row), (tile.inputs[1], col), (channels, lane)]));
         let between = f.output("between", elem, tile.data.between * channels);
         let v = f.output("v", elem, reach(&[(tile.products, pitch), (channels, 1)]));
         pass(
@@ -209,7 +217,7 @@ impl Block<'_, '_> {
             elem,
             &tile.data.first,
             width,
-            |f, _, i, j, c| f.load(x, Affine::from(i) * row + j * col + Affine::from(c) * grid.c),
+            |f, _, i, j, c| f.load(x, Affine::from(i) * row + j * col + Affine::from(c) * lane),
             |f, lines, i, j, c, value| f.store(between, at(&lines.to, i, j, channels) + c, value),
         );
         pass(
@@ -223,14 +231,16 @@ impl Block<'_, '_> {
         f.finish()
     }
 
-    /// The codelet that transforms a tile of `channels` output channels back and stores `stored` rows and columns of it, with
+    /// The codelet that transforms a tile of `channels` output channels, or so many tiles of one, back and stores `stored` rows and columns of it, with
     /// parameters m, between, y, then the epilogue's operands.
     fn inverse(&self, channels: usize, pitch: usize, stored: [usize; 2]) -> Func {
         let (conv, tile) = (self.conv, &*self.tiling.tile);
         let (elem, width) = (conv.elem, (channels, conv.lanes));
         let pitch = self.tiles() * pitch;
         let (row, col) = (self.tiling.h.residues, self.tiling.w.residues);
-        let steps = |grid: &crate::lower::grid::Grid| [grid.h * row, grid.w * col, grid.c];
+        let tiles = self.tiling.w.residues * self.tiling.w.outputs;
+        let lane = |grid: &Grid| if self.lanes == Lanes::Tiles { grid.w * tiles } else { grid.c };
+        let steps = |grid: &Grid| [grid.h * row, grid.w * col, lane(grid)];
         let len = |[h, w, c]: [usize; 3]| reach(&[(stored[0], h), (stored[1], w), (channels, c)]);
         let mut f = FuncBuilder::codelet("transform_back");
         let m = f.input("m", elem, reach(&[(tile.products, pitch), (channels, 1)]));

@@ -25,12 +25,12 @@ use super::conv::Conv;
 use super::grid::reach;
 use super::tile::{Cut, Depth, Product, along, cut};
 use super::{LowerError, Lowering};
-use crate::tiling::Tiling;
+use crate::tiling::{LEAST, Tiling};
 use block::Block;
 
 /// Channels that go through the three steps together, as many times as there are such.
 struct Group {
-    /// The first channel and group of channels: input and output channel `first + i·step` of its own.
+    /// The first channel, and how far the input and output channels of one group are from those of the next.
     first: usize,
     count: usize,
     c_step: usize,
@@ -52,29 +52,53 @@ enum Products {
     Single(FuncId),
 }
 
+/// What is in the lanes.
+#[derive(Clone, Copy, PartialEq)]
+enum Lanes {
+    /// Channels.
+    Channels,
+    /// The tiles of a row, where there are few channels and nothing is summed over them.
+    Tiles,
+}
+
 impl Lowering<'_> {
-    /// Lowers a convolution whose input has channels last and room for whole tiles.
+    /// Lowers a convolution whose input has room for whole tiles. Its channels are last where they are in the lanes.
     pub(super) fn tiles(&mut self, conv: &Conv<'_>, tiling: &Tiling) -> Result<(), LowerError> {
         let tile = &*tiling.tile;
-        let near = self.machine.caches.first().map_or(1 << 15, |cache| cache.bytes) / 2 / conv.elem.bytes();
         let single = conv.cg == 1 && conv.kg == 1;
+        let lanes = if single && tiles_in_lanes(conv.groups, conv.lanes) { Lanes::Tiles } else { Lanes::Channels };
         let columns = cut(conv.kg, Product::tile(conv.lanes).1);
         let filters = if single { self.channel_filters(conv, tile)? } else { self.filters(conv, tile, &columns)? };
-        // How many channels go through at once, one of `count` groups.
-        let chunks = if single {
-            chunk_of(conv.groups, near / tile.data.between.max(tile.inverse.between))
-        } else {
-            vec![Cut { begin: 0, count: conv.groups, size: 1 }]
+
+        // What a chunk of channels takes between the passes of a transform stays in the nearest cache, if it is not too few.
+        let near = self.machine.caches.first().map_or(1 << 15, |cache| cache.bytes) / 2 / conv.elem.bytes();
+        let chunks = |channels: usize, between: usize| {
+            cut(channels, equal_blocks(channels, (near / between).max(2 * usize::from(conv.lanes))))
         };
-        let wide = if single { chunks[0].size } else { conv.cg + conv.kg };
-        let [rows, cols] = tiling.block(self.machine, tile.products * wide * conv.elem.bytes());
+        let [data, inverse] = [tile.data.between, tile.inverse.between];
+        let (chunked, bytes) = match (single, lanes) {
+            (false, _) => (vec![], tile.products * (conv.cg + conv.kg)),
+            (true, Lanes::Channels) => {
+                let chunks = chunks(conv.groups, data.max(inverse));
+                let size = chunks[0].size;
+                (chunks, (tile.products + data) * size)
+            }
+            (true, Lanes::Tiles) => (vec![Cut { begin: 0, count: conv.groups, size: 1 }], tile.products + data),
+        };
+        let least = match (single, lanes) {
+            (false, _) => LEAST,
+            (true, Lanes::Channels) => 1,
+            (true, Lanes::Tiles) => conv.lanes.into(),
+        };
+        let [rows, cols] = tiling.block(self.machine, bytes * conv.elem.bytes(), least);
         for (h, w) in pairs(&tiling.h.runs, &tiling.w.runs) {
             for (rows, cols) in pairs(&tiling.h.spans(&h, rows), &tiling.w.spans(&w, cols)) {
                 let tiles = rows.tiles * cols.tiles;
-                let groups = chunks.iter().map(|&chunk| {
-                    if single {
-                        let codelet = self.program.func(multiply(conv, tile, tiles, chunk.size));
-                        let whole = vec![Cut { begin: 0, count: 1, size: chunk.size }];
+                let groups: Vec<Group> = if single {
+                    let group = |&chunk: &Cut| {
+                        let codelet = multiply(conv, tile, [tiles, chunk.size], lanes);
+                        let wide = if lanes == Lanes::Tiles { cols.tiles } else { chunk.size };
+                        let whole = vec![Cut { begin: 0, count: 1, size: wide }];
                         Group {
                             first: chunk.begin,
                             count: chunk.count,
@@ -84,24 +108,25 @@ impl Lowering<'_> {
                             k: chunk.size,
                             c_cuts: whole.clone(),
                             k_cuts: whole,
-                            products: Products::Single(codelet),
+                            products: Products::Single(self.program.func(codelet)),
                         }
-                    } else {
-                        Group {
-                            first: 0,
-                            count: conv.groups,
-                            c_step: conv.cg,
-                            k_step: conv.kg,
-                            c: conv.cg,
-                            k: conv.kg,
-                            c_cuts: chunk_of(conv.cg, near / tile.data.between),
-                            k_cuts: chunk_of(conv.kg, near / tile.inverse.between),
-                            products: Products::Summed(self.products(conv, tiles, &columns)),
-                        }
-                    }
-                });
-                let groups: Vec<Group> = groups.collect();
-                Block { conv, tiling, residues: [h, w], rows, cols, groups: &groups, filters: &filters }.kernel(self);
+                    };
+                    chunked.iter().map(group).collect()
+                } else {
+                    vec![Group {
+                        first: 0,
+                        count: conv.groups,
+                        c_step: conv.cg,
+                        k_step: conv.kg,
+                        c: conv.cg,
+                        k: conv.kg,
+                        c_cuts: chunks(conv.cg, data),
+                        k_cuts: chunks(conv.kg, inverse),
+                        products: Products::Summed(self.products(conv, tiles, &columns)),
+                    }]
+                };
+                let residues = [h, w];
+                Block { conv, tiling, lanes, residues, rows, cols, groups: &groups, filters: &filters }.kernel(self);
             }
         }
         Ok(())
@@ -123,21 +148,19 @@ impl Lowering<'_> {
     }
 }
 
-fn chunk_of(channels: usize, most: usize) -> Vec<Cut> {
-    cut(channels, equal_blocks(channels, most))
-}
-
 /// The codelet that multiplies the factors of `channels` channels in place, with parameters u, v.
-fn multiply(conv: &Conv<'_>, tile: &Tile, tiles: usize, channels: usize) -> Func {
+fn multiply(conv: &Conv<'_>, tile: &Tile, [tiles, channels]: [usize; 2], lanes: Lanes) -> Func {
     let (all, products) = (conv.y.image.c, tile.products);
     let mut f = FuncBuilder::codelet("multiply");
     let u = f.input("u", conv.elem, reach(&[(products, all), (channels, 1)]));
     let v = f.inout("v", conv.elem, products * tiles * channels);
+    // Of tiles in the lanes there is one channel, whose factor all share.
+    let (outer, wide, per_lane) = if lanes == Lanes::Tiles { (1, tiles, 0usize) } else { (tiles, channels, 1) };
     f.for_("q", 0..products, Marks::default(), |f, q| {
-        f.for_("t", 0..tiles, Marks::default(), |f, t| {
-            f.for_("c", 0..channels, along(conv.lanes), |f, c| {
+        f.for_("t", 0..outer, Marks::default(), |f, t| {
+            f.for_("c", 0..wide, along(conv.lanes), |f, c| {
                 let at = Affine::from(q) * (tiles * channels) + Affine::from(t) * channels + c;
-                let factor = f.load(u, Affine::from(q) * all + c);
+                let factor = f.load(u, Affine::from(q) * all + Affine::from(c) * per_lane);
                 let value = f.load(v, at.clone());
                 let product = f.binary(BinOp::Mul, value, factor);
                 f.store(v, at, product);
@@ -145,6 +168,11 @@ fn multiply(conv: &Conv<'_>, tile: &Tile, tiles: usize, channels: usize) -> Func
         });
     });
     f.finish()
+}
+
+/// Whether tiles rather than channels are in the lanes, where nothing is summed over channels.
+pub(super) fn tiles_in_lanes(channels: usize, lanes: u8) -> bool {
+    channels < usize::from(lanes)
 }
 
 fn pairs<A: Copy, B: Copy>(a: &[A], b: &[B]) -> Vec<(A, B)> {
