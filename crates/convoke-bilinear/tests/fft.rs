@@ -102,7 +102,7 @@ fn alive(code: &Straight) -> usize {
 fn operations_of_transforms() {
     let published = |n: usize| {
         let log = n.ilog2() as usize;
-        let fused = (24 * n * log + if log % 2 == 0 { 16 } else { 20 } - 16 * n) / 9;
+        let fused = (24 * n * log + if log.is_multiple_of(2) { 16 } else { 20 } - 16 * n) / 9;
         (fused, 2 * n * log - 4 * n + 6)
     };
     for n in [4, 8, 16, 32, 64, 128] {

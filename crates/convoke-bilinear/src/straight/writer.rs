@@ -4,10 +4,11 @@
 //! is put off until it can be part of a multiply-add, and dropped if nothing else reads it. Operations stay in the order they are
 //! asked for, so that whoever writes depth first has few numbers alive at a time.
 
-use std::collections::HashMap;
 use std::ops::Neg;
 
+use num_bigint::BigInt;
 use num_traits::{One, Signed};
+use rustc_hash::{FxBuildHasher, FxHashMap};
 
 use super::{Op, Output, Straight, Var};
 use crate::matrix::Rational;
@@ -47,11 +48,12 @@ enum Term {
 pub(crate) struct Writer {
     inputs: usize,
     terms: Vec<Term>,
-    known: HashMap<Term, Var>,
+    known: FxHashMap<Term, Var>,
     factors: Vec<Rational>,
-    factor_ids: HashMap<Rational, Factor>,
-    floats: HashMap<u64, Factor>,
-    products: HashMap<(Factor, Factor), Factor>,
+    /// By numerator and denominator, since a rational takes long to hash.
+    factor_ids: FxHashMap<(BigInt, BigInt), Factor>,
+    floats: FxHashMap<u64, Factor>,
+    products: FxHashMap<(Factor, Factor), Factor>,
 }
 
 impl Writer {
@@ -60,11 +62,11 @@ impl Writer {
         Writer {
             inputs,
             terms: Vec::new(),
-            known: HashMap::new(),
-            factor_ids: [(one.clone(), ONE)].into(),
+            known: FxHashMap::with_capacity_and_hasher(8 * inputs, FxBuildHasher),
+            factor_ids: std::iter::once((one.clone().into_raw(), ONE)).collect(),
             factors: vec![one],
-            floats: HashMap::new(),
-            products: HashMap::new(),
+            floats: FxHashMap::default(),
+            products: FxHashMap::default(),
         }
     }
 
@@ -78,10 +80,11 @@ impl Writer {
     pub(crate) fn factor(&mut self, factor: Rational) -> Factor {
         debug_assert!(factor.is_positive());
         let next = Factor(self.factors.len());
-        *self.factor_ids.entry(factor).or_insert_with_key(|factor| {
-            self.factors.push(factor.clone());
-            next
-        })
+        let known = *self.factor_ids.entry(factor.clone().into_raw()).or_insert(next);
+        if known == next {
+            self.factors.push(factor);
+        }
+        known
     }
 
     /// A float as the exact number it is. It is positive and finite.
