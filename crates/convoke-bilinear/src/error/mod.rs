@@ -40,9 +40,10 @@
 //! # Estimates
 //!
 //! Each operation is taken to err independently, with variance ρ²u² times the expected square of its result. Inputs and weights
-//! are independent with mean 0, uniform, for which Σ|w||x| is ¾ σ_w σ_x for each product. For numbers whose logarithm is uniform, as
-//! results of long computations are (Knuth, *The Art of Computer Programming*, vol. 2, §4.2.4), ρ² = 2 ln 2 / 9 = 0.154.
-//! Multiply-adds are fused, sums run over all terms one after the other.
+//! are independent with mean 0, uniform, for which Σ|w||x| is ¾ σ_w σ_x for each product. A number m·2^e, 1 ≤ m < 2, is rounded
+//! with an error uniform up to u·2^e, of variance u²/3m² relative to its square; where log m is uniform (Knuth, *The Art of Computer
+//! Programming*, vol. 2, §4.2.4) the mean of that is ρ²u² with ρ² = 1 / (8 ln 2) = 0.180. Multiply-adds are fused, sums run over all terms
+//! one after the other.
 
 mod code;
 mod matmul;
@@ -53,7 +54,7 @@ pub use matmul::{Growth, matmul_bound, matmul_estimate};
 pub use tile::{Analysis, tile_bound, tile_bound_for, tile_estimate};
 
 /// The variance of a rounding error, relative to u² and to the square of the rounded number: see the [module](self).
-const ROUNDING: f64 = 2.0 * std::f64::consts::LN_2 / 9.0;
+const ROUNDING: f64 = 0.125 / std::f64::consts::LN_2;
 
 /// E|w||x| / (σ_w σ_x) of uniform numbers.
 const SCALE: f64 = 0.75;

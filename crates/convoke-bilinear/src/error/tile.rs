@@ -36,7 +36,7 @@ impl Analysis {
         }
     }
 
-    /// Numbers in a data tile.
+    /// Numbers of a data tile.
     pub fn inputs(&self) -> usize {
         self.data.inputs()
     }
@@ -60,11 +60,6 @@ impl Analysis {
     /// rounded once.
     pub fn theta(&self, channels: usize, u: f64) -> f64 {
         (self.data_roundings + 1 + channels + self.inverse_roundings) as f64 * u + self.filter_roundings as f64 * DOUBLE
-    }
-
-    /// θ, if filters are transformed in the element type.
-    pub fn theta_rounded(&self, channels: usize, u: f64) -> f64 {
-        (self.data_roundings + self.filter_roundings + 1 + channels + self.inverse_roundings) as f64 * u
     }
 
     /// |A||x|, for `x` of [`Analysis::inputs`] magnitudes. Each multiplication adds `lost`, to bound what underflow takes. `largest`

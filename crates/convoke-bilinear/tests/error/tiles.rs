@@ -21,7 +21,16 @@ fn tiles() -> Vec<Tile> {
         ([4, 4], [3, 3], [2, 2]),
         ([2, 4], [7, 7], [2, 2]),
     ];
-    sizes.map(|(m, r, s)| Tile::winograd(m, r, s).expect("small sizes")).into()
+    let fft = [
+        ([16, 16], [3, 3]),
+        ([8, 8], [3, 3]),
+        ([32, 32], [5, 5]),
+        ([64, 64], [31, 31]),
+        ([64, 64], [7, 7]),
+        ([1, 32], [1, 7]),
+    ];
+    let fft = fft.map(|(p, r)| Tile::fft(p, r).expect("f"));
+    sizes.map(|(m, r, s)| Tile::winograd(m, r, s).expect("small sizes")).into_iter().chain(fft).collect()
 }
 
 #[test]
