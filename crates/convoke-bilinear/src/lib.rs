@@ -21,6 +21,7 @@
 
 mod algorithm;
 pub mod catalog;
+mod fft;
 pub mod file;
 pub mod karatsuba;
 pub mod matmul;
@@ -32,6 +33,7 @@ mod tile;
 pub mod winograd;
 
 pub use algorithm::{Bilinear, Problem};
+pub use fft::{FftError, MAX_FFT_POINTS};
 pub use matrix::{Matrix, Rational, rational};
 pub use proof::{Disproof, Proved};
 pub use tile::{Lines, Places, Tile, Transform};

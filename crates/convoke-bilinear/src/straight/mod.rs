@@ -13,6 +13,8 @@
 //! Source: Paar 1997, *Optimized Arithmetic for Reed–Solomon Encoders* (greedy pairs), extended to coefficients other than ±1.
 
 mod build;
+mod transpose;
+pub(crate) mod writer;
 
 use num_traits::{ToPrimitive, Zero};
 

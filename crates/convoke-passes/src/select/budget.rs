@@ -7,7 +7,7 @@
 //!   --certified alone             bound    ≤ 10 × that of a plain sum of the same layer
 //! ```
 
-use super::{Conv, Plan};
+use super::{Conv, Plan, Refusal};
 use crate::guarantee::Grants;
 
 /// What a candidate's error is held against.
@@ -35,7 +35,19 @@ impl Budget {
 
     /// Whether a candidate may be chosen. Plain sums always may.
     pub fn allows(&self, plan: &Plan) -> bool {
-        let error = if self.certified { plan.error_bound } else { plan.error_typical };
-        plan.algorithm.is_plain_sum() || error <= self.limit
+        plan.algorithm.is_plain_sum() || self.error(plan) <= self.limit
+    }
+
+    /// Whether a candidate may be chosen that was asked for by name: only the user's own limit can forbid it.
+    pub(super) fn permits(&self, plan: &Plan) -> Result<(), Refusal> {
+        if self.given && !self.allows(plan) {
+            return Err(Refusal::Budget { error: self.error(plan), limit: self.limit });
+        }
+        Ok(())
+    }
+
+    /// The error that counts.
+    pub(super) fn error(&self, plan: &Plan) -> f64 {
+        if self.certified { plan.error_bound } else { plan.error_typical }
     }
 }

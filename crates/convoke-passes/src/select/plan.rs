@@ -39,9 +39,20 @@ impl Plan {
 }
 
 /// Why an algorithm cannot compute a convolution.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Refusal {
+    /// No such tiles.
+    #[error(transparent)]
+    Tiling(crate::tiling::NoTiling),
+    /// The user allows less rounding.
+    #[error("has an error of {error:.1e}, and --max-error allows {limit:.1e}")]
+    Budget {
+        /// Its estimate, or its bound where that counts.
+        error: f64,
+        /// The most.
+        limit: f64,
+    },
     /// Nothing of these sizes.
     #[error("has no sizes that suit")]
     NoSizes,
