@@ -121,6 +121,7 @@ impl Tiling {
     pub(crate) fn new(algorithm: Algorithm, window: &Window) -> Result<Tiling, NoTiling> {
         match algorithm {
             Algorithm::Winograd { outputs: Some(outputs) } => Tiling::winograd(window, outputs),
+            Algorithm::Fft { points: Some(points) } => Tiling::fft(window, points),
             other => unreachable!("`{other}` does not transform tiles"),
         }
     }
@@ -144,6 +145,25 @@ impl Tiling {
         let each = |of: fn(&(Axis, u8)) -> usize| [of(&axes[0]), of(&axes[1])];
         let tile = Tile::winograd(each(|a| a.1.into()), each(|a| a.0.kernel), each(|a| steps(&a.0)))
             .expect("sizes within the limits checked above");
+        Ok(Tiling::of(tile, window))
+    }
+
+    fn fft(window: &Window, points: Extent) -> Result<Tiling, NoTiling> {
+        let axes = [(window.h, usize::from(points.h)), (window.w, usize::from(points.w))];
+        if axes.iter().all(|(axis, _)| axis.kernel == 1) {
+            return Err(NoTiling::OneTap);
+        }
+        for (axis, points) in axes {
+            let (taps, limit) = (axis.kernel, convoke_bilinear::MAX_FFT_POINTS);
+            if steps(&axis) > 1 {
+                return Err(NoTiling::Steps { got: axis.stride });
+            }
+            if !points.is_power_of_two() || !(taps..=limit).contains(&points) {
+                return Err(NoTiling::Fourier { points, taps, limit });
+            }
+        }
+        let each = |of: fn(&(Axis, usize)) -> usize| [of(&axes[0]), of(&axes[1])];
+        let tile = Tile::fft(each(|a| a.1), each(|a| a.0.kernel)).expect("sizes within the limits checked above");
         Ok(Tiling::of(tile, window))
     }
 

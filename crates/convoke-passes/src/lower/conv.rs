@@ -122,7 +122,7 @@ impl<'a> Lowering<'a> {
             return refuse("needs one input channel for each group");
         }
         let window = self.window(instr, op);
-        if let Algorithm::Winograd { outputs: Some(_) } = op.algorithm {
+        if let Algorithm::Winograd { outputs: Some(_) } | Algorithm::Fft { points: Some(_) } = op.algorithm {
             let tiling = match Tiling::new(op.algorithm, &window) {
                 Ok(tiling) => tiling,
                 Err(reason) => return refuse(&reason.to_string()),

@@ -1,11 +1,20 @@
 //! How much rounding is allowed.
 //!
 //! ```text
-//!   --max-error E                 estimate ≤ E                         the error to expect, as a fraction of Σ|w||x|
-//!   --max-error E --certified     bound ≤ E                            what no input exceeds, as a fraction of Σ|w| · max|x|
+//!   --max-error E                 estimate ≤ E
+//!   --max-error E --certified     bound    ≤ E
 //!   neither                       estimate ≤ 10 × that of a plain sum of the same layer
 //!   --certified alone             bound    ≤ 10 × that of a plain sum of the same layer
 //! ```
+//!
+//! | number | of | relative to |
+//! |---|---|---|
+//! | estimate: the error to expect, root mean square over output elements | every algorithm | Σ\|w\|\|x\| of the output element |
+//! | bound: what no input exceeds, underflow and overflow aside | plain sums | Σ\|w\|\|x\| of the output element |
+//! | | Winograd, FFT | Σ\|w\| · max\|x\|, over the inputs of a tile |
+//! | | Strassen | max over output channels of Σ\|w\|, times max\|x\| of the whole input |
+//!
+//! [`convoke_bilinear::error`] has the derivations.
 
 use super::{Conv, Plan, Refusal};
 use crate::guarantee::Grants;

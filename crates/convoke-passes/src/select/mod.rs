@@ -16,6 +16,7 @@ mod conv;
 mod cost;
 mod depthwise;
 mod direct;
+mod fft;
 mod im2col;
 mod plan;
 mod tiles;
@@ -46,6 +47,7 @@ pub fn candidates(conv: &Conv) -> Vec<Algorithm> {
         Algorithm::Depthwise,
     ];
     all.extend(winograd::sizes(conv).into_iter().map(|outputs| Algorithm::Winograd { outputs: Some(outputs) }));
+    all.extend(fft::sizes(conv).into_iter().map(|points| Algorithm::Fft { points: Some(points) }));
     all
 }
 
@@ -55,7 +57,9 @@ pub fn plan(algorithm: Algorithm, conv: &Conv, machine: &Machine) -> Result<Plan
         Algorithm::Direct => direct::plan(conv, machine),
         Algorithm::Im2col { explicit } => im2col::plan(conv, machine, explicit),
         Algorithm::Depthwise => depthwise::plan(conv, machine),
-        Algorithm::Winograd { outputs: Some(_) } => tiles::plan(algorithm, conv, machine),
+        Algorithm::Winograd { outputs: Some(_) } | Algorithm::Fft { points: Some(_) } => {
+            tiles::plan(algorithm, conv, machine)
+        }
         Algorithm::Auto | Algorithm::Winograd { .. } | Algorithm::Fft { .. } | Algorithm::Strassen { .. } => {
             Err(Refusal::NoSizes)
         }

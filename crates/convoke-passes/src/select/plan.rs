@@ -16,7 +16,7 @@ pub struct Plan {
     /// Predicted cycles on one core, by what they are spent on.
     pub terms: Vec<Term>,
     /// The certified bound of the rounding error: of a plain sum relative to Σ|w||x| of each output element, of other algorithms
-    /// relative to Σ|w| · max|x| over what its tile reads.
+    /// relative to Σ|w| · max|x| over what its tile reads, or all that a product of matrices reads.
     pub error_bound: f64,
     /// The error to expect, relative to Σ|w||x|.
     pub error_typical: f64,

@@ -9,6 +9,7 @@
 //! ```
 
 use convoke_bilinear::Transform;
+use convoke_bilinear::error::{tile_bound, tile_estimate};
 use convoke_ir::attr::Algorithm;
 use convoke_ir::types::Layout;
 use convoke_machine::Machine;
@@ -75,7 +76,7 @@ pub(super) fn plan(algorithm: Algorithm, conv: &Conv, machine: &Machine) -> Resu
             Term { name: "halo", cycles: 2.0 * halo as f64 / bandwidth(machine, halo) },
             Term { name: "stream", cycles: stream },
         ],
-        error_bound: conv.error_bound(),
-        error_typical: conv.error_typical(),
+        error_bound: tile_bound(tile, c, conv.elem.unit_roundoff()),
+        error_typical: tile_estimate(tile, c, conv.elem.unit_roundoff()),
     })
 }

@@ -46,8 +46,8 @@ struct Corner {
 struct Codelets {
     /// For each cut of the input channels.
     forward: Vec<FuncId>,
-    /// For each cut of the output channels and each kind of tile, by the outputs it stores.
-    inverse: Vec<(Cut, (Part, Part), FuncId)>,
+    /// For each cut of the output channels and each kind of tile by the outputs it stores: columns, then rows.
+    inverse: Vec<(Cut, (Part, Part), [FuncId; 2])>,
 }
 
 impl Block<'_, '_> {
@@ -166,7 +166,7 @@ impl Block<'_, '_> {
                 }
             }),
         }
-        for (k_cut, (rows, cols), inverse) in &codelets.inverse {
+        for (k_cut, (rows, cols), [columns, store]) in &codelets.inverse {
             f.for_("i", 0..rows.count, plain(), |f, i| {
                 let i = Affine::from(i) + rows.begin;
                 f.for_("j", 0..self.one_by_one(cols.count), plain(), |f, j| {
@@ -180,9 +180,10 @@ impl Block<'_, '_> {
                             h: corner.output.h.clone() + i.clone() * (h.residues * h.outputs),
                             w: corner.output.w.clone() + j.clone() * (w.residues * w.outputs),
                         };
-                        let from = [(memory.m, t * group.k + k), (memory.between, zero.clone())];
+                        let between = (memory.between, zero.clone());
+                        f.call(*columns, [(memory.m, t * group.k + k), between.clone()]);
                         let stores = conv.stores(memory.y, &memory.operands, &site);
-                        f.call(*inverse, from.into_iter().chain(stores));
+                        f.call(*store, std::iter::once(between).chain(stores));
                     });
                 });
             });
@@ -195,8 +196,8 @@ impl Block<'_, '_> {
         let each = group.k_cuts.iter().flat_map(|&k| kinds.iter().map(move |&kind| (k, kind)));
         let inverse = each.map(|(k, kind)| {
             let wide = if self.lanes == Lanes::Tiles { kind.1.count } else { k.size };
-            let codelet = self.inverse(wide, group.k, [kind.0.stored, kind.1.stored]);
-            (k, kind, lowering.program.func(codelet))
+            let codelets = [self.columns(wide, group.k), self.store(wide, [kind.0.stored, kind.1.stored])];
+            (k, kind, codelets.map(|codelet| lowering.program.func(codelet)))
         });
         Codelets { forward, inverse: inverse.collect() }
     }
@@ -231,52 +232,54 @@ impl Block<'_, '_> {
         f.finish()
     }
 
-    /// The codelet that transforms a tile of `channels` output channels, or so many tiles of one, back and stores `stored` rows and columns of it, with
-    /// parameters m, between, y, then the epilogue's operands.
-    fn inverse(&self, channels: usize, pitch: usize, stored: [usize; 2]) -> Func {
+    /// The codelet that transforms the columns of a tile of `channels` output channels, or of so many tiles of one, back; with
+    /// parameters m, between.
+    fn columns(&self, channels: usize, pitch: usize) -> Func {
         let (conv, tile) = (self.conv, &*self.tiling.tile);
-        let (elem, width) = (conv.elem, (channels, conv.lanes));
         let pitch = self.tiles() * pitch;
-        let (row, col) = (self.tiling.h.residues, self.tiling.w.residues);
-        let tiles = self.tiling.w.residues * self.tiling.w.outputs;
-        let lane = |grid: &Grid| if self.lanes == Lanes::Tiles { grid.w * tiles } else { grid.c };
-        let steps = |grid: &Grid| [grid.h * row, grid.w * col, lane(grid)];
-        let len = |[h, w, c]: [usize; 3]| reach(&[(stored[0], h), (stored[1], w), (channels, c)]);
         let mut f = FuncBuilder::codelet("transform_back");
-        let m = f.input("m", elem, reach(&[(tile.products, pitch), (channels, 1)]));
-        let between = f.output("between", elem, tile.inverse.between * channels);
-        let out = steps(&conv.y.grid);
-        let y = f.output("y", elem, len(out));
-        let operands: Vec<(SlotId, [usize; 3])> = conv
-            .operands
-            .iter()
-            .enumerate()
-            .map(|(i, grid)| (f.input(&format!("e{i}"), elem, len(steps(grid))), steps(grid)))
-            .collect();
+        let m = f.input("m", conv.elem, reach(&[(tile.products, pitch), (channels, 1)]));
+        let between = f.output("between", conv.elem, tile.inverse.between * channels);
         pass(
             &mut f,
-            elem,
+            conv.elem,
             &tile.inverse.first,
-            width,
+            (channels, conv.lanes),
             |f, lines, i, j, c| f.load(m, at(&lines.from, i, j, pitch) + c),
             |f, lines, i, j, c, value| f.store(between, at(&lines.to, i, j, channels) + c, value),
         );
-        // The second pass is over rows; those that are not stored are left out.
-        let rows: Vec<_> = tile
-            .inverse
-            .then
+        f.finish()
+    }
+
+    /// The codelet that transforms the rows back and stores `stored` rows and columns of the result, with parameters between, y, then
+    /// the epilogue's operands.
+    fn store(&self, channels: usize, stored: [usize; 2]) -> Func {
+        let (conv, tile) = (self.conv, &*self.tiling.tile);
+        let (row, col) = (self.tiling.h.residues, self.tiling.w.residues);
+        let tiles = col * self.tiling.w.outputs;
+        let lane = |grid: &Grid| if self.lanes == Lanes::Tiles { grid.w * tiles } else { grid.c };
+        let steps = |grid: &Grid| [grid.h * row, grid.w * col, lane(grid)];
+        let len = |[h, w, c]: [usize; 3]| reach(&[(stored[0], h), (stored[1], w), (channels, c)]);
+        let mut f = FuncBuilder::codelet("store_tile");
+        let between = f.input("between", conv.elem, tile.inverse.between * channels);
+        let out = steps(&conv.y.grid);
+        let y = f.output("y", conv.elem, len(out));
+        let operands: Vec<(SlotId, [usize; 3])> = conv
+            .chain
+            .operands
             .iter()
-            .map(|lines| {
-                let mut lines = lines.clone();
-                lines.count = stored[0];
-                lines
-            })
+            .zip(&conv.operands)
+            .enumerate()
+            .map(|(i, (o, grid))| (f.input(&format!("e{i}"), o.elem, len(steps(grid))), steps(grid)))
             .collect();
+        // Rows that are not stored are left out.
+        let mut rows = tile.inverse.then.clone();
+        rows.iter_mut().for_each(|lines| lines.count = stored[0]);
         pass(
             &mut f,
-            elem,
+            conv.elem,
             &rows,
-            width,
+            (channels, conv.lanes),
             |f, lines, i, j, c| f.load(between, at(&lines.from, i, j, channels) + c),
             |f, _, i, j, c, value| {
                 if j < stored[1] {

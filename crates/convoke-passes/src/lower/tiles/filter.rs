@@ -92,7 +92,8 @@ fn transform(
     (channels, lane, pitch): (usize, usize, usize),
 ) {
     let convert = |f: &mut FuncBuilder, elem, value| f.define(VecType::scalar(elem), Expr::Convert(value));
-    let (width, elem) = ((channels, conv.lanes), conv.elem);
+    // Vectors of f64 throughout: what they are rounded from and to is half as wide.
+    let (width, elem) = ((channels, (conv.lanes / 2).max(1)), conv.elem);
     pass(
         f,
         Elem::F64,
