@@ -6,6 +6,9 @@ use convoke::{Algorithm, Compiler, Layer, Machine};
 
 use crate::options::machine_line;
 
+/// The term that the products themselves are under, in every plan.
+pub(super) const PRODUCTS: &str = "multiply";
+
 /// All that the forms of the report are made of.
 pub(super) struct Report<'a> {
     pub(super) compiler: &'a Compiler,
@@ -22,7 +25,7 @@ impl Report<'_> {
     pub(super) fn views(&self) -> Vec<View<'_>> {
         let one = |(i, selection)| {
             let measured = self.measured.and_then(|all| all.get(i));
-            View::new(selection, self.compiler.machine(), measured, self.no_times)
+            View::new(selection, self.compiler, measured, self.no_times)
         };
         self.explanation.selections.iter().enumerate().map(one).collect()
     }
@@ -46,6 +49,8 @@ pub(super) struct View<'a> {
     pub(super) skipped: Vec<Algorithm>,
     /// Whether it was measured.
     pub(super) measured: bool,
+    /// Threads that it was measured with.
+    pub(super) threads: usize,
 }
 
 /// A candidate that can compute the convolution.
@@ -89,10 +94,11 @@ impl Standing {
 impl<'a> View<'a> {
     pub(super) fn new(
         selection: &'a Selection,
-        machine: &'a Machine,
+        compiler: &'a Compiler,
         measured: Option<&Measured>,
         no_times: bool,
     ) -> View<'a> {
+        let machine = compiler.machine();
         let (mut rows, mut refused) = (Vec::new(), Vec::<(String, Vec<Algorithm>)>::new());
         for (algorithm, plan) in &selection.candidates {
             match plan {
@@ -115,7 +121,15 @@ impl<'a> View<'a> {
         }
         rows.sort_by(|a, b| a.seconds.total_cmp(&b.seconds));
         let skipped = measured.map(|m| m.skipped.clone()).unwrap_or_default();
-        View { selection, machine, rows, refused, skipped, measured: measured.is_some() && !no_times }
+        View {
+            selection,
+            machine,
+            rows,
+            refused,
+            skipped,
+            measured: measured.is_some() && !no_times,
+            threads: compiler.get_threads(),
+        }
     }
 
     /// The candidate chosen.
@@ -123,9 +137,9 @@ impl<'a> View<'a> {
         self.rows.iter().find(|row| row.standing == Standing::Chosen)
     }
 
-    /// What predicted cycles are spent on, each name once, those of the fastest candidate first.
+    /// What predicted cycles are spent on, each name once: the products, then the terms of the fastest candidate, and so on.
     pub(super) fn terms(&self) -> Vec<&'static str> {
-        let mut names = Vec::new();
+        let mut names = vec![PRODUCTS];
         for term in self.rows.iter().flat_map(|row| &row.plan.terms).filter(|term| term.cycles > 0.0) {
             if !names.contains(&term.name) {
                 names.push(term.name);
@@ -213,6 +227,30 @@ pub(super) fn budget(budget: &Budget) -> String {
 /// An error as people read it.
 pub(super) fn error(error: f64) -> String {
     if error == 0.0 { "0".into() } else { format!("{error:.1e}") }
+}
+
+/// What a certified bound is relative to, for the candidates there are.
+pub(super) fn relative_to(algorithm: Algorithm) -> &'static str {
+    match algorithm {
+        Algorithm::Winograd { .. } | Algorithm::Fft { .. } => "Σ|w|·max|x| over a tile",
+        Algorithm::Strassen { .. } => "max Σ|w|·max|x| over all",
+        _ => "Σ|w||x|",
+    }
+}
+
+/// What the bounds of these candidates are relative to: `Σ|w||x| (direct, im2col), Σ|w|·max|x| over a tile (winograd(4x4))`.
+pub(super) fn bounds(rows: &[Row<'_>]) -> String {
+    let mut known: Vec<(&str, Vec<Algorithm>)> = Vec::new();
+    for row in rows {
+        let (what, family) = (relative_to(row.algorithm), row.algorithm.family());
+        match known.iter_mut().find(|(w, _)| *w == what) {
+            Some((_, whom)) if whom.contains(&family) => {}
+            Some((_, whom)) => whom.push(family),
+            None => known.push((what, vec![family])),
+        }
+    }
+    let one = |(what, whom): &(&str, Vec<Algorithm>)| format!("{what} ({})", list(whom));
+    known.iter().map(one).collect::<Vec<_>>().join(", ")
 }
 
 /// Algorithms in a list: `winograd(2x2), (4x4), depthwise`.

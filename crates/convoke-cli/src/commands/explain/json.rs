@@ -3,7 +3,7 @@
 use convoke::passes::stats::Stats;
 use serde_json::{Value, json};
 
-use super::facts::{Report, Row, View, budget};
+use super::facts::{Report, Row, View, budget, relative_to};
 use super::{shape, verdict};
 use crate::options::signature;
 
@@ -68,9 +68,9 @@ fn candidate(view: &View<'_>, row: &Row<'_>) -> Value {
         "predicted_seconds": row.seconds,
         "terms": plan.terms.iter().map(|t| json!({ "name": t.name, "cycles": t.cycles })).collect::<Vec<_>>(),
         "error_bound": plan.error_bound,
-        "error_bound_relative_to": if plan.algorithm.is_plain_sum() { "sum |w||x|" } else { "sum |w| * max |x|" },
+        "error_bound_relative_to": relative_to(row.algorithm),
         "error_typical": plan.error_typical,
-        "error_typical_relative_to": "sum |w||x|",
+        "error_typical_relative_to": "Σ|w||x|",
     });
     if let Some(time) = row.timing() {
         object["measured_seconds"] = json!(time.seconds);

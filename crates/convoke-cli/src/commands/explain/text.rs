@@ -2,7 +2,7 @@
 
 use convoke::passes::Record;
 
-use super::facts::{Report, Row, Standing, View, budget, error, list};
+use super::facts::{PRODUCTS, Report, Row, Standing, View, bounds, budget, error, list};
 use super::{shape, verdict};
 use crate::options::signature;
 use crate::table::{Table, count, seconds};
@@ -32,7 +32,8 @@ fn convolution(view: &View<'_>) -> String {
     text += &format!("\nerror allowed: {}\n\n", budget(&selection.budget));
     text += &candidates(view);
     text += "error: what to expect, relative to Σ|w||x| of the output element\n\
-             bound: what no input exceeds; of plain sums relative to Σ|w||x|, of the others to Σ|w|·max|x|\n";
+             bound: what no input exceeds, relative to ";
+    text += &(bounds(&view.rows) + "\n");
     text += &format!("\npredicted time by what it is spent on (█ multiply, ░ all else)\n{}", terms(view));
     for (reason, whom) in &view.refused {
         text += &format!("\nnot applicable: {}: {reason}", list(whom));
@@ -104,7 +105,7 @@ fn terms(view: &View<'_>) -> String {
 
 fn bar(view: &View<'_>, row: &Row<'_>, longest: f64) -> String {
     let cells = |s: f64| (s / longest * BAR).round() as usize;
-    let products = cells(view.term(row, "multiply"));
+    let products = cells(view.term(row, PRODUCTS));
     // At least a cell, so that the fastest is still seen.
     let all = cells(row.seconds).max(1);
     "█".repeat(products.min(all)) + &"░".repeat(all.saturating_sub(products))

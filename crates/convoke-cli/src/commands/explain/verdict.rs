@@ -3,11 +3,9 @@
 
 use convoke::passes::select::Reason;
 
-use super::facts::{Row, Standing, View, error, list};
-use crate::table::{bytes, seconds};
+use super::facts::{PRODUCTS, Row, Standing, View, error, list};
+use crate::table::{bytes, seconds, threads};
 
-/// The term that the products themselves are under, in every plan.
-const PRODUCTS: &str = "multiply";
 /// Times this close are equal, as far as a model or a clock can say.
 const EQUAL: f64 = 0.02;
 
@@ -15,6 +13,9 @@ const EQUAL: f64 = 0.02;
 pub(super) fn sentences(view: &View<'_>) -> Vec<String> {
     let Some(chosen) = view.chosen() else { return Vec::new() };
     let mut said = Vec::new();
+    if let Reason::Inapplicable { asked, refusal } = &view.selection.reason {
+        said.push(format!("{asked} was asked for, but it {refusal}."));
+    }
     match view.selection.reason {
         Reason::Asked => said.extend(asked(view, chosen)),
         Reason::Only => said.push(format!("{} is the only one that applies.", chosen.algorithm)),
@@ -55,11 +56,14 @@ fn asked(view: &View<'_>, chosen: &Row<'_>) -> Vec<String> {
 /// What a fast algorithm saves, and what it pays for that.
 fn saves(view: &View<'_>, chosen: &Row<'_>) -> String {
     let rest = chosen.seconds - view.term(chosen, PRODUCTS);
+    let saves = match chosen.fewer {
+        f if f > 1.0 + EQUAL => format!("{} fewer multiplications than direct leave", ratio(f)),
+        _ => "its multiplications take".into(),
+    };
     let mut text = format!(
-        "{} takes {}: {} fewer multiplications than direct leave {} of products",
+        "{} takes {}: {saves} {} of products",
         chosen.algorithm,
         seconds(chosen.seconds),
-        ratio(chosen.fewer),
         seconds(view.term(chosen, PRODUCTS)),
     );
     let direct = view.rows.iter().find(|row| row.algorithm == convoke::Algorithm::Direct);
@@ -187,8 +191,9 @@ fn measured(view: &View<'_>, chosen: &Row<'_>) -> Vec<String> {
     let Some((open, time)) = view.verdict() else {
         return vec![format!("{} could not be measured.", chosen.algorithm)];
     };
+    let on = if view.threads == 1 { String::new() } else { format!(" on {}", threads(view.threads)) };
     let mut said = vec![format!(
-        "Measured, {} takes {}, {} % of what was predicted.",
+        "Measured{on}, {} takes {}, {} % of what was predicted.",
         chosen.algorithm,
         seconds(time),
         (100.0 * time / chosen.seconds).round()

@@ -30,7 +30,15 @@ pub(super) fn draw(view: &View<'_>) -> String {
     let longest = view.rows.iter().map(|row| row.seconds.max(row.best_known())).fold(f64::MIN_POSITIVE, f64::max);
     let percent = |s: f64| 100.0 * s / longest;
     let names = view.terms();
-    let mut text = key(view) + "<div class=\"bars\">\n";
+    let class = if view.measured { "bars measured" } else { "bars" };
+    let mut text = format!(
+        "{}<div class=\"{class}\">\n<span></span><span></span><span class=\"faint\">predicted</span>",
+        key(view)
+    );
+    if view.measured {
+        text += "<span class=\"faint\">measured</span>";
+    }
+    text.push('\n');
     for row in &view.rows {
         let class = match row.standing {
             Standing::Chosen => " class=\"chosen\"",
@@ -47,13 +55,14 @@ pub(super) fn draw(view: &View<'_>) -> String {
                     write!(text, "<i class=\"{class}\" style=\"width:{width:.2}%\" title=\"{}\"></i>", escaped(&title));
             }
         }
-        let mut times = seconds(row.seconds);
         if let Some(timing) = row.timing() {
             let (at, title) = (percent(timing.seconds), format!("measured: {}", seconds(timing.seconds)));
             let _ = write!(text, "<i class=\"clock\" style=\"left:{at:.2}%\" title=\"{title}\"></i>");
-            times += &format!(" <b>{}</b>", seconds(timing.seconds));
         }
-        let _ = writeln!(text, "</div><span{class}>{times}</span>");
+        let _ = writeln!(text, "</div><span{class}>{}</span>", seconds(row.seconds));
+        if view.measured {
+            let _ = writeln!(text, "<span{class}>{}</span>", row.timing().map_or("-".into(), |t| seconds(t.seconds)));
+        }
     }
     text + "</div>\n"
 }

@@ -13,7 +13,7 @@ mod svg;
 use std::fmt::Write;
 
 use self::svg::{escaped, family};
-use super::facts::{Report, Row, Standing, View, budget, error, list};
+use super::facts::{Report, Row, Standing, View, bounds, budget, error, list};
 use super::{shape, text, verdict};
 use crate::options::{machine_line, signature};
 use crate::table::{count, seconds};
@@ -60,9 +60,9 @@ fn convolution(view: &View<'_>) -> String {
     );
     text += &format!(
         "<figure>\n{}<figcaption><b>Error against time.</b> A mark stands at the error to expect, relative to Σ|w||x|; its whisker ends \
-         at the certified bound, which is relative to Σ|w|·max|x| (for plain sums to Σ|w||x|). Steps join those that none beats in \
-         both.</figcaption></figure>\n</div>\n{}",
+         at the certified bound, relative to {}. Dotted steps join those that none beats in both.</figcaption></figure>\n</div>\n{}",
         scatter::draw(view),
+        escaped(&bounds(&view.rows)),
         families(view)
     );
     text += &format!("<h3>Where the predicted time goes</h3>\n{}", bars::draw(view));
@@ -98,12 +98,13 @@ fn verdict_card(view: &View<'_>) -> String {
         fact(error(row.plan.error_typical), "error to expect");
         fact(error(row.plan.error_bound), "bound");
     }
-    text += "</div>\n";
-    let sentences: Vec<_> = verdict::sentences(view).iter().map(|s| escaped(s)).collect();
+    let sentences =
+        verdict::sentences(view).into_iter().chain([format!("Error allowed: {}.", budget(&selection.budget))]);
+    let sentences: String = sentences.map(|s| format!("<li>{}</li>", escaped(&s))).collect();
     text += &format!(
-        "<p>{}</p>\n<p>Error allowed: {}.</p></div>\n",
-        sentences.join(" "),
-        escaped(&budget(&selection.budget))
+        "</div>
+<ul>{sentences}</ul></div>
+"
     );
     text
 }

@@ -117,7 +117,7 @@ fn draw_roofs(svg: &mut Svg, x: &Axis, y: &Axis, peak: f64, roofs: &[(String, f6
         let (mx, my) = (x0 + t * (x1 - x0), y0 + t * (y1 - y0));
         let (nx, ny) = (degrees.to_radians().sin(), -degrees.to_radians().cos());
         let length = (x1 - x0).hypot(y1 - y0);
-        if length > 120.0 {
+        if length > 70.0 {
             svg.text("roof-name", (mx + 5.0 * nx, my + 5.0 * ny), "middle", degrees, &label);
         }
         let steps = (length / 12.0) as usize;
