@@ -1,5 +1,6 @@
 //! From a layer to native code: what may be chosen, and the road through passes, lowering and code generation.
 
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use convoke_ir::attr::{Algorithm, AttrType};
@@ -14,6 +15,7 @@ use crate::compiled::CompiledLayer;
 use crate::error::Error;
 use crate::layer::Layer;
 use crate::memory;
+use crate::tune::{Tuning, Verdict, tune};
 
 /// Compiles layers. A value of options: cheap to clone, the same options give the same code.
 ///
@@ -39,6 +41,7 @@ pub struct Compiler {
     algorithm: Algorithm,
     threads: usize,
     max_memory: u64,
+    tuning: Option<Tuning>,
 }
 
 impl Compiler {
@@ -59,6 +62,7 @@ impl Compiler {
             algorithm: Algorithm::Auto,
             threads: 1,
             max_memory: Compiler::DEFAULT_MAX_MEMORY,
+            tuning: None,
         }
     }
 
@@ -116,6 +120,14 @@ impl Compiler {
     /// not set. What needs more is refused before any of it is taken.
     pub fn max_memory(mut self, bytes: u64) -> Compiler {
         self.max_memory = bytes;
+        self
+    }
+
+    /// Times the candidates that may be the fastest, rather than trust the prediction; see [`crate::tune`]. Verdicts are kept in the
+    /// folder `cache`, which is made if it is not there and may be deleted at any time; without one they are measured each
+    /// time. Compiling is then possible only on the CPU that code is made for, and takes seconds where there is no verdict yet.
+    pub fn tune(mut self, cache: Option<PathBuf>) -> Compiler {
+        self.tuning = Some(Tuning { cache });
         self
     }
 
@@ -181,6 +193,31 @@ impl Compiler {
         Ok(manager.run(state, passes)?)
     }
 
+    /// Runs the passes of the level on a layer, down to a program. If the compiler tunes, it does so before `select`. `observer`
+    /// sees the state after each pass.
+    pub(crate) fn run_all(
+        &self,
+        layer: &Layer,
+        mut observer: impl FnMut(&Record, &State),
+    ) -> Result<(Program, Vec<Verdict>), Error> {
+        let mut passes = self.pipeline(Stage::Loops)?;
+        let mut state = State::Layer(layer.ir().clone());
+        let mut verdicts = Vec::new();
+        if let Some(tuning) = &self.tuning {
+            let select = passes.iter().position(|pass| pass.name() == Select::NAME).unwrap_or(0);
+            let rest = passes.split_off(select);
+            state = self.run_passes(state, &passes, layer.files(), &mut observer)?;
+            if let State::Layer(weighed) = &mut state {
+                verdicts = tune(self, tuning, weighed, layer.files())?;
+            }
+            passes = rest;
+        }
+        let State::Loops(program) = self.run_passes(state, &passes, layer.files(), observer)? else {
+            unreachable!("the pipeline to `Stage::Loops` ends with lowering")
+        };
+        Ok((program, verdicts))
+    }
+
     /// Runs all passes and lowers.
     ///
     /// # Errors
@@ -198,10 +235,9 @@ impl Compiler {
                 chosen = choices(layer);
             }
         };
-        let passes = self.pipeline(Stage::Loops)?;
-        let state = self.run_passes(State::Layer(layer.ir().clone()), &passes, layer.files(), observer)?;
-        let State::Loops(program) = state else { unreachable!("the pipeline to `Stage::Loops` ends with lowering") };
-        Ok(Lowered { layer: layer.clone(), program, records, choices: chosen, elapsed: start.elapsed() })
+        let (program, verdicts) = self.run_all(layer, observer)?;
+        let elapsed = start.elapsed();
+        Ok(Lowered { layer: layer.clone(), program, records, choices: chosen, verdicts, elapsed })
     }
 
     /// Compiles a layer to native code in this process's memory.
@@ -243,6 +279,8 @@ pub struct Lowered {
     pub records: Vec<Record>,
     /// The algorithm of each convolution.
     pub choices: Vec<Choice>,
+    /// What tuning found, if the compiler tunes.
+    pub verdicts: Vec<Verdict>,
     /// How long it took.
     pub elapsed: Duration,
 }
