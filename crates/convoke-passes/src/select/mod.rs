@@ -18,6 +18,7 @@ mod depthwise;
 mod direct;
 mod im2col;
 mod plan;
+mod strassen;
 mod winograd;
 
 use std::fmt;
@@ -54,6 +55,7 @@ pub fn plan(algorithm: Algorithm, conv: &Conv, machine: &Machine) -> Result<Plan
         Algorithm::Im2col { explicit } => im2col::plan(conv, machine, explicit),
         Algorithm::Depthwise => depthwise::plan(conv, machine),
         Algorithm::Winograd { outputs: Some(outputs) } => winograd::plan(conv, machine, outputs),
+        Algorithm::Strassen { levels: Some(levels) } => strassen::plan(conv, machine, levels),
         Algorithm::Auto | Algorithm::Winograd { .. } | Algorithm::Fft { .. } | Algorithm::Strassen { .. } => {
             Err(Refusal::NoSizes)
         }
