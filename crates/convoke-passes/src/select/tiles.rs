@@ -9,7 +9,6 @@
 //! ```
 
 use convoke_bilinear::Transform;
-use convoke_bilinear::error::{tile_bound, tile_estimate};
 use convoke_ir::attr::Algorithm;
 use convoke_ir::types::Layout;
 use convoke_machine::Machine;
@@ -61,6 +60,7 @@ pub(super) fn plan(algorithm: Algorithm, conv: &Conv, machine: &Machine) -> Resu
     let stream = blocks * weights as f64 / bandwidth(machine, weights)
         + blocks * 4.0 * between as f64 / bandwidth(machine, between)
         + y_bytes as f64 / bandwidth(machine, y_bytes);
+    let errors = tiling.errors(c, conv.elem.unit_roundoff());
     Ok(Plan {
         algorithm,
         multiplications: tiles as u128 * tile.products as u128 * (c * conv.y.c) as u128,
@@ -73,7 +73,7 @@ pub(super) fn plan(algorithm: Algorithm, conv: &Conv, machine: &Machine) -> Resu
             Term { name: "halo", cycles: 2.0 * halo as f64 / bandwidth(machine, halo) },
             Term { name: "stream", cycles: stream },
         ],
-        error_bound: tile_bound(tile, c, conv.elem.unit_roundoff()),
-        error_typical: tile_estimate(tile, c, conv.elem.unit_roundoff()),
+        error_bound: errors.bound,
+        error_typical: errors.typical,
     })
 }
