@@ -149,7 +149,7 @@ impl Straight {
     }
 }
 
-fn is_power_of_two(factor: &Rational) -> bool {
+pub(crate) fn is_power_of_two(factor: &Rational) -> bool {
     let one_bit = |n: &num_bigint::BigInt| n.magnitude().count_ones() == 1;
     one_bit(factor.numer()) && one_bit(factor.denom())
 }

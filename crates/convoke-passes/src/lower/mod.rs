@@ -26,6 +26,7 @@ mod math;
 mod matmul;
 mod pool;
 mod tile;
+mod tiles;
 
 use std::collections::HashMap;
 
