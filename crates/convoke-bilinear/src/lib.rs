@@ -15,12 +15,15 @@
 //! | [`matmul`], [`karatsuba`] | Strassen, Strassen–Winograd, Laderman; Karatsuba |
 //! | [`Bilinear::tensor`] | products of algorithms: 2-D from 1-D, ⟨4,4,4⟩ from ⟨2,2,2⟩ |
 //! | [`Tile`] | a correlation of two axes as transforms of its rows and columns |
+//! | [`error`] | how far an algorithm rounds: bounds and estimates |
 //! | [`straight`] | a coefficient matrix as additions, multiplications and multiply-adds |
 //! | [`file`](mod@file) | algorithms as text, proved when read |
 //! | [`catalog`] | those that come with convoke |
 
 mod algorithm;
 pub mod catalog;
+pub mod error;
+mod fft;
 pub mod file;
 pub mod karatsuba;
 pub mod matmul;
@@ -32,6 +35,7 @@ mod tile;
 pub mod winograd;
 
 pub use algorithm::{Bilinear, Problem};
+pub use fft::{FftError, MAX_FFT_POINTS};
 pub use matrix::{Matrix, Rational, rational};
 pub use proof::{Disproof, Proved};
 pub use tile::{Lines, Places, Tile, Transform};

@@ -36,7 +36,7 @@ impl Places {
     }
 
     /// Single numbers.
-    fn plain(line: usize, step: usize) -> Places {
+    pub(crate) fn plain(line: usize, step: usize) -> Places {
         Places { first: 0, line, step, width: 1 }
     }
 }

@@ -29,8 +29,11 @@ pub mod rewrite;
 pub mod select;
 pub mod spec;
 pub mod stats;
+mod tiling;
 
 pub use error::PassError;
 pub use guarantee::{Approximate, Exact, Granted, Grants, Guarantee, Rounding, Structural};
 pub use manager::{PassManager, Record, Stage, State};
 pub use pass::{Changed, Context, LayerPass, LoopPass, PassOption};
+pub use parts::TooFew;
+pub use tiling::NoTiling;

@@ -13,6 +13,8 @@
 //! Source: Paar 1997, *Optimized Arithmetic for Reed–Solomon Encoders* (greedy pairs), extended to coefficients other than ±1.
 
 mod build;
+mod transpose;
+pub(crate) mod writer;
 
 use num_traits::{ToPrimitive, Zero};
 
@@ -145,7 +147,7 @@ impl Straight {
     }
 }
 
-fn is_power_of_two(factor: &Rational) -> bool {
+pub(crate) fn is_power_of_two(factor: &Rational) -> bool {
     let one_bit = |n: &num_bigint::BigInt| n.magnitude().count_ones() == 1;
     one_bit(factor.numer()) && one_bit(factor.denom())
 }

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use convoke_ir::attr::Algorithm;
 use convoke_ir::elem::Elem;
-use convoke_ir::layer::{Conv2d, Instr, Window};
+use convoke_ir::layer::{Axis, Conv2d, Instr, Window};
 use convoke_ir::loops::{Affine, BufferId, FuncBuilder, Marks, Role, SlotId};
 use convoke_ir::types::Layout;
 
@@ -12,7 +12,9 @@ use super::chain::Chain;
 use super::grid::{Grid, Site};
 use super::halo::{Border, Placed};
 use super::tile::{Cut, along};
+use super::tiles::tiles_in_lanes;
 use super::{LowerError, Lowering};
+use crate::tiling::Tiling;
 
 /// A convolution ready to be lowered: the input has its halo, so that every tap is inside.
 pub(super) struct Conv<'a> {
@@ -120,11 +122,36 @@ impl<'a> Lowering<'a> {
         if op.algorithm == Algorithm::Depthwise && self.ty(instr.args[1]).shape.dims()[1] != 1 {
             return refuse("needs one input channel for each group");
         }
+        let window = self.window(instr, op);
+        if let Algorithm::Winograd { outputs: Some(_) } | Algorithm::Fft { points: Some(_) } = op.algorithm {
+            let tiling = match Tiling::new(op.algorithm, &window) {
+                Ok(tiling) => tiling,
+                Err(reason) => return refuse(&reason.to_string()),
+            };
+            // Whole tiles are read, whatever of them is stored.
+            let end = |axis: Axis, read: usize| read.saturating_sub(axis.begin + axis.input);
+            let ends = [end(window.h, tiling.h.read()), end(window.w, tiling.w.read())];
+            let pads = [window.h.begin, window.w.begin, ends[0], ends[1]];
+            let ty = self.ty(instr.result);
+            let &[channels, cg, ..] = self.ty(instr.args[1]).shape.dims() else { unreachable!("weights have rank 4") };
+            let single = cg == 1 && usize::try_from(op.group).is_ok_and(|group| group == channels);
+            let x = if single && tiles_in_lanes(channels, self.lanes(ty.elem)) {
+                self.with_halo(instr.args[0], pads, Border::Number(0.0))?
+            } else {
+                self.with_halo_channels_last(instr.args[0], pads)?
+            };
+            let conv = self.conv(instr, op, window, x);
+            return self.tiles(&conv, &tiling);
+        }
         let sized = matches!(op.algorithm, Algorithm::Strassen { levels: Some(_) });
         if !op.algorithm.is_plain_sum() && !sized {
             return refuse("has no sizes; run `select` before lowering");
         }
-        let mut conv = self.conv(instr, op)?;
+        // Only as much padding as is read: a stride may leave the last rows or columns alone.
+        let end = |axis: Axis| axis.read().saturating_sub(axis.begin + axis.input);
+        let pads = [window.h.begin, window.w.begin, end(window.h), end(window.w)];
+        let x = self.with_halo(instr.args[0], pads, Border::Number(0.0))?;
+        let mut conv = self.conv(instr, op, window, x);
         // Where pixels are counted through, operands of the epilogue must join their rows as the result does.
         let joins = conv.operands.iter().all(|grid| grid.rows_join(conv.y.image.w));
         let counted = matches!(op.algorithm, Algorithm::Im2col { .. } | Algorithm::Strassen { .. });
@@ -149,32 +176,31 @@ impl<'a> Lowering<'a> {
         Ok(())
     }
 
-    fn conv(&mut self, instr: &'a Instr, op: &Conv2d) -> Result<Conv<'a>, LowerError> {
-        let (x, w) = (instr.args[0], instr.args[1]);
-        let window = op.window(self.ty(x), self.ty(w)).expect("the layer is verified");
-        // Only as much padding as is read: a stride may leave the last rows or columns alone.
-        let end = |axis: convoke_ir::layer::Axis| axis.read().saturating_sub(axis.begin + axis.input);
-        let pads = [window.h.begin, window.w.begin, end(window.h), end(window.w)];
-        let placed = self.with_halo(x, pads, Border::Number(0.0))?;
+    fn window(&self, instr: &Instr, op: &Conv2d) -> Window {
+        op.window(self.ty(instr.args[0]), self.ty(instr.args[1])).expect("the layer is verified")
+    }
+
+    /// A convolution over `x`, the input with its halo.
+    fn conv(&self, instr: &'a Instr, op: &Conv2d, window: Window, x: Placed) -> Conv<'a> {
         let ty = self.ty(instr.result);
         let chain = Chain::epilogue(self, instr);
         let operands = chain.operands.iter().map(|o| Grid::stored(&o.strides, ty.layout)).collect();
         let groups = usize::try_from(op.group).expect("the layer is verified");
         let y = self.placed(instr.result);
-        Ok(Conv {
+        Conv {
             elem: ty.elem,
             layout: ty.layout,
             lanes: self.lanes(ty.elem),
-            w: self.buffers[&w],
+            w: self.buffers[&instr.args[1]],
             window,
             groups,
-            cg: placed.image.c / groups,
+            cg: x.image.c / groups,
             kg: y.image.c / groups,
-            x: placed,
+            x,
             y,
             chain,
             operands,
-        })
+        }
     }
 
     /// Packs the weights at compile time: `c_cuts` are the blocks of input channels, `k_cuts` the tiles of output channels.

@@ -13,8 +13,11 @@ use convoke_ir::loops::{Affine, BufferId, Expr, FuncBuilder, Marks, Role, SlotId
 use convoke_ir::types::{Image, Layout, TensorType};
 
 use super::grid::Grid;
-use super::tile::{along, parallel};
+use super::tile::{along, cut, parallel};
 use super::{LowerError, Lowering, too_large};
+
+/// Channels that are turned at a time.
+const TURNED: usize = 16;
 
 /// How wide the border is: top, left, bottom, right.
 pub(super) type Pads = [usize; 4];
@@ -91,6 +94,65 @@ impl<'a> Lowering<'a> {
         let buffer = self.program.buffer(&what, ty, Role::Scratch);
         let y = Placed { buffer, image, grid, len };
         self.halo_kernel(elem, layout, &x, &y, pads, border);
+        Ok(y)
+    }
+
+    /// The value `id` with channels last and a border of zeros. Where it lies so and has no border, the value itself.
+    pub(super) fn with_halo_channels_last(&mut self, id: ValueId, pads: Pads) -> Result<Placed, LowerError> {
+        let (x, layout) = (self.placed(id), self.ty(id).layout);
+        if layout == Layout::Nhwc || x.image.c == 1 {
+            return self.with_halo(id, pads, Border::Number(0.0));
+        }
+        let [top, left, bottom, right] = pads;
+        let (elem, lanes) = (self.ty(id).elem, self.lanes(self.ty(id).elem));
+        let image = Image { h: top + x.image.h + bottom, w: left + x.image.w + right, ..x.image };
+        let what = format!("{}.halo", self.name(id));
+        let ty = TensorType::image(elem, image, Layout::Nhwc);
+        let ty = ty.map_err(|_| too_large(&what, &image.stored(Layout::Nhwc)))?;
+        let (len, grid) = (ty.elements(), Grid::dense(image, Layout::Nhwc));
+        let y = Placed { buffer: self.program.buffer(&what, ty, Role::Scratch), image, grid, len };
+
+        let number = Border::Number(0.0);
+        let rows = [(0, top), (top + x.image.h, bottom)];
+        if top + bottom > 0 {
+            let mut f = FuncBuilder::kernel("halo_rows");
+            let ys = f.output("y", elem, y.len);
+            f.for_("n", 0..image.n, parallel(), |f, n| {
+                for (begin, rows) in rows.into_iter().filter(|r| r.1 > 0) {
+                    let to = Affine::from(n) * grid.n + begin * grid.h;
+                    write(f, ys, to, rows * grid.h, number, None, lanes);
+                }
+            });
+            let kernel = self.program.func(f.finish());
+            self.program.run(kernel, &[y.buffer]);
+        }
+        let mut f = FuncBuilder::kernel("halo_channels_last");
+        let (xs, ys) = (f.input("x", elem, x.len), f.output("y", elem, y.len));
+        f.for_("i", 0..x.image.h, parallel(), |f, i| {
+            f.for_("n", 0..image.n, Marks::default(), |f, n| {
+                let row = Affine::from(n) * grid.n + (Affine::from(i) + top) * grid.h;
+                for (begin, cols) in [(0, left), (left + x.image.w, right)].into_iter().filter(|c| c.1 > 0) {
+                    write(f, ys, row.clone() + begin * grid.w, cols * grid.w, number, None, lanes);
+                }
+                // A few channels at a time, so that the lines they are read from stay near from pixel to pixel.
+                for channels in cut(image.c, TURNED) {
+                    f.for_("c", 0..channels.count, Marks::default(), |f, block| {
+                        let first = Affine::from(block) * channels.size + channels.begin;
+                        f.for_("j", 0..x.image.w, Marks::default(), |f, j| {
+                            let pixel = Affine::from(n) * x.grid.n + Affine::from(i) * x.grid.h + j;
+                            let from = pixel + first.clone() * x.grid.c;
+                            let to = row.clone() + (Affine::from(j) + left) * grid.w + first.clone();
+                            f.for_("e", 0..channels.size, along(lanes), |f, e| {
+                                let value = f.load(xs, from.clone() + Affine::from(e) * x.grid.c);
+                                f.store(ys, to.clone() + e, value);
+                            });
+                        });
+                    });
+                }
+            });
+        });
+        let kernel = self.program.func(f.finish());
+        self.program.run(kernel, &[x.buffer, y.buffer]);
         Ok(y)
     }
 

@@ -27,6 +27,7 @@ mod matmul;
 mod pool;
 mod strassen;
 pub(crate) mod tile;
+mod tiles;
 
 use std::collections::HashMap;
 

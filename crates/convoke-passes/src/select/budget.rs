@@ -1,13 +1,22 @@
 //! How much rounding is allowed.
 //!
 //! ```text
-//!   --max-error E                 estimate ≤ E                         the error to expect, as a fraction of Σ|w||x|
-//!   --max-error E --certified     bound ≤ E                            what no input exceeds, as a fraction of Σ|w| · max|x|
+//!   --max-error E                 estimate ≤ E
+//!   --max-error E --certified     bound    ≤ E
 //!   neither                       estimate ≤ 10 × that of a plain sum of the same layer
 //!   --certified alone             bound    ≤ 10 × that of a plain sum of the same layer
 //! ```
+//!
+//! | number | of | relative to |
+//! |---|---|---|
+//! | estimate: the error to expect, root mean square over output elements | every algorithm | Σ\|w\|\|x\| of the output element |
+//! | bound: what no input exceeds, underflow and overflow aside | plain sums | Σ\|w\|\|x\| of the output element |
+//! | | Winograd, FFT | Σ\|w\| · max\|x\|, over the inputs of a tile |
+//! | | Strassen | max over output channels of Σ\|w\|, times max\|x\| of the whole input |
+//!
+//! [`convoke_bilinear::error`] has the derivations.
 
-use super::{Conv, Plan};
+use super::{Conv, Plan, Refusal};
 use crate::guarantee::Grants;
 
 /// What a candidate's error is held against.
@@ -35,7 +44,19 @@ impl Budget {
 
     /// Whether a candidate may be chosen. Plain sums always may.
     pub fn allows(&self, plan: &Plan) -> bool {
-        let error = if self.certified { plan.error_bound } else { plan.error_typical };
-        plan.algorithm.is_plain_sum() || error <= self.limit
+        plan.algorithm.is_plain_sum() || self.error(plan) <= self.limit
+    }
+
+    /// Whether a candidate may be chosen that was asked for by name: only the user's own limit can forbid it.
+    pub(super) fn permits(&self, plan: &Plan) -> Result<(), Refusal> {
+        if self.given && !self.allows(plan) {
+            return Err(Refusal::Budget { error: self.error(plan), limit: self.limit });
+        }
+        Ok(())
+    }
+
+    /// The error that counts.
+    pub(super) fn error(&self, plan: &Plan) -> f64 {
+        if self.certified { plan.error_bound } else { plan.error_typical }
     }
 }

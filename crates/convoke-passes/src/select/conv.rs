@@ -1,5 +1,6 @@
 //! A convolution as the cost model sees it: numbers, no values.
 
+use convoke_bilinear::error::{plain_bound, plain_estimate};
 use convoke_ir::elem::Elem;
 use convoke_ir::layer::{Instr, Layer, Op, Window};
 use convoke_ir::types::{Image, Layout};
@@ -82,16 +83,14 @@ impl Conv {
         self.x.n as u128 * self.x.c as u128 * h * w * self.elem.bytes() as u128
     }
 
-    /// The certified bound of a plain sum in the element type, relative to Σ|w||x|: `γ_K = K·u / (1 − K·u)` for K
-    /// products, each rounded into the sum once or twice. Higham, *Accuracy and Stability of Numerical Algorithms*, §3.1.
+    /// What no error of a plain sum exceeds, relative to Σ|w||x| of each output element.
     pub fn error_bound(&self) -> f64 {
-        let ku = (self.depth() + 1) as f64 * self.elem.unit_roundoff();
-        if ku < 1.0 { ku / (1.0 - ku) } else { f64::INFINITY }
+        plain_bound(self.depth(), self.elem.unit_roundoff())
     }
 
-    /// The error to expect where rounding errors are independent: `√K·u`, relative to Σ|w||x|.
+    /// The error to expect of a plain sum, relative to Σ|w||x|.
     pub fn error_typical(&self) -> f64 {
-        (self.depth() as f64).sqrt() * self.elem.unit_roundoff()
+        plain_estimate(self.depth(), self.elem.unit_roundoff())
     }
 }
 

@@ -16,9 +16,11 @@ mod conv;
 mod cost;
 mod depthwise;
 mod direct;
+mod fft;
 mod im2col;
 mod plan;
 mod strassen;
+mod tiles;
 mod winograd;
 
 use std::fmt;
@@ -34,6 +36,7 @@ pub use plan::{Plan, Refusal, Term};
 use crate::error::PassError;
 use crate::guarantee::{Exact, Granted, Grants};
 use crate::pass::{Changed, Context, LayerPass, PassOption};
+use crate::tiling::NoTiling;
 
 /// The algorithms worth weighing for a convolution, in the order of which the first of equally fast ones is chosen. With sizes where
 /// there are any.
@@ -45,6 +48,8 @@ pub fn candidates(conv: &Conv) -> Vec<Algorithm> {
         Algorithm::Depthwise,
     ];
     all.extend(winograd::sizes(conv).into_iter().map(|outputs| Algorithm::Winograd { outputs: Some(outputs) }));
+    all.extend(fft::sizes(conv).into_iter().map(|points| Algorithm::Fft { points: Some(points) }));
+    all.extend(strassen::levels(conv).into_iter().map(|levels| Algorithm::Strassen { levels: Some(levels) }));
     all
 }
 
@@ -54,7 +59,9 @@ pub fn plan(algorithm: Algorithm, conv: &Conv, machine: &Machine) -> Result<Plan
         Algorithm::Direct => direct::plan(conv, machine),
         Algorithm::Im2col { explicit } => im2col::plan(conv, machine, explicit),
         Algorithm::Depthwise => depthwise::plan(conv, machine),
-        Algorithm::Winograd { outputs: Some(outputs) } => winograd::plan(conv, machine, outputs),
+        Algorithm::Winograd { outputs: Some(_) } | Algorithm::Fft { points: Some(_) } => {
+            tiles::plan(algorithm, conv, machine)
+        }
         Algorithm::Strassen { levels: Some(levels) } => strassen::plan(conv, machine, levels),
         Algorithm::Auto | Algorithm::Winograd { .. } | Algorithm::Fft { .. } | Algorithm::Strassen { .. } => {
             Err(Refusal::NoSizes)
@@ -80,10 +87,17 @@ pub struct Selection {
 }
 
 /// Why an algorithm was chosen.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Reason {
     /// The text or the user names it.
     Asked,
+    /// The one asked for does not apply, so that this is the fastest.
+    Inapplicable {
+        /// The algorithm asked for.
+        asked: Algorithm,
+        /// Why it does not apply.
+        refusal: Refusal,
+    },
     /// No other applies.
     Only,
     /// It has the fewest predicted cycles.
@@ -99,6 +113,7 @@ impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Reason::Asked => f.write_str("asked for"),
+            Reason::Inapplicable { asked, refusal } => write!(f, "the fastest, since {asked} {refusal}"),
             Reason::Only => f.write_str("the only one that applies"),
             Reason::Fastest { cycles, next: (next, more) } => {
                 write!(f, "{cycles:.3e} predicted cycles; the next, {next}, takes {:.2} times as many", more / cycles)
@@ -131,29 +146,15 @@ impl Selection {
     ) -> Result<Selection, SelectError> {
         let budget = Budget::new(&conv, grants);
         let mut all = candidates(&conv);
-        let sized = asked != asked.family() || plan(asked, &conv, machine) != Err(Refusal::NoSizes);
-        if sized && !all.contains(&asked) {
+        // Sizes that nobody tries may be asked for.
+        if asked != asked.family() && !all.contains(&asked) {
             all.push(asked);
         }
         let candidates: Vec<_> = all.into_iter().map(|a| (a, plan(a, &conv, machine))).collect();
-        let open = |algorithm: Algorithm, plan: &Plan| match asked {
-            Algorithm::Auto => algorithm != Algorithm::Im2col { explicit: true } && budget.allows(plan),
-            asked if sized => algorithm == asked,
-            family => algorithm.family() == family,
-        };
-        let plans = candidates.iter().filter_map(|(algorithm, p)| Some((*algorithm, p.as_ref().ok()?)));
-        let mut plans: Vec<_> =
-            plans.filter(|(a, plan)| open(*a, plan)).map(|(algorithm, plan)| (algorithm, plan.cycles())).collect();
-        plans.sort_by(|a, b| a.1.total_cmp(&b.1));
-        let (chosen, reason) = match plans[..] {
-            [(chosen, _), ..] if asked != Algorithm::Auto => (chosen, Reason::Asked),
-            [(chosen, cycles), next, ..] => (chosen, Reason::Fastest { cycles, next }),
-            [(chosen, _)] => (chosen, Reason::Only),
-            [] => {
-                let refused = candidates.iter().filter(|(a, _)| *a == asked || !sized && a.family() == asked);
-                let refusal = refused.filter_map(|(_, p)| p.clone().err()).next().unwrap_or(Refusal::NoSizes);
-                return Err(SelectError { value: value.into(), algorithm: asked, refusal });
-            }
+        let error = |refusal| SelectError { value: value.into(), algorithm: asked, refusal };
+        let (chosen, reason) = match asked {
+            Algorithm::Auto => cheapest(&candidates, &budget).ok_or_else(|| error(Refusal::NoSizes))?,
+            asked => (named(&candidates, asked, &conv, &budget).map_err(error)?, Reason::Asked),
         };
         Ok(Selection { value: value.into(), conv, budget, candidates, chosen, reason })
     }
@@ -164,20 +165,77 @@ impl Selection {
     }
 }
 
+type Weighed = [(Algorithm, Result<Plan, Refusal>)];
+
+/// The plans there are.
+fn plans(candidates: &Weighed) -> impl Iterator<Item = &Plan> {
+    candidates.iter().filter_map(|(_, plan)| plan.as_ref().ok())
+}
+
+/// The candidate with the fewest predicted cycles of those whose error is allowed.
+fn cheapest(candidates: &Weighed, budget: &Budget) -> Option<(Algorithm, Reason)> {
+    let open = |plan: &&Plan| plan.algorithm != Algorithm::Im2col { explicit: true } && budget.allows(plan);
+    let mut open: Vec<_> = plans(candidates).filter(open).map(|plan| (plan.algorithm, plan.cycles())).collect();
+    open.sort_by(|a, b| a.1.total_cmp(&b.1));
+    match open[..] {
+        [(chosen, cycles), next, ..] => Some((chosen, Reason::Fastest { cycles, next })),
+        [(chosen, _)] => Some((chosen, Reason::Only)),
+        [] => None,
+    }
+}
+
+/// The algorithm that was asked for. Where its sizes were left open, those with the fewest predicted cycles whose error is allowed,
+/// or if there are none the most accurate.
+fn named(candidates: &Weighed, asked: Algorithm, conv: &Conv, budget: &Budget) -> Result<Algorithm, Refusal> {
+    if asked == asked.family() && !asked.is_plain_sum() {
+        if conv.taps() == 1 && !matches!(asked, Algorithm::Strassen { .. }) {
+            return Err(Refusal::Tiling(NoTiling::OneTap));
+        }
+        let family: Vec<&Plan> = plans(candidates).filter(|plan| plan.algorithm.family() == asked).collect();
+        let allowed = family.iter().filter(|plan| budget.allows(plan));
+        let best = allowed.min_by(|a, b| a.cycles().total_cmp(&b.cycles()));
+        let best = best.or_else(|| family.iter().min_by(|a, b| budget.error(a).total_cmp(&budget.error(b))));
+        let first = candidates.iter().filter(|(a, _)| a.family() == asked).find_map(|(_, plan)| plan.clone().err());
+        let plan = best.ok_or(first.unwrap_or(Refusal::NoSizes))?;
+        return budget.permits(plan).map(|()| plan.algorithm);
+    }
+    let plan = candidates.iter().find(|(algorithm, _)| *algorithm == asked).map(|(_, plan)| plan);
+    budget.permits(plan.ok_or(Refusal::NoSizes)?.as_ref().map_err(|&refusal| refusal)?).map(|()| asked)
+}
+
 /// Weighs the candidates for every convolution of a verified layer. A convolution that names its algorithm has it; the
-/// others are to have `asked`, or with `auto` the one with the fewest predicted cycles of those whose error `grants` allows.
+/// others are to have `asked` where it applies; or with `auto`, or where it does not, the one with the fewest predicted cycles of
+/// those whose error `grants` allows.
+///
+/// # Errors
+///
+/// An algorithm that a convolution names but that does not apply; `asked` if it applies to none.
 pub fn selections(
     layer: &Layer,
     asked: Algorithm,
     machine: &Machine,
     grants: &Grants,
 ) -> Result<Vec<Selection>, SelectError> {
-    let convs = layer.body.iter().filter_map(|instr| Some((instr, algorithm(instr)?)));
-    let selection = |(instr, own): (&Instr, Algorithm)| {
-        let asked = if own == Algorithm::Auto { asked } else { own };
-        Some(Selection::new(&layer.values[instr.result].name, Conv::new(layer, instr)?, asked, machine, grants))
-    };
-    convs.filter_map(selection).collect()
+    let mut refused = None;
+    let mut found = Vec::new();
+    for instr in &layer.body {
+        let (Some(own), Some(conv)) = (algorithm(instr), Conv::new(layer, instr)) else { continue };
+        let value = &layer.values[instr.result].name;
+        let select = |asked| Selection::new(value, conv, asked, machine, grants);
+        found.push(match select(if own == Algorithm::Auto { asked } else { own }) {
+            Ok(selection) => selection,
+            Err(error) if own != Algorithm::Auto => return Err(error),
+            Err(error) => {
+                let reason = Reason::Inapplicable { asked, refusal: error.refusal };
+                refused.get_or_insert(error);
+                Selection { reason, ..select(Algorithm::Auto)? }
+            }
+        });
+    }
+    match refused {
+        Some(error) if found.iter().all(|s| matches!(s.reason, Reason::Inapplicable { .. })) => Err(error),
+        _ => Ok(found),
+    }
 }
 
 /// The algorithm that a convolution names.

@@ -16,7 +16,7 @@ pub struct Plan {
     /// Predicted cycles on one core, by what they are spent on.
     pub terms: Vec<Term>,
     /// The certified bound of the rounding error: of a plain sum relative to Σ|w||x| of each output element, of other algorithms
-    /// relative to Σ|w| · max|x| over what its tile reads.
+    /// relative to Σ|w| · max|x| over what its tile reads, or all that a product of matrices reads.
     pub error_bound: f64,
     /// The error to expect, relative to Σ|w||x|.
     pub error_typical: f64,
@@ -39,9 +39,23 @@ impl Plan {
 }
 
 /// Why an algorithm cannot compute a convolution.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Refusal {
+    /// No such tiles.
+    #[error(transparent)]
+    Tiling(crate::tiling::NoTiling),
+    /// Too few of what is cut into parts.
+    #[error(transparent)]
+    Parts(crate::parts::TooFew),
+    /// The user allows less rounding.
+    #[error("has an error of {error:.1e}, and --max-error allows {limit:.1e}")]
+    Budget {
+        /// Its estimate, or its bound where that counts.
+        error: f64,
+        /// The most.
+        limit: f64,
+    },
     /// Nothing of these sizes.
     #[error("has no sizes that suit")]
     NoSizes,

@@ -1,0 +1,200 @@
+//! The error of tiles: transforms of a data tile and of the filter, products summed over channels, and the inverse transform.
+
+use super::passes::{Passes, Scratch};
+use super::{DOUBLE, ROUNDING, SCALE, gamma, sequential};
+use crate::tile::Tile;
+
+/// Up to so many operations are spent to find the filter tap of the largest bound; beyond, a slightly larger bound is taken.
+const EXACT: usize = 1_000_000;
+
+/// A tile's code, as floats and with every sign a plus, ready to bound the errors of many tiles.
+#[derive(Clone, Debug)]
+pub struct Analysis {
+    data: Passes,
+    filter: Passes,
+    exact_filter: Passes,
+    inverse: Passes,
+    data_roundings: usize,
+    filter_roundings: usize,
+    inverse_roundings: usize,
+    scratch: Scratch,
+}
+
+impl Analysis {
+    /// Of this tile.
+    pub fn of(tile: &Tile) -> Analysis {
+        let [data, filter, inverse] = [&tile.data, &tile.filter, &tile.inverse].map(Passes::of);
+        Analysis {
+            data_roundings: data.roundings(),
+            filter_roundings: filter.roundings(),
+            inverse_roundings: inverse.roundings(),
+            data: data.absolute(),
+            exact_filter: filter.clone(),
+            filter: filter.absolute(),
+            inverse: inverse.absolute(),
+            scratch: Scratch::default(),
+        }
+    }
+
+    /// Numbers of a data tile.
+    pub fn inputs(&self) -> usize {
+        self.data.inputs()
+    }
+
+    /// Taps of a filter.
+    pub fn taps(&self) -> usize {
+        self.filter.inputs()
+    }
+
+    /// Products of a tile and channel.
+    pub fn products(&self) -> usize {
+        self.data.outputs()
+    }
+
+    /// Outputs of a tile.
+    pub fn outputs(&self) -> usize {
+        self.inverse.outputs()
+    }
+
+    /// θ: the sum of the unit roundoffs on the longest path from an input or a tap to an output, if filters are transformed in `f64` and
+    /// rounded once.
+    pub fn theta(&self, channels: usize, u: f64) -> f64 {
+        (self.data_roundings + 1 + channels + self.inverse_roundings) as f64 * u + self.filter_roundings as f64 * DOUBLE
+    }
+
+    /// |A||x|, for `x` of [`Analysis::inputs`] magnitudes. Each multiplication adds `lost`, to bound what underflow takes. `largest`
+    /// becomes at least as large as every number on the way.
+    pub fn data(&mut self, x: &[f64], lost: f64, largest: &mut f64, y: &mut [f64]) {
+        self.data.run(x, lost, largest, &mut self.scratch, y);
+    }
+
+    /// |B||w|, likewise.
+    pub fn filter(&mut self, w: &[f64], lost: f64, largest: &mut f64, y: &mut [f64]) {
+        self.filter.run(w, lost, largest, &mut self.scratch, y);
+    }
+
+    /// B w itself, and what `f64` may take from it.
+    pub fn filter_exactly(&mut self, w: &[f64], y: &mut [f64], lost: &mut [f64]) {
+        let magnitudes: Vec<f64> = w.iter().map(|w| w.abs()).collect();
+        self.filter.run(&magnitudes, 0.0, &mut 0.0, &mut self.scratch, lost);
+        // One more, for a factor that stands for an irrational one.
+        let dust = gamma((self.filter_roundings + 1) as f64 * DOUBLE);
+        lost.iter_mut().for_each(|lost| *lost *= dust);
+        self.exact_filter.run(w, 0.0, &mut 0.0, &mut self.scratch, y);
+    }
+
+    /// |C|ᵀ p, likewise.
+    pub fn inverse(&mut self, p: &[f64], lost: f64, largest: &mut f64, y: &mut [f64]) {
+        self.inverse.run(p, lost, largest, &mut self.scratch, y);
+    }
+
+    fn largest_output(&mut self, p: &[f64]) -> f64 {
+        let mut y = vec![0.0; self.outputs()];
+        self.inverse(p, 0.0, &mut 0.0, &mut y);
+        y.into_iter().fold(0.0, f64::max)
+    }
+
+    /// Σ_i |A|[q,i] for each product.
+    fn sums(&mut self) -> Vec<f64> {
+        let mut sums = vec![0.0; self.products()];
+        self.data(&vec![1.0; self.inputs()], 0.0, &mut 0.0, &mut sums);
+        sums
+    }
+}
+
+/// What no error of a tile exceeds, for any weights, relative to Σ|w| · max|x|: w the filter of the output element over all
+/// channels, x the inputs of its tile. u is the unit roundoff.
+pub fn tile_bound(tile: &Tile, channels: usize, u: f64) -> f64 {
+    let mut analysis = Analysis::of(tile);
+    let sums = analysis.sums();
+    let work = analysis.taps() * (analysis.filter.operations() + analysis.inverse.operations());
+    let mut products = vec![0.0; analysis.products()];
+    let mut largest = 0.0_f64;
+    if work <= EXACT {
+        let mut tap = vec![0.0; analysis.taps()];
+        for j in 0..tap.len() {
+            tap.fill(0.0);
+            tap[j] = 1.0;
+            analysis.filter(&tap, 0.0, &mut 0.0, &mut products);
+            products.iter_mut().zip(&sums).for_each(|(p, sum)| *p *= sum);
+            largest = largest.max(analysis.largest_output(&products));
+        }
+    } else {
+        let coefficients = analysis.filter.largest_coefficients();
+        products.iter_mut().zip(coefficients.iter().zip(&sums)).for_each(|(p, (c, sum))| *p = c * sum);
+        largest = analysis.largest_output(&products);
+    }
+    gamma(analysis.theta(channels, u)) * largest
+}
+
+/// As [`tile_bound`], for these weights: filters of `channels` · taps numbers, of which there may be many. The largest bound of any filter,
+/// relative to its own Σ|w| · max|x|.
+pub fn tile_bound_for(tile: &Tile, channels: usize, weights: &[f64], u: f64) -> f64 {
+    let mut analysis = Analysis::of(tile);
+    let sums = analysis.sums();
+    let gamma = gamma(analysis.theta(channels, u));
+    let (mut largest, taps) = (0.0_f64, analysis.taps());
+    let mut products = vec![0.0; analysis.products()];
+    let (mut transformed, mut lost) = (products.clone(), products.clone());
+    for filter in weights.chunks_exact(channels.max(1) * taps) {
+        products.fill(0.0);
+        for channel in filter.chunks_exact(taps) {
+            analysis.filter_exactly(channel, &mut transformed, &mut lost);
+            let parts = products.iter_mut().zip(transformed.iter().zip(&lost));
+            parts.for_each(|(p, (u, lost))| *p += gamma * u.abs() + (1.0 + gamma) * lost);
+        }
+        products.iter_mut().zip(&sums).for_each(|(p, sum)| *p *= sum);
+        let scale: f64 = filter.iter().map(|w| w.abs()).sum();
+        if scale > 0.0 {
+            largest = largest.max(analysis.largest_output(&products) / scale);
+        }
+    }
+    largest
+}
+
+/// The error to expect of a tile, relative to Σ|w||x|: the root of the mean square over its outputs.
+///
+/// How a rounding reaches the outputs depends on filters and on all that follows, so both are drawn: random signs for inputs, taps
+/// and outputs, one run forwards for what each operation rounds and one backwards for where that goes. The mean over a few dozen draws
+/// is the expected square.
+pub fn tile_estimate(tile: &Tile, channels: usize, u: f64) -> f64 {
+    let [data, filter, inverse] = [&tile.data, &tile.filter, &tile.inverse].map(Passes::of);
+    let channels = channels.max(1) as f64;
+    let work = data.operations() + filter.operations() + inverse.operations();
+    let draws = (200_000 / work.max(1)).clamp(4, 64);
+    let mut signs = Signs(0x9E37_79B9_7F4A_7C15);
+    let (mut data_trace, mut inverse_trace) = (Vec::new(), Vec::new());
+    let mut weights = Vec::new();
+    let mut variance = 0.0;
+    for _ in 0..draws {
+        let factors = filter.traced(&signs.draw(filter.inputs()), &mut weights);
+        let transformed = data.traced(&signs.draw(data.inputs()), &mut data_trace);
+        let products: Vec<f64> = factors.iter().zip(&transformed).map(|(w, x)| w * x).collect();
+        inverse.traced(&products, &mut inverse_trace);
+
+        let (to_products, of_inverse) = inverse.back(&inverse_trace, &signs.draw(inverse.outputs()));
+        let to_data: Vec<f64> = to_products.iter().zip(&factors).map(|(s, w)| s * w).collect();
+        let (_, of_data) = data.back(&data_trace, &to_data);
+        let of_products: f64 = to_products.iter().zip(&products).map(|(s, p)| (s * p).powi(2)).sum();
+        // Rounded filters, and sums over channels.
+        variance += channels * (of_data + of_inverse + of_products) + sequential(channels) * of_products;
+    }
+    let mean = variance / draws as f64 / inverse.outputs() as f64;
+    u * (ROUNDING * mean).sqrt() / (SCALE * channels * filter.inputs() as f64)
+}
+
+/// Random signs, always the same (SplitMix64).
+struct Signs(u64);
+
+impl Signs {
+    fn draw(&mut self, count: usize) -> Vec<f64> {
+        let mut sign = || {
+            self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+            let mut z = self.0;
+            z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+            z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+            if (z ^ (z >> 31)) & 1 == 0 { 1.0 } else { -1.0 }
+        };
+        (0..count).map(|_| sign()).collect()
+    }
+}

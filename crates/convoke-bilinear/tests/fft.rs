@@ -1,0 +1,148 @@
+//! FFT tiles compute their correlation, and their spectra are those of a library.
+
+use std::time::Instant;
+
+use convoke_bilinear::straight::Straight;
+use convoke_bilinear::{FftError, Tile};
+use rustfft::FftPlanner;
+use rustfft::num_complex::Complex64;
+
+fn numbers(count: usize, seed: usize) -> Vec<f64> {
+    (0..count).map(|i| ((i + seed) * 7919 % 1009) as f64 / 504.5 - 1.0).collect()
+}
+
+fn sizes() -> Vec<([usize; 2], [usize; 2])> {
+    let mut all = Vec::new();
+    let axis =
+        |n: usize| -> Vec<usize> { [1, 2, 3, n / 2, n - 1, n].into_iter().filter(|t| (1..=n).contains(t)).collect() };
+    for n in [1, 2, 4, 8, 16] {
+        all.extend(axis(n).into_iter().map(|taps| ([n, n], [taps, taps])));
+    }
+    all.extend([([1, 8], [1, 3]), ([8, 1], [5, 1]), ([2, 16], [2, 7]), ([16, 4], [1, 4]), ([4, 2], [3, 1])]);
+    all.extend([([32, 32], [7, 5]), ([64, 64], [31, 31]), ([128, 16], [51, 5])]);
+    all
+}
+
+#[test]
+fn tiles_compute_their_correlation() {
+    for (points, taps) in sizes() {
+        let tile = Tile::fft(points, taps).expect("a power of two of points");
+        assert_eq!((tile.inputs, tile.taps), (points, taps));
+        assert_eq!(tile.outputs, [points[0] - taps[0] + 1, points[1] - taps[1] + 1]);
+        let (x, w) = (numbers(points[0] * points[1], 1), numbers(taps[0] * taps[1], 77));
+        let (x_factors, w_factors) = (tile.data.apply(&x), tile.filter.apply(&w));
+        assert_eq!((x_factors.len(), w_factors.len()), (tile.products, tile.products));
+        let products: Vec<f64> = x_factors.iter().zip(&w_factors).map(|(x, w)| x * w).collect();
+        let y = tile.inverse.apply(&products);
+        assert_eq!(y.len(), tile.outputs[0] * tile.outputs[1]);
+        for (at, y) in y.into_iter().enumerate() {
+            let (i, j) = (at / tile.outputs[1], at % tile.outputs[1]);
+            let all = (0..w.len()).map(|t| (t / taps[1], t % taps[1]));
+            let exact: f64 = all.map(|(p, q)| x[(i + p) * points[1] + j + q] * w[p * taps[1] + q]).sum();
+            assert!((y - exact).abs() < 1e-12, "{points:?} {taps:?}, output {i}, {j}: {y} is not {exact}");
+        }
+    }
+}
+
+/// Sums of the factors a + b, a, b are the spectrum that rustfft computes.
+#[test]
+fn spectra_are_those_of_a_library() {
+    for n in [4, 8, 16, 32, 64, 128] {
+        let tile = Tile::fft([n, 1], [1, 1]).expect("a power of two");
+        let x = numbers(n, 3);
+        let factors = tile.data.apply(&x);
+        let mut spectrum: Vec<Complex64> = x.iter().map(|&x| Complex64::new(x, 0.0)).collect();
+        FftPlanner::new().plan_fft_forward(n).process(&mut spectrum);
+        let near = |found: f64, expected: f64| assert!((found - expected).abs() < 1e-12, "{n}: {found}, {expected}");
+        near(factors[0], spectrum[0].re);
+        near(factors[1], spectrum[n / 2].re);
+        for (k, three) in factors[2..].chunks(3).enumerate() {
+            let expected = spectrum[k + 1];
+            near(three[0], expected.re + expected.im);
+            near(three[1], expected.re);
+            near(three[2], expected.im);
+        }
+    }
+}
+
+/// The most numbers alive at once, inputs being read when they are first needed and outputs written when they are there.
+fn alive(code: &Straight) -> usize {
+    use convoke_bilinear::straight::{Op, Var};
+    let mut last = vec![0; code.ops.len()];
+    let mut last_input = vec![0; code.inputs];
+    let mut first_input = vec![usize::MAX; code.inputs];
+    for (i, op) in code.ops.iter().enumerate() {
+        let (x, y) = match *op {
+            Op::Add { x, y, .. } | Op::Fma { x, y, .. } => (x, Some(y)),
+            Op::Mul { x, .. } => (x, None),
+        };
+        for var in std::iter::once(x).chain(y) {
+            match var {
+                Var::Op(j) => last[j] = i,
+                Var::Input(j) => {
+                    last_input[j] = i;
+                    first_input[j] = first_input[j].min(i);
+                }
+            }
+        }
+    }
+    let at = |i: usize| {
+        let ops = (0..=i).filter(|&j| j == i || last[j] > i).count();
+        let inputs = (0..code.inputs).filter(|&j| first_input[j] <= i && last_input[j] > i).count();
+        ops + inputs
+    };
+    (0..code.ops.len()).map(at).max().unwrap_or(0)
+}
+
+/// Operations of the codes of a tile of n × n points, an addition, a multiplication and a multiply-add counting as one each.
+///
+/// Without multiply-adds, a split-radix transform takes 4·n·log n − 6n + 8 operations for complex inputs and 2·n·log n − 4n + 6 for real
+/// ones (Sorensen et al. 1987); with them 8/3·n·log n − 16/9·n + 2 − 2/9·(−1)^log n for complex inputs (Linzer, Feig 1993).
+#[test]
+fn operations_of_transforms() {
+    let published = |n: usize| {
+        let log = n.ilog2() as usize;
+        let fused = (24 * n * log + if log.is_multiple_of(2) { 16 } else { 20 } - 16 * n) / 9;
+        (fused, 2 * n * log - 4 * n + 6)
+    };
+    for n in [4, 8, 16, 32, 64, 128] {
+        let tile = Tile::fft([n, n], [n / 2 + 1, n / 2 + 1]).expect("a power of two");
+        let whole = Tile::fft([n, n], [1, 1]).expect("a power of two");
+        let once = || {
+            let started = Instant::now();
+            let _ = Tile::fft([n, n], [3, 3]);
+            started.elapsed()
+        };
+        let time = (0..5).map(|_| once()).min().expect("five times");
+        let count = |lines: &[convoke_bilinear::Lines]| -> Vec<(usize, usize)> {
+            lines.iter().map(|l| (l.code.operations(), alive(&l.code))).collect()
+        };
+        let show = |tile: &Tile| {
+            let [a, b, c, d] =
+                [&tile.data.first, &tile.data.then, &tile.inverse.first, &tile.inverse.then].map(|l| count(l));
+            format!("data rows {a:?} columns {b:?}; inverse columns {c:?} rows {d:?}")
+        };
+        println!("{n}: {time:?}, R = {}", tile.products);
+        println!("  (operations, alive) of all outputs: {}", show(&whole));
+        println!("  (operations, alive) of half of them: {}", show(&tile));
+        println!("  all in all: data {}, inverse {}", tile.data.operations(), tile.inverse.operations());
+        let (fused, plain) = published(n);
+        println!("  published: complex, with multiply-adds {fused}; real, without {plain}");
+        let [data_rows, data_columns, inverse_columns, inverse_rows] =
+            [&whole.data.first, &whole.data.then, &whole.inverse.first, &whole.inverse.then].map(|l| count(l));
+        // Real inputs save the additions that complex symmetry makes up: half of all others.
+        assert_eq!(data_rows[0].0, (fused - 2 * n + 4) / 2);
+        assert_eq!(data_columns[1].0, fused + n, "and one addition for Gauss's first factor");
+        assert_eq!(inverse_columns[1].0, fused + 2 * n, "and two for his products");
+        assert!(inverse_rows[0].0 <= plain);
+    }
+}
+
+#[test]
+fn what_is_no_tile_is_refused() {
+    assert_eq!(Tile::fft([12, 8], [3, 3]).err(), Some(FftError::Points { axis: 0, found: 12 }));
+    assert_eq!(Tile::fft([8, 0], [3, 3]).err(), Some(FftError::Points { axis: 1, found: 0 }));
+    assert_eq!(Tile::fft([8, 256], [3, 3]).err(), Some(FftError::Points { axis: 1, found: 256 }));
+    assert_eq!(Tile::fft([8, 4], [3, 5]).err(), Some(FftError::Taps { axis: 1, points: 4, found: 5 }));
+    assert_eq!(Tile::fft([8, 4], [0, 3]).err(), Some(FftError::Taps { axis: 0, points: 8, found: 0 }));
+}

@@ -1,0 +1,294 @@
+//! The kernel over blocks of tiles, and the codelets that transform.
+
+use convoke_ir::loops::{Affine, Func, FuncBuilder, FuncId, Marks, SlotId, VarId};
+
+use super::code::{at, pass};
+use super::filter::Filters;
+use super::{Group, Lanes, Products, pairs};
+use crate::lower::Lowering;
+use crate::lower::conv::{Conv, Kernel};
+use crate::lower::grid::{Grid, Site, reach};
+use crate::lower::tile::{Cut, parallel};
+use crate::tiling::{Part, Run, Span, Tiling};
+
+/// All blocks of one kind: the same residues, the same tiles.
+pub(super) struct Block<'b, 'c> {
+    pub conv: &'b Conv<'c>,
+    pub tiling: &'b Tiling,
+    pub lanes: Lanes,
+    /// Along rows and columns.
+    pub residues: [Run; 2],
+    pub rows: Span,
+    pub cols: Span,
+    pub groups: &'b [Group],
+    pub filters: &'b Filters,
+}
+
+/// The memory of a kernel.
+struct Memory {
+    x: SlotId,
+    u: SlotId,
+    y: SlotId,
+    operands: Vec<SlotId>,
+    v: SlotId,
+    /// The same as v where nothing is summed.
+    m: SlotId,
+    between: SlotId,
+}
+
+/// Where a block begins: the first input of its first tile, and the first output.
+struct Corner {
+    input: Site,
+    output: Site,
+}
+
+/// The codelets of a group.
+struct Codelets {
+    /// For each cut of the input channels.
+    forward: Vec<FuncId>,
+    /// For each cut of the output channels and each kind of tile by the outputs it stores: columns, then rows.
+    inverse: Vec<(Cut, (Part, Part), [FuncId; 2])>,
+}
+
+impl Block<'_, '_> {
+    fn tiles(&self) -> usize {
+        self.rows.tiles * self.cols.tiles
+    }
+
+    pub(super) fn kernel(&self, lowering: &mut Lowering<'_>) {
+        let (conv, tile) = (self.conv, &*self.tiling.tile);
+        let codelets: Vec<Codelets> = self.groups.iter().map(|group| self.codelets(lowering, group)).collect();
+        let Kernel { mut f, reads, y, operands } =
+            conv.kernel("conv_tiles", &[("x", conv.x.len), ("u", self.filters.len)]);
+        let largest = |size: &dyn Fn(&Group) -> usize| self.groups.iter().map(size).max().unwrap_or(1);
+        let summed = self.groups.iter().any(|group| matches!(group.products, Products::Summed(_)));
+        let size = tile.products * self.tiles();
+        let v = f.local("v", conv.elem, largest(&|g| size * g.c));
+        let m = if summed { f.local("m", conv.elem, largest(&|g| size * g.k)) } else { v };
+        let lines = |cuts: &[Cut], between: usize| cuts[0].size * between;
+        let between = largest(&|g| lines(&g.c_cuts, tile.data.between).max(lines(&g.k_cuts, tile.inverse.between)));
+        let between = f.local("between", conv.elem, between);
+        let memory = Memory { x: reads[0], u: reads[1], y, operands, v, m, between };
+
+        // Threads share out the blocks along the axis that has more of them.
+        let by_row = self.rows.count >= self.cols.count;
+        let (outer, inner) = if by_row { (self.rows, self.cols) } else { (self.cols, self.rows) };
+        let plain = Marks::default;
+        f.for_("block", 0..outer.count, parallel(), |f, outer| {
+            f.for_("n", 0..conv.y.image.n, plain(), |f, n| {
+                f.for_("block", 0..inner.count, plain(), |f, inner| {
+                    let (row, col) = if by_row { (outer, inner) } else { (inner, outer) };
+                    f.for_("a", 0..self.residues[0].count, plain(), |f, ah| {
+                        f.for_("a", 0..self.residues[1].count, plain(), |f, aw| {
+                            for (group, codelets) in self.groups.iter().zip(&codelets) {
+                                f.for_("g", 0..group.count, plain(), |f, g| {
+                                    let corner = self.corner(group, n, [row, col], [ah, aw], g);
+                                    self.steps(f, group, codelets, &memory, &corner, g);
+                                });
+                            }
+                        });
+                    });
+                });
+            });
+        });
+        let kernel = lowering.program.func(f.finish());
+        lowering.program.run(kernel, &conv.args(&[conv.x.buffer, self.filters.buffer]));
+    }
+
+    /// How many of `tiles` neighbouring tiles are transformed one after the other, rather than side by side.
+    fn one_by_one(&self, tiles: usize) -> usize {
+        if self.lanes == Lanes::Tiles { 1 } else { tiles }
+    }
+
+    fn corner(&self, group: &Group, n: VarId, blocks: [VarId; 2], residues: [VarId; 2], g: VarId) -> Corner {
+        let axes = [(&self.tiling.h, self.rows), (&self.tiling.w, self.cols)];
+        let along = |i: usize| {
+            let (axis, span) = axes[i];
+            let tile = Affine::from(blocks[i]) * span.tiles + span.first;
+            let residue = Affine::from(residues[i]) + self.residues[i].first;
+            let input = residue.clone() * axis.stride + tile.clone() * axis.step;
+            (input, residue + tile * (axis.residues * axis.outputs))
+        };
+        let ((h, p), (w, q)) = (along(0), along(1));
+        let channel = |step: usize| Affine::from(g) * step + group.first;
+        Corner {
+            input: Site { n: n.into(), c: channel(group.c_step), h, w },
+            output: Site { n: n.into(), c: channel(group.k_step), h: p, w: q },
+        }
+    }
+
+    /// Transforms, multiplies and transforms back the tiles of a block for a group.
+    fn steps(
+        &self,
+        f: &mut FuncBuilder,
+        group: &Group,
+        codelets: &Codelets,
+        memory: &Memory,
+        corner: &Corner,
+        g: VarId,
+    ) {
+        let (conv, tile, zero) = (self.conv, &*self.tiling.tile, Affine::default());
+        let (h, w) = (&self.tiling.h, &self.tiling.w);
+        let plain = Marks::default;
+        f.for_("i", 0..self.rows.tiles, plain(), |f, i| {
+            f.for_("j", 0..self.one_by_one(self.cols.tiles), plain(), |f, j| {
+                let t = Affine::from(i) * self.cols.tiles + j;
+                let under = corner.input.h.clone() + Affine::from(i) * h.step;
+                let under =
+                    Site { h: under, w: corner.input.w.clone() + Affine::from(j) * w.step, ..corner.input.clone() };
+                for (cut, &forward) in group.c_cuts.iter().zip(&codelets.forward) {
+                    f.for_("c", 0..cut.count, plain(), |f, c| {
+                        let c = Affine::from(c) * cut.size + cut.begin;
+                        let from = conv.x.grid.at(&under) + c.clone() * conv.x.grid.c;
+                        let to = t.clone() * group.c + c;
+                        f.call(forward, [(memory.x, from), (memory.between, zero.clone()), (memory.v, to)]);
+                    });
+                }
+            });
+        });
+        match &group.products {
+            Products::Single(multiply) => {
+                let u = corner.input.c.clone();
+                f.call(*multiply, [(memory.u, u), (memory.v, zero.clone())]);
+            }
+            Products::Summed(codelets) => f.for_("q", 0..tile.products, plain(), |f, q| {
+                for &(k_cut, t_cut, codelet) in codelets {
+                    f.for_("k", 0..k_cut.count, plain(), |f, k| {
+                        let k = Affine::from(k) * k_cut.size + k_cut.begin;
+                        let u = Filters::at(conv, tile, g, q, k.clone());
+                        f.for_("t", 0..t_cut.count, plain(), |f, t| {
+                            let t = Affine::from(t) * t_cut.size + t_cut.begin;
+                            let v = (Affine::from(q) * self.tiles() + t.clone()) * group.c;
+                            let m = (Affine::from(q) * self.tiles() + t) * group.k + k.clone();
+                            f.call(codelet, [(memory.v, v), (memory.u, u.clone()), (memory.m, m)]);
+                        });
+                    });
+                }
+            }),
+        }
+        for (k_cut, (rows, cols), [columns, store]) in &codelets.inverse {
+            f.for_("i", 0..rows.count, plain(), |f, i| {
+                let i = Affine::from(i) + rows.begin;
+                f.for_("j", 0..self.one_by_one(cols.count), plain(), |f, j| {
+                    let j = Affine::from(j) + cols.begin;
+                    f.for_("k", 0..k_cut.count, plain(), |f, k| {
+                        let k = Affine::from(k) * k_cut.size + k_cut.begin;
+                        let t = i.clone() * self.cols.tiles + j.clone();
+                        let site = Site {
+                            n: corner.output.n.clone(),
+                            c: corner.output.c.clone() + k.clone(),
+                            h: corner.output.h.clone() + i.clone() * (h.residues * h.outputs),
+                            w: corner.output.w.clone() + j.clone() * (w.residues * w.outputs),
+                        };
+                        let between = (memory.between, zero.clone());
+                        f.call(*columns, [(memory.m, t * group.k + k), between.clone()]);
+                        let stores = conv.stores(memory.y, &memory.operands, &site);
+                        f.call(*store, std::iter::once(between).chain(stores));
+                    });
+                });
+            });
+        }
+    }
+
+    fn codelets(&self, lowering: &mut Lowering<'_>, group: &Group) -> Codelets {
+        let forward = group.c_cuts.iter().map(|c| lowering.program.func(self.forward(c.size, group.c))).collect();
+        let kinds = pairs(&self.rows.parts(self.tiling.h.outputs), &self.cols.parts(self.tiling.w.outputs));
+        let each = group.k_cuts.iter().flat_map(|&k| kinds.iter().map(move |&kind| (k, kind)));
+        let inverse = each.map(|(k, kind)| {
+            let wide = if self.lanes == Lanes::Tiles { kind.1.count } else { k.size };
+            let codelets = [self.columns(wide, group.k), self.store(wide, [kind.0.stored, kind.1.stored])];
+            (k, kind, codelets.map(|codelet| lowering.program.func(codelet)))
+        });
+        Codelets { forward, inverse: inverse.collect() }
+    }
+
+    /// The codelet that transforms a tile of `channels` input channels, or so many tiles of one, with parameters x, between, v.
+    fn forward(&self, channels: usize, pitch: usize) -> Func {
+        let (conv, tile) = (self.conv, &*self.tiling.tile);
+        let (elem, width, grid) = (conv.elem, (channels, conv.lanes), conv.x.grid);
+        let (row, col) = (self.tiling.h.dilation * grid.h, self.tiling.w.dilation * grid.w);
+        let lane = if self.lanes == Lanes::Tiles { self.tiling.w.step * grid.w } else { grid.c };
+        let pitch = self.tiles() * pitch;
+        let mut f = FuncBuilder::codelet("transform_data");
+        let x = f.input("x", elem, reach(&[(tile.inputs[0], row), (tile.inputs[1], col), (channels, lane)]));
+        let between = f.output("between", elem, tile.data.between * channels);
+        let v = f.output("v", elem, reach(&[(tile.products, pitch), (channels, 1)]));
+        pass(
+            &mut f,
+            elem,
+            &tile.data.first,
+            width,
+            |f, _, i, j, c| f.load(x, Affine::from(i) * row + j * col + Affine::from(c) * lane),
+            |f, lines, i, j, c, value| f.store(between, at(&lines.to, i, j, channels) + c, value),
+        );
+        pass(
+            &mut f,
+            elem,
+            &tile.data.then,
+            width,
+            |f, lines, i, j, c| f.load(between, at(&lines.from, i, j, channels) + c),
+            |f, lines, i, j, c, value| f.store(v, at(&lines.to, i, j, pitch) + c, value),
+        );
+        f.finish()
+    }
+
+    /// The codelet that transforms the columns of a tile of `channels` output channels, or of so many tiles of one, back; with
+    /// parameters m, between.
+    fn columns(&self, channels: usize, pitch: usize) -> Func {
+        let (conv, tile) = (self.conv, &*self.tiling.tile);
+        let pitch = self.tiles() * pitch;
+        let mut f = FuncBuilder::codelet("transform_back");
+        let m = f.input("m", conv.elem, reach(&[(tile.products, pitch), (channels, 1)]));
+        let between = f.output("between", conv.elem, tile.inverse.between * channels);
+        pass(
+            &mut f,
+            conv.elem,
+            &tile.inverse.first,
+            (channels, conv.lanes),
+            |f, lines, i, j, c| f.load(m, at(&lines.from, i, j, pitch) + c),
+            |f, lines, i, j, c, value| f.store(between, at(&lines.to, i, j, channels) + c, value),
+        );
+        f.finish()
+    }
+
+    /// The codelet that transforms the rows back and stores `stored` rows and columns of the result, with parameters between, y, then
+    /// the epilogue's operands.
+    fn store(&self, channels: usize, stored: [usize; 2]) -> Func {
+        let (conv, tile) = (self.conv, &*self.tiling.tile);
+        let (row, col) = (self.tiling.h.residues, self.tiling.w.residues);
+        let tiles = col * self.tiling.w.outputs;
+        let lane = |grid: &Grid| if self.lanes == Lanes::Tiles { grid.w * tiles } else { grid.c };
+        let steps = |grid: &Grid| [grid.h * row, grid.w * col, lane(grid)];
+        let len = |[h, w, c]: [usize; 3]| reach(&[(stored[0], h), (stored[1], w), (channels, c)]);
+        let mut f = FuncBuilder::codelet("store_tile");
+        let between = f.input("between", conv.elem, tile.inverse.between * channels);
+        let out = steps(&conv.y.grid);
+        let y = f.output("y", conv.elem, len(out));
+        let operands: Vec<(SlotId, [usize; 3])> = conv
+            .chain
+            .operands
+            .iter()
+            .zip(&conv.operands)
+            .enumerate()
+            .map(|(i, (o, grid))| (f.input(&format!("e{i}"), o.elem, len(steps(grid))), steps(grid)))
+            .collect();
+        // Rows that are not stored are left out.
+        let mut rows = tile.inverse.then.clone();
+        rows.iter_mut().for_each(|lines| lines.count = stored[0]);
+        pass(
+            &mut f,
+            conv.elem,
+            &rows,
+            (channels, conv.lanes),
+            |f, lines, i, j, c| f.load(between, at(&lines.from, i, j, channels) + c),
+            |f, _, i, j, c, value| {
+                if j < stored[1] {
+                    let at = |[h, w, ch]: [usize; 3]| Affine::from(i) * h + j * w + Affine::from(c) * ch;
+                    let value = conv.chain.apply(f, value, |f, o| f.load(operands[o].0, at(operands[o].1)));
+                    f.store(y, at(out), value);
+                }
+            },
+        );
+        f.finish()
+    }
+}

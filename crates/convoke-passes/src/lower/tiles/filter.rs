@@ -1,0 +1,119 @@
+//! Filters transformed at compile time, in `f64` and rounded once.
+//!
+//! ```text
+//!   u[g, product, tile of output channels, c, k]         for products summed over input channels
+//!   u[product, channel]                                  where each output channel reads one input channel
+//! ```
+
+use convoke_bilinear::Tile;
+use convoke_ir::elem::Elem;
+use convoke_ir::loops::{Affine, BufferId, Expr, FuncBuilder, FuncId, Marks, Role, SlotId, VarId, VecType};
+
+use super::code::{at, pass};
+use crate::lower::conv::Conv;
+use crate::lower::grid::reach;
+use crate::lower::tile::Cut;
+use crate::lower::{LowerError, Lowering};
+
+/// Transformed filters.
+pub(super) struct Filters {
+    pub buffer: BufferId,
+    pub len: usize,
+}
+
+impl Filters {
+    /// Where the filters of product `q` begin, for the output channels from `k` of group `g`.
+    pub(super) fn at(conv: &Conv<'_>, tile: &Tile, g: VarId, q: VarId, k: Affine) -> Affine {
+        let each = conv.kg * conv.cg;
+        Affine::from(g) * (tile.products * each) + Affine::from(q) * each + k * conv.cg
+    }
+}
+
+impl Lowering<'_> {
+    /// Transforms the filters of every input channel for tiles of output channels.
+    pub(super) fn filters(&mut self, conv: &Conv<'_>, tile: &Tile, k_cuts: &[Cut]) -> Result<Filters, LowerError> {
+        let (products, taps) = (tile.products, conv.taps());
+        let each = conv.kg * conv.cg;
+        let len = conv.groups * products * each;
+        let buffer = self.flat("filters", conv.elem, len, Role::Prepared)?;
+        let codelets: Vec<FuncId> =
+            k_cuts.iter().map(|k| self.filter(conv, tile, k.size, conv.cg * taps, each)).collect();
+        let mut f = FuncBuilder::kernel("transform_filters");
+        let (w, u) = (f.input("w", conv.elem, conv.groups * each * taps), f.output("u", conv.elem, len));
+        let between = f.local("between", Elem::F64, tile.filter.between * k_cuts[0].size);
+        f.for_("g", 0..conv.groups, Marks::default(), |f, g| {
+            for (cut, &codelet) in k_cuts.iter().zip(&codelets) {
+                f.for_("k", 0..cut.count, Marks::default(), |f, k| {
+                    f.for_("c", 0..conv.cg, Marks::default(), |f, c| {
+                        let k = Affine::from(k) * cut.size + cut.begin;
+                        let from = (Affine::from(g) * conv.kg + k.clone()) * (conv.cg * taps) + Affine::from(c) * taps;
+                        let to = Affine::from(g) * (products * each) + k * conv.cg + Affine::from(c) * cut.size;
+                        f.call(codelet, [(w, from), (between, Affine::default()), (u, to)]);
+                    });
+                });
+            }
+        });
+        let kernel = self.program.func(f.finish());
+        self.program.prepare(kernel, &[conv.w, buffer]);
+        Ok(Filters { buffer, len })
+    }
+
+    /// Transforms the one filter of every output channel.
+    pub(super) fn channel_filters(&mut self, conv: &Conv<'_>, tile: &Tile) -> Result<Filters, LowerError> {
+        let (channels, taps) = (conv.y.image.c, conv.taps());
+        let len = tile.products * channels;
+        let buffer = self.flat("filters", conv.elem, len, Role::Prepared)?;
+        let mut f = FuncBuilder::kernel("transform_filters");
+        let (w, u) = (f.input("w", conv.elem, channels * taps), f.output("u", conv.elem, len));
+        let between = f.local("between", Elem::F64, tile.filter.between * channels);
+        transform(&mut f, conv, tile, [w, between, u], (channels, taps, channels));
+        let kernel = self.program.func(f.finish());
+        self.program.prepare(kernel, &[conv.w, buffer]);
+        Ok(Filters { buffer, len })
+    }
+
+    /// The codelet that transforms `channels` filters, with parameters w, between, u; filters are `lane` elements apart,
+    /// products `pitch`.
+    fn filter(&mut self, conv: &Conv<'_>, tile: &Tile, channels: usize, lane: usize, pitch: usize) -> FuncId {
+        let mut f = FuncBuilder::codelet("filter");
+        let w = f.input("w", conv.elem, reach(&[(channels, lane), (conv.taps(), 1)]));
+        let between = f.output("between", Elem::F64, tile.filter.between * channels);
+        let u = f.output("u", conv.elem, reach(&[(tile.products, pitch), (channels, 1)]));
+        transform(&mut f, conv, tile, [w, between, u], (channels, lane, pitch));
+        self.program.func(f.finish())
+    }
+}
+
+fn transform(
+    f: &mut FuncBuilder,
+    conv: &Conv<'_>,
+    tile: &Tile,
+    [w, between, u]: [SlotId; 3],
+    (channels, lane, pitch): (usize, usize, usize),
+) {
+    let convert = |f: &mut FuncBuilder, elem, value| f.define(VecType::scalar(elem), Expr::Convert(value));
+    // Vectors of f64 throughout: what they are rounded from and to is half as wide.
+    let (width, elem) = ((channels, (conv.lanes / 2).max(1)), conv.elem);
+    pass(
+        f,
+        Elem::F64,
+        &tile.filter.first,
+        width,
+        |f, lines, i, j, c| {
+            let value = f.load(w, at(&lines.from, i, j, 1) + Affine::from(c) * lane);
+            convert(f, Elem::F64, value)
+        },
+        |f, lines, i, j, c, value| f.store(between, at(&lines.to, i, j, channels) + c, value),
+    );
+    pass(
+        f,
+        Elem::F64,
+        &tile.filter.then,
+        width,
+        |f, lines, i, j, c| f.load(between, at(&lines.from, i, j, channels) + c),
+        |f, lines, i, j, c, value| {
+            let value = convert(f, elem, value);
+            f.store(u, at(&lines.to, i, j, pitch) + c, value);
+        },
+    );
+}

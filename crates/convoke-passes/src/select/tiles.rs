@@ -1,0 +1,82 @@
+//! What convolution by tiles costs that are transformed, multiplied and transformed back.
+//!
+//! ```text
+//! data      every input channel of every tile is transformed
+//! multiply  R products of tiles × K/group sums, C/group deep, for each group; without a sum, R multiplications a channel
+//! inverse   every output channel of every tile; in nchw, where channels are far apart, each number is stored alone
+//! halo      the input is copied once, with channels last
+//! stream    the transformed weights once for each block of tiles, the output once
+//! ```
+
+use convoke_bilinear::Transform;
+use convoke_bilinear::error::{tile_bound, tile_estimate};
+use convoke_ir::attr::Algorithm;
+use convoke_ir::types::Layout;
+use convoke_machine::Machine;
+
+use super::Conv;
+use super::cost::{CALL, bandwidth, lanes, product};
+use super::plan::{Plan, Refusal, Term};
+use crate::register_tile;
+use crate::tiling::{LEAST, Tiling};
+
+/// Cycles of an operation, a load or a store in straight-line code, one vector.
+const STRAIGHT: f64 = 0.6;
+
+pub(super) fn plan(algorithm: Algorithm, conv: &Conv, machine: &Machine) -> Result<Plan, Refusal> {
+    let tiling = Tiling::new(algorithm, &conv.window).map_err(Refusal::Tiling)?;
+    let (tile, lanes) = (&*tiling.tile, lanes(conv, machine));
+    let (c, k) = (conv.c_per_group(), conv.k_per_group());
+    let single = c == 1 && k == 1;
+    let tiles = (conv.x.n * tiling.tiles()) as f64;
+    let bytes = conv.elem.bytes();
+
+    let vectors = |channels: usize| channels.div_ceil(lanes) as f64;
+    let per_channel = |transform: &Transform| {
+        let moved = transform.inputs + 2 * transform.between + transform.outputs;
+        (transform.operations() + moved) as f64 * STRAIGHT
+    };
+    let groups = if single { 1.0 } else { conv.group as f64 };
+    let (c_all, k_all) = if single { (conv.x.c, conv.y.c) } else { (c, k) };
+    let data = tiles * groups * (vectors(c_all) * per_channel(&tile.data) + CALL);
+    let stores = match conv.layout {
+        Layout::Nchw => (tile.outputs[0] * tile.outputs[1] * lanes) as f64,
+        Layout::Nhwc => 0.0,
+    };
+    let inverse = tiles * groups * (vectors(k_all) * (per_channel(&tile.inverse) + stores) + CALL);
+
+    let wide = if single { k } else { c + k };
+    let block: usize =
+        tiling.block(machine, tile.products * wide * bytes, if single { 1 } else { LEAST }).iter().product();
+    let blocks = (tiling.tiles() as f64 / block as f64).max(1.0) * conv.x.n as f64;
+    let multiply = if single {
+        tiles * tile.products as f64 * vectors(k_all) * 4.0 * STRAIGHT
+    } else {
+        let one = product(machine, lanes, [block, k, c], register_tile::SQUARE[1], register_tile::rows);
+        blocks * groups * tile.products as f64 * one
+    };
+
+    let [x_bytes, _, y_bytes] = conv.bytes();
+    let pixels = (tiling.h.read() * tiling.w.read()) as u128;
+    let halo = (conv.x.n * conv.x.c * bytes) as u128 * pixels;
+    let weights = (tile.products * conv.y.c * c * bytes) as u128;
+    let between = (block * tile.products * wide * bytes) as u128;
+    let stream = blocks * weights as f64 / bandwidth(machine, weights)
+        + blocks * 4.0 * between as f64 / bandwidth(machine, between)
+        + y_bytes as f64 / bandwidth(machine, y_bytes);
+    Ok(Plan {
+        algorithm,
+        multiplications: tiles as u128 * tile.products as u128 * (c * conv.y.c) as u128,
+        bytes_moved: x_bytes + 2 * halo + blocks as u128 * (weights + 2 * between) + y_bytes,
+        scratch_bytes: halo + between,
+        terms: vec![
+            Term { name: "data", cycles: data },
+            Term { name: "multiply", cycles: multiply },
+            Term { name: "inverse", cycles: inverse },
+            Term { name: "halo", cycles: 2.0 * halo as f64 / bandwidth(machine, halo) },
+            Term { name: "stream", cycles: stream },
+        ],
+        error_bound: tile_bound(tile, c, conv.elem.unit_roundoff()),
+        error_typical: tile_estimate(tile, c, conv.elem.unit_roundoff()),
+    })
+}

@@ -1,0 +1,278 @@
+//! How a convolution is cut into tiles that are transformed: what lowering walks over and the cost model counts.
+//!
+//! Along an axis, output p reads the inputs `stride·p + dilation·j`. With g = gcd(stride, dilation) the outputs
+//! `p = a + (dilation / g)·i` of each residue a are a convolution of their own,
+//!
+//! ```text
+//!   y[a + (dilation / g)·i] = Σ_j w[j] · x[stride·a + dilation·((stride / g)·i + j)]
+//! ```
+//!
+//! with steps of `stride / g` over every `dilation`-th input. Without dilation there is one residue, and the steps are those of the
+//! convolution. Tiles of m outputs are cut from these.
+
+use std::sync::Arc;
+
+use convoke_bilinear::Tile;
+use convoke_ir::attr::{Algorithm, Extent};
+use convoke_ir::layer::{Axis, Window};
+use convoke_machine::Machine;
+
+/// Why a convolution cannot be cut so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum NoTiling {
+    /// Nothing to save.
+    #[error("needs a kernel of more than one tap")]
+    OneTap,
+    /// The transform would be too large.
+    #[error("needs a transform of {got} numbers for {taps} taps, the most are {limit}")]
+    Points {
+        /// Numbers of the transform along an axis.
+        got: usize,
+        /// Taps of a phase of the filter.
+        taps: usize,
+        /// The most.
+        limit: usize,
+    },
+    /// The tile is larger than the result.
+    #[error("has tiles of {tile} outputs along an axis, the result has {extent}")]
+    Large {
+        /// Outputs of a tile.
+        tile: usize,
+        /// Outputs along the axis.
+        extent: usize,
+    },
+    /// The transform does not hold the filter.
+    #[error(
+        "needs at least as many points as taps along each axis, a power of two up to {limit}, got {points} for {taps} taps"
+    )]
+    Fourier {
+        /// Points.
+        points: usize,
+        /// Taps.
+        taps: usize,
+        /// The most points.
+        limit: usize,
+    },
+    /// The filter moves by more than one.
+    #[error("needs steps of 1, got strides of {got}")]
+    Steps {
+        /// Steps of the filter along an axis.
+        got: usize,
+    },
+}
+
+/// The tiles of a convolution.
+#[derive(Clone, Debug)]
+pub(crate) struct Tiling {
+    /// What is done with each.
+    pub tile: Arc<Tile>,
+    pub h: TileAxis,
+    pub w: TileAxis,
+}
+
+/// The tiles along an axis.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct TileAxis {
+    /// Outputs of a tile.
+    pub outputs: usize,
+    /// Inputs of a tile.
+    pub inputs: usize,
+    /// Input elements from one input of a tile to the next.
+    pub dilation: usize,
+    /// Input elements from one tile to the next.
+    pub step: usize,
+    /// Input elements from one residue to the next.
+    pub stride: usize,
+    /// Output elements from one output of a residue to the next; residues are one apart.
+    pub residues: usize,
+    /// The residues that there are, by how many outputs each has.
+    pub runs: Vec<Run>,
+}
+
+/// Residues with as many outputs each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Run {
+    pub first: usize,
+    pub count: usize,
+    pub outputs: usize,
+}
+
+/// Blocks of tiles along an axis: `count` blocks of `tiles` tiles each, from tile `first` on. The last tile of each block stores
+/// `last` outputs, the others all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Span {
+    pub first: usize,
+    pub count: usize,
+    pub tiles: usize,
+    pub last: usize,
+}
+
+/// Tiles of a block that store as many outputs each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Part {
+    pub begin: usize,
+    pub count: usize,
+    pub stored: usize,
+}
+
+impl Tiling {
+    /// The tiles of `algorithm`, which has its sizes.
+    pub(crate) fn new(algorithm: Algorithm, window: &Window) -> Result<Tiling, NoTiling> {
+        match algorithm {
+            Algorithm::Winograd { outputs: Some(outputs) } => Tiling::winograd(window, outputs),
+            Algorithm::Fft { points: Some(points) } => Tiling::fft(window, points),
+            other => unreachable!("`{other}` does not transform tiles"),
+        }
+    }
+
+    fn winograd(window: &Window, outputs: Extent) -> Result<Tiling, NoTiling> {
+        let axes = [(window.h, outputs.h), (window.w, outputs.w)];
+        if axes.iter().all(|(axis, _)| axis.kernel == 1) {
+            return Err(NoTiling::OneTap);
+        }
+        for (axis, m) in axes {
+            let (m, taps) = (usize::from(m), axis.kernel.div_ceil(steps(&axis)));
+            let got = if m == 1 || taps == 1 { 1 } else { m + taps - 1 };
+            let limit = convoke_bilinear::winograd::MAX_POINTS;
+            if got > limit {
+                return Err(NoTiling::Points { got, taps, limit });
+            }
+            if m > axis.output {
+                return Err(NoTiling::Large { tile: m, extent: axis.output });
+            }
+        }
+        let each = |of: fn(&(Axis, u8)) -> usize| [of(&axes[0]), of(&axes[1])];
+        let tile = Tile::winograd(each(|a| a.1.into()), each(|a| a.0.kernel), each(|a| steps(&a.0)))
+            .expect("sizes within the limits checked above");
+        Ok(Tiling::of(tile, window))
+    }
+
+    fn fft(window: &Window, points: Extent) -> Result<Tiling, NoTiling> {
+        let axes = [(window.h, usize::from(points.h)), (window.w, usize::from(points.w))];
+        if axes.iter().all(|(axis, _)| axis.kernel == 1) {
+            return Err(NoTiling::OneTap);
+        }
+        for (axis, points) in axes {
+            let (taps, limit) = (axis.kernel, convoke_bilinear::MAX_FFT_POINTS);
+            if steps(&axis) > 1 {
+                return Err(NoTiling::Steps { got: axis.stride });
+            }
+            if !points.is_power_of_two() || !(taps..=limit).contains(&points) {
+                return Err(NoTiling::Fourier { points, taps, limit });
+            }
+        }
+        let each = |of: fn(&(Axis, usize)) -> usize| [of(&axes[0]), of(&axes[1])];
+        let tile = Tile::fft(each(|a| a.1), each(|a| a.0.kernel)).expect("sizes within the limits checked above");
+        Ok(Tiling::of(tile, window))
+    }
+
+    fn of(tile: Tile, window: &Window) -> Tiling {
+        let axis = |axis: &Axis, i: usize| TileAxis::new(axis, tile.outputs[i], tile.inputs[i]);
+        let (h, w) = (axis(&window.h, 0), axis(&window.w, 1));
+        Tiling { tile: Arc::new(tile), h, w }
+    }
+
+    /// How many tiles an image has.
+    pub(crate) fn tiles(&self) -> usize {
+        self.h.tiles() * self.w.tiles()
+    }
+
+    /// Tiles of a block, rows and columns, where a tile takes `bytes` bytes between the transforms: as many as the second-level
+    /// cache holds, but at least `least`.
+    pub(crate) fn block(&self, machine: &Machine, bytes: usize, least: usize) -> [usize; 2] {
+        let cache = machine.caches.get(1).or(machine.caches.last()).map_or(1 << 18, |c| c.bytes);
+        let target = (cache / bytes.max(1)).clamp(least, MOST);
+        let (rows, cols) = (self.h.longest(), self.w.longest());
+        let wide = equal(cols, target);
+        [equal(rows, (target / wide).max(1)), wide]
+    }
+}
+
+/// The least tiles of a block whose products are summed over channels: the transformed weights are read anew for each block.
+pub(crate) const LEAST: usize = 12;
+/// The most tiles of a block.
+const MOST: usize = 96;
+
+/// The size of blocks of at most `most` tiles, about equal.
+fn equal(tiles: usize, most: usize) -> usize {
+    tiles.div_ceil(tiles.div_ceil(most))
+}
+
+/// Steps of the filter within a residue.
+pub(crate) fn steps(axis: &Axis) -> usize {
+    axis.stride / gcd(axis.stride, axis.dilation)
+}
+
+fn gcd(a: usize, b: usize) -> usize {
+    if b == 0 { a } else { gcd(b, a % b) }
+}
+
+impl TileAxis {
+    fn new(axis: &Axis, outputs: usize, inputs: usize) -> TileAxis {
+        let residues = axis.dilation / gcd(axis.stride, axis.dilation);
+        let (each, more) = (axis.output / residues, axis.output % residues);
+        let runs = [
+            Run { first: 0, count: more, outputs: each + 1 },
+            Run { first: more, count: residues - more, outputs: each },
+        ];
+        TileAxis {
+            outputs,
+            inputs,
+            dilation: axis.dilation,
+            step: axis.dilation * steps(axis) * outputs,
+            stride: axis.stride,
+            residues,
+            runs: runs.into_iter().filter(|run| run.count * run.outputs > 0).collect(),
+        }
+    }
+
+    /// How many tiles there are.
+    pub(crate) fn tiles(&self) -> usize {
+        self.runs.iter().map(|run| run.count * run.outputs.div_ceil(self.outputs)).sum()
+    }
+
+    /// The tiles of the longest residue.
+    fn longest(&self) -> usize {
+        self.runs.iter().map(|run| run.outputs.div_ceil(self.outputs)).max().unwrap_or(1)
+    }
+
+    /// How many input elements are read, padding included.
+    pub(crate) fn read(&self) -> usize {
+        let end = |run: &Run| {
+            let tiles = run.outputs.div_ceil(self.outputs);
+            let residue = run.first + run.count - 1;
+            residue * self.stride + (tiles - 1) * self.step + (self.inputs - 1) * self.dilation + 1
+        };
+        self.runs.iter().map(end).max().unwrap_or(0)
+    }
+
+    /// The tiles of a residue in blocks of `per`.
+    pub(crate) fn spans(&self, run: &Run, per: usize) -> Vec<Span> {
+        let tiles = run.outputs.div_ceil(self.outputs);
+        let per = per.min(tiles);
+        let (full, rest) = (tiles / per, tiles % per);
+        let edge = run.outputs - (tiles - 1) * self.outputs;
+        // The block with the last tile stands alone if it differs from the others.
+        let alone = usize::from(rest == 0 && edge < self.outputs);
+        let mut spans = vec![Span { first: 0, count: full - alone, tiles: per, last: self.outputs }];
+        if rest > 0 || alone > 0 {
+            let size = if rest > 0 { rest } else { per };
+            spans.push(Span { first: tiles - size, count: 1, tiles: size, last: edge });
+        }
+        spans.retain(|span| span.count > 0);
+        spans
+    }
+}
+
+impl Span {
+    /// The tiles of a block, where a whole tile stores `outputs`.
+    pub(crate) fn parts(&self, outputs: usize) -> Vec<Part> {
+        let edge = usize::from(self.last < outputs);
+        let parts = [
+            Part { begin: 0, count: self.tiles - edge, stored: outputs },
+            Part { begin: self.tiles - edge, count: edge, stored: self.last },
+        ];
+        parts.into_iter().filter(|part| part.count > 0).collect()
+    }
+}
