@@ -240,16 +240,17 @@ pub(super) fn relative_to(algorithm: Algorithm) -> &'static str {
 
 /// What the bounds of these candidates are relative to: `Σ|w||x| (direct, im2col), Σ|w|·max|x| over a tile (winograd(4x4))`.
 pub(super) fn bounds(rows: &[Row<'_>]) -> String {
-    let mut known: Vec<(&str, Vec<Algorithm>)> = Vec::new();
+    let mut known: Vec<(&str, Vec<String>)> = Vec::new();
     for row in rows {
-        let (what, family) = (relative_to(row.algorithm), row.algorithm.family());
+        let (what, name) = (relative_to(row.algorithm), row.algorithm.to_string());
+        let family = name.split('(').next().unwrap_or(&name).to_owned();
         match known.iter_mut().find(|(w, _)| *w == what) {
             Some((_, whom)) if whom.contains(&family) => {}
             Some((_, whom)) => whom.push(family),
             None => known.push((what, vec![family])),
         }
     }
-    let one = |(what, whom): &(&str, Vec<Algorithm>)| format!("{what} ({})", list(whom));
+    let one = |(what, whom): &(&str, Vec<String>)| format!("{what} ({})", whom.join(", "));
     known.iter().map(one).collect::<Vec<_>>().join(", ")
 }
 

@@ -27,7 +27,7 @@ pub(super) fn text(report: &Report<'_>) -> String {
 fn convolution(view: &View<'_>) -> String {
     let selection = view.selection;
     let mut text = format!("\n%{}: {}\n", selection.value, shape(selection));
-    text += &format!("chosen: {}, {}\n", selection.chosen, selection.reason);
+    text += &format!("chosen: {}\n", selection.chosen);
     text += &wrapped(&verdict::sentences(view).join(" "));
     text += &format!("\nerror allowed: {}\n\n", budget(&selection.budget));
     text += &candidates(view);
@@ -46,8 +46,8 @@ fn convolution(view: &View<'_>) -> String {
 
 fn candidates(view: &View<'_>) -> String {
     let mut headings = vec!["", "candidate", "predicted"];
-    headings.extend(view.measured.then_some(["measured", "of predicted"]).into_iter().flatten());
-    headings.extend(["multiplications", "fewer", "bytes moved", "scratch", "error", "bound", ""]);
+    headings.extend(view.measured.then_some(["measured", "of pred."]).into_iter().flatten());
+    headings.extend(["multiplications", "fewer", "bytes", "scratch", "error", "bound", ""]);
     let mut table = Table::new(&headings, if view.measured { "llrrrrrrrrrl" } else { "llrrrrrrrl" });
     for row in &view.rows {
         let mut cells = vec![mark(row.standing).into(), row.algorithm.to_string(), seconds(row.seconds)];

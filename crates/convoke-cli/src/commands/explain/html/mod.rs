@@ -59,8 +59,8 @@ fn convolution(view: &View<'_>) -> String {
         roofline::draw(view)
     );
     text += &format!(
-        "<figure>\n{}<figcaption><b>Error against time.</b> A mark stands at the error to expect, relative to Σ|w||x|; its whisker ends \
-         at the certified bound, relative to {}. Dotted steps join those that none beats in both.</figcaption></figure>\n</div>\n{}",
+        "<figure>\n{}<figcaption><b>Error against time.</b> Below, the error to expect, relative to Σ|w||x|; above, the certified \
+         bound, relative to {}. Dotted steps join those that none beats in both.</figcaption></figure>\n</div>\n{}",
         scatter::draw(view),
         escaped(&bounds(&view.rows)),
         families(view)
