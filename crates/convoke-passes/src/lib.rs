@@ -21,6 +21,7 @@ pub mod guarantee;
 pub mod loops;
 pub mod lower;
 pub mod manager;
+mod parts;
 pub mod pass;
 mod register_tile;
 pub mod registry;

@@ -32,7 +32,7 @@ pub(super) fn parallel() -> Marks {
 
 /// A part of an axis that is cut into equal tiles.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Cut {
+pub(crate) struct Cut {
     /// First index.
     pub begin: usize,
     /// How many tiles.
@@ -42,7 +42,7 @@ pub(super) struct Cut {
 }
 
 /// `extent` cut into tiles of `size`, and one smaller tile for what is left.
-pub(super) fn cut(extent: usize, size: usize) -> Vec<Cut> {
+pub(crate) fn cut(extent: usize, size: usize) -> Vec<Cut> {
     let size = size.min(extent);
     let full = Cut { begin: 0, count: extent / size, size };
     let rest = extent % size;
@@ -59,7 +59,7 @@ pub(super) fn reduction(cuts: &[Cut]) -> Vec<Cut> {
 }
 
 /// `extent` rounded up to a multiple of `to`.
-pub(super) fn round_up(extent: usize, to: usize) -> usize {
+pub(crate) fn round_up(extent: usize, to: usize) -> usize {
     extent.div_ceil(to) * to
 }
 

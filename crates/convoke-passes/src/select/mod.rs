@@ -19,6 +19,7 @@ mod direct;
 mod fft;
 mod im2col;
 mod plan;
+mod strassen;
 mod tiles;
 mod winograd;
 
@@ -60,6 +61,7 @@ pub fn plan(algorithm: Algorithm, conv: &Conv, machine: &Machine) -> Result<Plan
         Algorithm::Winograd { outputs: Some(_) } | Algorithm::Fft { points: Some(_) } => {
             tiles::plan(algorithm, conv, machine)
         }
+        Algorithm::Strassen { levels: Some(levels) } => strassen::plan(conv, machine, levels),
         Algorithm::Auto | Algorithm::Winograd { .. } | Algorithm::Fft { .. } | Algorithm::Strassen { .. } => {
             Err(Refusal::NoSizes)
         }
