@@ -82,7 +82,9 @@ pub(super) fn place(marks: &[((f64, f64), String)], lines: &[Box], frame: Box) -
                 let (cx, cy) = (x + dx * (distance + w / 2.0), y + dy * (distance + h / 2.0));
                 let place = Box { left: cx - w / 2.0, top: cy - h / 2.0, right: cx + w / 2.0, bottom: cy + h / 2.0 };
                 let outside = place.area() - place.common(&frame);
-                let names: f64 = placed.iter().map(|label| label.place.common(&place)).sum();
+                let common = placed.iter().map(|label| label.place.common(&place)).filter(|common| *common > 0.0);
+                // However little two names touch, it is worse than a longer way.
+                let names: f64 = common.map(|common| 10.0 + common).sum();
                 let covered: f64 = dots.iter().map(|dot| dot.common(&place)).sum();
                 let crossed: f64 = lines.iter().map(|line| line.common(&place)).sum();
                 let slant = dx.abs().min(dy.abs());
