@@ -124,10 +124,9 @@ impl Compiler {
     }
 
     /// Times the candidates that may be the fastest, rather than trust the prediction; see [`crate::tune`]. Verdicts are kept in the
-    /// folder `cache`, which is made if it is not there and may be deleted at any time; without one they are measured each
-    /// time. Compiling is then possible only on the CPU that code is made for, and takes seconds where there is no verdict yet.
+    /// folder `cache`, which is made if it is not there and may be deleted at any time, and in this compiler and its clones. Compiling is then possible only on the CPU that code is made for, and takes seconds where there is no verdict yet.
     pub fn tune(mut self, cache: Option<PathBuf>) -> Compiler {
-        self.tuning = Some(Tuning { cache });
+        self.tuning = Some(Tuning::new(cache));
         self
     }
 
@@ -193,14 +192,15 @@ impl Compiler {
         Ok(manager.run(state, passes)?)
     }
 
-    /// Runs the passes of the level on a layer, down to a program. If the compiler tunes, it does so before `select`. `observer`
-    /// sees the state after each pass.
-    pub(crate) fn run_all(
+    /// Runs the passes of the level on a layer, up to and including `last`. If the compiler tunes, it does so before `select`.
+    /// `observer` sees the state after each pass.
+    pub(crate) fn run_level(
         &self,
         layer: &Layer,
+        last: Stage,
         mut observer: impl FnMut(&Record, &State),
-    ) -> Result<(Program, Vec<Verdict>), Error> {
-        let mut passes = self.pipeline(Stage::Loops)?;
+    ) -> Result<(State, Vec<Verdict>), Error> {
+        let mut passes = self.pipeline(last)?;
         let mut state = State::Layer(layer.ir().clone());
         let mut verdicts = Vec::new();
         if let Some(tuning) = &self.tuning {
@@ -212,10 +212,18 @@ impl Compiler {
             }
             passes = rest;
         }
-        let State::Loops(program) = self.run_passes(state, &passes, layer.files(), observer)? else {
-            unreachable!("the pipeline to `Stage::Loops` ends with lowering")
-        };
-        Ok((program, verdicts))
+        Ok((self.run_passes(state, &passes, layer.files(), observer)?, verdicts))
+    }
+
+    /// Runs all passes over layer IR: the layer as it is lowered, with the algorithm of each convolution.
+    ///
+    /// # Errors
+    ///
+    /// A pass that is refused.
+    pub fn select(&self, layer: &Layer) -> Result<Layer, Error> {
+        let (state, _) = self.run_level(layer, Stage::Layer, |_, _| {})?;
+        let State::Layer(selected) = state else { unreachable!("the pipeline to `Stage::Layer` ends before lowering") };
+        Layer::from_ir(selected, layer.files().clone())
     }
 
     /// Runs all passes and lowers.
@@ -235,7 +243,8 @@ impl Compiler {
                 chosen = choices(layer);
             }
         };
-        let (program, verdicts) = self.run_all(layer, observer)?;
+        let (state, verdicts) = self.run_level(layer, Stage::Loops, observer)?;
+        let State::Loops(program) = state else { unreachable!("the pipeline to `Stage::Loops` ends with lowering") };
         let elapsed = start.elapsed();
         Ok(Lowered { layer: layer.clone(), program, records, choices: chosen, verdicts, elapsed })
     }

@@ -4,7 +4,7 @@ mod measure;
 
 use convoke_ir::layer as ir;
 use convoke_passes::select::{Select, Selection, selections};
-use convoke_passes::{LayerPass, PassError, Record, State};
+use convoke_passes::{LayerPass, PassError, Record, Stage, State};
 
 pub(crate) use measure::alone;
 pub use measure::{Measured, Progress, TOO_SLOW, Timing, measure};
@@ -51,7 +51,7 @@ pub fn explain(compiler: &Compiler, layer: &Layer) -> Result<Explanation, Error>
             State::Loops(program) => program.to_string(),
         }));
     };
-    let (_, verdicts) = compiler.run_all(layer, observer)?;
+    let (_, verdicts) = compiler.run_level(layer, Stage::Loops, observer)?;
     let mut selections = selections(&weighed, compiler.get_algorithm(), compiler.machine(), &compiler.grants())
         .map_err(PassError::from)?;
     for selection in &mut selections {

@@ -9,7 +9,6 @@
 //! ```
 
 use convoke_bilinear::Transform;
-use convoke_bilinear::error::{tile_bound, tile_estimate};
 use convoke_ir::attr::Algorithm;
 use convoke_ir::types::Layout;
 use convoke_machine::Machine;
@@ -30,8 +29,7 @@ pub(super) fn plan(algorithm: Algorithm, conv: &Conv, machine: &Machine) -> Resu
 
     let vectors = |channels: usize| channels.div_ceil(lanes) as f64;
     let per_channel = |transform: &Transform| {
-        let loads = transform.inputs + transform.between;
-        let stores = transform.between + transform.outputs;
+        let [loads, stores] = [transform.inputs + transform.between, transform.between + transform.outputs];
         straight(machine, loads as f64, transform.operations() as f64, stores as f64)
     };
     let groups = if single { 1.0 } else { conv.group as f64 };
@@ -41,7 +39,7 @@ pub(super) fn plan(algorithm: Algorithm, conv: &Conv, machine: &Machine) -> Resu
         Layout::Nchw => (tile.outputs[0] * tile.outputs[1] * lanes) as f64 * machine.rates.scatter_cycles,
         Layout::Nhwc => 0.0,
     };
-    let inverse = tiles * groups * (vectors(k_all) * (per_channel(&tile.inverse) + stores) + call(machine));
+    let inverse = tiles * groups * (vectors(k_all) * (per_channel(&tile.inverse) + stores) + 2.0 * call(machine));
 
     let wide = if single { k } else { c + k };
     let block: usize =
@@ -62,6 +60,7 @@ pub(super) fn plan(algorithm: Algorithm, conv: &Conv, machine: &Machine) -> Resu
     let stream = blocks * weights as f64 / bandwidth(machine, weights)
         + blocks * 4.0 * between as f64 / bandwidth(machine, between)
         + y_bytes as f64 / bandwidth(machine, y_bytes);
+    let errors = tiling.errors(c, conv.elem.unit_roundoff());
     Ok(Plan {
         algorithm,
         multiplications: tiles as u128 * tile.products as u128 * (c * conv.y.c) as u128,
@@ -74,7 +73,7 @@ pub(super) fn plan(algorithm: Algorithm, conv: &Conv, machine: &Machine) -> Resu
             Term { name: "halo", cycles: 2.0 * halo as f64 / bandwidth(machine, halo) },
             Term { name: "stream", cycles: stream },
         ],
-        error_bound: tile_bound(tile, c, conv.elem.unit_roundoff()),
-        error_typical: tile_estimate(tile, c, conv.elem.unit_roundoff()),
+        error_bound: errors.bound,
+        error_typical: errors.typical,
     })
 }

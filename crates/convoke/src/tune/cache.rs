@@ -53,6 +53,10 @@ impl Key {
         Key { text }
     }
 
+    pub(super) fn text(&self) -> &str {
+        &self.text
+    }
+
     fn path(&self, folder: &Path) -> PathBuf {
         folder.join(format!("{:016x}.tuned", hash(&self.text)))
     }

@@ -6,7 +6,9 @@
 
 mod cache;
 
+use std::collections::HashMap;
 use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use convoke_data::Files;
 use convoke_ir::attr::Algorithm;
@@ -65,7 +67,28 @@ impl Verdict {
 #[derive(Clone, Debug)]
 pub(crate) struct Tuning {
     /// The folder of the cache.
-    pub cache: Option<PathBuf>,
+    cache: Option<PathBuf>,
+    /// Verdicts so far, by key: a layer gets the same algorithms each time, whether they can be kept in the cache or not.
+    known: Arc<Mutex<HashMap<String, Vec<(Algorithm, f64)>>>>,
+}
+
+impl Tuning {
+    pub(crate) fn new(cache: Option<PathBuf>) -> Tuning {
+        Tuning { cache, known: Arc::default() }
+    }
+
+    fn remembered(&self, key: &Key) -> Option<Vec<(Algorithm, f64)>> {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.get(key.text()).cloned().or_else(|| key.read(self.cache.as_deref()?))
+    }
+
+    fn keep(&self, key: &Key, times: &[(Algorithm, f64)]) -> Origin {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).insert(key.text().to_owned(), times.to_vec());
+        match self.cache.as_deref().map_or(Ok(()), |folder| key.write(folder, times)) {
+            Ok(()) => Origin::Measured,
+            Err(error) => Origin::NotKept(error.to_string()),
+        }
+    }
 }
 
 /// Tunes every convolution of `weighed`, a layer as `select` would be given it, whose algorithm is to be chosen, and gives each that
@@ -113,7 +136,7 @@ fn one(
     }
     let verdict = |times, origin| Some(Verdict { value: selection.value.clone(), times, origin });
     let key = Key::new(compiler, selection, &alone(layer, instr));
-    if let Some(times) = tuning.cache.as_deref().and_then(|folder| key.read(folder))
+    if let Some(times) = tuning.remembered(&key)
         && selection.open().any(|plan| plan.algorithm == times[0].0)
     {
         return Ok(verdict(times, Origin::Remembered));
@@ -122,8 +145,8 @@ fn one(
     if times.is_empty() {
         return Ok(None);
     }
-    let kept = tuning.cache.as_deref().map_or(Ok(()), |folder| key.write(folder, &times));
-    Ok(verdict(times, kept.map_or_else(|e| Origin::NotKept(e.to_string()), |()| Origin::Measured)))
+    let origin = tuning.keep(&key, &times);
+    Ok(verdict(times, origin))
 }
 
 /// Times some candidates of a convolution, fastest first. Those that cannot be compiled are left out.
