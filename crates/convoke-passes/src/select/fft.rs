@@ -1,7 +1,7 @@
 //! `fft`: the sizes worth weighing.
 
 use convoke_bilinear::MAX_FFT_POINTS;
-use convoke_ir::attr::Extent;
+use convoke_ir::attr::{Algorithm, Extent};
 use convoke_ir::layer::Axis;
 
 use super::Conv;
@@ -37,4 +37,11 @@ pub(super) fn sizes(conv: &Conv) -> Vec<Extent> {
     }
     let fits = |points: &u8| axes.iter().all(|&axis| suits(axis, (*points).into()));
     POINTS.into_iter().filter(fits).map(|p| Extent { h: side(axes[0], p), w: side(axes[1], p) }).collect()
+}
+
+/// The smallest transform that holds the kernel; `None` beyond what an algorithm can name.
+pub(super) fn smallest(conv: &Conv) -> Option<Algorithm> {
+    let side = |axis: Axis| u8::try_from(axis.kernel.next_power_of_two()).ok().filter(|&side| side <= Extent::MAX);
+    let points = Extent { h: side(conv.window.h)?, w: side(conv.window.w)? };
+    Some(Algorithm::Fft { points: Some(points) })
 }

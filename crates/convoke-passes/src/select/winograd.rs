@@ -1,6 +1,6 @@
 //! `winograd`: the sizes worth weighing.
 
-use convoke_ir::attr::Extent;
+use convoke_ir::attr::{Algorithm, Extent};
 use convoke_ir::layer::Axis;
 
 use super::Conv;
@@ -10,7 +10,7 @@ use crate::tiling::steps;
 const OUTPUTS: [u8; 3] = [2, 4, 6];
 
 /// The most points of a transform worth trying: beyond, little is left of the numbers.
-const POINTS: usize = 10;
+pub(super) const POINTS: usize = 10;
 
 /// The tiles worth weighing: as large along rows as along columns, except along axes without a kernel.
 pub(super) fn sizes(conv: &Conv) -> Vec<Extent> {
@@ -20,4 +20,11 @@ pub(super) fn sizes(conv: &Conv) -> Vec<Extent> {
     let axes = [conv.window.h, conv.window.w];
     let all = OUTPUTS.into_iter().filter(|&m| axes.iter().all(|&axis| suits(axis, m)));
     all.map(|m| Extent { h: side(axes[0], m), w: side(axes[1], m) }).filter(|e| e.h > 1 || e.w > 1).collect()
+}
+
+/// The smallest tile there is.
+pub(super) fn smallest(conv: &Conv) -> Option<Algorithm> {
+    let side = |axis: Axis| if axis.kernel > 1 && axis.output > 1 { 2 } else { 1 };
+    let outputs = Extent { h: side(conv.window.h), w: side(conv.window.w) };
+    Some(Algorithm::Winograd { outputs: Some(outputs) })
 }

@@ -221,3 +221,53 @@ fn compile(
     let choices = layer.outputs().iter().map(|(name, _)| Choice { result: (*name).into(), algorithm }).collect();
     CompiledLayer::new(compiler, Lowered { layer, program, records, choices, elapsed: start.elapsed() })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::explain::explain;
+
+    #[test]
+    fn each_convolution_is_timed_alone_by_each_candidate() {
+        let layer = Layer::parse(
+            "layer @l(%x: f32[1, 8, 12, 12]) -> f32[1, 8, 12, 12] {
+               %w = const f32[8, 8, 3, 3] = normal(seed = 1)
+               %d = const f32[8, 1, 3, 3] = normal(seed = 2)
+               %a = conv2d %x, %w { pads = [1, 1, 1, 1] }
+               %b = conv2d %a, %d { pads = [1, 1, 1, 1], group = 8 }
+               %c = add %b, %x
+               return %c
+             }",
+        )
+        .expect("a valid layer");
+        let compiler = Compiler::host();
+        let explanation = explain(&compiler, &layer).expect("explained");
+        let mut compiled = Vec::new();
+        let measured = measure(&compiler, &layer, &explanation, &mut |value, progress| {
+            if let Progress::Compile(algorithm) = progress {
+                compiled.push((value.to_owned(), algorithm));
+            }
+        });
+        let measured = measured.expect("measured");
+        assert_eq!(measured.len(), 2);
+        for (measured, selection) in measured.iter().zip(&explanation.selections) {
+            let plans = selection.candidates.iter().filter(|(_, plan)| plan.is_ok()).count();
+            assert_eq!(measured.times.len() + measured.skipped.len(), plans, "{measured:?}");
+            assert!(measured.times.iter().any(|(algorithm, _)| *algorithm == selection.chosen), "{measured:?}");
+            for (algorithm, time) in &measured.times {
+                let time = time.as_ref().expect("a plan can be lowered");
+                assert!(0.0 < time.least && time.least <= time.seconds && time.seconds <= time.most, "{time:?}");
+                assert!(compiled.contains(&(measured.value.clone(), *algorithm)));
+            }
+        }
+    }
+
+    #[test]
+    fn a_machine_that_is_not_here_is_refused() {
+        let other = if cfg!(target_arch = "x86_64") { "aarch64" } else { "x86-64" };
+        let compiler = Compiler::for_machine(convoke_machine::Machine::named(other).expect("a known machine"));
+        let layer = Layer::conv2d([1, 2, 5, 5], [2, 2, 3, 3]).build().expect("a valid layer");
+        let explanation = explain(&compiler, &layer).expect("explained all the same");
+        assert!(measure(&compiler, &layer, &explanation, &mut |_, _| ()).is_err());
+    }
+}

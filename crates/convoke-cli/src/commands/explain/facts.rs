@@ -9,6 +9,9 @@ use crate::options::machine_line;
 /// The term that the products themselves are under, in every plan.
 pub(super) const PRODUCTS: &str = "multiply";
 
+/// How many times the fastest a bar may be long.
+const BEYOND: f64 = 8.0;
+
 /// All that the forms of the report are made of.
 pub(super) struct Report<'a> {
     pub(super) compiler: &'a Compiler,
@@ -43,8 +46,8 @@ pub(super) struct View<'a> {
     pub(super) machine: &'a Machine,
     /// The candidates that can compute it, fastest first by prediction.
     pub(super) rows: Vec<Row<'a>>,
-    /// Those that cannot: a reason, and whom it concerns.
-    pub(super) refused: Vec<(String, Vec<Algorithm>)>,
+    /// Those that cannot, with their reasons: whom, and why. Sizes of a family with like reasons stand together.
+    pub(super) refused: Vec<(String, String)>,
     /// Those that were left out of measuring.
     pub(super) skipped: Vec<Algorithm>,
     /// Whether it was measured.
@@ -99,7 +102,7 @@ impl<'a> View<'a> {
         no_times: bool,
     ) -> View<'a> {
         let machine = compiler.machine();
-        let (mut rows, mut refused) = (Vec::new(), Vec::<(String, Vec<Algorithm>)>::new());
+        let (mut rows, mut refused) = (Vec::new(), Vec::new());
         for (algorithm, plan) in &selection.candidates {
             match plan {
                 Ok(plan) => rows.push(Row {
@@ -111,11 +114,7 @@ impl<'a> View<'a> {
                     measured: measured.filter(|_| !no_times).and_then(|m| time(m, *algorithm)),
                 }),
                 Err(refusal) => {
-                    let reason = refusal.to_string();
-                    match refused.iter_mut().find(|(known, _)| *known == reason) {
-                        Some((_, whom)) => whom.push(*algorithm),
-                        None => refused.push((reason, vec![*algorithm])),
-                    }
+                    refused.push((*algorithm, refusal.to_string()));
                 }
             }
         }
@@ -125,7 +124,7 @@ impl<'a> View<'a> {
             selection,
             machine,
             rows,
-            refused,
+            refused: grouped(refused),
             skipped,
             measured: measured.is_some() && !no_times,
             threads: compiler.get_threads(),
@@ -164,6 +163,13 @@ impl<'a> View<'a> {
         2.0 * self.selection.conv.multiplications() as f64
     }
 
+    /// The time of the longest bar: a candidate beyond [`BEYOND`] times the fastest is cut off, lest all others be too short to see.
+    pub(super) fn longest(&self) -> f64 {
+        let times = || self.rows.iter().map(|row| row.seconds.max(row.best_known()));
+        let shortest = self.rows.iter().map(|row| row.seconds).fold(f64::INFINITY, f64::min);
+        times().filter(|time| *time <= BEYOND * shortest).fold(f64::MIN_POSITIVE, f64::max)
+    }
+
     /// The measured candidates that may be chosen, fastest first, and the time of the chosen one, if it has one.
     pub(super) fn verdict(&self) -> Option<(Vec<(&Row<'a>, f64)>, f64)> {
         let time = |row: &Row<'_>| Some(row.measured.as_ref()?.as_ref().ok()?.seconds);
@@ -191,6 +197,29 @@ impl Row<'_> {
     pub(super) fn timing(&self) -> Option<&Timing> {
         self.measured.as_ref()?.as_ref().ok()
     }
+}
+
+/// Refusals with those of the same words put together, as are those of one family that differ in numbers alone.
+fn grouped(refused: Vec<(Algorithm, String)>) -> Vec<(String, String)> {
+    let words = |reason: &str| reason.chars().filter(|c| !c.is_ascii_digit()).collect::<String>();
+    let mut groups: Vec<Vec<(Algorithm, String)>> = Vec::new();
+    for (algorithm, reason) in refused {
+        let alike = |(first, known): &(Algorithm, String)| {
+            *known == reason || first.family() == algorithm.family() && words(known) == words(&reason)
+        };
+        match groups.iter_mut().find(|group| group.first().is_some_and(alike)) {
+            Some(group) => group.push((algorithm, reason)),
+            None => groups.push(vec![(algorithm, reason)]),
+        }
+    }
+    let told = groups.into_iter().map(|group| {
+        let reason = group[0].1.clone();
+        let (same, other): (Vec<_>, Vec<_>) = group.into_iter().partition(|(_, r)| *r == reason);
+        let algorithms = |group: Vec<(Algorithm, String)>| list(&group.into_iter().map(|(a, _)| a).collect::<Vec<_>>());
+        let likewise = if other.is_empty() { String::new() } else { format!("; likewise {}", algorithms(other)) };
+        (algorithms(same), reason + &likewise)
+    });
+    told.collect()
 }
 
 fn standing(selection: &Selection, algorithm: Algorithm, plan: &Plan) -> Standing {
@@ -226,7 +255,11 @@ pub(super) fn budget(budget: &Budget) -> String {
 
 /// An error as people read it.
 pub(super) fn error(error: f64) -> String {
-    if error == 0.0 { "0".into() } else { format!("{error:.1e}") }
+    match error {
+        0.0 => "0".into(),
+        error if error >= 1.0 && error < 1e3 => format!("{error:.1}"),
+        error => format!("{error:.1e}"),
+    }
 }
 
 /// What a certified bound is relative to, for the candidates there are.
@@ -240,16 +273,17 @@ pub(super) fn relative_to(algorithm: Algorithm) -> &'static str {
 
 /// What the bounds of these candidates are relative to: `Σ|w||x| (direct, im2col), Σ|w|·max|x| over a tile (winograd(4x4))`.
 pub(super) fn bounds(rows: &[Row<'_>]) -> String {
-    let mut known: Vec<(&str, Vec<Algorithm>)> = Vec::new();
+    let mut known: Vec<(&str, Vec<String>)> = Vec::new();
     for row in rows {
-        let (what, family) = (relative_to(row.algorithm), row.algorithm.family());
+        let (what, name) = (relative_to(row.algorithm), row.algorithm.to_string());
+        let family = name.split('(').next().unwrap_or(&name).to_owned();
         match known.iter_mut().find(|(w, _)| *w == what) {
             Some((_, whom)) if whom.contains(&family) => {}
             Some((_, whom)) => whom.push(family),
             None => known.push((what, vec![family])),
         }
     }
-    let one = |(what, whom): &(&str, Vec<Algorithm>)| format!("{what} ({})", list(whom));
+    let one = |(what, whom): &(&str, Vec<String>)| format!("{what} ({})", whom.join(", "));
     known.iter().map(one).collect::<Vec<_>>().join(", ")
 }
 

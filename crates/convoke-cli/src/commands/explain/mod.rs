@@ -3,6 +3,8 @@
 mod facts;
 mod html;
 mod json;
+#[cfg(test)]
+mod tests;
 mod text;
 mod verdict;
 

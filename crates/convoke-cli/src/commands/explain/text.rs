@@ -2,7 +2,7 @@
 
 use convoke::passes::Record;
 
-use super::facts::{PRODUCTS, Report, Row, Standing, View, bounds, budget, error, list};
+use super::facts::{PRODUCTS, Report, Row, Standing, View, bounds, budget, error};
 use super::{shape, verdict};
 use crate::options::signature;
 use crate::table::{Table, count, seconds};
@@ -27,27 +27,25 @@ pub(super) fn text(report: &Report<'_>) -> String {
 fn convolution(view: &View<'_>) -> String {
     let selection = view.selection;
     let mut text = format!("\n%{}: {}\n", selection.value, shape(selection));
-    text += &format!("chosen: {}, {}\n", selection.chosen, selection.reason);
-    text += &wrapped(&verdict::sentences(view).join(" "));
-    text += &format!("\nerror allowed: {}\n\n", budget(&selection.budget));
+    text += &format!("chosen: {}\n", selection.chosen);
+    verdict::sentences(view).iter().for_each(|sentence| text += &wrapped(sentence));
+    text += &format!("error allowed: {}\n\n", budget(&selection.budget));
     text += &candidates(view);
     text += "error: what to expect, relative to Σ|w||x| of the output element\n\
              bound: what no input exceeds, relative to ";
     text += &(bounds(&view.rows) + "\n");
     text += &format!("\npredicted time by what it is spent on (█ multiply, ░ all else)\n{}", terms(view));
-    for (reason, whom) in &view.refused {
-        text += &format!("\nnot applicable: {}: {reason}", list(whom));
-    }
     if !view.refused.is_empty() {
-        text.push('\n');
+        text += "\nnot applicable\n";
     }
+    view.refused.iter().for_each(|(whom, reason)| text += &format!("   {whom}: {reason}\n"));
     text
 }
 
 fn candidates(view: &View<'_>) -> String {
     let mut headings = vec!["", "candidate", "predicted"];
-    headings.extend(view.measured.then_some(["measured", "of predicted"]).into_iter().flatten());
-    headings.extend(["multiplications", "fewer", "bytes moved", "scratch", "error", "bound", ""]);
+    headings.extend(view.measured.then_some(["measured", "of pred."]).into_iter().flatten());
+    headings.extend(["multiplications", "fewer", "bytes", "scratch", "error", "bound", ""]);
     let mut table = Table::new(&headings, if view.measured { "llrrrrrrrrrl" } else { "llrrrrrrrl" });
     for row in &view.rows {
         let mut cells = vec![mark(row.standing).into(), row.algorithm.to_string(), seconds(row.seconds)];
@@ -89,7 +87,6 @@ fn terms(view: &View<'_>) -> String {
     headings.push("");
     let align: String = ["ll", &"r".repeat(names.len()), "l"].concat();
     let mut table = Table::new(&headings, &align);
-    let longest = view.rows.iter().map(|row| row.seconds).fold(f64::MIN_POSITIVE, f64::max);
     for row in &view.rows {
         let mut cells = vec![mark(row.standing).into(), row.algorithm.to_string()];
         let time = |name| match view.term(row, name) {
@@ -97,18 +94,20 @@ fn terms(view: &View<'_>) -> String {
             s => seconds(s),
         };
         cells.extend(names.iter().copied().map(time));
-        cells.push(bar(view, row, longest));
+        cells.push(bar(view, row));
         table.row(cells);
     }
     table.finish()
 }
 
-fn bar(view: &View<'_>, row: &Row<'_>, longest: f64) -> String {
-    let cells = |s: f64| (s / longest * BAR).round() as usize;
+fn bar(view: &View<'_>, row: &Row<'_>) -> String {
+    let longest = view.longest();
+    let cells = |s: f64| (s / longest * BAR).round().min(BAR) as usize;
     let products = cells(view.term(row, PRODUCTS));
     // At least a cell, so that the fastest is still seen.
     let all = cells(row.seconds).max(1);
-    "█".repeat(products.min(all)) + &"░".repeat(all.saturating_sub(products))
+    let cut = if row.seconds > longest { "…" } else { "" };
+    "█".repeat(products.min(all)) + &"░".repeat(all.saturating_sub(products)) + cut
 }
 
 /// What each pass did to the counts of a layer.
@@ -134,18 +133,16 @@ pub(super) fn passes(records: &[Record], no_times: bool) -> String {
     table.finish()
 }
 
-/// Words in lines of at most [`WIDTH`] characters.
+/// Words in lines of at most [`WIDTH`] characters, those after the first further in.
 fn wrapped(text: &str) -> String {
-    let (mut lines, mut line) = (String::new(), String::new());
+    let (mut lines, mut line) = (String::new(), String::from(" "));
     for word in text.split(' ') {
-        if !line.is_empty() && line.chars().count() + 1 + word.chars().count() > WIDTH {
-            lines += &format!("  {line}\n");
-            line.clear();
+        if line.chars().count() + 1 + word.chars().count() > WIDTH {
+            lines += &format!("{line}\n");
+            line = "   ".into();
         }
-        if !line.is_empty() {
-            line.push(' ');
-        }
+        line.push(' ');
         line += word;
     }
-    if line.is_empty() { lines } else { lines + &format!("  {line}\n") }
+    lines + &line + "\n"
 }

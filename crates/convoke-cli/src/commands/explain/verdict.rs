@@ -57,7 +57,7 @@ fn asked(view: &View<'_>, chosen: &Row<'_>) -> Vec<String> {
 fn saves(view: &View<'_>, chosen: &Row<'_>) -> String {
     let rest = chosen.seconds - view.term(chosen, PRODUCTS);
     let saves = match chosen.fewer {
-        f if f > 1.0 + EQUAL => format!("{} fewer multiplications than direct leave", ratio(f)),
+        f if f > 1.0 + EQUAL => format!("{} fewer multiplications than a plain sum leave", ratio(f)),
         _ => "its multiplications take".into(),
     };
     let mut text = format!(
@@ -66,17 +66,18 @@ fn saves(view: &View<'_>, chosen: &Row<'_>) -> String {
         seconds(chosen.seconds),
         seconds(view.term(chosen, PRODUCTS)),
     );
-    let direct = view.rows.iter().find(|row| row.algorithm == convoke::Algorithm::Direct);
-    if let Some(direct) = direct {
-        text += &format!(" where direct has {}", seconds(view.term(direct, PRODUCTS)));
+    let plain = view.rows.iter().find(|row| row.algorithm.is_plain_sum() && row.standing != Standing::OnRequest);
+    if let Some(plain) = plain {
+        text += &format!(" where {} has {}", plain.algorithm, seconds(view.term(plain, PRODUCTS)));
     }
     text += &format!("; transforms, copies and memory cost {}", seconds(rest));
     let costs = costs(view, chosen, |_| 0.0);
     if !costs.is_empty() {
         text += &format!(" ({})", costs.join(", "));
     }
-    if let Some(direct) = direct {
-        text += &format!(". In all it is {}", times(direct.seconds / chosen.seconds, "as fast as direct"));
+    if let Some(plain) = plain {
+        let than = format!("as fast as {}", plain.algorithm);
+        text += &format!(". In all it is {}", times(plain.seconds / chosen.seconds, &than));
     }
     text + "."
 }
@@ -98,11 +99,11 @@ fn plain(view: &View<'_>, chosen: &Row<'_>) -> Vec<String> {
                 f if f > 1.0 + EQUAL => format!("with {} fewer multiplications", ratio(f)),
                 _ => "which has no fewer multiplications here".into(),
             };
-            let balance = match saved {
-                s if s > 0.0 => format!("would save {} of products", seconds(s)),
-                _ => "would save no time in its products, which are too small to run well".into(),
+            let (balance, pays) = match saved {
+                s if s > 0.0 => (format!("would save {} of products", seconds(s)), " but pay"),
+                s => (format!("would take {} more for its products", seconds(-s)), " and pay"),
             };
-            let pays = if more.is_empty() { String::new() } else { format!(" but pay {}", more.join(", ")) };
+            let pays = if more.is_empty() { String::new() } else { format!("{pays} {}", more.join(", ")) };
             said.push(format!(
                 "The best of the fast algorithms, {}, {count}, {balance}{pays}: {}.",
                 fast.algorithm,
@@ -130,6 +131,10 @@ fn costs(view: &View<'_>, row: &Row<'_>, than: impl Fn(&str) -> f64) -> Vec<Stri
 /// Who is next, and which term makes the most of the difference.
 fn next(view: &View<'_>, chosen: &Row<'_>) -> Option<String> {
     let next = view.rows.iter().find(|row| row.standing == Standing::Open)?;
+    if chosen.algorithm.is_plain_sum() && !next.algorithm.is_plain_sum() {
+        // It was told of as the best of the fast algorithms.
+        return None;
+    }
     let longer = next.seconds / chosen.seconds;
     if longer < 1.0 + EQUAL {
         return Some(format!("{} is predicted to take as long within {:.0} %.", next.algorithm, 100.0 * EQUAL));

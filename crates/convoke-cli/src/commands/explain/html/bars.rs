@@ -27,8 +27,7 @@ fn key(view: &View<'_>) -> String {
 }
 
 pub(super) fn draw(view: &View<'_>) -> String {
-    let longest = view.rows.iter().map(|row| row.seconds.max(row.best_known())).fold(f64::MIN_POSITIVE, f64::max);
-    let percent = |s: f64| 100.0 * s / longest;
+    let percent = |s: f64| (100.0 * s / view.longest()).min(100.0);
     let names = view.terms();
     let class = if view.measured { "bars measured" } else { "bars" };
     let mut text = format!(
@@ -45,7 +44,8 @@ pub(super) fn draw(view: &View<'_>) -> String {
             Standing::Over | Standing::OnRequest => " class=\"faint\"",
             Standing::Open => "",
         };
-        let _ = write!(text, "<span{class}>{}</span><div class=\"bar\">", escaped(&row.algorithm.to_string()));
+        let cut = if row.seconds > view.longest() { " cut" } else { "" };
+        let _ = write!(text, "<span{class}>{}</span><div class=\"bar{cut}\">", escaped(&row.algorithm.to_string()));
         for (i, name) in names.iter().enumerate() {
             let time = view.term(row, name);
             if time > 0.0 {

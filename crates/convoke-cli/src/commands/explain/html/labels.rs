@@ -8,7 +8,7 @@ const HEIGHT: f64 = 12.0;
 /// Width of a character: an upper estimate for sans-serif at 11 units.
 const CHARACTER: f64 = 5.9;
 /// Distances from the middle of a mark at which a name is tried.
-const DISTANCES: [f64; 7] = [9.0, 14.0, 20.0, 28.0, 38.0, 50.0, 64.0];
+const DISTANCES: [f64; 7] = [10.5, 15.0, 20.0, 28.0, 38.0, 50.0, 64.0];
 /// Directions that are tried.
 const DIRECTIONS: usize = 16;
 
@@ -69,7 +69,7 @@ impl Label {
 
 /// Places a name for each mark within `frame`. `lines` are boxes better not covered.
 pub(super) fn place(marks: &[((f64, f64), String)], lines: &[Box], frame: Box) -> Vec<Label> {
-    let dots: Vec<Box> = marks.iter().map(|(at, _)| Box::about(*at, 7.0)).collect();
+    let dots: Vec<Box> = marks.iter().map(|(at, _)| Box::about(*at, 8.0)).collect();
     let mut placed: Vec<Label> = Vec::new();
     for ((x, y), text) in marks {
         let (w, h) = (text.chars().count() as f64 * CHARACTER, HEIGHT);
@@ -82,7 +82,9 @@ pub(super) fn place(marks: &[((f64, f64), String)], lines: &[Box], frame: Box) -
                 let (cx, cy) = (x + dx * (distance + w / 2.0), y + dy * (distance + h / 2.0));
                 let place = Box { left: cx - w / 2.0, top: cy - h / 2.0, right: cx + w / 2.0, bottom: cy + h / 2.0 };
                 let outside = place.area() - place.common(&frame);
-                let names: f64 = placed.iter().map(|label| label.place.common(&place)).sum();
+                let common = placed.iter().map(|label| label.place.common(&place)).filter(|common| *common > 0.0);
+                // However little two names touch, it is worse than a longer way.
+                let names: f64 = common.map(|common| 10.0 + common).sum();
                 let covered: f64 = dots.iter().map(|dot| dot.common(&place)).sum();
                 let crossed: f64 = lines.iter().map(|line| line.common(&place)).sum();
                 let slant = dx.abs().min(dy.abs());

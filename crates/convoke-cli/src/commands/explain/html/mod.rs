@@ -13,7 +13,7 @@ mod svg;
 use std::fmt::Write;
 
 use self::svg::{escaped, family};
-use super::facts::{Report, Row, Standing, View, bounds, budget, error, list};
+use super::facts::{Report, Row, Standing, View, bounds, budget, error};
 use super::{shape, text, verdict};
 use crate::options::{machine_line, signature};
 use crate::table::{count, seconds};
@@ -59,8 +59,8 @@ fn convolution(view: &View<'_>) -> String {
         roofline::draw(view)
     );
     text += &format!(
-        "<figure>\n{}<figcaption><b>Error against time.</b> A mark stands at the error to expect, relative to Σ|w||x|; its whisker ends \
-         at the certified bound, relative to {}. Dotted steps join those that none beats in both.</figcaption></figure>\n</div>\n{}",
+        "<figure>\n{}<figcaption><b>Error against time.</b> Below, the error to expect, relative to Σ|w||x|; above, the certified \
+         bound, relative to {}. Dotted steps join those that none beats in both.</figcaption></figure>\n</div>\n{}",
         scatter::draw(view),
         escaped(&bounds(&view.rows)),
         families(view)
@@ -69,8 +69,8 @@ fn convolution(view: &View<'_>) -> String {
     text += &format!("<h3>Candidates</h3>\n{}", table(view));
     if !view.refused.is_empty() {
         text += "<h3>Not applicable</h3>\n<ul>";
-        for (reason, whom) in &view.refused {
-            text += &format!("<li><b>{}</b>: {}</li>", escaped(&list(whom)), escaped(reason));
+        for (whom, reason) in &view.refused {
+            text += &format!("<li><b>{}</b>: {}</li>", escaped(whom), escaped(reason));
         }
         text += "</ul>\n";
     }

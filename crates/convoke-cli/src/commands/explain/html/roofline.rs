@@ -99,6 +99,7 @@ fn draw_roofs(svg: &mut Svg, x: &Axis, y: &Axis, peak: f64, roofs: &[(String, f6
     let label = format!("peak {peak:.0} GFLOP/s");
     svg.text("roof-name", (FRAME.right - 4.0, y.at(peak) - 5.0), "end", 0.0, &label);
     let width = label.len() as f64 * 6.0;
+    lines.push(Box { left: x.at(start), top: y.at(peak) - 2.0, right: FRAME.right, bottom: y.at(peak) + 2.0 });
     lines.push(Box { left: FRAME.right - width, top: y.at(peak) - 16.0, right: FRAME.right, bottom: y.at(peak) + 2.0 });
     for (name, rate) in roofs {
         // From where the slope enters the frame, by its left or by its bottom, to its ridge.
@@ -128,11 +129,14 @@ fn draw_roofs(svg: &mut Svg, x: &Axis, y: &Axis, peak: f64, roofs: &[(String, f6
     }
 }
 
-/// A grid with numbers, and what the axes are.
+/// A grid with numbers, and what the axes are. An axis of x without a name has no numbers either.
 pub(super) fn axes(svg: &mut Svg, x: &Axis, y: &Axis, frame: Box, names: [&str; 2]) {
     svg.rect("frame", [frame.left, frame.top, frame.right - frame.left, frame.bottom - frame.top], "");
     for value in x.ticks() {
         svg.line("grid", &[(x.at(value), frame.top), (x.at(value), frame.bottom)]);
+        if names[0].is_empty() {
+            continue;
+        }
         svg.text("tick", (x.at(value), frame.bottom + 14.0), "middle", 0.0, &tick(value));
     }
     for value in y.ticks() {

@@ -142,19 +142,18 @@ impl Axis {
         (self.low, self.high)
     }
 
-    /// Values to draw a line at, each with whether it has a number: powers of ten, and 2 and 5 of each where there is room.
+    /// Values to draw a line at: powers of ten, and digits between them as far as there is room for their numbers.
     pub(super) fn ticks(&self) -> Vec<f64> {
-        let decades = (self.high / self.low).log10();
-        let digits: &[f64] = match decades {
-            d if d < 1.3 => &[1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 7.0],
-            d if d < 2.6 => &[1.0, 2.0, 5.0],
-            _ => &[1.0],
-        };
+        const DIGITS: [&[f64]; 3] = [&[1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 7.0], &[1.0, 2.0, 5.0], &[1.0]];
+        let room = ((self.to - self.from).abs() / 26.0).max(2.0) as usize;
         let powers = self.low.log10().floor() as i32..=self.high.log10().ceil() as i32;
-        let every = ((decades / 7.0).ceil() as i32).max(1);
-        let powers = powers.filter(|power| power % every == 0);
-        let ticks = powers.flat_map(|power| digits.iter().map(move |digit| digit * 10f64.powi(power)));
-        ticks.filter(|tick| (self.low..=self.high).contains(tick)).collect()
+        let with = |digits: &[f64], every: i32| -> Vec<f64> {
+            let powers = powers.clone().filter(|power| power % every == 0);
+            let ticks = powers.flat_map(|power| digits.iter().map(move |digit| digit * 10f64.powi(power)));
+            ticks.filter(|tick| (self.low..=self.high).contains(tick)).collect()
+        };
+        let fits = DIGITS.iter().map(|digits| with(digits, 1)).find(|ticks| ticks.len() <= room);
+        fits.unwrap_or_else(|| with(DIGITS[2], powers.clone().count().div_ceil(room) as i32))
     }
 }
 
