@@ -28,7 +28,7 @@ const LEVELS: u8 = 2;
 /// Parts are no smaller than this along each axis where levels are weighed unasked.
 const LEAST: usize = 32;
 /// Cycles of a vector that is loaded and added, or stored.
-const MOVE: f64 = 1.0;
+const MOVE: f64 = 0.5;
 
 /// The levels worth weighing.
 pub(super) fn levels(conv: &Conv) -> Vec<u8> {
@@ -65,7 +65,8 @@ pub(super) fn plan(conv: &Conv, machine: &Machine, levels: u8) -> Result<Plan, R
             let loads = if gathered { lanes as f64 } else { 1.0 };
             gather += chunks * panel * (added_patches as f64 * loads + products as f64);
             let [rows, columns] = if nchw { [parts.channels, of.pixels] } else { [of.pixels, parts.channels] };
-            multiply += chunks * products as f64 * product(machine, lanes, [rows, columns, depth], SQUARE[1], |_| SQUARE[0]);
+            multiply +=
+                chunks * products as f64 * product(machine, lanes, [rows, columns, depth], SQUARE[1], |_| SQUARE[0]);
             let part = vector(parts.channels * of.pixels) * MOVE;
             sums += chunks * (2.0 * added_results as f64 * part + products as f64 * tiles * CALL);
             multiplications += chunks as u128 * (products * depth * parts.channels * of.pixels) as u128;

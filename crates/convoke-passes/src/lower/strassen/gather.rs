@@ -104,7 +104,8 @@ impl Gather<'_, '_> {
                 f.for_("r", 0..r, Marks::default(), |f, i| {
                     f.for_("s", 0..s, Marks::default(), |f, j| {
                         let d = Affine::from(c) * (r * s) + Affine::from(i) * s + j;
-                        let tap = Affine::from(c) * self.conv.x.grid.c + Affine::from(i) * r_step + Affine::from(j) * s_step;
+                        let tap =
+                            Affine::from(c) * self.conv.x.grid.c + Affine::from(i) * r_step + Affine::from(j) * s_step;
                         for (pixels, input, present) in &runs {
                             for piece in pieces(pixels.clone(), self.tile) {
                                 let skipped = piece.tile * self.tile + piece.lane - pixels.start;

@@ -30,7 +30,9 @@ impl Rule {
 
     /// Of an algorithm that multiplies matrices.
     fn new(algorithm: &Bilinear) -> Rule {
-        let Problem::MatMul { m, k, n } = algorithm.problem else { unreachable!("only products of matrices come here") };
+        let Problem::MatMul { m, k, n } = algorithm.problem else {
+            unreachable!("only products of matrices come here")
+        };
         let row = |matrix: &Matrix, q| matrix.nonzero(q).map(|(i, c)| (i, c.to_f64().unwrap_or(f64::NAN))).collect();
         let terms = |matrix: &Matrix| (0..matrix.rows()).map(|q| row(matrix, q)).collect();
         Rule { sizes: [m, k, n], a: terms(&algorithm.a), b: terms(&algorithm.b), c: terms(&algorithm.c) }
