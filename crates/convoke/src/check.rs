@@ -1,12 +1,19 @@
 //! The result of a layer as its meaning gives it, and how far the result of a stage is from it.
 //!
-//! The interpreter's run of the layer as it was given is the reference. Its bounds say how far a run in the element
-//! type may be from it, element by element; see `convoke_interp::error_bounds`.
+//! The interpreter's run of the layer as it was given is the reference, y. Its bounds say how far a run in the element
+//! type may be from it, element by element; see `convoke_interp::error_bounds`. They cover what passes over layer IR may do and any
+//! order of a sum. A convolution by Winograd's algorithm, an FFT or Strassen's rounds more: with y′ the interpreter's run of the layer
+//! as it is lowered,
+//!
+//! ```text
+//!   |ŷ − y| ≤ |ŷ − y′| + |y′ − y|       the bound of the lowered layer with its algorithms, and that of the layer given
+//! ```
 
 use std::time::{Duration, Instant};
 
 use convoke_interp::{Bounded, error_bounds, run_layer, run_program};
-use convoke_ir::loops;
+use convoke_ir::attr::Algorithm;
+use convoke_ir::{layer as ir, loops};
 use convoke_passes::{Record, Stage, State};
 use ndarray::ArrayD;
 
@@ -46,10 +53,28 @@ impl Comparison {
 }
 
 impl Reference {
-    /// Runs the layer in the interpreter, with its error bounds.
+    /// Runs the layer in the interpreter. Its error bounds are those of plain sums, whatever algorithms it names.
     pub fn new(layer: &Layer, inputs: Vec<ArrayD<f64>>) -> Result<Reference, Error> {
-        let outputs = error_bounds(layer.verified(), &inputs, layer.files())?;
+        let plain = without_algorithms(layer)?;
+        let outputs = error_bounds(plain.verified(), &inputs, layer.files())?;
         Ok(Reference { inputs, outputs })
+    }
+
+    /// The same with the bounds of what `compiler` makes of `layer`, which is that of the reference.
+    ///
+    /// # Errors
+    ///
+    /// A pass that is refused.
+    pub fn by(&self, compiler: &Compiler, layer: &Layer) -> Result<Reference, Error> {
+        let selected = compiler.select(layer)?;
+        let mut reference = self.clone();
+        if algorithms(selected.ir()).any(|a| !a.is_plain_sum()) {
+            let lowered = error_bounds(selected.verified(), &self.inputs, layer.files())?;
+            for (output, lowered) in reference.outputs.iter_mut().zip(&lowered) {
+                output.bound.zip_mut_with(&lowered.bound, |bound, more| *bound += more);
+            }
+        }
+        Ok(reference)
     }
 
     /// The inputs, in storage order.
@@ -84,6 +109,26 @@ impl Reference {
         }
         worst
     }
+}
+
+fn algorithms(layer: &ir::Layer) -> impl Iterator<Item = Algorithm> {
+    layer.body.iter().filter_map(|instr| match &instr.op {
+        ir::Op::Conv2d(conv) => Some(conv.algorithm),
+        _ => None,
+    })
+}
+
+fn without_algorithms(layer: &Layer) -> Result<Layer, Error> {
+    if algorithms(layer.ir()).all(Algorithm::is_plain_sum) {
+        return Ok(layer.clone());
+    }
+    let mut plain = layer.ir().clone();
+    for instr in &mut plain.body {
+        if let ir::Op::Conv2d(conv) = &mut instr.op {
+            conv.algorithm = Algorithm::Auto;
+        }
+    }
+    Layer::from_ir(plain, layer.files().clone())
 }
 
 fn distance(a: f64, b: f64) -> f64 {
@@ -133,7 +178,7 @@ pub fn stages(
     mut before: impl FnMut(&str),
 ) -> Result<Vec<StageCheck>, Error> {
     let mut found = Vec::new();
-    let files = layer.files();
+    let (files, reference) = (layer.files(), reference.by(compiler, layer)?);
     let mut stage = |name: &str, engine: &'static str, run: Option<Run<'_>>| {
         before(name);
         let start = Instant::now();

@@ -181,6 +181,18 @@ impl Compiler {
         Ok(manager.run(state, passes)?)
     }
 
+    /// Runs all passes over layer IR: the layer as it is lowered, with the algorithm of each convolution.
+    ///
+    /// # Errors
+    ///
+    /// A pass that is refused.
+    pub fn select(&self, layer: &Layer) -> Result<Layer, Error> {
+        let passes = self.pipeline(Stage::Layer)?;
+        let state = self.run_passes(State::Layer(layer.ir().clone()), &passes, layer.files(), |_, _| {})?;
+        let State::Layer(selected) = state else { unreachable!("the pipeline to `Stage::Layer` ends before lowering") };
+        Layer::from_ir(selected, layer.files().clone())
+    }
+
     /// Runs all passes and lowers.
     ///
     /// # Errors

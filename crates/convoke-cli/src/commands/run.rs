@@ -62,7 +62,7 @@ pub(crate) fn run(args: Run, no_times: bool, io: &mut Io<'_>) -> Result<(), Fail
         }
     };
     let comparison = match args.check {
-        true => Some(Reference::new(&layer, inputs)?.compare(&outputs)),
+        true => Some(Reference::new(&layer, inputs)?.by(&compiler, &layer)?.compare(&outputs)),
         false => None,
     };
 

@@ -56,6 +56,12 @@ pub enum Refusal {
         /// The most.
         limit: f64,
     },
+    /// Nothing that keeps its digits.
+    #[error("needs transforms of more than {points} points, which lose too much accuracy unless asked for by size")]
+    Inaccurate {
+        /// The most that are tried.
+        points: usize,
+    },
     /// Nothing of these sizes.
     #[error("has no sizes that suit")]
     NoSizes,

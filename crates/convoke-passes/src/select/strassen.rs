@@ -18,7 +18,7 @@ use convoke_ir::types::Layout;
 use convoke_machine::Machine;
 
 use super::Conv;
-use super::cost::{CALL, bandwidth, lanes, product};
+use super::cost::{bandwidth, call, lanes, product};
 use super::plan::{Plan, Refusal, Term};
 use crate::parts::{Parts, Problem};
 use crate::register_tile::SQUARE;
@@ -68,7 +68,7 @@ pub(super) fn plan(conv: &Conv, machine: &Machine, levels: u8) -> Result<Plan, R
             multiply +=
                 chunks * products as f64 * product(machine, lanes, [rows, columns, depth], SQUARE[1], |_| SQUARE[0]);
             let part = vector(parts.channels * of.pixels) * MOVE;
-            sums += chunks * (2.0 * added_results as f64 * part + products as f64 * tiles * CALL);
+            sums += chunks * (2.0 * added_results as f64 * part + products as f64 * tiles * call(machine));
             multiplications += chunks as u128 * (products * depth * parts.channels * of.pixels) as u128;
         }
     }
@@ -92,7 +92,7 @@ pub(super) fn plan(conv: &Conv, machine: &Machine, levels: u8) -> Result<Plan, R
             Term { name: "gather", cycles: gather },
             Term { name: "multiply", cycles: multiply },
             Term { name: "sums", cycles: sums },
-            Term { name: "store", cycles: tiles * CALL + 2.0 * results / lanes as f64 },
+            Term { name: "store", cycles: tiles * call(machine) + 2.0 * results / lanes as f64 },
             Term { name: "halo", cycles: 2.0 * halo as f64 / bandwidth(machine, halo) },
             Term {
                 name: "stream",

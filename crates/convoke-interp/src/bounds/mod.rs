@@ -28,26 +28,37 @@
 //!
 //! Inputs and constants have E = 0: they are given in the element type.
 //!
+//! A convolution that names `winograd`, `fft` or `strassen` with its sizes rounds more than a sum does. In place of γ_K Σ(|w| + E_w)(|x| + E_x)
+//! it has the terms of [`tiles`] and [`strassen`]; S and what is inherited are the same. Where such a convolution reads numbers that
+//! are not finite, or may overflow on the way, a native run may give anything: E is infinite, also where v is not finite, and
+//! stays so in what is computed of it.
+//!
 //! Source  N. J. Higham, Accuracy and Stability of Numerical Algorithms, 2nd ed., §3.1 and §4.2: for any order of
 //!         summation each term of a sum of n products meets at most n roundings.
+
+mod strassen;
+mod tiles;
+mod unit;
 
 use std::sync::Arc;
 
 use convoke_data::Files;
-use convoke_ir::elem::Elem;
-use convoke_ir::layer::{BatchNorm, Op, Verified};
+use convoke_ir::attr::Algorithm;
+use convoke_ir::layer::{BatchNorm, Conv2d, Op, Verified};
 use convoke_ir::types::TensorType;
 use ndarray::ArrayD;
 
 use crate::layer::{self, Operand, broadcast, constant, eval, norm_scale, per_channel, prepare, walk};
 use crate::{Result, filled, flat, shaped};
+use unit::Unit;
 
 /// A result with its error bound. All three arrays are in storage order of the result's type.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Bounded {
     /// The value, as [`run_layer`](crate::run_layer) gives it.
     pub value: ArrayD<f64>,
-    /// The largest distance of a native run's value; infinite where it may overflow, 0 where the value is not finite.
+    /// The largest distance of a native run's value; infinite where it may overflow, 0 where the value is not finite but in
+    /// what a fast algorithm may have spoilt.
     pub bound: ArrayD<f64>,
     /// What errors are relative to: Σ|w||x| of the last convolution or matrix product, and what was added to it.
     pub scale: ArrayD<f64>,
@@ -77,12 +88,14 @@ struct Tracked {
     error: Arc<Vec<f64>>,
     scale: Arc<Vec<f64>>,
     depth: usize,
+    /// Whether an infinite error says that a native run may give anything, even where the value is not finite.
+    spoilt: bool,
 }
 
 impl Tracked {
     fn exact(value: Arc<Vec<f64>>) -> Result<Tracked> {
         let error = Arc::new(filled(value.len(), 0.0)?);
-        Ok(Tracked { scale: Arc::new(each(&value, f64::abs)?), value, error, depth: 0 })
+        Ok(Tracked { scale: Arc::new(each(&value, f64::abs)?), value, error, depth: 0, spoilt: false })
     }
 
     /// M: what the terms that were summed come to, native errors included.
@@ -104,34 +117,6 @@ fn each2(a: &[f64], b: &[f64], f: impl Fn(f64, f64) -> f64) -> Result<Vec<f64>> 
     Ok(y)
 }
 
-/// What depends on the element type.
-#[derive(Clone, Copy)]
-struct Unit {
-    roundoff: f64,
-    /// The smallest subnormal number: at least what a product loses to gradual underflow.
-    tiny: f64,
-    /// The smallest normal number.
-    normal: f64,
-    largest: f64,
-}
-
-impl Unit {
-    fn of(elem: Elem) -> Unit {
-        let roundoff = elem.unit_roundoff() + Elem::F64.unit_roundoff();
-        let (tiny, normal, largest) = match elem {
-            Elem::F32 => (f32::from_bits(1).into(), f32::MIN_POSITIVE.into(), f32::MAX.into()),
-            Elem::F64 => (f64::from_bits(1), f64::MIN_POSITIVE, f64::MAX),
-        };
-        Unit { roundoff, tiny, normal, largest }
-    }
-
-    /// γ_n; infinite where the theory ends.
-    fn gamma(self, n: usize) -> f64 {
-        let nu = n as f64 * self.roundoff;
-        if nu < 1.0 { nu / (1.0 - nu) } else { f64::INFINITY }
-    }
-}
-
 /// The rules of the table above, op by op.
 fn step(op: &Op, args: &[&Tracked], types: &[&TensorType], result: &TensorType) -> Result<Tracked> {
     let unit = Unit::of(result.elem);
@@ -143,6 +128,7 @@ fn step(op: &Op, args: &[&Tracked], types: &[&TensorType], result: &TensorType) 
     let value = eval(op, &operands, result)?;
     let x = args[0];
     let unary = |data: &[f64]| eval(op, &[with(data, types[0])], result);
+    let mut spoilt = args.iter().any(|arg| arg.spoilt);
     let (error, scale, depth) = match op {
         Op::Conv2d(_) | Op::MatMul(_) => {
             let terms = match op {
@@ -168,9 +154,21 @@ fn step(op: &Op, args: &[&Tracked], types: &[&TensorType], result: &TensorType) 
                     each2(&from_x, &product(&wide_x, &w.error)?, |a, b| a + b)?
                 }
             };
-            let (gamma, underflow) = (unit.gamma(terms), terms as f64 * unit.tiny);
-            let error = each2(&inherited, &magnitude, |e, m| e + gamma * m + underflow)?;
-            (error, scale, terms)
+            let fast = match op {
+                Op::Conv2d(conv) => fast(conv, args, types, result, unit)?,
+                _ => None,
+            };
+            if let Some(rounded) = fast {
+                // The interpreter's own sum has more terms than channels; its roundoff covers that many of the native ones.
+                let own = terms as f64 * f64::EPSILON;
+                spoilt = true;
+                let depth = rounded.roundings.max(terms);
+                let error = each2(&inherited, &rounded.error, |e, r| e + r)?;
+                (each2(&error, &magnitude, |e, m| e + own * m)?, scale, depth)
+            } else {
+                let (gamma, underflow) = (unit.gamma(terms), terms as f64 * unit.tiny);
+                (each2(&inherited, &magnitude, |e, m| e + gamma * m + underflow)?, scale, terms)
+            }
         }
         Op::Add(_) | Op::Bias(_) => {
             let b = args[1];
@@ -246,13 +244,54 @@ fn step(op: &Op, args: &[&Tracked], types: &[&TensorType], result: &TensorType) 
         }
     };
     let finished = |((&v, e), &s): ((&f64, f64), &f64)| match v.is_finite() {
+        false if spoilt && !e.is_finite() => f64::INFINITY,
         false => 0.0,
         // The analysis itself is computed in f64, from terms that are not negative: some 10⁷ of them lose less than this.
         true if (s + e) <= unit.largest => e * (1.0 + 1e-8),
         true => f64::INFINITY,
     };
     let error = value.iter().zip(error).zip(&scale).map(finished).collect();
-    Ok(Tracked { value: Arc::new(value), error: Arc::new(error), scale: Arc::new(scale), depth })
+    Ok(Tracked { value: Arc::new(value), error: Arc::new(error), scale: Arc::new(scale), depth, spoilt })
+}
+
+/// What a convolution by a fast algorithm rounds.
+struct Rounded {
+    /// Of each output, in storage order; infinite where it may be anything.
+    error: Vec<f64>,
+    /// On the longest path.
+    roundings: usize,
+}
+
+/// What the algorithm of a convolution rounds; `None` if that is what a sum does, or if its sizes are not chosen.
+fn fast(
+    op: &Conv2d,
+    args: &[&Tracked],
+    types: &[&TensorType],
+    result: &TensorType,
+    unit: Unit,
+) -> Result<Option<Rounded>> {
+    let operands = Operands { x: args[0], w: args[1], types: [types[0], types[1]], result };
+    match op.algorithm {
+        Algorithm::Winograd { outputs: Some(m) } => {
+            let m = [m.h, m.w].map(usize::from);
+            tiles::rounded(op, operands, tiles::Kind::Winograd(m), unit).map(Some)
+        }
+        Algorithm::Fft { points: Some(n) } => {
+            let n = [n.h, n.w].map(usize::from);
+            tiles::rounded(op, operands, tiles::Kind::Fft(n), unit).map(Some)
+        }
+        Algorithm::Strassen { levels: Some(levels) } => strassen::rounded(operands, levels, unit).map(Some),
+        _ => Ok(None),
+    }
+}
+
+/// Operands of a convolution.
+#[derive(Clone, Copy)]
+struct Operands<'a> {
+    x: &'a Tracked,
+    w: &'a Tracked,
+    types: [&'a TensorType; 2],
+    result: &'a TensorType,
 }
 
 type Rule = (Vec<f64>, Vec<f64>, usize);

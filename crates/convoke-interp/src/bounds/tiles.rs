@@ -1,0 +1,211 @@
+//! What convolutions by transformed tiles round: Winograd and FFT.
+//!
+//! Tile by tile, on the numbers at hand, with A, B and C the transforms of data, filter and products run with every sign a plus
+//! (`convoke_bilinear::error`):
+//!
+//! ```text
+//!   E = Cᵀ Σ_c (A (|x_c| + E_x)) ⊙ (γ_α U_c + ε_c) + underflow,    U_c = |transform of w_c| + B E_w
+//! ```
+//!
+//! Filters are transformed in `f64`, from which they are off by ε, and rounded once; U is therefore the magnitude of what the products read,
+//! rather than B |w|. Each multiplication may lose the smallest subnormal number to underflow, wherever it is.
+//!
+//! Along an axis of stride s and dilation d, with g = gcd(s, d), the outputs p = a + (d/g)·i of each residue a are cut into tiles of m: tile t
+//! computes i = t·m, …, t·m + m − 1 from the inputs s·a + d·((s/g)·t·m + j) of the padded image, which is 0 outside.
+
+use convoke_bilinear::Tile;
+use convoke_bilinear::error::{Analysis, gamma};
+use convoke_ir::layer::{Axis, Conv2d, Window};
+
+use super::unit::Unit;
+use super::{Operands, Rounded, each2};
+use crate::layer::{Operand, image, planes, stored};
+use crate::{InterpError, Result, filled};
+
+/// The most numbers that transformed filters take at a time.
+const FILTERS: usize = 1 << 22;
+
+/// Which tiles.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Kind {
+    /// Of so many outputs.
+    Winograd([usize; 2]),
+    /// Of so many points.
+    Fft([usize; 2]),
+}
+
+impl Kind {
+    fn tile(self, h: &Axis, w: &Axis) -> Result<Tile> {
+        let taps = [h.kernel, w.kernel];
+        let malformed = |reason: String| InterpError::Malformed { func: "conv2d".into(), reason };
+        match self {
+            Kind::Winograd(m) => Tile::winograd(m, taps, [steps(h), steps(w)]).map_err(|e| malformed(e.to_string())),
+            Kind::Fft(_) if steps(h) * steps(w) > 1 => Err(malformed("tiles of an FFT take steps of 1".into())),
+            Kind::Fft(n) => Tile::fft(n, taps).map_err(|e| malformed(e.to_string())),
+        }
+    }
+}
+
+fn gcd(a: usize, b: usize) -> usize {
+    if b == 0 { a } else { gcd(b, a % b) }
+}
+
+/// By how many of the inputs that its taps may read the filter moves.
+fn steps(axis: &Axis) -> usize {
+    axis.stride / gcd(axis.stride, axis.dilation)
+}
+
+/// What one tile reads and writes along an axis.
+#[derive(Clone, Copy)]
+struct Line<'a> {
+    axis: &'a Axis,
+    residue: usize,
+    /// The first output within the residue.
+    first: usize,
+}
+
+impl Line<'_> {
+    /// The lines of all tiles of `m` outputs.
+    fn all(axis: &Axis, m: usize) -> impl Iterator<Item = Line<'_>> {
+        let residues = axis.dilation / gcd(axis.stride, axis.dilation);
+        (0..residues).flat_map(move |residue| {
+            let outputs = axis.output.saturating_sub(residue).div_ceil(residues);
+            (0..outputs).step_by(m).map(move |first| Line { axis, residue, first })
+        })
+    }
+
+    /// The element of the image that is input `i` of the tile.
+    fn input(&self, i: usize) -> Option<usize> {
+        let axis = self.axis;
+        let at = axis.stride * self.residue + axis.dilation * (steps(axis) * self.first + i);
+        at.checked_sub(axis.begin).filter(|at| *at < axis.input)
+    }
+
+    /// The element of the result that is output `i` of the tile.
+    fn output(&self, i: usize) -> Option<usize> {
+        let residues = self.axis.dilation / gcd(self.axis.stride, self.axis.dilation);
+        Some(self.residue + residues * (self.first + i)).filter(|at| *at < self.axis.output)
+    }
+}
+
+/// The factors of the tiles' data for some output channels.
+struct Filters {
+    /// `[k, c, product]`: by what errors the magnitudes of the data are multiplied.
+    factors: Vec<f64>,
+    /// `[k, product]`: what underflow takes from products, whatever the data.
+    constant: Vec<f64>,
+}
+
+/// What the convolution rounds. Errors of its operands are taken for granted.
+pub(super) fn rounded(op: &Conv2d, operands: Operands<'_>, kind: Kind, unit: Unit) -> Result<Rounded> {
+    let Operands { x, types: [x_type, w_type], result, .. } = operands;
+    let Window { h, w: v } = op.window(x_type, w_type).expect("the verifier derived this window before");
+    let &[outputs, inputs, ..] = w_type.shape.dims() else { unreachable!("weights have four axes") };
+    let (from, to) = (image(x_type), image(result));
+    let tile = kind.tile(&h, &v)?;
+    let mut analysis = Analysis::of(&tile);
+    let theta = analysis.theta(inputs, unit.roundoff);
+    let gamma = gamma(theta);
+    // Native numbers are larger than those without rounding by at most γ.
+    let finite = unit.largest / (1.0 + gamma);
+
+    let wide = each2(&x.value, &x.error, |x, e| x.abs() + e)?;
+    let wide = planes(Operand { data: &wide, ty: x_type })?;
+    let (input_plane, output_plane) = (from.h * from.w, to.h * to.w);
+    let mut error = filled(result.elements(), 0.0)?;
+    // What underflow takes from the transform of the data.
+    let mut lost = filled(tile.products, 0.0)?;
+    analysis.data(&filled(tile.data.inputs, 0.0)?, unit.tiny, &mut 0.0, &mut lost);
+
+    let lines: Vec<_> = Line::all(&h, tile.outputs[0]).collect();
+    let columns: Vec<_> = Line::all(&v, tile.outputs[1]).collect();
+    let group_outputs = outputs / (from.c / inputs);
+    let at_a_time = (FILTERS / (inputs * tile.products)).clamp(1, group_outputs);
+    let mut patch = filled(tile.data.inputs, 0.0)?;
+    let mut data = filled(inputs * tile.products, 0.0)?;
+    let mut products = filled(tile.products, 0.0)?;
+    let mut y = filled(tile.outputs[0] * tile.outputs[1], 0.0)?;
+    for first in
+        (0..outputs).step_by(group_outputs).flat_map(|g| (0..group_outputs).step_by(at_a_time).map(move |k| g + k))
+    {
+        let count = at_a_time.min(group_outputs - first % group_outputs);
+        let filters = filters(&mut analysis, operands, first..first + count, gamma, &lost, unit)?;
+        let group = first / group_outputs;
+        for n in 0..from.n {
+            for (row, column) in lines.iter().flat_map(|row| columns.iter().map(move |column| (row, column))) {
+                let mut largest = 0.0;
+                for (c, data) in data.chunks_exact_mut(tile.products).enumerate() {
+                    let plane = &wide[((n * from.c) + group * inputs + c) * input_plane..][..input_plane];
+                    for (i, patch) in patch.chunks_exact_mut(tile.inputs[1]).enumerate() {
+                        let row = row.input(i);
+                        for (j, number) in patch.iter_mut().enumerate() {
+                            *number = match (row, column.input(j)) {
+                                (Some(row), Some(column)) => plane[row * from.w + column],
+                                _ => 0.0,
+                            };
+                        }
+                    }
+                    analysis.data(&patch, unit.tiny, &mut largest, data);
+                }
+                let overflows = !(largest <= finite) || data.iter().any(|v| v.is_nan());
+                for k in 0..count {
+                    products.copy_from_slice(&filters.constant[k * tile.products..][..tile.products]);
+                    let factors = &filters.factors[k * inputs * tile.products..][..inputs * tile.products];
+                    for (data, factors) in data.chunks_exact(tile.products).zip(factors.chunks_exact(tile.products)) {
+                        products.iter_mut().zip(data.iter().zip(factors)).for_each(|(p, (v, u))| *p += v * u);
+                    }
+                    let mut largest = 0.0;
+                    analysis.inverse(&products, 2.0 * unit.tiny, &mut largest, &mut y);
+                    // Magnitudes are at most errors divided by γ.
+                    let spoilt = overflows || !(largest <= gamma * finite) || y.iter().any(|y| y.is_nan());
+                    let plane = &mut error[(n * outputs + first + k) * output_plane..][..output_plane];
+                    for (i, y) in y.chunks_exact(tile.outputs[1]).enumerate() {
+                        let Some(row) = row.output(i) else { continue };
+                        for (j, &y) in y.iter().enumerate() {
+                            let Some(column) = column.output(j) else { continue };
+                            plane[row * to.w + column] = if spoilt { f64::INFINITY } else { y };
+                        }
+                    }
+                }
+            }
+        }
+    }
+    let roundings = (theta / unit.roundoff).ceil() as usize;
+    Ok(Rounded { error: stored(error.into(), result)?, roundings })
+}
+
+fn filters(
+    analysis: &mut Analysis,
+    operands: Operands<'_>,
+    channels: std::ops::Range<usize>,
+    gamma: f64,
+    lost_by_data: &[f64],
+    unit: Unit,
+) -> Result<Filters> {
+    let Operands { w, types, .. } = operands;
+    let inputs = types[1].shape.dims()[1];
+    let (taps, products, count) = (analysis.taps(), analysis.products(), channels.len());
+    let mut filters =
+        Filters { factors: filled(count * inputs * products, 0.0)?, constant: filled(count * products, 0.0)? };
+    let [mut exact, mut off, mut inherited] = [filled(products, 0.0)?, filled(products, 0.0)?, filled(products, 0.0)?];
+    let given = w.error.iter().all(|&e| e == 0.0);
+    for (k, channel) in channels.enumerate() {
+        let constant = &mut filters.constant[k * products..][..products];
+        constant.fill(2.0 * inputs as f64 * unit.tiny);
+        for c in 0..inputs {
+            let at = (channel * inputs + c) * taps;
+            analysis.filter_exactly(&w.value[at..at + taps], &mut exact, &mut off);
+            if !given {
+                analysis.filter(&w.error[at..at + taps], 0.0, &mut 0.0, &mut inherited);
+            }
+            let factors = &mut filters.factors[(k * inputs + c) * products..][..products];
+            for q in 0..products {
+                let magnitude = exact[q].abs() + off[q] + inherited[q];
+                let overflows = !(magnitude <= unit.largest / (1.0 + gamma));
+                factors[q] = if overflows { f64::INFINITY } else { gamma * magnitude + 2.0 * off[q] + 2.0 * unit.tiny };
+                constant[q] += 2.0 * lost_by_data[q] * magnitude;
+            }
+        }
+    }
+    Ok(filters)
+}
