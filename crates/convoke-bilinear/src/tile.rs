@@ -95,17 +95,18 @@ impl Tile {
     ///
     /// As [`strided`].
     pub fn winograd(m: [usize; 2], r: [usize; 2], s: [usize; 2]) -> Result<Tile, WinogradError> {
-        Ok(Tile::nested(&strided(m[0], r[0], s[0])?, &strided(m[1], r[1], s[1])?))
+        let [h, w] = [strided(m[0], r[0], s[0])?, strided(m[1], r[1], s[1])?];
+        Ok(Tile::nested(&h, &w).expect("both are correlations along an axis"))
     }
 
-    /// The tensor product of two correlations of one axis: `h` between rows, `w` within them.
-    fn nested(h: &Bilinear, w: &Bilinear) -> Tile {
-        let sizes = |one: &Bilinear| one.problem.sizes();
-        let ([h_in, h_taps, h_out], [w_in, w_taps, w_out]) = (sizes(h), sizes(w));
-        debug_assert!(
-            matches!(h.problem, Problem::Correlation { .. }) && matches!(w.problem, Problem::Correlation { .. })
-        );
-        Tile {
+    /// The tensor product of two correlations of one axis: `h` between rows, `w` within them. `None` if they are anything else.
+    pub fn nested(h: &Bilinear, w: &Bilinear) -> Option<Tile> {
+        let one_axis = |one: &Bilinear| matches!(&one.problem, Problem::Correlation { m, .. } if m.len() == 1);
+        if !one_axis(h) || !one_axis(w) {
+            return None;
+        }
+        let [[h_in, h_taps, h_out], [w_in, w_taps, w_out]] = [h, w].map(|one| one.problem.sizes());
+        Some(Tile {
             outputs: [h_out, w_out],
             inputs: [h_in, w_in],
             taps: [h_taps, w_taps],
@@ -113,7 +114,7 @@ impl Tile {
             data: rows_then_columns(&h.a, &w.a),
             filter: rows_then_columns(&h.b, &w.b),
             inverse: columns_then_rows(&h.c.transposed(), &w.c.transposed()),
-        }
+        })
     }
 }
 
