@@ -27,7 +27,8 @@ fn key(view: &View<'_>) -> String {
 }
 
 pub(super) fn draw(view: &View<'_>) -> String {
-    let percent = |s: f64| (100.0 * s / view.longest()).min(100.0);
+    let longest = view.longest(|row| row.seconds.max(row.best_known()));
+    let percent = |s: f64| (100.0 * s / longest).min(100.0);
     let names = view.terms();
     let class = if view.measured { "bars measured" } else { "bars" };
     let mut text = format!(
@@ -44,7 +45,7 @@ pub(super) fn draw(view: &View<'_>) -> String {
             Standing::Over | Standing::OnRequest => " class=\"faint\"",
             Standing::Open => "",
         };
-        let cut = if row.seconds > view.longest() { " cut" } else { "" };
+        let cut = if row.seconds > longest { " cut" } else { "" };
         let _ = write!(text, "<span{class}>{}</span><div class=\"bar{cut}\">", escaped(&row.algorithm.to_string()));
         for (i, name) in names.iter().enumerate() {
             let time = view.term(row, name);

@@ -132,14 +132,14 @@ fn draw_roofs(svg: &mut Svg, x: &Axis, y: &Axis, peak: f64, roofs: &[(String, f6
 /// A grid with numbers, and what the axes are. An axis of x without a name has no numbers either.
 pub(super) fn axes(svg: &mut Svg, x: &Axis, y: &Axis, frame: Box, names: [&str; 2]) {
     svg.rect("frame", [frame.left, frame.top, frame.right - frame.left, frame.bottom - frame.top], "");
-    for value in x.ticks() {
+    for value in x.ticks(24.0) {
         svg.line("grid", &[(x.at(value), frame.top), (x.at(value), frame.bottom)]);
         if names[0].is_empty() {
             continue;
         }
         svg.text("tick", (x.at(value), frame.bottom + 14.0), "middle", 0.0, &tick(value));
     }
-    for value in y.ticks() {
+    for value in y.ticks(16.0) {
         svg.line("grid", &[(frame.left, y.at(value)), (frame.right, y.at(value))]);
         svg.text("tick", (frame.left - 5.0, y.at(value) + 3.5), "end", 0.0, &tick(value));
     }
