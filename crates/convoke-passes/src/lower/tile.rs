@@ -30,6 +30,14 @@ pub(super) fn parallel() -> Marks {
     Marks { parallel: true, ..Marks::default() }
 }
 
+/// A loop over `0..count` without marks; no loop at all where there is one iteration.
+pub(super) fn each(f: &mut FuncBuilder, name: &str, count: usize, body: impl FnOnce(&mut FuncBuilder, Affine)) {
+    match count {
+        1 => body(f, Affine::default()),
+        _ => f.for_(name, 0..count, Marks::default(), |f, i| body(f, i.into())),
+    }
+}
+
 /// A part of an axis that is cut into equal tiles.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Cut {

@@ -49,6 +49,7 @@ pub fn candidates(conv: &Conv) -> Vec<Algorithm> {
     ];
     all.extend(winograd::sizes(conv).into_iter().map(|outputs| Algorithm::Winograd { outputs: Some(outputs) }));
     all.extend(fft::sizes(conv).into_iter().map(|points| Algorithm::Fft { points: Some(points) }));
+    all.extend(strassen::levels(conv).into_iter().map(|levels| Algorithm::Strassen { levels: Some(levels) }));
     all
 }
 
