@@ -4,9 +4,9 @@
 //! they cover: another name most, then a mark, then a line.
 
 /// Height of a name in units of the drawing.
-const HEIGHT: f64 = 12.0;
-/// Width of a character: an upper estimate for sans-serif at 11 units.
-const CHARACTER: f64 = 5.9;
+const HEIGHT: f64 = 13.0;
+/// Width of a character: an upper estimate for sans-serif at 12 units.
+const CHARACTER: f64 = 6.8;
 /// Distances from the middle of a mark at which a name is tried.
 const DISTANCES: [f64; 9] = [10.5, 15.0, 20.0, 28.0, 38.0, 50.0, 64.0, 80.0, 100.0];
 /// Directions that are tried.
