@@ -30,8 +30,7 @@ pub(crate) fn run(args: Algorithms, io: &mut Io<'_>) -> Result<(), Failure> {
     if args.json {
         return sink::json(io, &algorithms.iter().map(as_json).collect::<Vec<Value>>().into());
     }
-    let headings =
-        ["algorithm", "computes", "products", "saves", "additions", "amplification", "residual", "source"];
+    let headings = ["algorithm", "computes", "products", "saves", "additions", "amplification", "residual", "source"];
     let mut table = Table::new(&headings, "llrrrrrl");
     for algorithm in &algorithms {
         table.row([
