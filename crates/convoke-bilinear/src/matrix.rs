@@ -1,7 +1,7 @@
 //! Matrices of exact numbers.
 
 use num_rational::BigRational;
-use num_traits::{Signed, ToPrimitive, Zero};
+use num_traits::{One, Signed, ToPrimitive, Zero};
 
 /// An exact number.
 pub type Rational = BigRational;
@@ -75,7 +75,10 @@ impl Matrix {
 
     /// With row `i` multiplied by `factor`.
     pub(crate) fn scale_row(&mut self, i: usize, factor: &Rational) {
-        self.entries[i * self.cols..(i + 1) * self.cols].iter_mut().for_each(|entry| *entry *= factor);
+        if !factor.is_one() {
+            let row = &mut self.entries[i * self.cols..(i + 1) * self.cols];
+            row.iter_mut().filter(|entry| !entry.is_zero()).for_each(|entry| *entry *= factor);
+        }
     }
 }
 

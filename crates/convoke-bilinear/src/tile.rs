@@ -95,8 +95,10 @@ impl Tile {
     ///
     /// As [`strided`].
     pub fn winograd(m: [usize; 2], r: [usize; 2], s: [usize; 2]) -> Result<Tile, WinogradError> {
-        let [h, w] = [strided(m[0], r[0], s[0])?, strided(m[1], r[1], s[1])?];
-        Ok(Tile::nested(&h, &w).expect("both are correlations along an axis"))
+        let rows = strided(m[0], r[0], s[0])?;
+        let same = (m[0], r[0], s[0]) == (m[1], r[1], s[1]);
+        let columns = if same { rows.clone() } else { strided(m[1], r[1], s[1])? };
+        Ok(Tile::nested(&rows, &columns).expect("both are correlations along an axis"))
     }
 
     /// The tensor product of two correlations of one axis: `h` between rows, `w` within them. `None` if they are anything else.
@@ -118,21 +120,20 @@ impl Tile {
     }
 }
 
+/// Code for both, built once where they are the same matrix.
+fn codes(h: &Matrix, w: &Matrix) -> [Arc<Straight>; 2] {
+    let code = Arc::new(Straight::of(h));
+    let same = std::ptr::eq(h, w) || h == w;
+    [code.clone(), if same { code } else { Arc::new(Straight::of(w)) }]
+}
+
 /// `h · x · wᵀ`, the rows of x first.
 fn rows_then_columns(h: &Matrix, w: &Matrix) -> Transform {
     let (rows, middle, cols) = (h.cols(), w.rows(), w.cols());
-    let row = Lines {
-        code: Arc::new(Straight::of(w)),
-        count: rows,
-        from: Places::plain(cols, 1),
-        to: Places::plain(middle, 1),
-    };
-    let column = Lines {
-        code: Arc::new(Straight::of(h)),
-        count: middle,
-        from: Places::plain(1, middle),
-        to: Places::plain(1, middle),
-    };
+    let [column_code, row_code] = codes(h, w);
+    let row = Lines { code: row_code, count: rows, from: Places::plain(cols, 1), to: Places::plain(middle, 1) };
+    let column =
+        Lines { code: column_code, count: middle, from: Places::plain(1, middle), to: Places::plain(1, middle) };
     Transform {
         inputs: rows * cols,
         between: rows * middle,
@@ -145,18 +146,9 @@ fn rows_then_columns(h: &Matrix, w: &Matrix) -> Transform {
 /// `h · x · wᵀ`, the columns of x first.
 fn columns_then_rows(h: &Matrix, w: &Matrix) -> Transform {
     let (rows, cols) = (h.cols(), w.cols());
-    let column = Lines {
-        code: Arc::new(Straight::of(h)),
-        count: cols,
-        from: Places::plain(1, cols),
-        to: Places::plain(1, cols),
-    };
-    let row = Lines {
-        code: Arc::new(Straight::of(w)),
-        count: h.rows(),
-        from: Places::plain(cols, 1),
-        to: Places::plain(w.rows(), 1),
-    };
+    let [column_code, row_code] = codes(h, w);
+    let column = Lines { code: column_code, count: cols, from: Places::plain(1, cols), to: Places::plain(1, cols) };
+    let row = Lines { code: row_code, count: h.rows(), from: Places::plain(cols, 1), to: Places::plain(w.rows(), 1) };
     Transform {
         inputs: rows * cols,
         between: h.rows() * cols,

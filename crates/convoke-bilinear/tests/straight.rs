@@ -2,8 +2,8 @@
 
 use convoke_bilinear::matmul::{strassen, strassen_winograd};
 use convoke_bilinear::straight::Straight;
-use convoke_bilinear::winograd::at_points;
-use convoke_bilinear::{Bilinear, Matrix, rational};
+use convoke_bilinear::winograd::{at_points, best_points};
+use convoke_bilinear::{Bilinear, Matrix, Tile, rational};
 use proptest::prelude::*;
 
 fn winograd(m: usize, points: &[(i64, i64)]) -> Bilinear {
@@ -45,6 +45,47 @@ fn published_counts_are_reached_or_beaten() {
                 "{}, transform {which}: {found} operations, published {published}",
                 proved.problem
             );
+        }
+    }
+}
+
+/// What runs, data and inverse transforms at the points we choose, takes no more operations than is published for others.
+#[test]
+fn tiles_take_no_more() {
+    for (m, published) in [(2, [32, 24]), (4, [144, 100]), (6, [416, 280])] {
+        let tile = Tile::winograd([m; 2], [3; 2], [1; 2]).expect("small");
+        let counts = [tile.data.operations(), tile.inverse.operations()];
+        println!("F({m}x{m}, 3x3): data, inverse {counts:?}, published {published:?}");
+        assert!(counts.iter().zip(published).all(|(found, published)| *found <= published), "F({m}, 3): {counts:?}");
+    }
+}
+
+/// Scaling its rows keeps an algorithm right, and its amplification what its points make it.
+#[test]
+fn scaled_rows() {
+    for m in 2..=9 {
+        for r in 2..=11 - m {
+            let plain = at_points(m, r, &best_points(m, r)).expect("distinct points").amplification();
+            let scaled =
+                convoke_bilinear::winograd::winograd(m, r).expect("small").prove().expect("scaled against each other");
+            assert!((scaled.amplification() / plain - 1.0).abs() < 1e-12, "F({m}, {r})");
+            let exact = |matrix: &Matrix| {
+                (0..matrix.rows()).all(|i| matrix.row(i).iter().all(|x| x.denom().magnitude().count_ones() == 1))
+            };
+            assert!(exact(&scaled.c), "F({m}, {r}): the inverse's coefficients are exact in binary");
+        }
+    }
+}
+
+/// The transposed code computes the transposed matrix.
+#[test]
+fn transposed_code() {
+    let matrices = [winograd(4, &[(0, 1), (1, 1), (-1, 1), (1, 3), (-2, 1)]).a, strassen().c, strassen_winograd().b];
+    for matrix in matrices {
+        let code = Straight::of(&matrix).transposed();
+        for i in 0..matrix.rows() {
+            let unit: Vec<_> = (0..matrix.rows()).map(|j| rational(i64::from(i == j), 1)).collect();
+            assert_eq!(code.evaluate(&unit), matrix.row(i));
         }
     }
 }

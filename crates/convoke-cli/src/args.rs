@@ -278,7 +278,11 @@ pub(crate) struct Docs {
 #[command(after_help = "\
 Examples:
   convoke machine > host.toml && convoke compile layer.conv -o layer.o --machine host.toml
-  convoke machine --cpu x86-64-v3")]
+  convoke machine --cpu x86-64-v3
+  convoke machine --calibrate -o host.toml && convoke run layer.conv --machine host.toml
+
+Algorithms are chosen by predicted cycles. Without a calibration the prediction uses the rates of a typical core; with one, those
+of generated code on this CPU. A calibration is used only where it is named with --machine.")]
 pub(crate) struct MachineCommand {
     /// A CPU of this name rather than this one
     #[arg(long, value_name = "NAME")]
@@ -286,6 +290,15 @@ pub(crate) struct MachineCommand {
     /// List the names
     #[arg(long, conflicts_with = "cpu")]
     pub(crate) list: bool,
+    /// Measure this CPU: clock, caches, and how fast generated code does what algorithms consist of
+    #[arg(long, conflicts_with_all = ["cpu", "list"])]
+    pub(crate) calibrate: bool,
+    /// Seconds to measure for
+    #[arg(long, value_name = "S", default_value_t = 5.0, value_parser = duration, requires = "calibrate")]
+    pub(crate) seconds: f64,
+    /// Where the description goes
+    #[arg(short, value_name = "FILE", default_value = "-", conflicts_with = "list")]
+    pub(crate) output: PathBuf,
     /// Print JSON rather than TOML
     #[arg(long)]
     pub(crate) json: bool,

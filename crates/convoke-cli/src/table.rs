@@ -5,15 +5,15 @@ use comfy_table::{CellAlignment, ContentArrangement, Table as Grid, presets};
 /// A table being filled.
 pub(crate) struct Table {
     grid: Grid,
-    align: &'static str,
+    align: String,
 }
 
 impl Table {
     /// A table with these headings. `align` has a letter for each column: `l` for words, `r` for numbers.
-    pub(crate) fn new(headings: &[&str], align: &'static str) -> Table {
+    pub(crate) fn new(headings: &[&str], align: impl Into<String>) -> Table {
         let mut grid = Grid::new();
         grid.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled).set_header(headings);
-        Table { grid, align }
+        Table { grid, align: align.into() }
     }
 
     /// Adds a row of as many cells as there are headings.

@@ -6,10 +6,12 @@
 mod feature;
 mod host;
 mod named;
+mod rates;
 mod text;
 
 pub use host::Missing;
 pub use named::UnknownMachine;
+pub use rates::{ProductRates, Rates};
 pub use text::MachineError;
 
 use serde::{Deserialize, Serialize};
@@ -40,6 +42,9 @@ pub struct Machine {
     pub memory_bytes_per_cycle: f64,
     /// Data caches, nearest first.
     pub caches: Vec<Cache>,
+    /// Measured rates of generated code. A description without them has those of a typical core.
+    #[serde(default)]
+    pub rates: Rates,
 }
 
 /// One level of data cache, as one core sees it.
@@ -56,6 +61,19 @@ impl Machine {
     /// How many elements of `bytes` bytes a vector holds.
     pub fn lanes(&self, bytes: usize) -> u8 {
         (self.vector_bits as usize / 8 / bytes).clamp(1, 16) as u8
+    }
+
+    /// Loads of vectors that the nearest cache serves in a cycle.
+    pub fn loads_per_cycle(&self) -> f64 {
+        let vector = f64::from(self.vector_bits) / 8.0;
+        self.caches.first().map_or(1.0, |cache| cache.bytes_per_cycle / vector).max(0.5)
+    }
+
+    /// The fewest cycles of one step of a product in register tiles: `sums` multiply-adds of vectors, one for each of as many
+    /// sums, and `loads` loads. What code reaches of it is in [`ProductRates`].
+    pub fn step_cycles(&self, sums: usize, loads: usize) -> f64 {
+        let multiply = sums as f64 / self.fma_per_cycle.max(f64::MIN_POSITIVE);
+        multiply.max(self.fma_latency).max(loads as f64 / self.loads_per_cycle())
     }
 
     /// Whether code may use this extension, named as in [`Machine::features`].

@@ -64,11 +64,20 @@ impl Machine {
             ("fma_latency", self.fma_latency),
             ("ghz", self.ghz),
             ("memory_bytes_per_cycle", self.memory_bytes_per_cycle),
+            ("rates.call_cycles", self.rates.call_cycles),
+            ("rates.load_cycles", self.rates.load_cycles),
+            ("rates.arithmetic_cycles", self.rates.arithmetic_cycles),
+            ("rates.store_cycles", self.rates.store_cycles),
+            ("rates.gather_cycles", self.rates.gather_cycles),
+            ("rates.scatter_cycles", self.rates.scatter_cycles),
         ];
         let cache_rates = self.caches.iter().map(|cache| ("caches.bytes_per_cycle", cache.bytes_per_cycle));
         // Written so that a NaN is refused too.
         if let Some((field, found)) = rates.into_iter().chain(cache_rates).find(|&(_, r)| !(r > 0.0 && r <= 1e6)) {
             return wrong(field, format!("{found:?}"), "positive and at most 1000000");
+        }
+        if let Some((field, found, expected)) = self.rates.product.fault() {
+            return wrong(field, found, expected);
         }
         if self.caches.is_empty() || self.caches.len() > 8 {
             return wrong("caches", format!("{} levels", self.caches.len()), "1 to 8 levels");

@@ -1,6 +1,6 @@
 //! Detection, names and the text form of machines.
 
-use convoke_machine::{Machine, MachineError, Missing};
+use convoke_machine::{Machine, MachineError, Missing, ProductRates, Rates};
 
 #[test]
 fn the_host_runs_its_own_code() {
@@ -70,4 +70,50 @@ fn text_that_is_no_machine_is_refused() {
     for text in ["", "name = 7", &format!("colour = \"red\"\n{good}"), &good.replace("ghz = 3.0\n", ""), "\u{0}"] {
         assert!(matches!(Machine::from_toml(text), Err(MachineError::Toml(_))), "{text}");
     }
+}
+
+#[test]
+fn descriptions_without_rates_have_the_usual_ones() {
+    let good = Machine::x86_64_v3().to_toml();
+    let (without, _) = good.split_once("[rates]").expect("rates are written last");
+    assert_eq!(Machine::from_toml(without).expect("rates may be left out").rates, Rates::default());
+    let one = format!("{without}[rates]\ncall_cycles = 7.5\n");
+    let expected = Rates { call_cycles: 7.5, ..Rates::default() };
+    assert_eq!(Machine::from_toml(&one).expect("each may be left out").rates, expected);
+}
+
+#[test]
+fn rates_outside_their_range_are_refused() {
+    let good = Machine::x86_64_v3().to_toml();
+    for (from, to, field) in [
+        ("call_cycles = 12.0", "call_cycles = 0.0", "rates.call_cycles"),
+        ("gather_cycles = 1.0", "gather_cycles = inf", "rates.gather_cycles"),
+        ("sums = [8]", "sums = []", "rates.product.sums"),
+        ("depths = [256]", "depths = [256, 16]", "rates.product.depths"),
+        ("depths = [256]", "depths = [16, 256]", "rates.product.efficiency"),
+        ("efficiency = [[0.88]]", "efficiency = [[nan]]", "rates.product.efficiency"),
+    ] {
+        let text = good.replace(from, to);
+        assert_ne!(text, good, "{from} in {good}");
+        let Err(MachineError::Value { field: found, .. }) = Machine::from_toml(&text) else {
+            panic!("{to} was not refused as a value");
+        };
+        assert_eq!(found, field);
+    }
+    let unknown = good.replace("call_cycles", "cell_cycles");
+    assert!(matches!(Machine::from_toml(&unknown), Err(MachineError::Toml(_))));
+}
+
+#[test]
+fn efficiency_is_interpolated_by_logarithms_and_held_outside() {
+    let efficiency = vec![vec![0.2, 0.4], vec![0.6, 1.0]];
+    let rates = ProductRates { sums: vec![2, 8], depths: vec![16, 256], efficiency };
+    let near = |a: f64, b: f64| assert!((a - b).abs() < 1e-12, "{a} {b}");
+    near(rates.efficiency(2, 16), 0.2);
+    near(rates.efficiency(2, 64), 0.3);
+    near(rates.efficiency(4, 16), 0.4);
+    near(rates.efficiency(4, 64), 0.55);
+    near(rates.efficiency(8, 256), 1.0);
+    near(rates.efficiency(100, 100_000), 1.0);
+    near(rates.efficiency(0, 0), 0.2);
 }

@@ -25,6 +25,7 @@
 //! | [`check`] | stages and native code against the interpreter |
 //! | [`explain`] | what was weighed, and what each pass did |
 //! | [`peak`] | the rate that generated code can reach at best |
+//! | [`calibrate`] | measures this CPU for the cost model |
 //! | [`Error`] | everything that can go wrong |
 //!
 //! Arrays are in storage order of their type: an `nhwc` image is `[N, H, W, C]`. Input views with any strides are taken,
@@ -33,6 +34,7 @@
 //!
 //! Nothing here prints, reads the environment or ends the process. No input makes it panic; if it does, that is a bug.
 
+pub mod calibrate;
 pub mod check;
 mod compiled;
 mod compiler;

@@ -13,9 +13,11 @@
 //! Source: Paar 1997, *Optimized Arithmetic for Reed–Solomon Encoders* (greedy pairs), extended to coefficients other than ±1.
 
 mod build;
+mod coefficients;
 mod transpose;
 pub(crate) mod writer;
 
+pub(crate) use build::scales;
 use num_traits::{ToPrimitive, Zero};
 
 use crate::matrix::{Matrix, Rational};

@@ -32,10 +32,10 @@ impl Straight {
                     sums.add(*x, sum, *minus_x);
                     sums.add(*y, sum, *minus_y);
                 }
-                Op::Mul { factor, x } => sums.scale_add(*x, factor, sum),
+                Op::Mul { factor, x } => sums.add_scaled(*x, factor, sum),
                 Op::Fma { factor, x, y, minus_y } => {
                     sums.add(*y, sum, *minus_y);
-                    sums.scale_add(*x, factor, sum);
+                    sums.add_scaled(*x, factor, sum);
                 }
             }
         }
@@ -63,10 +63,9 @@ impl Sums {
         *self.of(to) = self.code.add(before, if minus { -value } else { value });
     }
 
-    fn scale_add(&mut self, to: Var, factor: &Rational, value: Value) {
-        let before = *self.of(to);
-        let value = if factor.is_negative() { -value } else { value };
-        let factor = self.code.factor(factor.abs());
-        *self.of(to) = self.code.scale_add(factor, value, before);
+    fn add_scaled(&mut self, to: Var, factor: &Rational, value: Value) {
+        let magnitude = self.code.factor(factor.abs());
+        let scaled = self.code.scale(magnitude, value);
+        self.add(to, scaled, factor.is_negative());
     }
 }

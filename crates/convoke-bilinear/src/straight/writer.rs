@@ -125,7 +125,7 @@ impl Writer {
         Value { var: Some(var), negated }
     }
 
-    /// `x + y`.
+    /// `x + y`. The sum of two multiples by the same factor is multiplied once.
     pub(crate) fn add(&mut self, x: Value, y: Value) -> Value {
         match (self.multiple(x), self.multiple(y)) {
             (Some((f, x)), Some((g, y))) if f == g => {
@@ -174,13 +174,8 @@ impl Writer {
         }
         let Some(a) = x.var else { return y };
         let Some(b) = y.var else { return self.scale(factor, x) };
-        match self.multiple(y) {
-            _ if factor == ONE => return self.add(x, y),
-            Some((g, y)) if g == factor => {
-                let sum = self.add(x, y);
-                return self.scale(factor, sum);
-            }
-            _ => {}
+        if factor == ONE {
+            return self.add(x, y);
         }
         self.write(Term::Fma { factor, x: a, y: b, minus: x.negated != y.negated }, x.negated)
     }

@@ -15,13 +15,15 @@
 mod points;
 mod strided;
 
-use num_traits::{One, Zero};
+use num_bigint::BigInt;
+use num_traits::{One, Signed, Zero};
 
 pub use points::best_points;
 pub use strided::strided;
 
 use crate::algorithm::{Bilinear, Problem};
 use crate::matrix::{Matrix, Rational};
+use crate::straight::scales;
 
 /// The largest m + r − 1 that is built: beyond, points are so far apart that `f32` keeps no digit.
 pub const MAX_POINTS: usize = 16;
@@ -50,14 +52,15 @@ pub enum WinogradError {
     Repeated(Box<Rational>),
 }
 
-/// F(m, r) at the points of least amplification.
+/// F(m, r) at the points of least amplification, its rows scaled for transforms of few operations.
 ///
 /// # Errors
 ///
 /// Sizes out of range.
 pub fn winograd(m: usize, r: usize) -> Result<Bilinear, WinogradError> {
     check(m, r)?;
-    at_points(m, r, &best_points(m, r))
+    let points = best_points(m, r);
+    Ok(scaled(at_points(m, r, &points)?, &points))
 }
 
 /// F(m, r) at these points and infinity.
@@ -74,19 +77,29 @@ pub fn at_points(m: usize, r: usize, points: &[Rational]) -> Result<Bilinear, Wi
     if let Some(twice) = points.iter().enumerate().find(|(i, p)| points[..*i].contains(p)) {
         return Err(WinogradError::Repeated(Box::new(twice.1.clone())));
     }
-    let last = |at: usize, size: usize| if at + 1 == size { Rational::one() } else { Rational::zero() };
-    let others = |q: usize| points.iter().enumerate().filter(move |(k, _)| *k != q).map(|(_, p)| p);
-    let a: Vec<Vec<Rational>> = (0..n).map(|q| polynomial(others(q), n)).collect();
+    let last =
+        |size: usize| (0..size).map(|at| if at + 1 == size { Rational::one() } else { Rational::zero() }).collect();
+    let all = polynomial(points);
+    let rows = |of: &dyn Fn(&Rational) -> Vec<Rational>, last: Vec<Rational>| -> Vec<Vec<Rational>> {
+        points.iter().map(of).chain([last]).collect()
+    };
+    let a = rows(&|point| without(&all, point), all.clone());
+    let b = rows(
+        &|point| {
+            let others = points.iter().filter(|other| *other != point);
+            let scale = others.map(|other| point - other).product::<Rational>().recip();
+            powers(scale, point, r)
+        },
+        last(r),
+    );
+    let c = rows(&|point| powers(Rational::one(), point, m), last(m));
     Ok(Bilinear {
         name: format!("winograd-{m}-{r}"),
         source: "Winograd 1980; Lavin, Gray 2015".into(),
         problem: Problem::correlation(m, r),
         a: Matrix::from_fn(n, n, |q, i| a[q][i].clone()),
-        b: Matrix::from_fn(n, r, |q, j| match points.get(q) {
-            None => last(j, r),
-            Some(point) => power(point, j) / others(q).map(|other| point - other).product::<Rational>(),
-        }),
-        c: Matrix::from_fn(n, m, |q, l| points.get(q).map_or_else(|| last(l, m), |point| power(point, l))),
+        b: Matrix::from_fn(n, r, |q, j| b[q][j].clone()),
+        c: Matrix::from_fn(n, m, |q, l| c[q][l].clone()),
     })
 }
 
@@ -95,19 +108,57 @@ fn check(m: usize, r: usize) -> Result<(), WinogradError> {
     if fits { Ok(()) } else { Err(WinogradError::Size { m, r }) }
 }
 
-fn power(x: &Rational, exponent: usize) -> Rational {
-    std::iter::repeat_n(x, exponent).product()
+/// `first · xⁱ` for all i below `count`.
+fn powers(first: Rational, x: &Rational, count: usize) -> Vec<Rational> {
+    std::iter::successors(Some(first), |power| Some(power * x)).take(count).collect()
 }
 
-/// The coefficients of `Π (x − root)`, lowest first, as `size` numbers.
-fn polynomial<'a>(roots: impl Iterator<Item = &'a Rational>, size: usize) -> Vec<Rational> {
-    let mut coefficients = vec![Rational::zero(); size];
-    coefficients[0] = Rational::one();
+/// The coefficients of `Π (x − root)`, lowest first.
+fn polynomial(roots: &[Rational]) -> Vec<Rational> {
+    let mut coefficients = vec![Rational::one()];
     for root in roots {
-        for i in (0..size).rev() {
-            let below = if i > 0 { coefficients[i - 1].clone() } else { Rational::zero() };
-            coefficients[i] = below - root * &coefficients[i];
+        // Times x, then less the root's multiple of what was there.
+        coefficients.insert(0, Rational::zero());
+        for i in 0..coefficients.len() - 1 {
+            let less = root * &coefficients[i + 1];
+            coefficients[i] -= less;
         }
     }
     coefficients
+}
+
+/// `polynomial / (x − root)` as as many coefficients, by Horner's scheme.
+fn without(polynomial: &[Rational], root: &Rational) -> Vec<Rational> {
+    let mut quotient = vec![Rational::zero(); polynomial.len()];
+    for i in (1..polynomial.len()).rev() {
+        quotient[i - 1] = &polynomial[i] + root * &quotient[i];
+    }
+    quotient
+}
+
+/// Rows of A and C scaled so that the transforms of data and results take few operations, those of B against them: filters are transformed
+/// ahead. Neither the amplification nor, where factors are powers of two, any rounding changes.
+///
+/// Rows of A begin with a number that needs no multiplication. Rows of C have their 1 in the middle, at xⁱ for a point of magnitude
+/// above 1 and at its mirror image below, so that those of x and 1/x have it in one place; points of other primes have it
+/// where powers are exact in binary.
+fn scaled(algorithm: Bilinear, points: &[Rational]) -> Bilinear {
+    let Bilinear { name, source, problem, mut a, mut b, mut c } = algorithm;
+    let (m, rows) = (c.cols(), scales(&a));
+    for (q, of_a) in rows.into_iter().enumerate() {
+        let of_c = points.get(q).filter(|point| !point.is_zero()).map_or_else(Rational::one, |point| {
+            let two = |x: &BigInt| x.magnitude().count_ones() == 1;
+            let unit = match (two(point.numer()), two(point.denom())) {
+                (false, _) => 0,
+                (_, false) => m - 1,
+                _ if point.abs() > Rational::one() => (m - 1) / 2,
+                _ => m / 2,
+            };
+            num_traits::pow(point.abs().recip(), unit)
+        });
+        b.scale_row(q, &(&of_a * &of_c).recip());
+        a.scale_row(q, &of_a);
+        c.scale_row(q, &of_c);
+    }
+    Bilinear { name, source, problem, a, b, c }
 }

@@ -1,8 +1,9 @@
-//! Which points: the choice decides the error of the algorithm and nothing else.
+//! Which points: the choice decides the error of the algorithm, and how many sums its transforms share.
 //!
 //! All sets of so many candidates are tried up to [`EXHAUSTIVE`] points; beyond, points are added to the best smaller set one or two at
-//! a time. What is smallest is the amplification in one dimension, computed in `f64` from the construction's formulas. Candidates are
-//! 0 and ±1, 2, ½, 4, ¼, 3, ⅓, 3/2, ⅔: transforms multiply by powers of points, and these stay small.
+//! a time. What is smallest is the amplification in one dimension, computed in `f64` from the construction's formulas; of sets about
+//! as good, one that has the negatives of its points. Candidates are 0 and ±1, 2, ½, 4, ¼, 3, ⅓, 3/2, ⅔: transforms multiply by powers of
+//! points, and these stay small. What the search found is remembered.
 
 use crate::matrix::{Rational, rational};
 
@@ -29,18 +30,63 @@ const CANDIDATES: [(i64, i64); 19] = [
     (-2, 3),
 ];
 
+/// How much a point without its negative counts against a set: its rows share no sums with another's.
+const ALONE: f64 = 0.01;
+
 /// Up to this many points, every set is tried.
 const EXHAUSTIVE: usize = 5;
 
 /// The m + r − 2 points beside infinity that give F(m, r) the least amplification. Sizes are those of an algorithm.
 pub fn best_points(m: usize, r: usize) -> Vec<Rational> {
+    let points = remembered(m, r).map_or_else(|| searched(m, r), <[_]>::to_vec);
+    points.into_iter().map(|(n, d)| rational(n, d)).collect()
+}
+
+// The sets of more than five points begin with smaller ones.
+type Chain = [(i64, i64); 15];
+#[rustfmt::skip]
+const MOST: Chain = [
+    (0, 1), (2, 1), (-2, 1), (1, 2), (-1, 2), (1, 1), (-1, 1), (4, 1), (-1, 4), (-4, 1), (1, 4), (3, 2), (-2, 3), (-3, 2), (2, 3),
+];
+#[rustfmt::skip]
+const TWO_OUTPUTS: Chain = [
+    (0, 1), (2, 1), (-2, 1), (1, 2), (-1, 2), (1, 1), (-1, 1), (4, 1), (-1, 4), (-4, 1), (1, 4), (3, 2), (-3, 2), (2, 3), (-2, 3),
+];
+#[rustfmt::skip]
+const THREE_TAPS: Chain = [
+    (0, 1), (2, 1), (-2, 1), (1, 2), (-1, 2), (1, 1), (-1, 1), (4, 1), (-1, 4), (-3, 2), (2, 3), (3, 2), (-2, 3), (-4, 1), (1, 4),
+];
+#[rustfmt::skip]
+const TWO_TAPS: Chain = [
+    (0, 1), (3, 2), (-3, 2), (2, 3), (-2, 3), (1, 1), (-1, 1), (4, 1), (-1, 4), (-3, 1), (1, 3), (2, 1), (-1, 2), (-2, 1), (1, 2),
+];
+
+/// What [`searched`] found.
+fn remembered(m: usize, r: usize) -> Option<&'static [(i64, i64)]> {
+    let n = m + r - 1;
+    let chain: &[_] = match (n, m, r) {
+        (_, _, 0 | 1) | (_, 0 | 1, _) | (17.., _, _) => return None,
+        (3 | 4, _, _) => &[(0, 1), (1, 1), (-1, 1)],
+        (5, _, 2) => &[(1, 3), (-1, 3), (3, 2), (-3, 2)],
+        (5, _, _) => &[(1, 4), (-1, 4), (3, 2), (-3, 2)],
+        (_, _, 2) => &TWO_TAPS,
+        (11, _, _) | (12.., _, 3) => &THREE_TAPS,
+        (15, 2, _) => &TWO_OUTPUTS,
+        _ => &MOST,
+    };
+    Some(&chain[..n - 1])
+}
+
+/// The best of all sets, or of those that extend good ones.
+fn searched(m: usize, r: usize) -> Vec<(i64, i64)> {
     let count = m + r - 2;
     let values: Vec<f64> = CANDIDATES.map(|(n, d)| n as f64 / d as f64).to_vec();
     let score = |set: &[usize]| {
         let points: Vec<f64> = set.iter().map(|&i| values[i]).collect();
         // A partial set is judged as the algorithm of as many points.
         let m = (points.len() + 2).saturating_sub(r).max(1);
-        amplification(&points, m, points.len() + 2 - m)
+        let alone = points.iter().filter(|&&p| p != 0.0 && !points.contains(&-p)).count();
+        amplification(&points, m, points.len() + 2 - m) * (1.0 + ALONE * alone as f64)
     };
     let mut best = Vec::new();
     search(count.min(EXHAUSTIVE), 0, &mut Vec::new(), &score, &mut (f64::INFINITY, &mut best));
@@ -64,7 +110,7 @@ pub fn best_points(m: usize, r: usize) -> Vec<Rational> {
         }
         best = next.1;
     }
-    best.into_iter().map(|i| rational(CANDIDATES[i].0, CANDIDATES[i].1)).collect()
+    best.into_iter().map(|i| CANDIDATES[i]).collect()
 }
 
 /// Tries all ways to complete `set` with `more` candidates from `from` on.
@@ -121,4 +167,24 @@ fn amplification(points: &[f64], m: usize, r: usize) -> f64 {
         }
     }
     sums.into_iter().fold(0.0, f64::max) / r as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_search_finds_what_is_remembered() {
+        for n in 3..=super::super::MAX_POINTS {
+            for m in 2..n {
+                let r = n + 1 - m;
+                let sorted = |mut points: Vec<(i64, i64)>| {
+                    points.sort_unstable();
+                    points
+                };
+                let known = remembered(m, r).expect("all sizes are").to_vec();
+                assert_eq!(sorted(known), sorted(searched(m, r)), "F({m}, {r})");
+            }
+        }
+    }
 }

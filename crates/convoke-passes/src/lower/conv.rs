@@ -111,7 +111,8 @@ impl Packed {
 impl<'a> Lowering<'a> {
     /// Lowers a convolution by its algorithm.
     pub(super) fn conv2d(&mut self, instr: &'a Instr, op: &Conv2d) -> Result<(), LowerError> {
-        let value = || self.name(instr.result).to_owned();
+        let name = self.name(instr.result);
+        let value = || name.to_owned();
         let refuse = |reason: &str| {
             Err(LowerError::Algorithm { value: value(), algorithm: op.algorithm, reason: reason.into() })
         };
@@ -122,7 +123,7 @@ impl<'a> Lowering<'a> {
             return refuse("needs one input channel for each group");
         }
         let window = self.window(instr, op);
-        if let Algorithm::Winograd { outputs: Some(_) } = op.algorithm {
+        if let Algorithm::Winograd { outputs: Some(_) } | Algorithm::Fft { points: Some(_) } = op.algorithm {
             let tiling = match Tiling::new(op.algorithm, &window) {
                 Ok(tiling) => tiling,
                 Err(reason) => return refuse(&reason.to_string()),
@@ -142,7 +143,8 @@ impl<'a> Lowering<'a> {
             let conv = self.conv(instr, op, window, x);
             return self.tiles(&conv, &tiling);
         }
-        if !op.algorithm.is_plain_sum() {
+        let sized = matches!(op.algorithm, Algorithm::Strassen { levels: Some(_) });
+        if !op.algorithm.is_plain_sum() && !sized {
             return refuse("has no sizes; run `select` before lowering");
         }
         // Only as much padding as is read: a stride may leave the last rows or columns alone.
@@ -152,7 +154,8 @@ impl<'a> Lowering<'a> {
         let mut conv = self.conv(instr, op, window, x);
         // Where pixels are counted through, operands of the epilogue must join their rows as the result does.
         let joins = conv.operands.iter().all(|grid| grid.rows_join(conv.y.image.w));
-        let fused = !matches!(op.algorithm, Algorithm::Im2col { .. }) || joins;
+        let counted = matches!(op.algorithm, Algorithm::Im2col { .. } | Algorithm::Strassen { .. });
+        let fused = !counted || joins;
         if !fused {
             conv.chain = Chain::default();
             conv.operands.clear();
@@ -162,6 +165,7 @@ impl<'a> Lowering<'a> {
             Algorithm::Direct => self.direct(&conv)?,
             Algorithm::Im2col { explicit } => self.im2col(&conv, explicit)?,
             Algorithm::Depthwise => self.depthwise(&conv),
+            Algorithm::Strassen { levels: Some(levels) } => self.strassen(&conv, levels, name)?,
             Algorithm::Winograd { .. } | Algorithm::Fft { .. } | Algorithm::Strassen { .. } => {
                 unreachable!("refused above")
             }

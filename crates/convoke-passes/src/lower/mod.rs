@@ -25,7 +25,8 @@ mod im2col;
 mod math;
 mod matmul;
 mod pool;
-mod tile;
+mod strassen;
+pub(crate) mod tile;
 mod tiles;
 
 use std::collections::HashMap;

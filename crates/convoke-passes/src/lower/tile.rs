@@ -30,9 +30,17 @@ pub(super) fn parallel() -> Marks {
     Marks { parallel: true, ..Marks::default() }
 }
 
+/// A loop over `0..count` without marks; no loop at all where there is one iteration.
+pub(super) fn each(f: &mut FuncBuilder, name: &str, count: usize, body: impl FnOnce(&mut FuncBuilder, Affine)) {
+    match count {
+        1 => body(f, Affine::default()),
+        _ => f.for_(name, 0..count, Marks::default(), |f, i| body(f, i.into())),
+    }
+}
+
 /// A part of an axis that is cut into equal tiles.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Cut {
+pub(crate) struct Cut {
     /// First index.
     pub begin: usize,
     /// How many tiles.
@@ -42,7 +50,7 @@ pub(super) struct Cut {
 }
 
 /// `extent` cut into tiles of `size`, and one smaller tile for what is left.
-pub(super) fn cut(extent: usize, size: usize) -> Vec<Cut> {
+pub(crate) fn cut(extent: usize, size: usize) -> Vec<Cut> {
     let size = size.min(extent);
     let full = Cut { begin: 0, count: extent / size, size };
     let rest = extent % size;
@@ -59,7 +67,7 @@ pub(super) fn reduction(cuts: &[Cut]) -> Vec<Cut> {
 }
 
 /// `extent` rounded up to a multiple of `to`.
-pub(super) fn round_up(extent: usize, to: usize) -> usize {
+pub(crate) fn round_up(extent: usize, to: usize) -> usize {
     extent.div_ceil(to) * to
 }
 

@@ -1,23 +1,30 @@
 //! The terms of the cost model, in cycles of one core.
 //!
 //! ```text
-//! tiles    Σ over tiles  depth · max(rows·vectors / fma_per_cycle, fma_latency, loads / loads_per_cycle) / EFFICIENCY
+//! tiles    Σ over tiles  depth · max(rows·vectors / fma_per_cycle, fma_latency, loads / loads_per_cycle) / efficiency
 //! stream   bytes / bandwidth of the nearest memory that holds the working set
 //! ```
 //!
 //! A tile of rows × vectors sums needs `rows + vectors` loads for each step of its reduction. With fewer sums than
 //! `fma_latency · fma_per_cycle` it waits for its own results. Edges of a tensor have smaller tiles, which is what makes one
-//! algorithm better than another on small images or few channels.
+//! algorithm better than another on small images or few channels. The efficiency is the machine's, measured for tiles of so many sums
+//! and reductions of this depth.
 
 use convoke_machine::Machine;
 
 use super::Conv;
 
-/// What a kernel reaches of what its loads and multiply-adds allow; the rest goes to loop counters and moves. Tiles of
-/// 4 × 2 vectors reach 0.86 to 0.90 of the peak in generated code.
-const EFFICIENCY: f64 = 0.88;
 /// Cycles to call a codelet and come back.
-pub(super) const CALL: f64 = 12.0;
+pub(super) fn call(machine: &Machine) -> f64 {
+    machine.rates.call_cycles
+}
+
+/// Cycles of straight-line code that does `loads` loads and `stores` stores of vectors, and `operations` between them.
+pub(super) fn straight(machine: &Machine, loads: f64, operations: f64, stores: f64) -> f64 {
+    let rates = &machine.rates;
+    loads * rates.load_cycles + operations * rates.arithmetic_cycles + stores * rates.store_cycles
+}
+
 /// Bytes per cycle from the nearest memory that holds `working_set` bytes.
 pub(super) fn bandwidth(machine: &Machine, working_set: u128) -> f64 {
     let level = machine.caches.iter().find(|cache| working_set <= cache.bytes as u128);
@@ -34,16 +41,10 @@ pub(super) fn lanes(conv: &Conv, machine: &Machine) -> usize {
     usize::from(machine.lanes(conv.elem.bytes()))
 }
 
-/// Loads of vectors that the first-level cache serves in a cycle.
-fn loads_per_cycle(machine: &Machine) -> f64 {
-    let vector = f64::from(machine.vector_bits) / 8.0;
-    machine.caches.first().map_or(1.0, |cache| cache.bytes_per_cycle / vector).max(0.5)
-}
-
-/// Cycles of one step of a tile's reduction that takes `loads` loads.
-pub(super) fn step(machine: &Machine, rows: usize, vectors: usize, loads: usize) -> f64 {
-    let fma = (rows * vectors) as f64 / machine.fma_per_cycle.max(f64::MIN_POSITIVE);
-    fma.max(machine.fma_latency).max(loads as f64 / loads_per_cycle(machine)) / EFFICIENCY
+/// Cycles of one of the `depth` steps of a tile's reduction, which takes `loads` loads.
+pub(super) fn step(machine: &Machine, rows: usize, vectors: usize, loads: usize, depth: usize) -> f64 {
+    let sums = rows * vectors;
+    machine.step_cycles(sums, loads) / machine.rates.product.efficiency(sums, depth)
 }
 
 /// Cycles of a product of `rows` × `columns` sums of `depth` products, in tiles of `vectors` vectors of columns; `tile_rows` gives
@@ -63,7 +64,7 @@ pub(super) fn product(
     for (column_tiles, v) in cuts(columns.div_ceil(lanes), vectors).into_iter().filter(|c| c.0 > 0) {
         for (row_tiles, r) in cuts(rows, tile_rows(v)).into_iter().filter(|c| c.0 > 0) {
             let tiles = row_tiles as f64 * column_tiles as f64;
-            cycles += tiles * (depth as f64 * step(machine, r, v, r + v) + CALL);
+            cycles += tiles * (depth as f64 * step(machine, r, v, r + v, depth) + call(machine));
         }
     }
     cycles

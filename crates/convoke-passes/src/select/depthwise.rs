@@ -14,7 +14,7 @@ use convoke_ir::types::Layout;
 use convoke_machine::Machine;
 
 use super::Conv;
-use super::cost::{CALL, bandwidth, lanes, step};
+use super::cost::{bandwidth, call, lanes, step};
 use super::plan::{Plan, Refusal, Term};
 
 /// Vectors of sums in flight.
@@ -34,7 +34,7 @@ pub(super) fn plan(conv: &Conv, machine: &Machine) -> Result<Plan, Refusal> {
     let gathered = conv.layout == Layout::Nchw && conv.window.w.stride > 1;
     let tile = |vectors: usize| {
         let loads = if gathered { vectors * lanes } else { vectors } + 1;
-        taps as f64 * step(machine, 1, vectors, loads) + 2.0 * CALL
+        taps as f64 * step(machine, 1, vectors, loads, taps) + 2.0 * call(machine)
     };
     let vectors = columns.div_ceil(lanes);
     let rest = vectors % VECTORS;

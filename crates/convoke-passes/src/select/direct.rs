@@ -12,7 +12,7 @@ use convoke_ir::types::Layout;
 use convoke_machine::Machine;
 
 use super::Conv;
-use super::cost::{CALL, bandwidth, lanes, product};
+use super::cost::{bandwidth, call, lanes, product, straight};
 use super::plan::{Plan, Refusal, Term};
 use crate::register_tile;
 
@@ -31,7 +31,11 @@ pub(super) fn plan(conv: &Conv, machine: &Machine) -> Result<Plan, Refusal> {
 
     let sums = y_bytes as f64 / conv.elem.bytes() as f64;
     let tiles = products * q.div_ceil(register_tile::SQUARE[0]) as f64 * k.div_ceil(vectors * lanes) as f64;
-    let store = tiles * CALL + 2.0 * if conv.layout == Layout::Nchw { sums } else { sums / lanes as f64 };
+    let store = match conv.layout {
+        Layout::Nchw => sums * (machine.rates.gather_cycles + machine.rates.scatter_cycles),
+        Layout::Nhwc => sums / lanes as f64 * straight(machine, 1.0, 0.0, 1.0),
+    };
+    let store = tiles * call(machine) + store;
 
     let k_tiles = k.div_ceil(vectors * lanes) as u128;
     let blocks = conv.x.n as u128 * conv.y.h.div_ceil(BLOCK) as u128;

@@ -17,7 +17,7 @@ use convoke_ir::types::Layout;
 use convoke_machine::Machine;
 
 use super::Conv;
-use super::cost::{CALL, bandwidth, lanes, product, second_level};
+use super::cost::{bandwidth, call, lanes, product, second_level, straight};
 use super::plan::{Plan, Refusal, Term};
 use crate::register_tile::{SQUARE, wide};
 
@@ -41,8 +41,12 @@ pub(super) fn plan(conv: &Conv, machine: &Machine, explicit: bool) -> Result<Pla
     let by_vectors = conv.layout == Layout::Nhwc || conv.window.w.stride == 1;
     // A run of neighbours that is copied by vectors, and how many such runs there are.
     let run = if conv.layout == Layout::Nhwc { conv.c_per_group() } else { conv.y.w };
-    let per_run = if by_vectors { run.div_ceil(lanes) } else { run } as f64;
-    let copies = if patches == 0 { 0.0 } else { elements as f64 / run as f64 * (2.0 * per_run + 1.0) };
+    let rates = &machine.rates;
+    let per_run = match by_vectors {
+        true => run.div_ceil(lanes) as f64 * straight(machine, 1.0, 0.0, 1.0),
+        false => run as f64 * (rates.gather_cycles + rates.store_cycles / lanes as f64),
+    };
+    let copies = if patches == 0 { 0.0 } else { elements as f64 / run as f64 * (per_run + 1.0) };
 
     let panel = if explicit { patches } else { patches.min(second_level(machine) as u128 / 4) };
     let halo = conv.halo_bytes();
@@ -59,7 +63,8 @@ pub(super) fn plan(conv: &Conv, machine: &Machine, explicit: bool) -> Result<Pla
     let bytes = (row_bytes + column_bytes * row_tiles).min(column_bytes + row_bytes * column_tiles);
 
     let sums = y_bytes as f64 / conv.elem.bytes() as f64;
-    let store = products * (row_tiles * column_tiles) as f64 * CALL + 2.0 * sums / lanes as f64;
+    let store = products * (row_tiles * column_tiles) as f64 * call(machine)
+        + straight(machine, 1.0, 0.0, 1.0) * sums / lanes as f64;
     Ok(Plan {
         algorithm: Algorithm::Im2col { explicit },
         multiplications: conv.multiplications(),

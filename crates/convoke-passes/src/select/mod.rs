@@ -16,8 +16,10 @@ mod conv;
 mod cost;
 mod depthwise;
 mod direct;
+mod fft;
 mod im2col;
 mod plan;
+mod strassen;
 mod tiles;
 mod winograd;
 
@@ -46,6 +48,8 @@ pub fn candidates(conv: &Conv) -> Vec<Algorithm> {
         Algorithm::Depthwise,
     ];
     all.extend(winograd::sizes(conv).into_iter().map(|outputs| Algorithm::Winograd { outputs: Some(outputs) }));
+    all.extend(fft::sizes(conv).into_iter().map(|points| Algorithm::Fft { points: Some(points) }));
+    all.extend(strassen::levels(conv).into_iter().map(|levels| Algorithm::Strassen { levels: Some(levels) }));
     all
 }
 
@@ -55,7 +59,10 @@ pub fn plan(algorithm: Algorithm, conv: &Conv, machine: &Machine) -> Result<Plan
         Algorithm::Direct => direct::plan(conv, machine),
         Algorithm::Im2col { explicit } => im2col::plan(conv, machine, explicit),
         Algorithm::Depthwise => depthwise::plan(conv, machine),
-        Algorithm::Winograd { outputs: Some(_) } => tiles::plan(algorithm, conv, machine),
+        Algorithm::Winograd { outputs: Some(_) } | Algorithm::Fft { points: Some(_) } => {
+            tiles::plan(algorithm, conv, machine)
+        }
+        Algorithm::Strassen { levels: Some(levels) } => strassen::plan(conv, machine, levels),
         Algorithm::Auto | Algorithm::Winograd { .. } | Algorithm::Fft { .. } | Algorithm::Strassen { .. } => {
             Err(Refusal::NoSizes)
         }
@@ -147,7 +154,7 @@ impl Selection {
         let error = |refusal| SelectError { value: value.into(), algorithm: asked, refusal };
         let (chosen, reason) = match asked {
             Algorithm::Auto => cheapest(&candidates, &budget).ok_or_else(|| error(Refusal::NoSizes))?,
-            asked => (named(&candidates, asked, &conv, &budget).map_err(error)?, Reason::Asked),
+            asked => (named(&candidates, asked, &conv, machine, &budget).map_err(error)?, Reason::Asked),
         };
         Ok(Selection { value: value.into(), conv, budget, candidates, chosen, reason })
     }
@@ -179,7 +186,13 @@ fn cheapest(candidates: &Weighed, budget: &Budget) -> Option<(Algorithm, Reason)
 
 /// The algorithm that was asked for. Where its sizes were left open, those with the fewest predicted cycles whose error is allowed,
 /// or if there are none the most accurate.
-fn named(candidates: &Weighed, asked: Algorithm, conv: &Conv, budget: &Budget) -> Result<Algorithm, Refusal> {
+fn named(
+    candidates: &Weighed,
+    asked: Algorithm,
+    conv: &Conv,
+    machine: &Machine,
+    budget: &Budget,
+) -> Result<Algorithm, Refusal> {
     if asked == asked.family() && !asked.is_plain_sum() {
         if conv.taps() == 1 && !matches!(asked, Algorithm::Strassen { .. }) {
             return Err(Refusal::Tiling(NoTiling::OneTap));
@@ -189,11 +202,25 @@ fn named(candidates: &Weighed, asked: Algorithm, conv: &Conv, budget: &Budget) -
         let best = allowed.min_by(|a, b| a.cycles().total_cmp(&b.cycles()));
         let best = best.or_else(|| family.iter().min_by(|a, b| budget.error(a).total_cmp(&budget.error(b))));
         let first = candidates.iter().filter(|(a, _)| a.family() == asked).find_map(|(_, plan)| plan.clone().err());
-        let plan = best.ok_or(first.unwrap_or(Refusal::NoSizes))?;
+        let plan = best.ok_or_else(|| first.unwrap_or_else(|| no_sizes(asked, conv, machine)))?;
         return budget.permits(plan).map(|()| plan.algorithm);
     }
     let plan = candidates.iter().find(|(algorithm, _)| *algorithm == asked).map(|(_, plan)| plan);
     budget.permits(plan.ok_or(Refusal::NoSizes)?.as_ref().map_err(|&refusal| refusal)?).map(|()| asked)
+}
+
+/// Why none of a family's sizes is worth weighing: what forbids the smallest, or that it is not accurate.
+fn no_sizes(family: Algorithm, conv: &Conv, machine: &Machine) -> Refusal {
+    let smallest = match family {
+        Algorithm::Winograd { .. } => winograd::smallest(conv),
+        Algorithm::Fft { .. } => fft::smallest(conv),
+        _ => return Refusal::NoSizes,
+    };
+    match smallest.map(|algorithm| plan(algorithm, conv, machine)) {
+        Some(Err(refusal)) => refusal,
+        Some(Ok(_)) if matches!(family, Algorithm::Winograd { .. }) => Refusal::Inaccurate { points: winograd::POINTS },
+        _ => Refusal::NoSizes,
+    }
 }
 
 /// Weighs the candidates for every convolution of a verified layer. A convolution that names its algorithm has it; the

@@ -45,6 +45,9 @@ pub enum Refusal {
     /// No such tiles.
     #[error(transparent)]
     Tiling(crate::tiling::NoTiling),
+    /// Too few of what is cut into parts.
+    #[error(transparent)]
+    Parts(crate::parts::TooFew),
     /// The user allows less rounding.
     #[error("has an error of {error:.1e}, and --max-error allows {limit:.1e}")]
     Budget {
@@ -52,6 +55,12 @@ pub enum Refusal {
         error: f64,
         /// The most.
         limit: f64,
+    },
+    /// Nothing that keeps its digits.
+    #[error("needs transforms of more than {points} points, which lose too much accuracy unless asked for by size")]
+    Inaccurate {
+        /// The most that are tried.
+        points: usize,
     },
     /// Nothing of these sizes.
     #[error("has no sizes that suit")]

@@ -9,19 +9,15 @@
 //! ```
 
 use convoke_bilinear::Transform;
-use convoke_bilinear::error::{tile_bound, tile_estimate};
 use convoke_ir::attr::Algorithm;
 use convoke_ir::types::Layout;
 use convoke_machine::Machine;
 
 use super::Conv;
-use super::cost::{CALL, bandwidth, lanes, product};
+use super::cost::{bandwidth, call, lanes, product, straight};
 use super::plan::{Plan, Refusal, Term};
 use crate::register_tile;
 use crate::tiling::{LEAST, Tiling};
-
-/// Cycles of an operation, a load or a store in straight-line code, one vector.
-const STRAIGHT: f64 = 0.6;
 
 pub(super) fn plan(algorithm: Algorithm, conv: &Conv, machine: &Machine) -> Result<Plan, Refusal> {
     let tiling = Tiling::new(algorithm, &conv.window).map_err(Refusal::Tiling)?;
@@ -33,24 +29,24 @@ pub(super) fn plan(algorithm: Algorithm, conv: &Conv, machine: &Machine) -> Resu
 
     let vectors = |channels: usize| channels.div_ceil(lanes) as f64;
     let per_channel = |transform: &Transform| {
-        let moved = transform.inputs + 2 * transform.between + transform.outputs;
-        (transform.operations() + moved) as f64 * STRAIGHT
+        let [loads, stores] = [transform.inputs + transform.between, transform.between + transform.outputs];
+        straight(machine, loads as f64, transform.operations() as f64, stores as f64)
     };
     let groups = if single { 1.0 } else { conv.group as f64 };
     let (c_all, k_all) = if single { (conv.x.c, conv.y.c) } else { (c, k) };
-    let data = tiles * groups * (vectors(c_all) * per_channel(&tile.data) + CALL);
+    let data = tiles * groups * (vectors(c_all) * per_channel(&tile.data) + call(machine));
     let stores = match conv.layout {
-        Layout::Nchw => (tile.outputs[0] * tile.outputs[1] * lanes) as f64,
+        Layout::Nchw => (tile.outputs[0] * tile.outputs[1] * lanes) as f64 * machine.rates.scatter_cycles,
         Layout::Nhwc => 0.0,
     };
-    let inverse = tiles * groups * (vectors(k_all) * (per_channel(&tile.inverse) + stores) + CALL);
+    let inverse = tiles * groups * (vectors(k_all) * (per_channel(&tile.inverse) + stores) + 2.0 * call(machine));
 
     let wide = if single { k } else { c + k };
     let block: usize =
         tiling.block(machine, tile.products * wide * bytes, if single { 1 } else { LEAST }).iter().product();
     let blocks = (tiling.tiles() as f64 / block as f64).max(1.0) * conv.x.n as f64;
     let multiply = if single {
-        tiles * tile.products as f64 * vectors(k_all) * 4.0 * STRAIGHT
+        tiles * tile.products as f64 * vectors(k_all) * straight(machine, 2.0, 1.0, 1.0)
     } else {
         let one = product(machine, lanes, [block, k, c], register_tile::SQUARE[1], register_tile::rows);
         blocks * groups * tile.products as f64 * one
@@ -64,6 +60,7 @@ pub(super) fn plan(algorithm: Algorithm, conv: &Conv, machine: &Machine) -> Resu
     let stream = blocks * weights as f64 / bandwidth(machine, weights)
         + blocks * 4.0 * between as f64 / bandwidth(machine, between)
         + y_bytes as f64 / bandwidth(machine, y_bytes);
+    let errors = tiling.errors(c, conv.elem.unit_roundoff());
     Ok(Plan {
         algorithm,
         multiplications: tiles as u128 * tile.products as u128 * (c * conv.y.c) as u128,
@@ -76,7 +73,7 @@ pub(super) fn plan(algorithm: Algorithm, conv: &Conv, machine: &Machine) -> Resu
             Term { name: "halo", cycles: 2.0 * halo as f64 / bandwidth(machine, halo) },
             Term { name: "stream", cycles: stream },
         ],
-        error_bound: tile_bound(tile, c, conv.elem.unit_roundoff()),
-        error_typical: tile_estimate(tile, c, conv.elem.unit_roundoff()),
+        error_bound: errors.bound,
+        error_typical: errors.typical,
     })
 }

@@ -1,6 +1,6 @@
 //! The kernel over blocks of tiles, and the codelets that transform.
 
-use convoke_ir::loops::{Affine, Func, FuncBuilder, FuncId, Marks, SlotId, VarId};
+use convoke_ir::loops::{Affine, Func, FuncBuilder, FuncId, SlotId};
 
 use super::code::{at, pass};
 use super::filter::Filters;
@@ -8,7 +8,7 @@ use super::{Group, Lanes, Products, pairs};
 use crate::lower::Lowering;
 use crate::lower::conv::{Conv, Kernel};
 use crate::lower::grid::{Grid, Site, reach};
-use crate::lower::tile::{Cut, parallel};
+use crate::lower::tile::{Cut, each, parallel};
 use crate::tiling::{Part, Run, Span, Tiling};
 
 /// All blocks of one kind: the same residues, the same tiles.
@@ -46,8 +46,8 @@ struct Corner {
 struct Codelets {
     /// For each cut of the input channels.
     forward: Vec<FuncId>,
-    /// For each cut of the output channels and each kind of tile, by the outputs it stores.
-    inverse: Vec<(Cut, (Part, Part), FuncId)>,
+    /// For each cut of the output channels and each kind of tile by the outputs it stores: columns, then rows.
+    inverse: Vec<(Cut, (Part, Part), [FuncId; 2])>,
 }
 
 impl Block<'_, '_> {
@@ -73,17 +73,16 @@ impl Block<'_, '_> {
         // Threads share out the blocks along the axis that has more of them.
         let by_row = self.rows.count >= self.cols.count;
         let (outer, inner) = if by_row { (self.rows, self.cols) } else { (self.cols, self.rows) };
-        let plain = Marks::default;
         f.for_("block", 0..outer.count, parallel(), |f, outer| {
-            f.for_("n", 0..conv.y.image.n, plain(), |f, n| {
-                f.for_("block", 0..inner.count, plain(), |f, inner| {
-                    let (row, col) = if by_row { (outer, inner) } else { (inner, outer) };
-                    f.for_("a", 0..self.residues[0].count, plain(), |f, ah| {
-                        f.for_("a", 0..self.residues[1].count, plain(), |f, aw| {
+            each(f, "n", conv.y.image.n, |f, n| {
+                each(f, "block", inner.count, |f, inner| {
+                    let blocks = if by_row { [outer.into(), inner] } else { [inner, outer.into()] };
+                    each(f, "a", self.residues[0].count, |f, ah| {
+                        each(f, "a", self.residues[1].count, |f, aw| {
                             for (group, codelets) in self.groups.iter().zip(&codelets) {
-                                f.for_("g", 0..group.count, plain(), |f, g| {
-                                    let corner = self.corner(group, n, [row, col], [ah, aw], g);
-                                    self.steps(f, group, codelets, &memory, &corner, g);
+                                each(f, "g", group.count, |f, g| {
+                                    let corner = self.corner(group, &n, &blocks, [&ah, &aw], &g);
+                                    self.steps(f, group, codelets, &memory, &corner, &g);
                                 });
                             }
                         });
@@ -100,20 +99,20 @@ impl Block<'_, '_> {
         if self.lanes == Lanes::Tiles { 1 } else { tiles }
     }
 
-    fn corner(&self, group: &Group, n: VarId, blocks: [VarId; 2], residues: [VarId; 2], g: VarId) -> Corner {
+    fn corner(&self, group: &Group, n: &Affine, blocks: &[Affine; 2], residues: [&Affine; 2], g: &Affine) -> Corner {
         let axes = [(&self.tiling.h, self.rows), (&self.tiling.w, self.cols)];
         let along = |i: usize| {
             let (axis, span) = axes[i];
-            let tile = Affine::from(blocks[i]) * span.tiles + span.first;
-            let residue = Affine::from(residues[i]) + self.residues[i].first;
+            let tile = blocks[i].clone() * span.tiles + span.first;
+            let residue = residues[i].clone() + self.residues[i].first;
             let input = residue.clone() * axis.stride + tile.clone() * axis.step;
             (input, residue + tile * (axis.residues * axis.outputs))
         };
         let ((h, p), (w, q)) = (along(0), along(1));
-        let channel = |step: usize| Affine::from(g) * step + group.first;
+        let channel = |step: usize| g.clone() * step + group.first;
         Corner {
-            input: Site { n: n.into(), c: channel(group.c_step), h, w },
-            output: Site { n: n.into(), c: channel(group.k_step), h: p, w: q },
+            input: Site { n: n.clone(), c: channel(group.c_step), h, w },
+            output: Site { n: n.clone(), c: channel(group.k_step), h: p, w: q },
         }
     }
 
@@ -125,20 +124,19 @@ impl Block<'_, '_> {
         codelets: &Codelets,
         memory: &Memory,
         corner: &Corner,
-        g: VarId,
+        g: &Affine,
     ) {
         let (conv, tile, zero) = (self.conv, &*self.tiling.tile, Affine::default());
         let (h, w) = (&self.tiling.h, &self.tiling.w);
-        let plain = Marks::default;
-        f.for_("i", 0..self.rows.tiles, plain(), |f, i| {
-            f.for_("j", 0..self.one_by_one(self.cols.tiles), plain(), |f, j| {
-                let t = Affine::from(i) * self.cols.tiles + j;
-                let under = corner.input.h.clone() + Affine::from(i) * h.step;
-                let under =
-                    Site { h: under, w: corner.input.w.clone() + Affine::from(j) * w.step, ..corner.input.clone() };
+        each(f, "i", self.rows.tiles, |f, i| {
+            each(f, "j", self.one_by_one(self.cols.tiles), |f, j| {
+                let t = i.clone() * self.cols.tiles + j.clone();
+                let (down, right) = (i.clone() * h.step, j * w.step);
+                let input = &corner.input;
+                let under = Site { h: input.h.clone() + down, w: input.w.clone() + right, ..input.clone() };
                 for (cut, &forward) in group.c_cuts.iter().zip(&codelets.forward) {
-                    f.for_("c", 0..cut.count, plain(), |f, c| {
-                        let c = Affine::from(c) * cut.size + cut.begin;
+                    each(f, "c", cut.count, |f, c| {
+                        let c = c * cut.size + cut.begin;
                         let from = conv.x.grid.at(&under) + c.clone() * conv.x.grid.c;
                         let to = t.clone() * group.c + c;
                         f.call(forward, [(memory.x, from), (memory.between, zero.clone()), (memory.v, to)]);
@@ -151,28 +149,28 @@ impl Block<'_, '_> {
                 let u = corner.input.c.clone();
                 f.call(*multiply, [(memory.u, u), (memory.v, zero.clone())]);
             }
-            Products::Summed(codelets) => f.for_("q", 0..tile.products, plain(), |f, q| {
+            Products::Summed(codelets) => each(f, "q", tile.products, |f, q| {
                 for &(k_cut, t_cut, codelet) in codelets {
-                    f.for_("k", 0..k_cut.count, plain(), |f, k| {
-                        let k = Affine::from(k) * k_cut.size + k_cut.begin;
-                        let u = Filters::at(conv, tile, g, q, k.clone());
-                        f.for_("t", 0..t_cut.count, plain(), |f, t| {
-                            let t = Affine::from(t) * t_cut.size + t_cut.begin;
-                            let v = (Affine::from(q) * self.tiles() + t.clone()) * group.c;
-                            let m = (Affine::from(q) * self.tiles() + t) * group.k + k.clone();
+                    each(f, "k", k_cut.count, |f, k| {
+                        let k = k * k_cut.size + k_cut.begin;
+                        let u = Filters::at(conv, tile, g, &q, k.clone());
+                        each(f, "t", t_cut.count, |f, t| {
+                            let t = t * t_cut.size + t_cut.begin;
+                            let v = (q.clone() * self.tiles() + t.clone()) * group.c;
+                            let m = (q.clone() * self.tiles() + t) * group.k + k.clone();
                             f.call(codelet, [(memory.v, v), (memory.u, u.clone()), (memory.m, m)]);
                         });
                     });
                 }
             }),
         }
-        for (k_cut, (rows, cols), inverse) in &codelets.inverse {
-            f.for_("i", 0..rows.count, plain(), |f, i| {
-                let i = Affine::from(i) + rows.begin;
-                f.for_("j", 0..self.one_by_one(cols.count), plain(), |f, j| {
-                    let j = Affine::from(j) + cols.begin;
-                    f.for_("k", 0..k_cut.count, plain(), |f, k| {
-                        let k = Affine::from(k) * k_cut.size + k_cut.begin;
+        for (k_cut, (rows, cols), [columns, store]) in &codelets.inverse {
+            each(f, "i", rows.count, |f, i| {
+                let i = i + rows.begin;
+                each(f, "j", self.one_by_one(cols.count), |f, j| {
+                    let j = j + cols.begin;
+                    each(f, "k", k_cut.count, |f, k| {
+                        let k = k * k_cut.size + k_cut.begin;
                         let t = i.clone() * self.cols.tiles + j.clone();
                         let site = Site {
                             n: corner.output.n.clone(),
@@ -180,9 +178,10 @@ impl Block<'_, '_> {
                             h: corner.output.h.clone() + i.clone() * (h.residues * h.outputs),
                             w: corner.output.w.clone() + j.clone() * (w.residues * w.outputs),
                         };
-                        let from = [(memory.m, t * group.k + k), (memory.between, zero.clone())];
+                        let between = (memory.between, zero.clone());
+                        f.call(*columns, [(memory.m, t * group.k + k), between.clone()]);
                         let stores = conv.stores(memory.y, &memory.operands, &site);
-                        f.call(*inverse, from.into_iter().chain(stores));
+                        f.call(*store, std::iter::once(between).chain(stores));
                     });
                 });
             });
@@ -195,8 +194,8 @@ impl Block<'_, '_> {
         let each = group.k_cuts.iter().flat_map(|&k| kinds.iter().map(move |&kind| (k, kind)));
         let inverse = each.map(|(k, kind)| {
             let wide = if self.lanes == Lanes::Tiles { kind.1.count } else { k.size };
-            let codelet = self.inverse(wide, group.k, [kind.0.stored, kind.1.stored]);
-            (k, kind, lowering.program.func(codelet))
+            let codelets = [self.columns(wide, group.k), self.store(wide, [kind.0.stored, kind.1.stored])];
+            (k, kind, codelets.map(|codelet| lowering.program.func(codelet)))
         });
         Codelets { forward, inverse: inverse.collect() }
     }
@@ -231,52 +230,54 @@ impl Block<'_, '_> {
         f.finish()
     }
 
-    /// The codelet that transforms a tile of `channels` output channels, or so many tiles of one, back and stores `stored` rows and columns of it, with
-    /// parameters m, between, y, then the epilogue's operands.
-    fn inverse(&self, channels: usize, pitch: usize, stored: [usize; 2]) -> Func {
+    /// The codelet that transforms the columns of a tile of `channels` output channels, or of so many tiles of one, back; with
+    /// parameters m, between.
+    fn columns(&self, channels: usize, pitch: usize) -> Func {
         let (conv, tile) = (self.conv, &*self.tiling.tile);
-        let (elem, width) = (conv.elem, (channels, conv.lanes));
         let pitch = self.tiles() * pitch;
-        let (row, col) = (self.tiling.h.residues, self.tiling.w.residues);
-        let tiles = self.tiling.w.residues * self.tiling.w.outputs;
-        let lane = |grid: &Grid| if self.lanes == Lanes::Tiles { grid.w * tiles } else { grid.c };
-        let steps = |grid: &Grid| [grid.h * row, grid.w * col, lane(grid)];
-        let len = |[h, w, c]: [usize; 3]| reach(&[(stored[0], h), (stored[1], w), (channels, c)]);
         let mut f = FuncBuilder::codelet("transform_back");
-        let m = f.input("m", elem, reach(&[(tile.products, pitch), (channels, 1)]));
-        let between = f.output("between", elem, tile.inverse.between * channels);
-        let out = steps(&conv.y.grid);
-        let y = f.output("y", elem, len(out));
-        let operands: Vec<(SlotId, [usize; 3])> = conv
-            .operands
-            .iter()
-            .enumerate()
-            .map(|(i, grid)| (f.input(&format!("e{i}"), elem, len(steps(grid))), steps(grid)))
-            .collect();
+        let m = f.input("m", conv.elem, reach(&[(tile.products, pitch), (channels, 1)]));
+        let between = f.output("between", conv.elem, tile.inverse.between * channels);
         pass(
             &mut f,
-            elem,
+            conv.elem,
             &tile.inverse.first,
-            width,
+            (channels, conv.lanes),
             |f, lines, i, j, c| f.load(m, at(&lines.from, i, j, pitch) + c),
             |f, lines, i, j, c, value| f.store(between, at(&lines.to, i, j, channels) + c, value),
         );
-        // The second pass is over rows; those that are not stored are left out.
-        let rows: Vec<_> = tile
-            .inverse
-            .then
+        f.finish()
+    }
+
+    /// The codelet that transforms the rows back and stores `stored` rows and columns of the result, with parameters between, y, then
+    /// the epilogue's operands.
+    fn store(&self, channels: usize, stored: [usize; 2]) -> Func {
+        let (conv, tile) = (self.conv, &*self.tiling.tile);
+        let (row, col) = (self.tiling.h.residues, self.tiling.w.residues);
+        let tiles = col * self.tiling.w.outputs;
+        let lane = |grid: &Grid| if self.lanes == Lanes::Tiles { grid.w * tiles } else { grid.c };
+        let steps = |grid: &Grid| [grid.h * row, grid.w * col, lane(grid)];
+        let len = |[h, w, c]: [usize; 3]| reach(&[(stored[0], h), (stored[1], w), (channels, c)]);
+        let mut f = FuncBuilder::codelet("store_tile");
+        let between = f.input("between", conv.elem, tile.inverse.between * channels);
+        let out = steps(&conv.y.grid);
+        let y = f.output("y", conv.elem, len(out));
+        let operands: Vec<(SlotId, [usize; 3])> = conv
+            .chain
+            .operands
             .iter()
-            .map(|lines| {
-                let mut lines = lines.clone();
-                lines.count = stored[0];
-                lines
-            })
+            .zip(&conv.operands)
+            .enumerate()
+            .map(|(i, (o, grid))| (f.input(&format!("e{i}"), o.elem, len(steps(grid))), steps(grid)))
             .collect();
+        // Rows that are not stored are left out.
+        let mut rows = tile.inverse.then.clone();
+        rows.iter_mut().for_each(|lines| lines.count = stored[0]);
         pass(
             &mut f,
-            elem,
+            conv.elem,
             &rows,
-            width,
+            (channels, conv.lanes),
             |f, lines, i, j, c| f.load(between, at(&lines.from, i, j, channels) + c),
             |f, _, i, j, c, value| {
                 if j < stored[1] {

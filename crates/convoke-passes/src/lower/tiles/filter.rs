@@ -7,12 +7,12 @@
 
 use convoke_bilinear::Tile;
 use convoke_ir::elem::Elem;
-use convoke_ir::loops::{Affine, BufferId, Expr, FuncBuilder, FuncId, Marks, Role, SlotId, VarId, VecType};
+use convoke_ir::loops::{Affine, BufferId, Expr, FuncBuilder, FuncId, Role, SlotId, VecType};
 
 use super::code::{at, pass};
 use crate::lower::conv::Conv;
 use crate::lower::grid::reach;
-use crate::lower::tile::Cut;
+use crate::lower::tile::{Cut, each};
 use crate::lower::{LowerError, Lowering};
 
 /// Transformed filters.
@@ -23,9 +23,9 @@ pub(super) struct Filters {
 
 impl Filters {
     /// Where the filters of product `q` begin, for the output channels from `k` of group `g`.
-    pub(super) fn at(conv: &Conv<'_>, tile: &Tile, g: VarId, q: VarId, k: Affine) -> Affine {
-        let each = conv.kg * conv.cg;
-        Affine::from(g) * (tile.products * each) + Affine::from(q) * each + k * conv.cg
+    pub(super) fn at(conv: &Conv<'_>, tile: &Tile, g: &Affine, q: &Affine, k: Affine) -> Affine {
+        let of_product = conv.kg * conv.cg;
+        g.clone() * (tile.products * of_product) + q.clone() * of_product + k * conv.cg
     }
 }
 
@@ -33,21 +33,21 @@ impl Lowering<'_> {
     /// Transforms the filters of every input channel for tiles of output channels.
     pub(super) fn filters(&mut self, conv: &Conv<'_>, tile: &Tile, k_cuts: &[Cut]) -> Result<Filters, LowerError> {
         let (products, taps) = (tile.products, conv.taps());
-        let each = conv.kg * conv.cg;
-        let len = conv.groups * products * each;
+        let of_product = conv.kg * conv.cg;
+        let len = conv.groups * products * of_product;
         let buffer = self.flat("filters", conv.elem, len, Role::Prepared)?;
         let codelets: Vec<FuncId> =
-            k_cuts.iter().map(|k| self.filter(conv, tile, k.size, conv.cg * taps, each)).collect();
+            k_cuts.iter().map(|k| self.filter(conv, tile, k.size, conv.cg * taps, of_product)).collect();
         let mut f = FuncBuilder::kernel("transform_filters");
-        let (w, u) = (f.input("w", conv.elem, conv.groups * each * taps), f.output("u", conv.elem, len));
+        let (w, u) = (f.input("w", conv.elem, conv.groups * of_product * taps), f.output("u", conv.elem, len));
         let between = f.local("between", Elem::F64, tile.filter.between * k_cuts[0].size);
-        f.for_("g", 0..conv.groups, Marks::default(), |f, g| {
+        each(&mut f, "g", conv.groups, |f, g| {
             for (cut, &codelet) in k_cuts.iter().zip(&codelets) {
-                f.for_("k", 0..cut.count, Marks::default(), |f, k| {
-                    f.for_("c", 0..conv.cg, Marks::default(), |f, c| {
-                        let k = Affine::from(k) * cut.size + cut.begin;
-                        let from = (Affine::from(g) * conv.kg + k.clone()) * (conv.cg * taps) + Affine::from(c) * taps;
-                        let to = Affine::from(g) * (products * each) + k * conv.cg + Affine::from(c) * cut.size;
+                each(f, "k", cut.count, |f, k| {
+                    each(f, "c", conv.cg, |f, c| {
+                        let k = k.clone() * cut.size + cut.begin;
+                        let from = (g.clone() * conv.kg + k.clone()) * (conv.cg * taps) + c.clone() * taps;
+                        let to = g.clone() * (products * of_product) + k * conv.cg + c * cut.size;
                         f.call(codelet, [(w, from), (between, Affine::default()), (u, to)]);
                     });
                 });
@@ -92,7 +92,8 @@ fn transform(
     (channels, lane, pitch): (usize, usize, usize),
 ) {
     let convert = |f: &mut FuncBuilder, elem, value| f.define(VecType::scalar(elem), Expr::Convert(value));
-    let (width, elem) = ((channels, conv.lanes), conv.elem);
+    // Vectors of f64 throughout: what they are rounded from and to is half as wide.
+    let (width, elem) = ((channels, (conv.lanes / 2).max(1)), conv.elem);
     pass(
         f,
         Elem::F64,

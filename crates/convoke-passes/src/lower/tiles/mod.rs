@@ -18,12 +18,12 @@ mod code;
 mod filter;
 
 use convoke_bilinear::Tile;
-use convoke_ir::loops::{Affine, BinOp, Func, FuncBuilder, FuncId, Marks};
+use convoke_ir::loops::{Affine, BinOp, Func, FuncBuilder, FuncId};
 
 use super::blocking::equal_blocks;
 use super::conv::Conv;
 use super::grid::reach;
-use super::tile::{Cut, Depth, Product, along, cut};
+use super::tile::{Cut, Depth, Product, along, cut, each};
 use super::{LowerError, Lowering};
 use crate::tiling::{LEAST, Tiling};
 use block::Block;
@@ -135,16 +135,14 @@ impl Lowering<'_> {
     /// The matrix products of `tiles` tiles: tiles are rows, output channels columns, input channels the reduction.
     fn products(&mut self, conv: &Conv<'_>, tiles: usize, columns: &[Cut]) -> Vec<(Cut, Cut, FuncId)> {
         let (elem, lanes) = (conv.elem, conv.lanes);
-        let each =
-            columns.iter().flat_map(|&k| cut(tiles, Product::rows(lanes, k.size)).into_iter().map(move |t| (k, t)));
-        let each: Vec<_> = each.collect();
+        let runs = |k: Cut| cut(tiles, Product::rows(lanes, k.size)).into_iter().map(move |t| (k, t));
         let codelet = |(k, t): (Cut, Cut)| {
             let depth = vec![Depth { name: "c", extent: conv.cg, a: 1, b: k.size }];
             let (rows, cols, ld, a_row) = (t.size, k.size, conv.kg, conv.cg);
             let product = Product { elem, lanes, rows, cols, ld, depth, a_row, first: true };
             (k, t, self.program.func(product.codelet()))
         };
-        each.into_iter().map(codelet).collect()
+        columns.iter().flat_map(|&k| runs(k)).map(codelet).collect()
     }
 }
 
@@ -156,11 +154,11 @@ fn multiply(conv: &Conv<'_>, tile: &Tile, [tiles, channels]: [usize; 2], lanes: 
     let v = f.inout("v", conv.elem, products * tiles * channels);
     // Of tiles in the lanes there is one channel, whose factor all share.
     let (outer, wide, per_lane) = if lanes == Lanes::Tiles { (1, tiles, 0usize) } else { (tiles, channels, 1) };
-    f.for_("q", 0..products, Marks::default(), |f, q| {
-        f.for_("t", 0..outer, Marks::default(), |f, t| {
+    each(&mut f, "q", products, |f, q| {
+        each(f, "t", outer, |f, t| {
             f.for_("c", 0..wide, along(conv.lanes), |f, c| {
-                let at = Affine::from(q) * (tiles * channels) + Affine::from(t) * channels + c;
-                let factor = f.load(u, Affine::from(q) * all + Affine::from(c) * per_lane);
+                let at = q.clone() * (tiles * channels) + t * channels + c;
+                let factor = f.load(u, q * all + Affine::from(c) * per_lane);
                 let value = f.load(v, at.clone());
                 let product = f.binary(BinOp::Mul, value, factor);
                 f.store(v, at, product);

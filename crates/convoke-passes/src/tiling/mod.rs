@@ -10,12 +10,17 @@
 //! with steps of `stride / g` over every `dilation`-th input. Without dilation there is one residue, and the steps are those of the
 //! convolution. Tiles of m outputs are cut from these.
 
+mod cache;
+
 use std::sync::Arc;
 
 use convoke_bilinear::Tile;
 use convoke_ir::attr::{Algorithm, Extent};
 use convoke_ir::layer::{Axis, Window};
 use convoke_machine::Machine;
+
+pub(crate) use cache::Errors;
+use cache::Key;
 
 /// Why a convolution cannot be cut so.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -67,6 +72,7 @@ pub enum NoTiling {
 pub(crate) struct Tiling {
     /// What is done with each.
     pub tile: Arc<Tile>,
+    key: Key,
     pub h: TileAxis,
     pub w: TileAxis,
 }
@@ -121,6 +127,7 @@ impl Tiling {
     pub(crate) fn new(algorithm: Algorithm, window: &Window) -> Result<Tiling, NoTiling> {
         match algorithm {
             Algorithm::Winograd { outputs: Some(outputs) } => Tiling::winograd(window, outputs),
+            Algorithm::Fft { points: Some(points) } => Tiling::fft(window, points),
             other => unreachable!("`{other}` does not transform tiles"),
         }
     }
@@ -142,15 +149,38 @@ impl Tiling {
             }
         }
         let each = |of: fn(&(Axis, u8)) -> usize| [of(&axes[0]), of(&axes[1])];
-        let tile = Tile::winograd(each(|a| a.1.into()), each(|a| a.0.kernel), each(|a| steps(&a.0)))
-            .expect("sizes within the limits checked above");
-        Ok(Tiling::of(tile, window))
+        Ok(Tiling::of(Key::Winograd(each(|a| a.1.into()), each(|a| a.0.kernel), each(|a| steps(&a.0))), window))
     }
 
-    fn of(tile: Tile, window: &Window) -> Tiling {
+    fn fft(window: &Window, points: Extent) -> Result<Tiling, NoTiling> {
+        let axes = [(window.h, usize::from(points.h)), (window.w, usize::from(points.w))];
+        if axes.iter().all(|(axis, _)| axis.kernel == 1) {
+            return Err(NoTiling::OneTap);
+        }
+        for (axis, points) in axes {
+            let (taps, limit) = (axis.kernel, convoke_bilinear::MAX_FFT_POINTS);
+            if steps(&axis) > 1 {
+                return Err(NoTiling::Steps { got: axis.stride });
+            }
+            if !points.is_power_of_two() || !(taps..=limit).contains(&points) {
+                return Err(NoTiling::Fourier { points, taps, limit });
+            }
+        }
+        let each = |of: fn(&(Axis, usize)) -> usize| [of(&axes[0]), of(&axes[1])];
+        Ok(Tiling::of(Key::Fft(each(|a| a.1), each(|a| a.0.kernel)), window))
+    }
+
+    /// The key's sizes are within the limits of its construction.
+    fn of(key: Key, window: &Window) -> Tiling {
+        let tile = cache::tile(key);
         let axis = |axis: &Axis, i: usize| TileAxis::new(axis, tile.outputs[i], tile.inputs[i]);
         let (h, w) = (axis(&window.h, 0), axis(&window.w, 1));
-        Tiling { tile: Arc::new(tile), h, w }
+        Tiling { tile, key, h, w }
+    }
+
+    /// What is known of its errors where it is summed over `channels`, in numbers of unit roundoff `u`.
+    pub(crate) fn errors(&self, channels: usize, u: f64) -> Errors {
+        cache::errors(self.key, channels, u)
     }
 
     /// How many tiles an image has.

@@ -1,0 +1,78 @@
+//! How good the choice of algorithms is: every candidate of every layer of a table, measured, beside the model's choice.
+//!
+//! `cargo run -p convoke-benches --bin selection -- LAYERS.csv`
+//!
+//! *Regret* is the time of the choice over that of the best candidate, less 1. It is given twice: among the candidates whose error
+//! the default allows, and among all. Candidates of a layer run in turns, and each counts by its fastest turn, in processor
+//! time of its thread: what else the machine does makes turns slower, never faster.
+
+mod layers;
+mod measure;
+mod report;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Parser;
+use convoke::{Compiler, Machine};
+
+/// Measures every candidate algorithm of every layer, and compares the fastest with the one the cost model chooses.
+#[derive(Debug, Parser)]
+struct Args {
+    /// Layers: a CSV file with columns name, n, c, h, w, oc, kh, kw, sh, sw, ph, pw, dh, dw, groups, act
+    #[arg(value_name = "LAYERS.csv")]
+    layers: PathBuf,
+    /// Only layers whose name contains this
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    only: String,
+    /// A machine description, as `convoke machine` writes it, rather than this CPU with the usual rates
+    #[arg(long, value_name = "FILE")]
+    machine: Option<PathBuf>,
+    /// Seconds to measure the candidates of a layer for, once each has run
+    #[arg(long, value_name = "S", default_value_t = 1.0)]
+    seconds: f64,
+    /// Candidates predicted to take more than this many times the best are not run
+    #[arg(long, value_name = "X", default_value_t = 8.0)]
+    within: f64,
+    /// Print a line of JSON for each layer, with every candidate
+    #[arg(long)]
+    json: bool,
+}
+
+fn main() -> ExitCode {
+    match run(&Args::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => {
+            eprintln!("error: {why}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(args: &Args) -> Result<(), String> {
+    let read = |path: &PathBuf| std::fs::read_to_string(path).map_err(|e| format!("{}: {e}", path.display()));
+    let machine = match &args.machine {
+        Some(path) => Machine::from_toml(&read(path)?).map_err(|e| format!("{}: {e}", path.display()))?,
+        None => Machine::host(),
+    };
+    let compiler = Compiler::for_machine(machine);
+    let layers = layers::parse(&read(&args.layers)?).map_err(|e| format!("{}: {e}", args.layers.display()))?;
+    let mut all = Vec::new();
+    if !args.json {
+        println!("{}", report::HEADINGS);
+    }
+    for (name, layer) in layers.iter().filter(|(name, _)| name.contains(&args.only)) {
+        let limits = measure::Limits { seconds: args.seconds, within: args.within };
+        let measured = measure::layer(&compiler, layer, limits).map_err(|e| format!("{name}: {}", e.render(false)))?;
+        match args.json {
+            true => println!("{}", report::json(name, &measured)),
+            false => println!("{}", report::line(name, &measured)),
+        }
+        all.push(measured);
+    }
+    // In JSON the summary is left to the reader of the lines.
+    if !args.json {
+        print!("{}", report::summary(&all));
+    }
+    Ok(())
+}

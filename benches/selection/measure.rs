@@ -1,0 +1,115 @@
+//! Measures the candidates of a layer in turns.
+
+use std::time::{Duration, Instant};
+
+use convoke::explain::explain;
+use convoke::passes::select::Plan;
+use convoke::{Algorithm, Buffers, CompiledLayer, Compiler, Error, Layer, data};
+use rustix::time::{ClockId, clock_gettime};
+
+/// The least time that a turn takes, so that reading the clock does not count.
+const TURN: f64 = 300e-6;
+/// The fewest turns of a candidate that may be the best.
+const TURNS: usize = 5;
+/// A candidate that is this many times slower than the best after two turns gets no more.
+const HOPELESS: f64 = 1.25;
+/// A candidate that takes more seconds than this for its first run gets no more.
+const LONG: f64 = 5.0;
+
+/// How long to measure for, and what.
+#[derive(Clone, Copy)]
+pub(crate) struct Limits {
+    pub(crate) seconds: f64,
+    /// Times the best prediction.
+    pub(crate) within: f64,
+}
+
+/// A candidate.
+pub(crate) struct Candidate {
+    pub(crate) plan: Plan,
+    /// Whether its error is within the default.
+    pub(crate) allowed: bool,
+    /// Seconds of a run; `None` if it was not run, and why.
+    pub(crate) time: Result<f64, String>,
+}
+
+/// A layer, measured.
+pub(crate) struct Measured {
+    pub(crate) candidates: Vec<Candidate>,
+    /// The choice within the default error, and with none.
+    pub(crate) chosen: [Algorithm; 2],
+}
+
+struct Run {
+    compiled: CompiledLayer,
+    buffers: Buffers,
+    best: f64,
+    turns: usize,
+}
+
+impl Run {
+    /// One turn: runs the layer for at least [`TURN`], and gives what the turn took in all.
+    fn turn(&mut self) -> Result<f64, Error> {
+        let runs = (TURN / self.best).ceil().clamp(1.0, 1000.0);
+        let start = now();
+        for _ in 0..runs as usize {
+            self.compiled.run_buffers(&mut self.buffers)?;
+        }
+        let took = now() - start;
+        self.best = self.best.min(took / runs);
+        self.turns += 1;
+        Ok(took)
+    }
+}
+
+/// Seconds of processor time of this thread.
+fn now() -> f64 {
+    let t = clock_gettime(ClockId::ThreadCPUTime);
+    t.tv_sec as f64 + t.tv_nsec as f64 * 1e-9
+}
+
+/// Measures every candidate of the only convolution of `layer`.
+pub(crate) fn layer(compiler: &Compiler, layer: &Layer, limits: Limits) -> Result<Measured, Error> {
+    let explained = |compiler: &Compiler| explain(compiler, layer).map(|e| e.selections.into_iter().next());
+    let none = || Error::Choice { name: layer.name().into(), found: "has no convolution".into() };
+    let selection = explained(compiler)?.ok_or_else(none)?;
+    let any = explained(&compiler.clone().max_error(f64::MAX))?.ok_or_else(none)?;
+    let budget = selection.budget;
+    let plans: Vec<Plan> = any.candidates.into_iter().filter_map(|(_, plan)| plan.ok()).collect();
+    let best = plans.iter().map(Plan::cycles).fold(f64::INFINITY, f64::min);
+    let inputs = layer.inputs().into_iter().map(|(_, ty)| data::random(ty, 1, layer.files()));
+    let inputs = inputs.collect::<Result<Vec<_>, _>>()?;
+    let mut runs: Vec<Result<Run, String>> = Vec::new();
+    for plan in &plans {
+        let times = plan.cycles() / best;
+        if times > limits.within {
+            runs.push(Err(format!("predicted to take {times:.1} times the best")));
+            continue;
+        }
+        let started = || -> Result<Run, Error> {
+            let compiled = compiler.clone().algorithm(plan.algorithm).compile(layer)?;
+            let mut buffers = compiled.buffers(&inputs)?;
+            let start = now();
+            compiled.run_buffers(&mut buffers)?;
+            Ok(Run { compiled, buffers, best: now() - start, turns: 0 })
+        };
+        runs.push(started().map_err(|e| e.render(false)));
+    }
+    let start = Instant::now();
+    for round in 0.. {
+        let best = runs.iter().flatten().map(|r| r.best).fold(f64::INFINITY, f64::min);
+        let open = |r: &&mut Run| r.best < LONG && (r.turns < 2 || r.best <= HOPELESS * best);
+        for run in runs.iter_mut().flatten().filter(open) {
+            run.turn()?;
+        }
+        if round + 1 >= TURNS && start.elapsed() >= Duration::from_secs_f64(limits.seconds) {
+            break;
+        }
+    }
+    let candidates = plans.into_iter().zip(runs).map(|(plan, run)| Candidate {
+        allowed: budget.allows(&plan),
+        plan,
+        time: run.map(|r| r.best),
+    });
+    Ok(Measured { candidates: candidates.collect(), chosen: [selection.chosen, any.chosen] })
+}

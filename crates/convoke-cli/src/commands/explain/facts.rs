@@ -1,0 +1,303 @@
+//! The numbers of a convolution's candidates as every form of the report shows them: sorted, in seconds, marked.
+
+use convoke::explain::{Explanation, Measured, Timing};
+use convoke::passes::select::{Budget, Plan, Reason, Selection};
+use convoke::{Algorithm, Compiler, Layer, Machine};
+
+use crate::options::machine_line;
+
+/// The term that the products themselves are under, in every plan.
+pub(super) const PRODUCTS: &str = "multiply";
+
+/// How many times the fastest a bar may be long.
+const BEYOND: f64 = 8.0;
+
+/// All that the forms of the report are made of.
+pub(super) struct Report<'a> {
+    pub(super) compiler: &'a Compiler,
+    pub(super) layer: &'a Layer,
+    pub(super) explanation: &'a Explanation,
+    /// For each convolution, if it was measured.
+    pub(super) measured: Option<&'a [Measured]>,
+    /// Whether times that differ from run to run are left out.
+    pub(super) no_times: bool,
+}
+
+impl Report<'_> {
+    /// The convolutions, in order.
+    pub(super) fn views(&self) -> Vec<View<'_>> {
+        let one = |(i, selection)| {
+            let measured = self.measured.and_then(|all| all.get(i));
+            View::new(selection, self.compiler, measured, self.no_times)
+        };
+        self.explanation.selections.iter().enumerate().map(one).collect()
+    }
+
+    /// The machine, with its clock, and what the predicted times are for.
+    pub(super) fn machine(&self) -> String {
+        let machine = self.compiler.machine();
+        format!("{}, {} GHz; predicted times are those of one core", machine_line(machine), machine.ghz)
+    }
+}
+
+/// One convolution.
+pub(super) struct View<'a> {
+    pub(super) selection: &'a Selection,
+    pub(super) machine: &'a Machine,
+    /// The candidates that can compute it, fastest first by prediction.
+    pub(super) rows: Vec<Row<'a>>,
+    /// Those that cannot, with their reasons: whom, and why. Sizes of a family with like reasons stand together.
+    pub(super) refused: Vec<(String, String)>,
+    /// Those that were left out of measuring.
+    pub(super) skipped: Vec<Algorithm>,
+    /// Whether it was measured.
+    pub(super) measured: bool,
+    /// Threads that it was measured with.
+    pub(super) threads: usize,
+}
+
+/// A candidate that can compute the convolution.
+pub(super) struct Row<'a> {
+    pub(super) algorithm: Algorithm,
+    pub(super) plan: &'a Plan,
+    pub(super) standing: Standing,
+    /// Predicted time on one core.
+    pub(super) seconds: f64,
+    /// Multiplications of the convolution's sums over those it does.
+    pub(super) fewer: f64,
+    /// Its times, or why it has none.
+    pub(super) measured: Option<Result<Timing, String>>,
+}
+
+/// Whether a candidate may be chosen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// It is chosen.
+    Chosen,
+    /// It might have been.
+    Open,
+    /// Its error is over what is allowed.
+    Over,
+    /// It is taken on request only.
+    OnRequest,
+}
+
+impl Standing {
+    /// A word for a table.
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Standing::Chosen => "chosen",
+            Standing::Open => "",
+            Standing::Over => "over",
+            Standing::OnRequest => "on request",
+        }
+    }
+}
+
+impl<'a> View<'a> {
+    pub(super) fn new(
+        selection: &'a Selection,
+        compiler: &'a Compiler,
+        measured: Option<&Measured>,
+        no_times: bool,
+    ) -> View<'a> {
+        let machine = compiler.machine();
+        let (mut rows, mut refused) = (Vec::new(), Vec::new());
+        for (algorithm, plan) in &selection.candidates {
+            match plan {
+                Ok(plan) => rows.push(Row {
+                    algorithm: *algorithm,
+                    plan,
+                    standing: standing(selection, *algorithm, plan),
+                    seconds: in_seconds(plan.cycles(), machine),
+                    fewer: selection.conv.multiplications() as f64 / plan.multiplications.max(1) as f64,
+                    measured: measured.filter(|_| !no_times).and_then(|m| time(m, *algorithm)),
+                }),
+                Err(refusal) => {
+                    refused.push((*algorithm, refusal.to_string()));
+                }
+            }
+        }
+        rows.sort_by(|a, b| a.seconds.total_cmp(&b.seconds));
+        let skipped = measured.map(|m| m.skipped.clone()).unwrap_or_default();
+        View {
+            selection,
+            machine,
+            rows,
+            refused: grouped(refused),
+            skipped,
+            measured: measured.is_some() && !no_times,
+            threads: compiler.get_threads(),
+        }
+    }
+
+    /// The candidate chosen.
+    pub(super) fn chosen(&self) -> Option<&Row<'a>> {
+        self.rows.iter().find(|row| row.standing == Standing::Chosen)
+    }
+
+    /// What predicted cycles are spent on, each name once: the products, then the terms of the fastest candidate, and so on.
+    pub(super) fn terms(&self) -> Vec<&'static str> {
+        let mut names = vec![PRODUCTS];
+        for term in self.rows.iter().flat_map(|row| &row.plan.terms).filter(|term| term.cycles > 0.0) {
+            if !names.contains(&term.name) {
+                names.push(term.name);
+            }
+        }
+        names
+    }
+
+    /// Predicted seconds of the term `name` of a candidate; 0 if it has none.
+    pub(super) fn term(&self, row: &Row<'_>, name: &str) -> f64 {
+        let cycles = row.plan.terms.iter().filter(|term| term.name == name).map(|term| term.cycles).sum();
+        in_seconds(cycles, self.machine)
+    }
+
+    /// Floating-point operations that a candidate does in its products, two for each multiplication.
+    pub(super) fn flops(&self, row: &Row<'_>) -> f64 {
+        2.0 * row.plan.multiplications as f64
+    }
+
+    /// Floating-point operations of the convolution as its sums are written.
+    pub(super) fn nominal_flops(&self) -> f64 {
+        2.0 * self.selection.conv.multiplications() as f64
+    }
+
+    /// The time of the longest bar: a candidate beyond [`BEYOND`] times the fastest is cut off, lest all others be too short to see.
+    pub(super) fn longest(&self) -> f64 {
+        let times = || self.rows.iter().map(|row| row.seconds.max(row.best_known()));
+        let shortest = self.rows.iter().map(|row| row.seconds).fold(f64::INFINITY, f64::min);
+        times().filter(|time| *time <= BEYOND * shortest).fold(f64::MIN_POSITIVE, f64::max)
+    }
+
+    /// The measured candidates that may be chosen, fastest first, and the time of the chosen one, if it has one.
+    pub(super) fn verdict(&self) -> Option<(Vec<(&Row<'a>, f64)>, f64)> {
+        let time = |row: &Row<'_>| Some(row.measured.as_ref()?.as_ref().ok()?.seconds);
+        let chosen = time(self.chosen()?)?;
+        let open = self.rows.iter().filter(|row| matches!(row.standing, Standing::Chosen | Standing::Open));
+        let mut open: Vec<_> = open.filter_map(|row| Some((row, time(row)?))).collect();
+        open.sort_by(|a, b| a.1.total_cmp(&b.1));
+        Some((open, chosen))
+    }
+
+    /// How much longer the choice takes than the fastest it might have been: 0.1 is 10 % longer.
+    pub(super) fn regret(&self) -> Option<f64> {
+        let (open, chosen) = self.verdict()?;
+        Some(chosen / open.first()?.1 - 1.0)
+    }
+}
+
+impl Row<'_> {
+    /// The measured time if there is one, or else the predicted one.
+    pub(super) fn best_known(&self) -> f64 {
+        self.measured.as_ref().and_then(|m| m.as_ref().ok()).map_or(self.seconds, |timing| timing.seconds)
+    }
+
+    /// Measured seconds.
+    pub(super) fn timing(&self) -> Option<&Timing> {
+        self.measured.as_ref()?.as_ref().ok()
+    }
+}
+
+/// Refusals with those of the same words put together, as are those of one family that differ in numbers alone.
+fn grouped(refused: Vec<(Algorithm, String)>) -> Vec<(String, String)> {
+    let words = |reason: &str| reason.chars().filter(|c| !c.is_ascii_digit()).collect::<String>();
+    let mut groups: Vec<Vec<(Algorithm, String)>> = Vec::new();
+    for (algorithm, reason) in refused {
+        let alike = |(first, known): &(Algorithm, String)| {
+            *known == reason || first.family() == algorithm.family() && words(known) == words(&reason)
+        };
+        match groups.iter_mut().find(|group| group.first().is_some_and(alike)) {
+            Some(group) => group.push((algorithm, reason)),
+            None => groups.push(vec![(algorithm, reason)]),
+        }
+    }
+    let told = groups.into_iter().map(|group| {
+        let reason = group[0].1.clone();
+        let (same, other): (Vec<_>, Vec<_>) = group.into_iter().partition(|(_, r)| *r == reason);
+        let algorithms = |group: Vec<(Algorithm, String)>| list(&group.into_iter().map(|(a, _)| a).collect::<Vec<_>>());
+        let likewise = if other.is_empty() { String::new() } else { format!("; likewise {}", algorithms(other)) };
+        (algorithms(same), reason + &likewise)
+    });
+    told.collect()
+}
+
+fn standing(selection: &Selection, algorithm: Algorithm, plan: &Plan) -> Standing {
+    if algorithm == selection.chosen {
+        Standing::Chosen
+    } else if !selection.budget.allows(plan) {
+        Standing::Over
+    } else if (algorithm == Algorithm::Im2col { explicit: true }) && selection.reason != Reason::Asked {
+        Standing::OnRequest
+    } else {
+        Standing::Open
+    }
+}
+
+fn time(measured: &Measured, algorithm: Algorithm) -> Option<Result<Timing, String>> {
+    let (_, time) = measured.times.iter().find(|(a, _)| *a == algorithm)?;
+    Some(time.as_ref().map(|timing| *timing).map_err(|error| error.render(false)))
+}
+
+fn in_seconds(cycles: f64, machine: &Machine) -> f64 {
+    cycles / (machine.ghz.max(f64::MIN_POSITIVE) * 1e9)
+}
+
+/// What errors are held against, in words: `2.9e-5, ten times the error to expect of a plain sum`.
+pub(super) fn budget(budget: &Budget) -> String {
+    let kind = if budget.certified { "certified bound" } else { "error to expect" };
+    let whose = match budget.given {
+        true => format!("by --max-error, held against the {kind}"),
+        false => format!("{} times the {kind} of a plain sum", Budget::TIMES),
+    };
+    format!("{}, {whose}", error(budget.limit))
+}
+
+/// An error as people read it.
+pub(super) fn error(error: f64) -> String {
+    match error {
+        0.0 => "0".into(),
+        error if error >= 1.0 && error < 1e3 => format!("{error:.1}"),
+        error => format!("{error:.1e}"),
+    }
+}
+
+/// What a certified bound is relative to, for the candidates there are.
+pub(super) fn relative_to(algorithm: Algorithm) -> &'static str {
+    match algorithm {
+        Algorithm::Winograd { .. } | Algorithm::Fft { .. } => "Σ|w|·max|x| over a tile",
+        Algorithm::Strassen { .. } => "max Σ|w|·max|x| over all",
+        _ => "Σ|w||x|",
+    }
+}
+
+/// What the bounds of these candidates are relative to: `Σ|w||x| (direct, im2col), Σ|w|·max|x| over a tile (winograd(4x4))`.
+pub(super) fn bounds(rows: &[Row<'_>]) -> String {
+    let mut known: Vec<(&str, Vec<String>)> = Vec::new();
+    for row in rows {
+        let (what, name) = (relative_to(row.algorithm), row.algorithm.to_string());
+        let family = name.split('(').next().unwrap_or(&name).to_owned();
+        match known.iter_mut().find(|(w, _)| *w == what) {
+            Some((_, whom)) if whom.contains(&family) => {}
+            Some((_, whom)) => whom.push(family),
+            None => known.push((what, vec![family])),
+        }
+    }
+    let one = |(what, whom): &(&str, Vec<String>)| format!("{what} ({})", whom.join(", "));
+    known.iter().map(one).collect::<Vec<_>>().join(", ")
+}
+
+/// Algorithms in a list: `winograd(2x2), (4x4), depthwise`.
+pub(super) fn list(algorithms: &[Algorithm]) -> String {
+    let mut families: Vec<(String, Vec<String>)> = Vec::new();
+    for algorithm in algorithms {
+        let text = algorithm.to_string();
+        let (name, size) = text.split_once('(').map_or((text.as_str(), None), |(name, size)| (name, Some(size)));
+        let size = size.map(|size| format!("({size}"));
+        match families.iter_mut().find(|(known, sizes)| known == name && !sizes.is_empty()) {
+            Some((_, sizes)) if size.is_some() => sizes.extend(size),
+            _ => families.push((name.into(), size.into_iter().collect())),
+        }
+    }
+    families.into_iter().map(|(name, sizes)| name + &sizes.join(" ")).collect::<Vec<_>>().join(", ")
+}

@@ -1,0 +1,209 @@
+//! The page that `explain --html` writes: one file, no scripts, nothing fetched.
+//!
+//! For each convolution the choice in words, the roofline, error against time, where the time goes, and the candidates in a table; then what each
+//! pass did, and the IR after each pass that changed it, with the lines that changed marked.
+
+mod bars;
+mod difference;
+mod labels;
+mod roofline;
+mod scatter;
+mod svg;
+
+use std::fmt::Write;
+
+use self::svg::{escaped, family};
+use super::facts::{Report, Row, Standing, View, bounds, budget, error};
+use super::{shape, text, verdict};
+use crate::options::{machine_line, signature};
+use crate::table::{count, seconds};
+
+const STYLE: &str = include_str!("style.css");
+
+pub(super) fn page(report: &Report<'_>) -> String {
+    let (layer, machine) = (report.layer, report.compiler.machine());
+    let mut page = String::from("<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n");
+    page += "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n";
+    page += &format!("<title>convoke: {}</title>\n<style>\n{STYLE}</style>\n", escaped(layer.name()));
+    page +=
+        &format!("<header><h1>{}</h1>\n<p><code>{}</code></p>\n", escaped(layer.name()), escaped(&signature(layer)));
+    let threads = crate::table::threads(report.compiler.get_threads());
+    page += &format!(
+        "<p>for {} at {} GHz, {threads}, -O{}</p></header>\n",
+        escaped(&machine_line(machine)),
+        machine.ghz,
+        report.compiler.get_level()
+    );
+    for view in report.views() {
+        page += &convolution(&view);
+    }
+    if report.explanation.selections.is_empty() {
+        page += "<p>There is no convolution, so no algorithm to choose.</p>\n";
+    }
+    page += &format!("<section><h2>Passes of -O{}</h2>\n<pre>", report.compiler.get_level());
+    page += &escaped(&text::passes(&report.explanation.records, report.no_times));
+    page += "</pre></section>\n<section><h2>The IR, pass by pass</h2>\n";
+    page += &ir(report);
+    page + "</section>\n</html>\n"
+}
+
+/// A convolution: the choice, two plots, bars and the table.
+fn convolution(view: &View<'_>) -> String {
+    let selection = view.selection;
+    let mut text = format!("<section>\n<h2>%{}: {}</h2>\n", escaped(&selection.value), escaped(&shape(selection)));
+    text += &verdict_card(view);
+    text += &format!(
+        "<div class=\"plots\">\n<figure>\n{}<figcaption><b>Roofline.</b> A mark counts the operations that an algorithm really does; \
+         the line above it ends at its <i>effective</i> rate, with all multiplications of the sums counted. Bytes are those that move \
+         between the levels of memory.</figcaption></figure>\n",
+        roofline::draw(view)
+    );
+    text += &format!(
+        "<figure>\n{}<figcaption><b>Error against time.</b> Below, the error to expect, relative to Σ|w||x|; above, the certified \
+         bound, relative to {}. Dotted steps join those that none beats in both.</figcaption></figure>\n</div>\n{}",
+        scatter::draw(view),
+        escaped(&bounds(&view.rows)),
+        families(view)
+    );
+    text += &format!("<h3>Where the predicted time goes</h3>\n{}", bars::draw(view));
+    text += &format!("<h3>Candidates</h3>\n{}", table(view));
+    if !view.refused.is_empty() {
+        text += "<h3>Not applicable</h3>\n<ul>";
+        for (whom, reason) in &view.refused {
+            text += &format!("<li><b>{}</b>: {}</li>", escaped(whom), escaped(reason));
+        }
+        text += "</ul>\n";
+    }
+    text + "</section>\n"
+}
+
+/// The choice in large, the numbers that matter, and why.
+fn verdict_card(view: &View<'_>) -> String {
+    let selection = view.selection;
+    let mut text = format!(
+        "<div class=\"card {}\"><p class=\"choice\">Chosen: <b>{}</b></p>\n<div class=\"facts\">",
+        family(selection.chosen),
+        escaped(&selection.chosen.to_string())
+    );
+    let mut fact = |number: String, what: &str| {
+        let _ = write!(text, "<p><b>{}</b> {}</p>", escaped(&number), escaped(what));
+    };
+    if let Some(row) = view.chosen() {
+        fact(seconds(row.seconds), "predicted");
+        if let Some(timing) = row.timing() {
+            fact(seconds(timing.seconds), "measured");
+        }
+        fact(format!("{:.2}×", row.fewer), "fewer multiplications");
+        fact(format!("{:.1}", view.nominal_flops() / row.best_known() / 1e9), "GFLOP/s effective");
+        fact(error(row.plan.error_typical), "error to expect");
+        fact(error(row.plan.error_bound), "bound");
+    }
+    let sentences =
+        verdict::sentences(view).into_iter().chain([format!("Error allowed: {}.", budget(&selection.budget))]);
+    let sentences: String = sentences.map(|s| format!("<li>{}</li>", escaped(&s))).collect();
+    text += &format!(
+        "</div>
+<ul>{sentences}</ul></div>
+"
+    );
+    text
+}
+
+/// What the shapes of marks mean.
+fn families(view: &View<'_>) -> String {
+    let mut seen = Vec::new();
+    let mut key = String::new();
+    for row in &view.rows {
+        let name = family(row.algorithm);
+        if !seen.contains(&name) {
+            seen.push(name);
+            key += &format!("<span>{}{name}</span>", swatch(row, false));
+        }
+    }
+    if view.rows.iter().any(|row| row.standing == Standing::Over) {
+        key += "<span>hollow: error over what is allowed</span>";
+    }
+    format!("<p class=\"key\">{key}<span>ring: chosen</span></p>\n")
+}
+
+/// The mark of a candidate, small.
+fn swatch(row: &Row<'_>, hollow: bool) -> String {
+    let mut svg = svg::Svg::new(16.0, 16.0, family(row.algorithm));
+    svg.mark(row.algorithm, (8.0, 8.0), false, hollow, "");
+    svg.finish()
+}
+
+fn table(view: &View<'_>) -> String {
+    let mut text = String::from("<div class=\"wide\"><table>\n<tr><th>candidate<th>predicted");
+    if view.measured {
+        text += "<th>measured<th>of predicted";
+    }
+    text += "<th>multiplications<th>fewer<th>bytes moved<th>scratch<th>GFLOP/s executed<th>effective<th>error to expect<th>bound<th></tr>\n";
+    for row in &view.rows {
+        let class = match row.standing {
+            Standing::Chosen => "chosen",
+            Standing::Over | Standing::OnRequest => "faint",
+            Standing::Open => "",
+        };
+        let hollow = row.standing == Standing::Over;
+        let _ =
+            write!(text, "<tr class=\"{class}\"><td>{}{}", swatch(row, hollow), escaped(&row.algorithm.to_string()));
+        let mut cell = |cell: String| {
+            let _ = write!(text, "<td>{}", escaped(&cell));
+        };
+        cell(seconds(row.seconds));
+        if view.measured {
+            match &row.measured {
+                Some(Ok(timing)) => {
+                    cell(seconds(timing.seconds));
+                    cell(format!("{:.0} %", 100.0 * timing.seconds / row.seconds));
+                }
+                Some(Err(why)) => {
+                    cell(format!("not possible: {why}"));
+                    cell(String::new());
+                }
+                None => {
+                    cell("not tried".into());
+                    cell(String::new());
+                }
+            }
+        }
+        cell(count(row.plan.multiplications as f64));
+        cell(format!("{:.2}×", row.fewer));
+        cell(count(row.plan.bytes_moved as f64));
+        cell(count(row.plan.scratch_bytes as f64));
+        cell(format!("{:.1}", view.flops(row) / row.best_known() / 1e9));
+        cell(format!("{:.1}", view.nominal_flops() / row.best_known() / 1e9));
+        cell(error(row.plan.error_typical));
+        cell(error(row.plan.error_bound));
+        cell(row.standing.word().into());
+        text += "</tr>\n";
+    }
+    text + "</table></div>\n"
+}
+
+/// The layer as given, and after each pass that changed it, with the changed lines marked.
+fn ir(report: &Report<'_>) -> String {
+    let given = report.layer.ir().to_string();
+    let mut text = format!("<details open><summary>as given</summary><pre>{}</pre></details>\n", escaped(&given));
+    let mut before = given.as_str();
+    let mut idle: Vec<&str> = Vec::new();
+    let flush = |idle: &mut Vec<&str>, text: &mut String| {
+        if !idle.is_empty() {
+            *text += &format!("<p class=\"idle\">{}: nothing to do</p>\n", escaped(&idle.join(", ")));
+            idle.clear();
+        }
+    };
+    for (record, after) in report.explanation.records.iter().zip(&report.explanation.texts) {
+        let Some(after) = after else {
+            idle.push(record.pass);
+            continue;
+        };
+        flush(&mut idle, &mut text);
+        let lines = difference::marked(before, after);
+        text += &format!("<details><summary>after {}</summary><pre>{lines}</pre></details>\n", escaped(record.pass));
+        before = after;
+    }
+    flush(&mut idle, &mut text);
+    text
+}

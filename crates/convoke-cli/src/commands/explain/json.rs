@@ -1,0 +1,100 @@
+//! The report as one JSON object.
+
+use convoke::passes::stats::Stats;
+use serde_json::{Value, json};
+
+use super::facts::{Report, Row, View, budget, relative_to};
+use super::{shape, verdict};
+use crate::options::signature;
+
+pub(super) fn json(report: &Report<'_>) -> Value {
+    let (compiler, views) = (report.compiler, report.views());
+    let passes: Vec<_> = report
+        .explanation
+        .records
+        .iter()
+        .map(|r| {
+            let mut pass = json!({ "pass": r.pass, "changed": r.changed.is_yes(), "before": stats(&r.before),
+                                   "after": stats(&r.after) });
+            if !report.no_times {
+                pass["seconds"] = json!(r.elapsed.as_secs_f64());
+            }
+            pass
+        })
+        .collect();
+    let convolutions: Vec<_> = views.iter().map(convolution).collect();
+    let mut object = json!({ "layer": report.layer.name(), "signature": signature(report.layer),
+                             "machine": compiler.machine().name, "ghz": compiler.machine().ghz,
+                             "threads": compiler.get_threads(), "level": compiler.get_level(),
+                             "convolutions": convolutions, "passes": passes });
+    if report.measured.is_some() {
+        object["measured"] = views.iter().flat_map(measured).collect();
+    }
+    object
+}
+
+fn convolution(view: &View<'_>) -> Value {
+    let selection = view.selection;
+    let refused = selection.candidates.iter().filter_map(|(algorithm, plan)| {
+        let refusal = plan.as_ref().err()?;
+        Some(json!({ "algorithm": algorithm.to_string(), "refused": refusal.to_string() }))
+    });
+    let candidates: Vec<_> = view.rows.iter().map(|row| candidate(view, row)).chain(refused).collect();
+    let mut object = json!({
+        "value": selection.value, "shape": shape(selection), "chosen": selection.chosen.to_string(),
+        "reason": selection.reason.to_string(), "verdict": verdict::sentences(view),
+        "multiplications": selection.conv.multiplications() as f64,
+        "budget": { "limit": selection.budget.limit, "certified": selection.budget.certified,
+                    "given": selection.budget.given, "words": budget(&selection.budget) },
+        "candidates": candidates,
+    });
+    if let Some(regret) = view.regret() {
+        object["regret"] = json!(regret);
+    }
+    object
+}
+
+fn candidate(view: &View<'_>, row: &Row<'_>) -> Value {
+    let plan = row.plan;
+    let mut object = json!({
+        "algorithm": row.algorithm.to_string(),
+        "standing": match row.standing.word() { "" => "open", word => word },
+        "allowed": view.selection.budget.allows(plan),
+        "multiplications": plan.multiplications as f64,
+        "fewer": row.fewer,
+        "bytes_moved": plan.bytes_moved as f64,
+        "scratch_bytes": plan.scratch_bytes as f64,
+        "cycles": plan.cycles(),
+        "predicted_seconds": row.seconds,
+        "terms": plan.terms.iter().map(|t| json!({ "name": t.name, "cycles": t.cycles })).collect::<Vec<_>>(),
+        "error_bound": plan.error_bound,
+        "error_bound_relative_to": relative_to(row.algorithm),
+        "error_typical": plan.error_typical,
+        "error_typical_relative_to": "Σ|w||x|",
+    });
+    if let Some(time) = row.timing() {
+        object["measured_seconds"] = json!(time.seconds);
+        object["measured_least_seconds"] = json!(time.least);
+        object["measured_most_seconds"] = json!(time.most);
+        object["measured_turns"] = json!(time.turns);
+    }
+    object
+}
+
+/// Each measured candidate, by itself.
+fn measured<'a>(view: &'a View<'_>) -> impl Iterator<Item = Value> + 'a {
+    let value = &view.selection.value;
+    view.rows.iter().filter_map(move |row| {
+        let algorithm = row.algorithm.to_string();
+        Some(match row.measured.as_ref()? {
+            Ok(time) => json!({ "value": value, "algorithm": algorithm, "seconds": time.seconds }),
+            Err(why) => json!({ "value": value, "algorithm": algorithm, "refused": why }),
+        })
+    })
+}
+
+fn stats(stats: &Stats) -> Value {
+    json!({ "ops": stats.ops as f64, "parameters": stats.parameters as f64,
+            "multiplications": stats.multiplications as f64, "activation_bytes": stats.activation_bytes as f64,
+            "weight_bytes": stats.weight_bytes as f64 })
+}

@@ -1,0 +1,148 @@
+//! The report as text, for a terminal of 130 columns.
+
+use convoke::passes::Record;
+
+use super::facts::{PRODUCTS, Report, Row, Standing, View, bounds, budget, error};
+use super::{shape, verdict};
+use crate::options::signature;
+use crate::table::{Table, count, seconds};
+
+/// Columns of sentences.
+const WIDTH: usize = 112;
+/// Cells of the longest bar.
+const BAR: f64 = 24.0;
+
+pub(super) fn text(report: &Report<'_>) -> String {
+    let mut text = format!("layer    {}\nmachine  {}\n", signature(report.layer), report.machine());
+    for view in report.views() {
+        text += &convolution(&view);
+    }
+    if report.explanation.selections.is_empty() {
+        text += "\nno convolution, so no algorithm to choose\n";
+    }
+    text += &format!("\npasses of -O{}\n", report.compiler.get_level());
+    text + &passes(&report.explanation.records, report.no_times)
+}
+
+fn convolution(view: &View<'_>) -> String {
+    let selection = view.selection;
+    let mut text = format!("\n%{}: {}\n", selection.value, shape(selection));
+    text += &format!("chosen: {}\n", selection.chosen);
+    verdict::sentences(view).iter().for_each(|sentence| text += &wrapped(sentence));
+    text += &format!("error allowed: {}\n\n", budget(&selection.budget));
+    text += &candidates(view);
+    text += "error: what to expect, relative to Σ|w||x| of the output element\n\
+             bound: what no input exceeds, relative to ";
+    text += &(bounds(&view.rows) + "\n");
+    text += &format!("\npredicted time by what it is spent on (█ multiply, ░ all else)\n{}", terms(view));
+    if !view.refused.is_empty() {
+        text += "\nnot applicable\n";
+    }
+    view.refused.iter().for_each(|(whom, reason)| text += &format!("   {whom}: {reason}\n"));
+    text
+}
+
+fn candidates(view: &View<'_>) -> String {
+    let mut headings = vec!["", "candidate", "predicted"];
+    headings.extend(view.measured.then_some(["measured", "of pred."]).into_iter().flatten());
+    headings.extend(["multiplications", "fewer", "bytes", "scratch", "error", "bound", ""]);
+    let mut table = Table::new(&headings, if view.measured { "llrrrrrrrrrl" } else { "llrrrrrrrl" });
+    for row in &view.rows {
+        let mut cells = vec![mark(row.standing).into(), row.algorithm.to_string(), seconds(row.seconds)];
+        if view.measured {
+            cells.extend(match row.timing() {
+                Some(time) => [seconds(time.seconds), format!("{:.0} %", 100.0 * time.seconds / row.seconds)],
+                None => ["-".into(), String::new()],
+            });
+        }
+        cells.extend([
+            count(row.plan.multiplications as f64),
+            format!("{:.2}×", row.fewer),
+            count(row.plan.bytes_moved as f64),
+            count(row.plan.scratch_bytes as f64),
+            error(row.plan.error_typical),
+            error(row.plan.error_bound),
+            row.standing.word().into(),
+        ]);
+        table.row(cells);
+    }
+    let mut text = table.finish();
+    for row in &view.rows {
+        if let Some(Err(why)) = &row.measured {
+            text += &format!("   {} could not be measured: {}\n", row.algorithm, why.trim());
+        }
+    }
+    text
+}
+
+fn mark(standing: Standing) -> &'static str {
+    if standing == Standing::Chosen { "*" } else { "" }
+}
+
+/// The terms of each candidate in columns, and a bar.
+fn terms(view: &View<'_>) -> String {
+    let names = view.terms();
+    let mut headings = vec!["", "candidate"];
+    headings.extend(&names);
+    headings.push("");
+    let align: String = ["ll", &"r".repeat(names.len()), "l"].concat();
+    let mut table = Table::new(&headings, &align);
+    for row in &view.rows {
+        let mut cells = vec![mark(row.standing).into(), row.algorithm.to_string()];
+        let time = |name| match view.term(row, name) {
+            0.0 => String::new(),
+            s => seconds(s),
+        };
+        cells.extend(names.iter().copied().map(time));
+        cells.push(bar(view, row));
+        table.row(cells);
+    }
+    table.finish()
+}
+
+fn bar(view: &View<'_>, row: &Row<'_>) -> String {
+    let longest = view.longest();
+    let cells = |s: f64| (s / longest * BAR).round().min(BAR) as usize;
+    let products = cells(view.term(row, PRODUCTS));
+    // At least a cell, so that the fastest is still seen.
+    let all = cells(row.seconds).max(1);
+    let cut = if row.seconds > longest { "…" } else { "" };
+    "█".repeat(products.min(all)) + &"░".repeat(all.saturating_sub(products)) + cut
+}
+
+/// What each pass did to the counts of a layer.
+pub(super) fn passes(records: &[Record], no_times: bool) -> String {
+    let mut headings = vec!["pass", "", "ops", "parameters", "multiplications", "activation bytes"];
+    headings.extend((!no_times).then_some("time"));
+    let mut table = Table::new(&headings, "llrrrrr");
+    for r in records {
+        let moved = |before: u128, after: u128| {
+            if before == after { after.to_string() } else { format!("{before} -> {after}") }
+        };
+        let mut row = vec![
+            r.pass.into(),
+            if r.changed.is_yes() { "changed".into() } else { String::new() },
+            moved(r.before.ops, r.after.ops),
+            moved(r.before.parameters, r.after.parameters),
+            moved(r.before.multiplications, r.after.multiplications),
+            moved(r.before.activation_bytes, r.after.activation_bytes),
+        ];
+        row.extend((!no_times).then(|| seconds(r.elapsed.as_secs_f64())));
+        table.row(row);
+    }
+    table.finish()
+}
+
+/// Words in lines of at most [`WIDTH`] characters, those after the first further in.
+fn wrapped(text: &str) -> String {
+    let (mut lines, mut line) = (String::new(), String::from(" "));
+    for word in text.split(' ') {
+        if line.chars().count() + 1 + word.chars().count() > WIDTH {
+            lines += &format!("{line}\n");
+            line = "   ".into();
+        }
+        line.push(' ');
+        line += word;
+    }
+    lines + &line + "\n"
+}

@@ -1,0 +1,120 @@
+//! How fast generated code does the things that algorithms consist of, in cycles of one core.
+//!
+//! The defaults are round figures of a typical core; a calibration replaces them by measured ones. They weigh algorithms
+//! against each other, so that a common factor of all of them changes nothing.
+
+use serde::{Deserialize, Serialize};
+
+/// Measured rates of generated code, at the vector width of the machine.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Rates {
+    /// Cycles to call a codelet and come back.
+    pub call_cycles: f64,
+    /// Cycles of the load of a vector of neighbours in straight-line code.
+    pub load_cycles: f64,
+    /// Cycles of an addition, multiplication or multiply-add of vectors in straight-line code.
+    pub arithmetic_cycles: f64,
+    /// Cycles of the store of a vector of neighbours in straight-line code.
+    pub store_cycles: f64,
+    /// Cycles for each element of a vector whose elements are loaded from places apart.
+    pub gather_cycles: f64,
+    /// Cycles for each element of a vector whose elements are stored to places apart.
+    pub scatter_cycles: f64,
+    /// What products in register tiles reach.
+    pub product: ProductRates,
+}
+
+/// What a product in register tiles reaches of what its loads and multiply-adds allow: of
+/// `depth · max(rows·vectors / fma_per_cycle, fma_latency, loads / loads_per_cycle)` cycles. The rest goes to loop counters and moves.
+/// Small tiles reach more than 1, since the next tile begins while one waits for its sums.
+///
+/// A table over the sums of a tile, rows × vectors, and the depth of the reduction. Between its points numbers are interpolated
+/// by the logarithms of both; outside, the nearest edge holds.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ProductRates {
+    /// Vectors of sums, rows × vectors of a tile, in growing order.
+    pub sums: Vec<u32>,
+    /// Products added into each sum, in growing order.
+    pub depths: Vec<u32>,
+    /// For each of `sums`, for each of `depths`, the fraction reached.
+    pub efficiency: Vec<Vec<f64>>,
+}
+
+impl Default for Rates {
+    fn default() -> Rates {
+        Rates {
+            call_cycles: 12.0,
+            load_cycles: 0.5,
+            arithmetic_cycles: 0.5,
+            store_cycles: 1.0,
+            gather_cycles: 1.0,
+            scatter_cycles: 1.0,
+            product: ProductRates::default(),
+        }
+    }
+}
+
+impl Default for ProductRates {
+    fn default() -> ProductRates {
+        ProductRates { sums: vec![8], depths: vec![256], efficiency: vec![vec![0.88]] }
+    }
+}
+
+impl ProductRates {
+    /// The fraction that a tile of `sums` vectors of sums reaches in a reduction of `depth` products.
+    pub fn efficiency(&self, sums: usize, depth: usize) -> f64 {
+        let (row, down) = between(&self.sums, sums);
+        let (col, along) = between(&self.depths, depth);
+        let at = |row: usize| {
+            let points = &self.efficiency[row.min(self.efficiency.len() - 1)];
+            let last = points.len() - 1;
+            mix(points[col.min(last)], points[(col + 1).min(last)], along)
+        };
+        mix(at(row), at(row + 1), down)
+    }
+
+    /// What is wrong with the table: the key, what was found, what is expected.
+    pub(crate) fn fault(&self) -> Option<(&'static str, String, &'static str)> {
+        const GROWING: &str = "1 to 16 whole numbers from 1, in growing order";
+        let growing =
+            |v: &[u32]| (1..=16).contains(&v.len()) && v[0] >= 1 && v.windows(2).all(|pair| pair[0] < pair[1]);
+        if !growing(&self.sums) {
+            return Some(("rates.product.sums", format!("{:?}", self.sums), GROWING));
+        }
+        if !growing(&self.depths) {
+            return Some(("rates.product.depths", format!("{:?}", self.depths), GROWING));
+        }
+        let table = &self.efficiency;
+        if table.len() != self.sums.len() || table.iter().any(|row| row.len() != self.depths.len()) {
+            let found = format!("rows of {:?}", table.iter().map(Vec::len).collect::<Vec<_>>());
+            return Some((
+                "rates.product.efficiency",
+                found,
+                "a row for each of `sums` with a number for each of `depths`",
+            ));
+        }
+        // Written so that a NaN is refused too.
+        let wrong = table.iter().flatten().find(|&&e| !(0.001..=4.0).contains(&e))?;
+        Some(("rates.product.efficiency", format!("{wrong:?}"), "from 0.001 to 4"))
+    }
+}
+
+/// The last point of `points` that is at most `x`, and how far `x` is on the way to the next, by logarithms; edges hold outside.
+fn between(points: &[u32], x: usize) -> (usize, f64) {
+    let log = |v: f64| v.max(1.0).ln();
+    let after = points.partition_point(|&p| p as usize <= x);
+    match (after.checked_sub(1), points.get(after)) {
+        (None, _) => (0, 0.0),
+        (Some(at), None) => (at, 0.0),
+        (Some(at), Some(&next)) => {
+            let (from, to) = (log(points[at].into()), log(next.into()));
+            (at, (log(x as f64) - from) / (to - from))
+        }
+    }
+}
+
+fn mix(a: f64, b: f64, part: f64) -> f64 {
+    a + (b - a) * part
+}

@@ -1,0 +1,159 @@
+//! Weights of all products, made at compile time: combined in `f64`, rounded once.
+//!
+//! ```text
+//!   packed[group][chunk][q][tile of output channels][depth][output channel of the tile]     depth: (c, r, s), in nhwc (r, s, c)
+//! ```
+
+use std::ops::Range;
+
+use convoke_ir::elem::Elem;
+use convoke_ir::loops::{Affine, BufferId, Expr, FuncBuilder, Marks, Role, VarId, VecType};
+use convoke_ir::types::Layout;
+
+use super::pieces::pieces;
+use super::rule::{Rule, combination};
+use crate::lower::conv::Conv;
+use crate::lower::tile::Cut;
+use crate::lower::{LowerError, Lowering};
+use crate::parts::{Part, Parts, ranges};
+
+/// The packed weights.
+#[derive(Clone, Debug)]
+pub(super) struct Weights {
+    pub buffer: BufferId,
+    pub len: usize,
+    /// Elements of a group.
+    group: usize,
+    /// For each run of equal chunks, where the first begins.
+    chunks: Vec<usize>,
+}
+
+impl Weights {
+    /// Where the weights of product `q` begin: chunk `i` of the run of equal chunks number `run`.
+    pub(super) fn at(&self, shape: &Shape<'_, '_>, g: VarId, (run, i): (usize, Affine), q: usize) -> Affine {
+        let product = shape.product(shape.parts.chunks[run]);
+        Affine::from(g) * self.group + i * (shape.rule.a.len() * product) + (self.chunks[run] + q * product)
+    }
+}
+
+/// What is packed for what.
+pub(super) struct Shape<'s, 'c> {
+    pub conv: &'s Conv<'c>,
+    pub parts: &'s Parts,
+    pub rule: &'s Rule,
+}
+
+impl Shape<'_, '_> {
+    /// The depth of a part of a chunk.
+    pub(super) fn depth(&self, chunk: Cut) -> usize {
+        self.parts.chunk_channels(chunk.size) * self.conv.taps()
+    }
+
+    /// Elements of the weights of one product.
+    fn product(&self, chunk: Cut) -> usize {
+        self.parts.channels * self.depth(chunk)
+    }
+}
+
+impl Lowering<'_> {
+    /// Packs the weights of all products.
+    pub(super) fn pack_products(&mut self, shape: &Shape<'_, '_>) -> Result<Weights, LowerError> {
+        let (conv, rule) = (shape.conv, shape.rule);
+        let mut group = 0;
+        let mut chunks = Vec::new();
+        for &chunk in &shape.parts.chunks {
+            chunks.push(group);
+            group += chunk.count * rule.a.len() * shape.product(chunk);
+        }
+        let len = conv.groups * group;
+        let buffer = self.flat("packed", conv.elem, len, Role::Prepared)?;
+        let weights = Weights { buffer, len, group, chunks };
+
+        let mut f = FuncBuilder::kernel("pack_products");
+        let w = f.input("w", conv.elem, conv.groups * conv.kg * conv.cg * conv.taps());
+        let packed = f.output("p", conv.elem, len);
+        f.for_("g", 0..conv.groups, Marks::default(), |f, g| {
+            for (run, &chunk) in shape.parts.chunks.iter().enumerate() {
+                f.for_("chunk", 0..chunk.count, Marks::default(), |f, i| {
+                    for q in 0..rule.a.len() {
+                        let to = weights.at(shape, g, (run, i.into()), q);
+                        let c = Affine::from(i) * chunk.size + chunk.begin;
+                        let from = (Affine::from(g) * (conv.kg * conv.cg) + c) * conv.taps();
+                        shape.combine(f, chunk, q, (w, from), (packed, to));
+                    }
+                });
+            }
+        });
+        let kernel = self.program.func(f.finish());
+        self.program.prepare(kernel, &[conv.w, buffer]);
+        Ok(weights)
+    }
+}
+
+/// A buffer and a place in it.
+type At = (convoke_ir::loops::SlotId, Affine);
+
+impl Shape<'_, '_> {
+    /// The weights of product `q`: its sources are cut where one of them ends.
+    fn combine(&self, f: &mut FuncBuilder, chunk: Cut, q: usize, from: At, to: At) {
+        let of_depth = self.parts.of_chunk(chunk.size);
+        let sources: Vec<(Part, Part, f64)> = self.rule.a[q]
+            .iter()
+            .map(|&(part, by)| (self.parts.k[part / of_depth.len()], of_depth[part % of_depth.len()], by))
+            .collect();
+        for cs in ranges(sources.iter().map(|s| s.1.size), self.parts.chunk_channels(chunk.size)) {
+            for ks in ranges(sources.iter().map(|s| s.0.size), self.parts.channels) {
+                let there = |s: &&(Part, Part, f64)| s.0.size >= ks.end && s.1.size >= cs.end;
+                let sources: Vec<_> = sources.iter().filter(there).copied().collect();
+                self.block(f, &sources, self.parts.chunk_channels(chunk.size), (cs.clone(), ks), &from, &to);
+            }
+        }
+    }
+
+    /// The channels `cs` and `ks` of a product's weights, where all `sources` have some; zeros where there are none.
+    fn block(
+        &self,
+        f: &mut FuncBuilder,
+        sources: &[(Part, Part, f64)],
+        channels: usize,
+        (cs, ks): (Range<usize>, Range<usize>),
+        from: &At,
+        to: &At,
+    ) {
+        let (elem, taps) = (self.conv.elem, self.conv.taps());
+        let tile = self.parts.tile[0];
+        let (k_step, depth) = (self.conv.cg * taps, channels * taps);
+        let (c_place, t_place) = if self.conv.layout == Layout::Nchw { (taps, 1) } else { (1, channels) };
+        let coefficients: Vec<f64> = sources.iter().map(|s| s.2).collect();
+        for piece in pieces(ks, tile) {
+            f.for_("tile", 0..piece.tiles, Marks::default(), |f, i| {
+                f.for_("c", cs.clone(), Marks::default(), |f, c| {
+                    f.for_("t", 0..taps, Marks::default(), |f, t| {
+                        f.for_("k", 0..piece.lanes, Marks::default(), |f, k| {
+                            let k_at = (Affine::from(i) + piece.tile) * tile + k + piece.lane;
+                            let w_at = from.1.clone() + k_at * k_step + Affine::from(c) * taps + t;
+                            let value = if sources.is_empty() {
+                                f.number(elem, 0.0)
+                            } else {
+                                let sum = combination(f, Elem::F64, &coefficients, |f, s| {
+                                    let (k, d, _) = sources[s];
+                                    let value = f.load(from.0, w_at.clone() + (k.begin * k_step + d.begin * taps));
+                                    convert(f, value, Elem::F64)
+                                });
+                                convert(f, sum, elem)
+                            };
+                            let d = Affine::from(c) * c_place + Affine::from(t) * t_place;
+                            let at = (Affine::from(i) + piece.tile) * (tile * depth) + d * tile + k + piece.lane;
+                            f.store(to.0, to.1.clone() + at, value);
+                        });
+                    });
+                });
+            });
+        }
+    }
+}
+
+/// The number in another element type.
+fn convert(f: &mut FuncBuilder, value: convoke_ir::loops::ValId, elem: Elem) -> convoke_ir::loops::ValId {
+    if f.ty(value).elem == elem { value } else { f.define(VecType::scalar(elem), Expr::Convert(value)) }
+}

@@ -1,0 +1,47 @@
+//! `fft`: the sizes worth weighing.
+
+use convoke_bilinear::MAX_FFT_POINTS;
+use convoke_ir::attr::{Algorithm, Extent};
+use convoke_ir::layer::Axis;
+
+use super::Conv;
+use crate::tiling::steps;
+
+/// Points along the longer axis of a kernel that are tried.
+const POINTS: [u8; 5] = [8, 16, 32, 64, 128];
+
+/// How many times the points of the smallest transform that holds the kernel.
+const TAPS: usize = 4;
+/// The most points where products are summed over channels.
+const SUMMED: usize = 32;
+
+/// The transforms worth weighing: as large along rows as along columns, except along axes without a kernel. Left out are those that
+/// give fewer outputs than a quarter of their points, that have more than [`TAPS`] times the points of the kernel, or that twice hold
+/// all of the input; and, where products are summed over channels, those of more than [`SUMMED`] points, whose transformed weights
+/// are out of all proportion.
+pub(super) fn sizes(conv: &Conv) -> Vec<Extent> {
+    let axes = [conv.window.h, conv.window.w];
+    let single = conv.c_per_group() == 1 && conv.k_per_group() == 1;
+    let most = if single { MAX_FFT_POINTS } else { SUMMED };
+    let side = |axis: Axis, points: u8| if axis.kernel > 1 { points } else { 1 };
+    let suits = |axis: Axis, points: usize| {
+        let needed = axis.output.div_ceil(axis.dilation) + axis.kernel - 1;
+        axis.kernel == 1
+            || points <= most
+                && points + 1 >= axis.kernel + points / 4
+                && points <= TAPS * axis.kernel.next_power_of_two()
+                && points < 2 * needed
+    };
+    if axes.iter().all(|axis| axis.kernel == 1) || axes.iter().any(|axis| steps(axis) > 1) {
+        return Vec::new();
+    }
+    let fits = |points: &u8| axes.iter().all(|&axis| suits(axis, (*points).into()));
+    POINTS.into_iter().filter(fits).map(|p| Extent { h: side(axes[0], p), w: side(axes[1], p) }).collect()
+}
+
+/// The smallest transform that holds the kernel; `None` beyond what an algorithm can name.
+pub(super) fn smallest(conv: &Conv) -> Option<Algorithm> {
+    let side = |axis: Axis| u8::try_from(axis.kernel.next_power_of_two()).ok().filter(|&side| side <= Extent::MAX);
+    let points = Extent { h: side(conv.window.h)?, w: side(conv.window.w)? };
+    Some(Algorithm::Fft { points: Some(points) })
+}

@@ -1,0 +1,122 @@
+//! `strassen`: as im2col, with fewer products of parts and additions of parts around them.
+//!
+//! ```text
+//! gather    for each product and block: a part of the patches is written, from as many as are added for it
+//! multiply  7^levels products of padded parts
+//! sums      each tile is added to every part of the result that its product belongs to
+//! store     the sums of a block go through the epilogue to their place
+//! halo      the input is copied once if there is padding
+//! stream    the weights of all products once for each block, the output once
+//! ```
+//!
+//! What parts there are, and how large, is what lowering cuts: see `parts`.
+
+use convoke_bilinear::error::{matmul_bound, matmul_estimate};
+use convoke_bilinear::{Bilinear, Matrix, Problem as Claim, matmul};
+use convoke_ir::attr::Algorithm;
+use convoke_ir::types::Layout;
+use convoke_machine::Machine;
+
+use super::Conv;
+use super::cost::{bandwidth, call, lanes, product};
+use super::plan::{Plan, Refusal, Term};
+use crate::parts::{Parts, Problem};
+use crate::register_tile::SQUARE;
+
+/// The most levels weighed unless asked for.
+const LEVELS: u8 = 2;
+/// Parts are no smaller than this along each axis where levels are weighed unasked.
+const LEAST: usize = 32;
+/// Cycles of a vector that is loaded and added, or stored.
+const MOVE: f64 = 1.0;
+
+/// The levels worth weighing.
+pub(super) fn levels(conv: &Conv) -> Vec<u8> {
+    let least = conv.k_per_group().min(conv.depth()).min(conv.pixels());
+    (1..=LEVELS).filter(|levels| least >> levels >= LEAST).collect()
+}
+
+pub(super) fn plan(conv: &Conv, machine: &Machine, levels: u8) -> Result<Plan, Refusal> {
+    let base = matmul::strassen();
+    let Claim::MatMul { m, k, n } = base.problem else { return Err(Refusal::NoSizes) };
+    let power = |x: usize| x.pow(levels.into());
+    let sizes = [m, k, n].map(power);
+    let parts = Parts::new(&problem(conv, machine), sizes, machine).map_err(Refusal::Parts)?;
+    let products = power(base.rank());
+    let entries = |of: fn(&Bilinear) -> &Matrix| power((0..base.rank()).map(|q| of(&base).nonzero(q).count()).sum());
+    let (added_patches, added_results) = (entries(|rule| &rule.b), entries(|rule| &rule.c));
+
+    let lanes = lanes(conv, machine);
+    let images = (conv.x.n * conv.group) as f64;
+    let nchw = conv.layout == Layout::Nchw;
+    let gathered = nchw && conv.window.w.stride > 1;
+    let vector = |elements: usize| elements as f64 / lanes as f64;
+    let (mut gather, mut multiply, mut sums, mut blocks, mut multiplications) = (0.0, 0.0, 0.0, 0.0, 0_u128);
+    let mut pixels = 0;
+    for of in &parts.blocks {
+        let count = of.cut.count as f64 * images;
+        let tiles = (parts.channels / parts.tile[0] * (of.pixels / parts.tile[1])) as f64;
+        blocks += count;
+        pixels = pixels.max(of.pixels);
+        for chunk in &parts.chunks {
+            let chunks = chunk.count as f64 * count;
+            let depth = parts.chunk_channels(chunk.size) * conv.taps();
+            let panel = vector(depth * of.pixels) * MOVE;
+            let loads = if gathered { lanes as f64 } else { 1.0 };
+            gather += chunks * panel * (added_patches as f64 * loads + products as f64);
+            let [rows, columns] = if nchw { [parts.channels, of.pixels] } else { [of.pixels, parts.channels] };
+            multiply +=
+                chunks * products as f64 * product(machine, lanes, [rows, columns, depth], SQUARE[1], |_| SQUARE[0]);
+            let part = vector(parts.channels * of.pixels) * MOVE;
+            sums += chunks * (2.0 * added_results as f64 * part + products as f64 * tiles * call(machine));
+            multiplications += chunks as u128 * (products * depth * parts.channels * of.pixels) as u128;
+        }
+    }
+
+    let bytes = conv.elem.bytes();
+    let [x_bytes, _, y_bytes] = conv.bytes();
+    let depth: usize = parts.chunks.iter().map(|c| c.count * parts.chunk_channels(c.size) * conv.taps()).sum();
+    let weights = (conv.group * products * parts.channels * depth * bytes) as u128;
+    let panel = parts.chunks.iter().map(|c| parts.chunk_channels(c.size)).max().unwrap_or(0) * conv.taps() * pixels;
+    let waiting = sizes[0] * sizes[2] * parts.channels * pixels;
+    let halo = conv.halo_bytes();
+    let fetched = weights as f64 * blocks / conv.group as f64;
+    let results = y_bytes as f64 / bytes as f64;
+    let tiles = results / parts.tile.iter().product::<usize>() as f64;
+    Ok(Plan {
+        algorithm: Algorithm::Strassen { levels: Some(levels) },
+        multiplications,
+        bytes_moved: fetched as u128 + halo.max(x_bytes) + y_bytes + if halo > 0 { x_bytes + halo } else { 0 },
+        scratch_bytes: ((panel + waiting) * bytes) as u128 + halo,
+        terms: vec![
+            Term { name: "gather", cycles: gather },
+            Term { name: "multiply", cycles: multiply },
+            Term { name: "sums", cycles: sums },
+            Term { name: "store", cycles: tiles * call(machine) + 2.0 * results / lanes as f64 },
+            Term { name: "halo", cycles: 2.0 * halo as f64 / bandwidth(machine, halo) },
+            Term {
+                name: "stream",
+                cycles: fetched / bandwidth(machine, weights) + y_bytes as f64 / bandwidth(machine, y_bytes),
+            },
+        ],
+        error_bound: matmul_bound(&base, levels.into(), conv.c_per_group(), conv.taps(), conv.elem.unit_roundoff()),
+        error_typical: matmul_estimate(&base, levels.into(), conv.depth(), conv.elem.unit_roundoff()),
+    })
+}
+
+fn problem(conv: &Conv, machine: &Machine) -> Problem {
+    let [h, w] = [conv.window.h, conv.window.w];
+    // Rows follow on if each ends where the next begins, the halo included.
+    let width = w.read().max(w.begin + w.input);
+    Problem {
+        layout: conv.layout,
+        lanes: lanes(conv, machine),
+        bytes: conv.elem.bytes(),
+        k: conv.k_per_group(),
+        c: conv.c_per_group(),
+        taps: conv.taps(),
+        p: conv.y.h,
+        q: conv.y.w,
+        joined: conv.taps() == 1 && h.stride * width == conv.y.w * w.stride,
+    }
+}

@@ -1,0 +1,273 @@
+//! What the candidates really take. Each convolution is cut out of its layer, with its epilogue, compiled once for each
+//! candidate, and timed: that is what the cost model predicts, and it does not depend on what else the layer has.
+//!
+//! The candidates take turns, so that a change of clock or a busy neighbour meets all of them alike, and each round begins with
+//! another one, so that none always follows the same. A turn lasts at least [`TURN`] seconds and gives its fastest run, since what
+//! disturbs a run makes it slower, never faster; the time of a candidate is the median of its turns.
+
+use std::time::Instant;
+
+use convoke_ir::attr::Algorithm;
+use convoke_ir::layer::{self as ir, Def, Instr, Op};
+use convoke_passes::select::{Select, Selection};
+use convoke_passes::{LayerPass, Stage, State};
+
+use super::Explanation;
+use crate::compiled::CompiledLayer;
+use crate::compiler::{Choice, Compiler, Lowered};
+use crate::error::Error;
+use crate::layer::Layer;
+use crate::native::Buffers;
+
+/// A candidate that is predicted to take this many times as long as the best is not measured.
+pub const TOO_SLOW: f64 = 6.0;
+/// The least seconds of a turn.
+const TURN: f64 = 0.004;
+/// Seconds for all rounds of a convolution, as far as [`ROUNDS`] allow.
+const SECONDS: f64 = 3.0;
+/// The fewest and the most rounds.
+const ROUNDS: (usize, usize) = (3, 25);
+
+/// The measured candidates of one convolution.
+#[derive(Debug)]
+pub struct Measured {
+    /// The value it computes, without `%`.
+    pub value: String,
+    /// Each candidate that was measured, in the order of the selection; an error for one that could not be compiled.
+    pub times: Vec<(Algorithm, Result<Timing, Error>)>,
+    /// The candidates that were left out, being [`TOO_SLOW`].
+    pub skipped: Vec<Algorithm>,
+}
+
+/// Seconds of one run of a convolution.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Timing {
+    /// The median over turns of a turn's fastest run.
+    pub seconds: f64,
+    /// The fastest turn.
+    pub least: f64,
+    /// The slowest turn.
+    pub most: f64,
+    /// Turns.
+    pub turns: usize,
+}
+
+/// How far measuring has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// A candidate is being compiled.
+    Compile(Algorithm),
+    /// A round begins, the first being 1.
+    Round {
+        /// Which.
+        round: usize,
+        /// Of how many.
+        of: usize,
+    },
+}
+
+/// Times the candidates of each convolution of `layer`, which `explanation` explains, on random inputs and on as many threads as
+/// `compiler` has.
+///
+/// # Errors
+///
+/// A machine whose code cannot run here; inputs that cannot be made. What concerns one candidate is told with that candidate.
+pub fn measure(
+    compiler: &Compiler,
+    layer: &Layer,
+    explanation: &Explanation,
+    observer: &mut dyn FnMut(&str, Progress),
+) -> Result<Vec<Measured>, Error> {
+    compiler.machine().runs_on_host()?;
+    let convs = explanation.weighed.body.iter().filter(|instr| matches!(instr.op, Op::Conv2d(_)));
+    let convs = convs.zip(&explanation.selections);
+    let one = |(instr, selection): (&Instr, &Selection)| {
+        let alone = alone(&explanation.weighed, instr);
+        convolution(compiler, layer, &alone, selection, &mut |progress| observer(&selection.value, progress))
+    };
+    convs.map(one).collect()
+}
+
+fn convolution(
+    compiler: &Compiler,
+    layer: &Layer,
+    alone: &ir::Layer,
+    selection: &Selection,
+    observer: &mut dyn FnMut(Progress),
+) -> Result<Measured, Error> {
+    let plans = selection.candidates.iter().filter_map(|(a, plan)| Some((*a, plan.as_ref().ok()?.cycles())));
+    let best = plans.clone().map(|(_, cycles)| cycles).fold(f64::INFINITY, f64::min);
+    let (tried, skipped): (Vec<_>, Vec<_>) =
+        plans.map(|(algorithm, cycles)| (algorithm, cycles <= TOO_SLOW * best)).partition(|p| p.1);
+
+    let files = layer.files().clone().with_budget(compiler.get_max_memory());
+    let inputs = alone.params.iter().enumerate();
+    let inputs =
+        inputs.map(|(i, &id)| convoke_data::random(alone.ty(id), i as i64, &files)).collect::<Result<Vec<_>, _>>()?;
+    // All are in memory at once, and together keep its limit.
+    let (mut buffers, mut held): (Option<Buffers>, u64) = (None, 0);
+    let mut times: Vec<(Algorithm, Result<Turns, Error>)> = Vec::new();
+    for (algorithm, _) in tried {
+        observer(Progress::Compile(algorithm));
+        let room = compiler.clone().max_memory(compiler.get_max_memory().saturating_sub(held));
+        let first = compile(&room, layer, alone, algorithm).and_then(|compiled| {
+            let buffers = match &mut buffers {
+                Some(buffers) => buffers,
+                none => none.insert(compiled.buffers(&inputs)?),
+            };
+            // The first run brings code and constants into the caches.
+            compiled.run_buffers(buffers)?;
+            let turn = turn(&compiled, buffers)?;
+            held += (compiled.report().constant_bytes + compiled.report().scratch_bytes) as u64;
+            Ok(Turns { compiled, first: turn, seconds: Vec::new() })
+        });
+        times.push((algorithm, first));
+    }
+    if let Some(buffers) = &mut buffers {
+        rounds(&mut times, buffers, observer)?;
+    }
+    let times = times.into_iter().map(|(algorithm, turns)| (algorithm, turns.map(Turns::timing))).collect();
+    Ok(Measured { value: selection.value.clone(), times, skipped: skipped.into_iter().map(|(a, _)| a).collect() })
+}
+
+/// A candidate, and what its turns gave.
+struct Turns {
+    compiled: CompiledLayer,
+    first: f64,
+    seconds: Vec<f64>,
+}
+
+impl Turns {
+    fn timing(mut self) -> Timing {
+        self.seconds.sort_by(f64::total_cmp);
+        let turns = self.seconds.len();
+        let at = |i: usize| self.seconds.get(i).copied().unwrap_or(self.first);
+        Timing { seconds: at(turns / 2), least: at(0), most: at(turns.saturating_sub(1)), turns }
+    }
+}
+
+fn rounds(
+    times: &mut [(Algorithm, Result<Turns, Error>)],
+    buffers: &mut Buffers,
+    observer: &mut dyn FnMut(Progress),
+) -> Result<(), Error> {
+    let mut turns: Vec<_> = times.iter_mut().filter_map(|(_, turns)| turns.as_mut().ok()).collect();
+    if turns.is_empty() {
+        return Ok(());
+    }
+    let round: f64 = turns.iter().map(|turns| turns.first.max(TURN)).sum();
+    let rounds = ((SECONDS / round) as usize).clamp(ROUNDS.0, ROUNDS.1);
+    for i in 0..rounds {
+        observer(Progress::Round { round: i + 1, of: rounds });
+        let first = i % turns.len();
+        let (behind, ahead) = turns.split_at_mut(first);
+        for turns in ahead.iter_mut().chain(behind) {
+            let seconds = turn(&turns.compiled, buffers)?;
+            turns.seconds.push(seconds);
+        }
+    }
+    Ok(())
+}
+
+/// Seconds of the fastest run of a turn.
+fn turn(compiled: &CompiledLayer, buffers: &mut Buffers) -> Result<f64, Error> {
+    let start = Instant::now();
+    let mut fastest = f64::INFINITY;
+    loop {
+        let one = Instant::now();
+        compiled.run_buffers(buffers)?;
+        fastest = fastest.min(one.elapsed().as_secs_f64());
+        if start.elapsed().as_secs_f64() >= TURN {
+            return Ok(fastest);
+        }
+    }
+}
+
+/// A layer that has nothing but this instruction. What it reads is a constant, as before, or an input.
+fn alone(layer: &ir::Layer, instr: &Instr) -> ir::Layer {
+    let mut alone =
+        ir::Layer { params: Vec::new(), body: vec![instr.clone()], results: vec![instr.result], ..layer.clone() };
+    for id in instr.reads() {
+        if layer.constant(id).is_none() && !alone.params.contains(&id) {
+            alone.values[id].def = Def::Param;
+            alone.params.push(id);
+        }
+    }
+    alone.compact()
+}
+
+/// Compiles such a layer with a given algorithm. Only the passes from `select` on run, since the others have.
+fn compile(
+    compiler: &Compiler,
+    layer: &Layer,
+    alone: &ir::Layer,
+    algorithm: Algorithm,
+) -> Result<CompiledLayer, Error> {
+    let start = Instant::now();
+    let mut ir = alone.clone();
+    for instr in &mut ir.body {
+        if let Op::Conv2d(conv) = &mut instr.op {
+            conv.algorithm = algorithm;
+        }
+    }
+    let layer = Layer::from_ir(ir, layer.files().clone())?;
+    compiler.fits(&layer)?;
+    let passes: Vec<_> =
+        compiler.pipeline(Stage::Loops)?.into_iter().skip_while(|pass| pass.name() != Select::NAME).collect();
+    let mut records = Vec::new();
+    let state = State::Layer(layer.ir().clone());
+    let state = compiler.run_passes(state, &passes, layer.files(), |record, _| records.push(*record))?;
+    let State::Loops(program) = state else { unreachable!("the pipeline to `Stage::Loops` ends with lowering") };
+    let choices = layer.outputs().iter().map(|(name, _)| Choice { result: (*name).into(), algorithm }).collect();
+    CompiledLayer::new(compiler, Lowered { layer, program, records, choices, elapsed: start.elapsed() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::explain::explain;
+
+    #[test]
+    fn each_convolution_is_timed_alone_by_each_candidate() {
+        let layer = Layer::parse(
+            "layer @l(%x: f32[1, 8, 12, 12]) -> f32[1, 8, 12, 12] {
+               %w = const f32[8, 8, 3, 3] = normal(seed = 1)
+               %d = const f32[8, 1, 3, 3] = normal(seed = 2)
+               %a = conv2d %x, %w { pads = [1, 1, 1, 1] }
+               %b = conv2d %a, %d { pads = [1, 1, 1, 1], group = 8 }
+               %c = add %b, %x
+               return %c
+             }",
+        )
+        .expect("a valid layer");
+        let compiler = Compiler::host();
+        let explanation = explain(&compiler, &layer).expect("explained");
+        let mut compiled = Vec::new();
+        let measured = measure(&compiler, &layer, &explanation, &mut |value, progress| {
+            if let Progress::Compile(algorithm) = progress {
+                compiled.push((value.to_owned(), algorithm));
+            }
+        });
+        let measured = measured.expect("measured");
+        assert_eq!(measured.len(), 2);
+        for (measured, selection) in measured.iter().zip(&explanation.selections) {
+            let plans = selection.candidates.iter().filter(|(_, plan)| plan.is_ok()).count();
+            assert_eq!(measured.times.len() + measured.skipped.len(), plans, "{measured:?}");
+            assert!(measured.times.iter().any(|(algorithm, _)| *algorithm == selection.chosen), "{measured:?}");
+            for (algorithm, time) in &measured.times {
+                let time = time.as_ref().expect("a plan can be lowered");
+                assert!(0.0 < time.least && time.least <= time.seconds && time.seconds <= time.most, "{time:?}");
+                assert!(compiled.contains(&(measured.value.clone(), *algorithm)));
+            }
+        }
+    }
+
+    #[test]
+    fn a_machine_that_is_not_here_is_refused() {
+        let other = if cfg!(target_arch = "x86_64") { "aarch64" } else { "x86-64" };
+        let compiler = Compiler::for_machine(convoke_machine::Machine::named(other).expect("a known machine"));
+        let layer = Layer::conv2d([1, 2, 5, 5], [2, 2, 3, 3]).build().expect("a valid layer");
+        let explanation = explain(&compiler, &layer).expect("explained all the same");
+        assert!(measure(&compiler, &layer, &explanation, &mut |_, _| ()).is_err());
+    }
+}
