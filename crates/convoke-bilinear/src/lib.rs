@@ -23,7 +23,7 @@
 mod algorithm;
 pub mod catalog;
 pub mod error;
-mod fft;
+pub mod fft;
 pub mod file;
 pub mod karatsuba;
 pub mod matmul;

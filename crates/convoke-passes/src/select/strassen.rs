@@ -28,7 +28,7 @@ const LEVELS: u8 = 2;
 /// Parts are no smaller than this along each axis where levels are weighed unasked.
 const LEAST: usize = 32;
 /// Cycles of a vector that is loaded and added, or stored.
-const MOVE: f64 = 1.0;
+const MOVE: f64 = 0.5;
 
 /// The levels worth weighing.
 pub(super) fn levels(conv: &Conv) -> Vec<u8> {

@@ -182,7 +182,7 @@ fn turn(compiled: &CompiledLayer, buffers: &mut Buffers) -> Result<f64, Error> {
 }
 
 /// A layer that has nothing but this instruction. What it reads is a constant, as before, or an input.
-fn alone(layer: &ir::Layer, instr: &Instr) -> ir::Layer {
+pub(crate) fn alone(layer: &ir::Layer, instr: &Instr) -> ir::Layer {
     let mut alone =
         ir::Layer { params: Vec::new(), body: vec![instr.clone()], results: vec![instr.result], ..layer.clone() };
     for id in instr.reads() {
@@ -217,7 +217,10 @@ fn compile(
     let state = compiler.run_passes(state, &passes, layer.files(), |record, _| records.push(*record))?;
     let State::Loops(program) = state else { unreachable!("the pipeline to `Stage::Loops` ends with lowering") };
     let choices = layer.outputs().iter().map(|(name, _)| Choice { result: (*name).into(), algorithm }).collect();
-    CompiledLayer::new(compiler, Lowered { layer, program, records, choices, elapsed: start.elapsed() })
+    CompiledLayer::new(
+        compiler,
+        Lowered { layer, program, records, choices, verdicts: Vec::new(), elapsed: start.elapsed() },
+    )
 }
 
 #[cfg(test)]
