@@ -257,7 +257,7 @@ pub(super) fn budget(budget: &Budget) -> String {
 pub(super) fn error(error: f64) -> String {
     match error {
         0.0 => "0".into(),
-        error if error >= 1.0 && error < 1e3 => format!("{error:.1}"),
+        error if (1.0..1e3).contains(&error) => format!("{error:.1}"),
         error => format!("{error:.1e}"),
     }
 }

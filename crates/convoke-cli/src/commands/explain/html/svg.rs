@@ -134,7 +134,9 @@ impl Axis {
     /// Where a value lies; at an end if it is beyond it.
     pub(super) fn at(&self, value: f64) -> f64 {
         let t = (value / self.low).ln() / (self.high / self.low).ln();
-        self.from + t.clamp(0.0, 1.0) * (self.to - self.from)
+        // Of an empty convolution even rates are 0/0.
+        let t = if t.is_nan() { 0.0 } else { t.clamp(0.0, 1.0) };
+        self.from + t * (self.to - self.from)
     }
 
     /// The value at its low and at its high end.
