@@ -261,18 +261,21 @@ impl Multiply<'_, '_, '_> {
         f.call(gather, sources.chain([(slots.panel, Affine::default())]));
 
         let weights = self.weights.at(self.shape, outer[1], (chunks.run.0, Affine::from(i) + chunks.run.1), q);
-        // A block of weights stays in cache for all pixels, and the pixels of a tile for all channels of the block.
-        for block in cut(parts.channels, parts.k_block) {
+        let tiles = [parts.channels / tile_channels, self.blocks.pixels / tile_pixels];
+        let one = |f: &mut FuncBuilder, k: Affine, t: VarId| {
+            let w = (slots.w, weights.clone() + k.clone() * (tile_channels * depth));
+            let p = (slots.panel, Affine::from(t) * (tile_pixels * depth));
+            let [a, b] = if self.nchw() { [w, p] } else { [p, w] };
+            f.call(chunks.product, [a, b, (slots.tile, Affine::default())]);
+            let sums = rule.c[q].iter().map(|&(part, _)| (slots.sums, self.sums_at(part, k.clone(), t)));
+            f.call(add, std::iter::once((slots.tile, Affine::default())).chain(sums));
+        };
+        // A block of weights stays in the second level for all pixels, and the pixels of a tile in the first for all of the block.
+        for block in cut(tiles[0], parts.k_block) {
             f.for_("kb", 0..block.count, Marks::default(), |f, kb| {
-                f.for_("t", 0..self.blocks.pixels / tile_pixels, Marks::default(), |f, t| {
-                    f.for_("k", 0..block.size / tile_channels, Marks::default(), |f, k| {
-                        let k = Affine::from(kb) * (block.size / tile_channels) + k + block.begin / tile_channels;
-                        let w = (slots.w, weights.clone() + k.clone() * (tile_channels * depth));
-                        let p = (slots.panel, Affine::from(t) * (tile_pixels * depth));
-                        let [a, b] = if self.nchw() { [w, p] } else { [p, w] };
-                        f.call(chunks.product, [a, b, (slots.tile, Affine::default())]);
-                        let sums = rule.c[q].iter().map(|&(part, _)| (slots.sums, self.sums_at(part, k.clone(), t)));
-                        f.call(add, std::iter::once((slots.tile, Affine::default())).chain(sums));
+                f.for_("t", 0..tiles[1], Marks::default(), |f, t| {
+                    f.for_("k", 0..block.size, Marks::default(), |f, k| {
+                        one(f, Affine::from(kb) * block.size + k + block.begin, t);
                     });
                 });
             });

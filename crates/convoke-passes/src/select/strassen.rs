@@ -28,7 +28,7 @@ const LEVELS: u8 = 2;
 /// Parts are no smaller than this along each axis where levels are weighed unasked.
 const LEAST: usize = 32;
 /// Cycles of a vector that is loaded and added, or stored.
-const MOVE: f64 = 1.0;
+const MOVE: f64 = 0.5;
 
 /// The levels worth weighing.
 pub(super) fn levels(conv: &Conv) -> Vec<u8> {
@@ -99,7 +99,7 @@ pub(super) fn plan(conv: &Conv, machine: &Machine, levels: u8) -> Result<Plan, R
                 cycles: fetched / bandwidth(machine, weights) + y_bytes as f64 / bandwidth(machine, y_bytes),
             },
         ],
-        error_bound: matmul_bound(&base, levels.into(), conv.depth(), conv.elem.unit_roundoff()),
+        error_bound: matmul_bound(&base, levels.into(), conv.c_per_group(), conv.taps(), conv.elem.unit_roundoff()),
         error_typical: matmul_estimate(&base, levels.into(), conv.depth(), conv.elem.unit_roundoff()),
     })
 }
