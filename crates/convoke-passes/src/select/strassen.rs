@@ -18,7 +18,7 @@ use convoke_ir::types::Layout;
 use convoke_machine::Machine;
 
 use super::Conv;
-use super::cost::{bandwidth, call, lanes, product};
+use super::cost::{bandwidth, burst, call, lanes, product};
 use super::plan::{Plan, Refusal, Term};
 use crate::parts::{Parts, Problem};
 use crate::register_tile::SQUARE;
@@ -28,7 +28,7 @@ const LEVELS: u8 = 2;
 /// Parts are no smaller than this along each axis where levels are weighed unasked.
 const LEAST: usize = 32;
 /// Cycles of a vector that is loaded and added, or stored.
-const MOVE: f64 = 0.5;
+const MOVE: f64 = 0.8;
 
 /// The levels worth weighing.
 pub(super) fn levels(conv: &Conv) -> Vec<u8> {
@@ -78,6 +78,8 @@ pub(super) fn plan(conv: &Conv, machine: &Machine, levels: u8) -> Result<Plan, R
     let depth: usize = parts.chunks.iter().map(|c| c.count * parts.chunk_channels(c.size) * conv.taps()).sum();
     let weights = (conv.group * products * parts.channels * depth * bytes) as u128;
     let panel = parts.chunks.iter().map(|c| parts.chunk_channels(c.size)).max().unwrap_or(0) * conv.taps() * pixels;
+    // Each part of the input is read for every product that it is added to.
+    let read = (x_bytes * added_patches as u128) as f64 / (sizes[1] * sizes[2]) as f64 / burst(machine, x_bytes);
     let waiting = sizes[0] * sizes[2] * parts.channels * pixels;
     let halo = conv.halo_bytes();
     let fetched = weights as f64 * blocks / conv.group as f64;
@@ -89,7 +91,7 @@ pub(super) fn plan(conv: &Conv, machine: &Machine, levels: u8) -> Result<Plan, R
         bytes_moved: fetched as u128 + halo.max(x_bytes) + y_bytes + if halo > 0 { x_bytes + halo } else { 0 },
         scratch_bytes: ((panel + waiting) * bytes) as u128 + halo,
         terms: vec![
-            Term { name: "gather", cycles: gather },
+            Term { name: "gather", cycles: gather + read },
             Term { name: "multiply", cycles: multiply },
             Term { name: "sums", cycles: sums },
             Term { name: "store", cycles: tiles * call(machine) + 2.0 * results / lanes as f64 },
