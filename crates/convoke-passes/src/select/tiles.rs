@@ -92,8 +92,13 @@ pub(super) fn plan(algorithm: Algorithm, conv: &Conv, machine: &Machine) -> Resu
     let weights = (tile.products * conv.y.c * c * bytes) as u128;
     let between = (block * tile.products * wide * bytes) as u128;
     // Where a panel of weights is used by few tiles of rows, the next is soon fetched ahead.
-    let ahead = 0.5 / block.div_ceil(register_tile::SQUARE[0]) as f64;
-    let fetched = (1.0 - ahead) * blocks.ceil() * weights as f64 / burst(machine, weights);
+    let ahead = 0.4 / block.div_ceil(register_tile::SQUARE[0]) as f64;
+    let fetched = match single {
+        // A chunk of channels takes a line or two of each product.
+        true if !by_tiles => blocks * scattered(machine, weights),
+        true => blocks * weights as f64 / burst(machine, weights),
+        false => (1.0 - ahead) * blocks.ceil() * weights as f64 / burst(machine, weights),
+    };
     // Loads and stores are counted where they are done; this is what they wait for.
     let waits = if between <= second_level(machine) as u128 { 2.0 } else { 4.0 };
     let stream = blocks * waits * between as f64 / burst(machine, between) + scattered(machine, y_bytes);
