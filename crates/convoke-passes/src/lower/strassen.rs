@@ -32,7 +32,7 @@ use super::{LowerError, Lowering};
 use crate::parts::{Blocks, Part, Parts, Problem, Unit};
 use gather::{Gather, Source};
 use pack::{Shape, Weights};
-use rule::{Rule, Terms, plus, scaled};
+use rule::{Rule, Terms, letters, plus, scaled};
 
 impl Lowering<'_> {
     pub(super) fn strassen(&mut self, conv: &Conv<'_>, levels: u8, value: &str) -> Result<(), LowerError> {
@@ -222,7 +222,7 @@ impl Multiply<'_, '_, '_> {
     fn add(&self, terms: &Terms, begun: &mut [bool]) -> Func {
         let (elem, lanes) = (self.shape.conv.elem, self.shape.conv.lanes);
         let first: Vec<bool> = terms.iter().map(|&(part, _)| !std::mem::replace(&mut begun[part], true)).collect();
-        let mut f = FuncBuilder::codelet(format!("add_to_{}", terms.len()));
+        let mut f = FuncBuilder::codelet(format!("add_{}", letters(terms.iter().map(|t| t.1))));
         let tile = f.input("tile", elem, self.tile());
         let sums: Vec<SlotId> = first
             .iter()

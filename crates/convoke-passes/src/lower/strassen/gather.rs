@@ -9,11 +9,11 @@
 
 use std::ops::Range;
 
-use convoke_ir::loops::{Affine, Func, FuncBuilder, Marks, SlotId};
+use convoke_ir::loops::{Affine, Func, FuncBuilder, Marks, SlotId, ValId};
 use convoke_ir::types::Layout;
 
 use super::pieces::pieces;
-use super::rule::combination;
+use super::rule::{combination, letters};
 use crate::lower::conv::Conv;
 use crate::lower::grid::reach;
 use crate::lower::tile::{across, along, each};
@@ -66,7 +66,7 @@ impl Gather<'_, '_> {
         let (r_step, s_step) = self.conv.tap_strides();
         let ((per, unit_step), (_, q_step)) = (self.unit(), self.conv.step());
         let axes = [(r, r_step), (s, s_step), (per, q_step)];
-        let mut f = FuncBuilder::codelet(format!("gather_{}", self.sources.len()));
+        let mut f = FuncBuilder::codelet(format!("gather_{}", letters(self.sources.iter().map(|s| s.by))));
         let mut xs = Vec::new();
         for (i, source) in self.sources.iter().enumerate() {
             let own = [(source.channels, self.conv.x.grid.c), (source.units, unit_step)];
@@ -159,7 +159,7 @@ impl Gather<'_, '_> {
     }
 
     /// The sum of the sources that are present, at `at` from where each begins.
-    fn sum(&self, f: &mut FuncBuilder, xs: &[SlotId], present: &[usize], at: Affine) -> convoke_ir::loops::ValId {
+    fn sum(&self, f: &mut FuncBuilder, xs: &[SlotId], present: &[usize], at: Affine) -> ValId {
         if present.is_empty() {
             return f.number(self.conv.elem, 0.0);
         }

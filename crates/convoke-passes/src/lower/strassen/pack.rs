@@ -7,7 +7,7 @@
 use std::ops::Range;
 
 use convoke_ir::elem::Elem;
-use convoke_ir::loops::{Affine, BufferId, Expr, FuncBuilder, Marks, Role, VarId, VecType};
+use convoke_ir::loops::{Affine, BufferId, Expr, FuncBuilder, Marks, Role, SlotId, ValId, VarId, VecType};
 use convoke_ir::types::Layout;
 
 use super::pieces::pieces;
@@ -91,7 +91,7 @@ impl Lowering<'_> {
 }
 
 /// A buffer and a place in it.
-type At = (convoke_ir::loops::SlotId, Affine);
+type At = (SlotId, Affine);
 
 impl Shape<'_, '_> {
     /// The weights of product `q`: its sources are cut where one of them ends.
@@ -132,15 +132,19 @@ impl Shape<'_, '_> {
                         f.for_("k", 0..piece.lanes, Marks::default(), |f, k| {
                             let k_at = (i.clone() + piece.tile) * tile + k + piece.lane;
                             let w_at = from.1.clone() + k_at * k_step + Affine::from(c) * taps + t.clone();
-                            let value = if sources.is_empty() {
-                                f.number(elem, 0.0)
-                            } else {
-                                let sum = combination(f, Elem::F64, &coefficients, |f, s| {
-                                    let (k, d, _) = sources[s];
-                                    let value = f.load(from.0, w_at.clone() + (k.begin * k_step + d.begin * taps));
-                                    convert(f, value, Elem::F64)
-                                });
-                                convert(f, sum, elem)
+                            let load = |f: &mut FuncBuilder, (k, d, _): (Part, Part, f64)| {
+                                f.load(from.0, w_at.clone() + (k.begin * k_step + d.begin * taps))
+                            };
+                            let value = match *sources {
+                                [] => f.number(elem, 0.0),
+                                [source] if source.2 == 1.0 => load(f, source),
+                                _ => {
+                                    let sum = combination(f, Elem::F64, &coefficients, |f, s| {
+                                        let value = load(f, sources[s]);
+                                        convert(f, value, Elem::F64)
+                                    });
+                                    convert(f, sum, elem)
+                                }
                             };
                             let d = Affine::from(c) * c_place + t.clone() * t_place;
                             let at = (i.clone() + piece.tile) * (tile * depth) + d * tile + k + piece.lane;
@@ -154,6 +158,6 @@ impl Shape<'_, '_> {
 }
 
 /// The number in another element type.
-fn convert(f: &mut FuncBuilder, value: convoke_ir::loops::ValId, elem: Elem) -> convoke_ir::loops::ValId {
+fn convert(f: &mut FuncBuilder, value: ValId, elem: Elem) -> ValId {
     if f.ty(value).elem == elem { value } else { f.define(VecType::scalar(elem), Expr::Convert(value)) }
 }
