@@ -96,20 +96,19 @@ impl Tile {
     /// As [`strided`].
     pub fn winograd(m: [usize; 2], r: [usize; 2], s: [usize; 2]) -> Result<Tile, WinogradError> {
         let rows = strided(m[0], r[0], s[0])?;
-        if (m[0], r[0], s[0]) == (m[1], r[1], s[1]) {
-            return Ok(Tile::nested(&rows, &rows));
-        }
-        Ok(Tile::nested(&rows, &strided(m[1], r[1], s[1])?))
+        let same = (m[0], r[0], s[0]) == (m[1], r[1], s[1]);
+        let cols = if same { rows.clone() } else { strided(m[1], r[1], s[1])? };
+        Ok(Tile::nested(&rows, &cols).expect("both are correlations along an axis"))
     }
 
-    /// The tensor product of two correlations of one axis: `h` between rows, `w` within them.
-    fn nested(h: &Bilinear, w: &Bilinear) -> Tile {
-        let sizes = |one: &Bilinear| one.problem.sizes();
-        let ([h_in, h_taps, h_out], [w_in, w_taps, w_out]) = (sizes(h), sizes(w));
-        debug_assert!(
-            matches!(h.problem, Problem::Correlation { .. }) && matches!(w.problem, Problem::Correlation { .. })
-        );
-        Tile {
+    /// The tensor product of two correlations of one axis: `h` between rows, `w` within them. `None` if they are anything else.
+    pub fn nested(h: &Bilinear, w: &Bilinear) -> Option<Tile> {
+        let one_axis = |one: &Bilinear| matches!(&one.problem, Problem::Correlation { m, .. } if m.len() == 1);
+        if !one_axis(h) || !one_axis(w) {
+            return None;
+        }
+        let [[h_in, h_taps, h_out], [w_in, w_taps, w_out]] = [h, w].map(|one| one.problem.sizes());
+        Some(Tile {
             outputs: [h_out, w_out],
             inputs: [h_in, w_in],
             taps: [h_taps, w_taps],
@@ -117,7 +116,7 @@ impl Tile {
             data: rows_then_columns(&h.a, &w.a),
             filter: rows_then_columns(&h.b, &w.b),
             inverse: columns_then_rows(&h.c.transposed(), &w.c.transposed()),
-        }
+        })
     }
 }
 

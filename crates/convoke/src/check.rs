@@ -202,8 +202,7 @@ pub fn stages(
             states.push((record.pass, state.clone()));
         }
     };
-    let passes = compiler.pipeline(Stage::Loops)?;
-    compiler.run_passes(State::Layer(layer.ir().clone()), &passes, files, observer)?;
+    compiler.run_level(layer, Stage::Loops, observer)?;
     for (i, (pass, state)) in states.iter().enumerate() {
         match state {
             State::Layer(ir) => {

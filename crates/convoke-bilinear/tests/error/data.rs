@@ -1,7 +1,7 @@
 //! Random and adversarial numbers, the same for the same seed.
 
 /// SplitMix64.
-pub(crate) struct Random(pub u64);
+pub(crate) struct Random(pub(crate) u64);
 
 impl Random {
     fn bits(&mut self) -> u64 {
@@ -13,12 +13,12 @@ impl Random {
     }
 
     /// From 0 to `n` − 1.
-    pub fn below(&mut self, n: usize) -> usize {
+    pub(crate) fn below(&mut self, n: usize) -> usize {
         (self.bits() % n as u64) as usize
     }
 
     /// Uniform in (−1, 1).
-    pub fn number(&mut self) -> f32 {
+    pub(crate) fn number(&mut self) -> f32 {
         (self.bits() as i64 as f64 / 2.0_f64.powi(63)) as f32
     }
 }
@@ -39,9 +39,9 @@ pub(crate) enum Data {
 }
 
 impl Data {
-    pub const ALL: [Data; 5] = [Data::Uniform, Data::Positive, Data::Cancelling, Data::HugeRange, Data::Sparse];
+    pub(crate) const ALL: [Data; 5] = [Data::Uniform, Data::Positive, Data::Cancelling, Data::HugeRange, Data::Sparse];
 
-    pub fn make(self, count: usize, random: &mut Random) -> Vec<f32> {
+    pub(crate) fn make(self, count: usize, random: &mut Random) -> Vec<f32> {
         let number = |i: usize| match self {
             Data::Uniform => random.number(),
             Data::Positive => random.number().abs() + 0.5,

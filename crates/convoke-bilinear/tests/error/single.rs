@@ -13,7 +13,7 @@ pub(crate) enum Fma {
 
 impl Fma {
     /// `x · y + z`.
-    pub fn of(self, x: f32, y: f32, z: f32) -> f32 {
+    pub(crate) fn of(self, x: f32, y: f32, z: f32) -> f32 {
         match self {
             // A product of two singles is exact in double precision, and so nearly is its sum: the second rounding of a tie is
             // the only difference from a fused operation, and one in 2^29.
@@ -99,23 +99,23 @@ pub(crate) struct Single {
 }
 
 impl Single {
-    pub fn of(tile: &Tile) -> Single {
+    pub(crate) fn of(tile: &Tile) -> Single {
         Single { tile: tile.clone(), data: Passes::of(&tile.data), inverse: Passes::of(&tile.inverse) }
     }
 
     /// A filter of one channel, transformed in `f64` and rounded once.
-    pub fn filter(&self, w: &[f32]) -> Vec<f32> {
+    pub(crate) fn filter(&self, w: &[f32]) -> Vec<f32> {
         let w: Vec<f64> = w.iter().map(|&w| w.into()).collect();
         self.tile.filter.apply(&w).into_iter().map(|u| u as f32).collect()
     }
 
     /// The transform of the data of one channel.
-    pub fn data(&self, x: &[f32], fma: Fma) -> Vec<f32> {
+    pub(crate) fn data(&self, x: &[f32], fma: Fma) -> Vec<f32> {
         self.data.run(x, fma)
     }
 
     /// Outputs from the transforms of all channels, summed one after the other.
-    pub fn outputs<'a>(&self, channels: impl Iterator<Item = (&'a [f32], &'a [f32])>, fma: Fma) -> Vec<f32> {
+    pub(crate) fn outputs<'a>(&self, channels: impl Iterator<Item = (&'a [f32], &'a [f32])>, fma: Fma) -> Vec<f32> {
         let mut sums = vec![0.0; self.tile.products];
         for (x, w) in channels {
             sums.iter_mut().zip(x.iter().zip(w)).for_each(|(sum, (x, w))| *sum = fma.of(*x, *w, *sum));
@@ -124,7 +124,7 @@ impl Single {
     }
 
     /// The outputs for `x` of [channels, inputs] and `w` of [channels, taps].
-    pub fn run(&self, x: &[f32], w: &[f32], fma: Fma) -> Vec<f32> {
+    pub(crate) fn run(&self, x: &[f32], w: &[f32], fma: Fma) -> Vec<f32> {
         let transformed: Vec<_> = x.chunks_exact(self.tile.data.inputs).map(|x| self.data(x, fma)).collect();
         let filters: Vec<_> = w.chunks_exact(self.tile.filter.inputs).map(|w| self.filter(w)).collect();
         self.outputs(transformed.iter().zip(&filters).map(|(x, w)| (&x[..], &w[..])), fma)
@@ -134,9 +134,9 @@ impl Single {
 /// What a tile is to compute, of data and filters `[channels, ·]`.
 pub(crate) struct Exact {
     /// The outputs.
-    pub y: Vec<f64>,
+    pub(crate) y: Vec<f64>,
     /// Σ|w||x| of each.
-    pub scale: Vec<f64>,
+    pub(crate) scale: Vec<f64>,
 }
 
 /// By the definition in `f64`, with steps of the filter found from the tile's sizes.
@@ -150,9 +150,9 @@ pub(crate) fn exact(tile: &Tile, x: &[f32], w: &[f32]) -> Exact {
     let mut exact = Exact { y: vec![0.0; m * n], scale: vec![0.0; m * n] };
     for (x, w) in x.chunks_exact(tile.data.inputs).zip(w.chunks_exact(r * s)) {
         for at in 0..m * n {
-            for tap in 0..r * s {
+            for (tap, &weight) in w.iter().enumerate() {
                 let (row, column) = (at / n * step(0) + tap / s, at % n * step(1) + tap % s);
-                let term = f64::from(x[row * tile.inputs[1] + column]) * f64::from(w[tap]);
+                let term = f64::from(x[row * tile.inputs[1] + column]) * f64::from(weight);
                 exact.y[at] += term;
                 exact.scale[at] += term.abs();
             }

@@ -107,6 +107,13 @@ pub enum Reason {
         /// The next best, and its predicted cycles.
         next: (Algorithm, f64),
     },
+    /// It was the fastest of those that were timed.
+    Measured {
+        /// The seconds it took.
+        seconds: f64,
+        /// The next best of those timed, and the seconds it took.
+        next: Option<(Algorithm, f64)>,
+    },
 }
 
 impl fmt::Display for Reason {
@@ -118,6 +125,10 @@ impl fmt::Display for Reason {
             Reason::Fastest { cycles, next: (next, more) } => {
                 write!(f, "{cycles:.3e} predicted cycles; the next, {next}, takes {:.2} times as many", more / cycles)
             }
+            Reason::Measured { seconds, next: Some((next, more)) } => {
+                write!(f, "measured {seconds:.3e} s; the next, {next}, took {:.2} times as long", more / seconds)
+            }
+            Reason::Measured { seconds, next: None } => write!(f, "measured {seconds:.3e} s"),
         }
     }
 }
@@ -159,6 +170,11 @@ impl Selection {
         Ok(Selection { value: value.into(), conv, budget, candidates, chosen, reason })
     }
 
+    /// The plans that may be chosen: of those whose error is allowed, all but explicit im2col, which is only done on request.
+    pub fn open(&self) -> impl Iterator<Item = &Plan> {
+        plans(&self.candidates).filter(|plan| is_open(plan, &self.budget))
+    }
+
     /// The plan of the algorithm chosen.
     pub fn plan(&self) -> Option<&Plan> {
         self.candidates.iter().find(|(algorithm, _)| *algorithm == self.chosen).and_then(|(_, plan)| plan.as_ref().ok())
@@ -172,10 +188,14 @@ fn plans(candidates: &Weighed) -> impl Iterator<Item = &Plan> {
     candidates.iter().filter_map(|(_, plan)| plan.as_ref().ok())
 }
 
+fn is_open(plan: &Plan, budget: &Budget) -> bool {
+    plan.algorithm != Algorithm::Im2col { explicit: true } && budget.allows(plan)
+}
+
 /// The candidate with the fewest predicted cycles of those whose error is allowed.
 fn cheapest(candidates: &Weighed, budget: &Budget) -> Option<(Algorithm, Reason)> {
-    let open = |plan: &&Plan| plan.algorithm != Algorithm::Im2col { explicit: true } && budget.allows(plan);
-    let mut open: Vec<_> = plans(candidates).filter(open).map(|plan| (plan.algorithm, plan.cycles())).collect();
+    let open = plans(candidates).filter(|plan| is_open(plan, budget));
+    let mut open: Vec<_> = open.map(|plan| (plan.algorithm, plan.cycles())).collect();
     open.sort_by(|a, b| a.1.total_cmp(&b.1));
     match open[..] {
         [(chosen, cycles), next, ..] => Some((chosen, Reason::Fastest { cycles, next })),

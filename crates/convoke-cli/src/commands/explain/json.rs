@@ -74,8 +74,7 @@ fn candidate(view: &View<'_>, row: &Row<'_>) -> Value {
     });
     if let Some(time) = row.timing() {
         object["measured_seconds"] = json!(time.seconds);
-        object["measured_least_seconds"] = json!(time.least);
-        object["measured_most_seconds"] = json!(time.most);
+        object["measured_median_seconds"] = json!(time.median);
         object["measured_turns"] = json!(time.turns);
     }
     object

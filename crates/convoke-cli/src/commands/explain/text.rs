@@ -101,7 +101,7 @@ fn terms(view: &View<'_>) -> String {
 }
 
 fn bar(view: &View<'_>, row: &Row<'_>) -> String {
-    let longest = view.longest();
+    let longest = view.longest(|row| row.seconds);
     let cells = |s: f64| (s / longest * BAR).round().min(BAR) as usize;
     let products = cells(view.term(row, PRODUCTS));
     // At least a cell, so that the fastest is still seen.

@@ -18,6 +18,8 @@ pub(super) fn sentences(view: &View<'_>) -> Vec<String> {
     }
     match view.selection.reason {
         Reason::Asked => said.extend(asked(view, chosen)),
+        Reason::Measured { .. } => said
+            .push(format!("{} is the fastest of those that were timed: {}.", chosen.algorithm, view.selection.reason)),
         Reason::Only => said.push(format!("{} is the only one that applies.", chosen.algorithm)),
         _ if chosen.plan.algorithm.is_plain_sum() => said.extend(plain(view, chosen)),
         _ => said.push(saves(view, chosen)),

@@ -4,11 +4,11 @@
 //! they cover: another name most, then a mark, then a line.
 
 /// Height of a name in units of the drawing.
-const HEIGHT: f64 = 12.0;
-/// Width of a character: an upper estimate for sans-serif at 11 units.
-const CHARACTER: f64 = 5.9;
+const HEIGHT: f64 = 13.0;
+/// Width of a character: an upper estimate for sans-serif at 12 units.
+const CHARACTER: f64 = 6.8;
 /// Distances from the middle of a mark at which a name is tried.
-const DISTANCES: [f64; 7] = [10.5, 15.0, 20.0, 28.0, 38.0, 50.0, 64.0];
+const DISTANCES: [f64; 9] = [10.5, 15.0, 20.0, 28.0, 38.0, 50.0, 64.0, 80.0, 100.0];
 /// Directions that are tried.
 const DIRECTIONS: usize = 16;
 
@@ -84,7 +84,7 @@ pub(super) fn place(marks: &[((f64, f64), String)], lines: &[Box], frame: Box) -
                 let outside = place.area() - place.common(&frame);
                 let common = placed.iter().map(|label| label.place.common(&place)).filter(|common| *common > 0.0);
                 // However little two names touch, it is worse than a longer way.
-                let names: f64 = common.map(|common| 10.0 + common).sum();
+                let names: f64 = common.map(|common| 40.0 + common).sum();
                 let covered: f64 = dots.iter().map(|dot| dot.common(&place)).sum();
                 let crossed: f64 = lines.iter().map(|line| line.common(&place)).sum();
                 let slant = dx.abs().min(dy.abs());
