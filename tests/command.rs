@@ -343,6 +343,13 @@ fn algorithms_are_listed_printed_and_proved() {
     let proved = convoke(&["algorithms", "--verify", &text(&path)]);
     assert!(proved.status == 0 && proved.stdout.starts_with("proved"), "{}{}", proved.stdout, proved.stderr);
 
+    assert!(proved.stdout.contains("7, the definition takes 8: 1.14x as many"), "{}", proved.stdout);
+
+    let rounded = convoke(&["algorithms", "fft-8"]).stdout;
+    fs::write(&path, &rounded).expect("and again");
+    let proved = convoke(&["algorithms", "--verify", &text(&path)]);
+    assert!(proved.stdout.contains("as it must be to within"), "{}{}", proved.stdout, proved.stderr);
+
     fs::write(&path, printed.replacen("1 0 0 1", "1 0 0 2", 1)).expect("and again");
     let wrong = convoke(&["algorithms", "--verify", &text(&path)]);
     assert_eq!((wrong.status, wrong.stdout.as_str()), (1, ""));

@@ -44,6 +44,11 @@ impl Proved {
         &self.off
     }
 
+    /// [`Proved::off`] as a float.
+    pub fn rounding(&self) -> f64 {
+        self.off.to_f64().unwrap_or(f64::INFINITY)
+    }
+
     /// Of an algorithm that follows from proved ones.
     pub(crate) fn by_theorem(algorithm: Bilinear, off: Rational) -> Proved {
         Proved { algorithm, off }

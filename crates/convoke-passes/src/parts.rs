@@ -10,6 +10,7 @@
 
 use std::ops::Range;
 
+use convoke_bilinear::error::LEAST_CHUNK;
 use convoke_ir::types::Layout;
 use convoke_machine::Machine;
 
@@ -139,7 +140,8 @@ impl Parts {
         let (first_level, second_level) = (cache(0), cache(1));
         let k_parts = parts(k, m, tile[0]);
         let channels = padded(&k_parts, tile[0]);
-        let depth = first_level / 2 / (tile[0] + tile[1]);
+        // Bounds of rounding errors count on parts of more than half of this.
+        let depth = (first_level / 2 / (tile[0] + tile[1])).max(2 * LEAST_CHUNK);
         let chunks = chunks(c, depth_parts, (depth / taps).max(1));
         let part_depth = chunks.iter().map(|c| c.size.div_ceil(depth_parts)).max().unwrap_or(1) * taps;
         let sums = second_level / 2 / (m * channels);

@@ -232,9 +232,7 @@ fn selections_give_numbers_for_every_candidate() {
     assert_eq!(plan("winograd(4x4)").multiplications * 4, direct);
     assert_eq!(plan("winograd(2x2)").multiplications * 9, direct * 4);
     assert_eq!(plan("strassen(1)").multiplications * 8, direct * 7);
-    assert!(
-        matches!(selection.reason, Reason::Fastest { .. }) && selection.chosen.family().to_string() == "winograd"
-    );
+    assert!(matches!(selection.reason, Reason::Fastest { .. }) && selection.chosen.family().to_string() == "winograd");
 }
 
 /// What the user allows decides which of the fast algorithms may be chosen.
@@ -246,7 +244,9 @@ fn errors_are_held_against_the_budget() {
         %y = conv2d %x, %w { pads = [1, 1, 1, 1] }\nreturn %y\n}\n";
     let select = |asked: &str, grants: Grants| -> Result<Selection, Refusal> {
         let asked: Algorithm = asked.parse().unwrap();
-        selections(&parse(vgg), asked, &Machine::x86_64_v3(), &grants).map(|mut all| all.remove(0)).map_err(|e| e.refusal)
+        selections(&parse(vgg), asked, &Machine::x86_64_v3(), &grants)
+            .map(|mut all| all.remove(0))
+            .map_err(|e| e.refusal)
     };
     let at_most = |e: f64| Grants { max_error: Some(e), ..Grants::default() };
     // Nothing rounds less than a plain sum's 0.

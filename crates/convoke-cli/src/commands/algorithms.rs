@@ -30,8 +30,7 @@ pub(crate) fn run(args: Algorithms, io: &mut Io<'_>) -> Result<(), Failure> {
     if args.json {
         return sink::json(io, &algorithms.iter().map(as_json).collect::<Vec<Value>>().into());
     }
-    let headings =
-        ["algorithm", "computes", "products", "saves", "additions", "amplification", "residual", "source"];
+    let headings = ["algorithm", "computes", "products", "saves", "additions", "amplification", "residual", "source"];
     let mut table = Table::new(&headings, "llrrrrrl");
     for algorithm in &algorithms {
         table.row([
@@ -52,7 +51,7 @@ pub(crate) fn run(args: Algorithms, io: &mut Io<'_>) -> Result<(), Failure> {
 fn described(algorithm: &Proved) -> String {
     let [a, b, y] = additions(algorithm);
     let (definition, products) = (algorithm.problem.multiplications(), algorithm.rank());
-    let proved = if algorithm.off().is_zero() {
+    let proved = if algorithm.rounding() == 0.0 {
         "every coefficient is as it must be".to_owned()
     } else {
         format!("every coefficient is as it must be to within {}", residual(algorithm))
@@ -62,7 +61,7 @@ fn described(algorithm: &Proved) -> String {
         ("algorithm", algorithm.name.clone()),
         ("computes", algorithm.problem.to_string()),
         ("products", format!("{products}, the definition takes {definition}: {:.2}x as many", algorithm.saving())),
-        ("additions", format!("{}: {a} before, of a, {b} of b, and {y} after", a + b + y)),
+        ("additions", format!("{}: {a} on a, {b} on b, {y} on the products", a + b + y)),
         ("amplification", format!("{:.1}", algorithm.amplification())),
         ("source", algorithm.source.clone()),
     ] {
@@ -73,14 +72,10 @@ fn described(algorithm: &Proved) -> String {
 
 /// How far coefficients are off at the most.
 fn residual(algorithm: &Proved) -> String {
-    match off(algorithm) {
+    match algorithm.rounding() {
         0.0 => "0".to_owned(),
-        off => format!("{off:.1e}"),
+        rounding => format!("{rounding:.1e}"),
     }
-}
-
-fn off(algorithm: &Proved) -> f64 {
-    algorithm.off().to_f64().unwrap_or(f64::INFINITY)
 }
 
 /// Operations of the transforms of a, of b, and of the result.
@@ -93,7 +88,7 @@ fn as_json(algorithm: &Proved) -> Value {
     json!({
         "name": algorithm.name, "computes": algorithm.problem.to_string(), "products": algorithm.rank(),
         "saves": algorithm.saving(), "additions": { "a": a, "b": b, "y": y },
-        "amplification": algorithm.amplification(), "residual": off(algorithm), "source": algorithm.source,
+        "amplification": algorithm.amplification(), "residual": algorithm.rounding(), "source": algorithm.source,
     })
 }
 

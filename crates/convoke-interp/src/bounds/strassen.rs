@@ -1,7 +1,7 @@
 //! What convolutions by Strassen's product round.
 //!
-//! The product is that of the weights of a group, `[K/group, D]`, with its patches, `[D, pixels]`, D = C/group · R · S. How its extents are cut into
-//! blocks is not known here and does not matter: with w_d = max over output channels of |w[k, d]| + E_w, x_d = max over images and pixels of
+//! The product is that of the weights of a group, `[K/group, D]`, with its patches, `[D, pixels]`, D = C/group · R · S. How output channels,
+//! input channels and pixels are cut into blocks is not known here and does not matter: with w_d = max over output channels of |w[k, d]| + E_w, x_d = max over images and pixels of
 //! |x| + E_x in the channel of d, and growth per level as of `convoke_bilinear::error::Growth`,
 //!
 //! ```text
@@ -29,7 +29,7 @@ pub(super) fn rounded(operands: Operands<'_>, levels: u8, unit: Unit) -> Result<
     let growths = [strassen(), strassen_winograd()].map(|base| Growth::of(&base).expect("a product of matrices"));
     let larger = |of: fn(&Growth) -> f64| of(&growths[0]).max(of(&growths[1])).powi(levels.into());
     let (norms, sums) = (larger(|g| g.norms), larger(|g| g.sums));
-    let roundings = growths.iter().map(|g| g.alpha(levels.into(), depth)).max().unwrap_or(depth);
+    let roundings = growths.iter().map(|g| g.alpha(levels.into(), inputs, depth / inputs)).max().unwrap_or(depth);
 
     let wide = each2(&x.value, &x.error, |x, e| x.abs() + e)?;
     let wide = planes(Operand { data: &wide, ty: x_type })?;

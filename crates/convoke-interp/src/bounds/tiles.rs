@@ -147,7 +147,7 @@ pub(super) fn rounded(op: &Conv2d, operands: Operands<'_>, kind: Kind, unit: Uni
                     }
                     analysis.data(&patch, unit.tiny, &mut largest, data);
                 }
-                let overflows = !(largest <= finite) || data.iter().any(|v| v.is_nan());
+                let fits = largest <= finite && !data.iter().any(|v| v.is_nan());
                 for k in 0..count {
                     products.copy_from_slice(&filters.constant[k * tile.products..][..tile.products]);
                     let factors = &filters.factors[k * inputs * tile.products..][..inputs * tile.products];
@@ -157,13 +157,13 @@ pub(super) fn rounded(op: &Conv2d, operands: Operands<'_>, kind: Kind, unit: Uni
                     let mut largest = 0.0;
                     analysis.inverse(&products, 2.0 * unit.tiny, &mut largest, &mut y);
                     // Magnitudes are at most errors divided by γ.
-                    let spoilt = overflows || !(largest <= gamma * finite) || y.iter().any(|y| y.is_nan());
+                    let fits = fits && largest <= gamma * finite && !y.iter().any(|y| y.is_nan());
                     let plane = &mut error[(n * outputs + first + k) * output_plane..][..output_plane];
                     for (i, y) in y.chunks_exact(tile.outputs[1]).enumerate() {
                         let Some(row) = row.output(i) else { continue };
                         for (j, &y) in y.iter().enumerate() {
                             let Some(column) = column.output(j) else { continue };
-                            plane[row * to.w + column] = if spoilt { f64::INFINITY } else { y };
+                            plane[row * to.w + column] = if fits { y } else { f64::INFINITY };
                         }
                     }
                 }
@@ -201,8 +201,8 @@ fn filters(
             let factors = &mut filters.factors[(k * inputs + c) * products..][..products];
             for q in 0..products {
                 let magnitude = exact[q].abs() + off[q] + inherited[q];
-                let overflows = !(magnitude <= unit.largest / (1.0 + gamma));
-                factors[q] = if overflows { f64::INFINITY } else { gamma * magnitude + 2.0 * off[q] + 2.0 * unit.tiny };
+                let fits = magnitude <= unit.largest / (1.0 + gamma);
+                factors[q] = if fits { gamma * magnitude + 2.0 * off[q] + 2.0 * unit.tiny } else { f64::INFINITY };
                 constant[q] += 2.0 * lost_by_data[q] * magnitude;
             }
         }

@@ -99,7 +99,7 @@ pub(super) fn plan(conv: &Conv, machine: &Machine, levels: u8) -> Result<Plan, R
                 cycles: fetched / bandwidth(machine, weights) + y_bytes as f64 / bandwidth(machine, y_bytes),
             },
         ],
-        error_bound: matmul_bound(&base, levels.into(), conv.depth(), conv.elem.unit_roundoff()),
+        error_bound: matmul_bound(&base, levels.into(), conv.c_per_group(), conv.taps(), conv.elem.unit_roundoff()),
         error_typical: matmul_estimate(&base, levels.into(), conv.depth(), conv.elem.unit_roundoff()),
     })
 }
