@@ -343,6 +343,13 @@ fn algorithms_are_listed_printed_and_proved() {
     let proved = convoke(&["algorithms", "--verify", &text(&path)]);
     assert!(proved.status == 0 && proved.stdout.starts_with("proved"), "{}{}", proved.stdout, proved.stderr);
 
+    assert!(proved.stdout.contains("7, the definition takes 8: 1.14x as many"), "{}", proved.stdout);
+
+    let rounded = convoke(&["algorithms", "fft-8"]).stdout;
+    fs::write(&path, &rounded).expect("and again");
+    let proved = convoke(&["algorithms", "--verify", &text(&path)]);
+    assert!(proved.stdout.contains("as it must be to within"), "{}{}", proved.stdout, proved.stderr);
+
     fs::write(&path, printed.replacen("1 0 0 1", "1 0 0 2", 1)).expect("and again");
     let wrong = convoke(&["algorithms", "--verify", &text(&path)]);
     assert_eq!((wrong.status, wrong.stdout.as_str()), (1, ""));
@@ -361,6 +368,9 @@ fn explain_writes_a_page() {
         "<title>convoke: blur</title>",
         "<svg",
         "Chosen: <b>",
+        "<b>Roofline.</b>",
+        "<b>Error against time.</b>",
+        "Where the predicted time goes",
         "after select",
         "conv2d %x, %w",
         "-&gt; f32[1, 1, 8, 8]",
@@ -404,4 +414,32 @@ fn files_that_are_read_are_not_written_over() {
     fs::write(&machine, convoke(&["machine"]).stdout).expect("and that");
     assert_eq!(convoke(&["compile", &at("w.conv"), "--machine", &machine, "-o", &machine]).status, 1);
     assert!(fs::read_to_string(&machine).expect("still text").contains("vector_bits"));
+}
+
+/// Every candidate that can compute a convolution is told with the same keys, and timed if that is asked for.
+#[test]
+fn explain_tells_each_candidate_in_json() {
+    let folder = folder();
+    let input = text(&folder.path().join("blur.conv"));
+    let result = convoke(&["explain", &input, "--json", "--measure", "--max-error", "1e-3", "--certified"]);
+    assert_eq!((result.status, result.stderr.as_str()), (0, ""));
+    let value: serde_json::Value = serde_json::from_str(&result.stdout).expect("JSON");
+    let conv = &value["convolutions"][0];
+    assert_eq!(conv["budget"]["limit"].as_f64(), Some(1e-3));
+    assert_eq!((conv["budget"]["certified"].as_bool(), conv["budget"]["given"].as_bool()), (Some(true), Some(true)));
+    assert!(conv["regret"].as_f64() >= Some(0.0) && conv["verdict"][0].is_string(), "{conv:#}");
+    let candidates = conv["candidates"].as_array().expect("a list");
+    let numbers = ["multiplications", "fewer", "bytes_moved", "scratch_bytes", "cycles", "predicted_seconds"];
+    for candidate in candidates.iter().filter(|candidate| candidate["refused"].is_null()) {
+        assert!(numbers.iter().all(|key| candidate[key].is_number()), "{candidate:#}");
+        assert!(candidate["standing"].is_string() && candidate["allowed"].is_boolean(), "{candidate:#}");
+        let cycles: f64 =
+            candidate["terms"].as_array().expect("a list").iter().filter_map(|t| t["cycles"].as_f64()).sum();
+        assert!(candidate["cycles"].as_f64().is_some_and(|all| (all - cycles).abs() <= 1e-9 * all), "{candidate:#}");
+    }
+    let chosen =
+        candidates.iter().find(|candidate| candidate["algorithm"] == conv["chosen"]).expect("it is one of them");
+    assert!(chosen["measured_seconds"].as_f64() > Some(0.0), "{chosen:#}");
+    let measured = value["measured"].as_array().expect("a list");
+    assert!(measured.iter().any(|m| m["algorithm"] == conv["chosen"] && m["seconds"] == chosen["measured_seconds"]));
 }

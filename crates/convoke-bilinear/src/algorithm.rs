@@ -105,6 +105,8 @@ pub struct Bilinear {
     pub b: Matrix,
     /// R × |y|.
     pub c: Matrix,
+    /// How far the coefficients that the matrices multiply out to may be from the problem's: 0 unless the matrices are rounded.
+    pub residual: Rational,
 }
 
 impl Bilinear {

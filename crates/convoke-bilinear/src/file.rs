@@ -5,13 +5,14 @@
 //! source = "Karatsuba, Ofman 1962"
 //! problem = { correlation = { m = [2], r = [2] } }     # or { matmul = [m, k, n] }
 //! a = ["1 -1 0", "0 1 0", "0 -1 1"]                    # products x inputs
-//! b = ["1 0", "1 1", "0 1"]                            # products x weights; fractions as 1/4
+//! b = ["1 0", "1 1", "0 1"]                            # products x weights; fractions as 1/4, decimals as 0.25 or 25e-2
 //! c = ["1 0", "1 1", "0 1"]                            # products x outputs
+//! residual = "1e-15"                                   # only of rounded coefficients: how far their sums may be off
 //! ```
 
 use num_bigint::BigInt;
 use num_integer::Integer;
-use num_traits::{One, Zero};
+use num_traits::{One, ToPrimitive, Zero};
 use serde::{Deserialize, Serialize};
 
 use crate::algorithm::{Bilinear, Problem};
@@ -28,6 +29,8 @@ pub const MAX_SIZE: usize = 256;
 pub const MAX_DIGITS: usize = 40;
 /// The most bits of the common denominator of a matrix. It bounds the numbers that a proof meets.
 pub const MAX_DENOMINATOR_BITS: u64 = 256;
+/// The most that coefficients may be off: with more, an algorithm is as good as none.
+pub const MAX_RESIDUAL: f64 = 1e-3;
 /// The most products of coefficients that a proof multiplies out: some seconds.
 pub const MAX_WORK: usize = 1 << 22;
 
@@ -56,6 +59,12 @@ pub enum FileError {
         /// What is wrong.
         reason: String,
     },
+    /// The residual is no number, or too large a one.
+    #[error("residual `{found}`: a number from 0 to {MAX_RESIDUAL} such as 1e-15 is needed")]
+    Residual {
+        /// What is there.
+        found: String,
+    },
     /// A proof would take too long.
     #[error("a proof would multiply out {found} products of coefficients, at most {max} are", max = MAX_WORK)]
     Work {
@@ -81,6 +90,8 @@ struct Text {
     a: Vec<String>,
     b: Vec<String>,
     c: Vec<String>,
+    /// Exact if left out.
+    residual: Option<String>,
 }
 
 #[derive(Deserialize, Serialize)]
@@ -120,6 +131,7 @@ pub fn parse(text: &str) -> Result<Proved, FileError> {
         a: matrix("a", &text.a, a)?,
         b: matrix("b", &text.b, b)?,
         c: matrix("c", &text.c, y)?,
+        residual: residual(text.residual.as_deref())?,
     };
     let count = |matrix: &Matrix, q: usize| matrix.nonzero(q).count();
     let products = |q: usize| count(&algorithm.a, q) * (y + count(&algorithm.b, q) * count(&algorithm.c, q));
@@ -130,6 +142,13 @@ pub fn parse(text: &str) -> Result<Proved, FileError> {
     }
     let problem = algorithm.problem.to_string();
     algorithm.prove().map_err(|source| FileError::Disproof { problem, source })
+}
+
+fn residual(text: Option<&str>) -> Result<Rational, FileError> {
+    let Some(text) = text else { return Ok(Rational::zero()) };
+    let most = |x: &Rational| x.to_f64().is_some_and(|x| (0.0..=MAX_RESIDUAL).contains(&x));
+    let short: String = text.chars().take(20).collect();
+    parse_number(text).filter(most).ok_or_else(|| FileError::Residual { found: shown(&short) })
 }
 
 /// The problem's sizes, if they are within the limits.
@@ -162,7 +181,8 @@ fn matrix(matrix: &'static str, rows: &[String], cols: usize) -> Result<Matrix, 
         for number in numbers {
             let entry = parse_number(number).ok_or_else(|| {
                 let number: String = number.chars().take(20).collect();
-                wrong(i, format!("`{}` is no number like 2, -1 or 1/4 of at most {MAX_DIGITS} digits", shown(&number)))
+                let number = shown(&number);
+                wrong(i, format!("`{number}` is no number like 2, -1, 1/4 or 0.25 of at most {MAX_DIGITS} digits"))
             })?;
             common = common.lcm(entry.denom());
             if common.bits() > MAX_DENOMINATOR_BITS {
@@ -181,10 +201,26 @@ fn parse_number(text: &str) -> Option<Rational> {
     if text.len() > MAX_DIGITS {
         return None;
     }
-    let (numerator, denominator) = text.split_once('/').unwrap_or((text, "1"));
+    let Some((numerator, denominator)) = text.split_once('/') else { return parse_decimal(text) };
     let denominator: BigInt = denominator.parse().ok()?;
     let numerator: BigInt = numerator.parse().ok()?;
     (!denominator.is_zero()).then(|| Rational::new(numerator, denominator))
+}
+
+/// A whole number or a decimal, as the exact number it is: `-1`, `0.25`, `25e-2`.
+fn parse_decimal(text: &str) -> Option<Rational> {
+    let (digits, exponent) = match text.split_once(['e', 'E']) {
+        Some((digits, exponent)) => (digits, exponent.parse::<i32>().ok()?),
+        None => (text, 0),
+    };
+    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
+    // A sign is part of the whole digits, of which there is at least one.
+    let plain =
+        fraction.bytes().all(|b| b.is_ascii_digit()) && whole.bytes().last().is_some_and(|b| b.is_ascii_digit());
+    let number: BigInt = format!("{whole}{fraction}").parse().ok().filter(|_| plain)?;
+    let shift = exponent.checked_sub(i32::try_from(fraction.len()).ok()?)?;
+    let power = (shift.unsigned_abs() as usize <= MAX_DIGITS).then(|| BigInt::from(10).pow(shift.unsigned_abs()))?;
+    Some(if shift < 0 { Rational::new(number, power) } else { Rational::from_integer(number * power) })
 }
 
 /// Text that quotes the file, without what a terminal would act on.
@@ -212,6 +248,9 @@ pub fn print(algorithm: &Bilinear) -> String {
             text += &format!("  \"{}\",\n", row.join(" "));
         }
         text += "]\n";
+    }
+    if !algorithm.residual.is_zero() {
+        text += &format!("residual = \"{}\"\n", algorithm.residual);
     }
     text
 }

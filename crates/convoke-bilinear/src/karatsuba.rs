@@ -10,7 +10,7 @@
 //! Automatic Computers*; the transposition principle is Winograd's, *Arithmetic Complexity of Computations*, 1980, ch. V.
 
 use crate::algorithm::{Bilinear, Problem};
-use crate::matrix::Matrix;
+use crate::matrix::{Matrix, rational};
 
 /// F(2, 2) in 3 products.
 pub fn karatsuba() -> Bilinear {
@@ -21,5 +21,6 @@ pub fn karatsuba() -> Bilinear {
         a: Matrix::of_integers(3, &[1, -1, 0, 0, 1, 0, 0, -1, 1]),
         b: Matrix::of_integers(2, &[1, 0, 1, 1, 0, 1]),
         c: Matrix::of_integers(2, &[1, 0, 1, 1, 0, 1]),
+        residual: rational(0, 1),
     }
 }

@@ -15,6 +15,7 @@ pub fn definition(m: usize, k: usize, n: usize) -> Bilinear {
         a: Matrix::from_fn(m * k * n, m * k, |q, at| unit(at == parts(q).0 * k + parts(q).1)),
         b: Matrix::from_fn(m * k * n, k * n, |q, at| unit(at == parts(q).1 * n + parts(q).2)),
         c: Matrix::from_fn(m * k * n, m * n, |q, at| unit(at == parts(q).0 * n + parts(q).2)),
+        residual: rational(0, 1),
     }
 }
 
@@ -38,6 +39,7 @@ pub fn strassen() -> Bilinear {
             4,
             &[1, 0, 0, 1, 0, 0, 1, -1, 0, 1, 0, 1, 1, 0, 1, 0, -1, 1, 0, 0, 0, 0, 0, 1, 1, 0, 0, 0],
         ),
+        residual: rational(0, 1),
     }
 }
 
@@ -61,6 +63,7 @@ pub fn strassen_winograd() -> Bilinear {
             4,
             &[1, 1, 1, 1, 1, 0, 0, 0, 0, 1, 0, 0, 0, 0, -1, 0, 0, 1, 0, 1, 0, 1, 1, 1, 0, 0, 1, 1],
         ),
+        residual: rational(0, 1),
     }
 }
 
@@ -141,5 +144,6 @@ pub fn laderman() -> Bilinear {
         a: Matrix::from_fn(23, 9, |q, at| entry(A[q], at)),
         b: Matrix::from_fn(23, 9, |q, at| entry(B[q], at)),
         c: Matrix::from_fn(23, 9, |q, at| rational(i64::from(Y[at].contains(&(q as i64 + 1))), 1)),
+        residual: rational(0, 1),
     }
 }

@@ -1,5 +1,7 @@
 //! Matrices of exact numbers.
 
+use num_bigint::BigInt;
+use num_integer::Integer;
 use num_rational::BigRational;
 use num_traits::{One, Signed, ToPrimitive, Zero};
 
@@ -66,6 +68,11 @@ impl Matrix {
     /// The most entries other than 0 in any row.
     pub fn densest_row(&self) -> usize {
         (0..self.rows).map(|i| self.nonzero(i).count()).max().unwrap_or(0)
+    }
+
+    /// The least common denominator of all entries.
+    pub(crate) fn common_denominator(&self) -> BigInt {
+        self.entries.iter().fold(BigInt::one(), |common, entry| common.lcm(entry.denom()))
     }
 
     /// `Σ_j |entry(i, j)|`.

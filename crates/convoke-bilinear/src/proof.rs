@@ -5,35 +5,53 @@
 //! ```
 //!
 //! Both sides are bilinear in a and b, so that equal coefficients mean equal results for all inputs. The sum is taken in exact
-//! arithmetic.
+//! arithmetic: in integers, over one denominator for each matrix.
+//!
+//! An algorithm whose matrices are rounded, cosines for instance, says how far from 1 and 0 its coefficients are at the most
+//! ([`Bilinear::residual`]). That too is checked exactly; what such an algorithm computes is then `Σ (1 + δ)·a[i]·b[j]` and `Σ δ·a[i]·b[j]` of
+//! other terms with all |δ| at most its residual.
 
 use std::ops::Deref;
 
-use num_traits::{One, Zero};
+use num_bigint::BigInt;
+use num_traits::{ToPrimitive, Zero};
 
 use crate::algorithm::Bilinear;
 use crate::matrix::{Matrix, Rational};
 
 /// An algorithm that computes what it claims to.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Proved(Bilinear);
+pub struct Proved {
+    algorithm: Bilinear,
+    off: Rational,
+}
 
 impl Deref for Proved {
     type Target = Bilinear;
     fn deref(&self) -> &Bilinear {
-        &self.0
+        &self.algorithm
     }
 }
 
 impl Proved {
     /// The algorithm.
     pub fn into_inner(self) -> Bilinear {
-        self.0
+        self.algorithm
+    }
+
+    /// The most that a coefficient is off: 0 of exact algorithms, never more than [`Bilinear::residual`].
+    pub fn off(&self) -> &Rational {
+        &self.off
+    }
+
+    /// [`Proved::off`] as a float.
+    pub fn rounding(&self) -> f64 {
+        self.off.to_f64().unwrap_or(f64::INFINITY)
     }
 
     /// Of an algorithm that follows from proved ones.
-    pub(crate) fn by_theorem(algorithm: Bilinear) -> Proved {
-        Proved(algorithm)
+    pub(crate) fn by_theorem(algorithm: Bilinear, off: Rational) -> Proved {
+        Proved { algorithm, off }
     }
 }
 
@@ -57,7 +75,11 @@ pub enum Disproof {
         problem: String,
     },
     /// An entry of the tensor is wrong.
-    #[error("the coefficient of a[{i}]*b[{j}] in y[{l}] is {found}, it must be {expected}")]
+    #[error(
+        "the coefficient of a[{i}]*b[{j}] in y[{l}] is {}, it must be {expected}{}",
+        float(found),
+        within(residual)
+    )]
     Entry {
         /// Index into a.
         i: usize,
@@ -69,7 +91,19 @@ pub enum Disproof {
         found: Box<Rational>,
         /// What the problem says.
         expected: u8,
+        /// How far from that it may be.
+        residual: Box<Rational>,
     },
+}
+
+/// A short number as it is, a long one rounded.
+fn float(x: &Rational) -> String {
+    let exact = x.to_string();
+    if exact.len() <= 20 { exact } else { format!("{:.17e}", x.to_f64().unwrap_or(f64::NAN)) }
+}
+
+fn within(residual: &Rational) -> String {
+    if residual.is_zero() { String::new() } else { format!(" to within {:e}", residual.to_f64().unwrap_or(f64::NAN)) }
 }
 
 impl Bilinear {
@@ -77,7 +111,7 @@ impl Bilinear {
     ///
     /// # Errors
     ///
-    /// The first coefficient that is wrong.
+    /// The first coefficient that is wrong by more than [`Bilinear::residual`].
     pub fn prove(self) -> Result<Proved, Disproof> {
         let [a, b, y] = self.problem.sizes();
         let rank = self.rank();
@@ -88,32 +122,70 @@ impl Bilinear {
                 return Err(Disproof::Shape { matrix: name, rows, cols, rank, expected, problem });
             }
         }
-        // Row i of Aᵀ names the products that a[i] takes part in.
-        let (by_a, by_y) = (self.a.transposed(), self.c.transposed());
+        let [a_whole, b_whole, c_whole] = [&self.a, &self.b, &self.c].map(Whole::of);
+        let one = &a_whole.denominator * &b_whole.denominator * &c_whole.denominator;
+        let (zero, mut most) = (BigInt::zero(), BigInt::zero());
         for i in 0..a {
             for l in 0..y {
-                let found = coefficients(&by_a, &by_y, &self.b, i, l);
+                let found = coefficients(&a_whole, &b_whole, &c_whole, i, l);
                 for (j, found) in found.into_iter().enumerate() {
-                    let expected = if self.problem.has_term(i, j, l) { Rational::one() } else { Rational::zero() };
-                    if found != expected {
-                        let expected = u8::from(expected.is_one());
-                        return Err(Disproof::Entry { i, j, l, found: Box::new(found), expected });
+                    let is_term = self.problem.has_term(i, j, l);
+                    let off = &found - if is_term { &one } else { &zero };
+                    if off.magnitude() <= most.magnitude() {
+                        continue;
+                    }
+                    most = BigInt::from(off.magnitude().clone());
+                    if Rational::new(most.clone(), one.clone()) > self.residual {
+                        let (found, residual) = (Rational::new(found, one), self.residual);
+                        let expected = u8::from(is_term);
+                        return Err(Disproof::Entry {
+                            i,
+                            j,
+                            l,
+                            found: found.into(),
+                            expected,
+                            residual: residual.into(),
+                        });
                     }
                 }
             }
         }
-        Ok(Proved(self))
+        Ok(Proved { off: Rational::new(most, one), algorithm: self })
     }
 }
 
-/// The coefficients of `a[i] · b[j]` in `y[l]`, for all j.
-fn coefficients(by_a: &Matrix, by_y: &Matrix, b: &Matrix, i: usize, l: usize) -> Vec<Rational> {
-    let mut found = vec![Rational::zero(); b.cols()];
-    for (q, factor) in by_a.nonzero(i) {
-        let weight = factor * by_y.at(l, q);
-        if !weight.is_zero() {
-            b.nonzero(q).for_each(|(j, entry)| found[j] += &weight * entry);
+/// A matrix as integers over one denominator: for each column, the rows with entries other than 0, and for each row the columns.
+struct Whole {
+    denominator: BigInt,
+    by_col: Vec<Vec<(usize, BigInt)>>,
+    by_row: Vec<Vec<(usize, BigInt)>>,
+}
+
+impl Whole {
+    fn of(matrix: &Matrix) -> Whole {
+        let denominator = matrix.common_denominator();
+        let mut by_col = vec![Vec::new(); matrix.cols()];
+        let mut by_row = vec![Vec::new(); matrix.rows()];
+        for (row, entries) in by_row.iter_mut().enumerate() {
+            for (col, entry) in matrix.nonzero(row) {
+                let whole = entry.numer() * (&denominator / entry.denom());
+                by_col[col].push((row, whole.clone()));
+                entries.push((col, whole));
+            }
         }
+        Whole { denominator, by_col, by_row }
+    }
+}
+
+/// The coefficients of `a[i] · b[j]` in `y[l]`, for all j, times the denominators.
+fn coefficients(a: &Whole, b: &Whole, c: &Whole, i: usize, l: usize) -> Vec<BigInt> {
+    let mut found = vec![BigInt::zero(); b.by_col.len()];
+    let mut of_c = c.by_col[l].iter().peekable();
+    for (q, of_a) in &a.by_col[i] {
+        while of_c.next_if(|(row, _)| row < q).is_some() {}
+        let Some((_, of_c)) = of_c.next_if(|(row, _)| row == q) else { continue };
+        let weight = of_a * of_c;
+        b.by_row[*q].iter().for_each(|(j, entry)| found[*j] += &weight * entry);
     }
     found
 }

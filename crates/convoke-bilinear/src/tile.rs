@@ -97,8 +97,8 @@ impl Tile {
     pub fn winograd(m: [usize; 2], r: [usize; 2], s: [usize; 2]) -> Result<Tile, WinogradError> {
         let rows = strided(m[0], r[0], s[0])?;
         let same = (m[0], r[0], s[0]) == (m[1], r[1], s[1]);
-        let columns = if same { rows.clone() } else { strided(m[1], r[1], s[1])? };
-        Ok(Tile::nested(&rows, &columns).expect("both are correlations along an axis"))
+        let cols = if same { rows.clone() } else { strided(m[1], r[1], s[1])? };
+        Ok(Tile::nested(&rows, &cols).expect("both are correlations along an axis"))
     }
 
     /// The tensor product of two correlations of one axis: `h` between rows, `w` within them. `None` if they are anything else.

@@ -2,8 +2,8 @@
 
 use std::time::Instant;
 
-use convoke_bilinear::straight::Straight;
-use convoke_bilinear::{FftError, Tile};
+use convoke_bilinear::{Bilinear, FftError, Tile, fft, rational};
+use num_traits::ToPrimitive;
 use rustfft::FftPlanner;
 use rustfft::num_complex::Complex64;
 
@@ -65,35 +65,6 @@ fn spectra_are_those_of_a_library() {
     }
 }
 
-/// The most numbers alive at once, inputs being read when they are first needed and outputs written when they are there.
-fn alive(code: &Straight) -> usize {
-    use convoke_bilinear::straight::{Op, Var};
-    let mut last = vec![0; code.ops.len()];
-    let mut last_input = vec![0; code.inputs];
-    let mut first_input = vec![usize::MAX; code.inputs];
-    for (i, op) in code.ops.iter().enumerate() {
-        let (x, y) = match *op {
-            Op::Add { x, y, .. } | Op::Fma { x, y, .. } => (x, Some(y)),
-            Op::Mul { x, .. } => (x, None),
-        };
-        for var in std::iter::once(x).chain(y) {
-            match var {
-                Var::Op(j) => last[j] = i,
-                Var::Input(j) => {
-                    last_input[j] = i;
-                    first_input[j] = first_input[j].min(i);
-                }
-            }
-        }
-    }
-    let at = |i: usize| {
-        let ops = (0..=i).filter(|&j| j == i || last[j] > i).count();
-        let inputs = (0..code.inputs).filter(|&j| first_input[j] <= i && last_input[j] > i).count();
-        ops + inputs
-    };
-    (0..code.ops.len()).map(at).max().unwrap_or(0)
-}
-
 /// Operations of the codes of a tile of n × n points, an addition, a multiplication and a multiply-add counting as one each.
 ///
 /// Without multiply-adds, a split-radix transform takes 4·n·log n − 6n + 8 operations for complex inputs and 2·n·log n − 4n + 6 for real
@@ -115,7 +86,7 @@ fn operations_of_transforms() {
         };
         let time = (0..5).map(|_| once()).min().expect("five times");
         let count = |lines: &[convoke_bilinear::Lines]| -> Vec<(usize, usize)> {
-            lines.iter().map(|l| (l.code.operations(), alive(&l.code))).collect()
+            lines.iter().map(|l| (l.code.operations(), l.code.alive())).collect()
         };
         let show = |tile: &Tile| {
             let [a, b, c, d] =
@@ -145,4 +116,33 @@ fn what_is_no_tile_is_refused() {
     assert_eq!(Tile::fft([8, 256], [3, 3]).err(), Some(FftError::Points { axis: 1, found: 256 }));
     assert_eq!(Tile::fft([8, 4], [3, 5]).err(), Some(FftError::Taps { axis: 1, points: 4, found: 5 }));
     assert_eq!(Tile::fft([8, 4], [0, 3]).err(), Some(FftError::Taps { axis: 0, points: 8, found: 0 }));
+}
+
+/// As matrices: proved to within what is said, and wrong if nothing may be off. Tiles compute the same products.
+#[test]
+fn as_bilinear_algorithms() {
+    for n in [1, 2, 4, 8, 16, 32, 64] {
+        for taps in [1, n / 2 + 1, n] {
+            if taps > n {
+                continue;
+            }
+            let algorithm = fft::correlation(n, taps).expect("a power of two");
+            let tile = Tile::fft([n, 1], [taps, 1]).expect("a power of two");
+            assert_eq!(algorithm.rank(), tile.products);
+            let proved = algorithm.clone().prove().unwrap_or_else(|error| panic!("fft-{n} of {taps} taps: {error}"));
+            let off = proved.off().to_f64().expect("small");
+            println!("fft-{n} of {taps} taps: {} products, off by {off:e}", proved.rank());
+            assert!(off <= 2f64.powi(-52));
+            let exact = Bilinear { residual: rational(0, 1), ..algorithm.clone() };
+            assert_eq!(exact.prove().is_ok(), off == 0.0);
+            let x = numbers(n, 5);
+            let rows = (0..algorithm.rank()).map(|q| {
+                let row = algorithm.a.row(q).iter().zip(&x);
+                row.map(|(c, x)| c.to_f64().expect("finite") * x).sum::<f64>()
+            });
+            for (found, expected) in tile.data.apply(&x).into_iter().zip(rows) {
+                assert!((found - expected).abs() < 1e-13, "fft-{n}: {found}, {expected}");
+            }
+        }
+    }
 }

@@ -1,6 +1,7 @@
 //! Algorithms as text: what is printed reads back, the shipped files are algorithms, what is wrong is refused.
 
-use convoke_bilinear::{catalog, file};
+use convoke_bilinear::{Problem, catalog, file};
+use num_traits::ToPrimitive;
 
 #[test]
 fn printed_algorithms_read_back() {
@@ -31,6 +32,43 @@ fn dense(rank: usize, size: usize) -> String {
     format!(
         "name = \"x\"\nsource = \"\"\nproblem = {{ matmul = [8, 8, 8] }}\na = [\n{matrix}]\nb = [\n{matrix}]\nc = [\n{matrix}]\n"
     )
+}
+
+#[test]
+fn steps_decimals_and_residuals() {
+    let [a, b, c] = [
+        ["1 0 0 0 0", "0 1 0 0 0", "0 0 1 0 0", "0 0 1 0 0", "0 0 0 1 0", "0 0 0 0 1"],
+        ["1 0 0", "0 2 0", "0 0 1", "1 0 0", "0 1 0", "0 0 1"],
+        ["1 0", "0.5 0", "10e-1 0", "0 1", "0 1", "0 1"],
+    ];
+    let text = |s: &str, c: [&str; 6], more: &str| {
+        format!(
+            "name = \"x\"\nsource = \"\"\nproblem = {{ correlation = {{ m = [2], r = [3], s = [{s}] }} }}\na = {a:?}\nb = {b:?}\nc = {c:?}\n{more}"
+        )
+    };
+    let read = file::parse(&text("2", c, "")).expect("the definition, moving by 2");
+    assert_eq!(read.problem, Problem::strided(2, 3, 2));
+    assert_eq!(file::parse(&file::print(&read)).expect("as printed"), read);
+    let rounded = c.map(|row| row.replace("0.5", "0.500001"));
+    let rounded = std::array::from_fn(|i| rounded[i].as_str());
+    let off = file::parse(&text("2", rounded, "residual = \"1e-5\"")).expect("off by less").off().to_f64();
+    assert_eq!(off, Some(2e-6));
+    let cases = [
+        (text("1", c, ""), "matrix a, row 1: 5 numbers, 4 are needed"),
+        (text("2, 2", c, ""), "the problem needs extents"),
+        (text("0", c, ""), "the problem needs extents"),
+        (text("2", rounded, ""), "the coefficient of a[1]*b[1] in y[0] is 500001/500000, it must be 1"),
+        (text("2", rounded, "residual = \"1e-6\""), "is 500001/500000, it must be 1 to within 1e-6"),
+        (text("2", c, "residual = \"1\""), "residual `1`: a number from 0 to 0.001"),
+        (text("2", c, "residual = \"-1e-9\""), "residual `-1e-9`"),
+        (text("2", c, "residual = \"1e-999999999\""), "residual `1e-999999999`"),
+        (text("2", c.map(|row| if row == "0.5 0" { "0.5.5 0" } else { row }), ""), "`0.5.5` is no number"),
+        (text("2", c.map(|row| if row == "0.5 0" { ".-5 0" } else { row }), ""), "`.-5` is no number"),
+    ];
+    for (text, expected) in cases {
+        let error = file::parse(&text).expect_err("it is wrong").to_string();
+        assert!(error.contains(expected), "expected {expected:?} in {error:?}");
+    }
 }
 
 #[test]

@@ -3,7 +3,8 @@
 use convoke_bilinear::karatsuba::karatsuba;
 use convoke_bilinear::matmul::{definition, laderman, strassen, strassen_winograd};
 use convoke_bilinear::winograd::{WinogradError, at_points, winograd};
-use convoke_bilinear::{Bilinear, Disproof, Matrix, Problem, Rational, catalog, rational};
+use convoke_bilinear::{Bilinear, Disproof, Matrix, Problem, Rational, catalog, fft, rational};
+use num_traits::Zero;
 use proptest::prelude::*;
 
 #[test]
@@ -40,12 +41,39 @@ fn tensor_products_of_every_kind() {
     assert!(strassen().tensor(&f23).is_none());
 }
 
+/// What [`convoke_bilinear::Proved::nested`] and `recursive` take for granted.
+#[test]
+fn nested_and_recursive() {
+    let deep = karatsuba().prove().expect("F(2, 2)").recursive(3).expect("it nests");
+    assert_eq!((deep.rank(), deep.problem.to_string().as_str()), (27, "F(8, 8)"));
+    deep.into_inner().prove().expect("a correlation of blocks of blocks");
+    let blocks = winograd(3, 2).expect("small").nested(&karatsuba()).expect("F(3, 2) of F(2, 2)");
+    assert_eq!((blocks.rank(), blocks.problem.to_string().as_str()), (12, "F(6, 4)"));
+    blocks.prove().expect("a correlation of blocks");
+    let strassens = strassen().prove().expect("a product").recursive(2).expect("it nests");
+    assert_eq!((strassens.rank(), strassens.problem.to_string().as_str()), (49, "<4,4,4>"));
+    strassens.into_inner().prove().expect("a product of blocks");
+    assert!(karatsuba().nested(&winograd(2, 3).expect("small")).is_none(), "the inner filter is longer than the block");
+    let strassen = strassen().prove().expect("a product");
+    assert!(strassen.recursive(0).is_none() && strassen.recursive(99).is_none());
+    assert!(winograd(2, 3).expect("small").prove().expect("F(2, 3)").recursive(2).is_none());
+    // Rounded algorithms stay rounded, by no more than the theorem says.
+    let fft = fft::correlation(8, 5).expect("8 points").prove().expect("to within rounding");
+    let fft = fft.nested(&karatsuba().prove().expect("F(2, 2)")).expect("F(4, 5) of F(2, 2)");
+    assert!(!fft.off().is_zero() && fft.off() <= &fft.residual);
+    let bound = fft.off().clone();
+    assert!(fft.into_inner().prove().expect("to within rounding").off() <= &bound);
+}
+
 #[test]
 fn the_catalog() {
     let all = catalog::all();
     let names: std::collections::HashSet<_> = all.iter().map(|a| a.name.clone()).collect();
     assert_eq!(names.len(), all.len(), "names are unique");
     assert_eq!(catalog::find("strassen-4x4x4").map(|a| a.rank()), Some(49));
+    assert_eq!(catalog::find("dumas-pernet-sedoglavic-4x4x4").map(|a| a.rank()), Some(48));
+    let rounded: Vec<_> = all.iter().filter(|a| !a.off().is_zero()).map(|a| a.name.as_str()).collect();
+    assert_eq!(rounded, ["fft-8", "fft-16", "fft-32"]);
     for algorithm in all.iter().filter(|a| a.rank() <= 49) {
         algorithm.clone().into_inner().prove().expect("the catalog is proved");
     }
@@ -107,7 +135,7 @@ proptest! {
             matrix.at(i, j) + if i * cols + j == at { rational(by, 1) } else { rational(0, 1) }
         });
         **matrix = changed;
-        let Err(Disproof::Entry { i, j, l, found, expected }) = algorithm.clone().prove() else {
+        let Err(Disproof::Entry { i, j, l, found, expected, .. }) = algorithm.clone().prove() else {
             panic!("a wrong coefficient passed");
         };
         let sum: Rational = (0..algorithm.rank()).map(|q| algorithm.a.at(q, i) * algorithm.b.at(q, j) * algorithm.c.at(q, l)).sum();

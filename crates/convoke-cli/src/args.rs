@@ -56,6 +56,25 @@ pub(crate) enum Command {
     Docs(Docs),
 }
 
+impl Command {
+    /// The options that commands which compile share.
+    pub(crate) fn options_mut(&mut self) -> Option<&mut Options> {
+        match self {
+            Command::Run(Run { options, .. })
+            | Command::Opt(Opt { options, .. })
+            | Command::Compile(Compile { options, .. })
+            | Command::Check(Check { options, .. })
+            | Command::Explain(Explain { options, .. })
+            | Command::Bench(Bench { options, .. }) => Some(options),
+            Command::Passes(_)
+            | Command::Targets(_)
+            | Command::Machine(_)
+            | Command::Algorithms(_)
+            | Command::Docs(_) => None,
+        }
+    }
+}
+
 /// What every command that compiles takes.
 #[derive(Debug, Args)]
 pub(crate) struct Options {
@@ -86,6 +105,12 @@ pub(crate) struct Options {
     /// Compile for the CPU described in this file (see `convoke machine`)
     #[arg(long, value_name = "FILE")]
     pub(crate) machine: Option<PathBuf>,
+    /// Time the candidate algorithms that may be the fastest on so many threads, and keep the verdict for the next time
+    #[arg(long)]
+    pub(crate) tune: bool,
+    /// Keep verdicts in this folder rather than in $CONVOKE_CACHE_DIR or the user's cache; it may be deleted at any time
+    #[arg(long, value_name = "DIR", requires = "tune")]
+    pub(crate) tune_cache: Option<PathBuf>,
     /// Refuse layers that need more memory than this for tensors and scratch: `512M`, `4G`
     #[arg(long, value_name = "BYTES", value_parser = bytes, default_value = "2G")]
     pub(crate) max_memory: u64,

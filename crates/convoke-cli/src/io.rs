@@ -1,6 +1,7 @@
 //! The streams a command reads and writes, so that it can be run in process as well as from a shell.
 
 use std::io::{self, Read, Write};
+use std::path::Path;
 
 /// Standard input, output and error, and whether they are terminals.
 pub struct Io<'a> {
@@ -14,6 +15,8 @@ pub struct Io<'a> {
     pub color: bool,
     /// Whether progress is shown; it goes to the process's own standard error.
     pub progress: bool,
+    /// The folder where verdicts of tuning are kept if no option names one; `None` keeps none.
+    pub cache: Option<&'a Path>,
 }
 
 impl std::fmt::Debug for Io<'_> {
@@ -38,7 +41,8 @@ pub struct Captured {
 /// Output that is not UTF-8 is shown with replacement characters.
 pub fn capture(args: &[&str], mut stdin: &[u8]) -> Captured {
     let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
-    let mut io = Io { stdin: &mut stdin, stdout: &mut stdout, stderr: &mut stderr, color: false, progress: false };
+    let mut io =
+        Io { stdin: &mut stdin, stdout: &mut stdout, stderr: &mut stderr, color: false, progress: false, cache: None };
     let status = crate::main_with(args, &mut io);
     let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
     Captured { status, stdout: text(stdout), stderr: text(stderr) }

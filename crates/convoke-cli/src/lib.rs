@@ -33,10 +33,13 @@ pub use crate::io::{Captured, Io, capture};
 /// Runs one command line, which starts with the program's name, and gives its exit status: 0 done, 1 the input is
 /// wrong or a check failed, 2 wrong usage.
 pub fn main_with(args: impl IntoIterator<Item = impl Into<OsString> + Clone>, io: &mut Io<'_>) -> u8 {
-    let cli = match Cli::try_parse_from(args) {
+    let mut cli = match Cli::try_parse_from(args) {
         Ok(cli) => cli,
         Err(error) => return usage(&error, io),
     };
+    if let (Some(options), Some(cache)) = (cli.command.options_mut(), io.cache) {
+        options.tune_cache.get_or_insert_with(|| cache.to_owned());
+    }
     let no_times = cli.no_times;
     let result = match cli.command {
         Command::Run(args) => commands::run::run(args, no_times, io),

@@ -1,6 +1,7 @@
 //! The `convoke` command: the process around [`convoke_cli::main_with`].
 
 use std::io::{BufWriter, IsTerminal, Write};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
@@ -16,15 +17,31 @@ fn main() -> ExitCode {
     let plain = std::env::var_os("NO_COLOR").is_some_and(|v| !v.is_empty());
     let terminal = std::io::stderr().is_terminal();
     let mut stdout = BufWriter::new(std::io::stdout().lock());
+    let cache = cache();
     let mut io = convoke_cli::Io {
         stdin: &mut std::io::stdin().lock(),
         stdout: &mut stdout,
         stderr: &mut std::io::stderr(),
         color: terminal && !plain,
         progress: terminal,
+        cache: cache.as_deref(),
     };
     let status = convoke_cli::main_with(std::env::args_os(), &mut io);
     // What is left in the buffer of a broken pipe must not be written again on drop, nor complained about.
     let (_, _rest) = stdout.into_parts();
     ExitCode::from(status)
+}
+
+/// Where this user's caches are: `$CONVOKE_CACHE_DIR`, else a folder in `$XDG_CACHE_HOME`, else what the system has for them.
+fn cache() -> Option<PathBuf> {
+    let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let home = || variable("HOME");
+    let platform = || match std::env::consts::OS {
+        "windows" => variable("LOCALAPPDATA"),
+        "macos" => home().map(|home| home.join("Library/Caches")),
+        _ => home().map(|home| home.join(".cache")),
+    };
+    // The variable must be absolute to count, says the XDG Base Directory Specification.
+    let xdg = || variable("XDG_CACHE_HOME").filter(|path| path.is_absolute());
+    variable("CONVOKE_CACHE_DIR").or_else(|| Some(xdg().or_else(platform)?.join("convoke")))
 }

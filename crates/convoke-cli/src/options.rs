@@ -4,10 +4,12 @@ use std::path::Path;
 
 use convoke::ir::diagnostic::shown;
 use convoke::passes::PassError;
+use convoke::tune::{Origin, Verdict};
 use convoke::{Compiler, Error, Layer, Machine};
 
 use crate::args::Options;
-use crate::failure::Failure;
+use crate::failure::{Failure, visible};
+use crate::io::Io;
 
 /// The compiler these options ask for.
 pub(crate) fn compiler(options: &Options) -> Result<Compiler, Failure> {
@@ -31,7 +33,21 @@ pub(crate) fn compiler(options: &Options) -> Result<Compiler, Failure> {
     if let Some(algorithm) = options.algorithm {
         compiler = compiler.algorithm(algorithm);
     }
+    if options.tune {
+        compiler = compiler.tune(options.tune_cache.clone());
+    }
     Ok(compiler)
+}
+
+/// Says on standard error which verdicts of tuning could not be kept, and why: the result is right, but took longer than it need.
+pub(crate) fn tell_not_kept(verdicts: &[Verdict], io: &mut Io<'_>) {
+    for verdict in verdicts {
+        if let Origin::NotKept(why) = &verdict.origin {
+            let text = format!("note: the verdict of tuning %{} is not kept: {why}\n", verdict.value);
+            // Where standard error is gone, there is no one to tell.
+            let _ = io.stderr.write_all(visible(&text).as_bytes());
+        }
+    }
 }
 
 /// The machine of this name; another name is wrong usage.

@@ -84,3 +84,20 @@ fn cache_sizes() -> Vec<usize> {
 fn cache_sizes() -> Vec<usize> {
     Vec::new()
 }
+
+/// What this process runs on, in a line: maker, family, model and stepping as far as the CPU tells them. Measured times are
+/// kept under it; nothing is decided by it.
+pub fn processor() -> String {
+    #[cfg(target_arch = "x86_64")]
+    {
+        let id = raw_cpuid::CpuId::new();
+        let brand = id.get_processor_brand_string().map_or_else(String::new, |brand| brand.as_str().trim().to_owned());
+        let version = id
+            .get_feature_info()
+            .map_or_else(String::new, |f| format!("{}.{}.{}", f.family_id(), f.model_id(), f.stepping_id()));
+        let one_line = |text: String| text.chars().filter(|c| !c.is_control()).collect::<String>();
+        one_line(format!("{} {brand} {version}", std::env::consts::ARCH))
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    std::env::consts::ARCH.to_owned()
+}

@@ -9,7 +9,7 @@ mod named;
 mod rates;
 mod text;
 
-pub use host::Missing;
+pub use host::{Missing, processor};
 pub use named::UnknownMachine;
 pub use rates::{ProductRates, Rates};
 pub use text::MachineError;

@@ -104,7 +104,7 @@ pub(crate) struct Parts {
     pub k: Vec<Part>,
     /// Output channels of a part, padded.
     pub channels: usize,
-    /// Output channels whose weights are used for all pixels of a part before the next.
+    /// Tiles of output channels whose weights are used for all pixels of a part before the next.
     pub k_block: usize,
     /// The chunks of input channels; the algorithm is applied to one after the other, and their results are added.
     pub chunks: Vec<Cut>,
@@ -118,8 +118,8 @@ pub(crate) struct Parts {
 const FETCH: usize = 3;
 
 impl Parts {
-    /// Three quarters of the first-level cache hold a row tile of one operand and a column tile of the other; of the second level, three
-    /// eighths hold the sums of a block, a quarter the panel, an eighth weights.
+    /// Half the first-level cache holds a row tile of one operand and a column tile of the other; half the second level holds the sums of
+    /// a block, a quarter the panel and a quarter weights.
     pub(crate) fn new(problem: &Problem, sizes: [usize; 3], machine: &Machine) -> Result<Parts, TooFew> {
         let Problem { layout, lanes, bytes, k, c, taps, p, q, joined } = *problem;
         let [m, depth_parts, n] = sizes;
@@ -141,13 +141,13 @@ impl Parts {
         let k_parts = parts(k, m, tile[0]);
         let channels = padded(&k_parts, tile[0]);
         // Bounds of rounding errors count on parts of more than half of this.
-        let depth = (first_level * 3 / 4 / (tile[0] + tile[1])).max(2 * LEAST_CHUNK);
+        let depth = (first_level / 2 / (tile[0] + tile[1])).max(2 * LEAST_CHUNK);
         let chunks = chunks(c, depth_parts, (depth / taps).max(1));
         let part_depth = chunks.iter().map(|c| c.size.div_ceil(depth_parts)).max().unwrap_or(1) * taps;
-        let sums = second_level * 3 / 8 / (m * channels);
+        let sums = second_level / 2 / (m * channels);
         let panel = n * (second_level / 4 / part_depth);
         let target = sums.min(panel);
-        let k_block = round_up((second_level / 8 / part_depth).clamp(1, channels), tile[0]);
+        let k_block = (second_level / 4 / (part_depth * tile[0])).clamp(1, channels / tile[0]);
 
         let (unit, blocks) = if joined {
             (Unit::Pixel, blocks(p * q, n, 1, tile[1], target))

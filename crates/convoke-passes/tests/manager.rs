@@ -197,32 +197,75 @@ fn select_says_why_an_algorithm_does_not_apply() {
 #[test]
 fn selections_give_numbers_for_every_candidate() {
     use convoke_ir::attr::Algorithm;
-    use convoke_passes::select::{CANDIDATES, Reason, Refusal, selections};
+    use convoke_passes::select::{Reason, Refusal, selections};
     let vgg = "layer @vgg(%x: f32[1, 256, 56, 56]) -> f32[1, 256, 56, 56] {\n%w = const f32[256, 256, 3, 3] = normal\n\
         %y = conv2d %x, %w { pads = [1, 1, 1, 1] }\nreturn %y\n}\n";
-    let found = selections(&parse(vgg), Algorithm::Auto, &Machine::x86_64_v3()).unwrap();
+    let found = selections(&parse(vgg), Algorithm::Auto, &Machine::x86_64_v3(), &Grants::default()).unwrap();
     let [selection] = &found[..] else { panic!("one convolution") };
-    assert_eq!(selection.candidates.len(), CANDIDATES.len());
+    let direct: u128 = 256 * 56 * 56 * 256 * 9;
     for (algorithm, plan) in &selection.candidates {
         match plan {
             Err(refusal) => {
                 assert_eq!((*algorithm, *refusal), (Algorithm::Depthwise, Refusal::InputChannels { got: 256 }))
             }
             Ok(plan) => {
-                assert_eq!(plan.multiplications, 256 * 56 * 56 * 256 * 9);
+                let saved = direct as f64 / plan.multiplications as f64;
+                assert_eq!(saved == 1.0, algorithm.is_plain_sum(), "{algorithm}: {saved}");
                 // Between the peak of 8 multiply-adds a cycle and a tenth of it.
                 let peak = plan.multiplications as f64 / 8.0;
                 assert!(plan.cycles() > peak && plan.cycles() < 10.0 * peak, "{algorithm}: {}", plan.cycles() / peak);
-                // γ_2304 and √2304·u.
-                assert!((plan.error_bound - 2305.0 * 2f64.powi(-24)).abs() < 1e-7);
-                assert!((plan.error_typical - 48.0 * 2f64.powi(-24)).abs() < 1e-15);
+                assert!(plan.error_bound > plan.error_typical, "{algorithm}");
+                if algorithm.is_plain_sum() {
+                    // γ_2304.
+                    assert!((plan.error_bound - 2305.0 * 2f64.powi(-24)).abs() < 1e-7);
+                }
             }
         }
     }
-    let scratch = |i: usize| selection.candidates[i].1.as_ref().unwrap().scratch_bytes;
+    let plan = |algorithm: &str| {
+        let algorithm: Algorithm = algorithm.parse().unwrap();
+        selection.candidates.iter().find(|c| c.0 == algorithm).and_then(|c| c.1.clone().ok()).unwrap()
+    };
     // The explicit matrix is nine inputs.
-    assert_eq!(scratch(2) - scratch(0), 9 * 256 * 56 * 56 * 4);
-    assert!(
-        matches!(selection.reason, Reason::Fastest { .. }) && selection.chosen != Algorithm::Im2col { explicit: true }
-    );
+    assert_eq!(plan("im2col(explicit)").scratch_bytes - plan("direct").scratch_bytes, 9 * 256 * 56 * 56 * 4);
+    // Lavin and Gray 2015, table 1: 36 products for 16 outputs of 9 taps, 16 for 4.
+    assert_eq!(plan("winograd(4x4)").multiplications * 4, direct);
+    assert_eq!(plan("winograd(2x2)").multiplications * 9, direct * 4);
+    assert_eq!(plan("strassen(1)").multiplications * 8, direct * 7);
+    assert!(matches!(selection.reason, Reason::Fastest { .. }) && selection.chosen.family().to_string() == "winograd");
+}
+
+/// What the user allows decides which of the fast algorithms may be chosen.
+#[test]
+fn errors_are_held_against_the_budget() {
+    use convoke_ir::attr::Algorithm;
+    use convoke_passes::select::{Refusal, Selection, selections};
+    let vgg = "layer @vgg(%x: f32[1, 256, 56, 56]) -> f32[1, 256, 56, 56] {\n%w = const f32[256, 256, 3, 3] = normal\n\
+        %y = conv2d %x, %w { pads = [1, 1, 1, 1] }\nreturn %y\n}\n";
+    let select = |asked: &str, grants: Grants| -> Result<Selection, Refusal> {
+        let asked: Algorithm = asked.parse().unwrap();
+        selections(&parse(vgg), asked, &Machine::x86_64_v3(), &grants)
+            .map(|mut all| all.remove(0))
+            .map_err(|e| e.refusal)
+    };
+    let at_most = |e: f64| Grants { max_error: Some(e), ..Grants::default() };
+    // Nothing rounds less than a plain sum's 0.
+    assert!(select("auto", at_most(0.0)).unwrap().chosen.is_plain_sum());
+    // With less and less allowed, the error of what is chosen is never more than allowed.
+    for exponent in -9..-4 {
+        let limit = 10f64.powi(exponent);
+        let chosen = select("auto", at_most(limit)).unwrap();
+        let plan = chosen.plan().unwrap();
+        assert!(plan.algorithm.is_plain_sum() || plan.error_typical <= limit, "{limit:e}: {}", plan.algorithm);
+        let certified = select("auto", Grants { certified: true, ..at_most(limit) }).unwrap();
+        let plan = certified.plan().unwrap();
+        assert!(plan.algorithm.is_plain_sum() || plan.error_bound <= limit, "{limit:e}: {}", plan.algorithm);
+    }
+    // Ten times a plain sum's estimate, if nobody says anything.
+    let chosen = select("auto", Grants::default()).unwrap();
+    assert!(chosen.plan().unwrap().error_typical <= 10.0 * chosen.conv.error_typical());
+    // What is asked for by name is only held against the user's own limit.
+    let big = "winograd(6x6)";
+    assert!(select(big, Grants::default()).is_ok());
+    assert!(matches!(select(big, at_most(1e-9)), Err(Refusal::Budget { limit: 1e-9, .. })));
 }

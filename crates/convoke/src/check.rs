@@ -202,8 +202,7 @@ pub fn stages(
             states.push((record.pass, state.clone()));
         }
     };
-    let passes = compiler.pipeline(Stage::Loops)?;
-    compiler.run_passes(State::Layer(layer.ir().clone()), &passes, files, observer)?;
+    compiler.run_level(layer, Stage::Loops, observer)?;
     for (i, (pass, state)) in states.iter().enumerate() {
         match state {
             State::Layer(ir) => {
@@ -223,7 +222,7 @@ pub fn stages(
     let mut first: Option<Vec<ArrayD<f64>>> = None;
     for threads in [1, 2] {
         let name = format!("{threads} thread{}", if threads == 1 { "" } else { "s" });
-        let compiled = compiler.clone().threads(threads).compile(layer)?;
+        let compiled = compiler.clone().only_run_on(threads).compile(layer)?;
         let mut run = || {
             let outputs = compiled.run_rounded(&reference.inputs)?;
             let first = first.get_or_insert_with(|| outputs.clone());

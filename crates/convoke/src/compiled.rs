@@ -13,6 +13,7 @@ use rayon::ThreadPool;
 
 use crate::compiler::{Choice, Compiler, Lowered};
 use crate::error::Error;
+use crate::tune::Verdict;
 use crate::{memory, threads};
 
 /// A layer as native code. `Send + Sync`, cheap to share in an [`Arc`]; its memory is freed when it is dropped.
@@ -38,6 +39,8 @@ pub struct Report {
     pub passes: Vec<Record>,
     /// The algorithm of each convolution.
     pub choices: Vec<Choice>,
+    /// What tuning found, if the compiler tunes.
+    pub verdicts: Vec<Verdict>,
     /// Time in passes and lowering.
     pub passes_time: Duration,
     /// Time in code generation, and in packing constants.
@@ -90,6 +93,7 @@ impl CompiledLayer {
             flops: 2 * convoke_passes::stats::Stats::of_layer(lowered.layer.ir()).multiplications,
             passes: lowered.records,
             choices: lowered.choices,
+            verdicts: lowered.verdicts,
         };
         Ok(CompiledLayer {
             name: lowered.layer.name().into(),

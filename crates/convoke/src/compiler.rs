@@ -1,5 +1,6 @@
 //! From a layer to native code: what may be chosen, and the road through passes, lowering and code generation.
 
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use convoke_ir::attr::{Algorithm, AttrType};
@@ -14,6 +15,7 @@ use crate::compiled::CompiledLayer;
 use crate::error::Error;
 use crate::layer::Layer;
 use crate::memory;
+use crate::tune::{Tuning, Verdict, tune};
 
 /// Compiles layers. A value of options: cheap to clone, the same options give the same code.
 ///
@@ -39,6 +41,7 @@ pub struct Compiler {
     algorithm: Algorithm,
     threads: usize,
     max_memory: u64,
+    tuning: Option<Tuning>,
 }
 
 impl Compiler {
@@ -59,6 +62,7 @@ impl Compiler {
             algorithm: Algorithm::Auto,
             threads: 1,
             max_memory: Compiler::DEFAULT_MAX_MEMORY,
+            tuning: None,
         }
     }
 
@@ -106,7 +110,8 @@ impl Compiler {
         self
     }
 
-    /// The most threads that a run uses; 1 if not set. The result is the same bits for any number.
+    /// The most threads that a run uses; 1 if not set. The result is the same bits for any number, except that
+    /// [`Compiler::tune`] may find another algorithm.
     pub fn threads(mut self, threads: usize) -> Compiler {
         self.threads = threads.max(1);
         self
@@ -117,6 +122,22 @@ impl Compiler {
     pub fn max_memory(mut self, bytes: u64) -> Compiler {
         self.max_memory = bytes;
         self
+    }
+
+    /// Times the candidates that may be the fastest, rather than trust the prediction; see [`crate::tune`]. Verdicts are kept in the
+    /// folder `cache`, which is made if it is not there and may be deleted at any time, and in this compiler and its clones. Compiling is then possible only on the CPU that code is made for, and takes seconds where there is no verdict yet.
+    pub fn tune(mut self, cache: Option<PathBuf>) -> Compiler {
+        self.tuning = Some(Tuning::new(cache));
+        self
+    }
+
+    /// Runs on this number of threads with the algorithms that tuning finds for the present number.
+    pub(crate) fn only_run_on(mut self, threads: usize) -> Compiler {
+        let present = self.threads;
+        if let Some(tuning) = &mut self.tuning {
+            tuning.for_threads(present);
+        }
+        self.threads(threads)
     }
 
     /// The CPU that code is made for.
@@ -181,14 +202,36 @@ impl Compiler {
         Ok(manager.run(state, passes)?)
     }
 
+    /// Runs the passes of the level on a layer, up to and including `last`. If the compiler tunes, it does so before `select`.
+    /// `observer` sees the state after each pass.
+    pub(crate) fn run_level(
+        &self,
+        layer: &Layer,
+        last: Stage,
+        mut observer: impl FnMut(&Record, &State),
+    ) -> Result<(State, Vec<Verdict>), Error> {
+        let mut passes = self.pipeline(last)?;
+        let mut state = State::Layer(layer.ir().clone());
+        let mut verdicts = Vec::new();
+        if let Some(tuning) = &self.tuning {
+            let select = passes.iter().position(|pass| pass.name() == Select::NAME).unwrap_or(0);
+            let rest = passes.split_off(select);
+            state = self.run_passes(state, &passes, layer.files(), &mut observer)?;
+            if let State::Layer(weighed) = &mut state {
+                verdicts = tune(self, tuning, weighed, layer.files())?;
+            }
+            passes = rest;
+        }
+        Ok((self.run_passes(state, &passes, layer.files(), observer)?, verdicts))
+    }
+
     /// Runs all passes over layer IR: the layer as it is lowered, with the algorithm of each convolution.
     ///
     /// # Errors
     ///
     /// A pass that is refused.
     pub fn select(&self, layer: &Layer) -> Result<Layer, Error> {
-        let passes = self.pipeline(Stage::Layer)?;
-        let state = self.run_passes(State::Layer(layer.ir().clone()), &passes, layer.files(), |_, _| {})?;
+        let (state, _) = self.run_level(layer, Stage::Layer, |_, _| {})?;
         let State::Layer(selected) = state else { unreachable!("the pipeline to `Stage::Layer` ends before lowering") };
         Layer::from_ir(selected, layer.files().clone())
     }
@@ -210,10 +253,10 @@ impl Compiler {
                 chosen = choices(layer);
             }
         };
-        let passes = self.pipeline(Stage::Loops)?;
-        let state = self.run_passes(State::Layer(layer.ir().clone()), &passes, layer.files(), observer)?;
+        let (state, verdicts) = self.run_level(layer, Stage::Loops, observer)?;
         let State::Loops(program) = state else { unreachable!("the pipeline to `Stage::Loops` ends with lowering") };
-        Ok(Lowered { layer: layer.clone(), program, records, choices: chosen, elapsed: start.elapsed() })
+        let elapsed = start.elapsed();
+        Ok(Lowered { layer: layer.clone(), program, records, choices: chosen, verdicts, elapsed })
     }
 
     /// Compiles a layer to native code in this process's memory.
@@ -255,6 +298,8 @@ pub struct Lowered {
     pub records: Vec<Record>,
     /// The algorithm of each convolution.
     pub choices: Vec<Choice>,
+    /// What tuning found, if the compiler tunes.
+    pub verdicts: Vec<Verdict>,
     /// How long it took.
     pub elapsed: Duration,
 }

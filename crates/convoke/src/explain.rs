@@ -6,11 +6,13 @@ use convoke_ir::layer as ir;
 use convoke_passes::select::{Select, Selection, selections};
 use convoke_passes::{LayerPass, PassError, Record, Stage, State};
 
+pub(crate) use measure::alone;
 pub use measure::{Measured, Progress, TOO_SLOW, Timing, measure};
 
 use crate::compiler::Compiler;
 use crate::error::Error;
 use crate::layer::Layer;
+use crate::tune::Verdict;
 
 /// What was weighed, and what was done.
 #[derive(Clone, Debug)]
@@ -19,6 +21,8 @@ pub struct Explanation {
     pub weighed: ir::Layer,
     /// For each convolution of it, in order, its candidates and the choice.
     pub selections: Vec<Selection>,
+    /// What tuning found, if the compiler tunes.
+    pub verdicts: Vec<Verdict>,
     /// What each pass did, in order.
     pub records: Vec<Record>,
     /// For each record, the IR after the pass, if the pass changed it.
@@ -47,9 +51,13 @@ pub fn explain(compiler: &Compiler, layer: &Layer) -> Result<Explanation, Error>
             State::Loops(program) => program.to_string(),
         }));
     };
-    let passes = compiler.pipeline(Stage::Loops)?;
-    compiler.run_passes(State::Layer(layer.ir().clone()), &passes, layer.files(), observer)?;
-    let selections = selections(&weighed, compiler.get_algorithm(), compiler.machine(), &compiler.grants())
+    let (_, verdicts) = compiler.run_level(layer, Stage::Loops, observer)?;
+    let mut selections = selections(&weighed, compiler.get_algorithm(), compiler.machine(), &compiler.grants())
         .map_err(PassError::from)?;
-    Ok(Explanation { weighed, selections, records, texts })
+    for selection in &mut selections {
+        if let Some(verdict) = verdicts.iter().find(|verdict| verdict.value == selection.value) {
+            verdict.decide(selection);
+        }
+    }
+    Ok(Explanation { weighed, selections, verdicts, records, texts })
 }

@@ -26,6 +26,7 @@
 //! | [`explain`] | what was weighed, and what each pass did |
 //! | [`peak`] | the rate that generated code can reach at best |
 //! | [`calibrate`] | measures this CPU for the cost model |
+//! | [`tune`] | verdicts by measurement, and where they are kept |
 //! | [`Error`] | everything that can go wrong |
 //!
 //! Arrays are in storage order of their type: an `nhwc` image is `[N, H, W, C]`. Input views with any strides are taken,
@@ -47,6 +48,7 @@ mod native;
 pub mod peak;
 mod targets;
 mod threads;
+pub mod tune;
 
 pub use compiled::{CompiledLayer, Report};
 pub use compiler::{Choice, Compiler, Lowered};

@@ -12,10 +12,13 @@
 //! Source   overlap-save: Oppenheim, Schafer 1989, §8.7; Gauss's trick: Knuth, TAOCP 2, §4.6.4; use in layers: Mathieu, Henaff, LeCun
 //!          2013, arXiv:1312.5851; Zlateski et al. 2018, arXiv:1809.07851.
 
+mod bilinear;
 mod codes;
 mod split_radix;
 
 use std::sync::Arc;
+
+pub use bilinear::correlation;
 
 use crate::matrix::rational;
 use crate::straight::Straight;
@@ -55,15 +58,8 @@ impl Tile {
     ///
     /// Points that are no power of two up to [`MAX_FFT_POINTS`]; no taps, or more than points.
     pub fn fft(points: [usize; 2], taps: [usize; 2]) -> Result<Tile, FftError> {
-        for axis in 0..2 {
-            let (points, taps) = (points[axis], taps[axis]);
-            if !points.is_power_of_two() || points > MAX_FFT_POINTS {
-                return Err(FftError::Points { axis, found: points });
-            }
-            if taps == 0 || taps > points {
-                return Err(FftError::Taps { axis, points, found: taps });
-            }
-        }
+        check(0, points[0], taps[0])?;
+        check(1, points[1], taps[1])?;
         let [h, w] = points;
         let outputs = [h - taps[0] + 1, w - taps[1] + 1];
         let products = w.min(2) * codes::real_factors(h) + pairs(w) * 3 * h;
@@ -86,6 +82,16 @@ impl Tile {
             inverse: inverse(points, outputs),
         })
     }
+}
+
+fn check(axis: usize, points: usize, taps: usize) -> Result<(), FftError> {
+    if !points.is_power_of_two() || points > MAX_FFT_POINTS {
+        return Err(FftError::Points { axis, found: points });
+    }
+    if taps == 0 || taps > points {
+        return Err(FftError::Taps { axis, points, found: taps });
+    }
+    Ok(())
 }
 
 /// Complex columns of rows of `w` numbers.

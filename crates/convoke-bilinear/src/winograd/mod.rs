@@ -100,6 +100,7 @@ pub fn at_points(m: usize, r: usize, points: &[Rational]) -> Result<Bilinear, Wi
         a: Matrix::from_fn(n, n, |q, i| a[q][i].clone()),
         b: Matrix::from_fn(n, r, |q, j| b[q][j].clone()),
         c: Matrix::from_fn(n, m, |q, l| c[q][l].clone()),
+        residual: Rational::zero(),
     })
 }
 
@@ -142,9 +143,8 @@ fn without(polynomial: &[Rational], root: &Rational) -> Vec<Rational> {
 /// Rows of A begin with a number that needs no multiplication. Rows of C have their 1 in the middle, at xⁱ for a point of magnitude
 /// above 1 and at its mirror image below, so that those of x and 1/x have it in one place; points of other primes have it
 /// where powers are exact in binary.
-fn scaled(algorithm: Bilinear, points: &[Rational]) -> Bilinear {
-    let Bilinear { name, source, problem, mut a, mut b, mut c } = algorithm;
-    let (m, rows) = (c.cols(), scales(&a));
+fn scaled(mut algorithm: Bilinear, points: &[Rational]) -> Bilinear {
+    let (m, rows) = (algorithm.c.cols(), scales(&algorithm.a));
     for (q, of_a) in rows.into_iter().enumerate() {
         let of_c = points.get(q).filter(|point| !point.is_zero()).map_or_else(Rational::one, |point| {
             let two = |x: &BigInt| x.magnitude().count_ones() == 1;
@@ -156,9 +156,9 @@ fn scaled(algorithm: Bilinear, points: &[Rational]) -> Bilinear {
             };
             num_traits::pow(point.abs().recip(), unit)
         });
-        b.scale_row(q, &(&of_a * &of_c).recip());
-        a.scale_row(q, &of_a);
-        c.scale_row(q, &of_c);
+        algorithm.b.scale_row(q, &(&of_a * &of_c).recip());
+        algorithm.a.scale_row(q, &of_a);
+        algorithm.c.scale_row(q, &of_c);
     }
-    Bilinear { name, source, problem, a, b, c }
+    algorithm
 }

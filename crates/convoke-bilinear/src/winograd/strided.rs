@@ -48,6 +48,7 @@ pub fn strided(m: usize, r: usize, s: usize) -> Result<Bilinear, WinogradError> 
         a: Matrix::from_fn(rank, inputs, |q, at| spread(q, at, |p| &p.a)),
         b: Matrix::from_fn(rank, taps, |q, at| spread(q, at, |p| &p.b)),
         c: Matrix::from_fn(rank, outputs, |q, l| phases[of(q).0].c.at(of(q).1, l).clone()),
+        residual: Rational::zero(),
     })
 }
 
@@ -65,5 +66,6 @@ fn one(m: usize, r: usize) -> Result<Bilinear, WinogradError> {
         a: Matrix::from_fn(rank, rank, |q, i| unit(q == i)),
         b: Matrix::from_fn(rank, r, |q, j| unit(q % r == j)),
         c: Matrix::from_fn(rank, m, |q, l| unit(q / r == l)),
+        residual: Rational::zero(),
     })
 }

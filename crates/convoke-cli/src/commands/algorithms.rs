@@ -4,7 +4,7 @@ use std::io::Read;
 use std::path::Path;
 
 use convoke::bilinear::straight::Straight;
-use convoke::bilinear::{Bilinear, catalog, file};
+use convoke::bilinear::{Bilinear, Proved, catalog, file};
 use serde_json::{Value, json};
 
 use crate::args::Algorithms;
@@ -21,20 +21,17 @@ pub(crate) fn run(args: Algorithms, io: &mut Io<'_>) -> Result<(), Failure> {
             .ok_or_else(|| Failure::Usage(format!("there is no algorithm `{name}`; known are {}", names())))?;
         return sink::print(io, &file::print(&algorithm));
     }
-    let algorithms = match &args.verify {
-        None => catalog::all(),
-        Some(path) => {
-            let text = read(path, io)?;
-            vec![file::parse(&text).map_err(|error| Failure::Input(format!("{}: {error}", path.display())))?]
-        }
-    };
-    if args.json {
-        let all: Vec<Value> = algorithms.iter().map(|algorithm| as_json(algorithm)).collect();
-        let value = if args.verify.is_some() { all.into_iter().next().unwrap_or_default() } else { all.into() };
-        return sink::json(io, &value);
+    if let Some(path) = &args.verify {
+        let text = read(path, io)?;
+        let proved = file::parse(&text).map_err(|error| Failure::Input(format!("{}: {error}", path.display())))?;
+        return if args.json { sink::json(io, &as_json(&proved)) } else { sink::print(io, &described(&proved)) };
     }
-    let mut table =
-        Table::new(&["algorithm", "computes", "products", "saves", "additions", "amplification", "source"], "llrrrrl");
+    let algorithms = catalog::all();
+    if args.json {
+        return sink::json(io, &algorithms.iter().map(as_json).collect::<Vec<Value>>().into());
+    }
+    let headings = ["algorithm", "computes", "products", "saves", "additions", "amplification", "residual", "source"];
+    let mut table = Table::new(&headings, "llrrrrrl");
     for algorithm in &algorithms {
         table.row([
             algorithm.name.clone(),
@@ -43,11 +40,42 @@ pub(crate) fn run(args: Algorithms, io: &mut Io<'_>) -> Result<(), Failure> {
             format!("{:.2}x", algorithm.saving()),
             additions(algorithm).iter().sum::<usize>().to_string(),
             format!("{:.1}", algorithm.amplification()),
+            residual(algorithm),
             algorithm.source.clone(),
         ]);
     }
-    let proved = if args.verify.is_some() { "proved: every coefficient is as it must be\n\n" } else { "" };
-    sink::print(io, &format!("{proved}{}", table.finish()))
+    sink::print(io, &table.finish())
+}
+
+/// One algorithm, a line for each of its numbers.
+fn described(algorithm: &Proved) -> String {
+    let [a, b, y] = additions(algorithm);
+    let (definition, products) = (algorithm.problem.multiplications(), algorithm.rank());
+    let proved = if algorithm.rounding() == 0.0 {
+        "every coefficient is as it must be".to_owned()
+    } else {
+        format!("every coefficient is as it must be to within {}", residual(algorithm))
+    };
+    let mut table = Table::new(&["proved", &proved], "ll");
+    for (name, value) in [
+        ("algorithm", algorithm.name.clone()),
+        ("computes", algorithm.problem.to_string()),
+        ("products", format!("{products}, the definition takes {definition}: {:.2}x as many", algorithm.saving())),
+        ("additions", format!("{}: {a} on a, {b} on b, {y} on the products", a + b + y)),
+        ("amplification", format!("{:.1}", algorithm.amplification())),
+        ("source", algorithm.source.clone()),
+    ] {
+        table.row([name.to_owned(), value]);
+    }
+    table.finish()
+}
+
+/// How far coefficients are off at the most.
+fn residual(algorithm: &Proved) -> String {
+    match algorithm.rounding() {
+        0.0 => "0".to_owned(),
+        rounding => format!("{rounding:.1e}"),
+    }
 }
 
 /// Operations of the transforms of a, of b, and of the result.
@@ -55,12 +83,12 @@ fn additions(algorithm: &Bilinear) -> [usize; 3] {
     [&algorithm.a, &algorithm.b, &algorithm.c.transposed()].map(|matrix| Straight::of(matrix).operations())
 }
 
-fn as_json(algorithm: &Bilinear) -> Value {
+fn as_json(algorithm: &Proved) -> Value {
     let [a, b, y] = additions(algorithm);
     json!({
         "name": algorithm.name, "computes": algorithm.problem.to_string(), "products": algorithm.rank(),
         "saves": algorithm.saving(), "additions": { "a": a, "b": b, "y": y },
-        "amplification": algorithm.amplification(), "source": algorithm.source,
+        "amplification": algorithm.amplification(), "residual": algorithm.rounding(), "source": algorithm.source,
     })
 }
 

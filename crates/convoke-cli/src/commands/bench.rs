@@ -5,6 +5,7 @@
 use std::time::{Duration, Instant};
 
 use convoke::peak::Peak;
+use convoke::tune::Verdict;
 use convoke::{CompiledLayer, Compiler, Layer, data};
 use indicatif::ProgressBar;
 use serde_json::{Value, json};
@@ -12,7 +13,7 @@ use serde_json::{Value, json};
 use crate::args::Bench;
 use crate::failure::Failure;
 use crate::io::Io;
-use crate::options::{compiler, machine_line};
+use crate::options::{compiler, machine_line, tell_not_kept};
 use crate::table::{Table, seconds, threads};
 use crate::{sink, source};
 
@@ -23,6 +24,7 @@ struct Measured {
     layer: Layer,
     chosen: String,
     compile: Duration,
+    verdicts: Vec<Verdict>,
     runs: usize,
     median: f64,
     p10: f64,
@@ -41,7 +43,9 @@ pub(crate) fn run(args: Bench, io: &mut Io<'_>) -> Result<(), Failure> {
     let bar = if io.progress { ProgressBar::new(layers.len() as u64) } else { ProgressBar::hidden() };
     let mut all = Vec::new();
     for layer in layers {
-        all.push(one(&compiler, layer, &mut peak, args.seconds, args.seed)?);
+        let measured = one(&compiler, layer, &mut peak, args.seconds, args.seed)?;
+        tell_not_kept(&measured.verdicts, io);
+        all.push(measured);
         bar.inc(1);
     }
     bar.finish_and_clear();
@@ -84,6 +88,7 @@ fn one(compiler: &Compiler, layer: Layer, peak: &mut Peak, least: f64, seed: u64
     Ok(Measured {
         chosen: chosen(&compiled),
         compile: compiled.report().compile_time(),
+        verdicts: compiled.report().verdicts.clone(),
         runs: times.len(),
         median,
         p10: at(&times, 0.1),

@@ -11,7 +11,7 @@ use convoke::{Compiler, Lowered, TensorType, data, targets};
 use crate::args::{Compile, Emit};
 use crate::failure::Failure;
 use crate::io::Io;
-use crate::options::{compiler, near};
+use crate::options::{compiler, near, tell_not_kept};
 use crate::{sink, source};
 
 pub(crate) fn run(args: Compile, io: &mut Io<'_>) -> Result<(), Failure> {
@@ -28,6 +28,7 @@ pub(crate) fn run(args: Compile, io: &mut Io<'_>) -> Result<(), Failure> {
         sink::not_over(&args.output, &[&file])?;
     }
     let lowered = compiler.lower(&layer)?;
+    tell_not_kept(&lowered.verdicts, io);
     let bytes = match args.emit {
         Emit::Obj => object(&compiler, &lowered)?,
         Emit::Asm => codegen::asm(lowered.verified(), compiler.machine())?.into_bytes(),

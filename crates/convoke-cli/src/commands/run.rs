@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use crate::args::{Backend, Run};
 use crate::failure::{Failure, visible};
 use crate::io::Io;
-use crate::options::{compiler, machine_line, signature};
+use crate::options::{compiler, machine_line, signature, tell_not_kept};
 use crate::table::{bytes, count, seconds, threads};
 use crate::{sink, source};
 
@@ -50,6 +50,9 @@ pub(crate) fn run(args: Run, no_times: bool, io: &mut Io<'_>) -> Result<(), Fail
             None
         }
     };
+    if let Some(compiled) = &compiled {
+        tell_not_kept(&compiled.report().verdicts, io);
+    }
     let files = layer.files().clone().with_budget(compiler.get_max_memory());
     let inputs = inputs(&layer, &args.input, args.seed, &files, io)?;
 

@@ -107,6 +107,13 @@ pub enum Reason {
         /// The next best, and its predicted cycles.
         next: (Algorithm, f64),
     },
+    /// It was the fastest of those that were timed.
+    Measured {
+        /// The seconds it took.
+        seconds: f64,
+        /// The next best of those timed, and the seconds it took.
+        next: Option<(Algorithm, f64)>,
+    },
 }
 
 impl fmt::Display for Reason {
@@ -118,6 +125,10 @@ impl fmt::Display for Reason {
             Reason::Fastest { cycles, next: (next, more) } => {
                 write!(f, "{cycles:.3e} predicted cycles; the next, {next}, takes {:.2} times as many", more / cycles)
             }
+            Reason::Measured { seconds, next: Some((next, more)) } => {
+                write!(f, "measured {seconds:.3e} s; the next, {next}, took {:.2} times as long", more / seconds)
+            }
+            Reason::Measured { seconds, next: None } => write!(f, "measured {seconds:.3e} s"),
         }
     }
 }
@@ -146,9 +157,13 @@ impl Selection {
     ) -> Result<Selection, SelectError> {
         let budget = Budget::new(&conv, grants);
         let mut all = candidates(&conv);
-        // Sizes that nobody tries may be asked for.
-        if asked != asked.family() && !all.contains(&asked) {
-            all.push(asked);
+        // What nobody tries may be asked for.
+        let extra = match asked {
+            Algorithm::Strassen { levels: None } => Algorithm::Strassen { levels: Some(1) },
+            asked => asked,
+        };
+        if extra != extra.family() && !all.contains(&extra) {
+            all.push(extra);
         }
         let candidates: Vec<_> = all.into_iter().map(|a| (a, plan(a, &conv, machine))).collect();
         let error = |refusal| SelectError { value: value.into(), algorithm: asked, refusal };
@@ -157,6 +172,11 @@ impl Selection {
             asked => (named(&candidates, asked, &conv, machine, &budget).map_err(error)?, Reason::Asked),
         };
         Ok(Selection { value: value.into(), conv, budget, candidates, chosen, reason })
+    }
+
+    /// The plans that may be chosen: of those whose error is allowed, all but explicit im2col, which is only done on request.
+    pub fn open(&self) -> impl Iterator<Item = &Plan> {
+        plans(&self.candidates).filter(|plan| is_open(plan, &self.budget))
     }
 
     /// The plan of the algorithm chosen.
@@ -172,10 +192,14 @@ fn plans(candidates: &Weighed) -> impl Iterator<Item = &Plan> {
     candidates.iter().filter_map(|(_, plan)| plan.as_ref().ok())
 }
 
+fn is_open(plan: &Plan, budget: &Budget) -> bool {
+    plan.algorithm != Algorithm::Im2col { explicit: true } && budget.allows(plan)
+}
+
 /// The candidate with the fewest predicted cycles of those whose error is allowed.
 fn cheapest(candidates: &Weighed, budget: &Budget) -> Option<(Algorithm, Reason)> {
-    let open = |plan: &&Plan| plan.algorithm != Algorithm::Im2col { explicit: true } && budget.allows(plan);
-    let mut open: Vec<_> = plans(candidates).filter(open).map(|plan| (plan.algorithm, plan.cycles())).collect();
+    let open = plans(candidates).filter(|plan| is_open(plan, budget));
+    let mut open: Vec<_> = open.map(|plan| (plan.algorithm, plan.cycles())).collect();
     open.sort_by(|a, b| a.1.total_cmp(&b.1));
     match open[..] {
         [(chosen, cycles), next, ..] => Some((chosen, Reason::Fastest { cycles, next })),

@@ -163,11 +163,11 @@ impl<'a> View<'a> {
         2.0 * self.selection.conv.multiplications() as f64
     }
 
-    /// The time of the longest bar: a candidate beyond [`BEYOND`] times the fastest is cut off, lest all others be too short to see.
-    pub(super) fn longest(&self) -> f64 {
-        let times = || self.rows.iter().map(|row| row.seconds.max(row.best_known()));
+    /// The longest `time` of a bar: a candidate beyond [`BEYOND`] times the fastest is cut off, lest all others be too short to see.
+    pub(super) fn longest(&self, time: impl Fn(&Row<'_>) -> f64) -> f64 {
         let shortest = self.rows.iter().map(|row| row.seconds).fold(f64::INFINITY, f64::min);
-        times().filter(|time| *time <= BEYOND * shortest).fold(f64::MIN_POSITIVE, f64::max)
+        let times = self.rows.iter().filter(|row| row.seconds <= BEYOND * shortest).map(time);
+        times.fold(f64::MIN_POSITIVE, f64::max)
     }
 
     /// The measured candidates that may be chosen, fastest first, and the time of the chosen one, if it has one.
@@ -257,7 +257,7 @@ pub(super) fn budget(budget: &Budget) -> String {
 pub(super) fn error(error: f64) -> String {
     match error {
         0.0 => "0".into(),
-        error if error >= 1.0 && error < 1e3 => format!("{error:.1}"),
+        error if (1.0..1e3).contains(&error) => format!("{error:.1}"),
         error => format!("{error:.1e}"),
     }
 }

@@ -17,13 +17,14 @@ use self::facts::Report;
 use crate::args::Explain;
 use crate::failure::Failure;
 use crate::io::Io;
-use crate::options::compiler;
+use crate::options::{compiler, tell_not_kept};
 use crate::{sink, source};
 
 pub(crate) fn run(args: Explain, no_times: bool, io: &mut Io<'_>) -> Result<(), Failure> {
     let compiler = compiler(&args.options)?;
     let layer = source::layer(&args.file, args.options.layer.as_deref(), io)?;
     let explanation = explain(&compiler, &layer)?;
+    tell_not_kept(&explanation.verdicts, io);
     let measured = if args.measure { Some(measured(&compiler, &layer, &explanation, io)?) } else { None };
     let report = Report {
         compiler: &compiler,

@@ -138,7 +138,7 @@ fn the_clock_has_the_last_word() {
         plan(WINOGRAD_2, 2.25, 4.5, 1.0, 2e-7),
     ];
     let selection = selection(all, WINOGRAD_4, fastest(WINOGRAD_2));
-    let time = |seconds| Ok(Timing { seconds, least: seconds, most: seconds, turns: 3 });
+    let time = |seconds| Ok(Timing { seconds, median: seconds, turns: 3 });
     let measured = Measured {
         value: "y".into(),
         times: vec![(WINOGRAD_4, time(6e-3)), (WINOGRAD_2, time(5e-3))],

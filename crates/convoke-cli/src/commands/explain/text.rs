@@ -31,9 +31,8 @@ fn convolution(view: &View<'_>) -> String {
     verdict::sentences(view).iter().for_each(|sentence| text += &wrapped(sentence));
     text += &format!("error allowed: {}\n\n", budget(&selection.budget));
     text += &candidates(view);
-    text += "error: what to expect, relative to Σ|w||x| of the output element\n\
-             bound: what no input exceeds, relative to ";
-    text += &(bounds(&view.rows) + "\n");
+    text += &wrapped("error: what to expect, relative to Σ|w||x| of the output element");
+    text += &wrapped(&format!("bound: what no input exceeds, relative to {}", bounds(&view.rows)));
     text += &format!("\npredicted time by what it is spent on (█ multiply, ░ all else)\n{}", terms(view));
     if !view.refused.is_empty() {
         text += "\nnot applicable\n";
@@ -101,7 +100,7 @@ fn terms(view: &View<'_>) -> String {
 }
 
 fn bar(view: &View<'_>, row: &Row<'_>) -> String {
-    let longest = view.longest();
+    let longest = view.longest(|row| row.seconds);
     let cells = |s: f64| (s / longest * BAR).round().min(BAR) as usize;
     let products = cells(view.term(row, PRODUCTS));
     // At least a cell, so that the fastest is still seen.

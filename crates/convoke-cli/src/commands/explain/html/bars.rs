@@ -8,18 +8,18 @@ use super::svg::escaped;
 use crate::commands::explain::facts::{Standing, View};
 use crate::table::seconds;
 
-/// Colours that the style has for terms.
-const COLORS: usize = 8;
+/// Terms that have a colour of their own in every bar; others share the last.
+const NAMES: [&str; 8] = ["multiply", "data", "inverse", "halo", "stream", "store", "gather", "sums"];
 
-/// The class of the i-th term.
-fn color(i: usize) -> String {
-    format!("term{}", i % COLORS)
+/// The class of a term.
+fn color(name: &str) -> String {
+    format!("term{}", NAMES.iter().position(|known| *known == name).unwrap_or(NAMES.len()))
 }
 
 /// What the colours mean.
 fn key(view: &View<'_>) -> String {
-    let one = |(i, name): (usize, &str)| format!("<span><i class=\"{}\"></i>{}</span>", color(i), escaped(name));
-    let mut key: String = view.terms().into_iter().enumerate().map(one).collect();
+    let one = |name: &str| format!("<span><i class=\"{}\"></i>{}</span>", color(name), escaped(name));
+    let mut key: String = view.terms().into_iter().map(one).collect();
     if view.measured {
         key += "<span><i class=\"clock\"></i>measured</span>";
     }
@@ -27,7 +27,8 @@ fn key(view: &View<'_>) -> String {
 }
 
 pub(super) fn draw(view: &View<'_>) -> String {
-    let percent = |s: f64| (100.0 * s / view.longest()).min(100.0);
+    let longest = view.longest(|row| row.seconds.max(row.best_known()));
+    let percent = |s: f64| (100.0 * s / longest).min(100.0);
     let names = view.terms();
     let class = if view.measured { "bars measured" } else { "bars" };
     let mut text = format!(
@@ -44,12 +45,12 @@ pub(super) fn draw(view: &View<'_>) -> String {
             Standing::Over | Standing::OnRequest => " class=\"faint\"",
             Standing::Open => "",
         };
-        let cut = if row.seconds > view.longest() { " cut" } else { "" };
+        let cut = if row.seconds > longest { " cut" } else { "" };
         let _ = write!(text, "<span{class}>{}</span><div class=\"bar{cut}\">", escaped(&row.algorithm.to_string()));
-        for (i, name) in names.iter().enumerate() {
+        for name in &names {
             let time = view.term(row, name);
             if time > 0.0 {
-                let (width, class) = (percent(time), color(i));
+                let (width, class) = (percent(time), color(name));
                 let title = format!("{name}: {}", seconds(time));
                 let _ =
                     write!(text, "<i class=\"{class}\" style=\"width:{width:.2}%\" title=\"{}\"></i>", escaped(&title));

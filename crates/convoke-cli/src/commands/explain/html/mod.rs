@@ -18,6 +18,9 @@ use super::{shape, text, verdict};
 use crate::options::{machine_line, signature};
 use crate::table::{count, seconds};
 
+/// Lines of a text that is shown without being asked for.
+const SHORT: usize = 24;
+
 const STYLE: &str = include_str!("style.css");
 
 pub(super) fn page(report: &Report<'_>) -> String {
@@ -34,8 +37,10 @@ pub(super) fn page(report: &Report<'_>) -> String {
         machine.ghz,
         report.compiler.get_level()
     );
-    for view in report.views() {
-        page += &convolution(&view);
+    let views = report.views();
+    page += &overview(&views);
+    for view in &views {
+        page += &convolution(view);
     }
     if report.explanation.selections.is_empty() {
         page += "<p>There is no convolution, so no algorithm to choose.</p>\n";
@@ -47,10 +52,30 @@ pub(super) fn page(report: &Report<'_>) -> String {
     page + "</section>\n</html>\n"
 }
 
+/// Where there are several convolutions, each in a line.
+fn overview(views: &[View<'_>]) -> String {
+    if views.len() < 2 {
+        return String::new();
+    }
+    let mut text = String::from("<nav class=\"wide\"><table>\n<tr><th>convolution<th><th>chosen<th>predicted</tr>\n");
+    for view in views {
+        let (value, chosen) = (escaped(&view.selection.value), view.selection.chosen.to_string());
+        let time = view.chosen().map_or(String::new(), |row| seconds(row.seconds));
+        let shape = escaped(&shape(view.selection));
+        let _ = writeln!(
+            text,
+            "<tr><td><a href=\"#{value}\">%{value}</a><td>{shape}<td>{}<td>{time}</tr>",
+            escaped(&chosen)
+        );
+    }
+    text + "</table></nav>\n"
+}
+
 /// A convolution: the choice, two plots, bars and the table.
 fn convolution(view: &View<'_>) -> String {
     let selection = view.selection;
-    let mut text = format!("<section>\n<h2>%{}: {}</h2>\n", escaped(&selection.value), escaped(&shape(selection)));
+    let mut text =
+        format!("<section id=\"{0}\">\n<h2>%{0}: {1}</h2>\n", escaped(&selection.value), escaped(&shape(selection)));
     text += &verdict_card(view);
     text += &format!(
         "<div class=\"plots\">\n<figure>\n{}<figcaption><b>Roofline.</b> A mark counts the operations that an algorithm really does; \
@@ -93,7 +118,9 @@ fn verdict_card(view: &View<'_>) -> String {
         if let Some(timing) = row.timing() {
             fact(seconds(timing.seconds), "measured");
         }
-        fact(format!("{:.2}×", row.fewer), "fewer multiplications");
+        if row.fewer > 1.0 {
+            fact(format!("{:.2}×", row.fewer), "fewer multiplications");
+        }
         fact(format!("{:.1}", view.nominal_flops() / row.best_known() / 1e9), "GFLOP/s effective");
         fact(error(row.plan.error_typical), "error to expect");
         fact(error(row.plan.error_bound), "bound");
@@ -201,7 +228,10 @@ fn ir(report: &Report<'_>) -> String {
         };
         flush(&mut idle, &mut text);
         let lines = difference::marked(before, after);
-        text += &format!("<details><summary>after {}</summary><pre>{lines}</pre></details>\n", escaped(record.pass));
+        // A short text is shown at once, a long one when it is asked for.
+        let open = if after.lines().count() <= SHORT { " open" } else { "" };
+        text +=
+            &format!("<details{open}><summary>after {}</summary><pre>{lines}</pre></details>\n", escaped(record.pass));
         before = after;
     }
     flush(&mut idle, &mut text);

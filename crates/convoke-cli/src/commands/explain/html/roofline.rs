@@ -15,7 +15,7 @@ use crate::table::{count, seconds};
 
 const WIDTH: f64 = 560.0;
 const HEIGHT: f64 = 420.0;
-const FRAME: Box = Box { left: 46.0, top: 12.0, right: WIDTH - 12.0, bottom: HEIGHT - 40.0 };
+const FRAME: Box = Box { left: 50.0, top: 12.0, right: WIDTH - 12.0, bottom: HEIGHT - 40.0 };
 
 /// Where a candidate stands.
 struct Dot<'a> {
@@ -48,11 +48,10 @@ pub(super) fn draw(view: &View<'_>) -> String {
 
     let mut svg = Svg::new(WIDTH, HEIGHT, "Roofline: operations per second against operations per byte, by algorithm");
     axes(&mut svg, &x, &y, FRAME, ["executed FLOP per byte moved", "GFLOP/s"]);
-    let mut lines = Vec::new();
-    draw_roofs(&mut svg, &x, &y, peak, &roofs, &mut lines);
+    let places: Vec<_> = dots.iter().map(|d| (x.at(d.intensity), y.at(d.rate))).collect();
+    let mut lines = draw_roofs(&mut svg, [&x, &y], peak, &roofs, &places);
     let mut marks = Vec::new();
-    for d in &dots {
-        let at = (x.at(d.intensity), y.at(d.rate));
+    for (d, &at) in dots.iter().zip(&places) {
         let top = y.at(d.effective);
         if at.1 - top > 12.0 {
             svg.line("effective", &[at, (at.0, top)]);
@@ -91,7 +90,9 @@ fn roofs(machine: &Machine) -> Vec<(String, f64)> {
     all.map(|(name, rate)| (name, rate * machine.ghz)).filter(|(_, rate)| *rate > 0.0).collect()
 }
 
-fn draw_roofs(svg: &mut Svg, x: &Axis, y: &Axis, peak: f64, roofs: &[(String, f64)], lines: &mut Vec<Box>) {
+/// Draws the roofs and their names; `marks` are better left free. Gives the boxes that names of marks should not cover.
+fn draw_roofs(svg: &mut Svg, [x, y]: [&Axis; 2], peak: f64, roofs: &[(String, f64)], marks: &[(f64, f64)]) -> Vec<Box> {
+    let mut lines = Vec::new();
     let ((left, right), (bottom, _)) = (x.ends(), y.ends());
     let widest = roofs.iter().map(|(_, rate)| *rate).fold(0.0, f64::max);
     let start = if widest > 0.0 { (peak / widest).max(left) } else { left };
@@ -113,33 +114,33 @@ fn draw_roofs(svg: &mut Svg, x: &Axis, y: &Axis, peak: f64, roofs: &[(String, f6
         let [(x0, y0), (x1, y1)] = ends;
         let degrees = (y1 - y0).atan2(x1 - x0).to_degrees();
         let label = format!("{name} {rate:.0} GB/s");
-        // A third of the way up, above the line.
-        let t = 0.32;
-        let (mx, my) = (x0 + t * (x1 - x0), y0 + t * (y1 - y0));
-        let (nx, ny) = (degrees.to_radians().sin(), -degrees.to_radians().cos());
+        // Above the line, within the frame, where the fewest marks are.
         let length = (x1 - x0).hypot(y1 - y0);
-        if length > 70.0 {
-            svg.text("roof-name", (mx + 5.0 * nx, my + 5.0 * ny), "middle", degrees, &label);
+        let half = label.len() as f64 * 3.2 / length;
+        let along = |t: f64| (x0 + t * (x1 - x0), y0 + t * (y1 - y0));
+        let near = |t: f64| marks.iter().filter(|at| (along(t).0 - at.0).hypot(along(t).1 - at.1) < 45.0).count();
+        let places = [half + 0.04, 0.35, 0.5, 0.65, 0.8].into_iter().filter(|t| (half..1.0 - half).contains(t));
+        if let Some(t) = places.min_by_key(|t| near(*t)) {
+            let ((mx, my), turn) = (along(t), degrees.to_radians());
+            svg.text("roof-name", (mx + 5.0 * turn.sin(), my - 5.0 * turn.cos()), "middle", degrees, &label);
         }
         let steps = (length / 12.0) as usize;
-        lines.extend((0..steps).map(|i| {
-            let t = i as f64 / steps as f64;
-            Box::about((x0 + t * (x1 - x0), y0 + t * (y1 - y0)), 5.0)
-        }));
+        lines.extend((0..steps).map(|i| Box::about(along(i as f64 / steps as f64), 5.0)));
     }
+    lines
 }
 
 /// A grid with numbers, and what the axes are. An axis of x without a name has no numbers either.
 pub(super) fn axes(svg: &mut Svg, x: &Axis, y: &Axis, frame: Box, names: [&str; 2]) {
     svg.rect("frame", [frame.left, frame.top, frame.right - frame.left, frame.bottom - frame.top], "");
-    for value in x.ticks() {
+    for value in x.ticks(24.0) {
         svg.line("grid", &[(x.at(value), frame.top), (x.at(value), frame.bottom)]);
         if names[0].is_empty() {
             continue;
         }
         svg.text("tick", (x.at(value), frame.bottom + 14.0), "middle", 0.0, &tick(value));
     }
-    for value in y.ticks() {
+    for value in y.ticks(16.0) {
         svg.line("grid", &[(frame.left, y.at(value)), (frame.right, y.at(value))]);
         svg.text("tick", (frame.left - 5.0, y.at(value) + 3.5), "end", 0.0, &tick(value));
     }

@@ -12,8 +12,8 @@ use crate::table::seconds;
 
 const WIDTH: f64 = 560.0;
 const HEIGHT: f64 = 420.0;
-const ABOVE: Box = Box { left: 56.0, top: 12.0, right: WIDTH - 12.0, bottom: 122.0 };
-const BELOW: Box = Box { left: 56.0, top: 140.0, right: WIDTH - 12.0, bottom: HEIGHT - 40.0 };
+const ABOVE: Box = Box { left: 62.0, top: 12.0, right: WIDTH - 12.0, bottom: 122.0 };
+const BELOW: Box = Box { left: 62.0, top: 140.0, right: WIDTH - 12.0, bottom: HEIGHT - 40.0 };
 
 pub(super) fn draw(view: &View<'_>) -> String {
     let (budget, rows) = (&view.selection.budget, &view.rows);

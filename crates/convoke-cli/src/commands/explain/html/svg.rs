@@ -134,7 +134,9 @@ impl Axis {
     /// Where a value lies; at an end if it is beyond it.
     pub(super) fn at(&self, value: f64) -> f64 {
         let t = (value / self.low).ln() / (self.high / self.low).ln();
-        self.from + t.clamp(0.0, 1.0) * (self.to - self.from)
+        // What is no number has its place at the low end.
+        let t = if t.is_nan() { 0.0 } else { t.clamp(0.0, 1.0) };
+        self.from + t * (self.to - self.from)
     }
 
     /// The value at its low and at its high end.
@@ -142,18 +144,20 @@ impl Axis {
         (self.low, self.high)
     }
 
-    /// Values to draw a line at: powers of ten, and digits between them as far as there is room for their numbers.
-    pub(super) fn ticks(&self) -> Vec<f64> {
-        const DIGITS: [&[f64]; 3] = [&[1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 7.0], &[1.0, 2.0, 5.0], &[1.0]];
-        let room = ((self.to - self.from).abs() / 26.0).max(2.0) as usize;
-        let powers = self.low.log10().floor() as i32..=self.high.log10().ceil() as i32;
-        let with = |digits: &[f64], every: i32| -> Vec<f64> {
-            let powers = powers.clone().filter(|power| power % every == 0);
-            let ticks = powers.flat_map(|power| digits.iter().map(move |digit| digit * 10f64.powi(power)));
-            ticks.filter(|tick| (self.low..=self.high).contains(tick)).collect()
+    /// Values to draw a line at: powers of ten, and digits between them, as long as they are at least `gap` apart.
+    pub(super) fn ticks(&self, gap: f64) -> Vec<f64> {
+        // The digits, and the shortest step between two of them, in decades.
+        const DIGITS: [(&[f64], f64); 3] =
+            [(&[1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 7.0], 0.09), (&[1.0, 2.0, 5.0], 0.3), (&[1.0], 1.0)];
+        let decade = (self.to - self.from).abs() / (self.high / self.low).log10();
+        let (digits, every) = match DIGITS.iter().find(|(_, step)| step * decade >= gap) {
+            Some((digits, _)) => (*digits, 1),
+            None => (DIGITS[2].0, (gap / decade).ceil().min(100.0) as i32),
         };
-        let fits = DIGITS.iter().map(|digits| with(digits, 1)).find(|ticks| ticks.len() <= room);
-        fits.unwrap_or_else(|| with(DIGITS[2], powers.clone().count().div_ceil(room) as i32))
+        let powers = self.low.log10().floor() as i32..=self.high.log10().ceil() as i32;
+        let powers = powers.filter(|power| power % every == 0);
+        let ticks = powers.flat_map(|power| digits.iter().map(move |digit| digit * 10f64.powi(power)));
+        ticks.filter(|tick| (self.low..=self.high).contains(tick)).collect()
     }
 }
 

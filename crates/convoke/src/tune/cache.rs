@@ -1,0 +1,130 @@
+//! The cache of verdicts: a folder with a file for each.
+//!
+//! A file is named by a hash of its key. It holds the algorithms with their seconds, fastest first, an empty line, and the key:
+//!
+//! ```text
+//! winograd(4x4) 0.0115
+//! direct 0.0345
+//!
+//! convoke 0.1.0
+//! processor …
+//! ```
+//!
+//! Files are written whole under another name and then renamed, so that readers and other writers see an old file, a new one or none.
+//! A file that cannot be read, is no verdict or has another key counts as none. The folder may be deleted at any time.
+
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+
+use convoke_data::{DataError, write_whole};
+use convoke_ir::attr::Algorithm;
+use convoke_ir::layer::{self as ir, Def, Source};
+use convoke_machine::processor;
+use convoke_passes::select::Selection;
+
+use crate::compiler::Compiler;
+
+/// The most bytes of a file: keys are a few kilobytes.
+const MAX_BYTES: u64 = 1 << 20;
+/// The most algorithms of a verdict.
+const MAX_TIMES: usize = 64;
+
+/// All that a verdict depends on, as text: version, processor, machine, threads, level, error allowed, and the convolution with its
+/// epilogue, without its names and the values of its constants.
+pub(super) struct Key {
+    text: String,
+}
+
+impl Key {
+    /// The key of a convolution that stands `alone` in its layer.
+    pub(super) fn new(compiler: &Compiler, selection: &Selection, alone: &ir::Layer) -> Key {
+        let budget = selection.budget;
+        let mut text = format!("convoke {}\n", env!("CARGO_PKG_VERSION"));
+        let mut line = |name: &str, value: &dyn std::fmt::Display| {
+            writeln!(text, "{name} {value}").expect("a string can be written to");
+        };
+        line("processor", &processor());
+        line("machine", &format_args!("{:016x}", hash(&compiler.machine().to_toml())));
+        line("threads", &compiler.get_threads());
+        line("level", &compiler.get_level());
+        line("memory", &compiler.get_max_memory());
+        line("error", &format_args!("{:e}{}", budget.limit, if budget.certified { " certified" } else { "" }));
+        line("layer", &nameless(alone));
+        Key { text }
+    }
+
+    pub(super) fn text(&self) -> &str {
+        &self.text
+    }
+
+    fn path(&self, folder: &Path) -> PathBuf {
+        folder.join(format!("{:016x}.tuned", hash(&self.text)))
+    }
+
+    /// The times kept for this key.
+    pub(super) fn read(&self, folder: &Path) -> Option<Vec<(Algorithm, f64)>> {
+        let path = self.path(folder);
+        if std::fs::metadata(&path).ok()?.len() > MAX_BYTES {
+            return None;
+        }
+        let text = std::fs::read_to_string(path).ok()?;
+        let (times, key) = text.split_once("\n\n")?;
+        if key != self.text {
+            return None;
+        }
+        let times: Option<Vec<_>> = times.lines().map(time).collect();
+        times.filter(|t| (1..=MAX_TIMES).contains(&t.len()) && t.is_sorted_by(|a, b| a.1 <= b.1))
+    }
+
+    /// Keeps times, fastest first.
+    pub(super) fn write(&self, folder: &Path, times: &[(Algorithm, f64)]) -> Result<(), DataError> {
+        std::fs::create_dir_all(folder).map_err(|source| DataError::Io {
+            doing: "make",
+            path: folder.into(),
+            source,
+        })?;
+        write_whole(&self.path(folder), |out| {
+            times.iter().try_for_each(|(algorithm, seconds)| writeln!(out, "{algorithm} {seconds:e}"))?;
+            write!(out, "\n{}", self.text)
+        })
+    }
+}
+
+/// `winograd(4x4) 1.15e-2`
+fn time(line: &str) -> Option<(Algorithm, f64)> {
+    let (algorithm, seconds) = line.split_once(' ')?;
+    let seconds: f64 = seconds.parse().ok()?;
+    (seconds > 0.0 && seconds.is_finite()).then_some((algorithm.parse().ok()?, seconds))
+}
+
+/// The text of a layer with numbers for names and without the values of constants: code does not depend on them.
+fn nameless(layer: &ir::Layer) -> ir::Layer {
+    let mut layer = layer.clone();
+    layer.name = "l".into();
+    for (i, id) in layer.values.ids().collect::<Vec<_>>().into_iter().enumerate() {
+        let value = &mut layer.values[id];
+        value.name = i.to_string();
+        if let Def::Const(source) = &mut value.def {
+            *source = Source::Unbound;
+        }
+    }
+    layer
+}
+
+/// FNV-1a, of 64 bits: the same in every build. Two keys of one hash overwrite each other's file and are told apart by the key in it.
+/// Source: Fowler, Noll, Vo; RFC 9923.
+fn hash(text: &str) -> u64 {
+    text.bytes().fold(0xcbf2_9ce4_8422_2325, |h, byte| (h ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::hash;
+
+    #[test]
+    fn the_hash_is_fnv_1a() {
+        assert_eq!(hash(""), 0xcbf2_9ce4_8422_2325);
+        assert_eq!(hash("a"), 0xaf63_dc4c_8601_ec8c);
+        assert_eq!(hash("foobar"), 0x8594_4171_f739_67e8);
+    }
+}
