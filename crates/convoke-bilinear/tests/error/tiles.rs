@@ -1,5 +1,7 @@
 //! Tiles: no error exceeds the bound, and estimates are near what uniform data gives.
 
+use std::time::Instant;
+
 use convoke_bilinear::Tile;
 use convoke_bilinear::error::{
     Analysis, gamma, plain_bound, plain_estimate, tile_bound, tile_bound_for, tile_estimate,
@@ -52,7 +54,11 @@ fn no_error_exceeds_its_bound() {
                         let sum: f64 = w.iter().map(|&w| f64::from(w).abs()).sum();
                         let most = x.iter().map(|&x| f64::from(x).abs()).fold(0.0, f64::max);
                         let wide: Vec<f64> = w.iter().map(|&w| w.into()).collect();
-                        let these = tile_bound_for(&tile, channels, &wide, U);
+                        // Slow to find; there are enough without.
+                        let these = match cases % 8 {
+                            0 => tile_bound_for(&tile, channels, &wide, U),
+                            _ => any,
+                        };
                         let here = componentwise(&mut analysis, &x, &wide, channels);
                         for ((found, y), here) in found.iter().zip(&exact.y).zip(&here) {
                             let error = (f64::from(*found) - y).abs();
@@ -80,15 +86,16 @@ fn no_error_exceeds_its_bound() {
     assert!(worst[2] > 0.01, "{worst:?}");
 }
 
+/// What no error of an FFT of n × n points exceeds is at most some hundred times what no error of a sum does, both relative to
+/// Σ|w| · max|x|; componentwise it would be thousands.
 #[test]
 fn bounds_of_ffts_are_of_use() {
-    for (points, taps) in
-        [([8, 8], [3, 3]), ([16, 16], [3, 3]), ([32, 32], [5, 5]), ([64, 64], [31, 31]), ([128, 128], [31, 31])]
-    {
-        let tile = Tile::fft(points, taps).expect("powers of two");
-        let start = std::time::Instant::now();
-        let bound = tile_bound(&tile, 64, U);
-        println!("{points:?} {bound:.2e} plain {:.2e} {:?}", plain_bound(64 * taps[0] * taps[1], U), start.elapsed());
+    for (n, r, most) in [(8, 3, 25.0), (16, 3, 60.0), (32, 5, 80.0), (64, 31, 5.0)] {
+        let tile = Tile::fft([n, n], [r, r]).expect("powers of two");
+        let start = Instant::now();
+        let times = tile_bound(&tile, 64, U) / plain_bound(64 * r * r, U);
+        println!("{n} points, {r} x {r} taps: {times:.1} times the bound of a sum, in {:?}", start.elapsed());
+        assert!(times < most, "{n} points, {r} x {r} taps: {times}");
     }
 }
 
