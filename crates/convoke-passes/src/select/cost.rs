@@ -31,6 +31,23 @@ pub(super) fn bandwidth(machine: &Machine, working_set: u128) -> f64 {
     level.map_or(machine.memory_bytes_per_cycle, |cache| cache.bytes_per_cycle).max(f64::MIN_POSITIVE)
 }
 
+/// Bytes per cycle of operands that come in bursts, one panel after much work on another, so that nothing fetches them ahead: at the rate
+/// of memory wherever they are, unless that is the second-level cache.
+pub(super) fn burst(machine: &Machine, working_set: u128) -> f64 {
+    match working_set <= second_level(machine) as u128 {
+        true => bandwidth(machine, working_set),
+        false => machine.memory_bytes_per_cycle,
+    }
+}
+
+/// Cycles to fetch the operands of `tiles` tiles of `depth` steps, each of `numbers` numbers of `bytes` bytes, from the second-level
+/// cache: nothing if those of a tile stay in half the first.
+pub(super) fn operands(machine: &Machine, tiles: f64, depth: usize, numbers: usize, bytes: usize) -> f64 {
+    let tile = depth * numbers * bytes;
+    let first = machine.caches.first().map_or(1 << 15, |cache| cache.bytes);
+    if tile <= first / 2 { 0.0 } else { tiles * tile as f64 / bandwidth(machine, second_level(machine) as u128) }
+}
+
 /// Bytes of the second-level cache, or of the last if there is only one.
 pub(super) fn second_level(machine: &Machine) -> usize {
     machine.caches.get(1).or(machine.caches.last()).map_or(1 << 18, |cache| cache.bytes)

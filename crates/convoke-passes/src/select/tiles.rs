@@ -4,8 +4,9 @@
 //! data      every input channel of every tile is transformed
 //! multiply  R products of tiles × K/group sums, C/group deep, for each group; without a sum, R multiplications a channel
 //! inverse   every output channel of every tile; in nchw, where channels are far apart, each number is stored alone
-//! halo      the input is copied once, with channels last
-//! stream    the transformed weights once for each block of tiles, the output once
+//! halo      the input is copied once, with channels last; in nchw its elements are loaded from places apart
+//! weights   the transformed weights once for each block of tiles
+//! stream    what lies between the transforms, written and read twice; the output once
 //! ```
 
 use convoke_bilinear::Transform;
@@ -14,7 +15,7 @@ use convoke_ir::types::Layout;
 use convoke_machine::Machine;
 
 use super::Conv;
-use super::cost::{bandwidth, call, lanes, product, straight};
+use super::cost::{bandwidth, burst, call, lanes, operands, product, straight};
 use super::plan::{Plan, Refusal, Term};
 use crate::register_tile;
 use crate::tiling::{LEAST, Tiling};
@@ -32,34 +33,50 @@ pub(super) fn plan(algorithm: Algorithm, conv: &Conv, machine: &Machine) -> Resu
         let [loads, stores] = [transform.inputs + transform.between, transform.between + transform.outputs];
         straight(machine, loads as f64, transform.operations() as f64, stores as f64)
     };
+    // Few channels that are not summed over leave the lanes to tiles of a row.
+    let by_tiles = single && conv.group < lanes;
     let groups = if single { 1.0 } else { conv.group as f64 };
-    let (c_all, k_all) = if single { (conv.x.c, conv.y.c) } else { (c, k) };
-    let data = tiles * groups * (vectors(c_all) * per_channel(&tile.data) + call(machine));
-    let stores = match conv.layout {
-        Layout::Nchw => (tile.outputs[0] * tile.outputs[1] * lanes) as f64 * machine.rates.scatter_cycles,
-        Layout::Nhwc => 0.0,
+    let (c_all, k_all) = match (single, by_tiles) {
+        (_, true) => (conv.x.c as f64 / lanes as f64, conv.y.c as f64 / lanes as f64),
+        (true, false) => (vectors(conv.x.c), vectors(conv.y.c)),
+        (false, false) => (vectors(c), vectors(k)),
     };
-    let inverse = tiles * groups * (vectors(k_all) * (per_channel(&tile.inverse) + stores) + 2.0 * call(machine));
+    let numbers = |extents: [usize; 2]| (extents[0] * extents[1] * lanes) as f64;
+    let loads = if by_tiles { numbers(tile.inputs) * machine.rates.gather_cycles } else { 0.0 };
+    let data = tiles * groups * (c_all * (per_channel(&tile.data) + loads) + call(machine));
+    let stores = match conv.layout {
+        Layout::Nhwc if !by_tiles => 0.0,
+        _ => numbers(tile.outputs) * machine.rates.scatter_cycles,
+    };
+    let inverse = tiles * groups * (k_all * (per_channel(&tile.inverse) + stores) + 2.0 * call(machine));
 
     let wide = if single { k } else { c + k };
     let block: usize =
         tiling.block(machine, tile.products * wide * bytes, if single { 1 } else { LEAST }).iter().product();
     let blocks = (tiling.tiles() as f64 / block as f64).max(1.0) * conv.x.n as f64;
     let multiply = if single {
-        tiles * tile.products as f64 * vectors(k_all) * straight(machine, 2.0, 1.0, 1.0)
+        tiles * tile.products as f64 * k_all * straight(machine, 2.0, 1.0, 1.0)
     } else {
-        let one = product(machine, lanes, [block, k, c], register_tile::SQUARE[1], register_tile::rows);
-        blocks * groups * tile.products as f64 * one
+        let [rows, vectors] = register_tile::SQUARE;
+        let one = product(machine, lanes, [block, k, c], vectors, register_tile::rows);
+        let cut = (block.div_ceil(rows) * k.div_ceil(vectors * lanes)) as f64;
+        // The reduction is not cut.
+        let fetched = operands(machine, cut, c, rows + vectors * lanes, bytes);
+        blocks * groups * tile.products as f64 * (one + fetched)
     };
 
     let [x_bytes, _, y_bytes] = conv.bytes();
     let pixels = (tiling.h.read() * tiling.w.read()) as u128;
     let halo = (conv.x.n * conv.x.c * bytes) as u128 * pixels;
+    let turned = match conv.layout {
+        Layout::Nchw if conv.x.c > 1 => x_bytes as f64 / bytes as f64 * machine.rates.gather_cycles,
+        _ => 0.0,
+    };
     let weights = (tile.products * conv.y.c * c * bytes) as u128;
     let between = (block * tile.products * wide * bytes) as u128;
-    let stream = blocks * weights as f64 / bandwidth(machine, weights)
-        + blocks * 4.0 * between as f64 / bandwidth(machine, between)
-        + y_bytes as f64 / bandwidth(machine, y_bytes);
+    let fetched = blocks * weights as f64 / burst(machine, weights);
+    let stream =
+        blocks * 4.0 * between as f64 / bandwidth(machine, between) + y_bytes as f64 / bandwidth(machine, y_bytes);
     let errors = tiling.errors(c, conv.elem.unit_roundoff());
     Ok(Plan {
         algorithm,
@@ -70,7 +87,8 @@ pub(super) fn plan(algorithm: Algorithm, conv: &Conv, machine: &Machine) -> Resu
             Term { name: "data", cycles: data },
             Term { name: "multiply", cycles: multiply },
             Term { name: "inverse", cycles: inverse },
-            Term { name: "halo", cycles: 2.0 * halo as f64 / bandwidth(machine, halo) },
+            Term { name: "halo", cycles: turned + 2.0 * halo as f64 / bandwidth(machine, halo) },
+            Term { name: "weights", cycles: fetched },
             Term { name: "stream", cycles: stream },
         ],
         error_bound: errors.bound,
