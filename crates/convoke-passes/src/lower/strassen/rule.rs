@@ -80,3 +80,18 @@ pub(super) fn plus(f: &mut FuncBuilder, elem: Elem, sum: ValId, coefficient: f64
         }
     }
 }
+
+/// A letter for each coefficient, for names: p for plus, m for minus, x for a number.
+pub(super) fn letters(coefficients: impl Iterator<Item = f64>) -> String {
+    coefficients
+        .map(|c| {
+            if c == 1.0 {
+                'p'
+            } else if c == -1.0 {
+                'm'
+            } else {
+                'x'
+            }
+        })
+        .collect()
+}
