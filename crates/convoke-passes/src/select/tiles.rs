@@ -10,6 +10,7 @@
 //! ```
 
 use convoke_bilinear::Transform;
+use convoke_bilinear::error::tile_bound_for;
 use convoke_ir::attr::Algorithm;
 use convoke_ir::types::Layout;
 use convoke_machine::Machine;
@@ -94,4 +95,10 @@ pub(super) fn plan(algorithm: Algorithm, conv: &Conv, machine: &Machine) -> Resu
         error_bound: errors.bound,
         error_typical: errors.typical,
     })
+}
+
+/// The certified bound for these weights, relative to Σ|w| · max|x|; `None` if there are no such tiles.
+pub(super) fn bound_for_weights(algorithm: Algorithm, conv: &Conv, weights: &[f64]) -> Option<f64> {
+    let tiling = Tiling::new(algorithm, &conv.window).ok()?;
+    Some(tile_bound_for(&tiling.tile, conv.c_per_group(), weights, conv.elem.unit_roundoff()))
 }
