@@ -34,6 +34,9 @@ struct Args {
     /// Candidates predicted to take more than this many times the best are not run
     #[arg(long, value_name = "X", default_value_t = 8.0)]
     within: f64,
+    /// Take the times from this file, which an earlier run wrote with --json, rather than measure: to compare cost models
+    #[arg(long, value_name = "FILE")]
+    times: Option<PathBuf>,
     /// Print a line of JSON for each layer, with every candidate
     #[arg(long)]
     json: bool,
@@ -57,13 +60,19 @@ fn run(args: &Args) -> Result<(), String> {
     };
     let compiler = Compiler::for_machine(machine);
     let layers = layers::parse(&read(&args.layers)?).map_err(|e| format!("{}: {e}", args.layers.display()))?;
+    let times = match &args.times {
+        Some(path) => Some(report::times(&read(path)?).map_err(|e| format!("{}: {e}", path.display()))?),
+        None => None,
+    };
+    let none = measure::Times::new();
     let mut all = Vec::new();
     if !args.json {
         println!("{}", report::HEADINGS);
     }
     for (name, layer) in layers.iter().filter(|(name, _)| name.contains(&args.only)) {
         let limits = measure::Limits { seconds: args.seconds, within: args.within };
-        let measured = measure::layer(&compiler, layer, limits).map_err(|e| format!("{name}: {}", e.render(false)))?;
+        let measured = measure::layer(&compiler, layer, limits, times.as_ref().map(|t| t.get(name).unwrap_or(&none)))
+            .map_err(|e| format!("{name}: {}", e.render(false)))?;
         match args.json {
             true => println!("{}", report::json(name, &measured)),
             false => println!("{}", report::line(name, &measured)),

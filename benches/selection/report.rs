@@ -1,8 +1,10 @@
 //! The report: a line for each layer, and what they come to.
 
+use std::collections::HashMap;
+
 use serde_json::{Value, json};
 
-use crate::measure::{Candidate, Measured};
+use crate::measure::{Candidate, Measured, Times};
 
 /// Within this of the best, a choice counts as right.
 const NEAR: f64 = 0.05;
@@ -65,6 +67,18 @@ pub(crate) fn summary(all: &[Measured]) -> String {
         )
     };
     format!("\ndefault error: {}\nany error:     {}\n", one(false), one(true))
+}
+
+/// The times of the candidates of each layer, from lines that [`json`] made.
+pub(crate) fn times(text: &str) -> Result<HashMap<String, Times>, String> {
+    let line = |line: &str| {
+        let value: Value = serde_json::from_str(line).map_err(|e| e.to_string())?;
+        let name = value["layer"].as_str().ok_or("a line without the name of a layer")?;
+        let candidates = value["candidates"].as_array().ok_or("a line without candidates")?;
+        let time = |c: &Value| Some((c["algorithm"].as_str()?.to_owned(), c["seconds"].as_f64()?));
+        Ok((name.to_owned(), candidates.iter().filter_map(time).collect()))
+    };
+    text.lines().map(line).collect()
 }
 
 /// A layer with every candidate.

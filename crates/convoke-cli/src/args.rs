@@ -105,7 +105,7 @@ pub(crate) struct Options {
     /// Compile for the CPU described in this file (see `convoke machine`)
     #[arg(long, value_name = "FILE")]
     pub(crate) machine: Option<PathBuf>,
-    /// Time the candidate algorithms that may be the fastest, and keep the verdict for the next time
+    /// Time the candidate algorithms that may be the fastest on so many threads, and keep the verdict for the next time
     #[arg(long)]
     pub(crate) tune: bool,
     /// Keep verdicts in this folder rather than in $CONVOKE_CACHE_DIR or the user's cache; it may be deleted at any time

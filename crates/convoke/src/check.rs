@@ -222,7 +222,7 @@ pub fn stages(
     let mut first: Option<Vec<ArrayD<f64>>> = None;
     for threads in [1, 2] {
         let name = format!("{threads} thread{}", if threads == 1 { "" } else { "s" });
-        let compiled = compiler.clone().threads(threads).compile(layer)?;
+        let compiled = compiler.clone().only_run_on(threads).compile(layer)?;
         let mut run = || {
             let outputs = compiled.run_rounded(&reference.inputs)?;
             let first = first.get_or_insert_with(|| outputs.clone());

@@ -110,7 +110,8 @@ impl Compiler {
         self
     }
 
-    /// The most threads that a run uses; 1 if not set. The result is the same bits for any number.
+    /// The most threads that a run uses; 1 if not set. The result is the same bits for any number, except that
+    /// [`Compiler::tune`] may find another algorithm.
     pub fn threads(mut self, threads: usize) -> Compiler {
         self.threads = threads.max(1);
         self
@@ -128,6 +129,15 @@ impl Compiler {
     pub fn tune(mut self, cache: Option<PathBuf>) -> Compiler {
         self.tuning = Some(Tuning::new(cache));
         self
+    }
+
+    /// Runs on this number of threads with the algorithms that tuning finds for the present number.
+    pub(crate) fn only_run_on(mut self, threads: usize) -> Compiler {
+        let present = self.threads;
+        if let Some(tuning) = &mut self.tuning {
+            tuning.for_threads(present);
+        }
+        self.threads(threads)
     }
 
     /// The CPU that code is made for.

@@ -157,9 +157,13 @@ impl Selection {
     ) -> Result<Selection, SelectError> {
         let budget = Budget::new(&conv, grants);
         let mut all = candidates(&conv);
-        // Sizes that nobody tries may be asked for.
-        if asked != asked.family() && !all.contains(&asked) {
-            all.push(asked);
+        // What nobody tries may be asked for.
+        let extra = match asked {
+            Algorithm::Strassen { levels: None } => Algorithm::Strassen { levels: Some(1) },
+            asked => asked,
+        };
+        if extra != extra.family() && !all.contains(&extra) {
+            all.push(extra);
         }
         let candidates: Vec<_> = all.into_iter().map(|a| (a, plan(a, &conv, machine))).collect();
         let error = |refusal| SelectError { value: value.into(), algorithm: asked, refusal };

@@ -68,13 +68,20 @@ impl Verdict {
 pub(crate) struct Tuning {
     /// The folder of the cache.
     cache: Option<PathBuf>,
+    /// The number of threads to tune for, if it is not the compiler's.
+    threads: Option<usize>,
     /// Verdicts so far, by key: a layer gets the same algorithms each time, whether they can be kept in the cache or not.
     known: Arc<Mutex<HashMap<String, Vec<(Algorithm, f64)>>>>,
 }
 
 impl Tuning {
     pub(crate) fn new(cache: Option<PathBuf>) -> Tuning {
-        Tuning { cache, known: Arc::default() }
+        Tuning { cache, threads: None, known: Arc::default() }
+    }
+
+    /// Tunes for this number of threads whatever the compiler's is.
+    pub(crate) fn for_threads(&mut self, threads: usize) {
+        self.threads = Some(threads);
     }
 
     fn remembered(&self, key: &Key) -> Option<Vec<(Algorithm, f64)>> {
@@ -99,6 +106,7 @@ pub(crate) fn tune(
     weighed: &mut ir::Layer,
     files: &Files,
 ) -> Result<Vec<Verdict>, Error> {
+    let compiler = &compiler.clone().threads(tuning.threads.unwrap_or(compiler.get_threads()));
     let selections = selections(weighed, compiler.get_algorithm(), compiler.machine(), &compiler.grants())
         .map_err(PassError::from)?;
     let convs: Vec<usize> = (0..weighed.body.len()).filter(|&i| matches!(weighed.body[i].op, Op::Conv2d(_))).collect();

@@ -1,5 +1,6 @@
 //! The report as one JSON object.
 
+use convoke::Algorithm;
 use convoke::passes::stats::Stats;
 use serde_json::{Value, json};
 
@@ -22,6 +23,15 @@ pub(super) fn json(report: &Report<'_>) -> Value {
             pass
         })
         .collect();
+    let tuned = |value: &str| report.explanation.verdicts.iter().find(|verdict| verdict.value == value);
+    let convolution = |view: &View<'_>| {
+        let mut object = convolution(view);
+        if let Some(verdict) = tuned(&view.selection.value).filter(|_| !report.no_times) {
+            let one = |(algorithm, seconds): &(_, f64)| json!({ "algorithm": Algorithm::to_string(algorithm), "seconds": seconds });
+            object["tuned"] = verdict.times.iter().map(one).collect();
+        }
+        object
+    };
     let convolutions: Vec<_> = views.iter().map(convolution).collect();
     let mut object = json!({ "layer": report.layer.name(), "signature": signature(report.layer),
                              "machine": compiler.machine().name, "ghz": compiler.machine().ghz,

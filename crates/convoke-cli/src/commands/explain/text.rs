@@ -31,9 +31,8 @@ fn convolution(view: &View<'_>) -> String {
     verdict::sentences(view).iter().for_each(|sentence| text += &wrapped(sentence));
     text += &format!("error allowed: {}\n\n", budget(&selection.budget));
     text += &candidates(view);
-    text += "error: what to expect, relative to Σ|w||x| of the output element\n\
-             bound: what no input exceeds, relative to ";
-    text += &(bounds(&view.rows) + "\n");
+    text += &wrapped("error: what to expect, relative to Σ|w||x| of the output element");
+    text += &wrapped(&format!("bound: what no input exceeds, relative to {}", bounds(&view.rows)));
     text += &format!("\npredicted time by what it is spent on (█ multiply, ░ all else)\n{}", terms(view));
     if !view.refused.is_empty() {
         text += "\nnot applicable\n";
