@@ -12,7 +12,7 @@
 //! What parts there are, and how large, is what lowering cuts: see `parts`.
 
 use convoke_bilinear::error::{matmul_bound, matmul_estimate};
-use convoke_bilinear::{Bilinear, Matrix, Problem as Claim, matmul};
+use convoke_bilinear::{Bilinear, Matrix, matmul};
 use convoke_ir::attr::Algorithm;
 use convoke_ir::types::Layout;
 use convoke_machine::Machine;
@@ -20,7 +20,7 @@ use convoke_machine::Machine;
 use super::Conv;
 use super::cost::{bandwidth, call, lanes, product, straight};
 use super::plan::{Plan, Refusal, Term};
-use crate::parts::{Parts, Problem};
+use crate::parts::{Parts, Problem, recursion};
 use crate::register_tile::SQUARE;
 
 /// The most levels weighed unless asked for.
@@ -36,11 +36,9 @@ pub(super) fn levels(conv: &Conv) -> Vec<u8> {
 
 pub(super) fn plan(conv: &Conv, machine: &Machine, levels: u8) -> Result<Plan, Refusal> {
     let base = matmul::strassen();
-    let Claim::MatMul { m, k, n } = base.problem else { return Err(Refusal::NoSizes) };
+    let (sizes, products) = recursion(&base, levels);
+    let parts = Parts::new(&problem(conv, machine), sizes, products, machine).map_err(Refusal::Parts)?;
     let power = |x: usize| x.pow(levels.into());
-    let sizes = [m, k, n].map(power);
-    let parts = Parts::new(&problem(conv, machine), sizes, machine).map_err(Refusal::Parts)?;
-    let products = power(base.rank());
     let entries = |of: fn(&Bilinear) -> &Matrix| power((0..base.rank()).map(|q| of(&base).nonzero(q).count()).sum());
     let (added_patches, added_results) = (entries(|rule| &rule.b), entries(|rule| &rule.c));
 
