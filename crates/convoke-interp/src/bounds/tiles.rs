@@ -278,3 +278,34 @@ fn filters(
     }
     Ok(filters)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every output is written once, and tap j of it reads input `steps · i + j` of its tile.
+    #[test]
+    fn tiles_read_and_write_what_the_convolution_does() {
+        for code in 0..5_usize.pow(5) {
+            let digit = |place: u32| code / 5_usize.pow(place) % 5;
+            let (stride, dilation, m, output) = (digit(0) + 1, digit(1) + 1, digit(2) + 1, 2 * digit(3) + 1);
+            let axis = Axis { input: 9, kernel: 3, stride, dilation, begin: digit(4), end: 0, output };
+            let mut written = vec![0; output];
+            for line in Line::all(&axis, m) {
+                for i in 0..m {
+                    let Some(p) = line.output(i) else { continue };
+                    written[p] += 1;
+                    for j in 0..axis.kernel {
+                        let expected = (p * stride + j * dilation).checked_sub(axis.begin).filter(|at| *at < 9);
+                        assert_eq!(
+                            line.input(steps(&axis) * i + j),
+                            expected,
+                            "{axis:?}, tiles of {m}, output {p}, tap {j}"
+                        );
+                    }
+                }
+            }
+            assert!(written.iter().all(|&times| times == 1), "{axis:?}, tiles of {m}: {written:?}");
+        }
+    }
+}
