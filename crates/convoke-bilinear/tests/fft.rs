@@ -2,7 +2,6 @@
 
 use std::time::Instant;
 
-use convoke_bilinear::straight::Straight;
 use convoke_bilinear::{Bilinear, FftError, Tile, fft, rational};
 use num_traits::ToPrimitive;
 use rustfft::FftPlanner;
@@ -66,35 +65,6 @@ fn spectra_are_those_of_a_library() {
     }
 }
 
-/// The most numbers alive at once, inputs being read when they are first needed and outputs written when they are there.
-fn alive(code: &Straight) -> usize {
-    use convoke_bilinear::straight::{Op, Var};
-    let mut last = vec![0; code.ops.len()];
-    let mut last_input = vec![0; code.inputs];
-    let mut first_input = vec![usize::MAX; code.inputs];
-    for (i, op) in code.ops.iter().enumerate() {
-        let (x, y) = match *op {
-            Op::Add { x, y, .. } | Op::Fma { x, y, .. } => (x, Some(y)),
-            Op::Mul { x, .. } => (x, None),
-        };
-        for var in std::iter::once(x).chain(y) {
-            match var {
-                Var::Op(j) => last[j] = i,
-                Var::Input(j) => {
-                    last_input[j] = i;
-                    first_input[j] = first_input[j].min(i);
-                }
-            }
-        }
-    }
-    let at = |i: usize| {
-        let ops = (0..=i).filter(|&j| j == i || last[j] > i).count();
-        let inputs = (0..code.inputs).filter(|&j| first_input[j] <= i && last_input[j] > i).count();
-        ops + inputs
-    };
-    (0..code.ops.len()).map(at).max().unwrap_or(0)
-}
-
 /// Operations of the codes of a tile of n × n points, an addition, a multiplication and a multiply-add counting as one each.
 ///
 /// Without multiply-adds, a split-radix transform takes 4·n·log n − 6n + 8 operations for complex inputs and 2·n·log n − 4n + 6 for real
@@ -116,7 +86,7 @@ fn operations_of_transforms() {
         };
         let time = (0..5).map(|_| once()).min().expect("five times");
         let count = |lines: &[convoke_bilinear::Lines]| -> Vec<(usize, usize)> {
-            lines.iter().map(|l| (l.code.operations(), alive(&l.code))).collect()
+            lines.iter().map(|l| (l.code.operations(), l.code.alive())).collect()
         };
         let show = |tile: &Tile| {
             let [a, b, c, d] =

@@ -77,6 +77,17 @@ fn scaled_rows() {
     }
 }
 
+/// Few numbers are alive at a time: 16 registers hold those of one axis, or nearly.
+#[test]
+fn numbers_alive() {
+    for (m, r, most) in [(2, 3, 4), (4, 3, 8), (6, 3, 9), (8, 3, 12), (4, 7, 12), (6, 7, 16), (10, 7, 20)] {
+        let tile = Tile::winograd([m; 2], [r; 2], [1; 2]).expect("small");
+        let alive = [&tile.data.then[0], &tile.inverse.then[0]].map(|lines| lines.code.alive());
+        println!("F({m}, {r}): alive in the data and the inverse transform {alive:?}");
+        assert!(alive.iter().all(|alive| *alive <= most), "F({m}, {r}): {alive:?}");
+    }
+}
+
 /// The transposed code computes the transposed matrix.
 #[test]
 fn transposed_code() {

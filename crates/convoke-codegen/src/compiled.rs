@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use convoke_ir::elem::Elem;
 use convoke_ir::loops::{BufferId, Program, Role, Run, Verified};
@@ -9,7 +10,7 @@ use convoke_machine::Machine;
 use rayon::prelude::*;
 
 use crate::aligned::Aligned;
-use crate::constants::{self, Constants};
+use crate::constants::{self, Constants, Resolved};
 use crate::element::{Element, Raw, Slice, SliceMut};
 use crate::emit;
 use crate::error::{CodegenError, RunError, Side};
@@ -50,6 +51,7 @@ pub struct Compiled {
     constants: Vec<Option<Arc<Aligned>>>,
     steps: Vec<Step>,
     plan: Plan,
+    prepare_time: Duration,
     threads: usize,
     pool: Mutex<Vec<Workspace>>,
 }
@@ -105,7 +107,7 @@ pub fn compile(
     check_size(program, &plan, threads, options)?;
 
     let target = Target::new(machine, Place::Jit)?;
-    let constants = constants::resolve(program, constants)?;
+    let Resolved { memory: constants, prepare_time } = constants::resolve(program, constants)?;
     let code = Code::new(program, &reachable(program, &program.entry), &target)?;
     let params = |role: Role| -> Vec<Param> {
         let with_role = program.buffers.iter().filter(|(_, buffer)| buffer.role == role);
@@ -127,6 +129,7 @@ pub fn compile(
         code,
         constants,
         plan,
+        prepare_time,
         threads,
         pool: Mutex::new(Vec::new()),
     })
@@ -320,6 +323,11 @@ impl Compiled {
     /// Bytes of machine code.
     pub fn code_bytes(&self) -> usize {
         self.code.bytes
+    }
+
+    /// How long `prepare` ran when this was compiled: packing and transforming constants, without the compilation of its code.
+    pub fn prepare_time(&self) -> Duration {
+        self.prepare_time
     }
 
     /// The most threads a run uses.

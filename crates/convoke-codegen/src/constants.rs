@@ -1,6 +1,7 @@
 //! The numbers of constants, as given and as prepared.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use convoke_ir::layer::Source;
 use convoke_ir::loops::{BufferId, Program, Role, Run};
@@ -29,8 +30,16 @@ where
     }
 }
 
-/// The memory of every constant and prepared buffer that `entry` reads, by buffer. What only `prepare` needed is freed.
-pub(crate) fn resolve(program: &Program, constants: &dyn Constants) -> Result<Vec<Option<Arc<Aligned>>>, CodegenError> {
+/// The memory of constants.
+pub(crate) struct Resolved {
+    /// Of every constant and prepared buffer that `entry` reads, by buffer. What only `prepare` needed is freed.
+    pub memory: Vec<Option<Arc<Aligned>>>,
+    /// How long `prepare` ran, without its compilation.
+    pub prepare_time: Duration,
+}
+
+/// Reads constants and prepares what `entry` reads.
+pub(crate) fn resolve(program: &Program, constants: &dyn Constants) -> Result<Resolved, CodegenError> {
     let mut memory: Vec<Option<Arc<Aligned>>> = vec![None; program.buffers.len()];
     for (id, buffer) in program.buffers.iter() {
         let Role::Const(source) = &buffer.role else { continue };
@@ -48,23 +57,22 @@ pub(crate) fn resolve(program: &Program, constants: &dyn Constants) -> Result<Ve
         let held = Aligned::of(&numbers, buffer.ty.elem);
         memory[id.index()] = Some(Arc::new(held.ok_or(CodegenError::OutOfMemory { what: "a constant", bytes })?));
     }
-    if !program.prepare.is_empty() {
-        prepare(program, &mut memory)?;
-    }
+    let prepare_time = if program.prepare.is_empty() { Duration::ZERO } else { prepare(program, &mut memory)? };
     for id in program.buffers.ids() {
         if !reads(&program.entry, id) {
             memory[id.index()] = None;
         }
     }
-    Ok(memory)
+    Ok(Resolved { memory, prepare_time })
 }
 
 fn reads(runs: &[Run], buffer: BufferId) -> bool {
     runs.iter().any(|run| run.args.contains(&buffer))
 }
 
-/// Runs `prepare` natively: its code is for this CPU, whatever the program itself is compiled for, and freed at the end.
-fn prepare(program: &Program, memory: &mut [Option<Arc<Aligned>>]) -> Result<(), CodegenError> {
+/// Runs `prepare` natively: its code is for this CPU, whatever the program itself is compiled for, and freed at the end. Gives how
+/// long it ran.
+fn prepare(program: &Program, memory: &mut [Option<Arc<Aligned>>]) -> Result<Duration, CodegenError> {
     let target = Target::new(&Machine::host(), Place::Jit)?;
     let code = Code::new(program, &reachable(program, &program.prepare), &target)?;
     let plan = Plan::new(program, &program.prepare);
@@ -75,6 +83,7 @@ fn prepare(program: &Program, memory: &mut [Option<Arc<Aligned>>]) -> Result<(),
         }
     }
     let workspace = allocate("preparing constants", plan.bytes(1))?;
+    let start = Instant::now();
     for run in &program.prepare {
         let slots: Vec<*mut u8> = run
             .args
@@ -99,5 +108,5 @@ fn prepare(program: &Program, memory: &mut [Option<Arc<Aligned>>]) -> Result<(),
             }
         }
     }
-    Ok(())
+    Ok(start.elapsed())
 }

@@ -33,7 +33,7 @@ use crate::target::{Place, Target};
 pub fn object(program: Verified<'_>, machine: &Machine, constants: &dyn Constants) -> Result<Vec<u8>, CodegenError> {
     let program = program.program();
     let target = Target::new(machine, Place::Object)?;
-    let memory = constants::resolve(program, constants)?;
+    let memory = constants::resolve(program, constants)?.memory;
     let funcs = reachable(program, &program.entry);
     let numbers = Numbered::new(program, &funcs);
     let compiled = compile_all(program, &funcs, &target, &numbers, false)?;

@@ -230,3 +230,51 @@ fn overflow_and_nan_are_said() {
     assert_eq!((fine.value[[0, 0]], fine.scale[[0, 0]]), (2e5, 4e5));
     assert!(fine.bound[[0, 0]] > 0.0 && fine.bound[[0, 0]] < 4e5 * 2.5 * f64::from(f32::EPSILON));
 }
+
+/// A convolution and ReLU of 8 × 8 numbers by `algorithm`.
+fn by_algorithm(algorithm: &str, x: &[f32]) -> Bounded {
+    let text = format!(
+        "layer @l(%x: f32[1, 1, 8, 8]) -> f32[1, 1, 8, 8] {{
+           %w = const f32[1, 1, 3, 3] = uniform(seed = 1, low = -1.0, high = 1.0)
+           %y = conv2d %x, %w {{ pads = [1, 1, 1, 1], algorithm = {algorithm} }}
+           %z = relu %y
+           return %z
+         }}"
+    );
+    let module = convoke_ir::text::parse(&text).expect("correct");
+    bounds(&module.layers[0], &[array(&[1, 1, 8, 8], x)])
+}
+
+#[test]
+fn fast_algorithms_have_wider_bounds_than_sums() {
+    let mut rng = Rng(9);
+    let x: Vec<f32> = (0..64).map(|_| rng.number()).collect();
+    let of = |algorithm: &str| by_algorithm(algorithm, &x).bound.sum();
+    let plain = of("direct");
+    for algorithm in ["winograd(2x2)", "fft(8x8)", "strassen(1)"] {
+        let times = of(algorithm) / plain;
+        assert!(times > 1.0 && times < 300.0, "{algorithm}: {times} times the bound of a sum");
+    }
+    // Larger tiles round more; an algorithm without its sizes is not chosen yet.
+    assert!(of("winograd(4x4)") > of("winograd(2x2)") && of("strassen(2)") > of("strassen(1)"));
+    assert_eq!(of("winograd"), plain);
+}
+
+#[test]
+fn what_is_not_finite_spoils_the_tile_that_reads_it() {
+    let mut rng = Rng(10);
+    for special in [f32::NAN, f32::INFINITY, 3e38] {
+        let mut x: Vec<f32> = (0..64).map(|_| rng.number()).collect();
+        x[0] = special;
+        let bounded = by_algorithm("winograd(4x4)", &x);
+        for (i, bound) in bounded.bound.iter().enumerate() {
+            let spoilt = i / 8 < 4 && i % 8 < 4;
+            assert_eq!(bound.is_infinite(), spoilt, "{special}, output {}, {}", i / 8, i % 8);
+        }
+        assert!(by_algorithm("strassen(1)", &x).bound.iter().all(|bound| bound.is_infinite()), "{special}");
+        // A sum gives the same whatever its order.
+        let direct = by_algorithm("direct", &x);
+        let exact = direct.bound.iter().zip(&direct.value).filter(|(_, value)| !value.is_finite());
+        assert!(exact.into_iter().all(|(bound, _)| *bound == 0.0), "{special}");
+    }
+}

@@ -43,9 +43,9 @@ pub struct Report {
     pub verdicts: Vec<Verdict>,
     /// Time in passes and lowering.
     pub passes_time: Duration,
-    /// Time in code generation, and in packing constants.
+    /// Time in code generation.
     pub codegen_time: Duration,
-    /// Time to read or make the numbers of constants.
+    /// Time to read or make the numbers of constants, and to pack and transform them.
     pub weights_time: Duration,
     /// Bytes of machine code.
     pub code_bytes: usize,
@@ -78,7 +78,8 @@ impl CompiledLayer {
             Ok(values?)
         };
         let compiled = convoke_codegen::compile(lowered.verified(), compiler.machine(), &constants, &options)?;
-        let codegen_time = start.elapsed() - reading.get();
+        let weights_time = reading.get() + compiled.prepare_time();
+        let codegen_time = start.elapsed().saturating_sub(weights_time);
         let pool = threads::pool(compiler.get_threads())?;
         let own = |named: Vec<(&str, &TensorType)>| {
             named.into_iter().map(|(name, ty)| (name.to_owned(), ty.clone())).collect::<Vec<_>>()
@@ -86,7 +87,7 @@ impl CompiledLayer {
         let report = Report {
             passes_time: lowered.elapsed,
             codegen_time,
-            weights_time: reading.get(),
+            weights_time,
             code_bytes: compiled.code_bytes(),
             constant_bytes: compiled.constant_bytes(),
             scratch_bytes: compiled.workspace_bytes(),

@@ -140,6 +140,74 @@ impl Code {
         }
         self.outputs.iter().map(|&(register, _)| most[register]).collect()
     }
+
+    /// What operations round, by how far they are from the inputs.
+    pub(super) fn rounded(&self, absolute: &Code) -> Vec<Rounded> {
+        let [forms, magnitudes] = [self, absolute].map(Code::forms);
+        let gains = self.gains();
+        let mut distances = vec![0; self.registers()];
+        let mut levels: Vec<Rounded> = Vec::new();
+        for (i, step) in self.steps.iter().enumerate() {
+            let at = 1 + self.inputs + i;
+            let level = distances[step.x].max(distances[step.y]);
+            distances[at] = level + 1;
+            levels.resize_with(levels.len().max(level + 1), Rounded::default);
+            let mut round = |times: f64, register: usize| {
+                let scaled = |form: &[f64], times: f64| form.iter().map(|x| x * times).collect();
+                levels[level].gains.push(gains[at].clone());
+                levels[level].values.push(scaled(&forms[register], times));
+                levels[level].magnitudes.push(scaled(&magnitudes[register], times.abs()));
+            };
+            if step.sum > 0 {
+                round(1.0, at);
+            }
+            if step.product + step.factor > 0 {
+                round(f64::from(step.product + step.factor) * step.fx, step.x);
+            }
+        }
+        levels
+    }
+
+    /// Each register as coefficients of the inputs.
+    fn forms(&self) -> Vec<Vec<f64>> {
+        let mut forms = vec![vec![0.0; self.inputs]; self.registers()];
+        (0..self.inputs).for_each(|i| forms[1 + i][i] = 1.0);
+        for (i, step) in self.steps.iter().enumerate() {
+            let pairs = forms[step.x].iter().zip(&forms[step.y]);
+            forms[1 + self.inputs + i] = pairs.map(|(x, y)| step.fx * x + step.fy * y).collect();
+        }
+        forms
+    }
+
+    /// How each output depends on each register.
+    fn gains(&self) -> Vec<Vec<f64>> {
+        let mut gains = vec![vec![0.0; self.outputs.len()]; self.registers()];
+        self.outputs.iter().enumerate().for_each(|(j, &(register, sign))| gains[register][j] += sign);
+        for (i, step) in self.steps.iter().enumerate().rev() {
+            let own = std::mem::take(&mut gains[1 + self.inputs + i]);
+            gains[step.x].iter_mut().zip(&own).for_each(|(gain, g)| *gain += step.fx * g);
+            gains[step.y].iter_mut().zip(&own).for_each(|(gain, g)| *gain += step.fy * g);
+            gains[1 + self.inputs + i] = own;
+        }
+        gains
+    }
+
+    /// The matrix, row by row.
+    pub(super) fn dense(&self) -> Vec<Vec<f64>> {
+        let forms = self.forms();
+        self.outputs.iter().map(|&(register, sign)| forms[register].iter().map(|x| sign * x).collect()).collect()
+    }
+}
+
+/// What operations equally far from the inputs round. Row by row, for one rounding each.
+#[derive(Default)]
+pub(super) struct Rounded {
+    /// How the outputs depend on it.
+    pub(super) gains: Vec<Vec<f64>>,
+    /// The number that is rounded, as coefficients of the inputs; twice it where it is rounded twice.
+    pub(super) values: Vec<Vec<f64>>,
+    /// The same with every sign a plus.
+    pub(super) magnitudes: Vec<Vec<f64>>,
 }
 
 /// Whether single precision holds a number, range aside. Numbers that only double precision holds do not count: they may stand for

@@ -37,6 +37,9 @@
 //!   |ŷ_l − y_l| / (Σ|w| · max|x|) ≤ γ_α · max over l, j of Σ_q |C|[q,l] |B|[q,j] Σ_i |A|[q,i]
 //! ```
 //!
+//! Where cosines of many angles are summed up, as in an FFT, that is far above what happens: then the bound through Euclidean
+//! norms is smaller, which is in [`norms`]. The functions here give the smaller of both.
+//!
 //! # Estimates
 //!
 //! Each operation is taken to err independently, with variance ρ²u² times the expected square of its result. Inputs and weights
@@ -47,6 +50,7 @@
 
 mod code;
 mod matmul;
+mod norms;
 mod passes;
 mod tile;
 

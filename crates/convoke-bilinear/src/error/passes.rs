@@ -100,6 +100,21 @@ impl Passes {
         most.into_iter().max().unwrap_or(0)
     }
 
+    /// The codes of both passes.
+    pub(super) fn codes(&self) -> [Vec<&Code>; 2] {
+        [0, 1].map(|pass| self.passes[pass].lines.iter().map(|lines| &lines.code).collect())
+    }
+
+    /// Whether every pass reads each number at most once.
+    pub(super) fn reads_once(&self) -> bool {
+        [self.inputs, self.passes[0].size].iter().zip(&self.passes).all(|(&size, pass)| {
+            let mut read = vec![false; size];
+            let mut first = |at: usize| !std::mem::replace(&mut read[at], true);
+            let mut line = |lines: &NumericLines, i| (0..lines.code.inputs()).all(|j| first(lines.from.at(i, j)));
+            pass.lines.iter().all(|lines| (0..lines.count).all(|i| line(lines, i)))
+        })
+    }
+
     /// For each output of a transform without minus signs, a bound on the largest coefficient of any input: the lines of the first
     /// pass read different inputs, so that only coefficients from the same line add up.
     pub(super) fn largest_coefficients(&self) -> Vec<f64> {
@@ -182,20 +197,5 @@ impl Pass {
             }
         }
         (result, error)
-    }
-}
-
-impl Code {
-    /// The matrix, row by row.
-    pub(super) fn dense(&self) -> Vec<Vec<f64>> {
-        let mut registers = vec![0.0; self.registers()];
-        let mut rows = vec![vec![0.0; self.inputs()]; self.outputs()];
-        for input in 0..self.inputs() {
-            registers.fill(0.0);
-            registers[1 + input] = 1.0;
-            self.run(&mut registers, 0.0);
-            rows.iter_mut().enumerate().for_each(|(j, row)| row[input] = self.output(&registers, j));
-        }
-        rows
     }
 }

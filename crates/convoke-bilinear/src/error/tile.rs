@@ -1,5 +1,6 @@
 //! The error of tiles: transforms of a data tile and of the filter, products summed over channels, and the inverse transform.
 
+use super::norms::Norm;
 use super::passes::{Passes, Scratch};
 use super::{DOUBLE, ROUNDING, SCALE, gamma, sequential};
 use crate::tile::Tile;
@@ -18,6 +19,8 @@ pub struct Analysis {
     filter_roundings: usize,
     inverse_roundings: usize,
     scratch: Scratch,
+    /// Of data and inverse, with their signs.
+    signed: [Passes; 2],
 }
 
 impl Analysis {
@@ -25,6 +28,7 @@ impl Analysis {
     pub fn of(tile: &Tile) -> Analysis {
         let [data, filter, inverse] = [&tile.data, &tile.filter, &tile.inverse].map(Passes::of);
         Analysis {
+            signed: [data.clone(), inverse.clone()],
             data_roundings: data.roundings(),
             filter_roundings: filter.roundings(),
             inverse_roundings: inverse.roundings(),
@@ -60,6 +64,17 @@ impl Analysis {
     /// rounded once.
     pub fn theta(&self, channels: usize, u: f64) -> f64 {
         (self.data_roundings + 1 + channels + self.inverse_roundings) as f64 * u + self.filter_roundings as f64 * DOUBLE
+    }
+
+    /// What no error exceeds, relative to Σ_c max|U_c|‖x_c‖₂: U_c the transformed filter of a channel, ‖x_c‖₂ the Euclidean norm of what the
+    /// tile reads of it. What `f64` takes from filters is to be added to U, times 1 + 1/u: the factor is at least u ν_C ν_A.
+    pub fn by_norms(&self, channels: usize, u: f64) -> f64 {
+        let [data, inverse] = [0, 1].map(|i| Norm::of(&self.signed[i], u));
+        let gamma = gamma(channels as f64 * u);
+        let products = gamma + u + gamma * u;
+        let transforms = inverse.error * (data.length + data.error) + inverse.length * data.error;
+        let rounded = inverse.length * data.length * products + transforms * (1.0 + products);
+        if rounded.is_nan() { f64::INFINITY } else { rounded }
     }
 
     /// |A||x|, for `x` of [`Analysis::inputs`] magnitudes. Each multiplication adds `lost`, to bound what underflow takes. `largest`
@@ -107,6 +122,10 @@ impl Analysis {
 pub fn tile_bound(tile: &Tile, channels: usize, u: f64) -> f64 {
     let mut analysis = Analysis::of(tile);
     let sums = analysis.sums();
+    let coefficients = analysis.filter.largest_coefficients();
+    let of_f64 = 1.0 + (analysis.filter_roundings + 1) as f64 * 4.0 * DOUBLE / u;
+    let by_norms = analysis.by_norms(channels, u) * (analysis.inputs() as f64).sqrt() * of_f64;
+    let by_norms = by_norms * coefficients.iter().copied().fold(0.0, f64::max);
     let work = analysis.taps() * (analysis.filter.operations() + analysis.inverse.operations());
     let mut products = vec![0.0; analysis.products()];
     let mut largest = 0.0_f64;
@@ -120,11 +139,10 @@ pub fn tile_bound(tile: &Tile, channels: usize, u: f64) -> f64 {
             largest = largest.max(analysis.largest_output(&products));
         }
     } else {
-        let coefficients = analysis.filter.largest_coefficients();
         products.iter_mut().zip(coefficients.iter().zip(&sums)).for_each(|(p, (c, sum))| *p = c * sum);
         largest = analysis.largest_output(&products);
     }
-    gamma(analysis.theta(channels, u)) * largest
+    (gamma(analysis.theta(channels, u)) * largest).min(by_norms)
 }
 
 /// As [`tile_bound`], for these weights: filters of `channels` · taps numbers, of which there may be many. The largest bound of any filter,
@@ -133,20 +151,24 @@ pub fn tile_bound_for(tile: &Tile, channels: usize, weights: &[f64], u: f64) -> 
     let mut analysis = Analysis::of(tile);
     let sums = analysis.sums();
     let gamma = gamma(analysis.theta(channels, u));
+    let by_norms = analysis.by_norms(channels, u) * (analysis.inputs() as f64).sqrt();
     let (mut largest, taps) = (0.0_f64, analysis.taps());
     let mut products = vec![0.0; analysis.products()];
     let (mut transformed, mut lost) = (products.clone(), products.clone());
     for filter in weights.chunks_exact(channels.max(1) * taps) {
         products.fill(0.0);
+        let mut most = 0.0;
         for channel in filter.chunks_exact(taps) {
             analysis.filter_exactly(channel, &mut transformed, &mut lost);
             let parts = products.iter_mut().zip(transformed.iter().zip(&lost));
             parts.for_each(|(p, (u, lost))| *p += gamma * u.abs() + (1.0 + gamma) * lost);
+            let with_lost = transformed.iter().zip(&lost).map(|(x, lost)| x.abs() + (1.0 + 1.0 / u) * lost);
+            most += with_lost.fold(0.0, f64::max);
         }
         products.iter_mut().zip(&sums).for_each(|(p, sum)| *p *= sum);
         let scale: f64 = filter.iter().map(|w| w.abs()).sum();
         if scale > 0.0 {
-            largest = largest.max(analysis.largest_output(&products) / scale);
+            largest = largest.max(analysis.largest_output(&products).min(by_norms * most) / scale);
         }
     }
     largest

@@ -14,6 +14,7 @@
 
 mod build;
 mod coefficients;
+mod order;
 mod transpose;
 pub(crate) mod writer;
 
@@ -88,7 +89,7 @@ pub struct Straight {
 impl Straight {
     /// Code for `y = matrix · x`.
     pub fn of(matrix: &Matrix) -> Straight {
-        build::straight(matrix)
+        build::straight(matrix).in_short_order()
     }
 
     /// How many operations there are; negated outputs count as one each, for nothing is left to take their sign.

@@ -7,6 +7,8 @@
 //!   E = Cᵀ Σ_c (A (|x_c| + E_x)) ⊙ (γ_α U_c + ε_c) + underflow,    U_c = |transform of w_c| + B E_w
 //! ```
 //!
+//! or, where that is less, what Euclidean norms say: `f · Σ_c max U_c · ‖|x_c| + E_x‖₂` with the tile's factor f.
+//!
 //! Filters are transformed in `f64`, from which they are off by ε, and rounded once; U is therefore the magnitude of what the products read,
 //! rather than B |w|. Each multiplication may lose the smallest subnormal number to underflow, wherever it is.
 //!
@@ -94,6 +96,63 @@ struct Filters {
     factors: Vec<f64>,
     /// `[k, product]`: what underflow takes from products, whatever the data.
     constant: Vec<f64>,
+    /// `[k, c]`: the largest number of the transformed filter.
+    largest: Vec<f64>,
+}
+
+/// The bound through Euclidean norms.
+struct Norms {
+    /// Relative to Σ_c max U_c ‖x_c‖₂.
+    rounded: f64,
+    /// Of what underflow takes, relative to Σ_c max U_c.
+    lost_data: f64,
+    /// Relative to Σ_c max|x_c|.
+    lost_filter: f64,
+    /// The rest.
+    lost: f64,
+}
+
+impl Norms {
+    fn of(analysis: &mut Analysis, channels: usize, unit: Unit) -> Result<Norms> {
+        let mut most = |input: f64, lost: f64, inverse: bool| -> Result<f64> {
+            let (from, to) = match inverse {
+                true => (analysis.products(), analysis.outputs()),
+                false => (analysis.inputs(), analysis.products()),
+            };
+            let (x, mut y) = (filled(from, input)?, filled(to, 0.0)?);
+            match inverse {
+                true => analysis.inverse(&x, lost, &mut 0.0, &mut y),
+                false => analysis.data(&x, lost, &mut 0.0, &mut y),
+            }
+            Ok(y.into_iter().fold(0.0, f64::max))
+        };
+        let (data, inverse) = (most(1.0, 0.0, false)?, most(1.0, 0.0, true)?);
+        let (lost_data, lost_inverse) = (most(0.0, 1.0, false)?, most(0.0, 1.0, true)?);
+        // Twice, for what rounding adds.
+        let tiny = 2.0 * unit.tiny;
+        Ok(Norms {
+            rounded: analysis.by_norms(channels, unit.roundoff),
+            lost_data: tiny * inverse * lost_data,
+            lost_filter: tiny * inverse * data,
+            lost: tiny * (2.0 * inverse * channels as f64 + lost_inverse),
+        })
+    }
+
+    /// For numbers of the data, `[c, inputs]`, and the largest of each transformed filter.
+    fn bound(&self, data: &[(f64, f64)], largest: &[f64]) -> f64 {
+        let terms = data.iter().zip(largest).map(|(&(norm, most), &filter)| {
+            self.rounded * filter * norm + self.lost_data * filter + self.lost_filter * most
+        });
+        terms.sum::<f64>() + self.lost
+    }
+}
+
+/// The Euclidean norm and the largest of some magnitudes.
+fn size(x: &[f64]) -> (f64, f64) {
+    let most = x.iter().copied().fold(0.0, f64::max);
+    // Scaled, so that squares neither overflow nor vanish.
+    let squares = x.iter().map(|x| (x / most).powi(2)).sum::<f64>();
+    (if most > 0.0 { most * squares.sqrt() } else { 0.0 }, most)
 }
 
 /// What the convolution rounds. Errors of its operands are taken for granted.
@@ -109,6 +168,8 @@ pub(super) fn rounded(op: &Conv2d, operands: Operands<'_>, kind: Kind, unit: Uni
     // Native numbers are larger than those without rounding by at most γ.
     let finite = unit.largest / (1.0 + gamma);
 
+    let norms = Norms::of(&mut analysis, inputs, unit)?;
+
     let wide = each2(&x.value, &x.error, |x, e| x.abs() + e)?;
     let wide = planes(Operand { data: &wide, ty: x_type })?;
     let (input_plane, output_plane) = (from.h * from.w, to.h * to.w);
@@ -123,6 +184,7 @@ pub(super) fn rounded(op: &Conv2d, operands: Operands<'_>, kind: Kind, unit: Uni
     let at_a_time = (FILTERS / (inputs * tile.products)).clamp(1, group_outputs);
     let mut patch = filled(tile.data.inputs, 0.0)?;
     let mut data = filled(inputs * tile.products, 0.0)?;
+    let mut sizes = vec![(0.0, 0.0); inputs];
     let mut products = filled(tile.products, 0.0)?;
     let mut y = filled(tile.outputs[0] * tile.outputs[1], 0.0)?;
     for first in
@@ -134,7 +196,7 @@ pub(super) fn rounded(op: &Conv2d, operands: Operands<'_>, kind: Kind, unit: Uni
         for n in 0..from.n {
             for (row, column) in lines.iter().flat_map(|row| columns.iter().map(move |column| (row, column))) {
                 let mut largest = 0.0;
-                for (c, data) in data.chunks_exact_mut(tile.products).enumerate() {
+                for (c, (data, of)) in data.chunks_exact_mut(tile.products).zip(&mut sizes).enumerate() {
                     let plane = &wide[((n * from.c) + group * inputs + c) * input_plane..][..input_plane];
                     for (i, patch) in patch.chunks_exact_mut(tile.inputs[1]).enumerate() {
                         let row = row.input(i);
@@ -146,6 +208,7 @@ pub(super) fn rounded(op: &Conv2d, operands: Operands<'_>, kind: Kind, unit: Uni
                         }
                     }
                     analysis.data(&patch, unit.tiny, &mut largest, data);
+                    *of = size(&patch);
                 }
                 let fits = largest <= finite && !data.iter().any(|v| v.is_nan());
                 for k in 0..count {
@@ -158,12 +221,13 @@ pub(super) fn rounded(op: &Conv2d, operands: Operands<'_>, kind: Kind, unit: Uni
                     analysis.inverse(&products, 2.0 * unit.tiny, &mut largest, &mut y);
                     // Magnitudes are at most errors divided by γ.
                     let fits = fits && largest <= gamma * finite && !y.iter().any(|y| y.is_nan());
+                    let by_norms = norms.bound(&sizes, &filters.largest[k * inputs..][..inputs]);
                     let plane = &mut error[(n * outputs + first + k) * output_plane..][..output_plane];
                     for (i, y) in y.chunks_exact(tile.outputs[1]).enumerate() {
                         let Some(row) = row.output(i) else { continue };
                         for (j, &y) in y.iter().enumerate() {
                             let Some(column) = column.output(j) else { continue };
-                            plane[row * to.w + column] = if fits { y } else { f64::INFINITY };
+                            plane[row * to.w + column] = if fits { y.min(by_norms) } else { f64::INFINITY };
                         }
                     }
                 }
@@ -185,8 +249,11 @@ fn filters(
     let Operands { w, types, .. } = operands;
     let inputs = types[1].shape.dims()[1];
     let (taps, products, count) = (analysis.taps(), analysis.products(), channels.len());
-    let mut filters =
-        Filters { factors: filled(count * inputs * products, 0.0)?, constant: filled(count * products, 0.0)? };
+    let mut filters = Filters {
+        factors: filled(count * inputs * products, 0.0)?,
+        constant: filled(count * products, 0.0)?,
+        largest: filled(count * inputs, 0.0)?,
+    };
     let [mut exact, mut off, mut inherited] = [filled(products, 0.0)?, filled(products, 0.0)?, filled(products, 0.0)?];
     let given = w.error.iter().all(|&e| e == 0.0);
     for (k, channel) in channels.enumerate() {
@@ -198,14 +265,47 @@ fn filters(
             if !given {
                 analysis.filter(&w.error[at..at + taps], 0.0, &mut 0.0, &mut inherited);
             }
+            let largest = &mut filters.largest[k * inputs + c];
             let factors = &mut filters.factors[(k * inputs + c) * products..][..products];
             for q in 0..products {
                 let magnitude = exact[q].abs() + off[q] + inherited[q];
                 let fits = magnitude <= unit.largest / (1.0 + gamma);
                 factors[q] = if fits { gamma * magnitude + 2.0 * off[q] + 2.0 * unit.tiny } else { f64::INFINITY };
+                *largest = largest.max(magnitude + off[q] / unit.roundoff);
                 constant[q] += 2.0 * lost_by_data[q] * magnitude;
             }
         }
     }
     Ok(filters)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every output is written once, and tap j of it reads input `steps · i + j` of its tile.
+    #[test]
+    fn tiles_read_and_write_what_the_convolution_does() {
+        for code in 0..5_usize.pow(5) {
+            let digit = |place: u32| code / 5_usize.pow(place) % 5;
+            let (stride, dilation, m, output) = (digit(0) + 1, digit(1) + 1, digit(2) + 1, 2 * digit(3) + 1);
+            let axis = Axis { input: 9, kernel: 3, stride, dilation, begin: digit(4), end: 0, output };
+            let mut written = vec![0; output];
+            for line in Line::all(&axis, m) {
+                for i in 0..m {
+                    let Some(p) = line.output(i) else { continue };
+                    written[p] += 1;
+                    for j in 0..axis.kernel {
+                        let expected = (p * stride + j * dilation).checked_sub(axis.begin).filter(|at| *at < 9);
+                        assert_eq!(
+                            line.input(steps(&axis) * i + j),
+                            expected,
+                            "{axis:?}, tiles of {m}, output {p}, tap {j}"
+                        );
+                    }
+                }
+            }
+            assert!(written.iter().all(|&times| times == 1), "{axis:?}, tiles of {m}: {written:?}");
+        }
+    }
 }

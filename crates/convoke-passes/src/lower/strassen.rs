@@ -20,6 +20,7 @@ mod pack;
 mod pieces;
 mod rule;
 
+use convoke_bilinear::matmul;
 use convoke_ir::attr::Algorithm;
 use convoke_ir::loops::{Affine, Func, FuncBuilder, FuncId, Marks, SlotId, VarId};
 use convoke_ir::types::Layout;
@@ -27,21 +28,24 @@ use convoke_ir::types::Layout;
 use super::blocking::Band;
 use super::conv::{Conv, Kernel};
 use super::grid::Site;
-use super::tile::{Cut, Depth, Product, StoreTile, across, cut, parallel, reduction};
+use super::tile::{Cut, Depth, Product, StoreTile, across, cut, each, parallel, reduction};
 use super::{LowerError, Lowering};
-use crate::parts::{Blocks, Part, Parts, Problem, Unit};
+use crate::parts::{Blocks, NoParts, Part, Parts, Problem, Unit, recursion};
 use gather::{Gather, Source};
 use pack::{Shape, Weights};
-use rule::{Rule, Terms, plus, scaled};
+use rule::{Rule, Terms, letters, plus, scaled};
 
 impl Lowering<'_> {
     pub(super) fn strassen(&mut self, conv: &Conv<'_>, levels: u8, value: &str) -> Result<(), LowerError> {
-        let rule = Rule::strassen(levels);
-        let parts = Parts::new(&problem(conv), rule.sizes, self.machine).map_err(|few| LowerError::Algorithm {
+        let base = matmul::strassen();
+        let (sizes, products) = recursion(&base, levels);
+        let refuse = |none: NoParts| LowerError::Algorithm {
             value: value.into(),
             algorithm: Algorithm::Strassen { levels: Some(levels) },
-            reason: few.to_string(),
-        })?;
+            reason: none.to_string(),
+        };
+        let parts = Parts::new(&problem(conv), sizes, products, self.machine).map_err(refuse)?;
+        let rule = Rule::recursive(&base, levels);
         let shape = Shape { conv, parts: &parts, rule: &rule };
         let weights = self.pack_products(&shape)?;
         for blocks in &parts.blocks {
@@ -113,13 +117,16 @@ impl Multiply<'_, '_, '_> {
 
         let Kernel { mut f, reads, y, operands } = kernel;
         let slots = Slots { x: reads[0], w: reads[1], y, operands, panel, tile, sums };
-        f.for_("block", 0..self.blocks.cut.count, parallel(), |f, b| {
+        // Parts of one channel have no loop over channels, by whose stride blocks of pixels could be proved apart.
+        let several = parts.k.iter().any(|part| part.size > 1);
+        let marks = if several { parallel() } else { Marks::default() };
+        f.for_("block", 0..self.blocks.cut.count, marks, |f, b| {
             f.for_("n", 0..conv.y.image.n, Marks::default(), |f, n| {
                 f.for_("g", 0..conv.groups, Marks::default(), |f, g| {
                     for chunks in &chunks {
-                        f.for_("chunk", 0..chunks.cut.count, Marks::default(), |f, i| {
+                        each(f, "chunk", chunks.cut.count, |f, i| {
                             for q in 0..rule.a.len() {
-                                self.product(f, &slots, chunks, ([n, g, b], i), q);
+                                self.product(f, &slots, chunks, ([n, g, b], &i), q);
                             }
                         });
                     }
@@ -219,7 +226,7 @@ impl Multiply<'_, '_, '_> {
     fn add(&self, terms: &Terms, begun: &mut [bool]) -> Func {
         let (elem, lanes) = (self.shape.conv.elem, self.shape.conv.lanes);
         let first: Vec<bool> = terms.iter().map(|&(part, _)| !std::mem::replace(&mut begun[part], true)).collect();
-        let mut f = FuncBuilder::codelet(format!("add_to_{}", terms.len()));
+        let mut f = FuncBuilder::codelet(format!("add_{}", letters(terms.iter().map(|t| t.1))));
         let tile = f.input("tile", elem, self.tile());
         let sums: Vec<SlotId> = first
             .iter()
@@ -245,14 +252,14 @@ impl Multiply<'_, '_, '_> {
     }
 
     /// Product `q` of a chunk.
-    fn product(&self, f: &mut FuncBuilder, slots: &Slots, chunks: &Chunks, (outer, i): (Outer, VarId), q: usize) {
+    fn product(&self, f: &mut FuncBuilder, slots: &Slots, chunks: &Chunks, (outer, i): (Outer, &Affine), q: usize) {
         let Shape { conv, parts, rule } = *self.shape;
         let [tile_channels, tile_pixels] = parts.tile;
         let depth = self.shape.depth(chunks.cut);
         let (gather, add) = chunks.steps[q];
         let band = self.band();
         let of_depth = parts.of_chunk(chunks.cut.size);
-        let c = Affine::from(i) * chunks.cut.size + chunks.cut.begin;
+        let c = i.clone() * chunks.cut.size + chunks.cut.begin;
         let sources = rule.b[q].iter().map(|&(part, _)| {
             let (d, pixels) = self.parts_of_panel(part);
             let part = self.blocks.parts[pixels].begin * self.steps().1;
@@ -260,22 +267,21 @@ impl Multiply<'_, '_, '_> {
         });
         f.call(gather, sources.chain([(slots.panel, Affine::default())]));
 
-        let weights = self.weights.at(self.shape, outer[1], (chunks.run.0, Affine::from(i) + chunks.run.1), q);
+        let weights = self.weights.at(self.shape, outer[1], (chunks.run.0, i.clone() + chunks.run.1), q);
         let tiles = [parts.channels / tile_channels, self.blocks.pixels / tile_pixels];
-        let one = |f: &mut FuncBuilder, k: Affine, t: VarId| {
-            let w = (slots.w, weights.clone() + k.clone() * (tile_channels * depth));
-            let p = (slots.panel, Affine::from(t) * (tile_pixels * depth));
-            let [a, b] = if self.nchw() { [w, p] } else { [p, w] };
-            f.call(chunks.product, [a, b, (slots.tile, Affine::default())]);
-            let sums = rule.c[q].iter().map(|&(part, _)| (slots.sums, self.sums_at(part, k.clone(), t)));
-            f.call(add, std::iter::once((slots.tile, Affine::default())).chain(sums));
-        };
         // A block of weights stays in the second level for all pixels, and the pixels of a tile in the first for all of the block.
         for block in cut(tiles[0], parts.k_block) {
-            f.for_("kb", 0..block.count, Marks::default(), |f, kb| {
-                f.for_("t", 0..tiles[1], Marks::default(), |f, t| {
-                    f.for_("k", 0..block.size, Marks::default(), |f, k| {
-                        one(f, Affine::from(kb) * block.size + k + block.begin, t);
+            each(f, "kb", block.count, |f, kb| {
+                each(f, "t", tiles[1], |f, t| {
+                    each(f, "k", block.size, |f, k| {
+                        let k = kb.clone() * block.size + k + block.begin;
+                        let w = (slots.w, weights.clone() + k.clone() * (tile_channels * depth));
+                        let p = (slots.panel, t.clone() * (tile_pixels * depth));
+                        let [a, b] = if self.nchw() { [w, p] } else { [p, w] };
+                        f.call(chunks.product, [a, b, (slots.tile, Affine::default())]);
+                        let sums = rule.c[q].iter();
+                        let sums = sums.map(|&(part, _)| (slots.sums, self.sums_at(part, k.clone(), t.clone())));
+                        f.call(add, std::iter::once((slots.tile, Affine::default())).chain(sums));
                     });
                 });
             });
@@ -361,10 +367,10 @@ impl Multiply<'_, '_, '_> {
         let Shape { conv, parts, .. } = *self.shape;
         let [tile_channels, tile_pixels] = parts.tile;
         let band = self.band();
-        f.for_("t", 0..store.pixels.count, Marks::default(), |f, t| {
-            f.for_("k", 0..store.k.count, Marks::default(), |f, k| {
-                let k = Affine::from(k) + store.k.begin / tile_channels;
-                let t = Affine::from(t) + store.pixels.begin / tile_pixels;
+        each(f, "t", store.pixels.count, |f, t| {
+            each(f, "k", store.k.count, |f, k| {
+                let k = k + store.k.begin / tile_channels;
+                let t = t.clone() + store.pixels.begin / tile_pixels;
                 let sums = (slots.sums, self.sums_at(store.part, k.clone(), t.clone()));
                 let c = Affine::from(g) * conv.kg + k * tile_channels + store.begin[0];
                 // Pixels are counted through: the column is the pixel, the row 0.

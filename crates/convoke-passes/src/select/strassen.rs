@@ -12,37 +12,33 @@
 //! What parts there are, and how large, is what lowering cuts: see `parts`.
 
 use convoke_bilinear::error::{matmul_bound, matmul_estimate};
-use convoke_bilinear::{Bilinear, Matrix, Problem as Claim, matmul};
+use convoke_bilinear::{Bilinear, Matrix, matmul};
 use convoke_ir::attr::Algorithm;
 use convoke_ir::types::Layout;
 use convoke_machine::Machine;
 
 use super::Conv;
-use super::cost::{bandwidth, call, lanes, product, scattered};
+use super::cost::{bandwidth, call, lanes, product, scattered, straight};
 use super::plan::{Plan, Refusal, Term};
-use crate::parts::{Parts, Problem};
+use crate::parts::{Parts, Problem, recursion};
 use crate::register_tile::SQUARE;
 
 /// The most levels weighed unless asked for.
 const LEVELS: u8 = 2;
-/// Parts are no smaller than this along each axis where levels are weighed unasked.
+/// Parts of more than one level are no smaller than this along each axis where levels are weighed unasked.
 const LEAST: usize = 32;
-/// Cycles of a vector that is loaded and added, or stored.
-const MOVE: f64 = 0.8;
 
 /// The levels worth weighing.
 pub(super) fn levels(conv: &Conv) -> Vec<u8> {
     let least = conv.k_per_group().min(conv.depth()).min(conv.pixels());
-    (1..=LEVELS).filter(|levels| least >> levels >= LEAST).collect()
+    (1..=LEVELS).filter(|&levels| levels == 1 || least >> levels >= LEAST).collect()
 }
 
 pub(super) fn plan(conv: &Conv, machine: &Machine, levels: u8) -> Result<Plan, Refusal> {
     let base = matmul::strassen();
-    let Claim::MatMul { m, k, n } = base.problem else { return Err(Refusal::NoSizes) };
+    let (sizes, products) = recursion(&base, levels);
+    let parts = Parts::new(&problem(conv, machine), sizes, products, machine).map_err(Refusal::Parts)?;
     let power = |x: usize| x.pow(levels.into());
-    let sizes = [m, k, n].map(power);
-    let parts = Parts::new(&problem(conv, machine), sizes, machine).map_err(Refusal::Parts)?;
-    let products = power(base.rank());
     let entries = |of: fn(&Bilinear) -> &Matrix| power((0..base.rank()).map(|q| of(&base).nonzero(q).count()).sum());
     let (added_patches, added_results) = (entries(|rule| &rule.b), entries(|rule| &rule.c));
 
@@ -61,14 +57,16 @@ pub(super) fn plan(conv: &Conv, machine: &Machine, levels: u8) -> Result<Plan, R
         for chunk in &parts.chunks {
             let chunks = chunk.count as f64 * count;
             let depth = parts.chunk_channels(chunk.size) * conv.taps();
-            let panel = vector(depth * of.pixels) * MOVE;
-            let loads = if gathered { lanes as f64 } else { 1.0 };
-            gather += chunks * panel * (added_patches as f64 * loads + products as f64);
+            let panel = vector(depth * of.pixels);
+            let loads = added_patches as f64 * if gathered { lanes as f64 } else { 1.0 };
+            let additions = (added_patches - products) as f64;
+            gather += chunks * panel * straight(machine, loads, additions, products as f64);
             let [rows, columns] = if nchw { [parts.channels, of.pixels] } else { [of.pixels, parts.channels] };
-            multiply +=
-                chunks * products as f64 * product(machine, lanes, [rows, columns, depth], SQUARE[1], |_| SQUARE[0]);
-            let part = vector(parts.channels * of.pixels) * MOVE;
-            sums += chunks * (2.0 * added_results as f64 * part + products as f64 * tiles * call(machine));
+            let one = product(machine, lanes, [rows, columns, depth], SQUARE[1], |_| SQUARE[0]);
+            multiply += chunks * products as f64 * one;
+            let (part, added) = (vector(parts.channels * of.pixels), added_results as f64);
+            sums += chunks * (part * straight(machine, products as f64 + added, added, added));
+            sums += chunks * products as f64 * tiles * call(machine);
             multiplications += chunks as u128 * (products * depth * parts.channels * of.pixels) as u128;
         }
     }

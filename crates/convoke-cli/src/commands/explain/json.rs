@@ -1,5 +1,6 @@
 //! The report as one JSON object.
 
+use convoke::Algorithm;
 use convoke::passes::stats::Stats;
 use serde_json::{Value, json};
 
@@ -22,6 +23,15 @@ pub(super) fn json(report: &Report<'_>) -> Value {
             pass
         })
         .collect();
+    let tuned = |value: &str| report.explanation.verdicts.iter().find(|verdict| verdict.value == value);
+    let convolution = |view: &View<'_>| {
+        let mut object = convolution(view);
+        if let Some(verdict) = tuned(&view.selection.value).filter(|_| !report.no_times) {
+            let one = |(algorithm, seconds): &(_, f64)| json!({ "algorithm": Algorithm::to_string(algorithm), "seconds": seconds });
+            object["tuned"] = verdict.times.iter().map(one).collect();
+        }
+        object
+    };
     let convolutions: Vec<_> = views.iter().map(convolution).collect();
     let mut object = json!({ "layer": report.layer.name(), "signature": signature(report.layer),
                              "machine": compiler.machine().name, "ghz": compiler.machine().ghz,
@@ -48,6 +58,9 @@ fn convolution(view: &View<'_>) -> Value {
                     "given": selection.budget.given, "words": budget(&selection.budget) },
         "candidates": candidates,
     });
+    if let Some(range) = view.range {
+        object["input_range"] = json!(range);
+    }
     if let Some(regret) = view.regret() {
         object["regret"] = json!(regret);
     }
@@ -72,6 +85,9 @@ fn candidate(view: &View<'_>, row: &Row<'_>) -> Value {
         "error_typical": plan.error_typical,
         "error_typical_relative_to": "Σ|w||x|",
     });
+    if let Some(bound) = row.absolute {
+        object["error_bound_absolute"] = json!(bound);
+    }
     if let Some(time) = row.timing() {
         object["measured_seconds"] = json!(time.seconds);
         object["measured_median_seconds"] = json!(time.median);

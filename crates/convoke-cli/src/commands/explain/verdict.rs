@@ -18,14 +18,23 @@ pub(super) fn sentences(view: &View<'_>) -> Vec<String> {
     }
     match view.selection.reason {
         Reason::Asked => said.extend(asked(view, chosen)),
-        Reason::Measured { .. } => said
-            .push(format!("{} is the fastest of those that were timed: {}.", chosen.algorithm, view.selection.reason)),
+        Reason::Measured { seconds: time, next } => {
+            let next = next.map(|(next, more)| format!("; next is {next}, {}", times(more / time, "as long")));
+            let (chosen, time) = (chosen.algorithm, seconds(time));
+            said.push(format!(
+                "{chosen} is the fastest of those that --tune timed, with {time}{}.",
+                next.unwrap_or_default()
+            ));
+        }
         Reason::Only => said.push(format!("{} is the only one that applies.", chosen.algorithm)),
         _ if chosen.plan.algorithm.is_plain_sum() => said.extend(plain(view, chosen)),
         _ => said.push(saves(view, chosen)),
     }
-    if view.selection.reason != Reason::Asked {
+    let reason = &view.selection.reason;
+    if !matches!(reason, Reason::Asked | Reason::Measured { .. }) {
         said.extend(next(view, chosen));
+    }
+    if *reason != Reason::Asked {
         said.extend(over(view, chosen));
         said.extend(on_request(view, chosen));
     }

@@ -9,14 +9,14 @@
 
 use std::ops::Range;
 
-use convoke_ir::loops::{Affine, Func, FuncBuilder, Marks, SlotId};
+use convoke_ir::loops::{Affine, Func, FuncBuilder, Marks, SlotId, ValId};
 use convoke_ir::types::Layout;
 
 use super::pieces::pieces;
-use super::rule::combination;
+use super::rule::{combination, letters};
 use crate::lower::conv::Conv;
 use crate::lower::grid::reach;
-use crate::lower::tile::{across, along};
+use crate::lower::tile::{across, along, each};
 use crate::parts::{Unit, ranges};
 
 /// A part of the input that is added to a panel.
@@ -66,7 +66,7 @@ impl Gather<'_, '_> {
         let (r_step, s_step) = self.conv.tap_strides();
         let ((per, unit_step), (_, q_step)) = (self.unit(), self.conv.step());
         let axes = [(r, r_step), (s, s_step), (per, q_step)];
-        let mut f = FuncBuilder::codelet(format!("gather_{}", self.sources.len()));
+        let mut f = FuncBuilder::codelet(format!("gather_{}", letters(self.sources.iter().map(|s| s.by))));
         let mut xs = Vec::new();
         for (i, source) in self.sources.iter().enumerate() {
             let own = [(source.channels, self.conv.x.grid.c), (source.units, unit_step)];
@@ -101,19 +101,18 @@ impl Gather<'_, '_> {
         for channels in ranges(self.sources.iter().map(|s| s.channels), self.channels) {
             let runs = runs(&channels);
             f.for_("c", channels, Marks::default(), |f, c| {
-                f.for_("r", 0..r, Marks::default(), |f, i| {
-                    f.for_("s", 0..s, Marks::default(), |f, j| {
-                        let d = Affine::from(c) * (r * s) + Affine::from(i) * s + j;
-                        let tap =
-                            Affine::from(c) * self.conv.x.grid.c + Affine::from(i) * r_step + Affine::from(j) * s_step;
+                each(f, "r", r, |f, i| {
+                    each(f, "s", s, |f, j| {
+                        let d = Affine::from(c) * (r * s) + i.clone() * s + j.clone();
+                        let tap = Affine::from(c) * self.conv.x.grid.c + i.clone() * r_step + j * s_step;
                         for (pixels, input, present) in &runs {
                             for piece in pieces(pixels.clone(), self.tile) {
                                 let skipped = piece.tile * self.tile + piece.lane - pixels.start;
-                                f.for_("tile", 0..piece.tiles, Marks::default(), |f, t| {
+                                each(f, "tile", piece.tiles, |f, t| {
                                     f.for_("e", 0..piece.lanes, across(self.conv.lanes), |f, e| {
-                                        let pixel = Affine::from(t) * self.tile + e + skipped;
+                                        let pixel = t.clone() * self.tile + e + skipped;
                                         let value = self.sum(f, xs, present, tap.clone() + pixel * step + *input);
-                                        let tile = (Affine::from(t) + piece.tile) * self.depth() + d.clone();
+                                        let tile = (t.clone() + piece.tile) * self.depth() + d.clone();
                                         f.store(panel, tile * self.tile + e + piece.lane, value);
                                     });
                                 });
@@ -132,13 +131,13 @@ impl Gather<'_, '_> {
         let units = self.sources.iter().map(|s| s.units).max().unwrap_or(0);
         for range in ranges(self.sources.iter().map(|s| s.units), units) {
             f.for_("u", range.clone(), Marks::default(), |f, u| {
-                f.for_("q", 0..per, Marks::default(), |f, q| {
-                    let pixel = Affine::from(u) * per + q;
-                    let under = Affine::from(u) * unit_step + Affine::from(q) * q_step;
-                    f.for_("r", 0..r, Marks::default(), |f, i| {
-                        f.for_("s", 0..s, Marks::default(), |f, j| {
-                            let d = (Affine::from(i) * s + j) * self.channels;
-                            let tap = under.clone() + Affine::from(i) * r_step + Affine::from(j) * s_step;
+                each(f, "q", per, |f, q| {
+                    let pixel = Affine::from(u) * per + q.clone();
+                    let under = Affine::from(u) * unit_step + q * q_step;
+                    each(f, "r", r, |f, i| {
+                        each(f, "s", s, |f, j| {
+                            let d = (i.clone() * s + j.clone()) * self.channels;
+                            let tap = under.clone() + i.clone() * r_step + j * s_step;
                             for channels in ranges(self.sources.iter().map(|s| s.channels), self.channels) {
                                 let present = self.present(&channels, &range);
                                 f.for_("c", channels, along(self.conv.lanes), |f, c| {
@@ -160,7 +159,7 @@ impl Gather<'_, '_> {
     }
 
     /// The sum of the sources that are present, at `at` from where each begins.
-    fn sum(&self, f: &mut FuncBuilder, xs: &[SlotId], present: &[usize], at: Affine) -> convoke_ir::loops::ValId {
+    fn sum(&self, f: &mut FuncBuilder, xs: &[SlotId], present: &[usize], at: Affine) -> ValId {
         if present.is_empty() {
             return f.number(self.conv.elem, 0.0);
         }

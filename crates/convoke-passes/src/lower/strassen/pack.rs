@@ -7,13 +7,13 @@
 use std::ops::Range;
 
 use convoke_ir::elem::Elem;
-use convoke_ir::loops::{Affine, BufferId, Expr, FuncBuilder, Marks, Role, VarId, VecType};
+use convoke_ir::loops::{Affine, BufferId, Expr, FuncBuilder, Marks, Role, SlotId, ValId, VarId, VecType};
 use convoke_ir::types::Layout;
 
 use super::pieces::pieces;
 use super::rule::{Rule, combination};
 use crate::lower::conv::Conv;
-use crate::lower::tile::Cut;
+use crate::lower::tile::{Cut, each};
 use crate::lower::{LowerError, Lowering};
 use crate::parts::{Part, Parts, ranges};
 
@@ -74,10 +74,10 @@ impl Lowering<'_> {
         let packed = f.output("p", conv.elem, len);
         f.for_("g", 0..conv.groups, Marks::default(), |f, g| {
             for (run, &chunk) in shape.parts.chunks.iter().enumerate() {
-                f.for_("chunk", 0..chunk.count, Marks::default(), |f, i| {
+                each(f, "chunk", chunk.count, |f, i| {
                     for q in 0..rule.a.len() {
-                        let to = weights.at(shape, g, (run, i.into()), q);
-                        let c = Affine::from(i) * chunk.size + chunk.begin;
+                        let to = weights.at(shape, g, (run, i.clone()), q);
+                        let c = i.clone() * chunk.size + chunk.begin;
                         let from = (Affine::from(g) * (conv.kg * conv.cg) + c) * conv.taps();
                         shape.combine(f, chunk, q, (w, from), (packed, to));
                     }
@@ -91,7 +91,7 @@ impl Lowering<'_> {
 }
 
 /// A buffer and a place in it.
-type At = (convoke_ir::loops::SlotId, Affine);
+type At = (SlotId, Affine);
 
 impl Shape<'_, '_> {
     /// The weights of product `q`: its sources are cut where one of them ends.
@@ -126,24 +126,28 @@ impl Shape<'_, '_> {
         let (c_place, t_place) = if self.conv.layout == Layout::Nchw { (taps, 1) } else { (1, channels) };
         let coefficients: Vec<f64> = sources.iter().map(|s| s.2).collect();
         for piece in pieces(ks, tile) {
-            f.for_("tile", 0..piece.tiles, Marks::default(), |f, i| {
+            each(f, "tile", piece.tiles, |f, i| {
                 f.for_("c", cs.clone(), Marks::default(), |f, c| {
-                    f.for_("t", 0..taps, Marks::default(), |f, t| {
+                    each(f, "t", taps, |f, t| {
                         f.for_("k", 0..piece.lanes, Marks::default(), |f, k| {
-                            let k_at = (Affine::from(i) + piece.tile) * tile + k + piece.lane;
-                            let w_at = from.1.clone() + k_at * k_step + Affine::from(c) * taps + t;
-                            let value = if sources.is_empty() {
-                                f.number(elem, 0.0)
-                            } else {
-                                let sum = combination(f, Elem::F64, &coefficients, |f, s| {
-                                    let (k, d, _) = sources[s];
-                                    let value = f.load(from.0, w_at.clone() + (k.begin * k_step + d.begin * taps));
-                                    convert(f, value, Elem::F64)
-                                });
-                                convert(f, sum, elem)
+                            let k_at = (i.clone() + piece.tile) * tile + k + piece.lane;
+                            let w_at = from.1.clone() + k_at * k_step + Affine::from(c) * taps + t.clone();
+                            let load = |f: &mut FuncBuilder, (k, d, _): (Part, Part, f64)| {
+                                f.load(from.0, w_at.clone() + (k.begin * k_step + d.begin * taps))
                             };
-                            let d = Affine::from(c) * c_place + Affine::from(t) * t_place;
-                            let at = (Affine::from(i) + piece.tile) * (tile * depth) + d * tile + k + piece.lane;
+                            let value = match *sources {
+                                [] => f.number(elem, 0.0),
+                                [source] if source.2 == 1.0 => load(f, source),
+                                _ => {
+                                    let sum = combination(f, Elem::F64, &coefficients, |f, s| {
+                                        let value = load(f, sources[s]);
+                                        convert(f, value, Elem::F64)
+                                    });
+                                    convert(f, sum, elem)
+                                }
+                            };
+                            let d = Affine::from(c) * c_place + t.clone() * t_place;
+                            let at = (i.clone() + piece.tile) * (tile * depth) + d * tile + k + piece.lane;
                             f.store(to.0, to.1.clone() + at, value);
                         });
                     });
@@ -154,6 +158,6 @@ impl Shape<'_, '_> {
 }
 
 /// The number in another element type.
-fn convert(f: &mut FuncBuilder, value: convoke_ir::loops::ValId, elem: Elem) -> convoke_ir::loops::ValId {
+fn convert(f: &mut FuncBuilder, value: ValId, elem: Elem) -> ValId {
     if f.ty(value).elem == elem { value } else { f.define(VecType::scalar(elem), Expr::Convert(value)) }
 }

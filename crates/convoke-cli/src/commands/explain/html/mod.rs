@@ -18,6 +18,9 @@ use super::{shape, text, verdict};
 use crate::options::{machine_line, signature};
 use crate::table::{count, seconds};
 
+/// Lines of a text that is shown without being asked for.
+const SHORT: usize = 24;
+
 const STYLE: &str = include_str!("style.css");
 
 pub(super) fn page(report: &Report<'_>) -> String {
@@ -225,7 +228,10 @@ fn ir(report: &Report<'_>) -> String {
         };
         flush(&mut idle, &mut text);
         let lines = difference::marked(before, after);
-        text += &format!("<details><summary>after {}</summary><pre>{lines}</pre></details>\n", escaped(record.pass));
+        // A short text is shown at once, a long one when it is asked for.
+        let open = if after.lines().count() <= SHORT { " open" } else { "" };
+        text +=
+            &format!("<details{open}><summary>after {}</summary><pre>{lines}</pre></details>\n", escaped(record.pass));
         before = after;
     }
     flush(&mut idle, &mut text);

@@ -134,7 +134,7 @@ impl Axis {
     /// Where a value lies; at an end if it is beyond it.
     pub(super) fn at(&self, value: f64) -> f64 {
         let t = (value / self.low).ln() / (self.high / self.low).ln();
-        // Of an empty convolution even rates are 0/0.
+        // What is no number has its place at the low end.
         let t = if t.is_nan() { 0.0 } else { t.clamp(0.0, 1.0) };
         self.from + t * (self.to - self.from)
     }
