@@ -80,7 +80,7 @@ pub(super) fn conflict(machine: &Machine, lines: usize, stride: usize) -> f64 {
     };
     match (holds(0), holds(1)) {
         (true, _) => 0.0,
-        (false, true) => 5.0,
+        (false, true) => 6.0,
         (false, false) => 25.0,
     }
 }

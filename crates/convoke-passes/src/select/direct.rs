@@ -45,6 +45,8 @@ pub(super) fn plan(conv: &Conv, machine: &Machine) -> Result<Plan, Refusal> {
     let lines = conv.c_per_group() * conv.window.h.kernel + conv.depth() * vectors * lanes * conv.elem.bytes() / LINE;
     let first = machine.caches.first().map_or(1 << 15, |cache| cache.bytes);
     let steps = conv.depth() as f64 * step(machine, register_tile::SQUARE[0], vectors, 0, conv.depth());
+    // The loop over channels goes on once for each kernel that is written out.
+    let turns = if conv.taps() > 1 { conv.c_per_group() as f64 } else { 0.0 };
     let waits = if lines * LINE <= first / 8 * 7 { 0.0 } else { (lines as f64 * FETCH - steps).max(0.0) };
 
     let k_tiles = k.div_ceil(vectors * lanes) as u128;
@@ -62,7 +64,7 @@ pub(super) fn plan(conv: &Conv, machine: &Machine) -> Result<Plan, Refusal> {
         bytes_moved: input * k_tiles + w_bytes * blocks + y_bytes + if halo > 0 { x_bytes + halo } else { 0 },
         scratch_bytes: halo,
         terms: vec![
-            Term { name: "multiply", cycles: multiply + tiles * waits },
+            Term { name: "multiply", cycles: multiply + tiles * (turns + waits) },
             Term { name: "store", cycles: store },
             Term { name: "halo", cycles: 2.0 * halo as f64 / bandwidth(machine, halo) },
             Term { name: "stream", cycles: stream },
