@@ -84,7 +84,7 @@ pub(super) fn plan(algorithm: Algorithm, conv: &Conv, machine: &Machine) -> Resu
     let weights = (tile.products * conv.y.c * c * bytes) as u128;
     let between = (block * tile.products * wide * bytes) as u128;
     // Where a panel of weights is used by few tiles of rows, the next is soon fetched ahead.
-    let ahead = 0.4 / block.div_ceil(register_tile::SQUARE[0]) as f64;
+    let ahead = 0.37 / block.div_ceil(register_tile::SQUARE[0]) as f64;
     let fetched = match single {
         // A chunk of channels takes a line or two of each product.
         true if !by_tiles => blocks * scattered(machine, weights),
