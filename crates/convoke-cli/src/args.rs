@@ -229,6 +229,9 @@ pub(crate) struct Explain {
     /// Compile and time the layer with each algorithm that can compute it
     #[arg(long)]
     pub(crate) measure: bool,
+    /// Bound the error for the layer's own weights, and for inputs of at most this magnitude
+    #[arg(long, value_name = "X", value_parser = not_negative)]
+    pub(crate) input_range: Option<f64>,
     /// Also write one self-contained HTML page: the same with bars, and the IR after each pass
     #[arg(long, value_name = "OUT")]
     pub(crate) html: Option<PathBuf>,

@@ -34,6 +34,6 @@ mod tiling;
 pub use error::PassError;
 pub use guarantee::{Approximate, Exact, Granted, Grants, Guarantee, Rounding, Structural};
 pub use manager::{PassManager, Record, Stage, State};
-pub use parts::TooFew;
+pub use parts::NoParts;
 pub use pass::{Changed, Context, LayerPass, LoopPass, PassOption};
 pub use tiling::NoTiling;

@@ -11,6 +11,7 @@
 use std::ops::Range;
 
 use convoke_bilinear::error::LEAST_CHUNK;
+use convoke_bilinear::{Bilinear, Problem as Claim};
 use convoke_ir::types::Layout;
 use convoke_machine::Machine;
 
@@ -62,6 +63,15 @@ pub(crate) struct Problem {
     pub joined: bool,
 }
 
+/// The parts and the products of an algorithm that multiplies matrices, on parts of parts, `levels` deep.
+pub(crate) fn recursion(base: &Bilinear, levels: u8) -> ([usize; 3], usize) {
+    let Claim::MatMul { m, k, n } = base.problem else {
+        unreachable!("only algorithms that multiply matrices come here")
+    };
+    let power = |x: usize| x.pow(levels.into());
+    ([m, k, n].map(power), power(base.rank()))
+}
+
 /// What the pixels of a block are counted by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Unit {
@@ -86,14 +96,26 @@ pub(crate) struct Blocks {
 
 /// Why there is no cut.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("needs {needs} or more {of}, got {got}")]
-pub struct TooFew {
-    /// What there must be more of.
-    pub of: &'static str,
-    /// How many there must be.
-    pub needs: usize,
-    /// How many there are.
-    pub got: usize,
+#[non_exhaustive]
+pub enum NoParts {
+    /// Some part would be empty.
+    #[error("needs {needs} or more {of}, got {got}")]
+    Few {
+        /// What there must be more of.
+        of: &'static str,
+        /// How many there must be.
+        needs: usize,
+        /// How many there are.
+        got: usize,
+    },
+    /// Each product is code of its own, which takes long to compile.
+    #[error("multiplies {products} times, more than {limit}")]
+    Products {
+        /// Products of parts.
+        products: usize,
+        /// The most there may be.
+        limit: usize,
+    },
 }
 
 /// The cut of a product.
@@ -117,15 +139,26 @@ pub(crate) struct Parts {
 /// Pixels that fetching all weights anew, once for each block, takes as long as, for each part.
 const FETCH: usize = 3;
 
+/// The most products of an algorithm: three levels of Strassen's have 343 and compile in about a second.
+const PRODUCTS: usize = 512;
+
 impl Parts {
     /// Half the first-level cache holds a row tile of one operand and a column tile of the other; half the second level holds the sums of
     /// a block, a quarter the panel and a quarter weights.
-    pub(crate) fn new(problem: &Problem, sizes: [usize; 3], machine: &Machine) -> Result<Parts, TooFew> {
+    pub(crate) fn new(
+        problem: &Problem,
+        sizes: [usize; 3],
+        products: usize,
+        machine: &Machine,
+    ) -> Result<Parts, NoParts> {
         let Problem { layout, lanes, bytes, k, c, taps, p, q, joined } = *problem;
         let [m, depth_parts, n] = sizes;
         let [rows, vectors] = SQUARE;
         let tile = if layout == Layout::Nchw { [rows, vectors * lanes] } else { [vectors * lanes, rows] };
-        let enough = |of, needs, got| if got < needs { Err(TooFew { of, needs, got }) } else { Ok(()) };
+        let enough = |of, needs, got| if got < needs { Err(NoParts::Few { of, needs, got }) } else { Ok(()) };
+        if products > PRODUCTS {
+            return Err(NoParts::Products { products, limit: PRODUCTS });
+        }
         enough("output channels per group", m, k)?;
         enough("input channels per group", depth_parts, c)?;
         let joined = joined || p == 1;

@@ -1,6 +1,7 @@
 //! Why a layer is computed as it is: every candidate algorithm of every convolution with its numbers, and what each pass did.
 
 mod measure;
+mod weights;
 
 use convoke_ir::layer as ir;
 use convoke_passes::select::{Select, Selection, selections};
@@ -8,6 +9,7 @@ use convoke_passes::{LayerPass, PassError, Record, Stage, State};
 
 pub(crate) use measure::alone;
 pub use measure::{Measured, Progress, TOO_SLOW, Timing, measure};
+pub use weights::{WeightBounds, weight_bounds};
 
 use crate::compiler::Compiler;
 use crate::error::Error;

@@ -20,6 +20,7 @@ mod pack;
 mod pieces;
 mod rule;
 
+use convoke_bilinear::matmul;
 use convoke_ir::attr::Algorithm;
 use convoke_ir::loops::{Affine, Func, FuncBuilder, FuncId, Marks, SlotId, VarId};
 use convoke_ir::types::Layout;
@@ -29,19 +30,22 @@ use super::conv::{Conv, Kernel};
 use super::grid::Site;
 use super::tile::{Cut, Depth, Product, StoreTile, across, cut, each, parallel, reduction};
 use super::{LowerError, Lowering};
-use crate::parts::{Blocks, Part, Parts, Problem, Unit};
+use crate::parts::{Blocks, NoParts, Part, Parts, Problem, Unit, recursion};
 use gather::{Gather, Source};
 use pack::{Shape, Weights};
 use rule::{Rule, Terms, letters, plus, scaled};
 
 impl Lowering<'_> {
     pub(super) fn strassen(&mut self, conv: &Conv<'_>, levels: u8, value: &str) -> Result<(), LowerError> {
-        let rule = Rule::strassen(levels);
-        let parts = Parts::new(&problem(conv), rule.sizes, self.machine).map_err(|few| LowerError::Algorithm {
+        let base = matmul::strassen();
+        let (sizes, products) = recursion(&base, levels);
+        let refuse = |none: NoParts| LowerError::Algorithm {
             value: value.into(),
             algorithm: Algorithm::Strassen { levels: Some(levels) },
-            reason: few.to_string(),
-        })?;
+            reason: none.to_string(),
+        };
+        let parts = Parts::new(&problem(conv), sizes, products, self.machine).map_err(refuse)?;
+        let rule = Rule::recursive(&base, levels);
         let shape = Shape { conv, parts: &parts, rule: &rule };
         let weights = self.pack_products(&shape)?;
         for blocks in &parts.blocks {

@@ -14,15 +14,21 @@ use convoke_machine::Machine;
 
 use super::Conv;
 
+/// How much of the shorter of two parts that a core does at a time is not hidden behind the longer one.
+const WAITS: f64 = 0.25;
+
 /// Cycles to call a codelet and come back.
 pub(super) fn call(machine: &Machine) -> f64 {
     machine.rates.call_cycles
 }
 
-/// Cycles of straight-line code that does `loads` loads and `stores` stores of vectors, and `operations` between them.
+/// Cycles of straight-line code that does `loads` loads and `stores` stores of vectors, and `operations` between them. A core does
+/// both at a time, as far as they do not wait for each other: [`WAITS`] of the lesser part.
 pub(super) fn straight(machine: &Machine, loads: f64, operations: f64, stores: f64) -> f64 {
     let rates = &machine.rates;
-    loads * rates.load_cycles + operations * rates.arithmetic_cycles + stores * rates.store_cycles
+    let (moves, arithmetic) =
+        (loads * rates.load_cycles + stores * rates.store_cycles, operations * rates.arithmetic_cycles);
+    moves.max(arithmetic) + WAITS * moves.min(arithmetic)
 }
 
 /// Bytes per cycle from the nearest memory that holds `working_set` bytes.
@@ -31,12 +37,52 @@ pub(super) fn bandwidth(machine: &Machine, working_set: u128) -> f64 {
     level.map_or(machine.memory_bytes_per_cycle, |cache| cache.bytes_per_cycle).max(f64::MIN_POSITIVE)
 }
 
-/// Bytes per cycle of operands that come in bursts, one panel after much work on another, so that nothing fetches them ahead: at the rate
-/// of memory wherever they are, unless that is the second-level cache.
+/// Bytes per cycle of operands that come in bursts, one panel after much work on another, so that little of it is fetched ahead. The
+/// last cache is shared with other cores: more than half of it counts as memory, and less comes at a rate between both.
 pub(super) fn burst(machine: &Machine, working_set: u128) -> f64 {
-    match working_set <= second_level(machine) as u128 {
-        true => bandwidth(machine, working_set),
-        false => machine.memory_bytes_per_cycle,
+    let last = machine.caches.last().map_or(0, |cache| cache.bytes as u128);
+    let memory = machine.memory_bytes_per_cycle;
+    match working_set {
+        near if near <= second_level(machine) as u128 => bandwidth(machine, near),
+        shared if shared <= last / 2 => (memory * bandwidth(machine, shared)).sqrt(),
+        _ => memory,
+    }
+}
+
+/// Cycles that wait for memory where `bytes` bytes are read or written a part of a line at a time, each line many times: twice as many as are
+/// moved as long as they are near, six times once they are not.
+pub(super) fn scattered(machine: &Machine, bytes: u128) -> f64 {
+    let last = machine.caches.last().map_or(0, |cache| cache.bytes as u128);
+    let times = if bytes <= last / 4 { 2.0 } else { 6.0 };
+    times * bytes as f64 / burst(machine, bytes)
+}
+
+/// What a load or store of a vector of `vector` bytes takes beyond one that the nearest cache serves, where vectors that follow each other
+/// are far apart in `working_set` bytes.
+pub(super) fn strided(machine: &Machine, working_set: usize, vector: usize) -> f64 {
+    let vector = vector as f64;
+    match &machine.caches[..] {
+        [first, ..] if working_set <= first.bytes => 0.0,
+        [_, second, ..] if working_set <= second.bytes / 4 => 2.0 * vector / second.bytes_per_cycle,
+        _ => 2.0 * vector / machine.memory_bytes_per_cycle,
+    }
+}
+
+/// Cycles that an access to each of `lines` lines waits, which are `stride` bytes apart and are come back to in turn: nothing if the sets of
+/// the first-level cache that they fall into hold them, else what the second level takes, or the next if they do not stay there either.
+pub(super) fn conflict(machine: &Machine, lines: usize, stride: usize) -> f64 {
+    const LINE: usize = 64;
+    const WAYS: usize = 8;
+    let apart = if stride.is_multiple_of(LINE) { stride / LINE } else { 1 };
+    let holds = |level: usize| {
+        let sets = machine.caches.get(level).map_or(1 << 15, |cache| cache.bytes) / LINE / WAYS;
+        let reached = (1..=sets).find(|n| (n * apart).is_multiple_of(sets)).unwrap_or(sets);
+        lines <= WAYS * reached
+    };
+    match (holds(0), holds(1)) {
+        (true, _) => 0.0,
+        (false, true) => 2.0,
+        (false, false) => 25.0,
     }
 }
 

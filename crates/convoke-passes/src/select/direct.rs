@@ -12,12 +12,16 @@ use convoke_ir::types::Layout;
 use convoke_machine::Machine;
 
 use super::Conv;
-use super::cost::{bandwidth, call, lanes, product, straight};
+use super::cost::{bandwidth, call, lanes, product, step, straight};
 use super::plan::{Plan, Refusal, Term};
 use crate::register_tile;
 
 /// Output rows that share a tile's weights while these are in cache.
 const BLOCK: usize = 8;
+/// Bytes of a line.
+const LINE: usize = 64;
+/// Cycles to fetch a line from the second-level cache while another is waited for.
+const FETCH: f64 = 3.6;
 
 pub(super) fn plan(conv: &Conv, machine: &Machine) -> Result<Plan, Refusal> {
     let lanes = lanes(conv, machine);
@@ -37,6 +41,12 @@ pub(super) fn plan(conv: &Conv, machine: &Machine) -> Result<Plan, Refusal> {
     };
     let store = tiles * call(machine) + store;
 
+    // Each step takes a part of a line of weights; each row of a kernel a line of the input.
+    let lines = conv.c_per_group() * conv.window.h.kernel + conv.depth() * vectors * lanes * conv.elem.bytes() / LINE;
+    let first = machine.caches.first().map_or(1 << 15, |cache| cache.bytes);
+    let steps = conv.depth() as f64 * step(machine, register_tile::SQUARE[0], vectors, 0, conv.depth());
+    let waits = if lines * LINE <= first / 8 * 7 { 0.0 } else { (lines as f64 * FETCH - steps).max(0.0) };
+
     let k_tiles = k.div_ceil(vectors * lanes) as u128;
     let blocks = conv.x.n as u128 * conv.y.h.div_ceil(BLOCK) as u128;
     let input = halo.max(x_bytes);
@@ -52,7 +62,7 @@ pub(super) fn plan(conv: &Conv, machine: &Machine) -> Result<Plan, Refusal> {
         bytes_moved: input * k_tiles + w_bytes * blocks + y_bytes + if halo > 0 { x_bytes + halo } else { 0 },
         scratch_bytes: halo,
         terms: vec![
-            Term { name: "multiply", cycles: multiply },
+            Term { name: "multiply", cycles: multiply + tiles * waits },
             Term { name: "store", cycles: store },
             Term { name: "halo", cycles: 2.0 * halo as f64 / bandwidth(machine, halo) },
             Term { name: "stream", cycles: stream },

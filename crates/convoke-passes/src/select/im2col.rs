@@ -17,7 +17,7 @@ use convoke_ir::types::Layout;
 use convoke_machine::Machine;
 
 use super::Conv;
-use super::cost::{bandwidth, call, lanes, product, second_level, straight};
+use super::cost::{bandwidth, call, conflict, lanes, product, second_level, straight};
 use super::plan::{Plan, Refusal, Term};
 use crate::register_tile::{SQUARE, wide};
 
@@ -62,6 +62,13 @@ pub(super) fn plan(conv: &Conv, machine: &Machine, explicit: bool) -> Result<Pla
     let multiply_reads = orders[0].min(orders[1]);
     let bytes = (row_bytes + column_bytes * row_tiles).min(column_bytes + row_bytes * column_tiles);
 
+    // In nchw a tile of pixels goes to a line of every output channel, and without a panel comes from one of every input channel.
+    let plane = pixels * conv.elem.bytes();
+    let lines = k + if reads_in_place(conv) { depth } else { 0 };
+    let missed = match conv.layout {
+        Layout::Nchw => products * (rows as u128 * column_tiles) as f64 * conflict(machine, lines, plane),
+        Layout::Nhwc => 0.0,
+    };
     let sums = y_bytes as f64 / conv.elem.bytes() as f64;
     let store = products * (row_tiles * column_tiles) as f64 * call(machine)
         + straight(machine, 1.0, 0.0, 1.0) * sums / lanes as f64;
@@ -73,7 +80,7 @@ pub(super) fn plan(conv: &Conv, machine: &Machine, explicit: bool) -> Result<Pla
         terms: vec![
             Term { name: "multiply", cycles: multiply },
             Term { name: "gather", cycles: copies + patches as f64 / bandwidth(machine, panel.max(1)) },
-            Term { name: "store", cycles: store },
+            Term { name: "store", cycles: store + missed },
             Term { name: "halo", cycles: 2.0 * halo as f64 / bandwidth(machine, halo) },
             Term { name: "stream", cycles: multiply_reads + y_bytes as f64 / bandwidth(machine, y_bytes) },
         ],

@@ -69,6 +69,16 @@ pub fn plan(algorithm: Algorithm, conv: &Conv, machine: &Machine) -> Result<Plan
     }
 }
 
+/// The certified bound of a plan's error for these weights, stored `[K, C/group, R, S]`, relative to Σ|w| · max|x|: at most
+/// [`Plan::error_bound`], which is for any weights.
+pub fn bound_for_weights(plan: &Plan, conv: &Conv, weights: &[f64]) -> f64 {
+    match plan.algorithm {
+        Algorithm::Winograd { .. } | Algorithm::Fft { .. } => tiles::bound_for_weights(plan.algorithm, conv, weights)
+            .map_or(plan.error_bound, |b| b.min(plan.error_bound)),
+        _ => plan.error_bound,
+    }
+}
+
 /// What was weighed for one convolution, and what was chosen.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Selection {

@@ -45,9 +45,9 @@ pub enum Refusal {
     /// No such tiles.
     #[error(transparent)]
     Tiling(crate::tiling::NoTiling),
-    /// Too few of what is cut into parts.
+    /// No such parts.
     #[error(transparent)]
-    Parts(crate::parts::TooFew),
+    Parts(crate::parts::NoParts),
     /// The user allows less rounding.
     #[error("has an error of {error:.1e}, and --max-error allows {limit:.1e}")]
     Budget {

@@ -12,15 +12,15 @@
 //! What parts there are, and how large, is what lowering cuts: see `parts`.
 
 use convoke_bilinear::error::{matmul_bound, matmul_estimate};
-use convoke_bilinear::{Bilinear, Matrix, Problem as Claim, matmul};
+use convoke_bilinear::{Bilinear, Matrix, matmul};
 use convoke_ir::attr::Algorithm;
 use convoke_ir::types::Layout;
 use convoke_machine::Machine;
 
 use super::Conv;
-use super::cost::{bandwidth, call, lanes, product, straight};
+use super::cost::{bandwidth, burst, call, lanes, product, straight};
 use super::plan::{Plan, Refusal, Term};
-use crate::parts::{Parts, Problem};
+use crate::parts::{Parts, Problem, recursion};
 use crate::register_tile::SQUARE;
 
 /// The most levels weighed unless asked for.
@@ -36,11 +36,9 @@ pub(super) fn levels(conv: &Conv) -> Vec<u8> {
 
 pub(super) fn plan(conv: &Conv, machine: &Machine, levels: u8) -> Result<Plan, Refusal> {
     let base = matmul::strassen();
-    let Claim::MatMul { m, k, n } = base.problem else { return Err(Refusal::NoSizes) };
+    let (sizes, products) = recursion(&base, levels);
+    let parts = Parts::new(&problem(conv, machine), sizes, products, machine).map_err(Refusal::Parts)?;
     let power = |x: usize| x.pow(levels.into());
-    let sizes = [m, k, n].map(power);
-    let parts = Parts::new(&problem(conv, machine), sizes, machine).map_err(Refusal::Parts)?;
-    let products = power(base.rank());
     let entries = |of: fn(&Bilinear) -> &Matrix| power((0..base.rank()).map(|q| of(&base).nonzero(q).count()).sum());
     let (added_patches, added_results) = (entries(|rule| &rule.b), entries(|rule| &rule.c));
 
@@ -78,6 +76,8 @@ pub(super) fn plan(conv: &Conv, machine: &Machine, levels: u8) -> Result<Plan, R
     let depth: usize = parts.chunks.iter().map(|c| c.count * parts.chunk_channels(c.size) * conv.taps()).sum();
     let weights = (conv.group * products * parts.channels * depth * bytes) as u128;
     let panel = parts.chunks.iter().map(|c| parts.chunk_channels(c.size)).max().unwrap_or(0) * conv.taps() * pixels;
+    // Each part of the input is read for every product that it is added to.
+    let read = (x_bytes * added_patches as u128) as f64 / (sizes[1] * sizes[2]) as f64 / burst(machine, x_bytes);
     let waiting = sizes[0] * sizes[2] * parts.channels * pixels;
     let halo = conv.halo_bytes();
     let fetched = weights as f64 * blocks / conv.group as f64;
@@ -89,7 +89,7 @@ pub(super) fn plan(conv: &Conv, machine: &Machine, levels: u8) -> Result<Plan, R
         bytes_moved: fetched as u128 + halo.max(x_bytes) + y_bytes + if halo > 0 { x_bytes + halo } else { 0 },
         scratch_bytes: ((panel + waiting) * bytes) as u128 + halo,
         terms: vec![
-            Term { name: "gather", cycles: gather },
+            Term { name: "gather", cycles: gather + read },
             Term { name: "multiply", cycles: multiply },
             Term { name: "sums", cycles: sums },
             Term { name: "store", cycles: tiles * call(machine) + 2.0 * results / lanes as f64 },

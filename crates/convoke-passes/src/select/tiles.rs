@@ -10,12 +10,13 @@
 //! ```
 
 use convoke_bilinear::Transform;
+use convoke_bilinear::error::tile_bound_for;
 use convoke_ir::attr::Algorithm;
 use convoke_ir::types::Layout;
 use convoke_machine::Machine;
 
 use super::Conv;
-use super::cost::{bandwidth, burst, call, lanes, operands, product, straight};
+use super::cost::{burst, call, lanes, operands, product, scattered, second_level, straight, strided};
 use super::plan::{Plan, Refusal, Term};
 use crate::register_tile;
 use crate::tiling::{LEAST, Tiling};
@@ -41,14 +42,31 @@ pub(super) fn plan(algorithm: Algorithm, conv: &Conv, machine: &Machine) -> Resu
         (true, false) => (vectors(conv.x.c), vectors(conv.y.c)),
         (false, false) => (vectors(c), vectors(k)),
     };
+    // What a chunk of channels takes between the passes, which is also how far apart the numbers of a line are.
+    let near = machine.caches.first().map_or(1 << 15, |cache| cache.bytes) / 2 / bytes;
+    let chunk = |all: usize, between: usize| (near / between.max(1)).max(2 * lanes).min(all.next_multiple_of(lanes));
+    let strided = |transform: &Transform, all: usize| {
+        let moved = (2 * transform.between + tile.products) as f64;
+        moved * strided(machine, transform.between * chunk(all, transform.between) * bytes, lanes * bytes)
+    };
     let numbers = |extents: [usize; 2]| (extents[0] * extents[1] * lanes) as f64;
     let loads = if by_tiles { numbers(tile.inputs) * machine.rates.gather_cycles } else { 0.0 };
-    let data = tiles * groups * (c_all * (per_channel(&tile.data) + loads) + call(machine));
+    let data = tiles
+        * groups
+        * (c_all
+            * (per_channel(&tile.data)
+                + loads
+                + strided(&tile.data, conv.x.c / conv.group * if single { conv.group } else { 1 }))
+            + call(machine));
     let stores = match conv.layout {
         Layout::Nhwc if !by_tiles => 0.0,
         _ => numbers(tile.outputs) * machine.rates.scatter_cycles,
     };
-    let inverse = tiles * groups * (k_all * (per_channel(&tile.inverse) + stores) + 2.0 * call(machine));
+    let inverse = tiles
+        * groups
+        * (k_all
+            * (per_channel(&tile.inverse) + stores + strided(&tile.inverse, k * if single { conv.group } else { 1 }))
+            + 2.0 * call(machine));
 
     let wide = if single { k } else { c + k };
     let block: usize =
@@ -59,8 +77,8 @@ pub(super) fn plan(algorithm: Algorithm, conv: &Conv, machine: &Machine) -> Resu
     } else {
         let [rows, vectors] = register_tile::SQUARE;
         let one = product(machine, lanes, [block, k, c], vectors, register_tile::rows);
-        let cut = (block.div_ceil(rows) * k.div_ceil(vectors * lanes)) as f64;
-        // The reduction is not cut.
+        // The reduction is not cut. The first tile of a panel of weights fetches it from further away.
+        let cut = ((block.div_ceil(rows) - 1) * k.div_ceil(vectors * lanes)) as f64;
         let fetched = operands(machine, cut, c, rows + vectors * lanes, bytes);
         blocks * groups * tile.products as f64 * (one + fetched)
     };
@@ -74,9 +92,12 @@ pub(super) fn plan(algorithm: Algorithm, conv: &Conv, machine: &Machine) -> Resu
     };
     let weights = (tile.products * conv.y.c * c * bytes) as u128;
     let between = (block * tile.products * wide * bytes) as u128;
-    let fetched = blocks * weights as f64 / burst(machine, weights);
-    let stream =
-        blocks * 4.0 * between as f64 / bandwidth(machine, between) + y_bytes as f64 / bandwidth(machine, y_bytes);
+    // Where a panel of weights is used by few tiles of rows, the next is soon fetched ahead.
+    let ahead = 0.5 / block.div_ceil(register_tile::SQUARE[0]) as f64;
+    let fetched = (1.0 - ahead) * blocks.ceil() * weights as f64 / burst(machine, weights);
+    // Loads and stores are counted where they are done; this is what they wait for.
+    let waits = if between <= second_level(machine) as u128 { 2.0 } else { 4.0 };
+    let stream = blocks * waits * between as f64 / burst(machine, between) + scattered(machine, y_bytes);
     let errors = tiling.errors(c, conv.elem.unit_roundoff());
     Ok(Plan {
         algorithm,
@@ -87,11 +108,17 @@ pub(super) fn plan(algorithm: Algorithm, conv: &Conv, machine: &Machine) -> Resu
             Term { name: "data", cycles: data },
             Term { name: "multiply", cycles: multiply },
             Term { name: "inverse", cycles: inverse },
-            Term { name: "halo", cycles: turned + 2.0 * halo as f64 / bandwidth(machine, halo) },
+            Term { name: "halo", cycles: turned + scattered(machine, halo) },
             Term { name: "weights", cycles: fetched },
             Term { name: "stream", cycles: stream },
         ],
         error_bound: errors.bound,
         error_typical: errors.typical,
     })
+}
+
+/// The certified bound for these weights, relative to Σ|w| · max|x|; `None` if there are no such tiles.
+pub(super) fn bound_for_weights(algorithm: Algorithm, conv: &Conv, weights: &[f64]) -> Option<f64> {
+    let tiling = Tiling::new(algorithm, &conv.window).ok()?;
+    Some(tile_bound_for(&tiling.tile, conv.c_per_group(), weights, conv.elem.unit_roundoff()))
 }

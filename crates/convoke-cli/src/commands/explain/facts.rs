@@ -1,6 +1,6 @@
 //! The numbers of a convolution's candidates as every form of the report shows them: sorted, in seconds, marked.
 
-use convoke::explain::{Explanation, Measured, Timing};
+use convoke::explain::{Explanation, Measured, Timing, WeightBounds};
 use convoke::passes::select::{Budget, Plan, Reason, Selection};
 use convoke::{Algorithm, Compiler, Layer, Machine};
 
@@ -19,6 +19,8 @@ pub(super) struct Report<'a> {
     pub(super) explanation: &'a Explanation,
     /// For each convolution, if it was measured.
     pub(super) measured: Option<&'a [Measured]>,
+    /// The largest |x|, and for each convolution the bounds for its weights, if they were asked for.
+    pub(super) ranged: Option<(f64, &'a [Option<WeightBounds>])>,
     /// Whether times that differ from run to run are left out.
     pub(super) no_times: bool,
 }
@@ -28,7 +30,11 @@ impl Report<'_> {
     pub(super) fn views(&self) -> Vec<View<'_>> {
         let one = |(i, selection)| {
             let measured = self.measured.and_then(|all| all.get(i));
-            View::new(selection, self.compiler, measured, self.no_times)
+            let mut view = View::new(selection, self.compiler, measured, self.no_times);
+            if let Some((range, all)) = self.ranged {
+                view.bound_by(range, all.get(i).and_then(Option::as_ref));
+            }
+            view
         };
         self.explanation.selections.iter().enumerate().map(one).collect()
     }
@@ -52,6 +58,8 @@ pub(super) struct View<'a> {
     pub(super) skipped: Vec<Algorithm>,
     /// Whether it was measured.
     pub(super) measured: bool,
+    /// The largest |x|, if it was declared and the weights are known.
+    pub(super) range: Option<f64>,
     /// Threads that it was measured with.
     pub(super) threads: usize,
 }
@@ -65,6 +73,8 @@ pub(super) struct Row<'a> {
     pub(super) seconds: f64,
     /// Multiplications of the convolution's sums over those it does.
     pub(super) fewer: f64,
+    /// What no error exceeds for the layer's weights and the inputs declared, if that was asked for.
+    pub(super) absolute: Option<f64>,
     /// Its times, or why it has none.
     pub(super) measured: Option<Result<Timing, String>>,
 }
@@ -111,6 +121,7 @@ impl<'a> View<'a> {
                     standing: standing(selection, *algorithm, plan),
                     seconds: in_seconds(plan.cycles(), machine),
                     fewer: selection.conv.multiplications() as f64 / plan.multiplications.max(1) as f64,
+                    absolute: None,
                     measured: measured.filter(|_| !no_times).and_then(|m| time(m, *algorithm)),
                 }),
                 Err(refusal) => {
@@ -126,9 +137,21 @@ impl<'a> View<'a> {
             rows,
             refused: grouped(refused),
             skipped,
+            range: None,
             measured: measured.is_some() && !no_times,
             threads: compiler.get_threads(),
         }
+    }
+
+    /// Enters what the errors come to where no input is larger than `range`.
+    fn bound_by(&mut self, range: f64, weights: Option<&WeightBounds>) {
+        let Some(weights) = weights else { return };
+        for ((algorithm, _), bound) in self.selection.candidates.iter().zip(&weights.bounds) {
+            for row in self.rows.iter_mut().filter(|row| row.algorithm == *algorithm) {
+                row.absolute = bound.map(|bound| bound * weights.gain * range);
+            }
+        }
+        self.range = Some(range);
     }
 
     /// The candidate chosen.

@@ -58,6 +58,9 @@ fn convolution(view: &View<'_>) -> Value {
                     "given": selection.budget.given, "words": budget(&selection.budget) },
         "candidates": candidates,
     });
+    if let Some(range) = view.range {
+        object["input_range"] = json!(range);
+    }
     if let Some(regret) = view.regret() {
         object["regret"] = json!(regret);
     }
@@ -82,6 +85,9 @@ fn candidate(view: &View<'_>, row: &Row<'_>) -> Value {
         "error_typical": plan.error_typical,
         "error_typical_relative_to": "Σ|w||x|",
     });
+    if let Some(bound) = row.absolute {
+        object["error_bound_absolute"] = json!(bound);
+    }
     if let Some(time) = row.timing() {
         object["measured_seconds"] = json!(time.seconds);
         object["measured_median_seconds"] = json!(time.median);

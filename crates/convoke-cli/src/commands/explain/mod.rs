@@ -8,7 +8,7 @@ mod tests;
 mod text;
 mod verdict;
 
-use convoke::explain::{Explanation, Measured, Progress, explain, measure};
+use convoke::explain::{Explanation, Measured, Progress, explain, measure, weight_bounds};
 use convoke::passes::select::Selection;
 use convoke::{Compiler, Layer};
 use indicatif::ProgressBar;
@@ -26,11 +26,16 @@ pub(crate) fn run(args: Explain, no_times: bool, io: &mut Io<'_>) -> Result<(), 
     let explanation = explain(&compiler, &layer)?;
     tell_not_kept(&explanation.verdicts, io);
     let measured = if args.measure { Some(measured(&compiler, &layer, &explanation, io)?) } else { None };
+    let ranged = match args.input_range {
+        Some(range) => Some((range, weight_bounds(&compiler, &layer, &explanation)?)),
+        None => None,
+    };
     let report = Report {
         compiler: &compiler,
         layer: &layer,
         explanation: &explanation,
         measured: measured.as_deref(),
+        ranged: ranged.as_ref().map(|(range, bounds)| (*range, &bounds[..])),
         no_times,
     };
     if let Some(path) = &args.html {

@@ -33,6 +33,9 @@ fn convolution(view: &View<'_>) -> String {
     text += &candidates(view);
     text += &wrapped("error: what to expect, relative to Σ|w||x| of the output element");
     text += &wrapped(&format!("bound: what no input exceeds, relative to {}", bounds(&view.rows)));
+    if let Some(range) = view.range {
+        text += &wrapped(&format!("off by: at most, with the layer's weights and inputs of magnitude {range} or less"));
+    }
     text += &format!("\npredicted time by what it is spent on (█ multiply, ░ all else)\n{}", terms(view));
     if !view.refused.is_empty() {
         text += "\nnot applicable\n";
@@ -44,8 +47,11 @@ fn convolution(view: &View<'_>) -> String {
 fn candidates(view: &View<'_>) -> String {
     let mut headings = vec!["", "candidate", "predicted"];
     headings.extend(view.measured.then_some(["measured", "of pred."]).into_iter().flatten());
-    headings.extend(["multiplications", "fewer", "bytes", "scratch", "error", "bound", ""]);
-    let mut table = Table::new(&headings, if view.measured { "llrrrrrrrrrl" } else { "llrrrrrrrl" });
+    headings.extend(["multiplications", "fewer", "bytes", "scratch", "error", "bound"]);
+    headings.extend(view.range.map(|_| "off by"));
+    headings.push("");
+    let alignment = format!("ll{}l", "r".repeat(headings.len() - 3));
+    let mut table = Table::new(&headings, &alignment);
     for row in &view.rows {
         let mut cells = vec![mark(row.standing).into(), row.algorithm.to_string(), seconds(row.seconds)];
         if view.measured {
@@ -61,8 +67,9 @@ fn candidates(view: &View<'_>) -> String {
             count(row.plan.scratch_bytes as f64),
             error(row.plan.error_typical),
             error(row.plan.error_bound),
-            row.standing.word().into(),
         ]);
+        cells.extend(view.range.map(|_| row.absolute.map_or_else(|| "-".into(), error)));
+        cells.push(row.standing.word().into());
         table.row(cells);
     }
     let mut text = table.finish();

@@ -1,6 +1,6 @@
 //! A bilinear algorithm as a lowering reads it: for each product, which parts with which coefficients.
 
-use convoke_bilinear::{Bilinear, Matrix, Problem, matmul};
+use convoke_bilinear::{Bilinear, Matrix, Problem};
 use convoke_ir::elem::Elem;
 use convoke_ir::loops::{BinOp, FuncBuilder, UnOp, ValId};
 use num_traits::ToPrimitive;
@@ -21,11 +21,10 @@ pub(super) struct Rule {
 }
 
 impl Rule {
-    /// Strassen's algorithm on parts of parts, `levels` deep.
-    pub(super) fn strassen(levels: u8) -> Rule {
-        let one = matmul::strassen();
-        let tensor = |all: Bilinear, one: &Bilinear| all.tensor(one).expect("both multiply matrices");
-        Rule::new(&(1..levels).fold(one.clone(), |all, _| tensor(all, &one)))
+    /// The algorithm `base` on parts of parts, `levels` deep.
+    pub(super) fn recursive(base: &Bilinear, levels: u8) -> Rule {
+        let tensor = |all: Bilinear, base: &Bilinear| all.tensor(base).expect("both multiply matrices");
+        Rule::new(&(1..levels).fold(base.clone(), |all, _| tensor(all, base)))
     }
 
     /// Of an algorithm that multiplies matrices.
