@@ -54,7 +54,7 @@ fn x86_64() -> Machine {
         fma_latency: 4.0,
         ghz: 3.0,
         threads: 1,
-        memory_bytes_per_cycle: 5.0,
+        memory_bytes_per_cycle: 7.0,
         caches: caches(&[32 << 10, 256 << 10, 2 << 20]),
         rates: Rates::default(),
     }
@@ -85,7 +85,7 @@ pub(crate) fn aarch64() -> Machine {
 
 /// Caches of these sizes with the bandwidths of a typical core: two 16-byte loads a cycle from the nearest.
 pub(crate) fn caches(sizes: &[usize]) -> Vec<Cache> {
-    const BYTES_PER_CYCLE: [f64; 3] = [32.0, 24.0, 12.0];
+    const BYTES_PER_CYCLE: [f64; 3] = [32.0, 28.0, 26.0];
     let rate = |level: usize| BYTES_PER_CYCLE[level.min(2)];
     sizes.iter().enumerate().map(|(level, &bytes)| Cache { bytes, bytes_per_cycle: rate(level) }).collect()
 }

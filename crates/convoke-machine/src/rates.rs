@@ -1,7 +1,7 @@
 //! How fast generated code does the things that algorithms consist of, in cycles of one core.
 //!
-//! The defaults are round figures of a typical core; a calibration replaces them by measured ones. They weigh algorithms
-//! against each other, so that a common factor of all of them changes nothing.
+//! The defaults are round figures measured on one core, of AMD's fourth Zen generation; a calibration replaces them by those of
+//! another. They weigh algorithms against each other, so that a common factor of all of them changes nothing.
 
 use serde::{Deserialize, Serialize};
 
@@ -45,12 +45,12 @@ pub struct ProductRates {
 impl Default for Rates {
     fn default() -> Rates {
         Rates {
-            call_cycles: 12.0,
-            load_cycles: 0.5,
-            arithmetic_cycles: 0.5,
-            store_cycles: 1.0,
-            gather_cycles: 1.0,
-            scatter_cycles: 1.0,
+            call_cycles: 5.0,
+            load_cycles: 0.33,
+            arithmetic_cycles: 0.66,
+            store_cycles: 0.65,
+            gather_cycles: 0.34,
+            scatter_cycles: 0.9,
             product: ProductRates::default(),
         }
     }
@@ -58,7 +58,9 @@ impl Default for Rates {
 
 impl Default for ProductRates {
     fn default() -> ProductRates {
-        ProductRates { sums: vec![8], depths: vec![256], efficiency: vec![vec![0.88]] }
+        let rows = [[4.0, 2.0, 1.3, 1.06], [3.0, 1.6, 1.14, 1.03], [1.8, 1.32, 1.07, 1.02], [1.03, 0.93, 0.9, 0.89]];
+        let efficiency = rows.iter().map(|row| row.to_vec()).collect();
+        ProductRates { sums: vec![1, 2, 4, 8], depths: vec![9, 36, 144, 576], efficiency }
     }
 }
 

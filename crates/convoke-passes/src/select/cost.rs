@@ -63,8 +63,8 @@ pub(super) fn strided(machine: &Machine, working_set: usize, vector: usize) -> f
     let vector = vector as f64;
     match &machine.caches[..] {
         [first, ..] if working_set <= first.bytes => 0.0,
-        [_, second, ..] if working_set <= second.bytes / 4 => 2.0 * vector / second.bytes_per_cycle,
-        _ => 2.0 * vector / machine.memory_bytes_per_cycle,
+        [_, second, ..] if working_set < second.bytes / 4 => 2.0 * vector / second.bytes_per_cycle,
+        _ => 3.5 * vector / machine.memory_bytes_per_cycle,
     }
 }
 
@@ -76,14 +76,17 @@ pub(super) fn conflict(machine: &Machine, lines: usize, stride: usize) -> f64 {
     let apart = if stride.is_multiple_of(LINE) { stride / LINE } else { 1 };
     let holds = |level: usize| {
         let sets = machine.caches.get(level).map_or(1 << 15, |cache| cache.bytes) / LINE / WAYS;
-        let reached = (1..=sets).find(|n| (n * apart).is_multiple_of(sets)).unwrap_or(sets);
-        lines <= WAYS * reached
+        lines < WAYS * (sets / gcd(sets, apart))
     };
     match (holds(0), holds(1)) {
         (true, _) => 0.0,
-        (false, true) => 2.0,
+        (false, true) => 5.0,
         (false, false) => 25.0,
     }
+}
+
+fn gcd(a: usize, b: usize) -> usize {
+    if b == 0 { a.max(1) } else { gcd(b, a % b) }
 }
 
 /// Cycles to fetch the operands of `tiles` tiles of `depth` steps, each of `numbers` numbers of `bytes` bytes, from the second-level

@@ -12,7 +12,7 @@ use convoke_ir::types::Layout;
 use convoke_machine::Machine;
 
 use super::Conv;
-use super::cost::{bandwidth, call, lanes, product, step, straight};
+use super::cost::{bandwidth, burst, call, lanes, product, step, straight};
 use super::plan::{Plan, Refusal, Term};
 use crate::register_tile;
 
@@ -53,7 +53,7 @@ pub(super) fn plan(conv: &Conv, machine: &Machine) -> Result<Plan, Refusal> {
     // What a block of rows reads of the input is read again for each tile of channels.
     let block = input / (conv.x.n as u128 * conv.y.h.div_ceil(BLOCK) as u128).max(1) + w_bytes / k_tiles.max(1);
     let read = (input * (k_tiles - 1)) as f64 / bandwidth(machine, block) + input as f64 / bandwidth(machine, input);
-    let weights = (w_bytes * blocks) as f64 / bandwidth(machine, w_bytes);
+    let weights = (w_bytes * blocks) as f64 / burst(machine, w_bytes);
     let stream = read + weights + y_bytes as f64 / bandwidth(machine, y_bytes);
 
     Ok(Plan {

@@ -18,7 +18,7 @@ use convoke_ir::types::Layout;
 use convoke_machine::Machine;
 
 use super::Conv;
-use super::cost::{bandwidth, burst, call, lanes, product, straight};
+use super::cost::{bandwidth, call, lanes, product, scattered, straight};
 use super::plan::{Plan, Refusal, Term};
 use crate::parts::{Parts, Problem, recursion};
 use crate::register_tile::SQUARE;
@@ -76,8 +76,8 @@ pub(super) fn plan(conv: &Conv, machine: &Machine, levels: u8) -> Result<Plan, R
     let depth: usize = parts.chunks.iter().map(|c| c.count * parts.chunk_channels(c.size) * conv.taps()).sum();
     let weights = (conv.group * products * parts.channels * depth * bytes) as u128;
     let panel = parts.chunks.iter().map(|c| parts.chunk_channels(c.size)).max().unwrap_or(0) * conv.taps() * pixels;
-    // Each part of the input is read for every product that it is added to.
-    let read = (x_bytes * added_patches as u128) as f64 / (sizes[1] * sizes[2]) as f64 / burst(machine, x_bytes);
+    // Each part of the input is read for every product that it is added to, a few lines of a channel at a time.
+    let read = scattered(machine, x_bytes) * added_patches as f64 / (sizes[1] * sizes[2]) as f64;
     let waiting = sizes[0] * sizes[2] * parts.channels * pixels;
     let halo = conv.halo_bytes();
     let fetched = weights as f64 * blocks / conv.group as f64;

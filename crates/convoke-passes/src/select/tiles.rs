@@ -29,7 +29,6 @@ pub(super) fn plan(algorithm: Algorithm, conv: &Conv, machine: &Machine) -> Resu
     let tiles = (conv.x.n * tiling.tiles()) as f64;
     let bytes = conv.elem.bytes();
 
-    let vectors = |channels: usize| channels.div_ceil(lanes) as f64;
     let per_channel = |transform: &Transform| {
         let [loads, stores] = [transform.inputs + transform.between, transform.between + transform.outputs];
         straight(machine, loads as f64, transform.operations() as f64, stores as f64)
@@ -37,10 +36,11 @@ pub(super) fn plan(algorithm: Algorithm, conv: &Conv, machine: &Machine) -> Resu
     // Few channels that are not summed over leave the lanes to tiles of a row.
     let by_tiles = single && conv.group < lanes;
     let groups = if single { 1.0 } else { conv.group as f64 };
-    let (c_all, k_all) = match (single, by_tiles) {
-        (_, true) => (conv.x.c as f64 / lanes as f64, conv.y.c as f64 / lanes as f64),
-        (true, false) => (vectors(conv.x.c), vectors(conv.y.c)),
-        (false, false) => (vectors(c), vectors(k)),
+    // Channels of a tile that a codelet goes over, and vectors of them.
+    let (c_one, k_one) = if single { (conv.x.c, conv.y.c) } else { (c, k) };
+    let vectors = |channels: usize| match by_tiles {
+        true => channels as f64 / lanes as f64,
+        false => channels.div_ceil(lanes) as f64,
     };
     // What a chunk of channels takes between the passes, which is also how far apart the numbers of a line are.
     let near = machine.caches.first().map_or(1 << 15, |cache| cache.bytes) / 2 / bytes;
@@ -51,29 +51,20 @@ pub(super) fn plan(algorithm: Algorithm, conv: &Conv, machine: &Machine) -> Resu
     };
     let numbers = |extents: [usize; 2]| (extents[0] * extents[1] * lanes) as f64;
     let loads = if by_tiles { numbers(tile.inputs) * machine.rates.gather_cycles } else { 0.0 };
-    let data = tiles
-        * groups
-        * (c_all
-            * (per_channel(&tile.data)
-                + loads
-                + strided(&tile.data, conv.x.c / conv.group * if single { conv.group } else { 1 }))
-            + call(machine));
+    let data = vectors(c_one) * (per_channel(&tile.data) + loads + strided(&tile.data, c_one)) + call(machine);
     let stores = match conv.layout {
         Layout::Nhwc if !by_tiles => 0.0,
         _ => numbers(tile.outputs) * machine.rates.scatter_cycles,
     };
-    let inverse = tiles
-        * groups
-        * (k_all
-            * (per_channel(&tile.inverse) + stores + strided(&tile.inverse, k * if single { conv.group } else { 1 }))
-            + 2.0 * call(machine));
+    let inverse = vectors(k_one) * (per_channel(&tile.inverse) + stores + strided(&tile.inverse, k_one));
+    let inverse = inverse + 2.0 * call(machine);
 
     let wide = if single { k } else { c + k };
     let block: usize =
         tiling.block(machine, tile.products * wide * bytes, if single { 1 } else { LEAST }).iter().product();
     let blocks = (tiling.tiles() as f64 / block as f64).max(1.0) * conv.x.n as f64;
     let multiply = if single {
-        tiles * tile.products as f64 * k_all * straight(machine, 2.0, 1.0, 1.0)
+        tiles * tile.products as f64 * vectors(k_one) * straight(machine, 2.0, 1.0, 1.0)
     } else {
         let [rows, vectors] = register_tile::SQUARE;
         let one = product(machine, lanes, [block, k, c], vectors, register_tile::rows);
@@ -93,8 +84,13 @@ pub(super) fn plan(algorithm: Algorithm, conv: &Conv, machine: &Machine) -> Resu
     let weights = (tile.products * conv.y.c * c * bytes) as u128;
     let between = (block * tile.products * wide * bytes) as u128;
     // Where a panel of weights is used by few tiles of rows, the next is soon fetched ahead.
-    let ahead = 0.5 / block.div_ceil(register_tile::SQUARE[0]) as f64;
-    let fetched = (1.0 - ahead) * blocks.ceil() * weights as f64 / burst(machine, weights);
+    let ahead = 0.4 / block.div_ceil(register_tile::SQUARE[0]) as f64;
+    let fetched = match single {
+        // A chunk of channels takes a line or two of each product.
+        true if !by_tiles => blocks * scattered(machine, weights),
+        true => blocks * weights as f64 / burst(machine, weights),
+        false => (1.0 - ahead) * blocks.ceil() * weights as f64 / burst(machine, weights),
+    };
     // Loads and stores are counted where they are done; this is what they wait for.
     let waits = if between <= second_level(machine) as u128 { 2.0 } else { 4.0 };
     let stream = blocks * waits * between as f64 / burst(machine, between) + scattered(machine, y_bytes);
@@ -105,9 +101,9 @@ pub(super) fn plan(algorithm: Algorithm, conv: &Conv, machine: &Machine) -> Resu
         bytes_moved: x_bytes + 2 * halo + blocks as u128 * (weights + 2 * between) + y_bytes,
         scratch_bytes: halo + between,
         terms: vec![
-            Term { name: "data", cycles: data },
+            Term { name: "data", cycles: tiles * groups * data },
             Term { name: "multiply", cycles: multiply },
-            Term { name: "inverse", cycles: inverse },
+            Term { name: "inverse", cycles: tiles * groups * inverse },
             Term { name: "halo", cycles: turned + scattered(machine, halo) },
             Term { name: "weights", cycles: fetched },
             Term { name: "stream", cycles: stream },
