@@ -169,7 +169,7 @@ fn numbers(kind: u64, count: usize, random: &mut Random) -> Vec<f64> {
     (0..count).map(number).collect()
 }
 
-/// `CONVOKE_FAST_SHAPES` says how many shapes there are, if not 120; each runs by every algorithm below that applies.
+/// `CONVOKE_FAST_SHAPES` says how many shapes there are, if not 200; each runs by every algorithm below that applies.
 #[test]
 fn fast_algorithms_stay_within_their_bound() {
     let algorithms = [
@@ -189,7 +189,7 @@ fn fast_algorithms_stay_within_their_bound() {
         "strassen(3)",
     ];
     let algorithms = algorithms.map(|a| a.parse::<Algorithm>().expect("an algorithm with its sizes"));
-    let shapes = std::env::var("CONVOKE_FAST_SHAPES").map_or(120, |n| n.parse().expect("a number of shapes"));
+    let shapes = std::env::var("CONVOKE_FAST_SHAPES").map_or(200, |n| n.parse().expect("a number of shapes"));
     let mut random = Random::new(5);
     let (mut complaints, mut count) = (Vec::new(), Count::default());
     for seed in 0..shapes {

@@ -38,7 +38,7 @@
 //! ```
 //!
 //! Where cosines of many angles are summed up, as in an FFT, that is far above what happens: then the bound through Euclidean
-//! norms is smaller, which is in [`norms`]. The functions here give the smaller of both.
+//! norms (module `norms`) is smaller. The functions here give the smaller of both.
 //!
 //! # Estimates
 //!

@@ -1,8 +1,9 @@
 //! What convolutions by Strassen's product round.
 //!
 //! The product is that of the weights of a group, `[K/group, D]`, with its patches, `[D, pixels]`, D = C/group · R · S. How output channels,
-//! input channels and pixels are cut into blocks is not known here and does not matter: with w_d = max over output channels of |w[k, d]| + E_w, x_d = max over images and pixels of
-//! |x| + E_x in the channel of d, and growth per level as of `convoke_bilinear::error::Growth`,
+//! input channels and pixels are cut into blocks is not known here and does not matter. With w_d = max over output channels of
+//! |w[k, d]| + E_w, x_d = max over images and pixels of |x| + E_x in the channel of d, and the growth with each level of Strassen's own
+//! algorithm as of `convoke_bilinear::error::Growth`,
 //!
 //! ```text
 //!   E = γ_α · min( ‖N‖₂^levels · ‖w‖₂ ‖x‖₂,  G^levels · max over k of Σ_d |w[k, d]| + E_w, times max_d x_d ) + underflow
@@ -11,7 +12,7 @@
 //! The same for all outputs of a group. Only products lose to underflow; additions are exact there.
 
 use convoke_bilinear::error::Growth;
-use convoke_bilinear::matmul::{strassen, strassen_winograd};
+use convoke_bilinear::matmul::strassen;
 
 use super::unit::Unit;
 use super::{Operands, Rounded, each2};
@@ -25,11 +26,9 @@ pub(super) fn rounded(operands: Operands<'_>, levels: u8, unit: Unit) -> Result<
     let depth = w_type.shape.dims()[1..].iter().product::<usize>();
     let (from, to) = (image(x_type), image(result));
     let groups = from.c / inputs;
-    // Either variant may be what runs.
-    let growths = [strassen(), strassen_winograd()].map(|base| Growth::of(&base).expect("a product of matrices"));
-    let larger = |of: fn(&Growth) -> f64| of(&growths[0]).max(of(&growths[1])).powi(levels.into());
-    let (norms, sums) = (larger(|g| g.norms), larger(|g| g.sums));
-    let roundings = growths.iter().map(|g| g.alpha(levels.into(), inputs, depth / inputs)).max().unwrap_or(depth);
+    let growth = Growth::of(&strassen()).expect("a product of matrices");
+    let (norms, sums) = (growth.norms.powi(levels.into()), growth.sums.powi(levels.into()));
+    let roundings = growth.alpha(levels.into(), inputs, depth / inputs);
 
     let wide = each2(&x.value, &x.error, |x, e| x.abs() + e)?;
     let wide = planes(Operand { data: &wide, ty: x_type })?;
