@@ -27,13 +27,16 @@ const NEAR: f64 = 2.0;
 /// The most candidates that are timed.
 const MOST: usize = 5;
 
+/// Algorithms and the seconds that each took, fastest first.
+pub type Times = Vec<(Algorithm, f64)>;
+
 /// What tuning found for a convolution.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Verdict {
     /// The value it computes, without `%`.
     pub value: String,
     /// The algorithms timed and their seconds, fastest first; never none. The first is taken.
-    pub times: Vec<(Algorithm, f64)>,
+    pub times: Times,
     /// Where the times come from.
     pub origin: Origin,
 }
@@ -71,7 +74,7 @@ pub(crate) struct Tuning {
     /// The number of threads to tune for, if it is not the compiler's.
     threads: Option<usize>,
     /// Verdicts so far, by key: a layer gets the same algorithms each time, whether they can be kept in the cache or not.
-    known: Arc<Mutex<HashMap<String, Vec<(Algorithm, f64)>>>>,
+    known: Arc<Mutex<HashMap<String, Times>>>,
 }
 
 impl Tuning {
@@ -84,7 +87,7 @@ impl Tuning {
         self.threads = Some(threads);
     }
 
-    fn remembered(&self, key: &Key) -> Option<Vec<(Algorithm, f64)>> {
+    fn remembered(&self, key: &Key) -> Option<Times> {
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         known.get(key.text()).cloned().or_else(|| key.read(self.cache.as_deref()?))
     }
@@ -165,7 +168,7 @@ fn timed(
     selection: &Selection,
     tried: &[&Plan],
     files: &Files,
-) -> Result<Vec<(Algorithm, f64)>, Error> {
+) -> Result<Times, Error> {
     let candidates = tried.iter().map(|plan| (plan.algorithm, Ok((*plan).clone()))).collect();
     let selection = Selection { candidates, ..selection.clone() };
     let alone = alone(layer, instr);
