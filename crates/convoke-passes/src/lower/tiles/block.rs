@@ -2,8 +2,9 @@
 
 use convoke_ir::loops::{Affine, Func, FuncBuilder, FuncId, SlotId};
 
-use super::code::{at, pass};
+use super::code::pass;
 use super::filter::Filters;
+use super::flat::Flat;
 use super::{Group, Lanes, Products, pairs};
 use crate::lower::Lowering;
 use crate::lower::conv::{Conv, Kernel};
@@ -62,11 +63,12 @@ impl Block<'_, '_> {
             conv.kernel("conv_tiles", &[("x", conv.x.len), ("u", self.filters.len)]);
         let largest = |size: &dyn Fn(&Group) -> usize| self.groups.iter().map(size).max().unwrap_or(1);
         let summed = self.groups.iter().any(|group| matches!(group.products, Products::Summed(_)));
-        let size = tile.products * self.tiles();
-        let v = f.local("v", conv.elem, largest(&|g| size * g.c));
-        let m = if summed { f.local("m", conv.elem, largest(&|g| size * g.k)) } else { v };
-        let lines = |cuts: &[Cut], between: usize| cuts[0].size * between;
-        let between = largest(&|g| lines(&g.c_cuts, tile.data.between).max(lines(&g.k_cuts, tile.inverse.between)));
+        let products = |channels: usize| self.factors(channels).len(tile.products);
+        let v = f.local("v", conv.elem, largest(&|g| products(g.c)));
+        let m = if summed { f.local("m", conv.elem, largest(&|g| products(g.k))) } else { v };
+        let data = |cuts: &[Cut]| self.of_data(cuts[0].size).len(tile.data.between);
+        let inverse = |cuts: &[Cut]| self.of_inverse(cuts[0].size).len(tile.inverse.between);
+        let between = largest(&|g| data(&g.c_cuts).max(inverse(&g.k_cuts)));
         let between = f.local("between", conv.elem, between);
         let memory = Memory { x: reads[0], u: reads[1], y, operands, v, m, between };
 
@@ -92,6 +94,23 @@ impl Block<'_, '_> {
         });
         let kernel = lowering.program.func(f.finish());
         lowering.program.run(kernel, &conv.args(&[conv.x.buffer, self.filters.buffer]));
+    }
+
+    /// The factors, or products, of a block, for so many channels.
+    fn factors(&self, channels: usize) -> Flat {
+        Flat::numbers(self.tiles() * channels, self.conv.elem.bytes())
+    }
+
+    /// What lies between the passes of the data transform, for so many channels.
+    fn of_data(&self, channels: usize) -> Flat {
+        let tile = &self.tiling.tile;
+        Flat::rows(tile.data.between / tile.inputs[0], channels, self.conv.elem.bytes())
+    }
+
+    /// What lies between the passes of the inverse transform, for so many channels.
+    fn of_inverse(&self, channels: usize) -> Flat {
+        let tile = &self.tiling.tile;
+        Flat::rows(tile.inverse.between / tile.outputs[0], channels, self.conv.elem.bytes())
     }
 
     /// How many of `tiles` neighbouring tiles are transformed one after the other, rather than side by side.
@@ -156,8 +175,8 @@ impl Block<'_, '_> {
                         let u = Filters::at(conv, tile, g, &q, k.clone());
                         each(f, "t", t_cut.count, |f, t| {
                             let t = t * t_cut.size + t_cut.begin;
-                            let v = (q.clone() * self.tiles() + t.clone()) * group.c;
-                            let m = (q.clone() * self.tiles() + t) * group.k + k.clone();
+                            let v = q.clone() * self.factors(group.c).stride(1) + t.clone() * group.c;
+                            let m = q.clone() * self.factors(group.k).stride(1) + t * group.k + k.clone();
                             f.call(codelet, [(memory.v, v), (memory.u, u.clone()), (memory.m, m)]);
                         });
                     });
@@ -201,50 +220,50 @@ impl Block<'_, '_> {
     }
 
     /// The codelet that transforms a tile of `channels` input channels, or so many tiles of one, with parameters x, between, v.
-    fn forward(&self, channels: usize, pitch: usize) -> Func {
+    fn forward(&self, channels: usize, of_group: usize) -> Func {
         let (conv, tile) = (self.conv, &*self.tiling.tile);
         let (elem, width, grid) = (conv.elem, (channels, conv.lanes), conv.x.grid);
         let (row, col) = (self.tiling.h.dilation * grid.h, self.tiling.w.dilation * grid.w);
         let lane = if self.lanes == Lanes::Tiles { self.tiling.w.step * grid.w } else { grid.c };
-        let pitch = self.tiles() * pitch;
+        let (middle, products) = (self.of_data(channels), self.factors(of_group));
         let mut f = FuncBuilder::codelet("transform_data");
         let x = f.input("x", elem, reach(&[(tile.inputs[0], row), (tile.inputs[1], col), (channels, lane)]));
-        let between = f.output("between", elem, tile.data.between * channels);
-        let v = f.output("v", elem, reach(&[(tile.products, pitch), (channels, 1)]));
+        let between = f.output("between", elem, middle.len(tile.data.between));
+        let v = f.output("v", elem, reach(&[(tile.products, products.stride(1)), (channels, 1)]));
         pass(
             &mut f,
             elem,
             &tile.data.first,
             width,
             |f, _, i, j, c| f.load(x, Affine::from(i) * row + j * col + Affine::from(c) * lane),
-            |f, lines, i, j, c, value| f.store(between, at(&lines.to, i, j, channels) + c, value),
+            |f, lines, i, j, c, value| f.store(between, middle.at(&lines.to, i, j) + c, value),
         );
         pass(
             &mut f,
             elem,
             &tile.data.then,
             width,
-            |f, lines, i, j, c| f.load(between, at(&lines.from, i, j, channels) + c),
-            |f, lines, i, j, c, value| f.store(v, at(&lines.to, i, j, pitch) + c, value),
+            |f, lines, i, j, c| f.load(between, middle.at(&lines.from, i, j) + c),
+            |f, lines, i, j, c, value| f.store(v, products.at(&lines.to, i, j) + c, value),
         );
         f.finish()
     }
 
     /// The codelet that transforms the columns of a tile of `channels` output channels, or of so many tiles of one, back; with
     /// parameters m, between.
-    fn columns(&self, channels: usize, pitch: usize) -> Func {
+    fn columns(&self, channels: usize, of_group: usize) -> Func {
         let (conv, tile) = (self.conv, &*self.tiling.tile);
-        let pitch = self.tiles() * pitch;
+        let (middle, products) = (self.of_inverse(channels), self.factors(of_group));
         let mut f = FuncBuilder::codelet("transform_back");
-        let m = f.input("m", conv.elem, reach(&[(tile.products, pitch), (channels, 1)]));
-        let between = f.output("between", conv.elem, tile.inverse.between * channels);
+        let m = f.input("m", conv.elem, reach(&[(tile.products, products.stride(1)), (channels, 1)]));
+        let between = f.output("between", conv.elem, middle.len(tile.inverse.between));
         pass(
             &mut f,
             conv.elem,
             &tile.inverse.first,
             (channels, conv.lanes),
-            |f, lines, i, j, c| f.load(m, at(&lines.from, i, j, pitch) + c),
-            |f, lines, i, j, c, value| f.store(between, at(&lines.to, i, j, channels) + c, value),
+            |f, lines, i, j, c| f.load(m, products.at(&lines.from, i, j) + c),
+            |f, lines, i, j, c, value| f.store(between, middle.at(&lines.to, i, j) + c, value),
         );
         f.finish()
     }
@@ -258,8 +277,9 @@ impl Block<'_, '_> {
         let lane = |grid: &Grid| if self.lanes == Lanes::Tiles { grid.w * tiles } else { grid.c };
         let steps = |grid: &Grid| [grid.h * row, grid.w * col, lane(grid)];
         let len = |[h, w, c]: [usize; 3]| reach(&[(stored[0], h), (stored[1], w), (channels, c)]);
+        let middle = self.of_inverse(channels);
         let mut f = FuncBuilder::codelet("store_tile");
-        let between = f.input("between", conv.elem, tile.inverse.between * channels);
+        let between = f.input("between", conv.elem, middle.len(tile.inverse.between));
         let out = steps(&conv.y.grid);
         let y = f.output("y", conv.elem, len(out));
         let operands: Vec<(SlotId, [usize; 3])> = conv
@@ -278,7 +298,7 @@ impl Block<'_, '_> {
             conv.elem,
             &rows,
             (channels, conv.lanes),
-            |f, lines, i, j, c| f.load(between, at(&lines.from, i, j, channels) + c),
+            |f, lines, i, j, c| f.load(between, middle.at(&lines.from, i, j) + c),
             |f, _, i, j, c, value| {
                 if j < stored[1] {
                     let at = |[h, w, ch]: [usize; 3]| Affine::from(i) * h + j * w + Affine::from(c) * ch;

@@ -3,7 +3,7 @@
 use convoke_bilinear::straight::{Op, Straight, Var};
 use convoke_bilinear::{Lines, Rational};
 use convoke_ir::elem::Elem;
-use convoke_ir::loops::{Affine, BinOp, FuncBuilder, Marks, UnOp, ValId, VarId};
+use convoke_ir::loops::{BinOp, FuncBuilder, Marks, UnOp, ValId, VarId};
 use num_traits::ToPrimitive;
 
 use crate::lower::tile::along;
@@ -26,11 +26,6 @@ pub(super) fn pass(
             });
         });
     }
-}
-
-/// Where number `j` of line `i` lies in a flat array whose numbers are `pitch` elements apart.
-pub(super) fn at(places: &convoke_bilinear::Places, i: VarId, j: usize, pitch: usize) -> Affine {
-    Affine::from(i) * (places.line * pitch) + places.at(0, j) * pitch
 }
 
 /// One run of straight-line code. Inputs are read when they are first needed, outputs written when they are known.

@@ -9,7 +9,8 @@ use convoke_bilinear::Tile;
 use convoke_ir::elem::Elem;
 use convoke_ir::loops::{Affine, BufferId, Expr, FuncBuilder, FuncId, Role, SlotId, VecType};
 
-use super::code::{at, pass};
+use super::code::pass;
+use super::flat::Flat;
 use crate::lower::conv::Conv;
 use crate::lower::grid::reach;
 use crate::lower::tile::{Cut, each};
@@ -40,7 +41,8 @@ impl Lowering<'_> {
             k_cuts.iter().map(|k| self.filter(conv, tile, k.size, conv.cg * taps, of_product)).collect();
         let mut f = FuncBuilder::kernel("transform_filters");
         let (w, u) = (f.input("w", conv.elem, conv.groups * of_product * taps), f.output("u", conv.elem, len));
-        let between = f.local("between", Elem::F64, tile.filter.between * k_cuts[0].size);
+        let between = between(tile, k_cuts[0].size).len(tile.filter.between);
+        let between = f.local("between", Elem::F64, between);
         each(&mut f, "g", conv.groups, |f, g| {
             for (cut, &codelet) in k_cuts.iter().zip(&codelets) {
                 each(f, "k", cut.count, |f, k| {
@@ -65,7 +67,7 @@ impl Lowering<'_> {
         let buffer = self.flat("filters", conv.elem, len, Role::Prepared)?;
         let mut f = FuncBuilder::kernel("transform_filters");
         let (w, u) = (f.input("w", conv.elem, channels * taps), f.output("u", conv.elem, len));
-        let between = f.local("between", Elem::F64, tile.filter.between * channels);
+        let between = f.local("between", Elem::F64, between(tile, channels).len(tile.filter.between));
         transform(&mut f, conv, tile, [w, between, u], (channels, taps, channels));
         let kernel = self.program.func(f.finish());
         self.program.prepare(kernel, &[conv.w, buffer]);
@@ -77,7 +79,7 @@ impl Lowering<'_> {
     fn filter(&mut self, conv: &Conv<'_>, tile: &Tile, channels: usize, lane: usize, pitch: usize) -> FuncId {
         let mut f = FuncBuilder::codelet("filter");
         let w = f.input("w", conv.elem, reach(&[(channels, lane), (conv.taps(), 1)]));
-        let between = f.output("between", Elem::F64, tile.filter.between * channels);
+        let between = f.output("between", Elem::F64, between(tile, channels).len(tile.filter.between));
         let u = f.output("u", conv.elem, reach(&[(tile.products, pitch), (channels, 1)]));
         transform(&mut f, conv, tile, [w, between, u], (channels, lane, pitch));
         self.program.func(f.finish())
@@ -91,6 +93,7 @@ fn transform(
     [w, between, u]: [SlotId; 3],
     (channels, lane, pitch): (usize, usize, usize),
 ) {
+    let (taps, middle, products) = (Flat::dense(1), self::between(tile, channels), Flat::dense(pitch));
     let convert = |f: &mut FuncBuilder, elem, value| f.define(VecType::scalar(elem), Expr::Convert(value));
     // Vectors of f64 throughout: what they are rounded from and to is half as wide.
     let (width, elem) = ((channels, (conv.lanes / 2).max(1)), conv.elem);
@@ -100,20 +103,25 @@ fn transform(
         &tile.filter.first,
         width,
         |f, lines, i, j, c| {
-            let value = f.load(w, at(&lines.from, i, j, 1) + Affine::from(c) * lane);
+            let value = f.load(w, taps.at(&lines.from, i, j) + Affine::from(c) * lane);
             convert(f, Elem::F64, value)
         },
-        |f, lines, i, j, c, value| f.store(between, at(&lines.to, i, j, channels) + c, value),
+        |f, lines, i, j, c, value| f.store(between, middle.at(&lines.to, i, j) + c, value),
     );
     pass(
         f,
         Elem::F64,
         &tile.filter.then,
         width,
-        |f, lines, i, j, c| f.load(between, at(&lines.from, i, j, channels) + c),
+        |f, lines, i, j, c| f.load(between, middle.at(&lines.from, i, j) + c),
         |f, lines, i, j, c, value| {
             let value = convert(f, elem, value);
-            f.store(u, at(&lines.to, i, j, pitch) + c, value);
+            f.store(u, products.at(&lines.to, i, j) + c, value);
         },
     );
+}
+
+/// What lies between the passes, for so many filters.
+fn between(tile: &Tile, channels: usize) -> Flat {
+    Flat::rows(tile.filter.between / tile.taps[0], channels, Elem::F64.bytes())
 }

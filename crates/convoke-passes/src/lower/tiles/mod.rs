@@ -16,6 +16,7 @@
 mod block;
 mod code;
 mod filter;
+mod flat;
 
 use convoke_bilinear::Tile;
 use convoke_ir::loops::{Affine, BinOp, Func, FuncBuilder, FuncId};
@@ -27,6 +28,7 @@ use super::tile::{Cut, Depth, Product, along, cut, each};
 use super::{LowerError, Lowering};
 use crate::tiling::{LEAST, Tiling};
 use block::Block;
+use flat::Flat;
 
 /// Channels that go through the three steps together, as many times as there are such.
 struct Group {
@@ -151,13 +153,14 @@ fn multiply(conv: &Conv<'_>, tile: &Tile, [tiles, channels]: [usize; 2], lanes: 
     let (all, products) = (conv.y.image.c, tile.products);
     let mut f = FuncBuilder::codelet("multiply");
     let u = f.input("u", conv.elem, reach(&[(products, all), (channels, 1)]));
-    let v = f.inout("v", conv.elem, products * tiles * channels);
+    let pitch = Flat::numbers(tiles * channels, conv.elem.bytes()).stride(1);
+    let v = f.inout("v", conv.elem, reach(&[(products, pitch), (tiles * channels, 1)]));
     // Of tiles in the lanes there is one channel, whose factor all share.
     let (outer, wide, per_lane) = if lanes == Lanes::Tiles { (1, tiles, 0usize) } else { (tiles, channels, 1) };
     each(&mut f, "q", products, |f, q| {
         each(f, "t", outer, |f, t| {
             f.for_("c", 0..wide, along(conv.lanes), |f, c| {
-                let at = q.clone() * (tiles * channels) + t * channels + c;
+                let at = q.clone() * pitch + t * channels + c;
                 let factor = f.load(u, q * all + Affine::from(c) * per_lane);
                 let value = f.load(v, at.clone());
                 let product = f.binary(BinOp::Mul, value, factor);
