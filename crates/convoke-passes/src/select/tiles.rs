@@ -60,8 +60,8 @@ pub(super) fn plan(algorithm: Algorithm, conv: &Conv, machine: &Machine) -> Resu
     let inverse = inverse + 2.0 * call(machine);
 
     let wide = if single { k } else { c + k };
-    let block: usize =
-        tiling.block(machine, tile.products * wide * bytes, if single { 1 } else { LEAST }).iter().product();
+    let (read, least) = if single { (0, 1) } else { (tile.products * c * k * bytes, LEAST) };
+    let block: usize = tiling.block(machine, tile.products * wide * bytes, read, least).iter().product();
     let blocks = (tiling.tiles() as f64 / block as f64).max(1.0) * conv.x.n as f64;
     let multiply = if single {
         tiles * tile.products as f64 * vectors(k_one) * straight(machine, 2.0, 1.0, 1.0)

@@ -17,7 +17,7 @@ use std::sync::Arc;
 use convoke_bilinear::Tile;
 use convoke_ir::attr::{Algorithm, Extent};
 use convoke_ir::layer::{Axis, Window};
-use convoke_machine::Machine;
+use convoke_machine::{Cache, Machine};
 
 pub(crate) use cache::Errors;
 use cache::Key;
@@ -188,11 +188,14 @@ impl Tiling {
         self.h.tiles() * self.w.tiles()
     }
 
-    /// Tiles of a block, rows and columns, where a tile takes `bytes` bytes between the transforms: as many as the second-level
-    /// cache holds, but at least `least`.
-    pub(crate) fn block(&self, machine: &Machine, bytes: usize, least: usize) -> [usize; 2] {
-        let cache = machine.caches.get(1).or(machine.caches.last()).map_or(1 << 18, |c| c.bytes);
-        let target = (cache / bytes.max(1)).clamp(least, MOST);
+    /// Tiles of a block, rows and columns, where a tile takes `bytes` bytes between the transforms, and the transformed `weights` are
+    /// read anew for each block: as many as the second-level cache holds, or where the weights are much larger, a quarter of the last level;
+    /// at least `least`.
+    pub(crate) fn block(&self, machine: &Machine, bytes: usize, weights: usize, least: usize) -> [usize; 2] {
+        let cache = |level: Option<&Cache>| level.map_or(1 << 18, |cache| cache.bytes);
+        let last = machine.caches.last();
+        let near = cache(machine.caches.get(1).or(last)).max((cache(last) / 4).min(weights / 4));
+        let target = (near / bytes.max(1)).clamp(least, MOST);
         let (rows, cols) = (self.h.longest(), self.w.longest());
         let wide = equal(cols, target);
         [equal(rows, (target / wide).max(1)), wide]

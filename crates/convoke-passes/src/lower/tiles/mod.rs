@@ -92,7 +92,9 @@ impl Lowering<'_> {
             (true, Lanes::Channels) => 1,
             (true, Lanes::Tiles) => conv.lanes.into(),
         };
-        let [rows, cols] = tiling.block(self.machine, bytes * conv.elem.bytes(), least);
+        let size = conv.elem.bytes();
+        let weights = if single { 0 } else { tile.products * conv.cg * conv.kg * size };
+        let [rows, cols] = tiling.block(self.machine, bytes * size, weights, least);
         for (h, w) in pairs(&tiling.h.runs, &tiling.w.runs) {
             for (rows, cols) in pairs(&tiling.h.spans(&h, rows), &tiling.w.spans(&w, cols)) {
                 let tiles = rows.tiles * cols.tiles;
