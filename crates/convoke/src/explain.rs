@@ -57,6 +57,7 @@ pub fn explain(compiler: &Compiler, layer: &Layer) -> Result<Explanation, Error>
     let mut selections = selections(&weighed, compiler.get_algorithm(), compiler.machine(), &compiler.grants())
         .map_err(PassError::from)?;
     for selection in &mut selections {
+        selection.certify();
         if let Some(verdict) = verdicts.iter().find(|verdict| verdict.value == selection.value) {
             verdict.decide(selection);
         }

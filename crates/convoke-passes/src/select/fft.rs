@@ -1,6 +1,5 @@
 //! `fft`: the sizes worth weighing.
 
-use convoke_bilinear::MAX_FFT_POINTS;
 use convoke_ir::attr::{Algorithm, Extent};
 use convoke_ir::layer::Axis;
 
@@ -10,33 +9,31 @@ use crate::tiling::steps;
 /// Points along the longer axis of a kernel that are tried.
 const POINTS: [u8; 5] = [8, 16, 32, 64, 128];
 
-/// How many times the points of the smallest transform that holds the kernel.
-const TAPS: usize = 4;
-/// The most points where products are summed over channels.
+/// How many sizes are worth weighing, from the smallest that suits.
+const SIZES: usize = 2;
+/// The most points worth weighing, unless no smaller transform suits: from there on what lies between the passes leaves the caches.
+const MOST: usize = 64;
+/// The same where products are summed over channels: the transformed weights of more are out of all proportion.
 const SUMMED: usize = 32;
 
-/// The transforms worth weighing: as large along rows as along columns, except along axes without a kernel. Left out are those that
-/// give fewer outputs than a quarter of their points, that have more than [`TAPS`] times the points of the kernel, or that twice hold
-/// all of the input; and, where products are summed over channels, those of more than [`SUMMED`] points, whose transformed weights
-/// are out of all proportion.
+/// The transforms worth weighing: as large along rows as along columns, except along axes without a kernel. Those suit that give no fewer
+/// outputs than a quarter of their points, and do not twice hold all of the input.
 pub(super) fn sizes(conv: &Conv) -> Vec<Extent> {
     let axes = [conv.window.h, conv.window.w];
     let single = conv.c_per_group() == 1 && conv.k_per_group() == 1;
-    let most = if single { MAX_FFT_POINTS } else { SUMMED };
+    let most = if single { MOST } else { SUMMED };
     let side = |axis: Axis, points: u8| if axis.kernel > 1 { points } else { 1 };
     let suits = |axis: Axis, points: usize| {
         let needed = axis.output.div_ceil(axis.dilation) + axis.kernel - 1;
-        axis.kernel == 1
-            || points <= most
-                && points + 1 >= axis.kernel + points / 4
-                && points <= TAPS * axis.kernel.next_power_of_two()
-                && points < 2 * needed
+        axis.kernel == 1 || points + 1 >= axis.kernel + points / 4 && points < 2 * needed
     };
     if axes.iter().all(|axis| axis.kernel == 1) || axes.iter().any(|axis| steps(axis) > 1) {
         return Vec::new();
     }
     let fits = |points: &u8| axes.iter().all(|&axis| suits(axis, (*points).into()));
-    POINTS.into_iter().filter(fits).map(|p| Extent { h: side(axes[0], p), w: side(axes[1], p) }).collect()
+    let fitting = POINTS.into_iter().filter(fits).take(SIZES).enumerate();
+    let all = fitting.filter(|&(i, points)| usize::from(points) <= most || single && i == 0);
+    all.map(|(_, p)| Extent { h: side(axes[0], p), w: side(axes[1], p) }).collect()
 }
 
 /// The smallest transform that holds the kernel; `None` beyond what an algorithm can name.

@@ -53,14 +53,15 @@ pub fn candidates(conv: &Conv) -> Vec<Algorithm> {
     all
 }
 
-/// What it costs to compute `conv` by `algorithm`, which has its sizes, or why it cannot be.
-pub fn plan(algorithm: Algorithm, conv: &Conv, machine: &Machine) -> Result<Plan, Refusal> {
+/// What it costs to compute `conv` by `algorithm`, which has its sizes, or why it cannot be. Without `bounds` the certified bound of
+/// tiles, which takes longer than all else, is left infinite.
+fn plan(algorithm: Algorithm, conv: &Conv, machine: &Machine, bounds: bool) -> Result<Plan, Refusal> {
     match algorithm {
         Algorithm::Direct => direct::plan(conv, machine),
         Algorithm::Im2col { explicit } => im2col::plan(conv, machine, explicit),
         Algorithm::Depthwise => depthwise::plan(conv, machine),
         Algorithm::Winograd { outputs: Some(_) } | Algorithm::Fft { points: Some(_) } => {
-            tiles::plan(algorithm, conv, machine)
+            tiles::plan(algorithm, conv, machine, bounds)
         }
         Algorithm::Strassen { levels: Some(levels) } => strassen::plan(conv, machine, levels),
         Algorithm::Auto | Algorithm::Winograd { .. } | Algorithm::Fft { .. } | Algorithm::Strassen { .. } => {
@@ -175,7 +176,7 @@ impl Selection {
         if extra != extra.family() && !all.contains(&extra) {
             all.push(extra);
         }
-        let candidates: Vec<_> = all.into_iter().map(|a| (a, plan(a, &conv, machine))).collect();
+        let candidates: Vec<_> = all.into_iter().map(|a| (a, plan(a, &conv, machine, budget.certified))).collect();
         let error = |refusal| SelectError { value: value.into(), algorithm: asked, refusal };
         let (chosen, reason) = match asked {
             Algorithm::Auto => cheapest(&candidates, &budget).ok_or_else(|| error(Refusal::NoSizes))?,
@@ -187,6 +188,15 @@ impl Selection {
     /// The plans that may be chosen: of those whose error is allowed, all but explicit im2col, which is only done on request.
     pub fn open(&self) -> impl Iterator<Item = &Plan> {
         plans(&self.candidates).filter(|plan| is_open(plan, &self.budget))
+    }
+
+    /// Fills in the certified bounds that were not needed for the choice, and left infinite.
+    pub fn certify(&mut self) {
+        for plan in self.candidates.iter_mut().filter_map(|(_, plan)| plan.as_mut().ok()) {
+            if plan.error_bound == f64::INFINITY {
+                plan.error_bound = tiles::bound(plan.algorithm, &self.conv).unwrap_or(f64::INFINITY);
+            }
+        }
     }
 
     /// The plan of the algorithm chosen.
@@ -250,7 +260,7 @@ fn no_sizes(family: Algorithm, conv: &Conv, machine: &Machine) -> Refusal {
         Algorithm::Fft { .. } => fft::smallest(conv),
         _ => return Refusal::NoSizes,
     };
-    match smallest.map(|algorithm| plan(algorithm, conv, machine)) {
+    match smallest.map(|algorithm| plan(algorithm, conv, machine, false)) {
         Some(Err(refusal)) => refusal,
         Some(Ok(_)) if matches!(family, Algorithm::Winograd { .. }) => Refusal::Inaccurate { points: winograd::POINTS },
         _ => Refusal::NoSizes,

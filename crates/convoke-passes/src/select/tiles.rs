@@ -21,7 +21,7 @@ use super::plan::{Plan, Refusal, Term};
 use crate::register_tile;
 use crate::tiling::{LEAST, Tiling};
 
-pub(super) fn plan(algorithm: Algorithm, conv: &Conv, machine: &Machine) -> Result<Plan, Refusal> {
+pub(super) fn plan(algorithm: Algorithm, conv: &Conv, machine: &Machine, bounds: bool) -> Result<Plan, Refusal> {
     let tiling = Tiling::new(algorithm, &conv.window).map_err(Refusal::Tiling)?;
     let (tile, lanes) = (&*tiling.tile, lanes(conv, machine));
     let (c, k) = (conv.c_per_group(), conv.k_per_group());
@@ -94,7 +94,7 @@ pub(super) fn plan(algorithm: Algorithm, conv: &Conv, machine: &Machine) -> Resu
     // Loads and stores are counted where they are done; this is what they wait for.
     let waits = if between <= second_level(machine) as u128 { 2.0 } else { 4.0 };
     let stream = blocks * waits * between as f64 / burst(machine, between) + scattered(machine, y_bytes);
-    let errors = tiling.errors(c, conv.elem.unit_roundoff());
+    let unit = conv.elem.unit_roundoff();
     Ok(Plan {
         algorithm,
         multiplications: tiles as u128 * tile.products as u128 * (c * conv.y.c) as u128,
@@ -108,9 +108,15 @@ pub(super) fn plan(algorithm: Algorithm, conv: &Conv, machine: &Machine) -> Resu
             Term { name: "weights", cycles: fetched },
             Term { name: "stream", cycles: stream },
         ],
-        error_bound: errors.bound,
-        error_typical: errors.typical,
+        error_bound: if bounds { tiling.error_bound(c, unit) } else { f64::INFINITY },
+        error_typical: tiling.error_typical(c, unit),
     })
+}
+
+/// The certified bound for any weights, relative to Σ|w| · max|x|; `None` if the algorithm has no tiles.
+pub(super) fn bound(algorithm: Algorithm, conv: &Conv) -> Option<f64> {
+    let tiling = Tiling::new(algorithm, &conv.window).ok()?;
+    Some(tiling.error_bound(conv.c_per_group(), conv.elem.unit_roundoff()))
 }
 
 /// The certified bound for these weights, relative to Σ|w| · max|x|; `None` if there are no such tiles.

@@ -15,18 +15,14 @@ pub(crate) enum Key {
     Fft([usize; 2], [usize; 2]),
 }
 
-/// The certified bound and the estimate of the error of a tile.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Errors {
-    pub bound: f64,
-    pub typical: f64,
-}
+/// A tile, the channels it is summed over, and the bits of the unit roundoff.
+type Summed = (Key, usize, u64);
 
 #[derive(Default)]
 struct Cache {
     tiles: HashMap<Key, Arc<Tile>>,
-    /// By tile, input channels of a group, and the bits of the unit roundoff.
-    errors: HashMap<(Key, usize, u64), Errors>,
+    typical: HashMap<Summed, f64>,
+    bounds: HashMap<Summed, f64>,
 }
 
 /// The most entries: a process that compiles ever new shapes starts over.
@@ -52,18 +48,33 @@ pub(crate) fn tile(key: Key) -> Arc<Tile> {
     tile
 }
 
-/// The errors of the tile of `key`, summed over `channels` in numbers of unit roundoff `u`.
-pub(crate) fn errors(key: Key, channels: usize, u: f64) -> Errors {
+/// The estimate of the error of the tile of `key`, summed over `channels` in numbers of unit roundoff `u`.
+pub(crate) fn typical(key: Key, channels: usize, u: f64) -> f64 {
+    remembered(|cache| &mut cache.typical, key, channels, u, tile_estimate)
+}
+
+/// The certified bound of the error of the tile of `key`, likewise.
+pub(crate) fn bound(key: Key, channels: usize, u: f64) -> f64 {
+    remembered(|cache| &mut cache.bounds, key, channels, u, tile_bound)
+}
+
+fn remembered(
+    of: impl Fn(&mut Cache) -> &mut HashMap<Summed, f64>,
+    key: Key,
+    channels: usize,
+    u: f64,
+    compute: impl Fn(&Tile, usize, f64) -> f64,
+) -> f64 {
     let entry = (key, channels, u.to_bits());
-    if let Some(&errors) = CACHE.lock().unwrap_or_else(PoisonError::into_inner).errors.get(&entry) {
-        return errors;
+    if let Some(&error) = of(&mut CACHE.lock().unwrap_or_else(PoisonError::into_inner)).get(&entry) {
+        return error;
     }
-    let tile = tile(key);
-    let errors = Errors { bound: tile_bound(&tile, channels, u), typical: tile_estimate(&tile, channels, u) };
+    let error = compute(&tile(key), channels, u);
     let mut cache = CACHE.lock().unwrap_or_else(PoisonError::into_inner);
-    if cache.errors.len() >= MOST {
-        cache.errors.clear();
+    let errors = of(&mut cache);
+    if errors.len() >= MOST {
+        errors.clear();
     }
-    cache.errors.insert(entry, errors);
-    errors
+    errors.insert(entry, error);
+    error
 }

@@ -19,7 +19,6 @@ use convoke_ir::attr::{Algorithm, Extent};
 use convoke_ir::layer::{Axis, Window};
 use convoke_machine::{Cache, Machine};
 
-pub(crate) use cache::Errors;
 use cache::Key;
 
 /// Why a convolution cannot be cut so.
@@ -178,9 +177,14 @@ impl Tiling {
         Tiling { tile, key, h, w }
     }
 
-    /// What is known of its errors where it is summed over `channels`, in numbers of unit roundoff `u`.
-    pub(crate) fn errors(&self, channels: usize, u: f64) -> Errors {
-        cache::errors(self.key, channels, u)
+    /// The error to expect where tiles are summed over `channels`, in numbers of unit roundoff `u`, relative to Σ|w||x|.
+    pub(crate) fn error_typical(&self, channels: usize, u: f64) -> f64 {
+        cache::typical(self.key, channels, u)
+    }
+
+    /// What no error exceeds, relative to Σ|w| · max|x|.
+    pub(crate) fn error_bound(&self, channels: usize, u: f64) -> f64 {
+        cache::bound(self.key, channels, u)
     }
 
     /// How many tiles an image has.
