@@ -124,18 +124,22 @@ impl<'a> Lowering<'a> {
         }
         let window = self.window(instr, op);
         if let Algorithm::Winograd { outputs: Some(_) } | Algorithm::Fft { points: Some(_) } = op.algorithm {
-            let tiling = match Tiling::new(op.algorithm, &window) {
+            let mut tiling = match Tiling::new(op.algorithm, &window) {
                 Ok(tiling) => tiling,
                 Err(reason) => return refuse(&reason.to_string()),
             };
+            let lanes = self.lanes(self.ty(instr.result).elem);
+            let &[channels, cg, ..] = self.ty(instr.args[1]).shape.dims() else { unreachable!("weights have rank 4") };
+            let single = cg == 1 && usize::try_from(op.group).is_ok_and(|group| group == channels);
+            let in_lanes = single && tiles_in_lanes(channels, lanes);
+            if in_lanes {
+                tiling.w.multiple = lanes.into();
+            }
             // Whole tiles are read, whatever of them is stored.
             let end = |axis: Axis, read: usize| read.saturating_sub(axis.begin + axis.input);
             let ends = [end(window.h, tiling.h.read()), end(window.w, tiling.w.read())];
             let pads = [window.h.begin, window.w.begin, ends[0], ends[1]];
-            let ty = self.ty(instr.result);
-            let &[channels, cg, ..] = self.ty(instr.args[1]).shape.dims() else { unreachable!("weights have rank 4") };
-            let single = cg == 1 && usize::try_from(op.group).is_ok_and(|group| group == channels);
-            let x = if single && tiles_in_lanes(channels, self.lanes(ty.elem)) {
+            let x = if in_lanes {
                 self.with_halo(instr.args[0], pads, Border::Number(0.0))?
             } else {
                 self.with_halo_channels_last(instr.args[0], pads)?

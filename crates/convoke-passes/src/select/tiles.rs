@@ -22,10 +22,16 @@ use crate::register_tile;
 use crate::tiling::{LEAST, Tiling};
 
 pub(super) fn plan(algorithm: Algorithm, conv: &Conv, machine: &Machine, bounds: bool) -> Result<Plan, Refusal> {
-    let tiling = Tiling::new(algorithm, &conv.window).map_err(Refusal::Tiling)?;
-    let (tile, lanes) = (&*tiling.tile, lanes(conv, machine));
+    let mut tiling = Tiling::new(algorithm, &conv.window).map_err(Refusal::Tiling)?;
+    let lanes = lanes(conv, machine);
     let (c, k) = (conv.c_per_group(), conv.k_per_group());
     let single = c == 1 && k == 1;
+    // Few channels that are not summed over leave the lanes to tiles of a row.
+    let by_tiles = single && conv.group < lanes;
+    if by_tiles {
+        tiling.w.multiple = lanes;
+    }
+    let tile = &*tiling.tile;
     let tiles = (conv.x.n * tiling.tiles()) as f64;
     let bytes = conv.elem.bytes();
 
@@ -33,8 +39,6 @@ pub(super) fn plan(algorithm: Algorithm, conv: &Conv, machine: &Machine, bounds:
         let [loads, stores] = [transform.inputs + transform.between, transform.between + transform.outputs];
         straight(machine, loads as f64, transform.operations() as f64, stores as f64)
     };
-    // Few channels that are not summed over leave the lanes to tiles of a row.
-    let by_tiles = single && conv.group < lanes;
     let groups = if single { 1.0 } else { conv.group as f64 };
     // Channels of a tile that a codelet goes over, and vectors of them.
     let (c_one, k_one) = if single { (conv.x.c, conv.y.c) } else { (c, k) };

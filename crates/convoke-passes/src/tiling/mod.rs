@@ -91,6 +91,8 @@ pub(crate) struct TileAxis {
     pub stride: usize,
     /// Output elements from one output of a residue to the next; residues are one apart.
     pub residues: usize,
+    /// The tiles of a residue are made a multiple of this, where they are in the lanes; those beyond its outputs store nothing.
+    pub multiple: usize,
     /// The residues that there are, by how many outputs each has.
     pub runs: Vec<Run>,
 }
@@ -103,13 +105,14 @@ pub(crate) struct Run {
     pub outputs: usize,
 }
 
-/// Blocks of tiles along an axis: `count` blocks of `tiles` tiles each, from tile `first` on. The last tile of each block stores
-/// `last` outputs, the others all.
+/// Blocks of tiles along an axis: `count` blocks of `tiles` tiles each, from tile `first` on, of which `stored` are stored. The last of
+/// these stores `last` outputs, the others all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Span {
     pub first: usize,
     pub count: usize,
     pub tiles: usize,
+    pub stored: usize,
     pub last: usize,
 }
 
@@ -201,7 +204,8 @@ impl Tiling {
         let near = cache(machine.caches.get(1).or(last)).max((cache(last) / 4).min(weights / 4));
         let target = (near / bytes.max(1)).clamp(least, MOST);
         let (rows, cols) = (self.h.longest(), self.w.longest());
-        let wide = equal(cols, target);
+        // Blocks as wide as the tiles in the lanes.
+        let wide = equal(cols / self.w.multiple, (target / self.w.multiple).max(1)) * self.w.multiple;
         [equal(rows, (target / wide).max(1)), wide]
     }
 }
@@ -240,24 +244,30 @@ impl TileAxis {
             step: axis.dilation * steps(axis) * outputs,
             stride: axis.stride,
             residues,
+            multiple: 1,
             runs: runs.into_iter().filter(|run| run.count * run.outputs > 0).collect(),
         }
     }
 
     /// How many tiles there are.
     pub(crate) fn tiles(&self) -> usize {
-        self.runs.iter().map(|run| run.count * run.outputs.div_ceil(self.outputs)).sum()
+        self.runs.iter().map(|run| run.count * self.tiles_of(run)).sum()
+    }
+
+    /// The tiles of a residue.
+    fn tiles_of(&self, run: &Run) -> usize {
+        run.outputs.div_ceil(self.outputs).next_multiple_of(self.multiple)
     }
 
     /// The tiles of the longest residue.
     fn longest(&self) -> usize {
-        self.runs.iter().map(|run| run.outputs.div_ceil(self.outputs)).max().unwrap_or(1)
+        self.runs.iter().map(|run| self.tiles_of(run)).max().unwrap_or(1)
     }
 
     /// How many input elements are read, padding included.
     pub(crate) fn read(&self) -> usize {
         let end = |run: &Run| {
-            let tiles = run.outputs.div_ceil(self.outputs);
+            let tiles = self.tiles_of(run);
             let residue = run.first + run.count - 1;
             residue * self.stride + (tiles - 1) * self.step + (self.inputs - 1) * self.dilation + 1
         };
@@ -266,16 +276,16 @@ impl TileAxis {
 
     /// The tiles of a residue in blocks of `per`.
     pub(crate) fn spans(&self, run: &Run, per: usize) -> Vec<Span> {
-        let tiles = run.outputs.div_ceil(self.outputs);
+        let (tiles, stored) = (self.tiles_of(run), run.outputs.div_ceil(self.outputs));
         let per = per.min(tiles);
-        let (full, rest) = (tiles / per, tiles % per);
-        let edge = run.outputs - (tiles - 1) * self.outputs;
+        let (full, rest, beyond) = (tiles / per, tiles % per, tiles - stored);
+        let edge = run.outputs - (stored - 1) * self.outputs;
         // The block with the last tile stands alone if it differs from the others.
-        let alone = usize::from(rest == 0 && edge < self.outputs);
-        let mut spans = vec![Span { first: 0, count: full - alone, tiles: per, last: self.outputs }];
+        let alone = usize::from(rest == 0 && (edge < self.outputs || beyond > 0));
+        let mut spans = vec![Span { first: 0, count: full - alone, tiles: per, stored: per, last: self.outputs }];
         if rest > 0 || alone > 0 {
             let size = if rest > 0 { rest } else { per };
-            spans.push(Span { first: tiles - size, count: 1, tiles: size, last: edge });
+            spans.push(Span { first: tiles - size, count: 1, tiles: size, stored: size - beyond, last: edge });
         }
         spans.retain(|span| span.count > 0);
         spans
@@ -287,8 +297,8 @@ impl Span {
     pub(crate) fn parts(&self, outputs: usize) -> Vec<Part> {
         let edge = usize::from(self.last < outputs);
         let parts = [
-            Part { begin: 0, count: self.tiles - edge, stored: outputs },
-            Part { begin: self.tiles - edge, count: edge, stored: self.last },
+            Part { begin: 0, count: self.stored - edge, stored: outputs },
+            Part { begin: self.stored - edge, count: edge, stored: self.last },
         ];
         parts.into_iter().filter(|part| part.count > 0).collect()
     }

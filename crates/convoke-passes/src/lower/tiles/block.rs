@@ -5,7 +5,7 @@ use convoke_ir::loops::{Affine, Func, FuncBuilder, FuncId, SlotId};
 use super::code::pass;
 use super::filter::Filters;
 use super::flat::Flat;
-use super::{Group, Lanes, Products, pairs};
+use super::{Group, Lanes, Products};
 use crate::lower::Lowering;
 use crate::lower::conv::{Conv, Kernel};
 use crate::lower::grid::{Grid, Site, reach};
@@ -47,8 +47,17 @@ struct Corner {
 struct Codelets {
     /// For each cut of the input channels.
     forward: Vec<FuncId>,
-    /// For each cut of the output channels and each kind of tile by the outputs it stores: columns, then rows.
-    inverse: Vec<(Cut, (Part, Part), [FuncId; 2])>,
+    inverse: Vec<Inverse>,
+}
+
+/// The codelets that transform back a cut of the output channels of some rows of tiles.
+struct Inverse {
+    k: Cut,
+    rows: Part,
+    /// The columns of a tile.
+    columns: FuncId,
+    /// Its rows, by the outputs that are stored of them.
+    stores: Vec<(Part, FuncId)>,
 }
 
 impl Block<'_, '_> {
@@ -183,40 +192,59 @@ impl Block<'_, '_> {
                 }
             }),
         }
-        for (k_cut, (rows, cols), [columns, store]) in &codelets.inverse {
+        for Inverse { k: k_cut, rows, columns, stores } in &codelets.inverse {
             each(f, "i", rows.count, |f, i| {
                 let i = i + rows.begin;
-                each(f, "j", self.one_by_one(cols.count), |f, j| {
-                    let j = j + cols.begin;
-                    each(f, "k", k_cut.count, |f, k| {
-                        let k = k * k_cut.size + k_cut.begin;
-                        let t = i.clone() * self.cols.tiles + j.clone();
-                        let site = Site {
-                            n: corner.output.n.clone(),
-                            c: corner.output.c.clone() + k.clone(),
-                            h: corner.output.h.clone() + i.clone() * (h.residues * h.outputs),
-                            w: corner.output.w.clone() + j.clone() * (w.residues * w.outputs),
-                        };
-                        let between = (memory.between, zero.clone());
-                        f.call(*columns, [(memory.m, t * group.k + k), between.clone()]);
-                        let stores = conv.stores(memory.y, &memory.operands, &site);
-                        f.call(*store, std::iter::once(between).chain(stores));
+                let back = |f: &mut FuncBuilder, j: Affine, k: Affine| {
+                    let t = i.clone() * self.cols.tiles + j;
+                    f.call(*columns, [(memory.m, t * group.k + k), (memory.between, zero.clone())]);
+                };
+                let store = |f: &mut FuncBuilder, codelet: FuncId, j: Affine, k: Affine, between: Affine| {
+                    let site = Site {
+                        n: corner.output.n.clone(),
+                        c: corner.output.c.clone() + k,
+                        h: corner.output.h.clone() + i.clone() * (h.residues * h.outputs),
+                        w: corner.output.w.clone() + j * (w.residues * w.outputs),
+                    };
+                    let stores = conv.stores(memory.y, &memory.operands, &site);
+                    f.call(codelet, std::iter::once((memory.between, between)).chain(stores));
+                };
+                if self.lanes == Lanes::Tiles {
+                    back(f, zero.clone(), zero.clone());
+                    for &(cols, codelet) in stores {
+                        store(f, codelet, cols.begin.into(), zero.clone(), cols.begin.into());
+                    }
+                    return;
+                }
+                for &(cols, codelet) in stores {
+                    each(f, "j", cols.count, |f, j| {
+                        let j = j + cols.begin;
+                        each(f, "k", k_cut.count, |f, k| {
+                            let k = k * k_cut.size + k_cut.begin;
+                            back(f, j.clone(), k.clone());
+                            store(f, codelet, j.clone(), k, zero.clone());
+                        });
                     });
-                });
+                }
             });
         }
     }
 
     fn codelets(&self, lowering: &mut Lowering<'_>, group: &Group) -> Codelets {
         let forward = group.c_cuts.iter().map(|c| lowering.program.func(self.forward(c.size, group.c))).collect();
-        let kinds = pairs(&self.rows.parts(self.tiling.h.outputs), &self.cols.parts(self.tiling.w.outputs));
-        let each = group.k_cuts.iter().flat_map(|&k| kinds.iter().map(move |&kind| (k, kind)));
-        let inverse = each.map(|(k, kind)| {
-            let wide = if self.lanes == Lanes::Tiles { kind.1.count } else { k.size };
-            let codelets = [self.columns(wide, group.k), self.store(wide, [kind.0.stored, kind.1.stored])];
-            (k, kind, codelets.map(|codelet| lowering.program.func(codelet)))
-        });
-        Codelets { forward, inverse: inverse.collect() }
+        let mut inverse = Vec::new();
+        for &k in &group.k_cuts {
+            let columns = lowering.program.func(self.columns(k.size, group.k));
+            for rows in self.rows.parts(self.tiling.h.outputs) {
+                let stores = self.cols.parts(self.tiling.w.outputs).into_iter().map(|cols| {
+                    let wide = if self.lanes == Lanes::Tiles { cols.count } else { k.size };
+                    let codelet = self.store(wide, k.size, [rows.stored, cols.stored]);
+                    (cols, lowering.program.func(codelet))
+                });
+                inverse.push(Inverse { k, rows, columns, stores: stores.collect() });
+            }
+        }
+        Codelets { forward, inverse }
     }
 
     /// The codelet that transforms a tile of `channels` input channels, or so many tiles of one, with parameters x, between, v.
@@ -268,18 +296,19 @@ impl Block<'_, '_> {
         f.finish()
     }
 
-    /// The codelet that transforms the rows back and stores `stored` rows and columns of the result, with parameters between, y, then
-    /// the epilogue's operands.
-    fn store(&self, channels: usize, stored: [usize; 2]) -> Func {
+    /// The codelet that transforms the rows back of `channels` channels, or tiles, of the `all` that lie between, and stores `stored` rows
+    /// and columns of each, with parameters between, y, then the epilogue's operands.
+    fn store(&self, channels: usize, all: usize, stored: [usize; 2]) -> Func {
         let (conv, tile) = (self.conv, &*self.tiling.tile);
         let (row, col) = (self.tiling.h.residues, self.tiling.w.residues);
         let tiles = col * self.tiling.w.outputs;
         let lane = |grid: &Grid| if self.lanes == Lanes::Tiles { grid.w * tiles } else { grid.c };
         let steps = |grid: &Grid| [grid.h * row, grid.w * col, lane(grid)];
         let len = |[h, w, c]: [usize; 3]| reach(&[(stored[0], h), (stored[1], w), (channels, c)]);
-        let middle = self.of_inverse(channels);
+        let middle = self.of_inverse(all);
         let mut f = FuncBuilder::codelet("store_tile");
-        let between = f.input("between", conv.elem, middle.len(tile.inverse.between));
+        let between = middle.len(tile.inverse.between) - (all - channels);
+        let between = f.input("between", conv.elem, between);
         let out = steps(&conv.y.grid);
         let y = f.output("y", conv.elem, len(out));
         let operands: Vec<(SlotId, [usize; 3])> = conv
