@@ -81,7 +81,8 @@ pub(crate) struct Options {
     /// How much to optimise: 0 only selects and lowers, 1 also rewrites and fuses, 2 also folds weights, 3 as 2
     #[arg(short = 'O', value_name = "LEVEL", default_value_t = 2, value_parser = clap::value_parser!(u8).range(0..=3))]
     pub(crate) level: u8,
-    /// Largest rounding error allowed, relative to Σ|w||x| of each output element
+    /// Largest rounding error to expect (root mean square), relative to Σ|w||x| of an output element; with --certified, the
+    /// largest there may be
     #[arg(long, value_name = "E", allow_negative_numbers = true, value_parser = not_negative)]
     pub(crate) max_error: Option<f64>,
     /// Grant passes that approximate the function, up to this relative error

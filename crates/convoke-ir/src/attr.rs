@@ -299,7 +299,7 @@ impl Algorithm {
         Algorithm::Strassen { levels: None },
     ];
     /// The most times that a product is cut in halves.
-    pub const MAX_LEVELS: u8 = 3;
+    pub const MAX_LEVELS: u8 = 2;
 
     /// The same algorithm without its sizes: `winograd` of `winograd(4x4)`.
     pub fn family(self) -> Algorithm {

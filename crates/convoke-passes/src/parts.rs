@@ -139,8 +139,9 @@ pub(crate) struct Parts {
 /// Pixels that fetching all weights anew, once for each block, takes as long as, for each part.
 const FETCH: usize = 3;
 
-/// The most products of an algorithm: three levels of Strassen's have 343 and compile in about a second.
-const PRODUCTS: usize = 512;
+/// The most products of an algorithm: two levels of Strassen's have 49. Each product has codelets of its own for each kind of block, so
+/// that a third level may compile for a minute.
+const PRODUCTS: usize = 64;
 
 impl Parts {
     /// Half the first-level cache holds a row tile of one operand and a column tile of the other; half the second level holds the sums of

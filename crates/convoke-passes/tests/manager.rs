@@ -97,7 +97,7 @@ fn unknown_names_offer_the_nearest() {
     assert_eq!(
         message("select(algorithm=toom)"),
         "`algorithm` of `select` is one of `auto`, `direct`, `im2col`, `im2col(explicit)`, `depthwise`, `winograd`, `fft`, \
-         `strassen`; with sizes up to 128, `winograd(4x4)` or `fft(16x16)`; `strassen(1)` to `strassen(3)`, not `toom`"
+         `strassen`; with sizes up to 128, `winograd(4x4)` or `fft(16x16)`; `strassen(1)` to `strassen(2)`, not `toom`"
     );
 }
 

@@ -70,11 +70,6 @@ fn several_chunks_and_blocks() {
 }
 
 #[test]
-fn three_levels() {
-    conv([1, 9, 4, 4], [11, 9, 1, 1], [4, 4], "group = 1", &[3]);
-}
-
-#[test]
 fn an_operand_stretched_along_rows_only_is_not_fused_into_counted_pixels() {
     agree(
         "layer @l(%x: f32[1, 2, 4, 5], %r: f32[1, 1, 4, 1]) -> {result} {\n\

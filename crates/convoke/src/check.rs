@@ -39,16 +39,24 @@ pub struct Comparison {
     pub bound: f64,
     /// The largest error as a fraction of its element's bound; above 1 the check fails.
     pub of_bound: f64,
+    /// How many elements are not finite where the reference is, though all inputs are: a sum or a transform overflowed. With any the
+    /// check fails.
+    pub overflowed: usize,
 }
 
 impl Comparison {
     /// Outputs that cannot be compared at all.
-    const WRONG: Comparison =
-        Comparison { max_error: f64::INFINITY, relative: f64::INFINITY, bound: 0.0, of_bound: f64::INFINITY };
+    const WRONG: Comparison = Comparison {
+        max_error: f64::INFINITY,
+        relative: f64::INFINITY,
+        bound: 0.0,
+        of_bound: f64::INFINITY,
+        overflowed: 0,
+    };
 
-    /// Whether every element is within its bound.
+    /// Whether every element is within its bound, and none overflowed.
     pub fn passes(&self) -> bool {
-        self.of_bound <= 1.0
+        self.of_bound <= 1.0 && self.overflowed == 0
     }
 }
 
@@ -93,12 +101,14 @@ impl Reference {
         if outputs.len() != self.outputs.len() || !outputs.iter().zip(&self.outputs).all(|(a, b)| shapes(a, b)) {
             return Comparison::WRONG;
         }
-        let mut worst = Comparison { max_error: 0.0, relative: 0.0, bound: 0.0, of_bound: 0.0 };
+        let finite = self.inputs.iter().flatten().all(|x| x.is_finite());
+        let mut worst = Comparison { max_error: 0.0, relative: 0.0, bound: 0.0, of_bound: 0.0, overflowed: 0 };
         for (found, expected) in outputs.iter().zip(&self.outputs) {
             let elements = found.iter().zip(&expected.value).zip(&expected.bound).zip(&expected.scale);
             for (((&found, &value), &bound), &scale) in elements {
                 let error = distance(found, value);
-                // An infinite bound says that a sum may overflow: then any number is allowed.
+                worst.overflowed += usize::from(finite && value.is_finite() && !found.is_finite());
+                // An infinite bound says that a sum may overflow: then any finite number is allowed.
                 let fraction = |of: f64| if error == 0.0 || of == f64::INFINITY { 0.0 } else { error / of };
                 worst.max_error = worst.max_error.max(error);
                 worst.relative = worst.relative.max(fraction(scale));

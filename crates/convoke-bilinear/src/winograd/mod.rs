@@ -19,7 +19,7 @@ use num_bigint::BigInt;
 use num_traits::{One, Signed, Zero};
 
 pub use points::best_points;
-pub use strided::strided;
+pub use strided::{MAX_INPUTS, strided};
 
 use crate::algorithm::{Bilinear, Problem};
 use crate::matrix::{Matrix, Rational};
@@ -38,6 +38,16 @@ pub enum WinogradError {
         m: usize,
         /// Taps.
         r: usize,
+    },
+    /// A tile too large.
+    #[error("F({m}, {r}) in steps of {s} reads s (m - 1) + r numbers, of which there may be {max}", max = strided::MAX_INPUTS)]
+    Inputs {
+        /// Outputs.
+        m: usize,
+        /// Taps.
+        r: usize,
+        /// Steps.
+        s: usize,
     },
     /// The wrong number of points.
     #[error("F(m, r) takes m + r - 2 = {expected} points beside infinity, found {found}")]

@@ -15,14 +15,21 @@ use super::{WinogradError, winograd};
 use crate::algorithm::{Bilinear, Problem};
 use crate::matrix::{Matrix, Rational};
 
+/// The most inputs of a tile along an axis.
+pub const MAX_INPUTS: usize = 64;
+
 /// m outputs of an r-tap filter that moves by `s`. With s = 1 this is F(m, r), or the definition where m or r is 1.
 ///
 /// # Errors
 ///
-/// Sizes out of range for one of the phases; steps of 0.
+/// Sizes out of range for one of the phases; more than [`MAX_INPUTS`] inputs; steps of 0.
 pub fn strided(m: usize, r: usize, s: usize) -> Result<Bilinear, WinogradError> {
     if m == 0 || r == 0 || s == 0 {
         return Err(WinogradError::Size { m, r });
+    }
+    let inputs = (m - 1).checked_mul(s).and_then(|inputs| inputs.checked_add(r));
+    if inputs.is_none_or(|inputs| inputs > MAX_INPUTS) {
+        return Err(WinogradError::Inputs { m, r, s });
     }
     let phases = (0..s.min(r)).map(|phase| one(m, (r - phase).div_ceil(s))).collect::<Result<Vec<_>, _>>()?;
     // Row q of the whole is row q − first of a phase.

@@ -233,6 +233,12 @@ fn as_text(
             100.0 * c.of_bound,
             c.bound
         );
+        if c.overflowed > 0 {
+            text += &format!(
+                "          {} outputs are not finite where the interpreter's are: a sum or a transform overflows\n",
+                c.overflowed
+            );
+        }
     }
     text
 }

@@ -122,6 +122,9 @@ impl<'a> Lowering<'a> {
         if op.algorithm == Algorithm::Depthwise && self.ty(instr.args[1]).shape.dims()[1] != 1 {
             return refuse("needs one input channel for each group");
         }
+        if op.algorithm != Algorithm::Depthwise && self.layer.constant(instr.args[1]).is_none() {
+            return refuse("packs its weights at compile time and needs them constant");
+        }
         let window = self.window(instr, op);
         if let Algorithm::Winograd { outputs: Some(_) } | Algorithm::Fft { points: Some(_) } = op.algorithm {
             let mut tiling = match Tiling::new(op.algorithm, &window) {

@@ -79,14 +79,14 @@ pub(super) fn plan(algorithm: Algorithm, conv: &Conv, machine: &Machine, bounds:
     };
 
     let [x_bytes, _, y_bytes] = conv.bytes();
-    let pixels = (tiling.h.read() * tiling.w.read()) as u128;
+    let pixels = tiling.h.read() as u128 * tiling.w.read() as u128;
     let halo = (conv.x.n * conv.x.c * bytes) as u128 * pixels;
     let turned = match conv.layout {
         Layout::Nchw if conv.x.c > 1 => x_bytes as f64 / bytes as f64 * machine.rates.gather_cycles,
         _ => 0.0,
     };
-    let weights = (tile.products * conv.y.c * c * bytes) as u128;
-    let between = (block * tile.products * wide * bytes) as u128;
+    let weights = (conv.y.c * c) as u128 * (tile.products * bytes) as u128;
+    let between = block as u128 * (tile.products * bytes) as u128 * wide as u128;
     // Where a panel of weights is used by few tiles of rows, the next is soon fetched ahead.
     let ahead = 0.37 / block.div_ceil(register_tile::SQUARE[0]) as f64;
     let fetched = match single {
@@ -123,8 +123,15 @@ pub(super) fn bound(algorithm: Algorithm, conv: &Conv) -> Option<f64> {
     Some(tiling.error_bound(conv.c_per_group(), conv.elem.unit_roundoff()))
 }
 
-/// The certified bound for these weights, relative to Σ|w| · max|x|; `None` if there are no such tiles.
+/// The most operations spent on a bound for given weights: some seconds.
+const MOST_WORK: usize = 1 << 30;
+
+/// The certified bound for these weights, relative to Σ|w| · max|x|; `None` if there are no such tiles, or too many weights.
 pub(super) fn bound_for_weights(algorithm: Algorithm, conv: &Conv, weights: &[f64]) -> Option<f64> {
     let tiling = Tiling::new(algorithm, &conv.window).ok()?;
+    let filters = weights.len() / conv.taps().max(1);
+    if filters.saturating_mul(tiling.tile.filter.operations()) > MOST_WORK {
+        return None;
+    }
     Some(tile_bound_for(&tiling.tile, conv.c_per_group(), weights, conv.elem.unit_roundoff()))
 }

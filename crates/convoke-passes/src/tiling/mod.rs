@@ -26,7 +26,7 @@ use cache::Key;
 #[non_exhaustive]
 pub enum NoTiling {
     /// Nothing to save.
-    #[error("needs a kernel of more than one tap")]
+    #[error("needs a kernel of more taps than its steps")]
     OneTap,
     /// The transform would be too large.
     #[error("needs a transform of {got} numbers for {taps} taps, the most are {limit}")]
@@ -38,6 +38,14 @@ pub enum NoTiling {
         /// The most.
         limit: usize,
     },
+    /// The tile would read too much.
+    #[error("has tiles of {got} inputs along an axis, the most are {limit}")]
+    Inputs {
+        /// Inputs of a tile.
+        got: usize,
+        /// The most.
+        limit: usize,
+    },
     /// The tile is larger than the result.
     #[error("has tiles of {tile} outputs along an axis, the result has {extent}")]
     Large {
@@ -46,10 +54,8 @@ pub enum NoTiling {
         /// Outputs along the axis.
         extent: usize,
     },
-    /// The transform does not hold the filter.
-    #[error(
-        "needs at least as many points as taps along each axis, a power of two up to {limit}, got {points} for {taps} taps"
-    )]
+    /// The transform does not hold the filter, or is no power of two.
+    #[error("needs a power of two of points along each axis, from the {taps} taps there up to {limit}, got {points}")]
     Fourier {
         /// Points.
         points: usize,
@@ -136,10 +142,16 @@ impl Tiling {
 
     fn winograd(window: &Window, outputs: Extent) -> Result<Tiling, NoTiling> {
         let axes = [(window.h, outputs.h), (window.w, outputs.w)];
-        if axes.iter().all(|(axis, _)| axis.kernel == 1) {
+        // Of a kernel no larger than its steps every tap meets other inputs: nothing is shared.
+        if axes.iter().all(|(axis, _)| axis.kernel <= steps(axis)) {
             return Err(NoTiling::OneTap);
         }
         for (axis, m) in axes {
+            let limit = convoke_bilinear::winograd::MAX_INPUTS;
+            let got = (usize::from(m) - 1).saturating_mul(steps(&axis)).saturating_add(axis.kernel);
+            if got > limit {
+                return Err(NoTiling::Inputs { got, limit });
+            }
             let (m, taps) = (usize::from(m), axis.kernel.div_ceil(steps(&axis)));
             let got = if m == 1 || taps == 1 { 1 } else { m + taps - 1 };
             let limit = convoke_bilinear::winograd::MAX_POINTS;

@@ -64,7 +64,8 @@ impl Key {
     /// The times kept for this key.
     pub(super) fn read(&self, folder: &Path) -> Option<Vec<(Algorithm, f64)>> {
         let path = self.path(folder);
-        if std::fs::metadata(&path).ok()?.len() > MAX_BYTES {
+        let metadata = std::fs::metadata(&path).ok()?;
+        if !metadata.is_file() || metadata.len() > MAX_BYTES {
             return None;
         }
         let text = std::fs::read_to_string(path).ok()?;

@@ -66,6 +66,9 @@ impl Verdict {
     }
 }
 
+/// The most verdicts held in memory: a process that compiles ever new layers starts over.
+const HELD: usize = 512;
+
 /// How a compiler tunes.
 #[derive(Clone, Debug)]
 pub(crate) struct Tuning {
@@ -93,7 +96,12 @@ impl Tuning {
     }
 
     fn keep(&self, key: &Key, times: &[(Algorithm, f64)]) -> Origin {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner).insert(key.text().to_owned(), times.to_vec());
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.len() >= HELD {
+            known.clear();
+        }
+        known.insert(key.text().to_owned(), times.to_vec());
+        drop(known);
         match self.cache.as_deref().map_or(Ok(()), |folder| key.write(folder, times)) {
             Ok(()) => Origin::Measured,
             Err(error) => Origin::NotKept(error.to_string()),

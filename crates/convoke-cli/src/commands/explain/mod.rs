@@ -21,6 +21,9 @@ use crate::options::{compiler, tell_not_kept};
 use crate::{sink, source};
 
 pub(crate) fn run(args: Explain, no_times: bool, io: &mut Io<'_>) -> Result<(), Failure> {
+    if args.json && args.html.as_deref().is_some_and(source::is_standard) {
+        return Err(Failure::Usage("--json and --html - both write to standard output; name a file for --html".into()));
+    }
     let compiler = compiler(&args.options)?;
     let layer = source::layer(&args.file, args.options.layer.as_deref(), io)?;
     let explanation = explain(&compiler, &layer)?;

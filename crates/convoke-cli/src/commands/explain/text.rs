@@ -34,7 +34,8 @@ fn convolution(view: &View<'_>) -> String {
     text += &wrapped("error: what to expect, relative to Σ|w||x| of the output element");
     text += &wrapped(&format!("bound: what no input exceeds, relative to {}", bounds(&view.rows)));
     if let Some(range) = view.range {
-        text += &wrapped(&format!("off by: at most, with the layer's weights and inputs of magnitude {range} or less"));
+        text +=
+            &wrapped(&format!("off by: at most, with the layer's weights and inputs of magnitude {range:e} or less"));
     }
     text += &format!("\npredicted time by what it is spent on (█ multiply, ░ all else)\n{}", terms(view));
     if !view.refused.is_empty() {

@@ -95,8 +95,9 @@ fn transform(
 ) {
     let (taps, middle, products) = (Flat::dense(1), self::between(tile, channels), Flat::dense(pitch));
     let convert = |f: &mut FuncBuilder, elem, value| f.define(VecType::scalar(elem), Expr::Convert(value));
-    // Vectors of f64 throughout: what they are rounded from and to is half as wide.
-    let (width, elem) = ((channels, (conv.lanes / 2).max(1)), conv.elem);
+    // Vectors of f64 throughout: what they are rounded from and to has as many lanes.
+    let lanes = usize::from(conv.lanes) * conv.elem.bytes() / Elem::F64.bytes();
+    let (width, elem) = ((channels, lanes.max(2) as u8), conv.elem);
     pass(
         f,
         Elem::F64,
