@@ -41,20 +41,11 @@ impl Kind {
         let taps = [h.kernel, w.kernel];
         let malformed = |reason: String| InterpError::Malformed { func: "conv2d".into(), reason };
         match self {
-            Kind::Winograd(m) => Tile::winograd(m, taps, [steps(h), steps(w)]).map_err(|e| malformed(e.to_string())),
-            Kind::Fft(_) if steps(h) * steps(w) > 1 => Err(malformed("tiles of an FFT take steps of 1".into())),
+            Kind::Winograd(m) => Tile::winograd(m, taps, [h.steps(), w.steps()]).map_err(|e| malformed(e.to_string())),
+            Kind::Fft(_) if h.steps() * w.steps() > 1 => Err(malformed("tiles of an FFT take steps of 1".into())),
             Kind::Fft(n) => Tile::fft(n, taps).map_err(|e| malformed(e.to_string())),
         }
     }
-}
-
-fn gcd(a: usize, b: usize) -> usize {
-    if b == 0 { a } else { gcd(b, a % b) }
-}
-
-/// By how many of the inputs that its taps may read the filter moves.
-fn steps(axis: &Axis) -> usize {
-    axis.stride / gcd(axis.stride, axis.dilation)
 }
 
 /// What one tile reads and writes along an axis.
@@ -69,7 +60,7 @@ struct Line<'a> {
 impl Line<'_> {
     /// The lines of all tiles of `m` outputs.
     fn all(axis: &Axis, m: usize) -> impl Iterator<Item = Line<'_>> {
-        let residues = axis.dilation / gcd(axis.stride, axis.dilation);
+        let residues = axis.residues();
         (0..residues).flat_map(move |residue| {
             let outputs = axis.output.saturating_sub(residue).div_ceil(residues);
             (0..outputs).step_by(m).map(move |first| Line { axis, residue, first })
@@ -79,13 +70,13 @@ impl Line<'_> {
     /// The element of the image that is input `i` of the tile.
     fn input(&self, i: usize) -> Option<usize> {
         let axis = self.axis;
-        let at = axis.stride * self.residue + axis.dilation * (steps(axis) * self.first + i);
+        let at = axis.stride * self.residue + axis.dilation * (axis.steps() * self.first + i);
         at.checked_sub(axis.begin).filter(|at| *at < axis.input)
     }
 
     /// The element of the result that is output `i` of the tile.
     fn output(&self, i: usize) -> Option<usize> {
-        let residues = self.axis.dilation / gcd(self.axis.stride, self.axis.dilation);
+        let residues = self.axis.residues();
         Some(self.residue + residues * (self.first + i)).filter(|at| *at < self.axis.output)
     }
 }
@@ -298,7 +289,7 @@ mod tests {
                     for j in 0..axis.kernel {
                         let expected = (p * stride + j * dilation).checked_sub(axis.begin).filter(|at| *at < 9);
                         assert_eq!(
-                            line.input(steps(&axis) * i + j),
+                            line.input(axis.steps() * i + j),
                             expected,
                             "{axis:?}, tiles of {m}, output {p}, tap {j}"
                         );

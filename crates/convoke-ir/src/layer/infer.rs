@@ -101,6 +101,17 @@ impl Axis {
     pub fn read(&self) -> usize {
         (self.output - 1) * self.stride + self.reach()
     }
+
+    /// How many classes outputs fall into by what they read: with `g = gcd(stride, dilation)`, the outputs `p = a + (dilation / g)·i` of
+    /// each class a read every `dilation`-th input from `stride·a` on, [`Axis::steps`] of these apart.
+    pub fn residues(&self) -> usize {
+        self.dilation / num_integer::gcd(self.stride, self.dilation)
+    }
+
+    /// By how many of the inputs that its taps may read the window moves, within a residue: `stride / g`.
+    pub fn steps(&self) -> usize {
+        self.stride / num_integer::gcd(self.stride, self.dilation)
+    }
 }
 
 /// The attributes that make a window, as written.

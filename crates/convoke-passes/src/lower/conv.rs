@@ -12,7 +12,6 @@ use super::chain::Chain;
 use super::grid::{Grid, Site};
 use super::halo::{Border, Placed};
 use super::tile::{Cut, along};
-use super::tiles::tiles_in_lanes;
 use super::{LowerError, Lowering};
 use crate::tiling::Tiling;
 
@@ -126,6 +125,7 @@ impl<'a> Lowering<'a> {
             return refuse("packs its weights at compile time and needs them constant");
         }
         let window = self.window(instr, op);
+        let end = |axis: Axis, read: usize| read.saturating_sub(axis.begin + axis.input);
         if let Algorithm::Winograd { outputs: Some(_) } | Algorithm::Fft { points: Some(_) } = op.algorithm {
             let mut tiling = match Tiling::new(op.algorithm, &window) {
                 Ok(tiling) => tiling,
@@ -134,12 +134,8 @@ impl<'a> Lowering<'a> {
             let lanes = self.lanes(self.ty(instr.result).elem);
             let &[channels, cg, ..] = self.ty(instr.args[1]).shape.dims() else { unreachable!("weights have rank 4") };
             let single = cg == 1 && usize::try_from(op.group).is_ok_and(|group| group == channels);
-            let in_lanes = single && tiles_in_lanes(channels, lanes);
-            if in_lanes {
-                tiling.w.multiple = lanes.into();
-            }
+            let in_lanes = single && tiling.fill_lanes(channels, lanes.into());
             // Whole tiles are read, whatever of them is stored.
-            let end = |axis: Axis, read: usize| read.saturating_sub(axis.begin + axis.input);
             let ends = [end(window.h, tiling.h.read()), end(window.w, tiling.w.read())];
             let pads = [window.h.begin, window.w.begin, ends[0], ends[1]];
             let x = if in_lanes {
@@ -150,13 +146,9 @@ impl<'a> Lowering<'a> {
             let conv = self.conv(instr, op, window, x);
             return self.tiles(&conv, &tiling);
         }
-        let sized = matches!(op.algorithm, Algorithm::Strassen { levels: Some(_) });
-        if !op.algorithm.is_plain_sum() && !sized {
-            return refuse("has no sizes; run `select` before lowering");
-        }
         // Only as much padding as is read: a stride may leave the last rows or columns alone.
-        let end = |axis: Axis| axis.read().saturating_sub(axis.begin + axis.input);
-        let pads = [window.h.begin, window.w.begin, end(window.h), end(window.w)];
+        let ends = [window.h, window.w].map(|axis| end(axis, axis.read()));
+        let pads = [window.h.begin, window.w.begin, ends[0], ends[1]];
         let x = self.with_halo(instr.args[0], pads, Border::Number(0.0))?;
         let mut conv = self.conv(instr, op, window, x);
         // Where pixels are counted through, operands of the epilogue must join their rows as the result does.
@@ -174,7 +166,7 @@ impl<'a> Lowering<'a> {
             Algorithm::Depthwise => self.depthwise(&conv),
             Algorithm::Strassen { levels: Some(levels) } => self.strassen(&conv, levels, name)?,
             Algorithm::Winograd { .. } | Algorithm::Fft { .. } | Algorithm::Strassen { .. } => {
-                unreachable!("refused above")
+                return refuse("has no sizes; run `select` before lowering");
             }
         }
         if !fused {

@@ -85,16 +85,21 @@ impl<'a> Lowering<'a> {
         if pads == [0; 4] {
             return Ok(x);
         }
-        let ty = self.ty(id);
-        let (elem, layout) = (ty.elem, ty.layout);
-        let image = Image { h: pads[0] + x.image.h + pads[2], w: pads[1] + x.image.w + pads[3], ..x.image };
-        let what = format!("{}.halo", self.name(id));
-        let ty = TensorType::image(elem, image, layout).map_err(|_| too_large(&what, &image.stored(layout)))?;
-        let (len, grid) = (ty.elements(), Grid::dense(image, layout));
-        let buffer = self.program.buffer(&what, ty, Role::Scratch);
-        let y = Placed { buffer, image, grid, len };
+        let (elem, layout) = (self.ty(id).elem, self.ty(id).layout);
+        let y = self.room(id, pads, layout)?;
         self.halo_kernel(elem, layout, &x, &y, pads, border);
         Ok(y)
+    }
+
+    /// Scratch for the value `id` with a border, in this layout.
+    fn room(&mut self, id: ValueId, pads: Pads, layout: Layout) -> Result<Placed, LowerError> {
+        let x = self.placed(id).image;
+        let image = Image { h: pads[0] + x.h + pads[2], w: pads[1] + x.w + pads[3], ..x };
+        let what = format!("{}.halo", self.name(id));
+        let ty = TensorType::image(self.ty(id).elem, image, layout);
+        let ty = ty.map_err(|_| too_large(&what, &image.stored(layout)))?;
+        let (len, grid) = (ty.elements(), Grid::dense(image, layout));
+        Ok(Placed { buffer: self.program.buffer(&what, ty, Role::Scratch), image, grid, len })
     }
 
     /// The value `id` with channels last and a border of zeros. Where it lies so and has no border, the value itself.
@@ -105,12 +110,8 @@ impl<'a> Lowering<'a> {
         }
         let [top, left, bottom, right] = pads;
         let (elem, lanes) = (self.ty(id).elem, self.lanes(self.ty(id).elem));
-        let image = Image { h: top + x.image.h + bottom, w: left + x.image.w + right, ..x.image };
-        let what = format!("{}.halo", self.name(id));
-        let ty = TensorType::image(elem, image, Layout::Nhwc);
-        let ty = ty.map_err(|_| too_large(&what, &image.stored(Layout::Nhwc)))?;
-        let (len, grid) = (ty.elements(), Grid::dense(image, Layout::Nhwc));
-        let y = Placed { buffer: self.program.buffer(&what, ty, Role::Scratch), image, grid, len };
+        let y = self.room(id, pads, Layout::Nhwc)?;
+        let (image, grid) = (y.image, y.grid);
 
         let number = Border::Number(0.0);
         let rows = [(0, top), (top + x.image.h, bottom)];

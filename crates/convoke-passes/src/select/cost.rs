@@ -76,17 +76,13 @@ pub(super) fn conflict(machine: &Machine, lines: usize, stride: usize) -> f64 {
     let apart = if stride.is_multiple_of(LINE) { stride / LINE } else { 1 };
     let holds = |level: usize| {
         let sets = machine.caches.get(level).map_or(1 << 15, |cache| cache.bytes) / LINE / WAYS;
-        lines < WAYS * (sets / gcd(sets, apart))
+        lines < WAYS * (sets / num_integer::gcd(sets, apart).max(1))
     };
     match (holds(0), holds(1)) {
         (true, _) => 0.0,
         (false, true) => 6.0,
         (false, false) => 25.0,
     }
-}
-
-fn gcd(a: usize, b: usize) -> usize {
-    if b == 0 { a.max(1) } else { gcd(b, a % b) }
 }
 
 /// Cycles to fetch the operands of `tiles` tiles of `depth` steps, each of `numbers` numbers of `bytes` bytes, from the second-level

@@ -4,7 +4,6 @@ use convoke_ir::attr::{Algorithm, Extent};
 use convoke_ir::layer::Axis;
 
 use super::Conv;
-use crate::tiling::steps;
 
 /// Points along the longer axis of a kernel that are tried.
 const POINTS: [u8; 5] = [8, 16, 32, 64, 128];
@@ -23,7 +22,7 @@ const SMALL: usize = 8;
 /// kernel.
 pub(super) fn sizes(conv: &Conv) -> Vec<Extent> {
     let axes = [conv.window.h, conv.window.w];
-    if axes.iter().all(|axis| axis.kernel == 1) || axes.iter().any(|axis| steps(axis) > 1) {
+    if axes.iter().all(|axis| axis.kernel == 1) || axes.iter().any(|axis| axis.steps() > 1) {
         return Vec::new();
     }
     let summed = conv.c_per_group() > 1 || conv.k_per_group() > 1;

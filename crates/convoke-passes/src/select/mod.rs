@@ -256,7 +256,7 @@ fn named(
 /// Why none of a family's sizes is worth weighing: what forbids the smallest, or that it is not accurate.
 fn no_sizes(family: Algorithm, conv: &Conv, machine: &Machine) -> Refusal {
     let smallest = match family {
-        Algorithm::Winograd { .. } => winograd::smallest(conv),
+        Algorithm::Winograd { .. } => Some(winograd::smallest(conv)),
         Algorithm::Fft { .. } => fft::smallest(conv),
         _ => return Refusal::NoSizes,
     };

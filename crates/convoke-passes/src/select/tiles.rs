@@ -27,10 +27,7 @@ pub(super) fn plan(algorithm: Algorithm, conv: &Conv, machine: &Machine, bounds:
     let (c, k) = (conv.c_per_group(), conv.k_per_group());
     let single = c == 1 && k == 1;
     // Few channels that are not summed over leave the lanes to tiles of a row.
-    let by_tiles = single && conv.group < lanes;
-    if by_tiles {
-        tiling.w.multiple = lanes;
-    }
+    let by_tiles = single && tiling.fill_lanes(conv.group, lanes);
     let tile = &*tiling.tile;
     let tiles = (conv.x.n * tiling.tiles()) as f64;
     let bytes = conv.elem.bytes();

@@ -1,6 +1,7 @@
 //! Tiles and their errors, remembered in the process: to build one takes about as long as to compile a small layer.
 
 use std::collections::HashMap;
+use std::hash::Hash;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 use convoke_bilinear::Tile;
@@ -32,49 +33,45 @@ static CACHE: LazyLock<Mutex<Cache>> = LazyLock::new(Mutex::default);
 
 /// The tile of `key`, whose sizes are within the limits of its construction.
 pub(crate) fn tile(key: Key) -> Arc<Tile> {
-    // Entries are whole or not there, so that a panic elsewhere leaves nothing wrong behind.
-    if let Some(tile) = CACHE.lock().unwrap_or_else(PoisonError::into_inner).tiles.get(&key) {
-        return tile.clone();
-    }
-    let tile = Arc::new(match key {
-        Key::Winograd(m, r, s) => Tile::winograd(m, r, s).expect("sizes within the limits"),
-        Key::Fft(points, taps) => Tile::fft(points, taps).expect("sizes within the limits"),
-    });
-    let mut cache = CACHE.lock().unwrap_or_else(PoisonError::into_inner);
-    if cache.tiles.len() >= MOST {
-        cache.tiles.clear();
-    }
-    cache.tiles.insert(key, tile.clone());
-    tile
+    remembered(
+        |cache| &mut cache.tiles,
+        key,
+        || {
+            Arc::new(match key {
+                Key::Winograd(m, r, s) => Tile::winograd(m, r, s).expect("sizes within the limits"),
+                Key::Fft(points, taps) => Tile::fft(points, taps).expect("sizes within the limits"),
+            })
+        },
+    )
 }
 
 /// The estimate of the error of the tile of `key`, summed over `channels` in numbers of unit roundoff `u`.
 pub(crate) fn typical(key: Key, channels: usize, u: f64) -> f64 {
-    remembered(|cache| &mut cache.typical, key, channels, u, tile_estimate)
+    remembered(|cache| &mut cache.typical, (key, channels, u.to_bits()), || tile_estimate(&tile(key), channels, u))
 }
 
 /// The certified bound of the error of the tile of `key`, likewise.
 pub(crate) fn bound(key: Key, channels: usize, u: f64) -> f64 {
-    remembered(|cache| &mut cache.bounds, key, channels, u, tile_bound)
+    remembered(|cache| &mut cache.bounds, (key, channels, u.to_bits()), || tile_bound(&tile(key), channels, u))
 }
 
-fn remembered(
-    of: impl Fn(&mut Cache) -> &mut HashMap<Summed, f64>,
-    key: Key,
-    channels: usize,
-    u: f64,
-    compute: impl Fn(&Tile, usize, f64) -> f64,
-) -> f64 {
-    let entry = (key, channels, u.to_bits());
-    if let Some(&error) = of(&mut CACHE.lock().unwrap_or_else(PoisonError::into_inner)).get(&entry) {
-        return error;
+/// What was computed for `key` before, or is now. The cache is free meanwhile: computing one thing may ask for another.
+fn remembered<K: Copy + Eq + Hash, V: Clone>(
+    of: impl Fn(&mut Cache) -> &mut HashMap<K, V>,
+    key: K,
+    compute: impl FnOnce() -> V,
+) -> V {
+    // Entries are whole or not there, so that a panic elsewhere leaves nothing wrong behind.
+    let lock = || CACHE.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(known) = of(&mut lock()).get(&key) {
+        return known.clone();
     }
-    let error = compute(&tile(key), channels, u);
-    let mut cache = CACHE.lock().unwrap_or_else(PoisonError::into_inner);
-    let errors = of(&mut cache);
-    if errors.len() >= MOST {
-        errors.clear();
+    let value = compute();
+    let mut cache = lock();
+    let entries = of(&mut cache);
+    if entries.len() >= MOST {
+        entries.clear();
     }
-    errors.insert(entry, error);
-    error
+    entries.insert(key, value.clone());
+    value
 }

@@ -143,16 +143,16 @@ impl Tiling {
     fn winograd(window: &Window, outputs: Extent) -> Result<Tiling, NoTiling> {
         let axes = [(window.h, outputs.h), (window.w, outputs.w)];
         // Of a kernel no larger than its steps every tap meets other inputs: nothing is shared.
-        if axes.iter().all(|(axis, _)| axis.kernel <= steps(axis)) {
+        if axes.iter().all(|(axis, _)| axis.kernel <= axis.steps()) {
             return Err(NoTiling::OneTap);
         }
         for (axis, m) in axes {
             let limit = convoke_bilinear::winograd::MAX_INPUTS;
-            let got = (usize::from(m) - 1).saturating_mul(steps(&axis)).saturating_add(axis.kernel);
+            let got = (usize::from(m) - 1).saturating_mul(axis.steps()).saturating_add(axis.kernel);
             if got > limit {
                 return Err(NoTiling::Inputs { got, limit });
             }
-            let (m, taps) = (usize::from(m), axis.kernel.div_ceil(steps(&axis)));
+            let (m, taps) = (usize::from(m), axis.kernel.div_ceil(axis.steps()));
             let got = if m == 1 || taps == 1 { 1 } else { m + taps - 1 };
             let limit = convoke_bilinear::winograd::MAX_POINTS;
             if got > limit {
@@ -163,7 +163,7 @@ impl Tiling {
             }
         }
         let each = |of: fn(&(Axis, u8)) -> usize| [of(&axes[0]), of(&axes[1])];
-        Ok(Tiling::of(Key::Winograd(each(|a| a.1.into()), each(|a| a.0.kernel), each(|a| steps(&a.0))), window))
+        Ok(Tiling::of(Key::Winograd(each(|a| a.1.into()), each(|a| a.0.kernel), each(|a| a.0.steps())), window))
     }
 
     fn fft(window: &Window, points: Extent) -> Result<Tiling, NoTiling> {
@@ -173,7 +173,7 @@ impl Tiling {
         }
         for (axis, points) in axes {
             let (taps, limit) = (axis.kernel, convoke_bilinear::MAX_FFT_POINTS);
-            if steps(&axis) > 1 {
+            if axis.steps() > 1 {
                 return Err(NoTiling::Steps { got: axis.stride });
             }
             if !points.is_power_of_two() || !(taps..=limit).contains(&points) {
@@ -190,6 +190,15 @@ impl Tiling {
         let axis = |axis: &Axis, i: usize| TileAxis::new(axis, tile.outputs[i], tile.inputs[i]);
         let (h, w) = (axis(&window.h, 0), axis(&window.w, 1));
         Tiling { tile, key, h, w }
+    }
+
+    /// Puts the tiles of a row into the lanes, if there are too few of the `channels` that nothing is summed over. Whether it does.
+    pub(crate) fn fill_lanes(&mut self, channels: usize, lanes: usize) -> bool {
+        let few = channels < lanes;
+        if few {
+            self.w.multiple = lanes;
+        }
+        few
     }
 
     /// The error to expect where tiles are summed over `channels`, in numbers of unit roundoff `u`, relative to Σ|w||x|.
@@ -232,18 +241,9 @@ fn equal(tiles: usize, most: usize) -> usize {
     tiles.div_ceil(tiles.div_ceil(most))
 }
 
-/// Steps of the filter within a residue.
-pub(crate) fn steps(axis: &Axis) -> usize {
-    axis.stride / gcd(axis.stride, axis.dilation)
-}
-
-fn gcd(a: usize, b: usize) -> usize {
-    if b == 0 { a } else { gcd(b, a % b) }
-}
-
 impl TileAxis {
     fn new(axis: &Axis, outputs: usize, inputs: usize) -> TileAxis {
-        let residues = axis.dilation / gcd(axis.stride, axis.dilation);
+        let residues = axis.residues();
         let (each, more) = (axis.output / residues, axis.output % residues);
         let runs = [
             Run { first: 0, count: more, outputs: each + 1 },
@@ -253,7 +253,7 @@ impl TileAxis {
             outputs,
             inputs,
             dilation: axis.dilation,
-            step: axis.dilation * steps(axis) * outputs,
+            step: axis.dilation * axis.steps() * outputs,
             stride: axis.stride,
             residues,
             multiple: 1,

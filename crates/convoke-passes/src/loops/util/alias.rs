@@ -23,17 +23,13 @@ pub(in crate::loops) fn may_overlap(a: &Place, b: &Place) -> bool {
     let ((a_low, a_high), (b_low, b_high)) = (extent(a), extent(b));
     let apart = distance.saturating_add(b_low) > a_high || distance.saturating_add(b_high) < a_low;
     // Every distance between an element of the one and an element of the other is `distance` plus a multiple of this.
-    let grid = gcd(grid_of(a), grid_of(b));
+    let grid = num_integer::gcd(grid_of(a), grid_of(b));
     let interleaved = if grid == 0 { distance != 0 } else { !distance.unsigned_abs().is_multiple_of(grid) };
     !apart && !interleaved
 }
 
 fn grid_of(place: &Place) -> u64 {
     if place.lanes > 1 { place.stride.unsigned_abs() } else { 0 }
-}
-
-fn gcd(a: u64, b: u64) -> u64 {
-    if b == 0 { a } else { gcd(b, a % b) }
 }
 
 #[cfg(test)]

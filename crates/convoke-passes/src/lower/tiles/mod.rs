@@ -68,7 +68,7 @@ impl Lowering<'_> {
     pub(super) fn tiles(&mut self, conv: &Conv<'_>, tiling: &Tiling) -> Result<(), LowerError> {
         let tile = &*tiling.tile;
         let single = conv.cg == 1 && conv.kg == 1;
-        let lanes = if single && tiles_in_lanes(conv.groups, conv.lanes) { Lanes::Tiles } else { Lanes::Channels };
+        let lanes = if tiling.w.multiple > 1 { Lanes::Tiles } else { Lanes::Channels };
         let columns = cut(conv.kg, Product::tile(conv.lanes).1);
         let filters = if single { self.channel_filters(conv, tile)? } else { self.filters(conv, tile, &columns)? };
 
@@ -171,11 +171,6 @@ fn multiply(conv: &Conv<'_>, tile: &Tile, [tiles, channels]: [usize; 2], lanes: 
         });
     });
     f.finish()
-}
-
-/// Whether tiles rather than channels are in the lanes, where nothing is summed over channels.
-pub(super) fn tiles_in_lanes(channels: usize, lanes: u8) -> bool {
-    channels < usize::from(lanes)
 }
 
 fn pairs<A: Copy, B: Copy>(a: &[A], b: &[B]) -> Vec<(A, B)> {
