@@ -362,6 +362,9 @@ fn every_named_machine_has_code_for_everything() {
                     v = f.binary(op, v, v);
                     v = f.binary(op, v, c);
                 }
+                if lanes > 1 {
+                    Half::ALL.iter().for_each(|&half| v = f.zip(half, v, v));
+                }
                 let r = f.define(VecType::scalar(elem), Expr::Reduce(BinOp::Max, v));
                 let r = f.define(ty, Expr::Splat(r));
                 f.store(out, 0usize, r);

@@ -79,7 +79,7 @@ fn instructions(func: &Func, body: &[Stmt]) -> usize {
                     Expr::Load(place) if !(0..=1).contains(&place.stride) => 2 * lanes,
                     Expr::Convert(_) => 3 * lanes,
                     Expr::Reduce(_, source) => parts(*source) + 8,
-                    Expr::Unary(..) => 4 * parts(*val),
+                    Expr::Unary(..) | Expr::Zip(..) => 4 * parts(*val),
                     _ => 2 * parts(*val),
                 }
             }
@@ -451,6 +451,10 @@ impl<'a> Emitter<'a, '_> {
                 let from = Parts::of(self.func.vals[x].ty);
                 let x = self.read(x);
                 vec![vector::reduce(&mut self.b, self.target, from, op, &x)]
+            }
+            Expr::Zip(half, x, y) => {
+                let (x, y) = (self.read(x), self.read(y));
+                vector::zip(&mut self.b, parts, half, &x, &y)
             }
             Expr::Copy(x) => self.read(x),
         }
