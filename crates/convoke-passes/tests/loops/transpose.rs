@@ -57,7 +57,8 @@ fn touched(program: &Program) -> BTreeSet<(bool, String, i64)> {
             _ => continue,
         };
         let name = &func.slots[place.slot].name;
-        touched.extend((0..i64::from(place.lanes)).map(|l| (store, name.clone(), place.at.offset() + l * place.stride)));
+        touched
+            .extend((0..i64::from(place.lanes)).map(|l| (store, name.clone(), place.at.offset() + l * place.stride)));
     }
     touched
 }
@@ -152,6 +153,15 @@ fn nothing_moves_across_what_may_overlap() {
         }
         transposed(&program(elem, &body));
     }
+}
+
+#[test]
+fn registers_are_stored_where_they_are_known() {
+    let mut body = "%r = reg f32x4 1.0\n%v = load f32x4 %x[0]\n".to_owned();
+    for j in 0..4 {
+        body += &format!("store %y[{j}], %r stride 9\n%r <- add %r, %v\n");
+    }
+    assert_eq!(transposed(&program("f32", &body)), (4, 4));
 }
 
 #[test]
