@@ -12,10 +12,9 @@ use convoke_ir::types::{Layout, TensorType};
 use convoke_machine::Machine;
 use ndarray::ArrayD;
 
-fn machines() -> impl Iterator<Item = Machine> {
-    let named = Machine::NAMES.iter().map(|name| Machine::named(name).expect("listed"));
-    named.filter(|machine| machine.runs_on_host().is_ok())
-}
+mod common;
+
+use common::machines;
 
 fn hard(elem: Elem) -> Vec<f64> {
     let (tiny, small, large) = match elem {
@@ -208,7 +207,7 @@ fn zips() {
 /// A zip of parts is an instruction; whatever else were right would be slower.
 #[test]
 fn a_zip_is_one_instruction_for_each_part() {
-    let machine = Machine::named("x86-64-v3").expect("listed");
+    let machine = Machine::x86_64_v3().narrowed(128);
     for &elem in Elem::ALL {
         for lanes in [4u8, 8, 16] {
             let mut program = ProgramBuilder::new("zip");
