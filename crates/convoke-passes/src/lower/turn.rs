@@ -49,7 +49,7 @@ impl Turn {
     }
 }
 
-/// The lanes of vectors for `count` numbers: no more than the next power of two.
+/// The lanes of vectors for `count` numbers: no more than the next power of two, and never one.
 pub(super) fn few(lanes: u8, count: usize) -> u8 {
-    lanes.min(count.next_power_of_two().min(u8::MAX.into()) as u8)
+    lanes.min(count.clamp(2, 16).next_power_of_two() as u8)
 }
