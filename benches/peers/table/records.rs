@@ -9,7 +9,7 @@ use serde::Deserialize;
 #[serde(tag = "record", rename_all = "lowercase")]
 enum Record {
     Machine(Machine),
-    Layer(Measurement),
+    Layer(Box<Measurement>),
     End {},
 }
 
@@ -81,7 +81,7 @@ pub(crate) fn runs(text: &str) -> Result<Vec<Run>, String> {
     for (number, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
         match serde_json::from_str(line).map_err(|e| format!("line {}: {e}", number + 1))? {
             Record::Machine(machine) => runs.push(Run { machine: Some(machine), layers: Vec::new() }),
-            Record::Layer(measurement) => runs.last_mut().expect("never empty").layers.push(measurement),
+            Record::Layer(measurement) => runs.last_mut().expect("never empty").layers.push(*measurement),
             Record::End {} => {}
         }
     }
