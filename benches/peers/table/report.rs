@@ -133,10 +133,17 @@ fn sentences(table: &Table) -> String {
             lines.push(format!("- {name}: median {:.2}, worst {worst:.2}", numbers[numbers.len() / 2]));
         }
     }
-    let firsts = table.rows.iter().filter_map(|row| Some((row.ours.first_answer()?, row.soonest()?)));
-    let firsts: Vec<bool> = firsts.map(|(ours, theirs)| ours <= theirs).collect();
-    let sooner = firsts.iter().filter(|sooner| **sooner).count();
-    lines.push(format!("- first result sooner than the soonest peer's on {sooner} of {} layers", firsts.len()));
+    let sooner = |theirs: &dyn Fn(&Row) -> Option<f64>| {
+        let both = table.rows.iter().filter_map(|row| Some(row.ours.first_answer()? <= theirs(row)?));
+        both.fold([0, 0], |[sooner, all], one| [sooner + usize::from(one), all + 1])
+    };
+    let [first, all] = sooner(&Row::soonest);
+    let each = table.peers.iter().map(|name| {
+        let [sooner, all] = sooner(&|row| row.peer(name)?.first_answer());
+        format!("{name} {sooner} of {all}")
+    });
+    let each = each.collect::<Vec<_>>().join(", ");
+    lines.push(format!("- first result sooner than {each}; than the soonest {first} of {all}"));
     let large = table.rows.iter().filter(|row| row.ours.flops >= LARGE);
     if let Some(f) = figures(large.filter_map(Row::speed_up)) {
         lines.push(format!(
