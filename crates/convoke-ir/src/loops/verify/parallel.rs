@@ -4,7 +4,8 @@
 //! parallel loop and tᵢ those of the loops within and the lanes. If all accesses to a buffer that is written have one c,
 //! the rest of an address is looked at without the terms that are larger than c: say they are all multiples of m. Then
 //! two iterations touch different elements if the rest has fewer than |c| values, so that they differ, and all c·t + rest
-//! lie within m values, so that they differ modulo m too.
+//! lie within m values, so that they differ modulo m too. Any divisor of m does as well: where planes are apart by a constant alone, no
+//! term tells of them, and the smallest distance beyond what the iterations cover is tried.
 
 use std::collections::BTreeMap;
 
@@ -42,7 +43,17 @@ fn apart(touches: &[&Touch], trips: u64) -> bool {
     let large = |coefficient: i128| coefficient.abs() > c;
     let terms = touches.iter().flat_map(|t| &t.terms).filter(|t| t.1 > 1);
     let m = terms.filter(|t| large(t.0)).fold(0, |m, t| gcd(m, t.0.abs()));
-    // The rest of every address, relative to the first one; modulo m an offset may be taken as small as possible.
+    let covered = c * i128::from(trips - 1);
+    let distances = touches.iter().map(|t| (t.offset - touches[0].offset).abs()).filter(|d| *d > covered);
+    let planes = distances.min().map(|distance| gcd(m, distance));
+    std::iter::once(m).chain(planes).any(|m| {
+        let rest = rest(touches, m, large);
+        rest <= c && (m == 0 || covered + rest <= m)
+    })
+}
+
+/// How many values the rests of all addresses span, relative to the first one; modulo m an offset may be taken as small as possible.
+fn rest(touches: &[&Touch], m: i128, large: impl Fn(i128) -> bool) -> i128 {
     let (mut low, mut high) = (i128::MAX, i128::MIN);
     for touch in touches {
         let mut offset = touch.offset - touches[0].offset;
@@ -59,8 +70,7 @@ fn apart(touches: &[&Touch], trips: u64) -> bool {
         low = low.min(from);
         high = high.max(to);
     }
-    let rest = high - low + 1;
-    rest <= c && (m == 0 || c * i128::from(trips - 1) + rest <= m)
+    high - low + 1
 }
 
 fn gcd(a: i128, b: i128) -> i128 {
