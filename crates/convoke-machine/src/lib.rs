@@ -63,6 +63,18 @@ impl Machine {
         (self.vector_bits as usize / 8 / bytes).clamp(1, 16) as u8
     }
 
+    /// The same machine with vectors of at most `bits` bits: 128, 256 or 512. Those of 128 bits are code of Cranelift's.
+    pub fn narrowed(mut self, bits: u32) -> Machine {
+        if bits < self.vector_bits {
+            self.fma_per_cycle = (self.fma_per_cycle * f64::from(self.vector_bits / bits)).min(2.0);
+            self.vector_bits = bits;
+            if self.arch == "x86_64" {
+                self.vector_registers = 16;
+            }
+        }
+        self
+    }
+
     /// Loads of vectors that the nearest cache serves in a cycle.
     pub fn loads_per_cycle(&self) -> f64 {
         let vector = f64::from(self.vector_bits) / 8.0;

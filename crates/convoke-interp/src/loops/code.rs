@@ -1,7 +1,7 @@
 //! Functions in the form that is run: every value is a place in one array of numbers, every address a short list of
 //! variables and factors. Nothing is looked up by name or type any more.
 
-use convoke_ir::loops::{self, Affine, BinOp, Expr, Func, Program, Stmt, UnOp, ValId, VecType};
+use convoke_ir::loops::{self, Affine, BinOp, Expr, Func, Half, Program, Stmt, UnOp, ValId, VecType};
 
 use crate::{InterpError, Result};
 
@@ -71,6 +71,7 @@ pub(super) enum Node {
     Unary(UnOp, Reg, usize),
     Binary(BinOp, Reg, usize, usize),
     Fma(Reg, usize, usize, usize),
+    Zip(Half, Reg, usize, usize),
     /// A scalar from the lanes of a value.
     Reduce(BinOp, usize, usize, usize),
     For(Box<For>),
@@ -179,6 +180,8 @@ impl Builder<'_> {
             Expr::Unary(op, a) => Node::Unary(*op, to, self.at(*a)),
             Expr::Binary(op, a, b) => Node::Binary(*op, to, self.at(*a), self.at(*b)),
             Expr::Fma(a, b, c) => Node::Fma(to, self.at(*a), self.at(*b), self.at(*c)),
+            Expr::Zip(_, a, _) if ty(*a).lanes == 1 => return Err(self.malformed("`zip` needs at least 2 lanes")),
+            Expr::Zip(half, a, b) => Node::Zip(*half, to, self.at(*a), self.at(*b)),
             Expr::Reduce(op, a) => Node::Reduce(*op, to.at, self.at(*a), usize::from(ty(*a).lanes)),
         })
     }

@@ -5,8 +5,8 @@
 use std::collections::{HashMap, HashSet};
 
 use super::{
-    Access, Affine, BinOp, Buffer, BufferId, Call, Expr, For, Func, FuncId, FuncKind, Marks, Place, Program, Role, Run,
-    Slot, SlotId, Stmt, UnOp, Val, ValId, Var, VarId, VecType, View,
+    Access, Affine, BinOp, Buffer, BufferId, Call, Expr, For, Func, FuncId, FuncKind, Half, Marks, Place, Program,
+    Role, Run, Slot, SlotId, Stmt, UnOp, Val, ValId, Var, VarId, VecType, View,
 };
 use crate::arena::Arena;
 use crate::elem::Elem;
@@ -151,6 +151,11 @@ impl FuncBuilder {
     /// `a · b + c`.
     pub fn fma(&mut self, a: ValId, b: ValId, c: ValId) -> ValId {
         self.define(self.ty(c), Expr::Fma(a, b, c))
+    }
+
+    /// `zip half a, b`.
+    pub fn zip(&mut self, half: Half, a: ValId, b: ValId) -> ValId {
+        self.define(self.ty(a), Expr::Zip(half, a, b))
     }
 
     /// Stores all lanes of a value in a row.

@@ -8,6 +8,8 @@ use convoke_ir::layer::{Axis, Conv2d, Instr, Window};
 use convoke_ir::loops::{Affine, BufferId, FuncBuilder, Marks, Role, SlotId};
 use convoke_ir::types::Layout;
 
+use crate::register_tile::RegisterTile;
+
 use super::chain::Chain;
 use super::grid::{Grid, Site};
 use super::halo::{Border, Placed};
@@ -20,6 +22,7 @@ pub(super) struct Conv<'a> {
     pub elem: Elem,
     pub layout: Layout,
     pub lanes: u8,
+    pub tile: RegisterTile,
     /// The input, with its halo.
     pub x: Placed,
     pub y: Placed,
@@ -197,6 +200,7 @@ impl<'a> Lowering<'a> {
             elem: ty.elem,
             layout: ty.layout,
             lanes: self.lanes(ty.elem),
+            tile: RegisterTile::of(self.machine),
             w: self.buffers[&instr.args[1]],
             window,
             groups,

@@ -11,7 +11,7 @@ use convoke_ir::loops::{Affine, Func, FuncBuilder, FuncId, Marks, SlotId};
 use super::Lowering;
 use super::conv::{Conv, Kernel};
 use super::grid::{Site, reach};
-use super::tile::{Product, StoreTile, across, cut, fill, parallel, unrolled, written_out};
+use super::tile::{Product, StoreTile, UNROLLED, across, cut, fill, parallel, unrolled, written_out};
 
 /// A tile: rows × columns of sums. What a row or a column is depends on the layout, as do the steps of each tensor.
 struct Tile {
@@ -52,7 +52,7 @@ impl Lowering<'_> {
     /// A tile is a few pixels of two vectors of channels. With a multiplier, the channels `c·m + j` of one j at a time.
     pub(super) fn depthwise(&mut self, conv: &Conv<'_>) {
         let (taps, m) = (conv.taps(), conv.kg);
-        let (rows, cols) = Product::tile(conv.lanes);
+        let (rows, cols) = Product::tile(conv.tile, conv.lanes);
         let mut tiles = Vec::new();
         for c_cut in cut(conv.groups, cols) {
             for q_cut in cut(conv.y.image.w, rows) {
@@ -114,7 +114,7 @@ fn depthwise_sum(conv: &Conv<'_>, tile: &Tile) -> Func {
     let w = f.input("w", elem, reach(&[(cols, w_col), (r * s, 1)]));
     let acc = f.output("acc", elem, rows * cols);
     fill(&mut f, acc, Affine::default(), (rows, cols), cols, lanes, 0.0);
-    let marks = unrolled([r, s].into_iter());
+    let marks = unrolled([r, s].into_iter(), UNROLLED);
     f.for_("r", 0..r, marks[0].clone(), |f, i| {
         f.for_("s", 0..s, marks[1].clone(), |f, j| {
             f.for_("t", 0..rows, written_out(), |f, t| {

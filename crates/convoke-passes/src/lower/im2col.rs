@@ -59,7 +59,11 @@ type Outer = [VarId; 3];
 impl Lowering<'_> {
     pub(super) fn im2col(&mut self, conv: &Conv<'_>, explicit: bool) -> Result<(), LowerError> {
         let nchw = conv.layout == Layout::Nchw;
-        let tile = if nchw { Product::wide_tile(conv.lanes, conv.kg) } else { Product::tile(conv.lanes) };
+        let tile = if nchw {
+            Product::wide_tile(conv.tile, conv.lanes, conv.kg)
+        } else {
+            Product::tile(conv.tile, conv.lanes)
+        };
         let blocking = Blocking::new(conv, self.machine, tile);
         let c_cuts = cut(conv.cg, blocking.channels);
         let k_cuts = cut(conv.kg, if nchw { tile.0 } else { tile.1 });

@@ -5,10 +5,12 @@ use convoke_ir::loops::{Affine, BinOp, Func, FuncBuilder, Marks, SlotId};
 
 use super::chain::Chain;
 use super::grid::reach;
-use crate::register_tile;
+use crate::register_tile::RegisterTile;
 
 /// How many times innermost loops are written out at the most, all together.
-const UNROLLED: usize = 12;
+pub(super) const UNROLLED: usize = 12;
+/// The most multiply-adds of a product that are written out.
+const WRITTEN: usize = 112;
 
 /// Marks of the loop over a tile's columns: the lanes of vectors, all written out.
 pub(super) fn across(lanes: u8) -> Marks {
@@ -100,20 +102,20 @@ pub(super) struct Product {
 
 impl Product {
     /// Rows and columns of a tile where there are plenty of both.
-    pub(super) fn tile(lanes: u8) -> (usize, usize) {
-        let [rows, vectors] = register_tile::SQUARE;
+    pub(super) fn tile(tile: RegisterTile, lanes: u8) -> (usize, usize) {
+        let [rows, vectors] = tile.square();
         (rows, vectors * usize::from(lanes))
     }
 
     /// Rows and columns of a tile where there are `rows` rows and plenty of columns.
-    pub(super) fn wide_tile(lanes: u8, rows: usize) -> (usize, usize) {
-        let [rows, vectors] = register_tile::wide(rows);
+    pub(super) fn wide_tile(tile: RegisterTile, lanes: u8, rows: usize) -> (usize, usize) {
+        let [rows, vectors] = tile.wide(rows);
         (rows, vectors * usize::from(lanes))
     }
 
     /// Rows of a tile of `cols` columns where rows are plenty.
-    pub(super) fn rows(lanes: u8, cols: usize) -> usize {
-        register_tile::rows(cols.div_ceil(usize::from(lanes)))
+    pub(super) fn rows(tile: RegisterTile, lanes: u8, cols: usize) -> usize {
+        tile.rows(cols.div_ceil(usize::from(lanes)))
     }
 
     /// The codelet, with parameters a, b, acc.
@@ -129,7 +131,8 @@ impl Product {
         if first {
             fill(&mut f, acc, Affine::default(), (rows, cols), ld, lanes, 0.0);
         }
-        let marks = unrolled(depth.iter().map(|d| d.extent));
+        let sums = rows * cols.div_ceil(usize::from(lanes));
+        let marks = unrolled(depth.iter().map(|d| d.extent), (WRITTEN / sums).clamp(2, UNROLLED));
         nest(&mut f, depth, &marks, Affine::default(), Affine::default(), &mut |f, at_a, at_b| {
             f.for_("i", 0..rows, written_out(), |f, i| {
                 f.for_("j", 0..cols, across(lanes), |f, j| {
@@ -166,8 +169,8 @@ pub(super) fn fill(
 }
 
 /// How each of nested loops is unrolled: innermost ones in full while there is room, the next by what is left.
-pub(super) fn unrolled(extents: impl DoubleEndedIterator<Item = usize>) -> Vec<Marks> {
-    let mut room = UNROLLED;
+pub(super) fn unrolled(extents: impl DoubleEndedIterator<Item = usize>, room: usize) -> Vec<Marks> {
+    let mut room = room;
     let mut marks: Vec<_> = extents
         .rev()
         .map(|extent| {

@@ -14,7 +14,7 @@ use convoke_machine::Machine;
 use super::Conv;
 use super::cost::{bandwidth, burst, call, lanes, product, step, straight};
 use super::plan::{Plan, Refusal, Term};
-use crate::register_tile;
+use crate::register_tile::RegisterTile;
 
 /// Output rows that share a tile's weights while these are in cache.
 const BLOCK: usize = 8;
@@ -29,12 +29,13 @@ pub(super) fn plan(conv: &Conv, machine: &Machine) -> Result<Plan, Refusal> {
     let [x_bytes, w_bytes, y_bytes] = conv.bytes();
     let halo = conv.halo_bytes();
 
-    let vectors = register_tile::SQUARE[1];
+    let registers = RegisterTile::of(machine);
+    let [rows, vectors] = registers.square();
     let products = (conv.x.n * conv.group) as f64 * conv.y.h as f64;
-    let multiply = products * product(machine, lanes, [q, k, conv.depth()], vectors, register_tile::rows);
+    let multiply = products * product(machine, lanes, [q, k, conv.depth()], vectors, |v| registers.rows(v));
 
     let sums = y_bytes as f64 / conv.elem.bytes() as f64;
-    let tiles = products * q.div_ceil(register_tile::SQUARE[0]) as f64 * k.div_ceil(vectors * lanes) as f64;
+    let tiles = products * q.div_ceil(rows) as f64 * k.div_ceil(vectors * lanes) as f64;
     let store = match conv.layout {
         Layout::Nchw => sums * (machine.rates.gather_cycles + machine.rates.scatter_cycles),
         Layout::Nhwc => sums / lanes as f64 * straight(machine, 1.0, 0.0, 1.0),
@@ -44,7 +45,7 @@ pub(super) fn plan(conv: &Conv, machine: &Machine) -> Result<Plan, Refusal> {
     // Each step takes a part of a line of weights; each row of a kernel a line of the input.
     let lines = conv.c_per_group() * conv.window.h.kernel + conv.depth() * vectors * lanes * conv.elem.bytes() / LINE;
     let first = machine.caches.first().map_or(1 << 15, |cache| cache.bytes);
-    let steps = conv.depth() as f64 * step(machine, register_tile::SQUARE[0], vectors, 0, conv.depth());
+    let steps = conv.depth() as f64 * step(machine, rows, vectors, 0, conv.depth());
     // The loop over channels goes on once for each kernel that is written out.
     let turns = if conv.taps() > 1 { conv.c_per_group() as f64 } else { 0.0 };
     let waits = if lines * LINE <= first / 8 * 7 { 0.0 } else { (lines as f64 * FETCH - steps).max(0.0) };

@@ -308,6 +308,13 @@ impl<'a, 'f> Check<'a, 'f> {
             Expr::Load(place) => return self.load(place, ty, span),
             Expr::Splat(_) => scalar,
             Expr::Unary(..) | Expr::Binary(..) | Expr::Fma(..) | Expr::Copy(_) => ty,
+            Expr::Zip(..) => {
+                if ty.lanes == 1 {
+                    let message = format!("`zip` needs at least 2 lanes, `%{}` is `{ty}`", self.val_name(target));
+                    self.error(Code::LoopType, span, message);
+                }
+                ty
+            }
             Expr::Convert(a) => VecType { elem: self.func.vals[*a].ty.elem, lanes: ty.lanes },
             Expr::Reduce(op, a) => {
                 if matches!(op, BinOp::Sub | BinOp::Div) {
