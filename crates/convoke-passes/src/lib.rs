@@ -23,6 +23,7 @@ pub mod lower;
 pub mod manager;
 mod parts;
 pub mod pass;
+mod pixel_tile;
 mod register_tile;
 pub mod registry;
 pub mod rewrite;

@@ -118,7 +118,12 @@ impl FuncBuilder {
 
     /// A scalar constant.
     pub fn number(&mut self, elem: Elem, number: f64) -> ValId {
-        self.define(VecType::scalar(elem), Expr::Const(number))
+        self.constant(VecType::scalar(elem), number)
+    }
+
+    /// A constant, the same in every lane.
+    pub fn constant(&mut self, ty: VecType, number: f64) -> ValId {
+        self.define(ty, Expr::Const(number))
     }
 
     /// One element.

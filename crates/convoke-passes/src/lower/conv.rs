@@ -149,6 +149,13 @@ impl<'a> Lowering<'a> {
             let conv = self.conv(instr, op, window, x);
             return self.tiles(&conv, &tiling);
         }
+        let single = self.placed(instr.args[0]).image.c == 1 && self.placed(instr.result).image.c == 1;
+        if op.algorithm == Algorithm::Depthwise && (self.ty(instr.result).layout == Layout::Nchw || single) {
+            let x = self.placed(instr.args[0]);
+            let conv = self.conv(instr, op, window, x);
+            self.pixels(&conv);
+            return Ok(());
+        }
         // Only as much padding as is read: a stride may leave the last rows or columns alone.
         let ends = [window.h, window.w].map(|axis| end(axis, axis.read()));
         let pads = [window.h.begin, window.w.begin, ends[0], ends[1]];

@@ -7,7 +7,6 @@
 //! With a channel multiplier m, output channels `c·m … c·m + m − 1` read input channel c.
 
 use convoke_ir::loops::{Affine, Func, FuncBuilder, FuncId, Marks, SlotId};
-use convoke_ir::types::Layout;
 
 use super::Lowering;
 use super::conv::{Conv, Kernel};
@@ -49,62 +48,9 @@ impl Codelets {
     }
 }
 
-/// So many channels are enough to share out.
-const CHANNELS: usize = 8;
-
 impl Lowering<'_> {
+    /// A tile is a few pixels of two vectors of channels. With a multiplier, the channels `c·m + j` of one j at a time.
     pub(super) fn depthwise(&mut self, conv: &Conv<'_>) {
-        match conv.layout {
-            Layout::Nchw => self.depthwise_rows(conv),
-            Layout::Nhwc => self.depthwise_channels(conv),
-        }
-    }
-
-    /// nchw: a tile is as many pixels of a row as there are sums in flight, four vectors.
-    fn depthwise_rows(&mut self, conv: &Conv<'_>) {
-        let (taps, q) = (conv.taps(), conv.y.image.w);
-        let size = 4 * usize::from(conv.lanes);
-        let tiles: Vec<_> = cut(q, size)
-            .into_iter()
-            .map(|cut| {
-                let tile = Tile { rows: 1, cols: cut.size, x: (0, conv.step().1), w: 0 };
-                let operands = conv.operands.iter().map(|grid| (0, grid.w)).collect();
-                let codelets = self.depthwise_tile(conv, &tile, (0, conv.y.grid.w), operands);
-                (cut, codelets)
-            })
-            .collect();
-        let Kernel { mut f, reads, y, operands } =
-            conv.kernel("conv_depthwise", &[("x", conv.x.len), ("w", conv.y.image.c * taps)]);
-        let acc = f.local("acc", conv.elem, size.min(q));
-        // Threads share out channels, or the rows of an image filter that has few. Neighbouring rows read the same input, so
-        // channels come first where there are enough.
-        let by_channel = conv.groups >= conv.y.image.h.min(CHANNELS);
-        let (outer, inner) = if by_channel { (conv.groups, conv.y.image.h) } else { (conv.y.image.h, conv.groups) };
-        f.for_("o", 0..outer, parallel(), |f, o| {
-            f.for_("n", 0..conv.y.image.n, Marks::default(), |f, n| {
-                f.for_("m", 0..conv.kg, Marks::default(), |f, m| {
-                    f.for_("i", 0..inner, Marks::default(), |f, i| {
-                        let (c, p) = if by_channel { (o, i) } else { (i, o) };
-                        for (cut, codelets) in &tiles {
-                            f.for_("q", 0..cut.count, Marks::default(), |f, q| {
-                                let k = Affine::from(c) * conv.kg + m;
-                                let w = Affine::from(q) * cut.size + cut.begin;
-                                let out = Site { n: n.into(), c: k, h: p.into(), w };
-                                let input = Site { c: c.into(), ..out.clone() };
-                                let views = Views { x: reads[0], w: reads[1], acc, y, operands: &operands };
-                                codelets.call(f, conv, &views, &input, &out);
-                            });
-                        }
-                    });
-                });
-            });
-        });
-        let kernel = self.program.func(f.finish());
-        self.program.run(kernel, &conv.args(&[conv.x.buffer, conv.w]));
-    }
-
-    /// nhwc: a tile is a few pixels of two vectors of channels. With a multiplier, the channels `c·m + j` of one j at a time.
-    fn depthwise_channels(&mut self, conv: &Conv<'_>) {
         let (taps, m) = (conv.taps(), conv.kg);
         let (rows, cols) = Product::tile(conv.tile, conv.lanes);
         let mut tiles = Vec::new();

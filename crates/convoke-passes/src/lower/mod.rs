@@ -24,6 +24,7 @@ mod halo;
 mod im2col;
 mod math;
 mod matmul;
+mod pixels;
 mod pool;
 mod strassen;
 pub(crate) mod tile;

@@ -7,7 +7,7 @@
 //! lie within m values, so that they differ modulo m too.
 //!
 //! Any divisor of m serves as well. Where loops were written out, their terms are offsets; so the smallest distance of
-//! offsets that is larger than c is tried as another coefficient.
+//! offsets that is larger than c, or than all that the iterations cover, is tried as another coefficient.
 
 use std::collections::BTreeMap;
 
@@ -46,9 +46,9 @@ fn apart(touches: &[&Touch], trips: u64) -> bool {
     let terms = touches.iter().flat_map(|t| &t.terms).filter(|t| t.1 > 1);
     let m = terms.filter(|t| large(t.0)).fold(0, |m, t| gcd(m, t.0.abs()));
     let least = touches.iter().map(|t| t.offset).min().unwrap_or(0);
-    let written_out = touches.iter().map(|t| t.offset - least).filter(|&distance| large(distance)).min();
-    apart_modulo(touches, trips, c, least, m)
-        || written_out.is_some_and(|distance| apart_modulo(touches, trips, c, least, gcd(m, distance)))
+    let distance = |beyond: i128| touches.iter().map(|t| t.offset - least).filter(|&d| d > beyond).min();
+    let written_out = [distance(c), distance(c * i128::from(trips - 1))].into_iter().flatten();
+    std::iter::once(m).chain(written_out.map(|d| gcd(m, d))).any(|m| apart_modulo(touches, trips, c, least, m))
 }
 
 /// Whether `trips` iterations of step `c` differ modulo `m`, which divides all coefficients larger than c; 0 if there are none.
