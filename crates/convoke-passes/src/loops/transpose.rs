@@ -12,7 +12,8 @@
 //! Applies:  loads of vectors with one stride from consecutive elements: the columns of a matrix whose rows lie in memory one
 //!           after the other. The rows are loaded where the first column was, and transposed by zips; the last round of them stands
 //!           where the columns were loaded. Stores alike: zips and stores of rows stand where the last column was stored. Columns
-//!           that are all of the memory they span, 2, 4 or 8, are loaded and stored as that memory.
+//!           that are all of the memory they span, 2, 4 or 8, are loaded and stored as that memory. Of a few columns, each
+//!           vector has several rows, which are stored as its parts.
 //! Leaves:   groups that would take as many operations as they do now, counting an access and an insertion for each
 //!           lane against accesses of rows and zips; what would have to move across memory that may overlap.
 //! Guarantee: `Exact`; the same elements are loaded and stored.
@@ -157,11 +158,15 @@ impl Walk<'_> {
                 for &step in &plan.network.steps {
                     zips.step(step, |_, column| window.members[column].val);
                 }
-                for (row, &zip) in plan.network.last.iter().enumerate() {
+                for (vector, &zip) in plan.network.last.iter().enumerate() {
                     let Some(zip) = zip else { continue };
                     let expr = zips.zip(zip);
                     let val = zips.define(expr);
-                    zips.out.push(Stmt::Store(plan.row(row), val, Span::default()));
+                    for part in 0..plan.parts.min(plan.rows - vector * plan.parts) {
+                        let row = if plan.parts == 1 { val } else { zips.part(part, plan.parts, val) };
+                        let place = plan.row(vector * plan.parts + part);
+                        zips.out.push(Stmt::Store(place, row, Span::default()));
+                    }
                 }
                 let last = window.members.iter().map(|member| member.at).max().expect("a window has members");
                 edit.before.entry(last).or_default().append(&mut zips.out);
@@ -228,6 +233,9 @@ struct Plan {
     first: Place,
     /// Elements from row to row.
     step: i64,
+    rows: usize,
+    /// Rows in each vector of the last round.
+    parts: usize,
     /// Operations in all.
     cost: usize,
 }
@@ -240,22 +248,32 @@ impl Plan {
         // Of rows that follow each other, what is accessed is vectors of the memory itself.
         let joined = columns > 1 && columns.is_power_of_two() && key.stride == columns as i64 && lanes == n;
         let (rows, width, step) = if joined { (columns, n, n as i64) } else { (lanes, columns, key.stride) };
+        // Vectors of the last round, and rows in each: of few columns that are stored a vector has several.
+        let (vectors, parts) = match kind {
+            _ if joined => (columns, 1),
+            Kind::Loads => (n, 1),
+            Kind::Stores => {
+                let vectors = columns.max(2).next_power_of_two();
+                (vectors, n / vectors)
+            }
+        };
         let network = match kind {
             Kind::Loads => {
-                wanted.resize(if joined { columns } else { n }, false);
+                wanted.resize(vectors, false);
                 Network::new(rows, n.ilog2(), &wanted)
             }
             Kind::Stores => {
-                let all = if joined { columns } else { n };
-                Network::new(columns, all.ilog2(), &(0..all).map(|row| row < rows).collect::<Vec<_>>())
+                let wanted: Vec<bool> = (0..vectors).map(|vector| vector * parts < rows).collect();
+                Network::new(columns, vectors.ilog2(), &wanted)
             }
         };
         // A part of a vector takes a mask, or several accesses; padding of what is loaded is a zero.
-        let accesses = if width == n { rows } else { 2 * rows };
+        let accesses = if width == n / parts { rows } else { 2 * rows };
         let zeros = usize::from(kind == Kind::Loads && network.is_padded());
-        let cost = network.zips() + accesses + zeros;
+        let taken_apart = if parts > 1 { rows } else { 0 };
+        let cost = network.zips() + taken_apart + accesses + zeros;
         let first = Place { slot: key.slot, at: window.at.clone(), stride: 1, lanes: width as u8 };
-        Plan { network, first, step, cost }
+        Plan { network, first, step, rows, parts, cost }
     }
 
     fn row(&self, row: usize) -> Place {
@@ -276,9 +294,19 @@ struct Zips<'f> {
 
 impl Zips<'_> {
     fn define(&mut self, expr: Expr) -> ValId {
-        let val = self.func.vals.push(Val { name: "0".into(), ty: self.ty });
+        self.define_as(self.ty, expr)
+    }
+
+    fn define_as(&mut self, ty: VecType, expr: Expr) -> ValId {
+        let val = self.func.vals.push(Val { name: "0".into(), ty });
         self.out.push(Stmt::Let(val, expr, Span::default()));
         val
+    }
+
+    /// One of so many parts of a vector.
+    fn part(&mut self, part: usize, of: usize, val: ValId) -> ValId {
+        let ty = VecType { lanes: self.ty.lanes / of as u8, ..self.ty };
+        self.define_as(ty, Expr::Part(part as u8, val))
     }
 
     fn step(&mut self, step: Step, input: impl FnOnce(&mut Self, usize) -> ValId) {

@@ -115,7 +115,7 @@ fn what_pays_is_transposed() {
     let pays = |n, rows, columns, store| transposed(&matrix("f32", n, [rows, columns, 40], store)).0 == 0;
     assert!(!pays(4, 4, 1, false) && !pays(16, 16, 1, false) && !pays(16, 16, 1, true));
     assert!(pays(4, 4, 4, false) && pays(4, 4, 4, true) && pays(16, 16, 4, true) && pays(16, 6, 16, false));
-    assert!(!pays(4, 2, 2, true) && !pays(16, 2, 8, false));
+    assert!(!pays(4, 2, 1, true) && !pays(16, 2, 8, false));
 }
 
 /// Loads and stores of columns in any order, of one buffer and of both, with others between that may overlap.
