@@ -9,10 +9,10 @@
 use convoke_ir::elem::Elem;
 use iced_x86::Code::*;
 
+use super::Emitter;
 use super::asm::{Mask, Mem, Source};
 use super::flat::Parts;
 use super::isa::{self, Length, Op};
-use super::Emitter;
 
 impl Emitter<'_> {
     /// Loads elements 0, 2, 4, … 2·lanes − 2 from `from` on, 0 into the other lanes. Whether it can.
@@ -65,7 +65,8 @@ impl Emitter<'_> {
         let load = self.isa.form(&isa::LOAD, Elem::F32, length);
         self.asm.vec2(load, (scratch, length), (Source::Memory(from), length), None, Mask::None);
         let other = Source::Memory(from.plus(((elements - 1) * Elem::F32.bytes()) as i32));
-        let code = if length == Length::X { VEX_Vshufps_xmm_xmm_xmmm128_imm8 } else { VEX_Vshufps_ymm_ymm_ymmm256_imm8 };
+        let code =
+            if length == Length::X { VEX_Vshufps_xmm_xmm_xmmm128_imm8 } else { VEX_Vshufps_ymm_ymm_ymmm256_imm8 };
         self.asm.vec3i(code, [length; 3], to, scratch, other, EVEN_ODD);
         if length != Length::X {
             let source = (Source::Register(to), length);

@@ -16,7 +16,7 @@ use convoke_ir::loops::{Affine, Expr, Func, FuncBuilder, Marks, Place, SlotId, V
 
 use super::super::conv::Conv;
 use super::super::grid::reach;
-use crate::pixel_tile::{Span, Stretch, spans};
+use crate::edges::{Span, Stretch, spans};
 
 /// The pixels under a tile of one row and column of tiles.
 #[derive(Clone, Debug)]
