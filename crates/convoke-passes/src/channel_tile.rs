@@ -64,6 +64,9 @@ impl Tiles {
     }
 }
 
+/// How much of the shorter of multiplying and loading is not hidden behind the longer.
+const HIDDEN: f64 = 0.25;
+
 impl Problem {
     /// The tile with the fewest predicted cycles, and those to multiply and to store an image.
     pub(crate) fn best(&self, machine: &Machine) -> (ChannelTile, [f64; 2]) {
@@ -110,10 +113,8 @@ impl Problem {
             let loads = (r.steps * c.taken + r.taken * c.steps) as f64 / machine.loads_per_cycle();
             let sums = r.size * c.size;
             let waits = machine.fma_latency * (r.taken * c.taken) as f64 / sums as f64;
-            let depth = self.h.kernel * self.w.kernel;
-            let efficiency = machine.rates.product.efficiency(sums, depth).min(1.0);
             let times = (r.count * c.count * self.multiplier) as f64;
-            cycles[0] += times * vectors * multiply.max(loads).max(waits) / efficiency;
+            cycles[0] += times * vectors * (multiply.max(loads).max(waits) + HIDDEN * multiply.min(loads));
             cycles[1] += times * calls * machine.rates.call_cycles;
             cycles[1] += times * vectors * sums as f64 * (stored + machine.rates.arithmetic_cycles);
         }

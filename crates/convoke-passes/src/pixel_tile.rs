@@ -64,6 +64,11 @@ struct Rows {
 
 /// Bytes of a line; a load across two of them counts twice.
 const LINE: usize = 64;
+/// How much of the shorter of multiplying and loading is not hidden behind the longer.
+const HIDDEN: f64 = 0.25;
+/// Bytes of a page, and cycles to look up where one is.
+const PAGE_BYTES: f64 = 4096.0;
+const PAGE: f64 = 7.0;
 /// The most columns of taps that are written out one by one.
 const WRITTEN: usize = 11;
 
@@ -139,10 +144,17 @@ impl Problem {
         let sums = k * rows.size * spans.len();
         // Each sum waits for itself.
         let waits = depth * machine.fma_latency * rows.taken as f64 / rows.size as f64;
-        let efficiency = machine.rates.product.efficiency(sums, depth as usize * self.h.kernel).min(1.0);
-        let fetched = self.fetched(machine, k, rows, columns);
+        let busy = [multiply, loads, self.fetched(machine, k, rows, columns)];
+        let cycles = busy.into_iter().fold(waits, f64::max) + HIDDEN * multiply.min(loads);
         let store = sums as f64 * (machine.rates.store_cycles + machine.rates.arithmetic_cycles);
-        [multiply.max(loads).max(waits).max(fetched) / efficiency, store + machine.rates.call_cycles]
+        let pages = self.pages(self.c * rows.inputs, self.w.input) + self.pages(k * rows.size, self.w.output);
+        [cycles, store + pages * PAGE + machine.rates.call_cycles]
+    }
+
+    /// How many pages so many rows lie in.
+    fn pages(&self, rows: usize, width: usize) -> f64 {
+        let bytes = (width * self.bytes) as f64;
+        rows as f64 * (bytes / PAGE_BYTES).min(1.0)
     }
 
     /// Cycles to bring what a tile reads from the second-level cache: nothing if it stays in half the first.
