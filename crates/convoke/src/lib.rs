@@ -24,6 +24,7 @@
 //! | [`CompiledLayer`], [`Report`] | native code; what compiling took |
 //! | [`check`] | stages and native code against the interpreter |
 //! | [`explain`] | what was weighed, and what each pass did |
+//! | [`clock`] | times runs |
 //! | [`peak`] | the rate that generated code can reach at best |
 //! | [`calibrate`] | measures this CPU for the cost model |
 //! | [`tune`] | verdicts by measurement, and where they are kept |
@@ -37,6 +38,7 @@
 
 pub mod calibrate;
 pub mod check;
+pub mod clock;
 mod compiled;
 mod compiler;
 mod conv;

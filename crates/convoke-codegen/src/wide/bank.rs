@@ -28,10 +28,27 @@ struct Value {
     slot: Option<usize>,
     /// Whether that place holds it.
     saved: bool,
-    /// Positions of its uses, ascending.
-    uses: Vec<u32>,
+    /// What happens to it, ascending.
+    events: Vec<Event>,
     /// How many of them lie behind.
     done: usize,
+}
+
+/// Something that happens to a value at a position.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Event {
+    /// It is read there.
+    Use(u32),
+    /// It is assigned there: what it was before is not wanted.
+    Def(u32),
+}
+
+impl Event {
+    pub(super) fn position(self) -> u32 {
+        match self {
+            Event::Use(at) | Event::Def(at) => at,
+        }
+    }
 }
 
 /// Never used again.
@@ -44,14 +61,14 @@ pub(super) struct Places {
 }
 
 impl Bank {
-    /// A bank that may use the registers of `order`, out of `count`; `uses` are those of each value.
-    pub(super) fn new(count: usize, order: Vec<usize>, uses: Vec<Vec<u32>>) -> Bank {
-        let value = |uses| Value { uses, ..Value::default() };
+    /// A bank that may use the registers of `order`, out of `count`; `events` are those of each value.
+    pub(super) fn new(count: usize, order: Vec<usize>, events: Vec<Vec<Event>>) -> Bank {
+        let value = |events| Value { events, ..Value::default() };
         Bank {
             holder: vec![None; count],
             order,
             locked: vec![false; count],
-            values: uses.into_iter().map(value).collect(),
+            values: events.into_iter().map(value).collect(),
             touched: vec![false; count],
         }
     }
@@ -73,13 +90,16 @@ impl Bank {
         self.locked.fill(false);
     }
 
-    /// The first use of a value after `position`.
+    /// The first use of a value after `position`, unless it is assigned before.
     pub(super) fn next_use(&mut self, key: Key, position: u32) -> u32 {
         let value = &mut self.values[key];
-        while value.uses.get(value.done).is_some_and(|&at| at <= position) {
+        while value.events.get(value.done).is_some_and(|event| event.position() <= position) {
             value.done += 1;
         }
-        value.uses.get(value.done).copied().unwrap_or(NEVER)
+        match value.events.get(value.done) {
+            Some(&Event::Use(at)) => at,
+            _ => NEVER,
+        }
     }
 
     /// A register that holds nothing, and the value that had to leave it. What the node at `position` reads stays as long as it can.
@@ -144,8 +164,14 @@ impl Bank {
         self.values[key].slot.take()
     }
 
-    /// Begins a new life of a value: what the stack holds of it no longer counts.
-    pub(super) fn assigned(&mut self, key: Key) {
+    /// Begins a new life of a value at `position`: what the stack holds of it no longer counts.
+    pub(super) fn assigned(&mut self, key: Key, position: u32) {
+        self.next_use(key, position);
+        self.values[key].saved = false;
+    }
+
+    /// The stack's copy of a value will be out of date.
+    pub(super) fn unsaved(&mut self, key: Key) {
         self.values[key].saved = false;
     }
 

@@ -298,7 +298,7 @@ impl<'a> Emitter<'a> {
         }
         for (key, register) in firsts {
             self.general.put(key, register);
-            self.general.assigned(key);
+            self.general.unsaved(key);
         }
         self.general.unlock_all();
         let outer: Vec<Key> = this.inits.iter().flat_map(|i| i.terms()).map(|&(v, _)| self.keys.var(v)).collect();
@@ -306,7 +306,7 @@ impl<'a> Emitter<'a> {
         self.make_room(this, number);
         for &key in &this.assigned {
             if self.vectors.register(key).is_some() {
-                self.vectors.assigned(key);
+                self.vectors.unsaved(key);
             }
         }
         Entry { head: self.asm.here(), vectors: self.vectors.places(), general: self.general.places() }
@@ -353,7 +353,7 @@ impl<'a> Emitter<'a> {
             match self.general.register(key) {
                 Some(register) => {
                     self.add_number(general(register), by);
-                    self.general.assigned(key);
+                    self.general.unsaved(key);
                 }
                 None => {
                     let slot = self.general.slot(key).expect("what is not in a register is on the stack");
@@ -416,9 +416,9 @@ impl<'a> Emitter<'a> {
     /// Vectors to their registers of `places`, each move before what it reads is overwritten.
     fn restore_vectors(&mut self, places: &Places) {
         let wanted = self.vectors.wanted(places, self.position);
-        // What was on the stack alone at the head must be there again.
+        // What was on the stack alone at the head, or nowhere yet, must be there now.
         for (register, key) in self.vectors.held() {
-            if !wanted.iter().any(|&(_, other)| other == key) && self.vectors.slot(key).is_some() {
+            if !wanted.iter().any(|&(_, other)| other == key) {
                 self.save_vector(key, register);
             }
         }
@@ -440,7 +440,7 @@ impl<'a> Emitter<'a> {
     fn restore_general(&mut self, places: &Places) {
         let wanted = self.general.wanted(places, self.position);
         for (register, key) in self.general.held() {
-            if !wanted.iter().any(|&(_, other)| other == key) && self.general.slot(key).is_some() {
+            if !wanted.iter().any(|&(_, other)| other == key) {
                 self.save_general(key, register);
             }
         }

@@ -2,7 +2,7 @@
 
 use convoke_ir::loops::{Access, Affine, Call, Expr, For, Func, SlotId, Stmt, ValId, VarId};
 
-use super::bank::Key;
+use super::bank::{Event, Key};
 use super::isa::Isa;
 
 /// An address: the pointer of a slot, plus bytes for each loop variable, plus bytes.
@@ -204,10 +204,10 @@ impl Keys {
     }
 }
 
-/// Positions of the uses of everything.
+/// What happens to everything.
 pub(super) struct Uses {
-    pub(super) vectors: Vec<Vec<u32>>,
-    pub(super) general: Vec<Vec<u32>>,
+    pub(super) vectors: Vec<Vec<Event>>,
+    pub(super) general: Vec<Vec<Event>>,
     /// The most vector registers that are wanted at once, by loop.
     pub(super) pressure: Vec<usize>,
 }
@@ -221,10 +221,11 @@ pub(super) fn uses(func: &Func, flat: &mut Flat<'_>, keys: &Keys, isa: Isa, fold
         match &flat.nodes[index] {
             Node::Op(stmt, address) => {
                 let parts = |val: ValId| (0..Parts::of(func, val, isa).count).map(move |part| keys.part(val, part));
+                let mut assigned = None;
                 let (reads, defined) = match stmt {
                     Stmt::Let(val, expr, _) | Stmt::Reg(val, expr, _) => (expr.reads(), Some(*val)),
                     Stmt::Set(val, expr, _) => {
-                        parts(*val).for_each(|key| found.vector(at, key));
+                        assigned = Some(*val);
                         found.open.iter().for_each(|open| flat.loops[open.number].assigned.extend(parts(*val)));
                         (expr.reads(), None)
                     }
@@ -245,6 +246,9 @@ pub(super) fn uses(func: &Func, flat: &mut Flat<'_>, keys: &Keys, isa: Isa, fold
                 }
                 if let Some(val) = defined {
                     parts(val).for_each(|key| found.vectors.born[key] = at);
+                }
+                if let Some(val) = assigned {
+                    parts(val).for_each(|key| found.assign(at, key));
                 }
             }
             Node::Call(_, args) => args.iter().for_each(|address| found.address(at, address, keys)),
@@ -278,7 +282,7 @@ pub(super) fn uses(func: &Func, flat: &mut Flat<'_>, keys: &Keys, isa: Isa, fold
         }
     }
     let pressure = found.vectors.pressure(flat);
-    Uses { vectors: found.vectors.uses, general: found.general.uses, pressure }
+    Uses { vectors: found.vectors.events, general: found.general.events, pressure }
 }
 
 impl Loop<'_> {
@@ -315,6 +319,13 @@ impl Finder {
         }
     }
 
+    fn assign(&mut self, at: u32, key: Key) {
+        self.vectors.events[key].push(Event::Def(at));
+        if let Some(open) = self.open.last_mut() {
+            open.vectors.push(key);
+        }
+    }
+
     fn general(&mut self, at: u32, key: Key) {
         self.general.see(at, key);
         if let Some(open) = self.open.last_mut() {
@@ -329,29 +340,37 @@ impl Finder {
 
 /// For each value of a bank.
 struct Found {
-    uses: Vec<Vec<u32>>,
+    events: Vec<Vec<Event>>,
     /// Where it is defined; parameters at 0.
     born: Vec<u32>,
 }
 
 impl Found {
     fn new(count: usize) -> Found {
-        Found { uses: vec![Vec::new(); count], born: vec![0; count] }
+        Found { events: vec![Vec::new(); count], born: vec![0; count] }
     }
 
     fn see(&mut self, at: u32, key: Key) {
-        if self.uses[key].last() != Some(&at) {
-            self.uses[key].push(at);
+        if self.events[key].last() != Some(&Event::Use(at)) {
+            self.events[key].push(Event::Use(at));
         }
     }
 
     /// For each loop, the most values that are alive at once in it.
     fn pressure(&self, flat: &Flat<'_>) -> Vec<usize> {
         let mut change = vec![0i64; flat.nodes.len() + 2];
-        for (uses, &born) in self.uses.iter().zip(&self.born) {
-            if let Some(&last) = uses.last() {
-                change[born as usize] += 1;
-                change[last as usize] -= 1;
+        for (events, &born) in self.events.iter().zip(&self.born) {
+            // From each definition to the last use before the next.
+            let (mut first, mut last) = (born, born);
+            for &event in events.iter().chain([&Event::Def(u32::MAX)]) {
+                match event {
+                    Event::Use(at) => last = at,
+                    Event::Def(at) => {
+                        change[first as usize] += 1;
+                        change[last as usize] -= 1;
+                        (first, last) = (at, at);
+                    }
+                }
             }
         }
         let mut alive = 0;

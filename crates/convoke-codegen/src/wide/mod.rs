@@ -286,7 +286,7 @@ impl<'a> Emitter<'a> {
     fn hold(&mut self, val: ValId, part: usize, register: usize) {
         let key = self.keys.part(val, part);
         self.vectors.put(key, register);
-        self.vectors.assigned(key);
+        self.vectors.assigned(key, self.position);
     }
 
     /// The register of a part, loaded if it was not in one, locked.

@@ -29,6 +29,7 @@ mod pool;
 mod strassen;
 pub(crate) mod tile;
 mod tiles;
+mod turn;
 
 use std::collections::HashMap;
 

@@ -1,10 +1,11 @@
 //! The two codelets that every product is made of: one sums a tile, one takes a tile through the epilogue to its place.
 
 use convoke_ir::elem::Elem;
-use convoke_ir::loops::{Affine, BinOp, Func, FuncBuilder, Marks, SlotId};
+use convoke_ir::loops::{Affine, BinOp, Func, FuncBuilder, Marks, SlotId, VarId};
 
 use super::chain::Chain;
 use super::grid::reach;
+use super::turn::few;
 use crate::register_tile::RegisterTile;
 
 /// How many times innermost loops are written out at the most, all together.
@@ -244,18 +245,32 @@ impl StoreTile<'_, '_> {
         let slots: Vec<SlotId> =
             operands.iter().enumerate().map(|(i, &steps)| f.input(&format!("e{i}"), elem, len(steps))).collect();
         let factor = factor.map(|steps| (f.input("factor", elem, len(steps)), steps));
-        f.for_("i", 0..rows, Marks::default(), |f, i| {
-            f.for_("j", 0..cols, across(lanes), |f, j| {
-                let at = |(row, col): (usize, usize)| Affine::from(i) * row + Affine::from(j) * col;
-                let mut sum = f.load(acc, at(from));
-                if let Some((slot, steps)) = factor {
-                    let by = f.load(slot, at(steps));
-                    sum = f.binary(BinOp::Mul, sum, by);
-                }
-                let result = chain.apply(f, sum, |f, operand| f.load(slots[operand], at(operands[operand])));
-                f.store(y, at(to), result);
+        let one = |f: &mut FuncBuilder, i: Affine, j: VarId| {
+            let at = |(row, col): (usize, usize)| i.clone() * row + Affine::from(j) * col;
+            let mut sum = f.load(acc, at(from));
+            if let Some((slot, steps)) = factor {
+                let by = f.load(slot, at(steps));
+                sum = f.binary(BinOp::Mul, sum, by);
+            }
+            let result = chain.apply(f, sum, |f, operand| f.load(slots[operand], at(operands[operand])));
+            f.store(y, at(to), result);
+        };
+        if from.1 == 1 {
+            f.for_("i", 0..rows, Marks::default(), |f, i| {
+                f.for_("j", 0..cols, across(lanes), |f, j| one(f, i.into(), j));
             });
-        });
+            return f.finish();
+        }
+        // Sums that lie the other way are turned: as many rows at a time as vectors have lanes, for `transpose`.
+        let lanes = few(lanes, cols);
+        for block in cut(rows, lanes.into()) {
+            each(&mut f, "b", block.count, |f, b| {
+                let first = b * block.size + block.begin;
+                f.for_("j", 0..cols, across(lanes), |f, j| {
+                    f.for_("i", 0..block.size, written_out(), |f, i| one(f, first.clone() + i, j));
+                });
+            });
+        }
         f.finish()
     }
 }
