@@ -16,6 +16,8 @@
 //! | [`lower`] | layer IR to loop IR |
 //! | [`loops`] | passes over loop IR |
 
+mod channel_tile;
+mod edges;
 pub mod error;
 pub mod guarantee;
 pub mod loops;

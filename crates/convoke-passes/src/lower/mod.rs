@@ -13,9 +13,9 @@
 
 mod blocking;
 mod chain;
+mod channels;
 mod conv;
 mod copy;
-mod depthwise;
 mod direct;
 mod elementwise;
 mod gather;

@@ -14,10 +14,11 @@ mod source;
 use convoke_ir::loops::{Affine, FuncBuilder, FuncId, Marks, SlotId};
 
 use super::Lowering;
-use super::conv::{Conv, Kernel};
+use super::conv::{Conv, ENOUGH, Kernel};
 use super::grid::Site;
 use super::tile::{Cut, cut, each, parallel};
-use crate::pixel_tile::{Problem, Stretch, input_rows, spans, stretches};
+use crate::edges::{Stretch, input_rows, spans, stretches};
+use crate::pixel_tile::Problem;
 use codelet::Codelet;
 use source::Source;
 
@@ -36,9 +37,6 @@ enum Shared {
     Images,
     Rows,
 }
-
-/// So many iterations are enough to share out.
-const ENOUGH: usize = 8;
 
 /// The variables of the loops around a tile.
 struct At {

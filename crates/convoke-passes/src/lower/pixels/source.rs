@@ -16,7 +16,7 @@ use convoke_ir::loops::{Affine, Expr, Func, FuncBuilder, Marks, Place, SlotId, V
 
 use super::super::conv::Conv;
 use super::super::grid::reach;
-use crate::pixel_tile::{Span, Stretch, spans};
+use crate::edges::{Span, Stretch, spans};
 
 /// The pixels under a tile of one row and column of tiles.
 #[derive(Clone, Debug)]
@@ -40,9 +40,9 @@ pub(super) struct Source {
 /// A copy: channels, in each the rows that exist, in each the phases, in each every stride-th column.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Block {
-    /// The phases that taps read.
-    phases: Vec<usize>,
-    /// Columns of a phase.
+    /// The phases that taps read, each with what stands before its first column.
+    phases: Vec<(usize, usize)>,
+    /// Elements from phase to phase.
     width: usize,
     pub len: usize,
 }
@@ -62,12 +62,21 @@ impl Source {
         let (phases, width) = if in_place {
             // A vector that begins before the first column may end beyond it.
             let first = cols.start + usize::from(conv.lanes) - 1;
-            (vec![0], if cols.start > 0 { first.min(w.size - 1 + axis.reach()) } else { 0 })
+            (vec![(0, 0)], if cols.start > 0 { first.min(w.size - 1 + axis.reach()) } else { 0 })
         } else {
+            let lanes = usize::from(conv.lanes);
             let mut phases: Vec<_> = (0..axis.kernel).map(|s| s * axis.dilation % axis.stride).collect();
             phases.sort_unstable();
             phases.dedup();
-            (phases, w.size + (axis.kernel - 1) * axis.dilation / axis.stride)
+            // What is copied begins where vectors in memory do, so that no store crosses a line.
+            let before = |phase: usize| {
+                let zeros = cols.start.saturating_sub(phase).div_ceil(axis.stride);
+                zeros.next_multiple_of(lanes) - zeros
+            };
+            let phases: Vec<_> = phases.into_iter().map(|phase| (phase, before(phase))).collect();
+            let before = phases.iter().map(|phase| phase.1).max().unwrap_or(0);
+            let width = before + w.size + (axis.kernel - 1) * axis.dilation / axis.stride;
+            (phases, width.next_multiple_of(lanes))
         };
         let len = conv.cg * rows.len() * phases.len() * width;
         Source {
@@ -113,8 +122,9 @@ impl Source {
         if !self.in_place {
             let block = self.block.as_ref()?;
             let (phase, col) = (s * self.dilation % self.stride, span.at + s * self.dilation / self.stride);
-            let phase = block.phases.iter().position(|p| *p == phase).expect("the phases of all taps are listed");
-            return Some(Found { in_block: true, at: at(true) + phase * block.width + col, lanes: span.active });
+            let index = block.phases.iter().position(|p| p.0 == phase).expect("the phases of all taps are listed");
+            let at = at(true) + index * block.width + block.phases[index].1 + col;
+            return Some(Found { in_block: true, at, lanes: span.active });
         }
         let col = span.at + s * self.dilation;
         if col + active <= self.cols.start || col >= self.cols.end {
@@ -138,11 +148,12 @@ impl Source {
             f.for_("i", 0..self.rows.len(), Marks::default(), |f, i| {
                 let from = Affine::from(c) * x_c + Affine::from(i) * x_row;
                 let to_row = Affine::from(c) * c_step + Affine::from(i) * row_step;
-                for (at, phase) in phases.iter().enumerate() {
+                for (index, &(phase, before)) in phases.iter().enumerate() {
+                    let width = width - before;
                     // Columns phase, phase + stride, …: those that exist.
-                    let count = |end: usize| end.saturating_sub(*phase).div_ceil(stride).min(width);
+                    let count = |end: usize| end.saturating_sub(phase).div_ceil(stride).min(width);
                     let (begin, end) = (count(self.cols.start), count(self.cols.end));
-                    let row = Row { to, at: to_row.clone() + at * width, width };
+                    let row = Row { to, at: to_row.clone() + (index * block.width + before), width };
                     row.zeros(f, 0..begin, lanes);
                     let first = phase + begin * stride;
                     let place = |e: usize| Place {
