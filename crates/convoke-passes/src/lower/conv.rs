@@ -8,6 +8,7 @@ use convoke_ir::layer::{Axis, Conv2d, Instr, Window};
 use convoke_ir::loops::{Affine, BufferId, FuncBuilder, Marks, Role, SlotId};
 use convoke_ir::types::Layout;
 
+use crate::pixel_tile::joined;
 use crate::register_tile::RegisterTile;
 
 use super::chain::Chain;
@@ -77,6 +78,19 @@ impl Conv<'_> {
         let operands = self.chain.operands.iter().enumerate().map(|(i, o)| f.input(&format!("e{i}"), o.elem, o.len));
         let operands = operands.collect();
         Kernel { f, reads, y, operands }
+    }
+
+    /// With pixels counted through as those of one row, if each output reads the pixel at its own place and all images are stored so.
+    pub(super) fn joined(mut self) -> Self {
+        let width = self.y.image.w;
+        let join = self.operands.iter().chain([&self.x.grid, &self.y.grid]).all(|grid| grid.rows_join(width));
+        if let Some([h, w]) = joined(&self.window.h, &self.window.w).filter(|_| join) {
+            (self.window.h, self.window.w) = (h, w);
+            for image in [&mut self.x.image, &mut self.y.image] {
+                (image.h, image.w) = (1, w.output);
+            }
+        }
+        self
     }
 
     /// The buffers for the parameters of [`Conv::kernel`].
@@ -157,7 +171,7 @@ impl<'a> Lowering<'a> {
         let problem = select::Conv::new(&self.layer, instr).expect("this is a convolution");
         if op.algorithm == Algorithm::Direct && select::direct::pixels_in_lanes(&problem, self.machine) {
             let x = self.placed(instr.args[0]);
-            self.pixels(&self.conv(instr, op, window, x));
+            self.pixels(&self.conv(instr, op, window, x).joined());
             return Ok(());
         }
         if op.algorithm == Algorithm::Depthwise {
