@@ -26,6 +26,8 @@ pub(crate) struct Problem {
     /// Output and input channels of a group.
     pub k: usize,
     pub c: usize,
+    /// Whether neighbouring pixels of the output are neighbours in memory.
+    pub stored_together: bool,
     pub h: Axis,
     pub w: Axis,
 }
@@ -146,9 +148,11 @@ impl Problem {
         let waits = depth * machine.fma_latency * rows.taken as f64 / rows.size as f64;
         let busy = [multiply, loads, self.fetched(machine, k, rows, columns)];
         let cycles = busy.into_iter().fold(waits, f64::max) + HIDDEN * multiply.min(loads);
-        let store = sums as f64 * (machine.rates.store_cycles + machine.rates.arithmetic_cycles);
+        let rates = &machine.rates;
+        let each = if self.stored_together { rates.store_cycles } else { f64::from(self.lanes) * rates.scatter_cycles };
+        let store = sums as f64 * (each + rates.arithmetic_cycles);
         let pages = self.pages(self.c * rows.inputs, self.w.input) + self.pages(k * rows.size, self.w.output);
-        [cycles, store + pages * PAGE + machine.rates.call_cycles]
+        [cycles, store + pages * PAGE + rates.call_cycles]
     }
 
     /// How many pages so many rows lie in.

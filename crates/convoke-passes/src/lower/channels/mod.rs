@@ -57,11 +57,11 @@ type Part = (Option<Shared>, Vec<(usize, usize)>);
 /// The variables of the loops around a tile.
 struct At {
     n: Affine,
-    /// The first channel of the input, and which of its outputs.
+    /// The first channel of the input.
     c: Affine,
-    j: Affine,
-    /// Tiles of the stretch before this one.
+    /// Tiles of the stretches before this one.
     p: Affine,
+    q: Affine,
 }
 
 impl Conv<'_> {
@@ -102,17 +102,18 @@ impl Lowering<'_> {
             .collect();
         let most = (0..rows.len()).max_by_key(|&i| rows[i].count).expect("an axis has outputs");
         // The iterations of a parallel loop are all alike: what is left of the channels, or rows at the edges, is another kernel's.
-        let kernels: Vec<Part> = if stripes[0].channels.count >= ENOUGH {
-            let all = |stripe: usize| (0..rows.len()).map(move |row| (stripe, row)).collect();
-            (0..stripes.len()).map(|stripe| ((stripe == 0).then_some(Shared::Channels), all(stripe))).collect()
+        let all = (0..rows.len()).flat_map(|row| (0..stripes.len()).map(move |stripe| (stripe, row)));
+        let by_channel = |all: &mut dyn Iterator<Item = (usize, usize)>| -> Vec<Part> {
+            let (first, rest): (Vec<_>, Vec<_>) = all.partition(|&(stripe, _)| stripe == 0);
+            vec![(Some(Shared::Channels), first), (None, rest)]
+        };
+        let kernels: Vec<Part> = if rows[most].count >= ENOUGH {
+            let (main, edges): (Vec<_>, Vec<_>) = all.partition(|&(_, row)| row == most);
+            std::iter::once((Some(Shared::Rows), main)).chain(by_channel(&mut edges.into_iter())).collect()
+        } else if conv.y.image.n >= ENOUGH {
+            vec![(Some(Shared::Images), all.collect())]
         } else {
-            let all = (0..rows.len()).flat_map(|row| (0..stripes.len()).map(move |stripe| (stripe, row)));
-            if conv.y.image.n >= ENOUGH {
-                vec![(Some(Shared::Images), all.collect())]
-            } else {
-                let (main, edges) = all.partition(|&(_, row)| row == most);
-                vec![(Some(Shared::Rows), main), (None, edges)]
-            }
+            by_channel(&mut { all })
         };
         for (shared, which) in kernels.into_iter().filter(|(_, which)| !which.is_empty()) {
             self.channel_kernel(conv, &weights, &stripes, &which, shared);
@@ -155,46 +156,48 @@ impl Lowering<'_> {
         let views = Views { x: reads[0], w: reads[1], y, operands, weights };
         let marks = |what: Shared| if shared == Some(what) { parallel() } else { Marks::default() };
         let which = which.iter().map(|&(stripe, row)| (&stripes[stripe].channels, &stripes[stripe].rows[row]));
-        let tiles = |f: &mut FuncBuilder, n: Affine, cut: &Cut, c: Affine, h: &Stretch, p: Affine, tiles: &[Tile]| {
-            each(f, "m", conv.kg, |f, j| {
-                let c = c.clone() * cut.size + cut.begin;
-                let at = At { n: n.clone(), c, j, p: p.clone() };
-                tiles.iter().for_each(|tile| views.row(f, conv, h, tile, &at));
+        let channels = |f: &mut FuncBuilder, cut: &Cut, tile: &Tile, h: &Stretch, n: Affine, p: Affine| {
+            each(f, "q", tile.w.count, |f, q| {
+                each(f, "c", cut.count, |f, c| {
+                    let c = c * cut.size + cut.begin;
+                    views.tile(f, conv, h, tile, &At { n: n.clone(), c, p: p.clone(), q: q.clone() });
+                });
             });
         };
         match shared {
-            Some(Shared::Channels) => {
-                let stripe: Vec<_> = which.collect();
-                let cut = stripe[0].0;
-                f.for_("c", 0..cut.count, marks(Shared::Channels), |f, c| {
-                    each(f, "n", conv.y.image.n, |f, n| {
-                        for (cut, (h, row)) in &stripe {
-                            each(f, "p", h.count, |f, p| tiles(f, n.clone(), cut, c.into(), h, p, row));
-                        }
-                    });
-                });
-            }
-            Some(Shared::Images) => f.for_("n", 0..conv.y.image.n, marks(Shared::Images), |f, n| {
-                for (cut, (h, row)) in which {
-                    each(f, "p", h.count, |f, p| {
-                        each(f, "c", cut.count, |f, c| tiles(f, n.into(), cut, c, h, p.clone(), row));
-                    });
-                }
-            }),
             Some(Shared::Rows) => {
                 let stretch: Vec<_> = which.collect();
                 f.for_("p", 0..stretch[0].1.0.count, marks(Shared::Rows), |f, p| {
                     each(f, "n", conv.y.image.n, |f, n| {
-                        for (cut, (h, row)) in &stretch {
-                            each(f, "c", cut.count, |f, c| tiles(f, n.clone(), cut, c, h, p.into(), row));
+                        for (cut, (h, tiles)) in &stretch {
+                            tiles.iter().for_each(|tile| channels(f, cut, tile, h, n.clone(), p.into()));
                         }
                     });
                 });
             }
-            None => each(&mut f, "n", conv.y.image.n, |f, n| {
-                for (cut, (h, row)) in which {
+            Some(Shared::Channels) => {
+                let stripe: Vec<_> = which.collect();
+                let cut = stripe[0].0;
+                f.for_("c", 0..cut.count, marks(Shared::Channels), |f, c| {
+                    let c = Affine::from(c) * cut.size;
+                    each(f, "n", conv.y.image.n, |f, n| {
+                        for (_, (h, tiles)) in &stripe {
+                            each(f, "p", h.count, |f, p| {
+                                for tile in tiles {
+                                    each(f, "q", tile.w.count, |f, q| {
+                                        let at = At { n: n.clone(), c: c.clone(), p: p.clone(), q };
+                                        views.tile(f, conv, h, tile, &at);
+                                    });
+                                }
+                            });
+                        }
+                    });
+                });
+            }
+            _ => f.for_("n", 0..conv.y.image.n, marks(Shared::Images), |f, n| {
+                for (cut, (h, tiles)) in which {
                     each(f, "p", h.count, |f, p| {
-                        each(f, "c", cut.count, |f, c| tiles(f, n.clone(), cut, c, h, p.clone(), row));
+                        tiles.iter().for_each(|tile| channels(f, cut, tile, h, n.into(), p.clone()));
                     });
                 }
             }),
@@ -214,27 +217,27 @@ struct Views<'w> {
 }
 
 impl Views<'_> {
-    /// A row of tiles.
-    fn row(&self, f: &mut FuncBuilder, conv: &Conv<'_>, h: &Stretch, tile: &Tile, at: &At) {
+    /// A tile, for each output of its channels.
+    fn tile(&self, f: &mut FuncBuilder, conv: &Conv<'_>, h: &Stretch, tile: &Tile, at: &At) {
         let (axes, w, weights) = (conv.window, &tile.w, self.weights);
-        each(f, "q", w.count, |f, q| {
-            let input = Site {
-                n: at.n.clone(),
-                c: at.c.clone(),
-                h: at.p.clone() * h.step(&axes.h) + h.first(&axes.h),
-                w: q.clone() * w.step(&axes.w) + w.first(&axes.w),
-            };
+        let input = Site {
+            n: at.n.clone(),
+            c: at.c.clone(),
+            h: at.p.clone() * h.step(&axes.h) + h.first(&axes.h),
+            w: at.q.clone() * w.step(&axes.w) + w.first(&axes.w),
+        };
+        let x = tile.reads.then(|| (self.x, conv.x.grid.at(&input)));
+        let first = tile.first_row * axes.w.kernel * weights.tap;
+        each(f, "m", conv.kg, |f, j| {
             let out = Site {
                 n: at.n.clone(),
-                c: at.c.clone() * conv.kg + at.j.clone(),
+                c: at.c.clone() * conv.kg + j.clone(),
                 h: at.p.clone() * h.size + h.begin,
-                w: q * w.size + w.begin,
+                w: at.q.clone() * w.size + w.begin,
             };
-            let x = tile.reads.then(|| (self.x, conv.x.grid.at(&input)));
-            let first = tile.first_row * axes.w.kernel * weights.tap;
-            let taps = at.c.clone() * weights.lane + at.j.clone() * weights.output + first;
+            let taps = at.c.clone() * weights.lane + j * weights.output + first;
             let stores = conv.stores(self.y, &self.operands, &out);
-            f.call(tile.codelet, x.into_iter().chain([(self.w, taps)]).chain(stores));
+            f.call(tile.codelet, x.clone().into_iter().chain([(self.w, taps)]).chain(stores));
         });
     }
 }
