@@ -20,20 +20,30 @@ use crate::channel_tile::Problem;
 use crate::edges::{Stretch, spans, stretches};
 use codelet::Codelet;
 
-/// Where weights lie: elements from tap to tap, lane to lane, channel to channel, and from one output of a channel to the next.
+/// Where weights lie. Packed, those of a vector of channels are together, tap by tap, so that they do not meet in the sets of a cache.
 struct Weights {
     buffer: BufferId,
     len: usize,
-    tap: usize,
-    lane: usize,
+    /// From channel to channel at the first tap of a vector, and from one output of a channel to the next.
+    channel: usize,
     output: usize,
+    packed: bool,
+}
+
+impl Weights {
+    /// Elements from tap to tap and lane to lane of a vector of so many channels.
+    fn steps(&self, lanes: usize) -> (usize, usize) {
+        if self.packed { (lanes, 1) } else { (1, self.channel) }
+    }
 }
 
 /// A tile of two stretches, for a vector of channels.
 struct Tile {
     w: Stretch,
     reads: bool,
+    /// The first row of taps that is read, and elements of the weights from tap to tap.
     first_row: usize,
+    tap: usize,
     codelet: FuncId,
 }
 
@@ -93,7 +103,8 @@ impl Lowering<'_> {
                     let tiles = columns.iter().map(|w| {
                         let codelet = Codelet::new(conv, &weights, *h, *w, lanes);
                         let (reads, first_row) = (codelet.reads(), codelet.first_row);
-                        Tile { w: *w, reads, first_row, codelet: self.program.func(codelet.build()) }
+                        let tap = weights.steps(channels.size).0;
+                        Tile { w: *w, reads, first_row, tap, codelet: self.program.func(codelet.build()) }
                     });
                     (*h, tiles.collect())
                 });
@@ -126,20 +137,30 @@ impl Lowering<'_> {
         let (taps, m, channels) = (conv.taps(), conv.kg, conv.groups);
         let len = channels * m * taps;
         if !constant {
-            return Ok(Weights { buffer: conv.w, len, tap: 1, lane: m * taps, output: taps });
+            return Ok(Weights { buffer: conv.w, len, channel: m * taps, output: taps, packed: false });
         }
         let buffer = self.flat("packed", conv.elem, len, Role::Prepared)?;
         let mut f = FuncBuilder::kernel("pack_channels");
         let (w, packed) = (f.input("w", conv.elem, len), f.output("p", conv.elem, len));
-        f.for_("j", 0..m * taps, Marks::default(), |f, j| {
-            f.for_("c", 0..channels, along(conv.lanes), |f, c| {
-                let value = f.load(w, Affine::from(c) * (m * taps) + j);
-                f.store(packed, Affine::from(j) * channels + c, value);
+        for vectors in cut(channels, conv.lanes.into()) {
+            f.for_("v", 0..vectors.count, Marks::default(), |f, v| {
+                let first = Affine::from(v) * vectors.size + vectors.begin;
+                f.for_("j", 0..m, Marks::default(), |f, j| {
+                    f.for_("t", 0..taps, Marks::default(), |f, t| {
+                        let from = first.clone() * (m * taps) + Affine::from(j) * taps + t;
+                        let to =
+                            Affine::from(j) * (channels * taps) + first.clone() * taps + Affine::from(t) * vectors.size;
+                        f.for_("c", 0..vectors.size, along(conv.lanes), |f, c| {
+                            let value = f.load(w, from.clone() + Affine::from(c) * (m * taps));
+                            f.store(packed, to.clone() + c, value);
+                        });
+                    });
+                });
             });
-        });
+        }
         let kernel = self.program.func(f.finish());
         self.program.prepare(kernel, &[conv.w, buffer]);
-        Ok(Weights { buffer, len, tap: channels, lane: 1, output: taps * channels })
+        Ok(Weights { buffer, len, channel: taps, output: taps * channels, packed: true })
     }
 
     /// A kernel for these stripes and stretches of rows.
@@ -227,7 +248,7 @@ impl Views<'_> {
             w: at.q.clone() * w.step(&axes.w) + w.first(&axes.w),
         };
         let x = tile.reads.then(|| (self.x, conv.x.grid.at(&input)));
-        let first = tile.first_row * axes.w.kernel * weights.tap;
+        let first = tile.first_row * axes.w.kernel * tile.tap;
         each(f, "m", conv.kg, |f, j| {
             let out = Site {
                 n: at.n.clone(),
@@ -235,7 +256,7 @@ impl Views<'_> {
                 h: at.p.clone() * h.size + h.begin,
                 w: at.q.clone() * w.size + w.begin,
             };
-            let taps = at.c.clone() * weights.lane + j * weights.output + first;
+            let taps = at.c.clone() * weights.channel + j * weights.output + first;
             let stores = conv.stores(self.y, &self.operands, &out);
             f.call(tile.codelet, x.clone().into_iter().chain([(self.w, taps)]).chain(stores));
         });
