@@ -33,6 +33,8 @@ pub(crate) struct Problem {
     /// Output and input channels of a group.
     pub k: usize,
     pub c: usize,
+    /// Whether neighbouring pixels of the output are neighbours in memory.
+    pub stored_together: bool,
     pub h: Axis,
     pub w: Axis,
 }
@@ -154,9 +156,11 @@ impl Problem {
         let read = self.pages(self.c * rows.inputs, self.w.input) * PAGE;
         let busy = [multiply, loads, self.fetched(machine, k, rows, columns), read];
         let cycles = busy.into_iter().fold(waits, f64::max) + HIDDEN * multiply.min(loads);
-        let store = sums as f64 * (machine.rates.store_cycles + machine.rates.arithmetic_cycles);
+        let rates = &machine.rates;
+        let each = if self.stored_together { rates.store_cycles } else { f64::from(self.lanes) * rates.scatter_cycles };
+        let store = sums as f64 * (each + rates.arithmetic_cycles);
         let written = self.pages(k * rows.size, self.w.output) * PAGE;
-        [cycles, store + written + machine.rates.call_cycles]
+        [cycles, store + written + rates.call_cycles]
     }
 
     /// Whether the weights of so many channels drive each other out of the nearest cache: their lines, a filter apart, fall into few sets.

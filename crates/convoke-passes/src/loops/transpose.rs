@@ -39,23 +39,25 @@ impl LoopPass for Transpose {
     const NAME: &'static str = "transpose";
     const SUMMARY: &'static str = "load and store rows of a matrix, and transpose in registers, where columns were";
 
-    fn run(&self, program: &mut Program, _: &Context<'_>) -> Result<Changed, PassError> {
-        Ok(super::each(program, run))
+    fn run(&self, program: &mut Program, cx: &Context<'_>) -> Result<Changed, PassError> {
+        let wide = cx.machine.vector_bits > 128;
+        Ok(super::each(program, |func| run(func, wide)))
     }
 }
 
 /// How many members a group may have, and how many stores its members may move across: what is looked at for each access.
 const MOST: usize = 64;
 
-/// Transposes in every block: loads first, so that stores are looked at with loads where they are to be.
-fn run(func: &mut Func) -> bool {
+/// Transposes in every block: loads first, so that stores are looked at with loads where they are to be. `wide`: whether the code
+/// generator has two loads and a permutation for the load of every second element.
+fn run(func: &mut Func, wide: bool) -> bool {
     let mut registers = HashSet::new();
     block::each(&func.body, &mut |stmt| {
         if let Stmt::Reg(reg, ..) = stmt {
             registers.insert(*reg);
         }
     });
-    let mut pass = Walk { func, registers, changed: false };
+    let mut pass = Walk { func, registers, wide, changed: false };
     let body = std::mem::take(&mut pass.func.body);
     pass.func.body = pass.block(body);
     pass.changed
@@ -64,6 +66,7 @@ fn run(func: &mut Func) -> bool {
 struct Walk<'a> {
     func: &'a mut Func,
     registers: HashSet<ValId>,
+    wide: bool,
     changed: bool,
 }
 
@@ -137,7 +140,7 @@ impl Walk<'_> {
 
     fn transpose(&mut self, kind: Kind, key: &Key, window: &Window, edit: &mut Edit) {
         let plan = Plan::new(kind, key, window);
-        if plan.cost >= key.cost() * window.members.len() {
+        if plan.cost >= key.cost(kind, self.wide) * window.members.len() {
             return;
         }
         let zero = (kind == Kind::Loads).then_some(None);
@@ -177,9 +180,14 @@ impl Walk<'_> {
 }
 
 impl Key {
-    /// Operations of one column: an access for each lane, and an insertion or extraction for each but the first.
-    fn cost(&self) -> usize {
-        2 * usize::from(self.lanes) - 1
+    /// Operations of one column: an access for each lane, and an insertion or extraction for each but the first; or two loads, the order of
+    /// their lanes and the permutation.
+    fn cost(&self, kind: Kind, wide: bool) -> usize {
+        if wide && kind == Kind::Loads && self.stride == 2 && self.lanes > 2 {
+            4
+        } else {
+            2 * usize::from(self.lanes) - 1
+        }
     }
 }
 

@@ -170,7 +170,7 @@ impl<'a> Lowering<'a> {
         }
         let problem = select::Conv::new(&self.layer, instr).expect("this is a convolution");
         if op.algorithm == Algorithm::Direct && select::direct::pixels_in_lanes(&problem, self.machine) {
-            let x = self.placed(instr.args[0]);
+            let x = self.with_channels_first(instr.args[0])?;
             self.pixels(&self.conv(instr, op, window, x).joined());
             return Ok(());
         }
