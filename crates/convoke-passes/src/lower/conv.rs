@@ -11,6 +11,7 @@ use convoke_ir::types::Layout;
 use crate::pixel_tile::joined;
 use crate::register_tile::RegisterTile;
 
+use super::blocked::Blocked;
 use super::chain::Chain;
 use super::grid::{Grid, Site};
 use super::halo::{Border, Placed};
@@ -155,18 +156,21 @@ impl<'a> Lowering<'a> {
             };
             let lanes = self.lanes(self.ty(instr.result).elem);
             let &[channels, cg, ..] = self.ty(instr.args[1]).shape.dims() else { unreachable!("weights have rank 4") };
-            let single = cg == 1 && usize::try_from(op.group).is_ok_and(|group| group == channels);
+            let groups = usize::try_from(op.group).expect("the layer is verified");
+            let single = cg == 1 && groups == channels;
             let in_lanes = single && tiling.fill_lanes(channels, lanes.into());
             // Whole tiles are read, whatever of them is stored.
             let ends = [end(window.h, tiling.h.read()), end(window.w, tiling.w.read())];
             let pads = [window.h.begin, window.w.begin, ends[0], ends[1]];
             let x = if in_lanes {
                 self.with_halo(instr.args[0], pads, Border::Number(0.0))?
-            } else {
+            } else if single {
                 self.with_halo_channels_last(instr.args[0], pads)?
+            } else {
+                self.with_halo_blocked(instr.args[0], pads, Blocked::new(groups, cg, lanes))?
             };
             let conv = self.conv(instr, op, window, x);
-            return self.tiles(&conv, &tiling);
+            return if single { self.single_tiles(&conv, &tiling) } else { self.summed_tiles(&conv, &tiling) };
         }
         let problem = select::Conv::new(&self.layer, instr).expect("this is a convolution");
         if op.algorithm == Algorithm::Direct && select::direct::pixels_in_lanes(&problem, self.machine) {
