@@ -11,7 +11,7 @@ use crate::manager::Stage;
 use crate::note::Log;
 use crate::pass::{Changed, Context, LayerPass, LoopPass, PassOption};
 use crate::rewrite::{
-    ApproximateWeights, Asymmetric, Bottleneck, Cse, DropDead, DropIdentity, FactorSeparable, FoldBatchNorm, FoldConstants, FoldPad, FuseEpilogue, MergeBranches, Normalise, StackSmallKernels,
+    ApproximateWeights, Asymmetric, Bottleneck, Compose, Cse, DropDead, DropIdentity, FactorSeparable, FoldBatchNorm, FoldConstants, FoldPad, FuseEpilogue, MergeBranches, Normalise, StackSmallKernels,
 };
 use crate::select::Select;
 use crate::spec::Spec;
@@ -25,6 +25,7 @@ pub const LAYER: &[Entry] = &[
     Entry::layer::<FoldPad>(1),
     Entry::layer::<FoldBatchNorm>(2),
     Entry::layer::<MergeBranches>(2),
+    Entry::layer::<Compose>(2),
     Entry::layer::<ApproximateWeights>(2),
     Entry::layer::<Bottleneck>(BY_NAME),
     Entry::layer::<Asymmetric>(BY_NAME),

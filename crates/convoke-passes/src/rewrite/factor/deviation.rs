@@ -69,7 +69,7 @@ pub(super) fn filled(
     }
 
     let new = composite(target, &candidate.terms, &weights, |v| v);
-    let deviation = deviation(target, &new, old);
+    let deviation = deviation(&new, old, target.c * target.taps());
     // Rounding of the factors adds to what was expected, by no more than a few roundings of each.
     let unit = target.x.elem.unit_roundoff();
     let factors = candidate.terms.iter().map(Vec::len).max().unwrap_or(1) as f64;
@@ -111,8 +111,8 @@ fn composite(target: &Target, terms: &[Vec<Factor>], weights: &[Vec<Vec<f64>>], 
     sum
 }
 
-fn deviation(target: &Target, new: &[f64], old: &[f64]) -> Deviation {
-    let depth = target.c * target.taps();
+/// How far kernels of `depth` numbers each are from others.
+pub(crate) fn deviation(new: &[f64], old: &[f64], depth: usize) -> Deviation {
     let pairs = || new.chunks_exact(depth).zip(old.chunks_exact(depth));
     let one = |(new, old): (&[f64], &[f64])| new.iter().zip(old).map(|(a, b)| (a - b).abs()).sum::<f64>();
     let output_bound = pairs().map(one).fold(0.0, f64::max);

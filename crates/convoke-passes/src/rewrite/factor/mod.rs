@@ -26,7 +26,7 @@ pub(super) mod separable;
 pub(super) mod stack;
 
 pub(super) use candidate::{Candidate, Found};
-pub(super) use deviation::frobenius;
+pub(super) use deviation::{deviation, frobenius};
 pub(super) use settings::{self as options, Settings};
 pub(super) use target::Target;
 

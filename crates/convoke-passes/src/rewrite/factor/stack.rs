@@ -99,8 +99,15 @@ fn by_roots(
 }
 
 fn name(sizes: &[[usize; 2]]) -> String {
-    let sizes: Vec<String> = sizes.iter().map(|[r, s]| format!("{r}x{s}")).collect();
-    sizes.join(", then ")
+    let mut runs: Vec<(&[usize; 2], usize)> = Vec::new();
+    for size in sizes {
+        match runs.last_mut() {
+            Some((last, count)) if *last == size => *count += 1,
+            _ => runs.push((size, 1)),
+        }
+    }
+    let runs = runs.iter().map(|([r, s], count)| if *count > 1 { format!("{count} times {r}x{s}") } else { format!("{r}x{s}") });
+    runs.collect::<Vec<_>>().join(", then ")
 }
 
 fn chain(target: &Target, sizes: &[[usize; 2]]) -> Vec<Factor> {
