@@ -35,8 +35,8 @@ mod tiling;
 
 pub use error::PassError;
 pub use guarantee::{Approximate, Exact, Granted, Grants, Guarantee, Rounding, Structural};
-pub use note::{Counts, Deviation, Left, Note, Outcome, Rewritten};
 pub use manager::{PassManager, Record, Stage, State};
+pub use note::{Counts, Deviation, Left, Note, Outcome, Rewritten};
 pub use parts::NoParts;
 pub use pass::{Changed, Context, LayerPass, LoopPass, PassOption};
 pub use tiling::NoTiling;

@@ -75,7 +75,9 @@ pub struct Deviation {
 #[non_exhaustive]
 pub enum Left {
     /// Weights without values.
-    #[error("its weights are unbound: a new architecture could be made of it, to be trained; allow that with --structural")]
+    #[error(
+        "its weights are unbound: a new architecture could be made of it, to be trained; allow that with --structural"
+    )]
     Unbound,
     /// Weights that another instruction computes.
     #[error("its weights are computed by the layer itself")]

@@ -11,7 +11,8 @@ use crate::manager::Stage;
 use crate::note::Log;
 use crate::pass::{Changed, Context, LayerPass, LoopPass, PassOption};
 use crate::rewrite::{
-    ApproximateWeights, Asymmetric, Bottleneck, Compose, Cse, DropDead, DropIdentity, FactorSeparable, FoldBatchNorm, FoldConstants, FoldPad, FuseEpilogue, MergeBranches, Normalise, StackSmallKernels,
+    ApproximateWeights, Asymmetric, Bottleneck, Compose, Cse, DropDead, DropIdentity, FactorSeparable, FoldBatchNorm,
+    FoldConstants, FoldPad, FuseEpilogue, MergeBranches, Normalise, StackSmallKernels,
 };
 use crate::select::Select;
 use crate::spec::Spec;

@@ -59,9 +59,8 @@ impl LayerPass for ApproximateWeights {
         let separable = |target: &Target, wanted: &Wanted<'_>| {
             separable::candidates(target, wanted, &[Order::Down, Order::Across], None)
         };
-        let bottleneck = |target: &Target, wanted: &Wanted<'_>| {
-            bottleneck::candidates(target, wanted, Ranks::Tolerance, None)
-        };
+        let bottleneck =
+            |target: &Target, wanted: &Wanted<'_>| bottleneck::candidates(target, wanted, Ranks::Tolerance, None);
         let stack = |target: &Target, wanted: &Wanted<'_>| stack::candidates(target, wanted, None);
         rewrite(layer, cx, log, Self::NAME, &settings, &[&separable, &bottleneck, &stack])
     }

@@ -42,7 +42,10 @@ impl LayerPass for Bottleneck {
             name: "ranks",
             doc: "channels out of the middle and into it, [R3, R4], or bayes to estimate them; those of the tolerance if not given",
         },
-        PassOption { name: "ratio", doc: "the part of the channels to keep, above 0 and up to 1; 0.5 of unbound weights" },
+        PassOption {
+            name: "ratio",
+            doc: "the part of the channels to keep, above 0 and up to 1; 0.5 of unbound weights",
+        },
         PassOption { name: "form", doc: "tucker, or cp: 1x1, Kx1 and 1xK of each channel, 1x1; tucker if not given" },
         PassOption { name: "rank", doc: "the terms of form=cp; the least within the tolerance if not given" },
         options::ACTIVATION,

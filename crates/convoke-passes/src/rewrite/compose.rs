@@ -122,9 +122,8 @@ impl Pair {
                 if !(bound(at) && bound(second)) {
                     return Some(Err(Left::Pair("its weights, or those of the convolution before it, have no values")));
                 }
-                let named = |at: usize| {
-                    matches!(&layer.body[at].op, Op::Conv2d(conv) if conv.algorithm != Algorithm::Auto)
-                };
+                let named =
+                    |at: usize| matches!(&layer.body[at].op, Op::Conv2d(conv) if conv.algorithm != Algorithm::Auto);
                 if named(at) || named(second) {
                     return Some(Err(Left::Algorithm));
                 }

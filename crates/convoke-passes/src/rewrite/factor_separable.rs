@@ -32,7 +32,8 @@ pub struct FactorSeparable {
 impl LayerPass for FactorSeparable {
     type Needs = Rounding;
     const NAME: &'static str = "factor-separable";
-    const SUMMARY: &'static str = "make a column and a row of kernels that are their product, or a sum of such products";
+    const SUMMARY: &'static str =
+        "make a column and a row of kernels that are their product, or a sum of such products";
     const OPTIONS: &'static [PassOption] = &[
         options::TOLERANCE,
         options::ALWAYS,

@@ -56,8 +56,7 @@ impl LayerPass for StackSmallKernels {
         _: Granted<Rounding>,
         log: &mut Log,
     ) -> Result<Changed, PassError> {
-        let form =
-            |target: &Target, wanted: &Wanted<'_>| stack::candidates(target, wanted, self.activation.as_ref());
+        let form = |target: &Target, wanted: &Wanted<'_>| stack::candidates(target, wanted, self.activation.as_ref());
         rewrite(layer, cx, log, Self::NAME, &self.settings, &[&form])
     }
 }

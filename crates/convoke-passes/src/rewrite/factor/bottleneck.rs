@@ -20,7 +20,7 @@ use convoke_factor::{Matrix, Svd, cp, evbmf};
 use convoke_ir::layer::{Conv2d, Op};
 
 use super::chain::{Factor, pointwise};
-use super::{Candidate, Target, Wanted};
+use super::{Candidate, Target, Wanted, rounding};
 use crate::guarantee::Guarantee;
 use crate::note::Left;
 
@@ -68,7 +68,7 @@ pub(crate) fn candidates(
         return Ok(vec![Candidate::new(target, wanted, name, sense, vec![terms], None)]);
     };
     let analysed = Rc::new(Analysed::new(target, weights)?);
-    let unit = target.x.elem.unit_roundoff();
+    let unit = rounding(target.x.elem);
     let pairs = match ranks {
         Ranks::Given([r3, r4]) => vec![[r3.min(k), r4.min(c)]],
         Ranks::Ratio(ratio) => vec![at_ratio(ratio)],
@@ -87,7 +87,14 @@ pub(crate) fn candidates(
         let sense = if error <= unit { Guarantee::Rounding } else { Guarantee::Approximate };
         let own = Rc::clone(&analysed);
         let fill = move || vec![own.fill(pair)];
-        Candidate::new(target, wanted, name(target, pair), (sense, error), vec![chain(target, pair)], Some(Rc::new(fill)))
+        Candidate::new(
+            target,
+            wanted,
+            name(target, pair),
+            (sense, error),
+            vec![chain(target, pair)],
+            Some(Rc::new(fill)),
+        )
     };
     Ok(allowed.into_iter().map(candidate).collect())
 }
@@ -214,7 +221,7 @@ impl Analysed {
 
     /// The ranks at which rounding explains what is left.
     fn exact_ranks(&self, target: &Target) -> [usize; 2] {
-        let unit = target.x.elem.unit_roundoff() / 2f64.sqrt();
+        let unit = rounding(target.x.elem) / 2f64.sqrt();
         let most = |of: &dyn Fn(&Decomposed) -> usize| self.groups.iter().map(of).max().unwrap_or(1).max(1);
         let outputs = |g: &Decomposed| match g {
             Decomposed::Tucker(t) => t.outputs.rank_within(unit),
@@ -258,7 +265,8 @@ impl Analysed {
                     let (outputs, rows) = if r3 == k { (factors.expand.times(&core_of), k) } else { (core_of, r3) };
                     match r4 == c {
                         true => {
-                            let by_tap = Matrix::from_fn(rows * taps, r4, |at, j| outputs.at(at / taps, j * taps + at % taps));
+                            let by_tap =
+                                Matrix::from_fn(rows * taps, r4, |at, j| outputs.at(at / taps, j * taps + at % taps));
                             let whole = by_tap.times(&factors.reduce);
                             core.extend((0..rows * c * taps).map(|at| {
                                 let (i, j, tap) = (at / (c * taps), at / taps % c, at % taps);
@@ -299,18 +307,28 @@ pub(crate) fn polyadic(target: &Target, wanted: &Wanted<'_>, rank: Option<usize>
     let Some(weights) = &target.weights else {
         let rank = rank.unwrap_or(k.min(c));
         let terms = vec![polyadic_chain(target, rank)];
-        return Ok(vec![Candidate::new(target, wanted, polyadic_name(target, rank), (Guarantee::Structural, 0.0), terms, None)]);
+        return Ok(vec![Candidate::new(
+            target,
+            wanted,
+            polyadic_name(target, rank),
+            (Guarantee::Structural, 0.0),
+            terms,
+            None,
+        )]);
     };
     let mut nearest = (1, f64::INFINITY);
     let mut tried = match rank {
         Some(rank) => vec![rank],
-        None => std::iter::successors(Some(1.0f64), |r| Some((r * 1.3).max(r + 1.0))).map(|r| r as usize).take_while(|&r| r <= worth).collect(),
+        None => std::iter::successors(Some(1.0f64), |r| Some((r * 1.3).max(r + 1.0)))
+            .map(|r| r as usize)
+            .take_while(|&r| r <= worth)
+            .collect(),
     };
     tried.dedup();
     for rank in tried {
         let fit = cp::fit(weights, target.extents(), rank).map_err(|_| Left::NotFinite)?;
         nearest = (rank, fit.error);
-        let unit = target.x.elem.unit_roundoff();
+        let unit = rounding(target.x.elem);
         if fit.error > wanted.tolerance.max(unit) {
             continue;
         }
@@ -321,7 +339,14 @@ pub(crate) fn polyadic(target: &Target, wanted: &Wanted<'_>, rank: Option<usize>
         let fill = move || vec![chain.clone()];
         let terms = vec![polyadic_chain(target, rank)];
         let error = (sense, fit.error);
-        return Ok(vec![Candidate::new(target, wanted, polyadic_name(target, rank), error, terms, Some(Rc::new(fill)))]);
+        return Ok(vec![Candidate::new(
+            target,
+            wanted,
+            polyadic_name(target, rank),
+            error,
+            terms,
+            Some(Rc::new(fill)),
+        )]);
     }
     let form = polyadic_name(target, nearest.0);
     Err(Left::Error { form, error: nearest.1, allowed: wanted.tolerance })

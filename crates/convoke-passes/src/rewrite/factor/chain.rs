@@ -125,7 +125,10 @@ impl Kernel {
 
     /// Multiplications to compose this with `next`.
     pub(crate) fn work(&self, next: &Kernel) -> u128 {
-        [next.k, next.c, self.c, next.rows * next.columns, self.rows * self.columns].iter().map(|&n| n as u128).product()
+        [next.k, next.c, self.c, next.rows * next.columns, self.rows * self.columns]
+            .iter()
+            .map(|&n| n as u128)
+            .product()
     }
 
     /// The kernel of this convolution followed by `next`, which reads as many channels as this gives.

@@ -76,7 +76,8 @@ pub(super) fn filled(
     let magnitude = composite(target, &candidate.terms, &weights, f64::abs);
     let spread = frobenius_of(&magnitude, old).max(1.0);
     let promised = candidate.error * (1.0 + 1e-6) + 2.0 * factors * unit * spread;
-    let fails = if candidate.sense == Guarantee::Exact { deviation.frobenius != 0.0 } else { deviation.frobenius > promised };
+    let fails =
+        if candidate.sense == Guarantee::Exact { deviation.frobenius != 0.0 } else { deviation.frobenius > promised };
     if fails {
         let form = candidate.form.clone();
         return Ok(Err(Left::Error { form, error: deviation.frobenius, allowed: promised }));

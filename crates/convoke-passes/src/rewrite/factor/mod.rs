@@ -35,6 +35,7 @@ use crate::error::PassError;
 use crate::guarantee::Guarantee;
 use crate::note::{Left, Log, Outcome};
 use crate::pass::{Changed, Context};
+use convoke_ir::elem::Elem;
 use convoke_ir::layer::Layer;
 
 /// What a form makes of a target.
@@ -48,6 +49,12 @@ pub(super) struct Wanted<'a> {
     pub(super) settings: &'a Settings,
     /// The largest error that is of use: what is left of the tolerance, 0 if only rounding is allowed.
     pub(super) tolerance: f64,
+}
+
+/// How far rounding to the element type may have put a kernel from one that has a form, relative, in the Frobenius norm: its unit roundoff u, since each
+/// number moved by at most u of itself; of `f64` what a decomposition in `f64` can tell from nothing.
+pub(super) fn rounding(elem: Elem) -> f64 {
+    elem.unit_roundoff().max(1e-15)
 }
 
 /// Rewrites every convolution of `layer` for which `forms` have something that is allowed and cheaper.

@@ -24,7 +24,7 @@ use convoke_factor::{Matrix, Svd};
 use convoke_ir::layer::Conv2d;
 
 use super::chain::Factor;
-use super::{Candidate, Target, Wanted};
+use super::{Candidate, Target, Wanted, rounding};
 use crate::guarantee::Guarantee;
 use crate::note::Left;
 
@@ -58,7 +58,14 @@ pub(crate) fn candidates(
         let rank = rank.unwrap_or(target.c.min(target.k_per_group()));
         let candidate = |order: &Order| {
             let layout = Layout { order: *order, rank, parallel: false };
-            Candidate::new(target, wanted, layout.name(target), (Guarantee::Structural, 0.0), layout.terms(target), None)
+            Candidate::new(
+                target,
+                wanted,
+                layout.name(target),
+                (Guarantee::Structural, 0.0),
+                layout.terms(target),
+                None,
+            )
         };
         return Ok(orders.iter().map(candidate).collect());
     };
@@ -184,7 +191,7 @@ impl Analysed {
     fn new(target: &Target, weights: &[f64], wanted: &Wanted<'_>, order: Order) -> Result<Analysed, Left> {
         let (k, c, rows, columns) = (target.k_per_group(), target.c, target.rows, target.columns);
         let [inner, outer] = if order == Order::Down { [rows, columns] } else { [columns, rows] };
-        let unit = target.x.elem.unit_roundoff();
+        let unit = rounding(target.x.elem);
         let full = (c * inner).min(k * outer);
         let worth = ((c * k * rows * columns).div_ceil(c * inner + k * outer) - 1).clamp(1, full);
         let matrix = |group: usize| {

@@ -17,7 +17,7 @@ use convoke_factor::{Matrix, Svd, exact, stack};
 use convoke_ir::layer::{Conv2d, Op};
 
 use super::chain::Factor;
-use super::{Candidate, Target, Wanted, frobenius};
+use super::{Candidate, Target, Wanted, frobenius, rounding};
 use crate::guarantee::Guarantee;
 use crate::note::Left;
 
@@ -38,7 +38,7 @@ pub(crate) fn candidates(
     if target.c > 1 {
         return Err(target.shape("weights that are given are stacked for each input channel alone"));
     }
-    let unit = target.x.elem.unit_roundoff();
+    let unit = rounding(target.x.elem);
     let mut kernels = Vec::new();
     let (mut exactly, mut within) = (true, true);
     for numbers in weights.chunks_exact(target.taps()) {
@@ -74,11 +74,7 @@ pub(crate) fn candidates(
 }
 
 /// The stack of a kernel that is separable within `unit`, with its error; `None` if it is not.
-fn by_roots(
-    kernel: &Matrix,
-    unit: f64,
-    holds: impl Fn(f64) -> bool,
-) -> Result<Option<(Vec<Matrix>, f64)>, Left> {
+fn by_roots(kernel: &Matrix, unit: f64, holds: impl Fn(f64) -> bool) -> Result<Option<(Vec<Matrix>, f64)>, Left> {
     if exact::rank_at_most(kernel, 1)
         && let Some(terms) = exact::terms(kernel, 1, holds)
     {
@@ -87,7 +83,9 @@ fn by_roots(
             _ => return Ok(None),
         };
         let stacked = stack::of_roots(&column, &row);
-        return Ok(stacked.map(|k| (frobenius(stack::product(&k).numbers(), kernel.numbers()), k)).map(|(e, k)| (k, e)));
+        return Ok(stacked
+            .map(|k| (frobenius(stack::product(&k).numbers(), kernel.numbers()), k))
+            .map(|(e, k)| (k, e)));
     }
     let svd = Svd::new(kernel).map_err(|_| Left::NotFinite)?;
     if svd.error(1) > unit {
@@ -106,7 +104,9 @@ fn name(sizes: &[[usize; 2]]) -> String {
             _ => runs.push((size, 1)),
         }
     }
-    let runs = runs.iter().map(|([r, s], count)| if *count > 1 { format!("{count} times {r}x{s}") } else { format!("{r}x{s}") });
+    let runs = runs
+        .iter()
+        .map(|([r, s], count)| if *count > 1 { format!("{count} times {r}x{s}") } else { format!("{r}x{s}") });
     runs.collect::<Vec<_>>().join(", then ")
 }
 
@@ -117,7 +117,13 @@ fn chain(target: &Target, sizes: &[[usize; 2]]) -> Vec<Factor> {
             pads: if i == 0 { target.op.pads } else { [0; 4] },
             strides: if i == last { target.op.strides } else { [1, 1] },
             // A group of one input channel becomes as many as it has output channels.
-            group: if i == 0 { target.op.group } else if target.c == 1 { target.k as i64 } else { target.op.group },
+            group: if i == 0 {
+                target.op.group
+            } else if target.c == 1 {
+                target.k as i64
+            } else {
+                target.op.group
+            },
             ..target.op.clone()
         };
         let c = match (i, target.c) {

@@ -86,9 +86,7 @@ pub(super) fn targets(
         let left = match layer.constant(w) {
             None => Some(Left::Computed),
             Some(_) if op.algorithm != Algorithm::Auto => Some(Left::Algorithm),
-            Some(_) if elements > edit::MAX_ELEMENTS => {
-                Some(Left::TooLarge { elements, limit: edit::MAX_ELEMENTS })
-            }
+            Some(_) if elements > edit::MAX_ELEMENTS => Some(Left::TooLarge { elements, limit: edit::MAX_ELEMENTS }),
             // What is new and untrained is only made on request.
             Some(Source::Unbound) if !cx.grants.structural || settings.by_level => Some(Left::Unbound),
             Some(_) => None,
