@@ -97,7 +97,7 @@ pub enum Left {
         limit: usize,
     },
     /// Kernels of a shape that has no such form.
-    #[error("{needs}, and its kernels are {rows}x{columns} with {channels} input channels per group")]
+    #[error("{needs}, and its kernels are {rows}x{columns} over {channels} input channel{}", plural(*.channels))]
     Shape {
         /// What the form needs.
         needs: &'static str,
@@ -108,8 +108,8 @@ pub enum Left {
         /// Input channels of a group.
         channels: usize,
     },
-    /// A stride where the form has no place for one.
-    #[error("{needs}, and its groups are {groups}")]
+    /// Groups that the form does not know.
+    #[error("{needs}, and it has {groups}")]
     Groups {
         /// What the form needs.
         needs: &'static str,
@@ -137,11 +137,11 @@ pub enum Left {
         multiplications: f64,
     },
     /// The rounding of the new form exceeds what the user allows.
-    #[error("{form} would round by {error:.1e} of Σ|w||x|, and {limit:.1e} is allowed")]
+    #[error("{form} would round by {error:.1e}, and {limit:.1e} is allowed")]
     Rounds {
         /// The form.
         form: String,
-        /// The error to expect, or its bound where that counts.
+        /// The error to expect relative to Σ|w||x|, or its bound where that counts; of composed weights, relative to their own norm.
         error: f64,
         /// The most.
         limit: f64,
@@ -160,6 +160,10 @@ fn above(error: f64) -> String {
     let power = 10f64.powi(error.log10().floor() as i32);
     let digit = (error / power).ceil();
     format!("{:.0e}", digit * power)
+}
+
+fn plural(count: usize) -> &'static str {
+    if count == 1 { "" } else { "s" }
 }
 
 fn times(ratio: f64) -> String {

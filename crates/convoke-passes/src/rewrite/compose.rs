@@ -274,6 +274,11 @@ impl Compose {
 
         let rounded: Vec<f64> = composed.iter().map(|&w| convoke_data::round(x.elem, w)).collect();
         let deviation = deviation(&rounded, &composed, composed.len() / k);
+        // Products of small weights may be smaller than the type can round well.
+        let unit = x.elem.unit_roundoff();
+        if deviation.frobenius > unit {
+            return Ok(Outcome::Left(Left::Rounds { form, error: deviation.frobenius, limit: unit }));
+        }
         let stem = format!("{}.composed", layer.values[layer.body[pair.second].args[1]].name);
         let w = names.constant(layer, &stem, w_ty, composed);
         let input = layer.body[pair.first].args[0];

@@ -297,7 +297,7 @@ fn grid(full: usize) -> Vec<usize> {
 pub(crate) fn polyadic(target: &Target, wanted: &Wanted<'_>, rank: Option<usize>) -> Result<Vec<Candidate>, Left> {
     let (k, c, rows, columns) = (target.k, target.c, target.rows, target.columns);
     if target.group > 1 {
-        return Err(Left::Groups { needs: "the canonical form is of one group", groups: target.group });
+        return Err(Left::Groups { needs: "the canonical form is of one group of channels", groups: target.group });
     }
     if rows == 1 || columns == 1 || c == 1 || k == 1 {
         return Err(target.shape("the canonical form needs several rows, columns and channels"));

@@ -7,7 +7,7 @@
 //! Sense     `Exact` or `Rounding` where the kernel factors, as every separable one does, through the roots of its column and its row. `Approximate` where a fit comes
 //!           near: the best of several starts, and if that is not within the tolerance nothing is done and the note says how near it came.
 //!           Of layers without weights a new architecture, with an activation between if one is asked for.
-//! Borders   all padding is on the first factor; the others are valid convolutions over what it makes on the extended halo. Its extra work is counted.
+//! Borders   of weights that are given: all padding is on the first factor; the others are valid convolutions over what it makes on the extended halo. Its extra work is counted.
 //!           Strides are on the last, dilations on all.
 //! Cost      K² becomes 9(K − 1)/2.
 
@@ -33,6 +33,12 @@ pub(crate) fn candidates(
     let mut chain = chain(target, &sizes);
     let Some(weights) = &target.weights else {
         chain.iter_mut().for_each(|factor| factor.activation = activation.cloned());
+        // A new architecture is not held to the old one's borders: where that pads by half a kernel, so do its small ones.
+        let half = |axis: usize, extent: usize| (extent as i64 - 1) / 2 * target.op.dilations[axis];
+        let halves = |rows: usize, columns: usize| [half(0, rows), half(1, columns), half(0, rows), half(1, columns)];
+        if target.op.pads == halves(target.rows, target.columns) {
+            chain.iter_mut().for_each(|f| f.op.pads = halves(f.extents[2], f.extents[3]));
+        }
         return Ok(vec![Candidate::new(target, wanted, form, (Guarantee::Structural, 0.0), vec![chain], None)]);
     };
     if target.c > 1 {

@@ -97,7 +97,11 @@ pub(super) fn targets(
             found.push((name, Err(left.unwrap_or(Left::Pair("its channels are mixed")))));
             continue;
         }
-        let weights = edit::numbers(layer, w, cx, pass)?;
+        let weights = match edit::numbers(layer, w, cx, pass) {
+            // Who needs the numbers will say why they cannot be had; a level only looks.
+            Err(_) if settings.by_level => continue,
+            weights => weights?,
+        };
         if weights.as_ref().is_some_and(|w| !w.iter().all(|v| v.is_finite())) {
             found.push((name, Err(Left::NotFinite)));
             continue;
