@@ -24,6 +24,7 @@
 //! | [`CompiledLayer`], [`Report`] | native code; what compiling took |
 //! | [`check`] | stages and native code against the interpreter |
 //! | [`explain`] | what was weighed, and what each pass did |
+//! | [`analyze`] | what kernels are as filters |
 //! | [`peak`] | the rate that generated code can reach at best |
 //! | [`calibrate`] | measures this CPU for the cost model |
 //! | [`tune`] | verdicts by measurement, and where they are kept |
@@ -35,6 +36,7 @@
 //!
 //! Nothing here prints, reads the environment or ends the process. No input makes it panic; if it does, that is a bug.
 
+pub mod analyze;
 pub mod calibrate;
 pub mod check;
 mod compiled;
@@ -61,6 +63,7 @@ pub use targets::{Target, targets};
 pub use convoke_bilinear as bilinear;
 pub use convoke_codegen as codegen;
 pub use convoke_data as data;
+pub use convoke_filter as filter;
 pub use convoke_interp as interp;
 pub use convoke_ir as ir;
 pub use convoke_machine as machine;
