@@ -10,11 +10,8 @@ pub(super) fn value(all: &[(String, Vec<Analysis>)]) -> Value {
 }
 
 fn one(layer: &str, analysis: &Analysis) -> Value {
-    let bottlenecks: Vec<Value> = analysis
-        .bottlenecks
-        .iter()
-        .map(|b| json!({ "error": b.error, "ranks": b.ranks, "saves": b.saves }))
-        .collect();
+    let bottlenecks: Vec<Value> =
+        analysis.bottlenecks.iter().map(|b| json!({ "error": b.error, "ranks": b.ranks, "saves": b.saves })).collect();
     json!({
         "layer": layer,
         "value": analysis.value,

@@ -31,11 +31,14 @@ fn one(layer: &str, analysis: &Analysis) -> String {
     };
     let channels = format!("{} -> {k} channels", c * analysis.group);
     let plural = if kernels == 1 { "" } else { "s" };
-    let mut out = format!("@{layer} %{}: {rows}x{columns}, {channels}, {kernels} kernel{plural}{looked}\n", analysis.value);
+    let mut out =
+        format!("@{layer} %{}: {rows}x{columns}, {channels}, {kernels} kernel{plural}{looked}\n", analysis.value);
     match &analysis.filters[..] {
         [] => out += "  none of them is finite\n",
         // Kernels of one tap are gains, whatever the filter.
-        _ if rows * columns == 1 => out += "  each kernel is a single number: channels are mixed, and nothing is filtered\n",
+        _ if rows * columns == 1 => {
+            out += "  each kernel is a single number: channels are mixed, and nothing is filtered\n"
+        }
         [filter] => out += &single(filter),
         filters => out += &many(analysis, filters),
     }
@@ -76,7 +79,9 @@ fn separable(filter: &Filter) -> String {
     let rank = &filter.rank;
     match rank.sense {
         Sense::Exact => "exactly: a column times a row".into(),
-        Sense::Rounding => format!("up to rounding: a column times a row, though of rank {} in exact numbers", rank.exact),
+        Sense::Rounding => {
+            format!("up to rounding: a column times a row, though of rank {} in exact numbers", rank.exact)
+        }
         Sense::Approximate => {
             let left = (1.0 - rank.energies.first().copied().unwrap_or(0.0)).max(0.0).sqrt();
             format!("no: of rank {}; the nearest product is off by {left:.2e}", rank.rounding)
@@ -88,9 +93,11 @@ fn many(analysis: &Analysis, filters: &[Filter]) -> String {
     let of = filters.len() as f64;
     let part = |n: usize| format!("{:.1} %", 100.0 * n as f64 / of);
     let classes = Class::ALL.iter().map(|&class| (class, filters.iter().filter(|f| f.class == class).count()));
-    let classes: Vec<String> = classes.filter(|(_, n)| *n > 0).map(|(class, n)| format!("{class} {}", part(n))).collect();
+    let classes: Vec<String> =
+        classes.filter(|(_, n)| *n > 0).map(|(class, n)| format!("{class} {}", part(n))).collect();
     let senses = [(Sense::Exact, "exactly"), (Sense::Rounding, "up to rounding"), (Sense::Approximate, "not")];
-    let senses: Vec<String> = senses.iter().map(|&(sense, name)| format!("{name} {}", part(analysis.separable(sense)))).collect();
+    let senses: Vec<String> =
+        senses.iter().map(|&(sense, name)| format!("{name} {}", part(analysis.separable(sense)))).collect();
     let gains = filters.iter().map(|f| f.dc_gain);
     let (low, high) = gains.clone().fold((f64::INFINITY, f64::NEG_INFINITY), |(a, b), g| (a.min(g), b.max(g)));
     let lines = [
