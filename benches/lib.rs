@@ -1,4 +1,7 @@
-//! Layers for the benchmarks.
+//! What the benchmarks share: layers, tables of layers, the CPU that code is made for.
+
+pub mod cpu;
+pub mod rows;
 
 use convoke::{Layer, TensorType};
 use ndarray::ArrayD;

@@ -6,7 +6,6 @@
 //! the default allows, and among all. Candidates of a layer run in turns, and each counts by its fastest turn, in processor
 //! time of its thread: what else the machine does makes turns slower, never faster.
 
-mod layers;
 mod measure;
 mod report;
 
@@ -14,7 +13,9 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
-use convoke::{Compiler, Machine};
+use convoke::{Compiler, Error};
+use convoke_benches::cpu::Cpu;
+use convoke_benches::rows;
 
 /// Measures every candidate algorithm of every layer, and compares the fastest with the one the cost model chooses.
 #[derive(Debug, Parser)]
@@ -25,9 +26,8 @@ struct Args {
     /// Only layers whose name contains this
     #[arg(long, value_name = "TEXT", default_value = "")]
     only: String,
-    /// A machine description, as `convoke machine` writes it, rather than this CPU with the usual rates
-    #[arg(long, value_name = "FILE")]
-    machine: Option<PathBuf>,
+    #[command(flatten)]
+    cpu: Cpu,
     /// Seconds to measure the candidates of a layer for, once each has run
     #[arg(long, value_name = "S", default_value_t = 1.0)]
     seconds: f64,
@@ -54,12 +54,8 @@ fn main() -> ExitCode {
 
 fn run(args: &Args) -> Result<(), String> {
     let read = |path: &PathBuf| std::fs::read_to_string(path).map_err(|e| format!("{}: {e}", path.display()));
-    let machine = match &args.machine {
-        Some(path) => Machine::from_toml(&read(path)?).map_err(|e| format!("{}: {e}", path.display()))?,
-        None => Machine::host(),
-    };
-    let compiler = Compiler::for_machine(machine);
-    let layers = layers::parse(&read(&args.layers)?).map_err(|e| format!("{}: {e}", args.layers.display()))?;
+    let compiler = Compiler::for_machine(args.cpu.describe()?);
+    let rows = rows::parse(&read(&args.layers)?).map_err(|e| format!("{}: {e}", args.layers.display()))?;
     let times = match &args.times {
         Some(path) => Some(report::times(&read(path)?).map_err(|e| format!("{}: {e}", path.display()))?),
         None => None,
@@ -69,10 +65,12 @@ fn run(args: &Args) -> Result<(), String> {
     if !args.json {
         println!("{}", report::HEADINGS);
     }
-    for (name, layer) in layers.iter().filter(|(name, _)| name.contains(&args.only)) {
+    for row in rows.iter().filter(|row| row.name.contains(&args.only)) {
+        let (name, told) = (&row.name, |e: Error| format!("{}: {}", row.name, e.render(false)));
+        let layer = row.generated().map_err(told)?;
         let limits = measure::Limits { seconds: args.seconds, within: args.within };
-        let measured = measure::layer(&compiler, layer, limits, times.as_ref().map(|t| t.get(name).unwrap_or(&none)))
-            .map_err(|e| format!("{name}: {}", e.render(false)))?;
+        let measured = measure::layer(&compiler, &layer, limits, times.as_ref().map(|t| t.get(name).unwrap_or(&none)))
+            .map_err(told)?;
         match args.json {
             true => println!("{}", report::json(name, &measured)),
             false => println!("{}", report::line(name, &measured)),

@@ -19,6 +19,7 @@ mod machine_code;
 mod object;
 pub mod plan;
 mod target;
+mod wide;
 mod work;
 
 pub use compiled::{Compiled, Options, Workspace, compile};

@@ -11,6 +11,7 @@ use cranelift_module::{FuncId as ModuleFuncId, Linkage, Module, ModuleError, Mod
 use crate::emit;
 use crate::error::CodegenError;
 use crate::target::Target;
+use crate::wide;
 
 /// The bytes of a function, its constants behind the code.
 pub(crate) struct MachineCode {
@@ -99,7 +100,7 @@ impl Numbered {
         let isa = &target.ordered;
         for &id in funcs {
             let func = &program.funcs[id];
-            let signature = emit::signature(func, isa.pointer_type(), isa.default_call_conv());
+            let signature = emit::signature(func, isa.pointer_type(), target.call_conv());
             // The number and the dots keep local names apart from each other and from anything exported.
             let name = format!("convoke.{}.{}", id.index(), func.name);
             let number = module.declare_function(&name, Linkage::Local, &signature).map_err(Box::new)?;
@@ -125,6 +126,11 @@ pub(crate) fn compile_all(
     let one = |&id: &FuncId| {
         let func = &program.funcs[id];
         guard(|| {
+            if let Some(isa) = target.wide {
+                emit::check_size(func)?;
+                let (bytes, relocs) = wide::function(program, id, isa, &|callee| numbers.of(callee).as_u32());
+                return Ok(MachineCode { bytes, align: 64, relocs, listing: None });
+            }
             let clif = emit::function(program, id, target, &|callee| numbers.of(callee).as_u32())?;
             compile(clif, &func.name, numbers.of(id), target, emit::keeps_order(func), listing)
         })

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use convoke_machine::Machine;
-use cranelift_codegen::isa::{self, TargetIsa};
+use cranelift_codegen::isa::{self, CallConv, TargetIsa};
 use cranelift_codegen::settings::{self, Configurable};
 use target_lexicon::{Architecture, Triple};
 
 use crate::error::CodegenError;
+use crate::wide;
 
 /// Where code will live, which decides how it reaches other functions and constants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,6 +34,8 @@ pub(crate) struct Target {
     pub(crate) round: bool,
     /// Whether `min` and `max` are those of x86, which give the second operand if one is NaN.
     pub(crate) x86: bool,
+    /// The instructions of the wide emitter, where it is to be used.
+    pub(crate) wide: Option<wide::Isa>,
 }
 
 impl Target {
@@ -45,7 +48,13 @@ impl Target {
             fma: machine.has_fma(),
             round: !x86 || machine.has("sse41"),
             x86,
+            wide: wide::Isa::of(machine),
         })
+    }
+
+    /// How generated functions call each other: on x86-64 everywhere the System V convention, so that vector registers are the callee's.
+    pub(crate) fn call_conv(&self) -> CallConv {
+        if self.x86 { CallConv::SystemV } else { self.ordered.default_call_conv() }
     }
 
     pub(crate) fn is_x86(&self) -> bool {

@@ -12,10 +12,9 @@ use convoke_ir::types::{Layout, TensorType};
 use convoke_machine::Machine;
 use ndarray::ArrayD;
 
-fn machines() -> impl Iterator<Item = Machine> {
-    let named = Machine::NAMES.iter().map(|name| Machine::named(name).expect("listed"));
-    named.filter(|machine| machine.runs_on_host().is_ok())
-}
+mod common;
+
+use common::machines;
 
 fn hard(elem: Elem) -> Vec<f64> {
     let (tiny, small, large) = match elem {
@@ -161,6 +160,111 @@ fn multiply_add() {
                     }
                 }
             }
+        }
+    }
+}
+
+/// Every number in every lane, in the places the meaning of `zip` gives; and rounds of zips transpose.
+#[test]
+fn zips() {
+    for machine in machines() {
+        for &elem in Elem::ALL {
+            for &lanes in &VecType::LANES[1..] {
+                let n = usize::from(lanes);
+                let mut numbers = hard(elem);
+                numbers.resize(n * n.max(numbers.len().div_ceil(n)), 7.0);
+                let (native, reference) = both(&machine, (elem, &numbers), (elem, 2 * n), |f, x, y| {
+                    let (a, b) = (f.load_vector(x, 0usize, lanes), f.load_vector(x, n, lanes));
+                    for (i, &half) in Half::ALL.iter().enumerate() {
+                        let zip = f.zip(half, a, b);
+                        f.store(y, i * n, zip);
+                    }
+                });
+                for lane in 0..2 * n {
+                    let expected = numbers[lane / 2 + n * (lane % 2)];
+                    let (found, meant) = (native[lane], reference[lane]);
+                    assert!(same(meant, expected), "{elem}x{lanes}, lane {lane}: {meant:e} is not {expected:e}");
+                    assert!(same(found, meant), "{}, {elem}x{lanes}, lane {lane}: {found:e}", machine.name);
+                }
+                let (native, reference) = both(&machine, (elem, &numbers[..n * n]), (elem, n * n), |f, x, y| {
+                    let mut rows: Vec<ValId> = (0..n).map(|i| f.load_vector(x, i * n, lanes)).collect();
+                    for _ in 0..n.ilog2() {
+                        let pairs = (0..n / 2).flat_map(|i| Half::ALL.iter().map(move |&half| (half, i, i + n / 2)));
+                        rows = pairs.map(|(half, i, j)| f.zip(half, rows[i], rows[j])).collect();
+                    }
+                    rows.into_iter().enumerate().for_each(|(i, row)| f.store(y, i * n, row));
+                });
+                for at in 0..n * n {
+                    let expected = numbers[at % n * n + at / n];
+                    assert!(same(reference[at], expected), "{elem}x{lanes}, {at}: {:e}", reference[at]);
+                    assert!(same(native[at], expected), "{}, {elem}x{lanes}, {at}: {:e}", machine.name, native[at]);
+                }
+            }
+        }
+    }
+}
+
+/// Every part of every length, of a value and of a register.
+#[test]
+fn parts() {
+    for machine in machines() {
+        for &elem in Elem::ALL {
+            for &lanes in &VecType::LANES[2..] {
+                let n = usize::from(lanes);
+                let numbers: Vec<f64> = (0..n).map(|i| 1.5 * i as f64 - 3.0).collect();
+                for &of in VecType::LANES[1..].iter().filter(|&&of| of < lanes) {
+                    let (native, reference) = both(&machine, (elem, &numbers), (elem, 2 * n), |f, x, y| {
+                        let v = f.load_vector(x, 0usize, lanes);
+                        let r = f.reg(VecType { elem, lanes }, Expr::Unary(UnOp::Neg, v));
+                        for part in 0..lanes / of {
+                            for (source, at) in [(v, 0), (r, n)] {
+                                let part_of = f.part(part, of, source);
+                                f.store(y, at + usize::from(part * of), part_of);
+                            }
+                        }
+                    });
+                    for lane in 0..2 * n {
+                        let (found, meant) = (native[lane], reference[lane]);
+                        let expected = if lane < n { numbers[lane] } else { -numbers[lane - n] };
+                        assert!(same(meant, expected), "parts of {of} of {elem}x{lanes}: {meant} in lane {lane}");
+                        assert!(
+                            same(found, meant),
+                            "{}, parts of {of} of {elem}x{lanes}: {found} in lane {lane}",
+                            machine.name
+                        );
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// A zip of parts is an instruction; whatever else were right would be slower.
+#[test]
+fn a_zip_is_one_instruction_for_each_part() {
+    let machine = Machine::x86_64_v3().narrowed(128);
+    for &elem in Elem::ALL {
+        for lanes in [4u8, 8, 16] {
+            let mut program = ProgramBuilder::new("zip");
+            let ty = TensorType::new(elem, vec![32], Layout::Nchw).expect("small");
+            let (x, y) = (program.buffer("x", ty.clone(), Role::Input), program.buffer("y", ty, Role::Output));
+            let mut f = FuncBuilder::kernel("kernel");
+            let (a, b) = (f.input("x", elem, 32), f.output("y", elem, 32));
+            let (v, w) = (f.load_vector(a, 0usize, lanes), f.load_vector(a, 16usize, lanes));
+            for (i, &half) in Half::ALL.iter().enumerate() {
+                let zip = f.zip(half, v, w);
+                f.store(b, i * 16, zip);
+            }
+            let kernel = program.func(f.finish());
+            program.run(kernel, &[x, y]);
+            let program = program.finish();
+            // Lanes beyond `lanes` of the output stay unwritten, which only running the program would mind.
+            let text = convoke_codegen::asm(verify(&program).expect("correct"), &machine).expect("it compiles");
+            let parts = usize::from(lanes) * elem.bytes() / 16;
+            for unpack in ["punpckl", "punpckh"] {
+                assert_eq!(text.matches(unpack).count(), parts, "{elem}x{lanes}:\n{text}");
+            }
+            assert!(!text.contains("pshuf"), "{elem}x{lanes}:\n{text}");
         }
     }
 }

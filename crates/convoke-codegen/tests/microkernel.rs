@@ -32,7 +32,7 @@ fn sums_stay_in_registers() {
     };
     let gemm = "layer @l(%a: f32[256, 256]) -> f32[256, 256] {\n  %b = const f32[256, 256] = normal(seed = 1)\n  \
                 %0 = matmul %a, %b\n  return %0\n}\n";
-    let machine = Machine::x86_64_v3();
+    let machine = Machine::x86_64_v3().narrowed(128);
     for (source, per_eight) in [(gemm.to_owned(), 24), (conv("im2col"), 24), (conv("direct"), 26)] {
         let program = common::program(&source, &machine);
         let listing = asm(loops::verify(&program).expect("verified"), &machine).expect("it compiles");

@@ -17,17 +17,9 @@ const LEN: usize = 64;
 /// What outputs hold before: no case computes it.
 const UNTOUCHED: f64 = -777.0;
 
-/// The host, the named machines it runs, and one with SSE4.1 and nothing more.
-fn machines() -> Vec<Machine> {
-    let named = Machine::NAMES.iter().map(|name| Machine::named(name).expect("listed"));
-    let mut machines: Vec<Machine> = named.filter(|machine| machine.runs_on_host().is_ok()).collect();
-    if let Ok(mut plain) = Machine::named("x86-64") {
-        plain.name = "x86-64 with SSE4.1".into();
-        plain.features = ["sse3", "ssse3", "sse41"].map(String::from).to_vec();
-        machines.extend(plain.runs_on_host().is_ok().then_some(plain));
-    }
-    machines
-}
+mod common;
+
+use common::machines;
 
 fn round(elem: Elem, x: f64) -> f64 {
     match elem {
@@ -361,6 +353,13 @@ fn every_named_machine_has_code_for_everything() {
                     let c = f.define(ty, Expr::Const(3.0));
                     v = f.binary(op, v, v);
                     v = f.binary(op, v, c);
+                }
+                if lanes > 1 {
+                    Half::ALL.iter().for_each(|&half| v = f.zip(half, v, v));
+                }
+                if lanes > 2 {
+                    let part = f.part(lanes / 2 - 1, 2, v);
+                    f.store(out, 0usize, part);
                 }
                 let r = f.define(VecType::scalar(elem), Expr::Reduce(BinOp::Max, v));
                 let r = f.define(ty, Expr::Splat(r));

@@ -56,6 +56,32 @@ fn vectors_have_tails_strides_and_broadcasts() {
 }
 
 #[test]
+fn zips_take_lanes_in_turns() {
+    let y = kernel(8, 12, |f, x, y| {
+        let (a, b) = (f.load_vector(x, 0usize, 4), f.load_vector(x, 4usize, 4));
+        let (lo, hi) = (f.zip(Half::Lo, a, b), f.zip(Half::Hi, a, b));
+        f.store(y, 0usize, lo);
+        f.store(y, 4usize, hi);
+        let (a, b) = (f.load_vector(x, 0usize, 2), f.load_vector(x, 2usize, 2));
+        let (lo, hi) = (f.zip(Half::Lo, a, b), f.zip(Half::Hi, a, b));
+        f.store(y, 8usize, lo);
+        f.store(y, 10usize, hi);
+    });
+    assert_eq!(y.expect("runs"), [1.0, 5.0, 2.0, 6.0, 3.0, 7.0, 4.0, 8.0, 1.0, 3.0, 2.0, 4.0]);
+}
+
+#[test]
+fn parts_are_neighbouring_lanes() {
+    let y = kernel(8, 6, |f, x, y| {
+        let v = f.load_vector(x, 0usize, 8);
+        let (third, upper) = (f.part(2, 2, v), f.part(1, 4, v));
+        f.store(y, 0usize, third);
+        f.store(y, 2usize, upper);
+    });
+    assert_eq!(y.expect("runs"), [5.0, 6.0, 5.0, 6.0, 7.0, 8.0]);
+}
+
+#[test]
 fn registers_carry_sums_and_reductions_combine_lanes() {
     let y = kernel(32, 4, |f, x, y| {
         let sum = f.reg(f32x(8), Expr::Const(0.0));

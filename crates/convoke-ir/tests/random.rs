@@ -4,8 +4,8 @@ use convoke_ir::attr::{Algorithm, AutoPad, PadMode};
 use convoke_ir::elem::Elem;
 use convoke_ir::layer::*;
 use convoke_ir::loops::{
-    Affine, BinOp, Expr, For, FuncBuilder, FuncId, Induction, Marks, Place, Program, ProgramBuilder, Role, SlotId,
-    Stmt, UnOp, ValId, VarId, VecType,
+    Affine, BinOp, Expr, For, FuncBuilder, FuncId, Half, Induction, Marks, Place, Program, ProgramBuilder, Role,
+    SlotId, Stmt, UnOp, ValId, VarId, VecType,
 };
 use convoke_ir::text;
 use convoke_ir::types::{Layout, TensorType};
@@ -145,7 +145,7 @@ impl Choices {
                 Expr::Const(self.number())
             } else {
                 let (a, b, c) = (self.of(&vals), self.of(&vals), self.of(&vals));
-                match self.below(9) {
+                match self.below(11) {
                     0 => Expr::Const(self.number()),
                     1 => Expr::Load(self.place(slots, vars, ty.lanes)),
                     2 => Expr::Splat(a),
@@ -154,6 +154,8 @@ impl Choices {
                     5 => Expr::Fma(a, b, c),
                     6 => Expr::Convert(a),
                     7 => Expr::Reduce(self.of(BinOp::ALL), a),
+                    8 => Expr::Zip(self.of(Half::ALL), a, b),
+                    9 => Expr::Part(self.below(9) as u8, a),
                     _ => Expr::Copy(a),
                 }
             };

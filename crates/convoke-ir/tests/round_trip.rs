@@ -52,6 +52,8 @@ const PROGRAM: &str = r#"program @edges {
       %v = splat f32x4 %s
       %d = convert f64x4 %v
       %e = %v
+      %f = zip hi %a, %e
+      %g = part 1 f32x2 %f
       store %y[4*%q], %acc lanes 3
       store %y[%q], %s
     }

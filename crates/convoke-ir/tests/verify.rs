@@ -193,6 +193,17 @@ fn iterations_that_are_independent() {
 }
 ";
     text::parse_and_verify(source).expect("every iteration keeps to channels or columns of its own");
+    // The same with the rows of a tile written out, in halves.
+    let rows = source.split("for %r in 0..4 {").nth(1).and_then(|rest| rest.split("    }\n").next()).expect("a loop");
+    let halves = (0..4)
+        .flat_map(|r| [64 * r, 64 * r + 4])
+        .map(|at| format!("%v{at} = load f32x4 %x[{}]\nstore %c[{at}], %v{at}\n", at / 8));
+    let out = source.replace(&format!("for %r in 0..4 {{{rows}    }}\n"), &halves.collect::<String>());
+    assert!(out.contains("store %c[196]"), "{out}");
+    text::parse_and_verify(&out).expect("the proof knows rows by their distance too");
+    for (own, shared) in [("store %c[196]", "store %c[197]"), ("store %c[64]", "store %c[60]")] {
+        text::parse_and_verify(&out.replace(own, shared)).expect_err(shared);
+    }
     // One element further, or one nearer, and two iterations meet.
     for (own, shared) in [
         ("store %y[64*%p + 8*%k]", "store %y[64*%p + 7*%k]"),

@@ -63,6 +63,18 @@ impl Machine {
         (self.vector_bits as usize / 8 / bytes).clamp(1, 16) as u8
     }
 
+    /// The same machine with vectors of at most `bits` bits: 128, 256 or 512. Those of 128 bits are code of Cranelift's.
+    pub fn narrowed(mut self, bits: u32) -> Machine {
+        if bits < self.vector_bits {
+            self.fma_per_cycle = (self.fma_per_cycle * f64::from(self.vector_bits / bits)).min(2.0);
+            self.vector_bits = bits;
+            if self.arch == "x86_64" {
+                self.vector_registers = 16;
+            }
+        }
+        self
+    }
+
     /// Loads of vectors that the nearest cache serves in a cycle.
     pub fn loads_per_cycle(&self) -> f64 {
         let vector = f64::from(self.vector_bits) / 8.0;
@@ -70,7 +82,7 @@ impl Machine {
     }
 
     /// The fewest cycles of one step of a product in register tiles: `sums` multiply-adds of vectors, one for each of as many
-    /// sums, and `loads` loads. What code reaches of it is in [`ProductRates`].
+    /// sums, and `loads` loads of vectors; numbers that are broadcast are loaded beside. What code reaches of it is in [`ProductRates`].
     pub fn step_cycles(&self, sums: usize, loads: usize) -> f64 {
         let multiply = sums as f64 / self.fma_per_cycle.max(f64::MIN_POSITIVE);
         multiply.max(self.fma_latency).max(loads as f64 / self.loads_per_cycle())

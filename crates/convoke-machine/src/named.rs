@@ -15,7 +15,7 @@ pub struct UnknownMachine {
 
 impl Machine {
     /// The names that [`Machine::named`] knows; `host` is detected, the others are fixed.
-    pub const NAMES: &'static [&'static str] = &["host", "x86-64", "x86-64-v3", "zen4", "aarch64"];
+    pub const NAMES: &'static [&'static str] = &["host", "x86-64", "x86-64-v3", "x86-64-v4", "zen4", "aarch64"];
 
     /// The machine of this name.
     pub fn named(name: &str) -> Result<Machine, UnknownMachine> {
@@ -23,27 +23,43 @@ impl Machine {
             "host" => Ok(Machine::host()),
             "x86-64" => Ok(x86_64()),
             "x86-64-v3" => Ok(Machine::x86_64_v3()),
+            "x86-64-v4" => Ok(Machine::x86_64_v4()),
             "zen4" => Ok(zen4()),
             "aarch64" => Ok(aarch64()),
             _ => Err(UnknownMachine { name: name.into() }),
         }
     }
 
-    /// A plain x86-64 with AVX2 and FMA, written for 128-bit vectors.
+    /// A plain x86-64 with AVX2 and FMA: vectors of 256 bits.
     pub fn x86_64_v3() -> Machine {
         Machine {
             name: "x86-64-v3".into(),
             features: up_to("fma"),
+            vector_bits: 256,
             fma_per_cycle: 2.0,
             fma_latency: 4.0,
-            caches: caches(&[32 << 10, 512 << 10, 4 << 20]),
+            caches: caches(&[32 << 10, 512 << 10, 4 << 20], 256),
+            rates: Rates::wide(),
             ..x86_64()
+        }
+    }
+
+    /// A plain x86-64 with AVX-512: vectors of 512 bits, one multiply-add of them a cycle.
+    pub fn x86_64_v4() -> Machine {
+        Machine {
+            name: "x86-64-v4".into(),
+            features: up_to("avx512vl").into_iter().filter(|f| f != "avx_vnni").collect(),
+            vector_bits: 512,
+            vector_registers: 32,
+            fma_per_cycle: 1.0,
+            caches: caches(&[32 << 10, 1 << 20, 4 << 20], 512),
+            ..Machine::x86_64_v3()
         }
     }
 }
 
 /// Every x86-64: SSE2, no fused multiply-add.
-fn x86_64() -> Machine {
+pub(crate) fn x86_64() -> Machine {
     Machine {
         name: "x86-64".into(),
         arch: "x86_64".into(),
@@ -55,7 +71,7 @@ fn x86_64() -> Machine {
         ghz: 3.0,
         threads: 1,
         memory_bytes_per_cycle: 7.0,
-        caches: caches(&[32 << 10, 256 << 10, 2 << 20]),
+        caches: caches(&[32 << 10, 256 << 10, 2 << 20], 128),
         rates: Rates::default(),
     }
 }
@@ -65,8 +81,8 @@ fn zen4() -> Machine {
     Machine {
         name: "zen4".into(),
         features: up_to("avx512vnni").into_iter().filter(|f| f != "avx_vnni").collect(),
-        caches: caches(&[32 << 10, 1 << 20, 32 << 20]),
-        ..Machine::x86_64_v3()
+        caches: caches(&[32 << 10, 1 << 20, 32 << 20], 512),
+        ..Machine::x86_64_v4()
     }
 }
 
@@ -78,15 +94,17 @@ pub(crate) fn aarch64() -> Machine {
         vector_registers: 32,
         fma_per_cycle: 2.0,
         fma_latency: 4.0,
-        caches: caches(&[64 << 10, 512 << 10, 4 << 20]),
+        caches: caches(&[64 << 10, 512 << 10, 4 << 20], 128),
         ..x86_64()
     }
 }
 
-/// Caches of these sizes with the bandwidths of a typical core: two 16-byte loads a cycle from the nearest.
-pub(crate) fn caches(sizes: &[usize]) -> Vec<Cache> {
-    const BYTES_PER_CYCLE: [f64; 3] = [32.0, 28.0, 26.0];
-    let rate = |level: usize| BYTES_PER_CYCLE[level.min(2)];
+/// Caches of these sizes with the bandwidths of a typical core for vectors of so many bits: from the nearest two loads a cycle, one of
+/// 512 bits.
+pub(crate) fn caches(sizes: &[usize], vector_bits: u32) -> Vec<Cache> {
+    const BYTES_PER_CYCLE: [[f64; 3]; 2] = [[32.0, 28.0, 26.0], [64.0, 32.0, 28.0]];
+    let rates = BYTES_PER_CYCLE[usize::from(vector_bits > 128)];
+    let rate = |level: usize| rates[level.min(2)];
     sizes.iter().enumerate().map(|(level, &bytes)| Cache { bytes, bytes_per_cycle: rate(level) }).collect()
 }
 

@@ -17,6 +17,8 @@
 //! | [`lower`] | layer IR to loop IR |
 //! | [`loops`] | passes over loop IR |
 
+mod channel_tile;
+mod edges;
 pub mod error;
 pub mod guarantee;
 pub mod loops;
@@ -25,6 +27,7 @@ pub mod manager;
 pub mod note;
 mod parts;
 pub mod pass;
+mod pixel_tile;
 mod register_tile;
 pub mod registry;
 pub mod rewrite;

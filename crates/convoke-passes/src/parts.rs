@@ -16,7 +16,7 @@ use convoke_ir::types::Layout;
 use convoke_machine::Machine;
 
 use crate::lower::tile::{Cut, cut, round_up};
-use crate::register_tile::SQUARE;
+use crate::register_tile::RegisterTile;
 
 /// A part of an axis, by what is really there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -154,7 +154,7 @@ impl Parts {
     ) -> Result<Parts, NoParts> {
         let Problem { layout, lanes, bytes, k, c, taps, p, q, joined } = *problem;
         let [m, depth_parts, n] = sizes;
-        let [rows, vectors] = SQUARE;
+        let [rows, vectors] = RegisterTile::of(machine).square();
         let tile = if layout == Layout::Nchw { [rows, vectors * lanes] } else { [vectors * lanes, rows] };
         let enough = |of, needs, got| if got < needs { Err(NoParts::Few { of, needs, got }) } else { Ok(()) };
         if products > PRODUCTS {

@@ -55,6 +55,7 @@ pub const LOOPS: &[Entry] = &[
     Entry::loops::<loops::Unroll>(0),
     Entry::loops::<loops::Cse>(0),
     Entry::loops::<loops::DropDead>(0),
+    Entry::loops::<loops::Transpose>(0),
     Entry::loops::<loops::Promote>(0),
     Entry::loops::<loops::Hoist>(0),
     Entry::loops::<loops::StrengthReduce>(0),

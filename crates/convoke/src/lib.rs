@@ -25,6 +25,7 @@
 //! | [`check`] | stages and native code against the interpreter |
 //! | [`explain`] | what was weighed, and what each pass did |
 //! | [`analyze`] | what kernels are as filters |
+//! | [`clock`] | times runs |
 //! | [`peak`] | the rate that generated code can reach at best |
 //! | [`calibrate`] | measures this CPU for the cost model |
 //! | [`tune`] | verdicts by measurement, and where they are kept |
@@ -39,6 +40,7 @@
 pub mod analyze;
 pub mod calibrate;
 pub mod check;
+pub mod clock;
 mod compiled;
 mod compiler;
 mod conv;

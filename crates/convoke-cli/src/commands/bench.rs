@@ -2,8 +2,9 @@
 //!
 //! The peak is measured in turns with the layer, so that both see the same clock and the same neighbours.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use convoke::clock::{quantile, time};
 use convoke::peak::Peak;
 use convoke::tune::Verdict;
 use convoke::{CompiledLayer, Compiler, Layer, data};
@@ -71,31 +72,22 @@ fn one(compiler: &Compiler, layer: Layer, peak: &mut Peak, least: f64, seed: u64
     let (mut times, mut peaks) = (Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
         peaks.push(peak.measure()?);
-        let start = Instant::now();
-        loop {
-            let one = Instant::now();
-            compiled.run_buffers(&mut buffers)?;
-            times.push(one.elapsed().as_secs_f64());
-            if start.elapsed() >= turn {
-                break;
-            }
-        }
+        times.extend(time(turn, || compiled.run_buffers(&mut buffers))?);
     }
     times.sort_by(f64::total_cmp);
     peaks.sort_by(f64::total_cmp);
-    let at = |sorted: &[f64], q: f64| sorted[((sorted.len() - 1) as f64 * q).round() as usize];
-    let median = at(&times, 0.5);
+    let median = quantile(&times, 0.5);
     Ok(Measured {
         chosen: chosen(&compiled),
         compile: compiled.report().compile_time(),
         verdicts: compiled.report().verdicts.clone(),
         runs: times.len(),
         median,
-        p10: at(&times, 0.1),
-        p90: at(&times, 0.9),
+        p10: quantile(&times, 0.1),
+        p90: quantile(&times, 0.9),
         gflops: compiled.report().flops as f64 / median / 1e9,
         // The clock that could be had: what disturbs a turn makes it slower, never faster.
-        peak: at(&peaks, 1.0) * compiler.get_threads() as f64 / 1e9,
+        peak: quantile(&peaks, 1.0) * compiler.get_threads() as f64 / 1e9,
         layer,
     })
 }

@@ -2,7 +2,7 @@
 //!
 //! # Calling convention
 //!
-//! The platform's C convention, all pointers to data:
+//! The platform's C convention, on x86-64 that of System V; all pointers to data:
 //!
 //! - A codelet takes one pointer for each parameter, to the element where its view begins.
 //! - A kernel takes `(slots, local, begin, end)`: a table with one pointer for each parameter; memory for its locals,
@@ -79,7 +79,7 @@ fn instructions(func: &Func, body: &[Stmt]) -> usize {
                     Expr::Load(place) if !(0..=1).contains(&place.stride) => 2 * lanes,
                     Expr::Convert(_) => 3 * lanes,
                     Expr::Reduce(_, source) => parts(*source) + 8,
-                    Expr::Unary(..) => 4 * parts(*val),
+                    Expr::Unary(..) | Expr::Zip(..) => 4 * parts(*val),
                     _ => 2 * parts(*val),
                 }
             }
@@ -89,6 +89,15 @@ fn instructions(func: &Func, body: &[Stmt]) -> usize {
             Stmt::Call(call) => 1 + 3 * call.args.len(),
         })
         .fold(0, usize::saturating_add)
+}
+
+/// Refuses a function beyond [`MAX_INSTRUCTIONS`].
+pub(crate) fn check_size(func: &Func) -> Result<(), CodegenError> {
+    let found = instructions(func, &func.body);
+    if found > MAX_INSTRUCTIONS {
+        return Err(CodegenError::TooLarge { func: func.name.clone(), found, limit: MAX_INSTRUCTIONS });
+    }
+    Ok(())
 }
 
 /// Whether a function is to keep its order of instructions: it computes on vectors, or is too long for the optimiser.
@@ -104,12 +113,9 @@ pub(crate) fn function(
     number: &dyn Fn(FuncId) -> u32,
 ) -> Result<Function, CodegenError> {
     let func = &program.funcs[id];
-    let found = instructions(func, &func.body);
-    if found > MAX_INSTRUCTIONS {
-        return Err(CodegenError::TooLarge { func: func.name.clone(), found, limit: MAX_INSTRUCTIONS });
-    }
+    check_size(func)?;
     let isa = &target.ordered;
-    let (pointer, call_conv) = (isa.pointer_type(), isa.default_call_conv());
+    let (pointer, call_conv) = (isa.pointer_type(), target.call_conv());
     let name = UserFuncName::user(0, number(id));
     let mut clif = Function::with_name_signature(name, signature(func, pointer, call_conv));
     let mut context = FunctionBuilderContext::new();
@@ -451,6 +457,14 @@ impl<'a> Emitter<'a, '_> {
                 let from = Parts::of(self.func.vals[x].ty);
                 let x = self.read(x);
                 vec![vector::reduce(&mut self.b, self.target, from, op, &x)]
+            }
+            Expr::Zip(half, x, y) => {
+                let (x, y) = (self.read(x), self.read(y));
+                vector::zip(&mut self.b, parts, half, &x, &y)
+            }
+            Expr::Part(part, x) => {
+                let x = self.read(x);
+                vector::part(&mut self.b, parts, part.into(), &x)
             }
             Expr::Copy(x) => self.read(x),
         }

@@ -4,7 +4,7 @@
 //! `l / per` at lane `l % per`; `f32x2` is a part whose upper two lanes mean nothing.
 
 use convoke_ir::elem::Elem;
-use convoke_ir::loops::{BinOp, UnOp, VecType};
+use convoke_ir::loops::{BinOp, Half, UnOp, VecType};
 use cranelift_codegen::ir::condcodes::FloatCC;
 use cranelift_codegen::ir::{ConstantData, Endianness, InstBuilder, MemFlagsData, Type, Value, types};
 use cranelift_frontend::FunctionBuilder;
@@ -215,6 +215,47 @@ pub(crate) fn convert(b: &mut FunctionBuilder, from: Parts, to: Parts, values: &
         converted.push(gather(b, to, &scalars));
     }
     converted
+}
+
+/// One half of the lanes of two values in turns. Each part of the result is a zip of a part of `x` and one of `y`.
+pub(crate) fn zip(b: &mut FunctionBuilder, parts: Parts, half: Half, x: &[Value], y: &[Value]) -> Vec<Value> {
+    let n = parts.per;
+    let halves = [Half::Lo, Half::Hi].map(|half| {
+        let first = usize::from(half.first(n as u8));
+        (0..n).map(|lane| first + lane / 2 + n * (lane % 2)).collect::<Vec<_>>()
+    });
+    let zip = |b: &mut FunctionBuilder, part: usize, half: usize| shuffle(b, parts, x[part], y[part], &halves[half]);
+    let upper = usize::from(half == Half::Hi);
+    match parts.count {
+        // `f32x2`: lane 1 of both operands comes behind lane 0 of both.
+        1 if parts.lanes < n => {
+            let both = zip(b, 0, 0);
+            vec![if upper == 0 { both } else { shuffle(b, parts, both, both, &[2, 3, 2, 3]) }]
+        }
+        1 => vec![zip(b, 0, upper)],
+        count => (0..count).map(|to| zip(b, upper * count / 2 + to / 2, to % 2)).collect(),
+    }
+}
+
+/// Some neighbouring lanes of a value: parts of it, or a pair of lanes.
+pub(crate) fn part(b: &mut FunctionBuilder, parts: Parts, index: usize, x: &[Value]) -> Vec<Value> {
+    let first = index * parts.lanes;
+    let whole = x[first / parts.per..].iter().copied().take(parts.count);
+    match first % parts.per {
+        0 => whole.collect(),
+        _ => whole.map(|pairs| shuffle(b, parts, pairs, pairs, &[2, 3, 2, 3])).collect(),
+    }
+}
+
+/// The lanes of `x` and then `y`, by number, in the order given.
+fn shuffle(b: &mut FunctionBuilder, parts: Parts, x: Value, y: Value, lanes: &[usize]) -> Value {
+    let size = parts.elem.bytes();
+    let bytes: Vec<u8> =
+        lanes.iter().flat_map(|lane| (lane * size..(lane + 1) * size).map(|byte| byte as u8)).collect();
+    let mask = b.func.dfg.immediates.push(ConstantData::from(bytes));
+    let [x, y] = [x, y].map(|value| bitcast(b, types::I8X16, value));
+    let shuffled = b.ins().shuffle(x, y, mask);
+    bitcast(b, parts.ty, shuffled)
 }
 
 /// A part whose first lanes are `scalars`, the others 0.

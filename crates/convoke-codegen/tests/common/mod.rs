@@ -35,6 +35,24 @@ pub(crate) fn constants(source: &Source, ty: &TensorType) -> Result<Arc<Vec<f64>
     Ok(convoke_data::values(source, ty, &Files::none())?)
 }
 
+/// What this CPU runs: itself and the named machines, each with vectors of every width that it has, which are code of both emitters;
+/// and one with SSE4.1 and nothing more.
+pub(crate) fn machines() -> Vec<Machine> {
+    let named = Machine::NAMES.iter().map(|name| Machine::named(name).expect("listed"));
+    let mut machines: Vec<Machine> = Vec::new();
+    for machine in named.filter(|machine| machine.runs_on_host().is_ok()) {
+        for bits in [512, 256, 128].into_iter().filter(|&bits| bits <= machine.vector_bits) {
+            let name = format!("{}, {bits} bits", machine.name);
+            machines.push(Machine { name, ..machine.clone().narrowed(bits) });
+        }
+    }
+    let mut plain = Machine::named("x86-64").expect("listed");
+    plain.name = "x86-64 with SSE4.1".into();
+    plain.features = ["sse3", "ssse3", "sse41"].map(String::from).to_vec();
+    machines.extend(plain.runs_on_host().is_ok().then_some(plain));
+    machines
+}
+
 /// Compiled for this CPU.
 pub(crate) fn compiled(source: &str, threads: usize) -> Compiled {
     compiled_for(&Machine::host(), source, threads)

@@ -1,7 +1,7 @@
 //! Functions in the form that is run: every value is a place in one array of numbers, every address a short list of
 //! variables and factors. Nothing is looked up by name or type any more.
 
-use convoke_ir::loops::{self, Affine, BinOp, Expr, Func, Program, Stmt, UnOp, ValId, VecType};
+use convoke_ir::loops::{self, Affine, BinOp, Expr, Func, Half, Program, Stmt, UnOp, ValId, VecType};
 
 use crate::{InterpError, Result};
 
@@ -71,6 +71,9 @@ pub(super) enum Node {
     Unary(UnOp, Reg, usize),
     Binary(BinOp, Reg, usize, usize),
     Fma(Reg, usize, usize, usize),
+    Zip(Half, Reg, usize, usize),
+    /// As many lanes as the destination has, from one.
+    Part(Reg, usize),
     /// A scalar from the lanes of a value.
     Reduce(BinOp, usize, usize, usize),
     For(Box<For>),
@@ -163,7 +166,7 @@ impl Builder<'_> {
     fn define(&self, val: ValId, expr: &Expr) -> Result<Node> {
         let to = self.regs[val.index()];
         // Operands share the lanes of the result, except where an expression says otherwise.
-        let same = !matches!(expr, Expr::Splat(_) | Expr::Reduce(..));
+        let same = !matches!(expr, Expr::Splat(_) | Expr::Reduce(..) | Expr::Part(..));
         let ty = |val: ValId| self.func.vals[val].ty;
         if same && expr.reads().iter().any(|&read| ty(read).lanes != ty(val).lanes) {
             return Err(self.malformed("an operand has another number of lanes than the result"));
@@ -179,6 +182,15 @@ impl Builder<'_> {
             Expr::Unary(op, a) => Node::Unary(*op, to, self.at(*a)),
             Expr::Binary(op, a, b) => Node::Binary(*op, to, self.at(*a), self.at(*b)),
             Expr::Fma(a, b, c) => Node::Fma(to, self.at(*a), self.at(*b), self.at(*c)),
+            Expr::Zip(_, a, _) if ty(*a).lanes == 1 => return Err(self.malformed("`zip` needs at least 2 lanes")),
+            Expr::Zip(half, a, b) => Node::Zip(*half, to, self.at(*a), self.at(*b)),
+            Expr::Part(part, a) => {
+                let first = usize::from(*part) * usize::from(ty(val).lanes);
+                if first + usize::from(ty(val).lanes) > usize::from(ty(*a).lanes) {
+                    return Err(self.malformed("there is no such part of the operand"));
+                }
+                Node::Part(to, self.at(*a) + first)
+            }
             Expr::Reduce(op, a) => Node::Reduce(*op, to.at, self.at(*a), usize::from(ty(*a).lanes)),
         })
     }

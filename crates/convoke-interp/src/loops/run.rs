@@ -126,7 +126,9 @@ impl<'a> Machine<'a> {
             match node {
                 Node::Const(to, number) => by_lanes!(to.lanes, L => *chunk_mut(v, to.at) = [*number; L]),
                 Node::Splat(to, a) => by_lanes!(to.lanes, L => *chunk_mut(v, to.at) = [v[*a]; L]),
-                Node::Copy(to, a) => by_lanes!(to.lanes, L => *chunk_mut(v, to.at) = *chunk::<L>(v, *a)),
+                Node::Copy(to, a) | Node::Part(to, a) => {
+                    by_lanes!(to.lanes, L => *chunk_mut(v, to.at) = *chunk::<L>(v, *a))
+                }
                 Node::Load(to, place) => {
                     let (view, at) = touched(place, &frame.views, &frame.vars)?;
                     let memory = &self.memory[view.buffer][at..];
@@ -173,6 +175,11 @@ impl<'a> Machine<'a> {
                 Node::Fma(to, a, b, c) => by_lanes!(to.lanes, L => {
                     let (a, b, c) = (*chunk::<L>(v, *a), *chunk::<L>(v, *b), *chunk::<L>(v, *c));
                     *chunk_mut::<L>(v, to.at) = std::array::from_fn(|l| a[l] * b[l] + c[l]);
+                }),
+                Node::Zip(half, to, a, b) => by_lanes!(to.lanes, L => {
+                    let (a, b) = (*chunk::<L>(v, *a), *chunk::<L>(v, *b));
+                    let first = usize::from(half.first(L as u8));
+                    *chunk_mut::<L>(v, to.at) = std::array::from_fn(|l| [a, b][l % 2][first + l / 2]);
                 }),
                 Node::Reduce(op, to, a, lanes) => {
                     let combine = binary(*op);

@@ -5,8 +5,8 @@
 use std::collections::{HashMap, HashSet};
 
 use super::{
-    Access, Affine, BinOp, Buffer, BufferId, Call, Expr, For, Func, FuncId, FuncKind, Marks, Place, Program, Role, Run,
-    Slot, SlotId, Stmt, UnOp, Val, ValId, Var, VarId, VecType, View,
+    Access, Affine, BinOp, Buffer, BufferId, Call, Expr, For, Func, FuncId, FuncKind, Half, Marks, Place, Program,
+    Role, Run, Slot, SlotId, Stmt, UnOp, Val, ValId, Var, VarId, VecType, View,
 };
 use crate::arena::Arena;
 use crate::elem::Elem;
@@ -118,7 +118,12 @@ impl FuncBuilder {
 
     /// A scalar constant.
     pub fn number(&mut self, elem: Elem, number: f64) -> ValId {
-        self.define(VecType::scalar(elem), Expr::Const(number))
+        self.constant(VecType::scalar(elem), number)
+    }
+
+    /// A constant, the same in every lane.
+    pub fn constant(&mut self, ty: VecType, number: f64) -> ValId {
+        self.define(ty, Expr::Const(number))
     }
 
     /// One element.
@@ -146,6 +151,16 @@ impl FuncBuilder {
     /// `a · b + c`.
     pub fn fma(&mut self, a: ValId, b: ValId, c: ValId) -> ValId {
         self.define(self.ty(c), Expr::Fma(a, b, c))
+    }
+
+    /// `zip half a, b`.
+    pub fn zip(&mut self, half: Half, a: ValId, b: ValId) -> ValId {
+        self.define(self.ty(a), Expr::Zip(half, a, b))
+    }
+
+    /// `part index a`, of so many lanes.
+    pub fn part(&mut self, index: u8, lanes: u8, a: ValId) -> ValId {
+        self.define(VecType { lanes, ..self.ty(a) }, Expr::Part(index, a))
     }
 
     /// Stores all lanes of a value in a row.

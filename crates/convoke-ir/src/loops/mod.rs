@@ -311,8 +311,46 @@ pub enum Expr {
     Convert(ValId),
     /// All lanes of the operand combined into one scalar.
     Reduce(BinOp, ValId),
+    /// Half of the lanes of two operands, in turns: with h = 0 or n/2, lane 2i is a\[h + i\] and lane 2i + 1 is b\[h + i\]. A
+    /// half is one of the whole vector, whatever parts a CPU holds it in; n ≥ 2.
+    ///
+    /// log₂ n rounds, in each of which rows 2i and 2i + 1 become the zips of rows i and i + n/2, transpose n rows of n lanes.
+    Zip(Half, ValId, ValId),
+    /// Some neighbouring lanes of the operand: lane i is a\[p·m + i\], where p is the number of the part and m, at least 2, the
+    /// lanes of the result; the operand has more.
+    Part(u8, ValId),
     /// The operand itself.
     Copy(ValId),
+}
+
+/// Half of the lanes of a vector.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Half {
+    /// The first.
+    Lo,
+    /// The second.
+    Hi,
+}
+
+impl Half {
+    /// Both halves, the first one first.
+    pub const ALL: &'static [Half] = &[Half::Lo, Half::Hi];
+
+    /// The name in the text form.
+    pub fn name(self) -> &'static str {
+        match self {
+            Half::Lo => "lo",
+            Half::Hi => "hi",
+        }
+    }
+
+    /// The first lane of this half of a vector.
+    pub fn first(self, lanes: u8) -> u8 {
+        match self {
+            Half::Lo => 0,
+            Half::Hi => lanes / 2,
+        }
+    }
 }
 
 /// A function of one operand.
@@ -385,8 +423,13 @@ impl Expr {
     pub fn reads(&self) -> Vec<ValId> {
         match self {
             Expr::Const(_) | Expr::Load(_) => vec![],
-            Expr::Splat(a) | Expr::Unary(_, a) | Expr::Convert(a) | Expr::Reduce(_, a) | Expr::Copy(a) => vec![*a],
-            Expr::Binary(_, a, b) => vec![*a, *b],
+            Expr::Splat(a)
+            | Expr::Unary(_, a)
+            | Expr::Convert(a)
+            | Expr::Reduce(_, a)
+            | Expr::Copy(a)
+            | Expr::Part(_, a) => vec![*a],
+            Expr::Binary(_, a, b) | Expr::Zip(_, a, b) => vec![*a, *b],
             Expr::Fma(a, b, c) => vec![*a, *b, *c],
         }
     }
@@ -395,8 +438,13 @@ impl Expr {
     pub fn reads_mut(&mut self) -> Vec<&mut ValId> {
         match self {
             Expr::Const(_) | Expr::Load(_) => vec![],
-            Expr::Splat(a) | Expr::Unary(_, a) | Expr::Convert(a) | Expr::Reduce(_, a) | Expr::Copy(a) => vec![a],
-            Expr::Binary(_, a, b) => vec![a, b],
+            Expr::Splat(a)
+            | Expr::Unary(_, a)
+            | Expr::Convert(a)
+            | Expr::Reduce(_, a)
+            | Expr::Copy(a)
+            | Expr::Part(_, a) => vec![a],
+            Expr::Binary(_, a, b) | Expr::Zip(_, a, b) => vec![a, b],
             Expr::Fma(a, b, c) => vec![a, b, c],
         }
     }

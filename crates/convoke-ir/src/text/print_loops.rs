@@ -168,6 +168,14 @@ impl FuncText<'_> {
             Expr::Convert(a) => write!(f, "convert {ty} {}", self.val(*a)),
             Expr::Copy(a) => write!(f, "{}", self.val(*a)),
             Expr::Reduce(op, a) => write!(f, "reduce {} {}", op.name(), self.val(*a)),
+            Expr::Part(part, a) => write!(f, "part {part} {ty} {}", self.val(*a)),
+            Expr::Zip(half, a, b) => {
+                write!(f, "zip {} ", half.name())?;
+                if of(a) != ty {
+                    write!(f, "{ty} ")?;
+                }
+                write!(f, "{}, {}", self.val(*a), self.val(*b))
+            }
             Expr::Unary(op, a) => {
                 word(f, op.name(), of(a))?;
                 write!(f, "{}", self.val(*a))

@@ -9,7 +9,7 @@ use crate::arena::Arena;
 use crate::diagnostic::{Code, Diagnostic, shown};
 use crate::elem::Elem;
 use crate::loops::{
-    Affine, BinOp, Call, Expr, For, Func, FuncKind, Induction, Marks, Place, SlotId, Stmt, UnOp, Val, ValId, Var,
+    Affine, BinOp, Call, Expr, For, Func, FuncKind, Half, Induction, Marks, Place, SlotId, Stmt, UnOp, Val, ValId, Var,
     VarId, VecType, View,
 };
 use crate::span::Span;
@@ -161,6 +161,27 @@ impl Parser<'_> {
             let val = self.val(body)?;
             return Ok((Expr::Reduce(op, val), Some(VecType::scalar(body.func.vals[val].ty.elem))));
         }
+        if word == "part" {
+            let (part, span) = self.size()?;
+            let Some(ty) = self.vec_type()? else { return Err(self.expected("a vector type like `f32x4`")) };
+            let a = self.val(body)?;
+            return match u8::try_from(part) {
+                Ok(part) => Ok((Expr::Part(part, a), Some(ty))),
+                Err(_) => Err(self.fail(Diagnostic::new(Code::Lanes, span, "a vector has at most 8 parts"))),
+            };
+        }
+        if word == "zip" {
+            let name = self.word();
+            let Some(&half) = Half::ALL.iter().find(|half| Some(half.name()) == name) else {
+                return Err(self.unknown_word("a half of the lanes", &["lo", "hi"]));
+            };
+            self.bump();
+            let ty = self.vec_type()?;
+            let a = self.val(body)?;
+            self.expect(",")?;
+            let b = self.val(body)?;
+            return Ok((Expr::Zip(half, a, b), ty.or(of(body, a))));
+        }
         let ty = self.vec_type()?;
         let typed = |p: &mut Self| ty.ok_or(()).map_err(|()| p.expected("a vector type like `f32x4`"));
         if let Some(&op) = UnOp::ALL.iter().find(|op| op.name() == word) {
@@ -197,7 +218,7 @@ impl Parser<'_> {
                 Ok((Expr::Convert(self.val(body)?), Some(ty)))
             }
             _ => {
-                let known = ["load", "fma", "splat", "convert", "reduce", "reg"].into_iter();
+                let known = ["load", "fma", "splat", "convert", "reduce", "zip", "part", "reg"].into_iter();
                 let known: Vec<_> = known
                     .chain(UnOp::ALL.iter().map(|op| op.name()))
                     .chain(BinOp::ALL.iter().map(|op| op.name()))

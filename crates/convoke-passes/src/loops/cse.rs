@@ -15,7 +15,7 @@
 
 use std::collections::HashMap;
 
-use convoke_ir::loops::{BinOp, Expr, For, Func, Place, Program, SlotId, Stmt, UnOp, ValId, VecType};
+use convoke_ir::loops::{BinOp, Expr, For, Func, Half, Place, Program, SlotId, Stmt, UnOp, ValId, VecType};
 
 use super::util::{block, copies, demand::Demand, memory::Memory};
 use crate::error::PassError;
@@ -66,6 +66,8 @@ enum Key {
     Fma(Operand, Operand, Operand),
     Convert(Operand),
     Reduce(BinOp, Operand),
+    Zip(Half, Operand, Operand),
+    Part(u8, Operand),
 }
 
 /// What a place holds.
@@ -177,6 +179,8 @@ impl Walk {
             Expr::Fma(x, y, z) => Key::Fma(a(x), a(y), a(z)),
             Expr::Convert(x) => Key::Convert(a(x)),
             Expr::Reduce(op, x) => Key::Reduce(*op, a(x)),
+            Expr::Part(part, x) => Key::Part(*part, a(x)),
+            Expr::Zip(half, x, y) => Key::Zip(*half, a(x), a(y)),
         };
         let key = (self.ty(val), key);
         let found = self.scopes.iter().rev().find_map(|scope| scope.exprs.get(&key).copied());

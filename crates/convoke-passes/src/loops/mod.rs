@@ -5,10 +5,11 @@
 //! |---|---|
 //! | [`tile`], [`vectorise`], [`unroll`] | do what the marks say, and remove them |
 //! | [`cse`], [`drop_dead`] | what unrolling repeated, loads and stores too |
+//! | [`transpose`] | strided vectors into contiguous ones |
 //! | [`promote`], [`hoist`] | accumulators and invariants into registers |
 //! | [`strength_reduce`] | addresses into inductions |
 //!
-//! None reorders what it keeps: code is generated in the order of the statements.
+//! But for [`transpose`], none reorders what it keeps: code is generated in the order of the statements.
 
 pub mod cse;
 pub mod drop_dead;
@@ -16,6 +17,7 @@ pub mod hoist;
 pub mod promote;
 pub mod strength_reduce;
 pub mod tile;
+pub mod transpose;
 pub mod unroll;
 mod util;
 pub mod vectorise;
@@ -26,6 +28,7 @@ pub use hoist::Hoist;
 pub use promote::Promote;
 pub use strength_reduce::StrengthReduce;
 pub use tile::Tile;
+pub use transpose::Transpose;
 pub use unroll::Unroll;
 pub use vectorise::Vectorise;
 

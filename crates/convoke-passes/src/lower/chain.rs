@@ -73,7 +73,7 @@ impl<'a> Chain<'a> {
         self.steps.push((op, first));
     }
 
-    /// Applies the chain to `x`. `load` gives the number of an operand that belongs to the place of `x`.
+    /// Applies the chain to `x`, a number or a vector. `load` gives the number of an operand that belongs to the place of `x`.
     pub(super) fn apply(
         &self,
         f: &mut FuncBuilder,
@@ -81,7 +81,7 @@ impl<'a> Chain<'a> {
         mut load: impl FnMut(&mut FuncBuilder, usize) -> ValId,
     ) -> ValId {
         for (op, first) in &self.steps {
-            let elem = f.ty(x).elem;
+            let ty = f.ty(x);
             x = match &**op {
                 Op::Bias(_) | Op::Add(_) => {
                     let b = load(f, *first);
@@ -95,7 +95,7 @@ impl<'a> Chain<'a> {
                 Op::Relu6(_) => math::clamp(f, x, 0.0, 6.0),
                 Op::Clip(clip) => math::clamp(f, x, clip.min, clip.max),
                 Op::Sigmoid(_) => {
-                    let (one, below) = (f.number(elem, 1.0), math::one_plus_exp_neg(f, x));
+                    let (one, below) = (f.constant(ty, 1.0), math::one_plus_exp_neg(f, x));
                     f.binary(BinOp::Div, one, below)
                 }
                 Op::Silu(_) => {
@@ -103,20 +103,20 @@ impl<'a> Chain<'a> {
                     f.binary(BinOp::Div, x, below)
                 }
                 Op::HardSwish(_) => {
-                    let (sixth, half) = (f.number(elem, 1.0 / 6.0), f.number(elem, 0.5));
+                    let (sixth, half) = (f.constant(ty, 1.0 / 6.0), f.constant(ty, 0.5));
                     let gate = f.fma(x, sixth, half);
                     let gate = math::clamp(f, gate, 0.0, 1.0);
                     f.binary(BinOp::Mul, x, gate)
                 }
                 Op::LeakyRelu(leaky) => {
                     // max(x, 0) + alpha · min(x, 0): one of the two is 0, so nothing is rounded twice.
-                    let (zero, alpha) = (f.number(elem, 0.0), f.number(elem, leaky.alpha));
+                    let (zero, alpha) = (f.constant(ty, 0.0), f.constant(ty, leaky.alpha));
                     let (above, below) = (f.binary(BinOp::Max, x, zero), f.binary(BinOp::Min, x, zero));
                     f.fma(below, alpha, above)
                 }
                 Op::BatchNorm(norm) => {
                     let [scale, b, mean, var] = [0, 1, 2, 3].map(|i| load(f, first + i));
-                    let epsilon = f.number(elem, norm.epsilon);
+                    let epsilon = f.constant(ty, norm.epsilon);
                     let var = f.binary(BinOp::Add, var, epsilon);
                     let deviation = f.unary(convoke_ir::loops::UnOp::Sqrt, var);
                     let factor = f.binary(BinOp::Div, scale, deviation);

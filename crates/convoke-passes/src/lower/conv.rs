@@ -8,19 +8,27 @@ use convoke_ir::layer::{Axis, Conv2d, Instr, Window};
 use convoke_ir::loops::{Affine, BufferId, FuncBuilder, Marks, Role, SlotId};
 use convoke_ir::types::Layout;
 
+use crate::register_tile::RegisterTile;
+
 use super::chain::Chain;
 use super::grid::{Grid, Site};
 use super::halo::{Border, Placed};
 use super::tile::{Cut, along};
 use super::{LowerError, Lowering};
+use crate::select;
+use crate::select::depthwise::Lanes;
 use crate::tiling::Tiling;
 
-/// A convolution ready to be lowered: the input has its halo, so that every tap is inside.
+/// So many iterations are enough for threads to share out.
+pub(super) const ENOUGH: usize = 8;
+
+/// A convolution ready to be lowered. Where its lowering does not say otherwise the input has its halo, so that every tap is inside.
 pub(super) struct Conv<'a> {
     pub elem: Elem,
     pub layout: Layout,
     pub lanes: u8,
-    /// The input, with its halo.
+    pub tile: RegisterTile,
+    /// The input.
     pub x: Placed,
     pub y: Placed,
     pub w: BufferId,
@@ -146,6 +154,25 @@ impl<'a> Lowering<'a> {
             let conv = self.conv(instr, op, window, x);
             return self.tiles(&conv, &tiling);
         }
+        let problem = select::Conv::new(&self.layer, instr).expect("this is a convolution");
+        if op.algorithm == Algorithm::Direct && select::direct::pixels_in_lanes(&problem, self.machine) {
+            let x = self.placed(instr.args[0]);
+            self.pixels(&self.conv(instr, op, window, x));
+            return Ok(());
+        }
+        if op.algorithm == Algorithm::Depthwise {
+            let lanes = select::depthwise::in_lanes(&problem, self.machine);
+            let x = match lanes {
+                Lanes::Pixels | Lanes::Channels => self.placed(instr.args[0]),
+                Lanes::Turned => self.with_halo_channels_last(instr.args[0], [0; 4])?,
+            };
+            let conv = self.conv(instr, op, window, x);
+            if lanes == Lanes::Pixels {
+                self.pixels(&conv);
+                return Ok(());
+            }
+            return self.channels(&conv, self.layer.constant(instr.args[1]).is_some());
+        }
         // Only as much padding as is read: a stride may leave the last rows or columns alone.
         let ends = [window.h, window.w].map(|axis| end(axis, axis.read()));
         let pads = [window.h.begin, window.w.begin, ends[0], ends[1]];
@@ -160,10 +187,9 @@ impl<'a> Lowering<'a> {
             conv.operands.clear();
         }
         match op.algorithm {
-            Algorithm::Auto => unreachable!("refused above"),
+            Algorithm::Auto | Algorithm::Depthwise => unreachable!("refused or done above"),
             Algorithm::Direct => self.direct(&conv)?,
             Algorithm::Im2col { explicit } => self.im2col(&conv, explicit)?,
-            Algorithm::Depthwise => self.depthwise(&conv),
             Algorithm::Strassen { levels: Some(levels) } => self.strassen(&conv, levels, name)?,
             Algorithm::Winograd { .. } | Algorithm::Fft { .. } | Algorithm::Strassen { .. } => {
                 return refuse("has no sizes; run `select` before lowering");
@@ -190,6 +216,7 @@ impl<'a> Lowering<'a> {
             elem: ty.elem,
             layout: ty.layout,
             lanes: self.lanes(ty.elem),
+            tile: RegisterTile::of(self.machine),
             w: self.buffers[&instr.args[1]],
             window,
             groups,

@@ -1,12 +1,17 @@
 //! Ops that move elements and compute nothing: concat, reshape, transpose, change of layout.
 
 use convoke_ir::layer::{Instr, Op};
-use convoke_ir::loops::{BufferId, FuncBuilder};
+use convoke_ir::loops::{Affine, BufferId, FuncBuilder, Marks};
 use convoke_ir::types::Image;
 
 use super::Lowering;
 use super::elementwise::Axes;
 use super::grid::Grid;
+use super::tile::{cut, parallel};
+use super::turn::Turn;
+
+/// Rows of a matrix that one thread turns at a time.
+const STRIP: usize = 64;
 
 /// One copy: `y[to + Σ i·y_strides] = x[Σ i·x_strides]` over all i below `extents`.
 struct Move {
@@ -67,7 +72,11 @@ impl Lowering<'_> {
         let (x_len, y_len) = (self.program.ty(from).elements(), self.program.ty(to).elements());
         let elem = self.program.ty(to).elem;
         let lanes = self.lanes(elem);
-        for (axes, begin) in Axes::joined(&step.extents, &[step.y, step.x]).parts() {
+        let axes = Axes::joined(&step.extents, &[step.y, step.x]);
+        if let Some(turned) = axes.turned() {
+            return self.turn([from, to], &axes, turned, step.to);
+        }
+        for (axes, begin) in axes.parts() {
             let mut f = FuncBuilder::kernel("copy");
             let (x, y) = (f.input("x", elem, x_len), f.output("y", elem, y_len));
             let origin = [step.to + begin * axes.strides[0][0], begin * axes.strides[1][0]];
@@ -79,4 +88,50 @@ impl Lowering<'_> {
             self.program.run(kernel, &[from, to]);
         }
     }
+
+    /// Copies what is contiguous along one axis to where it is along another: for each index of the other axes a matrix.
+    fn turn(&mut self, [from, to]: [BufferId; 2], axes: &Axes, [row, col]: [usize; 2], origin: usize) {
+        let (x_len, y_len) = (self.program.ty(from).elements(), self.program.ty(to).elements());
+        let elem = self.program.ty(to).elem;
+        let lanes = self.lanes(elem);
+        let others: Vec<usize> = (0..axes.extents.len()).filter(|axis| ![row, col].contains(axis)).collect();
+        let (rows, cols) = (axes.extents[row], axes.extents[col]);
+        // A matrix alone is shared out among threads in strips.
+        for strip in cut(rows, if others.is_empty() { STRIP } else { rows }) {
+            let turn = Turn { rows: strip.size, cols, x_col: axes.strides[1][col], y_row: axes.strides[0][row] };
+            let mut f = FuncBuilder::kernel("copy");
+            let (x, y) = (f.input("x", elem, x_len), f.output("y", elem, y_len));
+            let begin = [Affine::default(), Affine::from(origin as i64)];
+            if others.is_empty() {
+                f.for_("strip", 0..strip.count, parallel(), |f, i| {
+                    let [from, to] = begin;
+                    let first = Affine::from(i) * strip.size + strip.begin;
+                    turn.copy(f, (x, from + first.clone()), (y, to + first * turn.y_row), lanes);
+                });
+            } else {
+                around(&mut f, axes, &others, parallel(), begin, &|f, [from, to]| {
+                    turn.copy(f, (x, from), (y, to), lanes)
+                });
+            }
+            let kernel = self.program.func(f.finish());
+            self.program.run(kernel, &[from, to]);
+        }
+    }
+}
+
+/// Loops over some axes, the outermost with these marks. The body gets where x and y are.
+fn around(
+    f: &mut FuncBuilder,
+    axes: &Axes,
+    others: &[usize],
+    marks: Marks,
+    at: [Affine; 2],
+    body: &dyn Fn(&mut FuncBuilder, [Affine; 2]),
+) {
+    let Some((&axis, inner)) = others.split_first() else { return body(f, at) };
+    f.for_("e", 0..axes.extents[axis], marks, |f, e| {
+        let [from, to] = at;
+        let at = [from + Affine::from(e) * axes.strides[1][axis], to + Affine::from(e) * axes.strides[0][axis]];
+        around(f, axes, inner, Marks::default(), at, body);
+    });
 }

@@ -17,7 +17,7 @@ use convoke_ir::types::Layout;
 use super::blocking::equal_blocks;
 use super::conv::{Conv, Kernel, Packed, divisor};
 use super::grid::Site;
-use super::tile::{Cut, Depth, Product, StoreTile, cut, parallel, reduction};
+use super::tile::{Cut, Depth, Product, StoreTile, cut, even, parallel, reduction};
 use super::{LowerError, Lowering};
 
 /// The most output rows of a band.
@@ -33,7 +33,7 @@ struct Tiles {
 
 impl Lowering<'_> {
     pub(super) fn direct(&mut self, conv: &Conv<'_>) -> Result<(), LowerError> {
-        let cols = Product::tile(conv.lanes).1;
+        let cols = Product::tile(conv.tile, conv.lanes).1;
         let k_cuts = cut(conv.kg, cols);
         let c_cuts = cut(conv.cg, equal_blocks(conv.cg, self.direct_channels(conv, cols)));
         let packed = self.pack(conv, &c_cuts, &k_cuts, conv.layout == Layout::Nhwc)?;
@@ -46,7 +46,7 @@ impl Lowering<'_> {
         let acc = f.local(
             "acc",
             conv.elem,
-            if blocked { band * conv.y.image.w * cols } else { Product::rows(conv.lanes, 1) * cols },
+            if blocked { band * conv.y.image.w * cols } else { Product::rows(conv.tile, conv.lanes, 1) * cols },
         );
         // Where the sums of a tile wait.
         let sum_at = |p: VarId, q: &Affine| match blocked {
@@ -106,7 +106,7 @@ impl Lowering<'_> {
     }
 
     fn direct_tiles(&mut self, conv: &Conv<'_>, k: Cut, blocks: &[Cut], ld: usize) -> Vec<Tiles> {
-        let tiles = cut(conv.y.image.w, Product::rows(conv.lanes, k.size)).into_iter().map(|q| {
+        let tiles = even(conv.y.image.w, Product::rows(conv.tile, conv.lanes, k.size)).into_iter().map(|q| {
             let products =
                 blocks.iter().map(|&c| self.program.func(direct_product(conv, c, k.size, q.size, ld).codelet()));
             let products = products.collect();

@@ -45,6 +45,13 @@ impl Axes {
         axes
     }
 
+    /// The axis along which the second tensor is contiguous and that along which the first is, where those are two.
+    pub(super) fn turned(&self) -> Option<[usize; 2]> {
+        let contiguous = |tensor: usize| self.strides[tensor].iter().position(|&stride| stride == 1);
+        let (to, from) = (contiguous(0)?, contiguous(1)?);
+        (to != from).then_some([from, to])
+    }
+
     /// Nested loops over all axes, the outermost parallel, the innermost in vectors of `lanes`. The body gets each tensor's address.
     pub(super) fn nest(&self, f: &mut FuncBuilder, lanes: u8, body: impl Fn(&mut FuncBuilder, &[Affine])) {
         let start = vec![Affine::default(); self.strides.len()];

@@ -13,11 +13,9 @@ use convoke_ir::loops::{Affine, BufferId, Expr, FuncBuilder, Marks, Role, SlotId
 use convoke_ir::types::{Image, Layout, TensorType};
 
 use super::grid::Grid;
-use super::tile::{along, cut, parallel};
+use super::tile::{along, parallel};
+use super::turn::Turn;
 use super::{LowerError, Lowering, too_large};
-
-/// Channels that are turned at a time.
-const TURNED: usize = 16;
 
 /// How wide the border is: top, left, bottom, right.
 pub(super) type Pads = [usize; 4];
@@ -135,21 +133,9 @@ impl<'a> Lowering<'a> {
                 for (begin, cols) in [(0, left), (left + x.image.w, right)].into_iter().filter(|c| c.1 > 0) {
                     write(f, ys, row.clone() + begin * grid.w, cols * grid.w, number, None, lanes);
                 }
-                // A few channels at a time, so that the lines they are read from stay near from pixel to pixel.
-                for channels in cut(image.c, TURNED) {
-                    f.for_("c", 0..channels.count, Marks::default(), |f, block| {
-                        let first = Affine::from(block) * channels.size + channels.begin;
-                        f.for_("j", 0..x.image.w, Marks::default(), |f, j| {
-                            let pixel = Affine::from(n) * x.grid.n + Affine::from(i) * x.grid.h + j;
-                            let from = pixel + first.clone() * x.grid.c;
-                            let to = row.clone() + (Affine::from(j) + left) * grid.w + first.clone();
-                            f.for_("e", 0..channels.size, along(lanes), |f, e| {
-                                let value = f.load(xs, from.clone() + Affine::from(e) * x.grid.c);
-                                f.store(ys, to.clone() + e, value);
-                            });
-                        });
-                    });
-                }
+                let from = Affine::from(n) * x.grid.n + Affine::from(i) * x.grid.h;
+                let turn = Turn { rows: x.image.w, cols: image.c, x_col: x.grid.c, y_row: grid.w };
+                turn.copy(f, (xs, from), (ys, row + left * grid.w), lanes);
             });
         });
         let kernel = self.program.func(f.finish());

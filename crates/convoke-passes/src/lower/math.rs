@@ -10,14 +10,14 @@ use convoke_ir::loops::{BinOp, FuncBuilder, UnOp, ValId};
 /// Taylor polynomial: with d terms the remainder is below (ln 2 / 2)^(d+1) / (d+1)!, which is 6e-9 for d = 7 and 5e-17 for
 /// d = 13. 2ⁿ is applied in two halves, so that results beyond the largest number become infinite rather than wrong.
 pub(super) fn exp(f: &mut FuncBuilder, x: ValId) -> ValId {
-    let elem = f.ty(x).elem;
+    let ty = f.ty(x);
     // n stays within twice the exponent range, which each half of it then is inside of.
-    let (limit, hi, lo, degree) = match elem {
+    let (limit, hi, lo, degree) = match ty.elem {
         // ln 2 to 15 bits (n has up to 8), and the rest.
         Elem::F32 => (120.0, 0.693_145_751_953_125, 1.428_606_820_309_417_3e-6, 7),
         Elem::F64 => (1000.0, 0.693_147_180_369_123_8, 1.908_214_929_270_587_7e-10, 13),
     };
-    let number = |f: &mut FuncBuilder, v: f64| f.number(elem, v);
+    let number = |f: &mut FuncBuilder, v: f64| f.constant(ty, v);
     let (low, high) = (number(f, -limit), number(f, limit));
     let x = f.binary(BinOp::Max, x, low);
     let x = f.binary(BinOp::Min, x, high);
@@ -51,7 +51,7 @@ pub(super) fn exp(f: &mut FuncBuilder, x: ValId) -> ValId {
 pub(super) fn one_plus_exp_neg(f: &mut FuncBuilder, x: ValId) -> ValId {
     let negated = f.unary(UnOp::Neg, x);
     let e = exp(f, negated);
-    let one = f.number(f.ty(x).elem, 1.0);
+    let one = f.constant(f.ty(x), 1.0);
     f.binary(BinOp::Add, one, e)
 }
 
@@ -59,7 +59,7 @@ pub(super) fn one_plus_exp_neg(f: &mut FuncBuilder, x: ValId) -> ValId {
 pub(super) fn clamp(f: &mut FuncBuilder, mut x: ValId, low: f64, high: f64) -> ValId {
     for (op, bound) in [(BinOp::Max, low), (BinOp::Min, high)] {
         if bound.is_finite() {
-            let bound = f.number(f.ty(x).elem, bound);
+            let bound = f.constant(f.ty(x), bound);
             x = f.binary(op, x, bound);
         }
     }

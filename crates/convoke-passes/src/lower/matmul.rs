@@ -10,6 +10,7 @@ use convoke_ir::loops::{Affine, BufferId, Func, FuncBuilder, FuncId, Marks, Role
 use super::chain::Chain;
 use super::tile::{Cut, Depth, Product, StoreTile, along, cut, parallel};
 use super::{LowerError, Lowering};
+use crate::register_tile::RegisterTile;
 
 /// The extents of a product.
 #[derive(Clone, Copy)]
@@ -36,7 +37,7 @@ impl<'a> Lowering<'a> {
         let extents = Extents { m: a.shape.dims()[0], k: a.shape.dims()[1], n: b.shape.dims()[1] };
         let Extents { m, k, n } = extents;
         let (elem, lanes) = (a.elem, self.lanes(a.elem));
-        let (rows, cols) = Product::tile(lanes);
+        let (rows, cols) = Product::tile(RegisterTile::of(self.machine), lanes);
         let columns = match self.layer.constant(instr.args[1]) {
             Some(_) => Columns::Packed,
             None if m >= rows => Columns::Copied,

@@ -13,9 +13,9 @@
 
 mod blocking;
 mod chain;
+mod channels;
 mod conv;
 mod copy;
-mod depthwise;
 mod direct;
 mod elementwise;
 mod gather;
@@ -24,10 +24,12 @@ mod halo;
 mod im2col;
 mod math;
 mod matmul;
+mod pixels;
 mod pool;
 mod strassen;
 pub(crate) mod tile;
 mod tiles;
+mod turn;
 
 use std::collections::HashMap;
 

@@ -14,10 +14,12 @@ use convoke_ir::layer::{AvgPool, Axis, Instr, MaxPool, Source, Window};
 use convoke_ir::loops::{Affine, BinOp, BufferId, FuncBuilder, FuncId, Marks, Role};
 use convoke_ir::types::Layout;
 
+use crate::register_tile::RegisterTile;
+
 use super::chain::{Chain, Operand};
 use super::grid::{Grid, Site, reach};
 use super::halo::{Border, Placed};
-use super::tile::{Product, StoreTile, across, along, cut, fill, parallel, unrolled, written_out};
+use super::tile::{Product, StoreTile, UNROLLED, across, along, cut, fill, parallel, unrolled, written_out};
 use super::{LowerError, Lowering};
 
 /// A pooling ready to be lowered.
@@ -79,7 +81,11 @@ impl<'a> Lowering<'a> {
     /// `scale` holds a factor for each output pixel.
     fn pool_kernel(&mut self, pool: &Pool<'_>, scale: Option<(BufferId, usize)>) {
         let nchw = pool.layout == Layout::Nchw;
-        let (rows, cols) = if nchw { (1, 4 * usize::from(pool.lanes)) } else { Product::tile(pool.lanes) };
+        let (rows, cols) = if nchw {
+            (1, 4 * usize::from(pool.lanes))
+        } else {
+            Product::tile(RegisterTile::of(self.machine), pool.lanes)
+        };
         let image = pool.y.image;
         // Columns run along what is contiguous; the outer loop is over what is left.
         let (col_cuts, row_cuts) = match nchw {
@@ -226,7 +232,7 @@ fn pool_tile(pool: &Pool<'_>, rows: usize, cols: usize) -> convoke_ir::loops::Fu
     let x = f.input("x", elem, reach(&[(rows, t_step), (cols, j_step), (h.kernel, r_step), (w.kernel, s_step)]));
     let acc = f.output("acc", elem, rows * cols);
     fill(&mut f, acc, Affine::default(), (rows, cols), cols, lanes, pool.start);
-    let marks = unrolled([h.kernel, w.kernel].into_iter());
+    let marks = unrolled([h.kernel, w.kernel].into_iter(), UNROLLED);
     f.for_("r", 0..h.kernel, marks[0].clone(), |f, r| {
         f.for_("s", 0..w.kernel, marks[1].clone(), |f, s| {
             f.for_("t", 0..rows, written_out(), |f, t| {

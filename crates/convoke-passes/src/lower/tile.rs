@@ -1,14 +1,20 @@
 //! The two codelets that every product is made of: one sums a tile, one takes a tile through the epilogue to its place.
 
 use convoke_ir::elem::Elem;
-use convoke_ir::loops::{Affine, BinOp, Func, FuncBuilder, Marks, SlotId};
+use convoke_ir::loops::{Affine, BinOp, Func, FuncBuilder, Marks, SlotId, VarId};
 
 use super::chain::Chain;
 use super::grid::reach;
-use crate::register_tile;
+use super::turn::few;
+use crate::register_tile::RegisterTile;
 
 /// How many times innermost loops are written out at the most, all together.
-const UNROLLED: usize = 12;
+pub(super) const UNROLLED: usize = 12;
+/// The most multiply-adds of a product that are written out.
+const WRITTEN: usize = 112;
+
+/// The most multiply-adds of vectors that a codelet without loops writes out one after the other.
+pub(super) const LONG: usize = 1_000;
 
 /// Marks of the loop over a tile's columns: the lanes of vectors, all written out.
 pub(super) fn across(lanes: u8) -> Marks {
@@ -32,9 +38,20 @@ pub(super) fn parallel() -> Marks {
 
 /// A loop over `0..count` without marks; no loop at all where there is one iteration.
 pub(super) fn each(f: &mut FuncBuilder, name: &str, count: usize, body: impl FnOnce(&mut FuncBuilder, Affine)) {
+    looped(f, name, count, Marks::default(), body);
+}
+
+/// A loop over `0..count` with marks; no loop at all where there is one iteration.
+pub(super) fn looped(
+    f: &mut FuncBuilder,
+    name: &str,
+    count: usize,
+    marks: Marks,
+    body: impl FnOnce(&mut FuncBuilder, Affine),
+) {
     match count {
         1 => body(f, Affine::default()),
-        _ => f.for_(name, 0..count, Marks::default(), |f, i| body(f, i.into())),
+        _ => f.for_(name, 0..count, marks, |f, i| body(f, i.into())),
     }
 }
 
@@ -56,6 +73,16 @@ pub(crate) fn cut(extent: usize, size: usize) -> Vec<Cut> {
     let rest = extent % size;
     let tail = (rest > 0).then_some(Cut { begin: extent - rest, count: 1, size: rest });
     std::iter::once(full).chain(tail).collect()
+}
+
+/// `extent` cut into the fewest tiles of at most `most`, which differ by one at the most, larger ones first. A tile much smaller than the
+/// others would have too few sums in flight.
+pub(crate) fn even(extent: usize, most: usize) -> Vec<Cut> {
+    let tiles = extent.div_ceil(most.max(1)).max(1);
+    let (size, more) = (extent / tiles, extent % tiles);
+    let large = Cut { begin: 0, count: more, size: size + 1 };
+    let small = Cut { begin: more * (size + 1), count: tiles - more, size };
+    [large, small].into_iter().filter(|cut| cut.count > 0).collect()
 }
 
 /// The blocks of a reduction with the first by itself: it starts the sums, the others add to them.
@@ -100,20 +127,20 @@ pub(super) struct Product {
 
 impl Product {
     /// Rows and columns of a tile where there are plenty of both.
-    pub(super) fn tile(lanes: u8) -> (usize, usize) {
-        let [rows, vectors] = register_tile::SQUARE;
+    pub(super) fn tile(tile: RegisterTile, lanes: u8) -> (usize, usize) {
+        let [rows, vectors] = tile.square();
         (rows, vectors * usize::from(lanes))
     }
 
     /// Rows and columns of a tile where there are `rows` rows and plenty of columns.
-    pub(super) fn wide_tile(lanes: u8, rows: usize) -> (usize, usize) {
-        let [rows, vectors] = register_tile::wide(rows);
+    pub(super) fn wide_tile(tile: RegisterTile, lanes: u8, rows: usize) -> (usize, usize) {
+        let [rows, vectors] = tile.wide(rows);
         (rows, vectors * usize::from(lanes))
     }
 
     /// Rows of a tile of `cols` columns where rows are plenty.
-    pub(super) fn rows(lanes: u8, cols: usize) -> usize {
-        register_tile::rows(cols.div_ceil(usize::from(lanes)))
+    pub(super) fn rows(tile: RegisterTile, lanes: u8, cols: usize) -> usize {
+        tile.rows(cols.div_ceil(usize::from(lanes)))
     }
 
     /// The codelet, with parameters a, b, acc.
@@ -129,7 +156,8 @@ impl Product {
         if first {
             fill(&mut f, acc, Affine::default(), (rows, cols), ld, lanes, 0.0);
         }
-        let marks = unrolled(depth.iter().map(|d| d.extent));
+        let sums = rows * cols.div_ceil(usize::from(lanes));
+        let marks = unrolled(depth.iter().map(|d| d.extent), (WRITTEN / sums).clamp(2, UNROLLED));
         nest(&mut f, depth, &marks, Affine::default(), Affine::default(), &mut |f, at_a, at_b| {
             f.for_("i", 0..rows, written_out(), |f, i| {
                 f.for_("j", 0..cols, across(lanes), |f, j| {
@@ -166,8 +194,8 @@ pub(super) fn fill(
 }
 
 /// How each of nested loops is unrolled: innermost ones in full while there is room, the next by what is left.
-pub(super) fn unrolled(extents: impl DoubleEndedIterator<Item = usize>) -> Vec<Marks> {
-    let mut room = UNROLLED;
+pub(super) fn unrolled(extents: impl DoubleEndedIterator<Item = usize>, room: usize) -> Vec<Marks> {
+    let mut room = room;
     let mut marks: Vec<_> = extents
         .rev()
         .map(|extent| {
@@ -227,18 +255,32 @@ impl StoreTile<'_, '_> {
         let slots: Vec<SlotId> =
             operands.iter().enumerate().map(|(i, &steps)| f.input(&format!("e{i}"), elem, len(steps))).collect();
         let factor = factor.map(|steps| (f.input("factor", elem, len(steps)), steps));
-        f.for_("i", 0..rows, Marks::default(), |f, i| {
-            f.for_("j", 0..cols, across(lanes), |f, j| {
-                let at = |(row, col): (usize, usize)| Affine::from(i) * row + Affine::from(j) * col;
-                let mut sum = f.load(acc, at(from));
-                if let Some((slot, steps)) = factor {
-                    let by = f.load(slot, at(steps));
-                    sum = f.binary(BinOp::Mul, sum, by);
-                }
-                let result = chain.apply(f, sum, |f, operand| f.load(slots[operand], at(operands[operand])));
-                f.store(y, at(to), result);
+        let one = |f: &mut FuncBuilder, i: Affine, j: VarId| {
+            let at = |(row, col): (usize, usize)| i.clone() * row + Affine::from(j) * col;
+            let mut sum = f.load(acc, at(from));
+            if let Some((slot, steps)) = factor {
+                let by = f.load(slot, at(steps));
+                sum = f.binary(BinOp::Mul, sum, by);
+            }
+            let result = chain.apply(f, sum, |f, operand| f.load(slots[operand], at(operands[operand])));
+            f.store(y, at(to), result);
+        };
+        if from.1 == 1 {
+            f.for_("i", 0..rows, Marks::default(), |f, i| {
+                f.for_("j", 0..cols, across(lanes), |f, j| one(f, i.into(), j));
             });
-        });
+            return f.finish();
+        }
+        // Sums that lie the other way are turned: as many rows at a time as vectors have lanes, for `transpose`.
+        let lanes = few(lanes, cols);
+        for block in cut(rows, lanes.into()) {
+            each(&mut f, "b", block.count, |f, b| {
+                let first = b * block.size + block.begin;
+                f.for_("j", 0..cols, across(lanes), |f, j| {
+                    f.for_("i", 0..block.size, written_out(), |f, i| one(f, first.clone() + i, j));
+                });
+            });
+        }
         f.finish()
     }
 }

@@ -1,4 +1,5 @@
-//! `direct`: output channels in the lanes, pixels broadcast straight from the input with its halo.
+//! `direct`: the input is read where it lies. Either neighbouring pixels are in the lanes and weights broadcast ([`pixels`]), or output channels
+//! are and pixels broadcast:
 //!
 //! ```text
 //! multiply  N·group·P products of Q × K/group sums, (C/group)·R·S deep
@@ -13,8 +14,9 @@ use convoke_machine::Machine;
 
 use super::Conv;
 use super::cost::{bandwidth, burst, call, lanes, product, step, straight};
+use super::pixels;
 use super::plan::{Plan, Refusal, Term};
-use crate::register_tile;
+use crate::register_tile::RegisterTile;
 
 /// Output rows that share a tile's weights while these are in cache.
 const BLOCK: usize = 8;
@@ -24,17 +26,38 @@ const LINE: usize = 64;
 const FETCH: f64 = 3.6;
 
 pub(super) fn plan(conv: &Conv, machine: &Machine) -> Result<Plan, Refusal> {
+    Ok(cheapest(conv, machine).1)
+}
+
+/// Whether neighbouring pixels are to be in the lanes rather than output channels.
+pub(crate) fn pixels_in_lanes(conv: &Conv, machine: &Machine) -> bool {
+    cheapest(conv, machine).0
+}
+
+/// The form that costs less, and whether it has pixels in the lanes.
+fn cheapest(conv: &Conv, machine: &Machine) -> (bool, Plan) {
+    let channels = channels(conv, machine);
+    let pixels = pixels::neighbours(conv).then(|| pixels::plan(conv, machine, Algorithm::Direct));
+    match pixels {
+        Some(pixels) if pixels.cycles() < channels.cycles() => (true, pixels),
+        _ => (false, channels),
+    }
+}
+
+/// Output channels in the lanes.
+fn channels(conv: &Conv, machine: &Machine) -> Plan {
     let lanes = lanes(conv, machine);
     let (q, k) = (conv.y.w, conv.k_per_group());
     let [x_bytes, w_bytes, y_bytes] = conv.bytes();
     let halo = conv.halo_bytes();
 
-    let vectors = register_tile::SQUARE[1];
+    let registers = RegisterTile::of(machine);
+    let [rows, vectors] = registers.square();
     let products = (conv.x.n * conv.group) as f64 * conv.y.h as f64;
-    let multiply = products * product(machine, lanes, [q, k, conv.depth()], vectors, register_tile::rows);
+    let multiply = products * product(machine, lanes, [q, k, conv.depth()], vectors, |v| registers.rows(v));
 
     let sums = y_bytes as f64 / conv.elem.bytes() as f64;
-    let tiles = products * q.div_ceil(register_tile::SQUARE[0]) as f64 * k.div_ceil(vectors * lanes) as f64;
+    let tiles = products * q.div_ceil(rows) as f64 * k.div_ceil(vectors * lanes) as f64;
     let store = match conv.layout {
         Layout::Nchw => sums * (machine.rates.gather_cycles + machine.rates.scatter_cycles),
         Layout::Nhwc => sums / lanes as f64 * straight(machine, 1.0, 0.0, 1.0),
@@ -44,7 +67,7 @@ pub(super) fn plan(conv: &Conv, machine: &Machine) -> Result<Plan, Refusal> {
     // Each step takes a part of a line of weights; each row of a kernel a line of the input.
     let lines = conv.c_per_group() * conv.window.h.kernel + conv.depth() * vectors * lanes * conv.elem.bytes() / LINE;
     let first = machine.caches.first().map_or(1 << 15, |cache| cache.bytes);
-    let steps = conv.depth() as f64 * step(machine, register_tile::SQUARE[0], vectors, 0, conv.depth());
+    let steps = conv.depth() as f64 * step(machine, rows, vectors, 0, conv.depth());
     // The loop over channels goes on once for each kernel that is written out.
     let turns = if conv.taps() > 1 { conv.c_per_group() as f64 } else { 0.0 };
     let waits = if lines * LINE <= first / 8 * 7 { 0.0 } else { (lines as f64 * FETCH - steps).max(0.0) };
@@ -58,7 +81,7 @@ pub(super) fn plan(conv: &Conv, machine: &Machine) -> Result<Plan, Refusal> {
     let weights = (w_bytes * blocks) as f64 / burst(machine, w_bytes);
     let stream = read + weights + y_bytes as f64 / bandwidth(machine, y_bytes);
 
-    Ok(Plan {
+    Plan {
         algorithm: Algorithm::Direct,
         multiplications: conv.multiplications(),
         bytes_moved: input * k_tiles + w_bytes * blocks + y_bytes + if halo > 0 { x_bytes + halo } else { 0 },
@@ -71,5 +94,5 @@ pub(super) fn plan(conv: &Conv, machine: &Machine) -> Result<Plan, Refusal> {
         ],
         error_bound: conv.error_bound(),
         error_typical: conv.error_typical(),
-    })
+    }
 }

@@ -19,7 +19,7 @@ use convoke_machine::Machine;
 use super::Conv;
 use super::cost::{bandwidth, call, conflict, lanes, product, second_level, straight};
 use super::plan::{Plan, Refusal, Term};
-use crate::register_tile::{SQUARE, wide};
+use crate::register_tile::RegisterTile;
 
 /// The most bytes of an explicit patch matrix.
 const MAX_MATRIX: u128 = 1 << 30;
@@ -29,7 +29,8 @@ pub(super) fn plan(conv: &Conv, machine: &Machine, explicit: bool) -> Result<Pla
     let (pixels, k, depth) = (conv.pixels(), conv.k_per_group(), conv.depth());
     let (rows, columns) = if conv.layout == Layout::Nchw { (k, pixels) } else { (pixels, k) };
     let products = (conv.x.n * conv.group) as f64;
-    let [tile_rows, vectors] = if conv.layout == Layout::Nchw { wide(rows) } else { SQUARE };
+    let tile = RegisterTile::of(machine);
+    let [tile_rows, vectors] = if conv.layout == Layout::Nchw { tile.wide(rows) } else { tile.square() };
     let multiply = products * product(machine, lanes, [rows, columns, depth], vectors, |_| tile_rows);
 
     let [x_bytes, w_bytes, y_bytes] = conv.bytes();

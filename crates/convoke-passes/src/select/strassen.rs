@@ -21,7 +21,7 @@ use super::Conv;
 use super::cost::{bandwidth, call, lanes, product, scattered, straight};
 use super::plan::{Plan, Refusal, Term};
 use crate::parts::{Parts, Problem, recursion};
-use crate::register_tile::SQUARE;
+use crate::register_tile::RegisterTile;
 
 /// The most levels weighed unless asked for.
 const LEVELS: u8 = 2;
@@ -43,6 +43,7 @@ pub(super) fn plan(conv: &Conv, machine: &Machine, levels: u8) -> Result<Plan, R
     let (added_patches, added_results) = (entries(|rule| &rule.b), entries(|rule| &rule.c));
 
     let lanes = lanes(conv, machine);
+    let [tile_rows, vectors] = RegisterTile::of(machine).square();
     let images = (conv.x.n * conv.group) as f64;
     let nchw = conv.layout == Layout::Nchw;
     let gathered = nchw && conv.window.w.stride > 1;
@@ -62,7 +63,7 @@ pub(super) fn plan(conv: &Conv, machine: &Machine, levels: u8) -> Result<Plan, R
             let additions = (added_patches - products) as f64;
             gather += chunks * panel * straight(machine, loads, additions, products as f64);
             let [rows, columns] = if nchw { [parts.channels, of.pixels] } else { [of.pixels, parts.channels] };
-            let one = product(machine, lanes, [rows, columns, depth], SQUARE[1], |_| SQUARE[0]);
+            let one = product(machine, lanes, [rows, columns, depth], vectors, |_| tile_rows);
             multiply += chunks * products as f64 * one;
             let (part, added) = (vector(parts.channels * of.pixels), added_results as f64);
             sums += chunks * (part * straight(machine, products as f64 + added, added, added));

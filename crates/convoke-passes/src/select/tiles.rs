@@ -18,7 +18,7 @@ use convoke_machine::Machine;
 use super::Conv;
 use super::cost::{burst, call, lanes, operands, product, scattered, second_level, straight, strided};
 use super::plan::{Plan, Refusal, Term};
-use crate::register_tile;
+use crate::register_tile::RegisterTile;
 use crate::tiling::{LEAST, Tiling};
 
 pub(super) fn plan(algorithm: Algorithm, conv: &Conv, machine: &Machine, bounds: bool) -> Result<Plan, Refusal> {
@@ -37,6 +37,7 @@ pub(super) fn plan(algorithm: Algorithm, conv: &Conv, machine: &Machine, bounds:
         straight(machine, loads as f64, transform.operations() as f64, stores as f64)
     };
     let groups = if single { 1.0 } else { conv.group as f64 };
+    let registers = RegisterTile::of(machine);
     // Channels of a tile that a codelet goes over, and vectors of them.
     let (c_one, k_one) = if single { (conv.x.c, conv.y.c) } else { (c, k) };
     let vectors = |channels: usize| match by_tiles {
@@ -67,8 +68,8 @@ pub(super) fn plan(algorithm: Algorithm, conv: &Conv, machine: &Machine, bounds:
     let multiply = if single {
         tiles * tile.products as f64 * vectors(k_one) * straight(machine, 2.0, 1.0, 1.0)
     } else {
-        let [rows, vectors] = register_tile::SQUARE;
-        let one = product(machine, lanes, [block, k, c], vectors, register_tile::rows);
+        let [rows, vectors] = registers.square();
+        let one = product(machine, lanes, [block, k, c], vectors, |v| registers.rows(v));
         // The reduction is not cut. The first tile of a panel of weights fetches it from further away.
         let cut = ((block.div_ceil(rows) - 1) * k.div_ceil(vectors * lanes)) as f64;
         let fetched = operands(machine, cut, c, rows + vectors * lanes, bytes);
@@ -85,7 +86,7 @@ pub(super) fn plan(algorithm: Algorithm, conv: &Conv, machine: &Machine, bounds:
     let weights = (conv.y.c * c) as u128 * (tile.products * bytes) as u128;
     let between = block as u128 * (tile.products * bytes) as u128 * wide as u128;
     // Where a panel of weights is used by few tiles of rows, the next is soon fetched ahead.
-    let ahead = 0.37 / block.div_ceil(register_tile::SQUARE[0]) as f64;
+    let ahead = 0.37 / block.div_ceil(registers.square()[0]) as f64;
     let fetched = match single {
         // A chunk of channels takes a line or two of each product.
         true if !by_tiles => blocks * scattered(machine, weights),

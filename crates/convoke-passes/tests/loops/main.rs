@@ -8,3 +8,4 @@ mod pieces;
 mod programs;
 mod random;
 mod rewrites;
+mod transpose;

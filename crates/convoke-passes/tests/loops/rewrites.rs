@@ -201,6 +201,65 @@ fn cse_asks_who_reads_beyond_a_partial_store() {
 }
 
 #[test]
+fn zips_ask_for_the_lanes_they_take() {
+    let text = |half: &str, loaded: &str, lanes: usize| {
+        format!(
+            "%0 = load f32x4 %x[0]
+             store %t[0], %0 lanes 3
+             {loaded}%2 = zip {half} %1, %0
+             store %y[0], %2 lanes {lanes}"
+        )
+    };
+    // Of the upper halves' lanes 2 and 3, the first two lanes of a zip are both lanes 2.
+    let loaded = "%1 = load f32x4 %t[0] lanes 3 ";
+    let found = |half: &str, lanes: usize| text(half, "", lanes).replace("%1, %0", "%0, %0");
+    check(&["cse-loops"], &text("lo", loaded, 4), &found("lo", 4).replace("%2", "%1"));
+    check(&["cse-loops"], &text("hi", loaded, 2), &found("hi", 2).replace("%2", "%1"));
+    check(&["cse-loops"], &text("hi", loaded, 3), &text("hi", loaded, 3));
+}
+
+#[test]
+fn parts_ask_for_the_lanes_they_take() {
+    let text = |loaded: &str, part: usize| {
+        format!(
+            "%0 = load f32x4 %x[0]
+             store %t[0], %0 lanes 3
+             {loaded}%2 = part {part} f32x2 %1
+             store %y[0], %2"
+        )
+    };
+    let loaded = "%1 = load f32x4 %t[0] lanes 3 ";
+    check(&["cse-loops"], &text(loaded, 0), &text("", 0).replace("%1", "%0").replace("%2", "%1"));
+    check(&["cse-loops"], &text(loaded, 1), &text(loaded, 1));
+}
+
+#[test]
+fn cse_finds_equal_zips() {
+    check(
+        &["cse-loops"],
+        "%0 = load f32x4 %x[0]
+         %1 = load f32x4 %x[4]
+         %2 = zip lo %0, %1
+         %3 = zip hi %0, %1
+         %4 = zip lo %0, %1
+         %5 = zip lo %1, %0
+         store %y[0], %2
+         store %y[4], %3
+         store %y[8], %4
+         store %y[12], %5",
+        "%0 = load f32x4 %x[0]
+         %1 = load f32x4 %x[4]
+         %2 = zip lo %0, %1
+         %3 = zip hi %0, %1
+         %4 = zip lo %1, %0
+         store %y[0], %2
+         store %y[4], %3
+         store %y[8], %2
+         store %y[12], %4",
+    );
+}
+
+#[test]
 fn promote_through_nested_loops() {
     check(
         &["promote"],

@@ -5,7 +5,7 @@
 //! another one, so that none always follows the same. The time of a candidate is that of its fastest run, since what disturbs a run
 //! makes it slower, never faster.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use convoke_ir::attr::Algorithm;
 use convoke_ir::layer::{self as ir, Def, Instr, Op};
@@ -13,6 +13,7 @@ use convoke_passes::select::{Select, Selection};
 use convoke_passes::{LayerPass, Stage, State};
 
 use super::Explanation;
+use crate::clock::time;
 use crate::compiled::CompiledLayer;
 use crate::compiler::{Choice, Compiler, Lowered};
 use crate::error::Error;
@@ -22,7 +23,7 @@ use crate::native::Buffers;
 /// A candidate that is predicted to take this many times as long as the best is not measured.
 pub const TOO_SLOW: f64 = 6.0;
 /// The least seconds of a turn.
-const TURN: f64 = 0.004;
+const TURN: Duration = Duration::from_millis(4);
 /// Seconds for all rounds of a convolution, as far as [`ROUNDS`] allow.
 const SECONDS: f64 = 3.0;
 /// The fewest and the most rounds.
@@ -153,7 +154,7 @@ fn rounds(
     if turns.is_empty() {
         return Ok(());
     }
-    let round: f64 = turns.iter().map(|turns| turns.first.max(TURN)).sum();
+    let round: f64 = turns.iter().map(|turns| turns.first.max(TURN.as_secs_f64())).sum();
     let rounds = ((SECONDS / round) as usize).clamp(ROUNDS.0, ROUNDS.1);
     for i in 0..rounds {
         observer(Progress::Round { round: i + 1, of: rounds });
@@ -169,16 +170,7 @@ fn rounds(
 
 /// Seconds of the fastest run of a turn.
 fn turn(compiled: &CompiledLayer, buffers: &mut Buffers) -> Result<f64, Error> {
-    let start = Instant::now();
-    let mut fastest = f64::INFINITY;
-    loop {
-        let one = Instant::now();
-        compiled.run_buffers(buffers)?;
-        fastest = fastest.min(one.elapsed().as_secs_f64());
-        if start.elapsed().as_secs_f64() >= TURN {
-            return Ok(fastest);
-        }
-    }
+    Ok(time(TURN, || compiled.run_buffers(buffers))?.into_iter().fold(f64::INFINITY, f64::min))
 }
 
 /// A layer that has nothing but this instruction. What it reads is a constant, as before, or an input.

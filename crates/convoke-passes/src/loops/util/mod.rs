@@ -7,3 +7,4 @@ pub(super) mod copies;
 pub(super) mod copy;
 pub(super) mod demand;
 pub(super) mod memory;
+pub(super) mod network;

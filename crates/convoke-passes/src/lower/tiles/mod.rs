@@ -69,7 +69,7 @@ impl Lowering<'_> {
         let tile = &*tiling.tile;
         let single = conv.cg == 1 && conv.kg == 1;
         let lanes = if tiling.w.multiple > 1 { Lanes::Tiles } else { Lanes::Channels };
-        let columns = cut(conv.kg, Product::tile(conv.lanes).1);
+        let columns = cut(conv.kg, Product::tile(conv.tile, conv.lanes).1);
         let filters = if single { self.channel_filters(conv, tile)? } else { self.filters(conv, tile, &columns)? };
 
         // What a chunk of channels takes between the passes of a transform stays in the nearest cache, if it is not too few.
@@ -139,7 +139,7 @@ impl Lowering<'_> {
     /// The matrix products of `tiles` tiles: tiles are rows, output channels columns, input channels the reduction.
     fn products(&mut self, conv: &Conv<'_>, tiles: usize, columns: &[Cut]) -> Vec<(Cut, Cut, FuncId)> {
         let (elem, lanes) = (conv.elem, conv.lanes);
-        let runs = |k: Cut| cut(tiles, Product::rows(lanes, k.size)).into_iter().map(move |t| (k, t));
+        let runs = |k: Cut| cut(tiles, Product::rows(conv.tile, lanes, k.size)).into_iter().map(move |t| (k, t));
         let codelet = |(k, t): (Cut, Cut)| {
             let depth = vec![Depth { name: "c", extent: conv.cg, a: 1, b: k.size }];
             let (rows, cols, ld, a_row) = (t.size, k.size, conv.kg, conv.cg);

@@ -1,0 +1,217 @@
+//! Which value is in which register: allocation in one walk over the code, by furthest next use.
+//!
+//! Uses are known before the walk, by position. When a register is needed and none is free, the value whose next use is
+//! furthest away leaves; it is written to the stack at most once unless it is assigned again.
+//! Source: Belady 1966, *A Study of Replacement Algorithms for a Virtual-Storage Computer*; for loops see `control.rs`.
+
+/// What a value means to a bank: its number among all values that live in registers of this kind.
+pub(super) type Key = usize;
+
+/// Registers of one kind.
+pub(super) struct Bank {
+    /// What each register holds.
+    holder: Vec<Option<Key>>,
+    /// Registers that may be taken, preferred ones first.
+    order: Vec<usize>,
+    /// Registers that the current instruction uses.
+    locked: Vec<bool>,
+    /// For each value, where it is.
+    values: Vec<Value>,
+    /// Every register that was ever taken.
+    pub(super) touched: Vec<bool>,
+}
+
+#[derive(Clone, Default)]
+struct Value {
+    register: Option<usize>,
+    /// Its place on the stack, once it has had one.
+    slot: Option<usize>,
+    /// Whether that place holds it.
+    saved: bool,
+    /// What happens to it, ascending.
+    events: Vec<Event>,
+    /// How many of them lie behind.
+    done: usize,
+}
+
+/// Something that happens to a value at a position.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Event {
+    /// It is read there.
+    Use(u32),
+    /// It is assigned there: what it was before is not wanted.
+    Def(u32),
+}
+
+impl Event {
+    pub(super) fn position(self) -> u32 {
+        match self {
+            Event::Use(at) | Event::Def(at) => at,
+        }
+    }
+}
+
+/// Never used again.
+pub(super) const NEVER: u32 = u32::MAX;
+
+/// Where values are at one point of the code.
+#[derive(Clone)]
+pub(super) struct Places {
+    holder: Vec<Option<Key>>,
+}
+
+impl Bank {
+    /// A bank that may use the registers of `order`, out of `count`; `events` are those of each value.
+    pub(super) fn new(count: usize, order: Vec<usize>, events: Vec<Vec<Event>>) -> Bank {
+        let value = |events| Value { events, ..Value::default() };
+        Bank {
+            holder: vec![None; count],
+            order,
+            locked: vec![false; count],
+            values: events.into_iter().map(value).collect(),
+            touched: vec![false; count],
+        }
+    }
+
+    /// Where a value is, if in a register.
+    pub(super) fn register(&self, key: Key) -> Option<usize> {
+        self.values[key].register
+    }
+
+    pub(super) fn lock(&mut self, register: usize) {
+        self.locked[register] = true;
+    }
+
+    pub(super) fn unlock(&mut self, register: usize) {
+        self.locked[register] = false;
+    }
+
+    pub(super) fn unlock_all(&mut self) {
+        self.locked.fill(false);
+    }
+
+    /// The first use of a value after `position`, unless it is assigned before.
+    pub(super) fn next_use(&mut self, key: Key, position: u32) -> u32 {
+        let value = &mut self.values[key];
+        while value.events.get(value.done).is_some_and(|event| event.position() <= position) {
+            value.done += 1;
+        }
+        match value.events.get(value.done) {
+            Some(&Event::Use(at)) => at,
+            _ => NEVER,
+        }
+    }
+
+    /// A register that holds nothing, and the value that had to leave it. What the node at `position` reads stays as long as it can.
+    ///
+    /// # Panics
+    ///
+    /// If one instruction locks all registers.
+    pub(super) fn take(&mut self, position: u32) -> (usize, Option<Key>) {
+        let free = |&&r: &&usize| self.holder[r].is_none() && !self.locked[r];
+        if let Some(&register) = self.order.iter().find(free) {
+            self.touched[register] = true;
+            return (register, None);
+        }
+        let mut furthest = None;
+        for i in 0..self.order.len() {
+            let register = self.order[i];
+            let Some(key) = self.holder[register].filter(|_| !self.locked[register]) else { continue };
+            let next = self.next_use(key, position.saturating_sub(1));
+            if furthest.is_none_or(|(_, _, other)| next > other) {
+                furthest = Some((register, key, next));
+            }
+        }
+        let (register, key, _) = furthest.expect("no instruction needs all registers at once");
+        self.leave(key);
+        (register, Some(key))
+    }
+
+    /// Says that a register now holds a value.
+    pub(super) fn put(&mut self, key: Key, register: usize) {
+        self.leave(key);
+        if let Some(other) = self.holder[register].replace(key) {
+            self.values[other].register = None;
+        }
+        self.values[key].register = Some(register);
+        self.touched[register] = true;
+    }
+
+    /// Says that a value is no longer in a register.
+    pub(super) fn leave(&mut self, key: Key) {
+        if let Some(register) = self.values[key].register.take() {
+            self.holder[register] = None;
+        }
+    }
+
+    /// The values in registers, by register.
+    pub(super) fn held(&self) -> Vec<(usize, Key)> {
+        self.holder.iter().enumerate().filter_map(|(register, key)| Some((register, (*key)?))).collect()
+    }
+
+    /// Lets go of a value that is not used after `position`; returns its place on the stack, which others may have now.
+    pub(super) fn drop_dead(&mut self, key: Key, position: u32) -> Option<usize> {
+        if self.next_use(key, position) != NEVER {
+            return None;
+        }
+        self.forget(key)
+    }
+
+    /// Lets go of a value, whoever may use it; returns its place on the stack.
+    pub(super) fn forget(&mut self, key: Key) -> Option<usize> {
+        self.leave(key);
+        self.values[key].saved = false;
+        self.values[key].slot.take()
+    }
+
+    /// Begins a new life of a value at `position`: what the stack holds of it no longer counts.
+    pub(super) fn assigned(&mut self, key: Key, position: u32) {
+        self.next_use(key, position);
+        self.values[key].saved = false;
+    }
+
+    /// The stack's copy of a value will be out of date.
+    pub(super) fn unsaved(&mut self, key: Key) {
+        self.values[key].saved = false;
+    }
+
+    /// Whether the stack holds the value.
+    pub(super) fn saved(&self, key: Key) -> bool {
+        self.values[key].saved
+    }
+
+    /// The value's place on the stack, to be written now; `new` makes one.
+    pub(super) fn save(&mut self, key: Key, new: impl FnOnce() -> usize) -> usize {
+        let value = &mut self.values[key];
+        value.saved = true;
+        *value.slot.get_or_insert_with(new)
+    }
+
+    /// The value's place on the stack, to be read.
+    pub(super) fn slot(&self, key: Key) -> Option<usize> {
+        self.values[key].slot
+    }
+
+    /// Where everything is.
+    pub(super) fn places(&self) -> Places {
+        Places { holder: self.holder.clone() }
+    }
+
+    /// Everything is where it was; returns what that takes: values by the register they are to be in, those that are still used
+    /// after `position`.
+    pub(super) fn wanted(&mut self, places: &Places, position: u32) -> Vec<(usize, Key)> {
+        let held: Vec<(usize, Key)> =
+            places.holder.iter().enumerate().filter_map(|(register, key)| Some((register, (*key)?))).collect();
+        held.into_iter().filter(|&(_, key)| self.next_use(key, position.saturating_sub(1)) != NEVER).collect()
+    }
+
+    /// Says that exactly these values are in these registers.
+    pub(super) fn reset(&mut self, to: &[(usize, Key)]) {
+        for (_, key) in self.held() {
+            self.leave(key);
+        }
+        for &(register, key) in to {
+            self.put(key, register);
+        }
+    }
+}

@@ -1,0 +1,91 @@
+//! Which loads need no register: the instruction that uses the number reads it from memory.
+//!
+//! A contiguous vector with one use folds everywhere; a broadcast folds with EVEX, up to [`BROADCASTS`] times: loads are cheaper than the
+//! register. Nothing folds across a store that may change it.
+
+use convoke_ir::loops::{BinOp, Expr, Func, Stmt, ValId};
+
+use super::flat::{Flat, Node, read_only};
+use super::isa::Isa;
+
+/// The most uses of a broadcast that are folded.
+const BROADCASTS: usize = 2;
+
+/// What a folded value is to its instruction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// A vector, as it lies.
+    Whole,
+    /// One number for all lanes.
+    Broadcast,
+}
+
+/// How a load could fold.
+pub(super) fn kind(func: &Func, val: ValId, expr: &Expr, isa: Isa) -> Option<Kind> {
+    let Expr::Load(place) = expr else { return None };
+    let ty = func.vals[val].ty;
+    let bytes = usize::from(ty.lanes) * ty.elem.bytes();
+    match place.stride {
+        // One number fills a register that nobody looks at beyond its first lane.
+        _ if ty.lanes == 1 => isa.evex.then_some(Kind::Broadcast),
+        0 if place.lanes == ty.lanes => isa.evex.then_some(Kind::Broadcast),
+        1 if place.lanes == ty.lanes && bytes >= 16 => Some(Kind::Whole),
+        _ => None,
+    }
+}
+
+/// The operands of an instruction that may be memory, the best first.
+fn foldable(expr: &Expr) -> Vec<ValId> {
+    match *expr {
+        Expr::Binary(BinOp::Add | BinOp::Mul, a, b) => vec![b, a],
+        Expr::Binary(BinOp::Sub | BinOp::Div, _, b) => vec![b],
+        Expr::Fma(a, b, _) => vec![b, a],
+        _ => vec![],
+    }
+}
+
+/// For each value that folds, the node of its load.
+pub(super) fn folded(func: &Func, flat: &Flat<'_>, isa: Isa) -> Vec<Option<usize>> {
+    let mut found: Vec<Option<usize>> = vec![None; func.vals.len()];
+    let mut uses = vec![0; func.vals.len()];
+    // For each slot, the last store to it.
+    let mut stored: Vec<Option<usize>> = vec![None; func.slots.len()];
+    for (position, node) in flat.nodes.iter().enumerate() {
+        match node {
+            Node::Op(Stmt::Store(place, val, _), _) => {
+                found[val.index()] = None;
+                stored[place.slot.index()] = Some(position);
+            }
+            Node::Op(Stmt::Let(val, expr, _) | Stmt::Reg(val, expr, _) | Stmt::Set(val, expr, _), _) => {
+                let mut room = 1;
+                let operands = foldable(expr);
+                let reads = expr.reads();
+                for val in operands.iter().copied().filter(|val| reads.iter().filter(|r| *r == val).count() == 1) {
+                    let Some(load) = found[val.index()] else { continue };
+                    let Node::Op(Stmt::Let(_, loads @ Expr::Load(place), _), _) = &flat.nodes[load] else { continue };
+                    uses[val.index()] += 1;
+                    let most = if kind(func, val, loads, isa) == Some(Kind::Broadcast) { BROADCASTS } else { 1 };
+                    let clean =
+                        read_only(func, place.slot) || stored[place.slot.index()].is_none_or(|store| store < load);
+                    let near = flat.stretch[load] == flat.stretch[position];
+                    if room == 0 || uses[val.index()] > most || !clean || !near {
+                        found[val.index()] = None;
+                    } else {
+                        room = 0;
+                    }
+                }
+                for val in reads {
+                    if !operands.contains(&val) || operands.iter().filter(|o| **o == val).count() > 1 {
+                        found[val.index()] = None;
+                    }
+                }
+                if matches!(node, Node::Op(Stmt::Let(..), _)) && kind(func, *val, expr, isa).is_some() {
+                    found[val.index()] = Some(position);
+                }
+            }
+            _ => {}
+        }
+    }
+    // One that was used by nobody has no instruction to fold into.
+    found.iter().enumerate().map(|(val, load)| load.filter(|_| uses[val] > 0)).collect()
+}

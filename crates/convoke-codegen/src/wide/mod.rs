@@ -1,0 +1,336 @@
+//! Loop IR functions as AVX2 or AVX-512 code: the second emitter, for vectors that Cranelift does not have.
+//!
+//! ```text
+//! Func ──flat──► nodes with positions ──fold──► loads that become operands
+//!                        └──uses──► bank: registers by furthest next use ──select──► asm: bytes
+//! ```
+//!
+//! Statements keep their order: whoever wrote the loops has chosen it. A function is assembled in one walk, in microseconds. It follows the
+//! same calling convention as Cranelift's functions (see `emit`) and lies in the same module.
+
+mod asm;
+mod bank;
+mod control;
+mod expr;
+mod flat;
+mod fold;
+mod isa;
+mod memory;
+mod strided;
+
+use convoke_ir::elem::Elem;
+use convoke_ir::loops::{BinOp, Expr, Func, FuncId, FuncKind, Program, Stmt, ValId};
+use convoke_machine::Machine;
+use cranelift_module::ModuleReloc;
+use iced_x86::{Code, Instruction, Register};
+
+use self::asm::{Assembler, Mask, Mem, Source};
+use self::bank::{Bank, Key};
+use self::flat::{Flat, Keys, Node, Parts};
+pub(crate) use self::isa::Isa;
+use self::isa::Length;
+use crate::emit;
+
+impl Isa {
+    /// What a machine has, if it is described with vectors wider than Cranelift's and has the instructions for them.
+    pub(crate) fn of(machine: &Machine) -> Option<Isa> {
+        let has = |features: &[&str]| machine.arch == "x86_64" && features.iter().all(|f| machine.has(f));
+        let evex = has(&["avx2", "fma", "avx512f", "avx512vl"]);
+        match machine.vector_bits {
+            512 if evex => Some(Isa { evex: true }),
+            256 if has(&["avx2", "fma"]) => Some(Isa { evex: false }),
+            _ => None,
+        }
+    }
+}
+
+/// A function's bytes, its constants behind the code, and its calls. `number` gives a callee's number in the module.
+pub(crate) fn function(
+    program: &Program,
+    id: FuncId,
+    isa: Isa,
+    number: &dyn Fn(FuncId) -> u32,
+) -> (Vec<u8>, Vec<ModuleReloc>) {
+    let func = &program.funcs[id];
+    let parallel = if func.kind == FuncKind::Kernel { emit::parallel_loop(func) } else { None };
+    let mut flat = flat::flatten(func, parallel);
+    let keys = Keys::new(func, isa);
+    let folded = fold::folded(func, &flat, isa);
+    let uses = flat::uses(func, &mut flat, &keys, isa, &folded);
+    let arguments = |node: &Node<'_>| if let Node::Call(_, args) = node { Some(args.len()) } else { None };
+    let arguments = flat.nodes.iter().filter_map(arguments).max();
+    let emitter = Emitter {
+        func,
+        number,
+        isa,
+        keys,
+        folded,
+        numbers: vec![false; func.vals.len()],
+        pressure: uses.pressure,
+        // The last register is the emitter's own.
+        vectors: Bank::new(isa.registers(), (0..isa.registers() - 1).collect(), uses.vectors),
+        general: Bank::new(16, control::general_order(arguments.is_some()), uses.general),
+        frame: Frame { bytes: control::outgoing(arguments), calls: arguments.is_some(), ..Frame::default() },
+        range_begin: None,
+        masks: Vec::new(),
+        position: 0,
+        asm: Assembler::new(isa),
+    };
+    emitter.emit(&flat)
+}
+
+/// The function's stack below its frame pointer: `[rsp + offset]`, 64-byte aligned.
+#[derive(Default)]
+struct Frame {
+    bytes: usize,
+    /// Places of 64 and of 8 bytes that nobody needs any more.
+    free: [Vec<usize>; 2],
+    /// Where a vector passes through memory.
+    exchange: Option<usize>,
+    /// Whether arguments lie above the frame.
+    arguments: bool,
+    /// Whether there are calls, which want it aligned.
+    calls: bool,
+}
+
+impl Frame {
+    /// A place for a vector, or for a general register.
+    fn place(&mut self, vector: bool) -> usize {
+        let (kind, size) = if vector { (0, 64) } else { (1, 8) };
+        self.free[kind].pop().unwrap_or_else(|| {
+            let at = self.bytes.next_multiple_of(size);
+            self.bytes = at + size;
+            at
+        })
+    }
+
+    fn exchange(&mut self) -> Mem {
+        let at = match self.exchange {
+            Some(at) => at,
+            None => self.place(true),
+        };
+        self.exchange = Some(at);
+        Mem::at(Register::RSP, at as i32)
+    }
+}
+
+/// One function on its way into bytes.
+struct Emitter<'a> {
+    func: &'a Func,
+    number: &'a dyn Fn(FuncId) -> u32,
+    isa: Isa,
+    keys: Keys,
+    folded: Vec<Option<usize>>,
+    /// Which values are constants other than NaN.
+    numbers: Vec<bool>,
+    /// The most vector registers wanted at once, by loop.
+    pressure: Vec<usize>,
+    vectors: Bank,
+    general: Bank,
+    frame: Frame,
+    /// Lane counts that a mask register holds the mask of, k1 onwards.
+    masks: Vec<usize>,
+    /// Where a kernel keeps the first iteration of its parallel loop.
+    range_begin: Option<usize>,
+    /// Of the node at hand, from 1; 0 before the first.
+    position: u32,
+    asm: Assembler,
+}
+
+/// Mask registers that hold masks for the whole function: k1 to k6. k7 is for the moment.
+const MASKS: usize = 6;
+
+impl<'a> Emitter<'a> {
+    fn emit(mut self, flat: &Flat<'a>) -> (Vec<u8>, Vec<ModuleReloc>) {
+        self.masks = self.wanted_masks(flat);
+        self.enter(flat);
+        self.load_masks();
+        let mut places = Vec::new();
+        for (node, position) in flat.nodes.iter().zip(1..) {
+            self.position = position;
+            match node {
+                Node::Op(stmt, address) => self.op(flat, stmt, address.as_ref()),
+                Node::Call(call, args) => self.call(call, args),
+                Node::Begin(number) => {
+                    let entry = self.begin(&flat.loops[*number], *number);
+                    places.push(entry);
+                }
+                Node::End(number) => {
+                    let entry = places.pop().expect("loops are nested");
+                    self.end(&flat.loops[*number], entry);
+                }
+            }
+        }
+        self.leave()
+    }
+
+    fn op(&mut self, flat: &Flat<'a>, stmt: &Stmt, address: Option<&flat::Address>) {
+        match stmt {
+            Stmt::Let(val, expr, _) => {
+                self.numbers[val.index()] = match expr {
+                    Expr::Const(number) => !number.is_nan(),
+                    Expr::Splat(from) | Expr::Copy(from) => self.numbers[from.index()],
+                    _ => false,
+                };
+                if self.folded[val.index()].is_none() {
+                    self.define(flat, *val, expr, address);
+                }
+            }
+            Stmt::Reg(val, expr, _) | Stmt::Set(val, expr, _) => {
+                self.numbers[val.index()] = false;
+                self.define(flat, *val, expr, address);
+            }
+            Stmt::Store(place, val, _) => {
+                let address = address.expect("a store has an address");
+                self.store(*val, place, address);
+                self.used(&[*val]);
+                self.used_address(address);
+            }
+            Stmt::For(_) | Stmt::Call(_) => {}
+        }
+    }
+
+    /// Evaluates `expr`, part by part, and lets go of what is not used any more.
+    fn define(&mut self, flat: &Flat<'a>, val: ValId, expr: &Expr, address: Option<&flat::Address>) {
+        let parts = Parts::of(self.func, val, self.isa);
+        match expr {
+            Expr::Convert(from) => self.convert(val, *from),
+            Expr::Reduce(op, from) => self.reduce(val, *op, *from),
+            _ => {
+                for part in 0..parts.count {
+                    self.part(flat, val, part, parts, expr, address);
+                    self.vectors.unlock_all();
+                    self.general.unlock_all();
+                }
+            }
+        }
+        self.vectors.unlock_all();
+        self.general.unlock_all();
+        self.used(&expr.reads());
+        for val in expr.reads() {
+            if let Some(load) = self.folded[val.index()]
+                && let Node::Op(_, Some(address)) = &flat.nodes[load]
+            {
+                self.used_address(address);
+            }
+        }
+        if let Some(address) = address {
+            self.used_address(address);
+        }
+        (0..parts.count).for_each(|part| self.drop_vector(self.keys.part(val, part)));
+    }
+
+    /// Lets go of values that are not used after this node.
+    fn used(&mut self, vals: &[ValId]) {
+        for &val in vals {
+            let parts = Parts::of(self.func, val, self.isa);
+            (0..parts.count).for_each(|part| self.drop_vector(self.keys.part(val, part)));
+        }
+    }
+
+    fn used_address(&mut self, address: &flat::Address) {
+        let keys: Vec<Key> = address.keys(&self.keys).collect();
+        keys.into_iter().for_each(|key| self.drop_general(key));
+        self.general.unlock_all();
+    }
+
+    fn drop_vector(&mut self, key: Key) {
+        if let Some(slot) = self.vectors.drop_dead(key, self.position) {
+            self.frame.free[0].push(slot);
+        }
+    }
+
+    fn drop_general(&mut self, key: Key) {
+        if let Some(slot) = self.general.drop_dead(key, self.position) {
+            self.frame.free[1].push(slot);
+        }
+    }
+
+    /// The emitter's own vector register.
+    fn scratch(&self) -> usize {
+        self.isa.registers() - 1
+    }
+
+    /// The register length that a part of `lanes` lanes fills.
+    fn length(&self, elem: Elem, lanes: usize) -> Length {
+        Length::of(lanes * elem.bytes())
+    }
+
+    fn elem(&self, val: ValId) -> Elem {
+        self.func.vals[val].ty.elem
+    }
+
+    /// A free vector register, locked.
+    fn take_vector(&mut self) -> usize {
+        let (register, left) = self.vectors.take(self.position);
+        if let Some(key) = left {
+            self.save_vector(key, register);
+        }
+        self.vectors.lock(register);
+        register
+    }
+
+    /// Writes a value that leaves `register` to the stack, unless it is there.
+    fn save_vector(&mut self, key: Key, register: usize) {
+        if self.vectors.saved(key) || self.vectors.next_use(key, self.position.saturating_sub(1)) == bank::NEVER {
+            return;
+        }
+        let frame = &mut self.frame;
+        let slot = self.vectors.save(key, || frame.place(true));
+        let length = Length::of(self.isa.bytes());
+        let code = self.isa.form(&isa::STORE, Elem::F32, length);
+        self.asm.store(code, Mem::at(Register::RSP, slot as i32), register, length, None);
+    }
+
+    /// Says that `register`, taken before, holds a part of a value from now on.
+    fn hold(&mut self, val: ValId, part: usize, register: usize) {
+        let key = self.keys.part(val, part);
+        self.vectors.put(key, register);
+        self.vectors.assigned(key, self.position);
+    }
+
+    /// The register of a part, loaded if it was not in one, locked.
+    fn operand(&mut self, val: ValId, part: usize) -> usize {
+        let key = self.keys.part(val, part);
+        if let Some(register) = self.vectors.register(key) {
+            self.vectors.lock(register);
+            return register;
+        }
+        let slot = self.vectors.slot(key).expect("a value that is not in a register is on the stack");
+        let register = self.take_vector();
+        self.load_slot(register, slot);
+        self.vectors.put(key, register);
+        register
+    }
+
+    fn load_slot(&mut self, register: usize, slot: usize) {
+        let length = Length::of(self.isa.bytes());
+        let code = self.isa.form(&isa::LOAD, Elem::F32, length);
+        let from = Source::Memory(Mem::at(Register::RSP, slot as i32));
+        self.asm.vec2(code, (register, length), (from, length), None, Mask::None);
+    }
+
+    fn move_vector(&mut self, to: usize, from: usize) {
+        if to != from {
+            let length = Length::of(self.isa.bytes());
+            let code = self.isa.form(&isa::LOAD, Elem::F32, length);
+            self.asm.vec2(code, (to, length), (Source::Register(from), length), None, Mask::None);
+        }
+    }
+
+    /// Whether a value's part is not used after this node.
+    fn dies(&mut self, val: ValId, part: usize) -> bool {
+        let key = self.keys.part(val, part);
+        self.vectors.next_use(key, self.position) == bank::NEVER
+    }
+}
+
+/// Whether operands may change places.
+fn commutes(op: BinOp) -> bool {
+    matches!(op, BinOp::Add | BinOp::Mul)
+}
+
+/// `instruction to, from` of general registers.
+fn general2(code: Code, to: Register, from: Register) -> Instruction {
+    Instruction::with2(code, to, from).expect("two registers")
+}

@@ -1,0 +1,192 @@
+//! The codelet that sums a pixel tile and takes it through the epilogue to its place.
+//!
+//! ```text
+//!   for each input channel, row of input, column of taps
+//!     the vectors of pixels                                                           V loads
+//!     for each row of sums that takes this row of input, each output channel
+//!       its weight, broadcast; V multiply-adds
+//!   y = chain(sums)
+//! ```
+//!
+//! Sums are registers all along. Neighbouring rows of input that the same rows of sums take are a loop where writing them out would
+//! be long, and so are the columns of taps.
+
+use convoke_ir::loops::{Affine, Expr, Func, FuncBuilder, Marks, Place, SlotId, ValId, VecType};
+
+use super::super::conv::Conv;
+use super::super::grid::{Grid, reach};
+use super::super::tile::{LONG, each, looped};
+use super::source::Source;
+use crate::edges::{InputRow, Span, row_runs};
+
+/// Multiply-adds of an iteration of an innermost loop, at the least.
+const SHORT: usize = 16;
+
+/// A tile.
+pub(super) struct Codelet<'s, 'c> {
+    pub conv: &'s Conv<'c>,
+    pub channels: usize,
+    /// Rows of sums.
+    pub height: usize,
+    /// Pixels of a row of sums.
+    pub width: usize,
+    pub spans: Vec<Span>,
+    pub rows: Vec<InputRow>,
+    pub source: &'s Source,
+}
+
+/// Columns of taps: `first`, `first + by`, … `count` of them.
+#[derive(Clone, Copy)]
+struct Columns {
+    first: usize,
+    by: usize,
+    count: usize,
+}
+
+/// The parameters of the codelet.
+struct Slots {
+    x: Option<SlotId>,
+    block: Option<SlotId>,
+    w: SlotId,
+}
+
+/// How far the loops around a step have come: input channel, rows and columns beyond the first of their run.
+struct Turn {
+    c: Affine,
+    row: Affine,
+    column: Affine,
+}
+
+impl Codelet<'_, '_> {
+    /// The codelet, with parameters x and block, as far as the source has them, w, y, then the chain's operands.
+    pub(super) fn build(&self) -> Func {
+        let Codelet { conv, channels, height, .. } = *self;
+        let elem = conv.elem;
+        let name = format!("pixels_{elem}_{channels}x{height}x{}", self.width);
+        let mut f = FuncBuilder::codelet(name);
+        let slots = Slots {
+            x: self.source.in_place.then(|| f.input("x", elem, self.source.x_len())),
+            block: self.source.block.as_ref().map(|block| f.input("block", elem, block.len)),
+            w: f.input("w", elem, channels * conv.cg * conv.taps()),
+        };
+        let len = |grid: &Grid| reach(&[(channels, grid.c), (height, grid.h), (self.width, grid.w)]);
+        let y = f.output("y", elem, len(&conv.y.grid));
+        let operands: Vec<SlotId> =
+            conv.operands.iter().enumerate().map(|(i, grid)| f.input(&format!("e{i}"), elem, len(grid))).collect();
+
+        let sums: Vec<ValId> = (0..channels * height)
+            .flat_map(|_| self.spans.iter())
+            .map(|span| f.reg(VecType { elem, lanes: span.lanes }, Expr::Const(0.0)))
+            .collect();
+        if self.source.exists() {
+            each(&mut f, "c", conv.cg, |f, c| self.channel(f, &slots, &sums, &c));
+        }
+        for k in 0..channels {
+            for p in 0..height {
+                for (v, span) in self.spans.iter().enumerate() {
+                    let place = |slot: SlotId, grid: &Grid| {
+                        let at = (k * grid.c + p * grid.h + span.at * grid.w).into();
+                        Place {
+                            slot,
+                            at,
+                            stride: grid.w as i64,
+                            lanes: if grid.w == 0 { span.lanes } else { span.active },
+                        }
+                    };
+                    let sum = sums[self.sum(k, p, v)];
+                    let ty = VecType { elem, lanes: span.lanes };
+                    let result = conv.chain.apply(&mut f, sum, |f, operand| {
+                        f.define(ty, Expr::Load(place(operands[operand], &conv.operands[operand])))
+                    });
+                    f.store_to(place(y, &conv.y.grid), result);
+                }
+            }
+        }
+        f.finish()
+    }
+
+    /// The number of a sum.
+    fn sum(&self, k: usize, p: usize, v: usize) -> usize {
+        (k * self.height + p) * self.spans.len() + v
+    }
+
+    /// All taps of an input channel.
+    fn channel(&self, f: &mut FuncBuilder, slots: &Slots, sums: &[ValId], c: &Affine) {
+        let (h, w) = (self.conv.window.h, self.conv.window.w);
+        let a_row = self.channels * w.kernel * self.spans.len();
+        let runs = row_runs(&self.rows, h.dilation);
+        let taken: usize = self.rows.iter().map(|row| row.taps.len()).sum();
+        let rolled: usize = runs.iter().map(|run| run.first.taps.len()).sum();
+        let (roll_rows, roll_columns) = (taken * a_row > LONG, rolled * a_row > LONG && !self.source.in_place);
+        // Columns of taps that lie in the same phase.
+        let by = w.stride / num_integer::gcd(w.stride, w.dilation);
+        let columns: Vec<_> = if roll_columns {
+            (0..by.min(w.kernel)).map(|first| Columns { first, by, count: (w.kernel - first).div_ceil(by) }).collect()
+        } else {
+            (0..w.kernel).map(|first| Columns { first, by: 1, count: 1 }).collect()
+        };
+        for run in runs {
+            let rows = |f: &mut FuncBuilder, row: Affine, taps: &InputRow| {
+                for columns in &columns {
+                    let marks = Marks { unroll: unrolled(taps.taps.len() * a_row / w.kernel), ..Marks::default() };
+                    looped(f, "s", columns.count, marks, |f, column| {
+                        let turn = Turn { c: c.clone(), row: row.clone(), column };
+                        self.step(f, slots, sums, taps, columns, &turn);
+                    });
+                }
+            };
+            if roll_rows {
+                looped(f, "r", run.count, Marks::default(), |f, row| rows(f, row, &run.first));
+            } else {
+                for i in 0..run.count {
+                    let taps = run.first.taps.iter().map(|&(p, r)| (p, r + i)).collect();
+                    rows(f, Affine::default(), &InputRow { at: run.first.at + i * h.dilation, taps });
+                }
+            }
+        }
+    }
+
+    /// A row of input and a column of taps.
+    fn step(&self, f: &mut FuncBuilder, slots: &Slots, sums: &[ValId], row: &InputRow, columns: &Columns, turn: &Turn) {
+        let Codelet { conv, source, .. } = *self;
+        let elem = conv.elem;
+        let (h, w) = (conv.window.h, conv.window.w);
+        let pixels: Vec<Option<ValId>> = self
+            .spans
+            .iter()
+            .map(|span| {
+                let found = source.find(span, row.at, columns.first)?;
+                let slot = if found.in_block { slots.block } else { slots.x }?;
+                let (c_step, row_step) = source.steps(found.in_block);
+                let at = turn.c.clone() * c_step + turn.row.clone() * (row_step * h.dilation);
+                let at = at + turn.column.clone() * (columns.by * w.dilation / w.stride) + found.at;
+                let place = Place { slot, at, stride: 1, lanes: found.lanes };
+                Some(f.define(VecType { elem, lanes: span.lanes }, Expr::Load(place)))
+            })
+            .collect();
+        for &(p, r) in &row.taps {
+            for k in 0..self.channels {
+                let tap =
+                    turn.row.clone() * w.kernel + turn.column.clone() * columns.by + (r * w.kernel + columns.first);
+                let at = (turn.c.clone() + k * conv.cg) * conv.taps() + tap;
+                // One broadcast for each type of vector.
+                let mut weight: Option<ValId> = None;
+                for (v, (span, x)) in self.spans.iter().zip(&pixels).enumerate() {
+                    let Some(x) = *x else { continue };
+                    let ty = VecType { elem, lanes: span.lanes };
+                    let place = Place { slot: slots.w, at: at.clone(), stride: 0, lanes: span.lanes };
+                    let known = weight.filter(|&weight| f.ty(weight) == ty);
+                    let tap = known.unwrap_or_else(|| f.define(ty, Expr::Load(place)));
+                    weight = Some(tap);
+                    let sum = sums[self.sum(k, p, v)];
+                    f.set(sum, Expr::Fma(x, tap, sum));
+                }
+            }
+        }
+    }
+}
+
+/// How often a body of so many multiply-adds is written out.
+fn unrolled(size: usize) -> Option<u32> {
+    Some((SHORT / size.max(1)) as u32).filter(|&times| times > 1)
+}

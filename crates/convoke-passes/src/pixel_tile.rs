@@ -1,0 +1,191 @@
+//! Pixel tiles: how a convolution whose lanes are neighbouring pixels of a row is cut. Lowering cuts by them, the cost model counts by
+//! them.
+//!
+//! A tile has channels × rows × vectors sums. A vector of input pixels that is loaded once, for one column of taps, serves the sums of all
+//! channels, and of all rows that some row of taps takes there:
+//!
+//! ```text
+//!   loads       input rows · columns of taps · vectors    for    channels · rows · rows of taps · columns of taps · vectors  multiply-adds
+//! ```
+//!
+//! Weights are broadcast. Sums, the vectors of one column of taps and a weight share the registers.
+
+use convoke_ir::layer::Axis;
+use convoke_machine::Machine;
+
+use crate::edges::{Stretch, input_rows, spans, stretches};
+use crate::lower::tile::cut;
+use crate::register_tile::part;
+
+/// What is to be cut.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Problem {
+    pub lanes: u8,
+    /// Bytes of an element.
+    pub bytes: usize,
+    /// Output and input channels of a group.
+    pub k: usize,
+    pub c: usize,
+    pub h: Axis,
+    pub w: Axis,
+}
+
+/// Sums of a tile: output channels × output rows × vectors of pixels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct PixelTile {
+    pub channels: usize,
+    pub rows: usize,
+    pub vectors: usize,
+}
+
+/// Predicted cycles.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Cycles {
+    pub multiply: f64,
+    pub store: f64,
+    /// To copy pixels beside padding, or apart by their phase.
+    pub copy: f64,
+}
+
+impl Cycles {
+    fn all(&self) -> f64 {
+        self.multiply + self.store + self.copy
+    }
+}
+
+/// Tiles of a stretch of rows, in numbers.
+struct Rows {
+    count: usize,
+    size: usize,
+    /// Rows of input, and how often one is taken.
+    inputs: usize,
+    taken: usize,
+}
+
+/// Bytes of a line; a load across two of them counts twice.
+const LINE: usize = 64;
+/// How much of the shorter of multiplying and loading is not hidden behind the longer.
+const HIDDEN: f64 = 0.25;
+/// Bytes of a page, and cycles to look up where one is.
+const PAGE_BYTES: f64 = 4096.0;
+const PAGE: f64 = 7.0;
+/// The most columns of taps that are written out one by one.
+const WRITTEN: usize = 11;
+
+impl Problem {
+    /// Whether the input is read where it lies, but for what the padding on its left makes necessary. A strided row is taken apart first;
+    /// the taps of a long row are a loop, which asks for the same everywhere.
+    pub(crate) fn in_place(&self) -> bool {
+        self.w.stride == 1 && self.w.kernel <= WRITTEN
+    }
+
+    /// The tile with the fewest predicted cycles, and those of a group of an image.
+    pub(crate) fn best(&self, machine: &Machine) -> (PixelTile, Cycles) {
+        // One register is the code generator's own.
+        let registers = (machine.vector_registers as usize).saturating_sub(1).max(3);
+        let vectors = self.w.output.div_ceil(self.lanes.into()).min(registers);
+        let columns: Vec<_> = (1..=vectors).map(|v| stretches(&self.w, v * usize::from(self.lanes))).collect();
+        let mut best: Option<(PixelTile, Cycles)> = None;
+        for rows in 1..=self.h.output.min(registers) {
+            let stretches: Vec<Rows> = stretches(&self.h, rows)
+                .into_iter()
+                .map(|stretch| {
+                    let inputs = input_rows(&self.h, &stretch);
+                    let taken = inputs.iter().map(|row| row.taps.len()).sum();
+                    Rows { count: stretch.count, size: stretch.size, inputs: inputs.len(), taken }
+                })
+                .collect();
+            for (vectors, columns) in (1..).zip(&columns) {
+                for channels in 1..=self.k {
+                    let sums = channels * rows * vectors;
+                    if sums + vectors + 1 > registers && sums > 1 {
+                        break;
+                    }
+                    let tile = PixelTile { channels, rows, vectors };
+                    let cycles = self.cycles(machine, channels, &stretches, columns);
+                    if best.as_ref().is_none_or(|(_, least)| cycles.all() < least.all()) {
+                        best = Some((tile, cycles));
+                    }
+                }
+            }
+        }
+        best.expect("a single sum fits the registers")
+    }
+
+    /// Cycles of a group of an image, cut into such tiles.
+    fn cycles(&self, machine: &Machine, channels: usize, rows: &[Rows], columns: &[Stretch]) -> Cycles {
+        let mut sum = Cycles::default();
+        for columns in columns {
+            for rows in rows {
+                let times = (columns.count * rows.count) as f64;
+                for k in cut(self.k, channels) {
+                    let [multiply, store] = self.tile(machine, k.size, rows, columns);
+                    sum.multiply += times * k.count as f64 * multiply;
+                    sum.store += times * k.count as f64 * store;
+                }
+                sum.copy += times * self.copy(machine, rows.inputs, columns);
+            }
+        }
+        sum
+    }
+
+    /// Cycles to sum a tile, and to store it.
+    fn tile(&self, machine: &Machine, k: usize, rows: &Rows, columns: &Stretch) -> [f64; 2] {
+        let vector = usize::from(self.lanes) * self.bytes;
+        let spans = spans(columns.size, self.lanes);
+        let width: f64 = spans.iter().map(|span| part(machine, usize::from(span.lanes) * self.bytes)).sum();
+        let depth = (self.w.kernel * self.c) as f64;
+        let multiply = (k * rows.taken) as f64 * depth * width / machine.fma_per_cycle;
+        // All but the aligned ones of the loads of neighbouring pixels reach across lines as often as a vector is part of one.
+        let across = if self.w.kernel == 1 { 0.0 } else { vector.min(LINE) as f64 / LINE as f64 };
+        let pixels = rows.inputs as f64 * depth * spans.len() as f64 * (1.0 + across);
+        let weights = (k * rows.taken) as f64 * depth * part(machine, self.bytes);
+        let loads = (pixels + weights) / machine.loads_per_cycle();
+        let sums = k * rows.size * spans.len();
+        // Each sum waits for itself.
+        let waits = depth * machine.fma_latency * rows.taken as f64 / rows.size as f64;
+        let busy = [multiply, loads, self.fetched(machine, k, rows, columns)];
+        let cycles = busy.into_iter().fold(waits, f64::max) + HIDDEN * multiply.min(loads);
+        let store = sums as f64 * (machine.rates.store_cycles + machine.rates.arithmetic_cycles);
+        let pages = self.pages(self.c * rows.inputs, self.w.input) + self.pages(k * rows.size, self.w.output);
+        [cycles, store + pages * PAGE + machine.rates.call_cycles]
+    }
+
+    /// How many pages so many rows lie in.
+    fn pages(&self, rows: usize, width: usize) -> f64 {
+        let bytes = (width * self.bytes) as f64;
+        rows as f64 * (bytes / PAGE_BYTES).min(1.0)
+    }
+
+    /// Cycles to bring what a tile reads from the second-level cache: nothing if it stays in half the first.
+    fn fetched(&self, machine: &Machine, k: usize, rows: &Rows, columns: &Stretch) -> f64 {
+        let pixels = self.c * rows.inputs * (columns.size * self.w.stride + self.w.reach()) * self.bytes;
+        let weights = k * self.c * self.h.kernel * self.w.kernel * self.bytes;
+        match &machine.caches[..] {
+            [first, second, ..] if pixels + weights > first.bytes / 2 => {
+                (pixels + weights) as f64 / second.bytes_per_cycle.max(f64::MIN_POSITIVE)
+            }
+            _ => 0.0,
+        }
+    }
+
+    /// Cycles to copy what a tile needs into a block.
+    fn copy(&self, machine: &Machine, inputs: usize, columns: &Stretch) -> f64 {
+        let lanes = usize::from(self.lanes);
+        let width = if !self.in_place() {
+            (columns.size - 1) * self.w.stride + self.w.reach()
+        } else if columns.lo > 0 {
+            lanes
+        } else {
+            return 0.0;
+        };
+        let rates = &machine.rates;
+        let load = match self.w.stride {
+            1 => rates.load_cycles,
+            // Two loads and a permutation.
+            2 => 2.0 * rates.load_cycles + rates.arithmetic_cycles,
+            _ => lanes as f64 * rates.gather_cycles,
+        };
+        (inputs * self.c * width.div_ceil(lanes)) as f64 * (load + 2.0 * rates.store_cycles) + rates.call_cycles
+    }
+}
