@@ -39,9 +39,10 @@ impl LoopPass for Transpose {
     const NAME: &'static str = "transpose";
     const SUMMARY: &'static str = "load and store rows of a matrix, and transpose in registers, where columns were";
 
-    fn run(&self, program: &mut Program, _: &Context<'_>) -> Result<Changed, PassError> {
+    fn run(&self, program: &mut Program, cx: &Context<'_>) -> Result<Changed, PassError> {
+        let wide = cx.machine.vector_bits > 128;
         let mut shared = shared(program).into_iter();
-        Ok(super::each(program, |func| run(func, shared.next().unwrap_or_default())))
+        Ok(super::each(program, |func| run(func, shared.next().unwrap_or_default(), wide)))
     }
 }
 
@@ -65,8 +66,9 @@ fn shared(program: &Program) -> Vec<HashSet<SlotId>> {
 /// How many members a group may have, and how many stores its members may move across: what is looked at for each access.
 const MOST: usize = 64;
 
-/// Transposes in every block: loads first, so that stores are looked at with loads where they are to be.
-fn run(func: &mut Func, shared: HashSet<SlotId>) -> bool {
+/// Transposes in every block: loads first, so that stores are looked at with loads where they are to be. `wide`: whether the code
+/// generator has two loads and a permutation for the load of every second element.
+fn run(func: &mut Func, shared: HashSet<SlotId>, wide: bool) -> bool {
     let mut registers = HashSet::new();
     block::each(&func.body, &mut |stmt| {
         if let Stmt::Reg(reg, ..) = stmt {
@@ -75,7 +77,7 @@ fn run(func: &mut Func, shared: HashSet<SlotId>) -> bool {
     });
     let read_only = |(id, slot): (SlotId, &Slot)| (slot.access == Access::In && !shared.contains(&id)).then_some(id);
     let read_only = func.slots.iter().filter_map(read_only).collect();
-    let mut pass = Walk { func, registers, read_only, changed: false };
+    let mut pass = Walk { func, registers, read_only, wide, changed: false };
     let body = std::mem::take(&mut pass.func.body);
     pass.func.body = pass.block(body);
     pass.changed
@@ -86,6 +88,7 @@ struct Walk<'a> {
     registers: HashSet<ValId>,
     /// Memory that nobody writes while the function runs.
     read_only: HashSet<SlotId>,
+    wide: bool,
     changed: bool,
 }
 
@@ -160,7 +163,7 @@ impl Walk<'_> {
 
     fn transpose(&mut self, kind: Kind, key: &Key, window: &Window, edit: &mut Edit) {
         let plan = Plan::new(kind, key, window);
-        if plan.cost >= key.cost() * window.members.len() {
+        if plan.cost >= key.cost(kind, self.wide) * window.members.len() {
             return;
         }
         let zero = (kind == Kind::Loads).then_some(None);
@@ -200,9 +203,14 @@ impl Walk<'_> {
 }
 
 impl Key {
-    /// Operations of one column: an access for each lane, and an insertion or extraction for each but the first.
-    fn cost(&self) -> usize {
-        2 * usize::from(self.lanes) - 1
+    /// Operations of one column: an access for each lane, and an insertion or extraction for each but the first; or two loads, the order of
+    /// their lanes and the permutation.
+    fn cost(&self, kind: Kind, wide: bool) -> usize {
+        if wide && kind == Kind::Loads && self.stride == 2 && self.lanes > 2 {
+            4
+        } else {
+            2 * usize::from(self.lanes) - 1
+        }
     }
 }
 
