@@ -1,6 +1,7 @@
 //! Loads, stores and shuffles of vector registers. A load or store of `n` lanes touches exactly those `n` elements.
 
 use convoke_ir::elem::Elem;
+use convoke_ir::loops::Expr::Load;
 use convoke_ir::loops::{Half, Place, Stmt, ValId};
 use iced_x86::Code::*;
 use iced_x86::{Instruction, Register};
@@ -36,16 +37,15 @@ impl<'a> Emitter<'a> {
             }
         };
         for node in &flat.nodes {
-            use convoke_ir::loops::Expr::Load;
-            match node {
-                Node::Op(
-                    Stmt::Store(place, val, _)
-                    | Stmt::Let(val, Load(place), _)
-                    | Stmt::Reg(val, Load(place), _)
-                    | Stmt::Set(val, Load(place), _),
-                    _,
-                ) => see(*val, place),
-                _ => {}
+            if let Node::Op(
+                Stmt::Store(place, val, _)
+                | Stmt::Let(val, Load(place), _)
+                | Stmt::Reg(val, Load(place), _)
+                | Stmt::Set(val, Load(place), _),
+                _,
+            ) = node
+            {
+                see(*val, place);
             }
         }
         found

@@ -224,7 +224,7 @@ impl<'a> Lowering<'a> {
 }
 
 /// `count` elements from `to`: copied, or the border's number.
-fn write(
+pub(super) fn write(
     f: &mut FuncBuilder,
     y: SlotId,
     to: Affine,

@@ -75,6 +75,16 @@ pub(crate) fn cut(extent: usize, size: usize) -> Vec<Cut> {
     std::iter::once(full).chain(tail).collect()
 }
 
+/// `extent` cut into the fewest tiles of at most `most`, which differ by one at the most, larger ones first. A tile much smaller than the
+/// others would have too few sums in flight.
+pub(crate) fn even(extent: usize, most: usize) -> Vec<Cut> {
+    let tiles = extent.div_ceil(most.max(1)).max(1);
+    let (size, more) = (extent / tiles, extent % tiles);
+    let large = Cut { begin: 0, count: more, size: size + 1 };
+    let small = Cut { begin: more * (size + 1), count: tiles - more, size };
+    [large, small].into_iter().filter(|cut| cut.count > 0).collect()
+}
+
 /// The blocks of a reduction with the first by itself: it starts the sums, the others add to them.
 pub(super) fn reduction(cuts: &[Cut]) -> Vec<Cut> {
     let first = Cut { count: 1, ..cuts[0] };

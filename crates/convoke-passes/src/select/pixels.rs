@@ -15,7 +15,7 @@ use convoke_machine::Machine;
 use super::Conv;
 use super::cost::{bandwidth, lanes};
 use super::plan::{Plan, Term};
-use crate::pixel_tile::Problem;
+use crate::pixel_tile::{Problem, joined};
 
 /// Whether neighbouring pixels of a row of the input are neighbours in memory; else it is turned first.
 pub(super) fn neighbours(conv: &Conv) -> bool {
@@ -24,14 +24,15 @@ pub(super) fn neighbours(conv: &Conv) -> bool {
 
 /// What it costs.
 pub(super) fn plan(conv: &Conv, machine: &Machine, algorithm: Algorithm) -> Plan {
+    let [h, w] = joined(&conv.window.h, &conv.window.w).unwrap_or([conv.window.h, conv.window.w]);
     let problem = Problem {
         lanes: lanes(conv, machine) as u8,
         bytes: conv.elem.bytes(),
         k: conv.k_per_group(),
         c: conv.c_per_group(),
         stored_together: conv.layout == Layout::Nchw || conv.y.c == 1,
-        h: conv.window.h,
-        w: conv.window.w,
+        h,
+        w,
     };
     let (_, cycles) = problem.best(machine);
     let [x_bytes, w_bytes, y_bytes] = conv.bytes();

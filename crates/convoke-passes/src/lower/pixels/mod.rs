@@ -16,7 +16,7 @@ use convoke_ir::loops::{Affine, FuncBuilder, FuncId, Marks, SlotId};
 use super::Lowering;
 use super::conv::{Conv, ENOUGH, Kernel, divisor};
 use super::grid::Site;
-use super::tile::{Cut, cut, each, parallel};
+use super::tile::{Cut, each, even, parallel};
 use crate::edges::{Stretch, input_rows, spans, stretches};
 use crate::pixel_tile::Problem;
 use codelet::Codelet;
@@ -96,7 +96,7 @@ impl Lowering<'_> {
         let source = Source::new(conv, in_place, h, w);
         let rows = if source.exists() { input_rows(&conv.window.h, h) } else { vec![] };
         let copy = source.block.as_ref().map(|block| self.program.func(source.copy(block)));
-        let sums = cut(conv.kg, channels).into_iter().map(|k| {
+        let sums = even(conv.kg, channels).into_iter().map(|k| {
             let codelet = Codelet {
                 conv,
                 channels: k.size,
