@@ -6,6 +6,7 @@
 
 use std::path::Path;
 
+use convoke::Machine;
 use convoke::check::Reference;
 use convoke::ir::layer::{Generator, Source};
 use convoke::passes::PassError;
@@ -110,6 +111,58 @@ fn random_shapes_are_exact_on_integers_by_every_algorithm() {
         let ran = count.0.get(&algorithm.to_string()).copied().unwrap_or(0);
         assert!(ran >= 30, "{algorithm} ran on {ran} of 300 shapes only");
     }
+}
+
+/// Shapes whose windows meet the edges of the image in every way, on machines with vectors of every width.
+#[test]
+fn edges_are_exact_on_integers_at_every_width() {
+    // Groups, channels and output channels of each, rows, columns, kernel, strides, pads, dilations, images.
+    type Edge = ([usize; 3], [usize; 2], [usize; 2], [usize; 2], [usize; 4], [usize; 2], usize);
+    let edges: &[Edge] = &[
+        ([9, 1, 1], [7, 7], [3, 3], [1, 1], [1; 4], [1, 1], 1),
+        ([17, 1, 1], [14, 14], [27, 27], [1, 1], [13; 4], [1, 1], 1),
+        ([33, 1, 1], [14, 15], [7, 7], [1, 1], [3; 4], [1, 1], 2),
+        ([5, 1, 2], [9, 23], [3, 5], [2, 2], [0, 1, 2, 3], [1, 1], 2),
+        ([20, 1, 3], [12, 12], [3, 3], [1, 1], [1; 4], [1, 1], 9),
+        ([16, 1, 1], [1, 40], [1, 31], [1, 1], [0, 15, 0, 15], [1, 1], 1),
+        ([3, 1, 1], [40, 3], [31, 2], [1, 1], [15, 40, 15, 2], [1, 1], 1),
+        ([4, 1, 1], [13, 50], [3, 3], [1, 1], [5, 20, 1, 0], [2, 7], 1),
+        ([4, 1, 1], [13, 50], [3, 13], [2, 3], [4, 9, 1, 30], [3, 2], 1),
+        ([2, 1, 1], [30, 70], [2, 2], [5, 9], [0, 3, 7, 11], [1, 1], 10),
+        ([1, 1, 1], [37, 65], [5, 5], [1, 1], [2; 4], [1, 1], 1),
+        ([1, 1, 1], [33, 19], [15, 15], [1, 1], [7, 7, 9, 0], [1, 1], 3),
+        ([1, 1, 21], [18, 33], [9, 9], [1, 1], [4; 4], [1, 1], 1),
+        ([1, 1, 5], [11, 29], [5, 5], [3, 2], [2; 4], [1, 1], 2),
+        ([1, 19, 1], [12, 35], [5, 5], [1, 1], [2; 4], [1, 1], 1),
+        ([1, 3, 6], [31, 31], [7, 7], [2, 2], [3; 4], [1, 1], 1),
+        ([8, 4, 4], [10, 28], [3, 3], [1, 1], [1; 4], [1, 1], 1),
+        ([2, 16, 16], [14, 14], [3, 3], [1, 1], [1; 4], [1, 1], 1),
+        ([3, 2, 5], [9, 9], [3, 3], [1, 1], [0, 0, 30, 9], [4, 1], 8),
+    ];
+    let mut complaints = Vec::new();
+    for (seed, &([g, cg, kg], [h, w], [r, s], strides, pads, dilations, n)) in (0..).zip(edges) {
+        let shape = ConvShape { n, g, c: g * cg, h, w, k: g * kg, r, s, strides, pads, dilations };
+        for layout in [Layout::Nchw, Layout::Nhwc] {
+            for bits in [512, 256, 128] {
+                let layer = shape.layer(layout, integer_weights(&shape, seed), false).expect("a valid shape");
+                let reference = Reference::new(&layer, integers(&layer, seed)).expect("the interpreter runs it");
+                let machine = Machine::host().narrowed(bits);
+                for algorithm in [Algorithm::Direct, Algorithm::Depthwise] {
+                    let compiler = Compiler::host().machine_of(machine.clone()).algorithm(algorithm).threads(2);
+                    let compiled = match compiler.compile(&layer) {
+                        Err(Error::Pass(PassError::Select(SelectError { .. }))) => continue,
+                        compiled => compiled.unwrap_or_else(|e| panic!("{shape} by {algorithm}: {}", e.render(false))),
+                    };
+                    let outputs = compiled.run_rounded(reference.inputs()).expect("inputs of its types");
+                    let found = reference.by(&compiler, &layer).expect("it applies").compare(&outputs);
+                    if found.max_error != 0.0 {
+                        complaints.push(format!("{shape} {layout:?}, {bits} bits, by {algorithm}: {found:?}"));
+                    }
+                }
+            }
+        }
+    }
+    none(complaints);
 }
 
 #[test]
