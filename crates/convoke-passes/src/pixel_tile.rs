@@ -14,8 +14,15 @@ use convoke_ir::layer::Axis;
 use convoke_machine::Machine;
 
 use crate::edges::{Stretch, input_rows, spans, stretches};
-use crate::lower::tile::cut;
+use crate::lower::tile::even;
 use crate::register_tile::part;
+
+/// The axes of a window under which pixels may be counted through, as an image of one row: `None` unless each output reads the pixel at its
+/// own place alone.
+pub(crate) fn joined(h: &Axis, w: &Axis) -> Option<[Axis; 2]> {
+    let one_row = |pixels: usize| Axis { input: pixels, output: pixels, ..*w };
+    (h.is_pointwise() && w.is_pointwise()).then(|| [one_row(1), one_row(h.output * w.output)])
+}
 
 /// What is to be cut.
 #[derive(Clone, Copy, Debug)]
@@ -26,6 +33,8 @@ pub(crate) struct Problem {
     /// Output and input channels of a group.
     pub k: usize,
     pub c: usize,
+    /// Whether neighbouring pixels of the output are neighbours in memory.
+    pub stored_together: bool,
     pub h: Axis,
     pub w: Axis,
 }
@@ -98,7 +107,7 @@ impl Problem {
             for (vectors, columns) in (1..).zip(&columns) {
                 for channels in 1..=self.k {
                     let sums = channels * rows * vectors;
-                    if sums + vectors + 1 > registers && sums > 1 {
+                    if (sums + vectors + 1 > registers || self.collide(machine, channels)) && sums > 1 {
                         break;
                     }
                     let tile = PixelTile { channels, rows, vectors };
@@ -118,7 +127,7 @@ impl Problem {
         for columns in columns {
             for rows in rows {
                 let times = (columns.count * rows.count) as f64;
-                for k in cut(self.k, channels) {
+                for k in even(self.k, channels) {
                     let [multiply, store] = self.tile(machine, k.size, rows, columns);
                     sum.multiply += times * k.count as f64 * multiply;
                     sum.store += times * k.count as f64 * store;
@@ -144,11 +153,23 @@ impl Problem {
         let sums = k * rows.size * spans.len();
         // Each sum waits for itself.
         let waits = depth * machine.fma_latency * rows.taken as f64 / rows.size as f64;
-        let busy = [multiply, loads, self.fetched(machine, k, rows, columns)];
+        let read = self.pages(self.c * rows.inputs, self.w.input) * PAGE;
+        let busy = [multiply, loads, self.fetched(machine, k, rows, columns), read];
         let cycles = busy.into_iter().fold(waits, f64::max) + HIDDEN * multiply.min(loads);
-        let store = sums as f64 * (machine.rates.store_cycles + machine.rates.arithmetic_cycles);
-        let pages = self.pages(self.c * rows.inputs, self.w.input) + self.pages(k * rows.size, self.w.output);
-        [cycles, store + pages * PAGE + machine.rates.call_cycles]
+        let rates = &machine.rates;
+        let each = if self.stored_together { rates.store_cycles } else { f64::from(self.lanes) * rates.scatter_cycles };
+        let store = sums as f64 * (each + rates.arithmetic_cycles);
+        let written = self.pages(k * rows.size, self.w.output) * PAGE;
+        [cycles, store + written + rates.call_cycles]
+    }
+
+    /// Whether the weights of so many channels drive each other out of the nearest cache: their lines, a filter apart, fall into few sets.
+    fn collide(&self, machine: &Machine, channels: usize) -> bool {
+        const WAYS: usize = 8;
+        let filter = self.c * self.h.kernel * self.w.kernel * self.bytes;
+        let sets = machine.caches.first().map_or(1 << 15, |cache| cache.bytes) / LINE / WAYS;
+        let apart = num_integer::gcd(sets.max(1), (filter / LINE).max(1));
+        filter >= LINE && channels > WAYS * sets / apart
     }
 
     /// How many pages so many rows lie in.

@@ -8,8 +8,10 @@ use convoke_ir::layer::{Axis, Conv2d, Instr, Window};
 use convoke_ir::loops::{Affine, BufferId, FuncBuilder, Marks, Role, SlotId};
 use convoke_ir::types::Layout;
 
+use crate::pixel_tile::joined;
 use crate::register_tile::RegisterTile;
 
+use super::blocked::Blocked;
 use super::chain::Chain;
 use super::grid::{Grid, Site};
 use super::halo::{Border, Placed};
@@ -79,6 +81,19 @@ impl Conv<'_> {
         Kernel { f, reads, y, operands }
     }
 
+    /// With pixels counted through as those of one row, if each output reads the pixel at its own place and all images are stored so.
+    pub(super) fn joined(mut self) -> Self {
+        let width = self.y.image.w;
+        let join = self.operands.iter().chain([&self.x.grid, &self.y.grid]).all(|grid| grid.rows_join(width));
+        if let Some([h, w]) = joined(&self.window.h, &self.window.w).filter(|_| join) {
+            (self.window.h, self.window.w) = (h, w);
+            for image in [&mut self.x.image, &mut self.y.image] {
+                (image.h, image.w) = (1, w.output);
+            }
+        }
+        self
+    }
+
     /// The buffers for the parameters of [`Conv::kernel`].
     pub(super) fn args(&self, reads: &[BufferId]) -> Vec<BufferId> {
         let operands = self.chain.operands.iter().map(|o| o.buffer);
@@ -141,23 +156,26 @@ impl<'a> Lowering<'a> {
             };
             let lanes = self.lanes(self.ty(instr.result).elem);
             let &[channels, cg, ..] = self.ty(instr.args[1]).shape.dims() else { unreachable!("weights have rank 4") };
-            let single = cg == 1 && usize::try_from(op.group).is_ok_and(|group| group == channels);
+            let groups = usize::try_from(op.group).expect("the layer is verified");
+            let single = cg == 1 && groups == channels;
             let in_lanes = single && tiling.fill_lanes(channels, lanes.into());
             // Whole tiles are read, whatever of them is stored.
             let ends = [end(window.h, tiling.h.read()), end(window.w, tiling.w.read())];
             let pads = [window.h.begin, window.w.begin, ends[0], ends[1]];
             let x = if in_lanes {
                 self.with_halo(instr.args[0], pads, Border::Number(0.0))?
-            } else {
+            } else if single {
                 self.with_halo_channels_last(instr.args[0], pads)?
+            } else {
+                self.with_halo_blocked(instr.args[0], pads, Blocked::new(groups, cg, lanes))?
             };
             let conv = self.conv(instr, op, window, x);
-            return self.tiles(&conv, &tiling);
+            return if single { self.single_tiles(&conv, &tiling) } else { self.summed_tiles(&conv, &tiling) };
         }
         let problem = select::Conv::new(&self.layer, instr).expect("this is a convolution");
         if op.algorithm == Algorithm::Direct && select::direct::pixels_in_lanes(&problem, self.machine) {
-            let x = self.placed(instr.args[0]);
-            self.pixels(&self.conv(instr, op, window, x));
+            let x = self.with_channels_first(instr.args[0])?;
+            self.pixels(&self.conv(instr, op, window, x).joined());
             return Ok(());
         }
         if op.algorithm == Algorithm::Depthwise {

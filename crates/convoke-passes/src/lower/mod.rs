@@ -11,6 +11,7 @@
 //! takes it through the epilogue to where it belongs. A padded input is copied into a buffer with a halo first, so
 //! that no loop has to ask where it is.
 
+mod blocked;
 mod blocking;
 mod chain;
 mod channels;

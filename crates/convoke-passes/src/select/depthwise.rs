@@ -52,7 +52,7 @@ fn cheapest(conv: &Conv, machine: &Machine) -> (Lanes, Plan) {
         };
         (lanes, plan)
     };
-    if !pixels::neighbours(conv) {
+    if conv.layout == Layout::Nhwc && !(conv.x.c == 1 && conv.y.c == 1) {
         return plan(Lanes::Channels);
     }
     let plain = plan(Lanes::Pixels);

@@ -37,11 +37,8 @@ pub(crate) fn pixels_in_lanes(conv: &Conv, machine: &Machine) -> bool {
 /// The form that costs less, and whether it has pixels in the lanes.
 fn cheapest(conv: &Conv, machine: &Machine) -> (bool, Plan) {
     let channels = channels(conv, machine);
-    let pixels = pixels::neighbours(conv).then(|| pixels::plan(conv, machine, Algorithm::Direct));
-    match pixels {
-        Some(pixels) if pixels.cycles() < channels.cycles() => (true, pixels),
-        _ => (false, channels),
-    }
+    let pixels = pixels::plan(conv, machine, Algorithm::Direct);
+    if pixels.cycles() < channels.cycles() { (true, pixels) } else { (false, channels) }
 }
 
 /// Output channels in the lanes.

@@ -74,7 +74,8 @@ impl<'s, 'c> Codelet<'s, 'c> {
             f.input("x", elem, reach(&[(rows, conv.x.grid.h), (cols, conv.x.grid.w), (active, conv.x.grid.c)]))
         });
         let rows = self.rows.iter().flat_map(|row| &row.taps).map(|tap| tap.1 + 1).max().unwrap_or(1);
-        let w = f.input("w", elem, reach(&[(rows * conv.window.w.kernel, weights.tap), (active, weights.lane)]));
+        let (tap, lane) = weights.steps(active);
+        let w = f.input("w", elem, reach(&[(rows * conv.window.w.kernel, tap), (active, lane)]));
         let len = |grid: &Grid| reach(&[(active, grid.c * conv.kg), (height, grid.h), (width, grid.w)]);
         let y = f.output("y", elem, len(&conv.y.grid));
         let operands: Vec<SlotId> =
@@ -147,7 +148,8 @@ impl<'s, 'c> Codelet<'s, 'c> {
             .iter()
             .map(|&(p, r)| {
                 let tap = turn.row.clone() * v.kernel + turn.column.clone() + (r * v.kernel + run.first);
-                let place = self.place(w, tap * weights.tap, weights.lane);
+                let (step, lane) = weights.steps(self.lanes.active.into());
+                let place = self.place(w, tap * step, lane);
                 (p, f.define(self.ty(), Expr::Load(place)))
             })
             .collect();

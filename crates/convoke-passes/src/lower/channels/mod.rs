@@ -20,20 +20,30 @@ use crate::channel_tile::Problem;
 use crate::edges::{Stretch, spans, stretches};
 use codelet::Codelet;
 
-/// Where weights lie: elements from tap to tap, lane to lane, channel to channel, and from one output of a channel to the next.
+/// Where weights lie. Packed, those of a vector of channels are together, tap by tap, so that they do not meet in the sets of a cache.
 struct Weights {
     buffer: BufferId,
     len: usize,
-    tap: usize,
-    lane: usize,
+    /// From channel to channel at the first tap of a vector, and from one output of a channel to the next.
+    channel: usize,
     output: usize,
+    packed: bool,
+}
+
+impl Weights {
+    /// Elements from tap to tap and lane to lane of a vector of so many channels.
+    fn steps(&self, lanes: usize) -> (usize, usize) {
+        if self.packed { (lanes, 1) } else { (1, self.channel) }
+    }
 }
 
 /// A tile of two stretches, for a vector of channels.
 struct Tile {
     w: Stretch,
     reads: bool,
+    /// The first row of taps that is read, and elements of the weights from tap to tap.
     first_row: usize,
+    tap: usize,
     codelet: FuncId,
 }
 
@@ -57,11 +67,11 @@ type Part = (Option<Shared>, Vec<(usize, usize)>);
 /// The variables of the loops around a tile.
 struct At {
     n: Affine,
-    /// The first channel of the input, and which of its outputs.
+    /// The first channel of the input.
     c: Affine,
-    j: Affine,
-    /// Tiles of the stretch before this one.
+    /// Tiles of the stretches before this one.
     p: Affine,
+    q: Affine,
 }
 
 impl Conv<'_> {
@@ -93,7 +103,8 @@ impl Lowering<'_> {
                     let tiles = columns.iter().map(|w| {
                         let codelet = Codelet::new(conv, &weights, *h, *w, lanes);
                         let (reads, first_row) = (codelet.reads(), codelet.first_row);
-                        Tile { w: *w, reads, first_row, codelet: self.program.func(codelet.build()) }
+                        let tap = weights.steps(channels.size).0;
+                        Tile { w: *w, reads, first_row, tap, codelet: self.program.func(codelet.build()) }
                     });
                     (*h, tiles.collect())
                 });
@@ -102,17 +113,18 @@ impl Lowering<'_> {
             .collect();
         let most = (0..rows.len()).max_by_key(|&i| rows[i].count).expect("an axis has outputs");
         // The iterations of a parallel loop are all alike: what is left of the channels, or rows at the edges, is another kernel's.
-        let kernels: Vec<Part> = if stripes[0].channels.count >= ENOUGH {
-            let all = |stripe: usize| (0..rows.len()).map(move |row| (stripe, row)).collect();
-            (0..stripes.len()).map(|stripe| ((stripe == 0).then_some(Shared::Channels), all(stripe))).collect()
+        let all = (0..rows.len()).flat_map(|row| (0..stripes.len()).map(move |stripe| (stripe, row)));
+        let by_channel = |all: &mut dyn Iterator<Item = (usize, usize)>| -> Vec<Part> {
+            let (first, rest): (Vec<_>, Vec<_>) = all.partition(|&(stripe, _)| stripe == 0);
+            vec![(Some(Shared::Channels), first), (None, rest)]
+        };
+        let kernels: Vec<Part> = if rows[most].count >= ENOUGH {
+            let (main, edges): (Vec<_>, Vec<_>) = all.partition(|&(_, row)| row == most);
+            std::iter::once((Some(Shared::Rows), main)).chain(by_channel(&mut edges.into_iter())).collect()
+        } else if conv.y.image.n >= ENOUGH {
+            vec![(Some(Shared::Images), all.collect())]
         } else {
-            let all = (0..rows.len()).flat_map(|row| (0..stripes.len()).map(move |stripe| (stripe, row)));
-            if conv.y.image.n >= ENOUGH {
-                vec![(Some(Shared::Images), all.collect())]
-            } else {
-                let (main, edges) = all.partition(|&(_, row)| row == most);
-                vec![(Some(Shared::Rows), main), (None, edges)]
-            }
+            by_channel(&mut { all })
         };
         for (shared, which) in kernels.into_iter().filter(|(_, which)| !which.is_empty()) {
             self.channel_kernel(conv, &weights, &stripes, &which, shared);
@@ -125,20 +137,30 @@ impl Lowering<'_> {
         let (taps, m, channels) = (conv.taps(), conv.kg, conv.groups);
         let len = channels * m * taps;
         if !constant {
-            return Ok(Weights { buffer: conv.w, len, tap: 1, lane: m * taps, output: taps });
+            return Ok(Weights { buffer: conv.w, len, channel: m * taps, output: taps, packed: false });
         }
         let buffer = self.flat("packed", conv.elem, len, Role::Prepared)?;
         let mut f = FuncBuilder::kernel("pack_channels");
         let (w, packed) = (f.input("w", conv.elem, len), f.output("p", conv.elem, len));
-        f.for_("j", 0..m * taps, Marks::default(), |f, j| {
-            f.for_("c", 0..channels, along(conv.lanes), |f, c| {
-                let value = f.load(w, Affine::from(c) * (m * taps) + j);
-                f.store(packed, Affine::from(j) * channels + c, value);
+        for vectors in cut(channels, conv.lanes.into()) {
+            f.for_("v", 0..vectors.count, Marks::default(), |f, v| {
+                let first = Affine::from(v) * vectors.size + vectors.begin;
+                f.for_("j", 0..m, Marks::default(), |f, j| {
+                    f.for_("t", 0..taps, Marks::default(), |f, t| {
+                        let from = first.clone() * (m * taps) + Affine::from(j) * taps + t;
+                        let to =
+                            Affine::from(j) * (channels * taps) + first.clone() * taps + Affine::from(t) * vectors.size;
+                        f.for_("c", 0..vectors.size, along(conv.lanes), |f, c| {
+                            let value = f.load(w, from.clone() + Affine::from(c) * (m * taps));
+                            f.store(packed, to.clone() + c, value);
+                        });
+                    });
+                });
             });
-        });
+        }
         let kernel = self.program.func(f.finish());
         self.program.prepare(kernel, &[conv.w, buffer]);
-        Ok(Weights { buffer, len, tap: channels, lane: 1, output: taps * channels })
+        Ok(Weights { buffer, len, channel: taps, output: taps * channels, packed: true })
     }
 
     /// A kernel for these stripes and stretches of rows.
@@ -155,46 +177,48 @@ impl Lowering<'_> {
         let views = Views { x: reads[0], w: reads[1], y, operands, weights };
         let marks = |what: Shared| if shared == Some(what) { parallel() } else { Marks::default() };
         let which = which.iter().map(|&(stripe, row)| (&stripes[stripe].channels, &stripes[stripe].rows[row]));
-        let tiles = |f: &mut FuncBuilder, n: Affine, cut: &Cut, c: Affine, h: &Stretch, p: Affine, tiles: &[Tile]| {
-            each(f, "m", conv.kg, |f, j| {
-                let c = c.clone() * cut.size + cut.begin;
-                let at = At { n: n.clone(), c, j, p: p.clone() };
-                tiles.iter().for_each(|tile| views.row(f, conv, h, tile, &at));
+        let channels = |f: &mut FuncBuilder, cut: &Cut, tile: &Tile, h: &Stretch, n: Affine, p: Affine| {
+            each(f, "q", tile.w.count, |f, q| {
+                each(f, "c", cut.count, |f, c| {
+                    let c = c * cut.size + cut.begin;
+                    views.tile(f, conv, h, tile, &At { n: n.clone(), c, p: p.clone(), q: q.clone() });
+                });
             });
         };
         match shared {
-            Some(Shared::Channels) => {
-                let stripe: Vec<_> = which.collect();
-                let cut = stripe[0].0;
-                f.for_("c", 0..cut.count, marks(Shared::Channels), |f, c| {
-                    each(f, "n", conv.y.image.n, |f, n| {
-                        for (cut, (h, row)) in &stripe {
-                            each(f, "p", h.count, |f, p| tiles(f, n.clone(), cut, c.into(), h, p, row));
-                        }
-                    });
-                });
-            }
-            Some(Shared::Images) => f.for_("n", 0..conv.y.image.n, marks(Shared::Images), |f, n| {
-                for (cut, (h, row)) in which {
-                    each(f, "p", h.count, |f, p| {
-                        each(f, "c", cut.count, |f, c| tiles(f, n.into(), cut, c, h, p.clone(), row));
-                    });
-                }
-            }),
             Some(Shared::Rows) => {
                 let stretch: Vec<_> = which.collect();
                 f.for_("p", 0..stretch[0].1.0.count, marks(Shared::Rows), |f, p| {
                     each(f, "n", conv.y.image.n, |f, n| {
-                        for (cut, (h, row)) in &stretch {
-                            each(f, "c", cut.count, |f, c| tiles(f, n.clone(), cut, c, h, p.into(), row));
+                        for (cut, (h, tiles)) in &stretch {
+                            tiles.iter().for_each(|tile| channels(f, cut, tile, h, n.clone(), p.into()));
                         }
                     });
                 });
             }
-            None => each(&mut f, "n", conv.y.image.n, |f, n| {
-                for (cut, (h, row)) in which {
+            Some(Shared::Channels) => {
+                let stripe: Vec<_> = which.collect();
+                let cut = stripe[0].0;
+                f.for_("c", 0..cut.count, marks(Shared::Channels), |f, c| {
+                    let c = Affine::from(c) * cut.size;
+                    each(f, "n", conv.y.image.n, |f, n| {
+                        for (_, (h, tiles)) in &stripe {
+                            each(f, "p", h.count, |f, p| {
+                                for tile in tiles {
+                                    each(f, "q", tile.w.count, |f, q| {
+                                        let at = At { n: n.clone(), c: c.clone(), p: p.clone(), q };
+                                        views.tile(f, conv, h, tile, &at);
+                                    });
+                                }
+                            });
+                        }
+                    });
+                });
+            }
+            _ => f.for_("n", 0..conv.y.image.n, marks(Shared::Images), |f, n| {
+                for (cut, (h, tiles)) in which {
                     each(f, "p", h.count, |f, p| {
-                        each(f, "c", cut.count, |f, c| tiles(f, n.clone(), cut, c, h, p.clone(), row));
+                        tiles.iter().for_each(|tile| channels(f, cut, tile, h, n.into(), p.clone()));
                     });
                 }
             }),
@@ -214,27 +238,27 @@ struct Views<'w> {
 }
 
 impl Views<'_> {
-    /// A row of tiles.
-    fn row(&self, f: &mut FuncBuilder, conv: &Conv<'_>, h: &Stretch, tile: &Tile, at: &At) {
+    /// A tile, for each output of its channels.
+    fn tile(&self, f: &mut FuncBuilder, conv: &Conv<'_>, h: &Stretch, tile: &Tile, at: &At) {
         let (axes, w, weights) = (conv.window, &tile.w, self.weights);
-        each(f, "q", w.count, |f, q| {
-            let input = Site {
-                n: at.n.clone(),
-                c: at.c.clone(),
-                h: at.p.clone() * h.step(&axes.h) + h.first(&axes.h),
-                w: q.clone() * w.step(&axes.w) + w.first(&axes.w),
-            };
+        let input = Site {
+            n: at.n.clone(),
+            c: at.c.clone(),
+            h: at.p.clone() * h.step(&axes.h) + h.first(&axes.h),
+            w: at.q.clone() * w.step(&axes.w) + w.first(&axes.w),
+        };
+        let x = tile.reads.then(|| (self.x, conv.x.grid.at(&input)));
+        let first = tile.first_row * axes.w.kernel * tile.tap;
+        each(f, "m", conv.kg, |f, j| {
             let out = Site {
                 n: at.n.clone(),
-                c: at.c.clone() * conv.kg + at.j.clone(),
+                c: at.c.clone() * conv.kg + j.clone(),
                 h: at.p.clone() * h.size + h.begin,
-                w: q * w.size + w.begin,
+                w: at.q.clone() * w.size + w.begin,
             };
-            let x = tile.reads.then(|| (self.x, conv.x.grid.at(&input)));
-            let first = tile.first_row * axes.w.kernel * weights.tap;
-            let taps = at.c.clone() * weights.lane + at.j.clone() * weights.output + first;
+            let taps = at.c.clone() * weights.channel + j * weights.output + first;
             let stores = conv.stores(self.y, &self.operands, &out);
-            f.call(tile.codelet, x.into_iter().chain([(self.w, taps)]).chain(stores));
+            f.call(tile.codelet, x.clone().into_iter().chain([(self.w, taps)]).chain(stores));
         });
     }
 }

@@ -60,9 +60,12 @@ impl Source {
         let (rows, cols) = (h.lo..h.hi, w.lo..w.hi);
         let exists = !rows.is_empty() && !cols.is_empty();
         let (phases, width) = if in_place {
-            // A vector that begins before the first column may end beyond it.
-            let first = cols.start + usize::from(conv.lanes) - 1;
-            (vec![(0, 0)], if cols.start > 0 { first.min(w.size - 1 + axis.reach()) } else { 0 })
+            // Some vectors that begin before the first column end beyond it.
+            let begins = |span: &Span| (span.at..cols.start).step_by(axis.dilation).take(axis.kernel);
+            let end = |at: usize, span: &Span| (at + usize::from(span.active)).min(cols.end);
+            let spans = spans(w.size, conv.lanes);
+            let ends = spans.iter().flat_map(|span| begins(span).map(|at| end(at, span)));
+            (vec![(0, 0)], ends.filter(|&end| end > cols.start).max().unwrap_or(0))
         } else {
             let lanes = usize::from(conv.lanes);
             let mut phases: Vec<_> = (0..axis.kernel).map(|s| s * axis.dilation % axis.stride).collect();
@@ -78,7 +81,9 @@ impl Source {
             let width = before + w.size + (axis.kernel - 1) * axis.dilation / axis.stride;
             (phases, width.next_multiple_of(lanes))
         };
-        let len = conv.cg * rows.len() * phases.len() * width;
+        // The zeros before a row are stored with the row before it.
+        let after = if in_place { cols.start } else { 0 };
+        let len = conv.cg * rows.len() * phases.len() * width + after;
         Source {
             x: (conv.x.grid.c, conv.x.grid.h),
             channels: conv.cg,
@@ -144,6 +149,10 @@ impl Source {
         let x = f.input("x", elem, self.x_len());
         let to = f.output("block", elem, len);
         let ((x_c, x_row), (c_step, row_step)) = (self.steps(false), self.steps(true));
+        let once = self.zeros_once(block);
+        if once {
+            Row { to, at: Affine::default(), end: width }.zeros(&mut f, 0..self.cols.start, lanes);
+        }
         f.for_("c", 0..self.channels, Marks::default(), |f, c| {
             f.for_("i", 0..self.rows.len(), Marks::default(), |f, i| {
                 let from = Affine::from(c) * x_c + Affine::from(i) * x_row;
@@ -153,8 +162,11 @@ impl Source {
                     // Columns phase, phase + stride, …: those that exist.
                     let count = |end: usize| end.saturating_sub(phase).div_ceil(stride).min(width);
                     let (begin, end) = (count(self.cols.start), count(self.cols.end));
-                    let row = Row { to, at: to_row.clone() + (index * block.width + before), width };
-                    row.zeros(f, 0..begin, lanes);
+                    let after = if once { begin } else { 0 };
+                    let row = Row { to, at: to_row.clone() + (index * block.width + before), end: width + after };
+                    if !once {
+                        row.zeros(f, 0..begin, lanes);
+                    }
                     let first = phase + begin * stride;
                     let place = |e: usize| Place {
                         slot: x,
@@ -163,11 +175,18 @@ impl Source {
                         lanes: 0,
                     };
                     let next = row.copies(f, begin..end, lanes, place);
-                    row.zeros(f, next..width, lanes);
+                    row.zeros(f, next..row.end, lanes);
                 }
             });
         });
         f.finish()
+    }
+
+    /// Whether the lanes beyond the last column of a row, which are zeros, are enough for the zeros before the next.
+    fn zeros_once(&self, block: &Block) -> bool {
+        let copied = block.width.min(self.cols.end).saturating_sub(self.cols.start);
+        let last = spans(copied, self.lanes).last().map_or(0, |span| span.at + usize::from(span.lanes));
+        self.in_place && last >= block.width
     }
 }
 
@@ -175,7 +194,8 @@ impl Source {
 struct Row {
     to: SlotId,
     at: Affine,
-    width: usize,
+    /// Elements that belong to it.
+    end: usize,
 }
 
 impl Row {
@@ -198,7 +218,7 @@ impl Row {
             let ty = VecType { elem: f.elem(self.to), lanes: span.lanes };
             let value = f.define(ty, Expr::Load(Place { lanes: span.active, ..place(span.at) }));
             let at = range.start + span.at;
-            let stored = usize::from(span.lanes).min(self.width - at);
+            let stored = usize::from(span.lanes).min(self.end - at);
             self.store(f, at, stored as u8, value);
             next = at + stored;
         }

@@ -1,12 +1,75 @@
 //! Transforms as codelets: straight-line code along lines, with channels in the lanes.
 
 use convoke_bilinear::straight::{Op, Straight, Var};
-use convoke_bilinear::{Lines, Rational};
+use convoke_bilinear::{Lines, Rational, Transform};
 use convoke_ir::elem::Elem;
-use convoke_ir::loops::{BinOp, FuncBuilder, Marks, UnOp, ValId, VarId};
+use convoke_ir::loops::{Affine, BinOp, FuncBuilder, Marks, SlotId, UnOp, ValId, VarId};
 use num_traits::ToPrimitive;
 
-use crate::lower::tile::along;
+use super::flat::Flat;
+use crate::lower::tile::{across, along};
+
+/// The most numbers between the passes that are not stored: what registers do not hold of them is spilled, which is less.
+const HELD: usize = 64;
+
+/// Numbers in a buffer: those of the channel 0 from `origin` on.
+pub(super) struct Numbers<'a> {
+    pub slot: SlotId,
+    pub origin: Affine,
+    pub flat: &'a Flat,
+}
+
+/// Whether what is between the passes of a transform is held in registers, and needs no buffer.
+pub(super) fn held(transform: &Transform) -> bool {
+    transform.between <= HELD
+}
+
+/// Both passes of a transform for one vector of channels. `between` holds what is between them, where that is not held in registers.
+pub(super) fn transform(
+    f: &mut FuncBuilder,
+    elem: Elem,
+    transform: &Transform,
+    lanes: usize,
+    from: &Numbers<'_>,
+    between: Option<&Numbers<'_>>,
+    to: &Numbers<'_>,
+) {
+    if let Some(between) = between {
+        let pass = |f: &mut FuncBuilder, all: &[Lines], from: &Numbers<'_>, to: &Numbers<'_>| {
+            let read = |f: &mut FuncBuilder, lines: &Lines, i, j, c| {
+                f.load(from.slot, from.origin.clone() + from.flat.at(&lines.from, i, j) + c)
+            };
+            let write = |f: &mut FuncBuilder, lines: &Lines, i, j, c, value| {
+                f.store(to.slot, to.origin.clone() + to.flat.at(&lines.to, i, j) + c, value);
+            };
+            pass(f, elem, all, (lanes, lanes as u8), read, write);
+        };
+        pass(f, &transform.first, from, between);
+        pass(f, &transform.then, between, to);
+        return;
+    }
+    f.for_("c", 0..lanes, across(lanes as u8), |f, c| {
+        let mut held: Vec<Option<ValId>> = vec![None; transform.between];
+        for (lines, i) in lines(&transform.first) {
+            let read = |f: &mut FuncBuilder, j| {
+                let at = from.flat.number(lines.from.at(i, j));
+                f.load(from.slot, from.origin.clone() + at + c)
+            };
+            straight(f, elem, &lines.code, read, |_, j, value| held[lines.to.at(i, j)] = Some(value));
+        }
+        for (lines, i) in lines(&transform.then) {
+            let read = |_: &mut FuncBuilder, j| held[lines.from.at(i, j)].expect("the first pass writes every number");
+            straight(f, elem, &lines.code, read, |f, j, value| {
+                f.store(to.slot, to.origin.clone() + to.flat.number(lines.to.at(i, j)) + c, value);
+            });
+        }
+    });
+}
+
+/// Each line, by its number among those of its code.
+fn lines(all: &[Lines]) -> impl Iterator<Item = (&Lines, usize)> {
+    all.iter().flat_map(|lines| (0..lines.count).map(move |i| (lines, i)))
+}
 
 /// Applies every piece of code to its lines, for `channels` channels at a time.
 ///

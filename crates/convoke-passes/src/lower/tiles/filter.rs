@@ -1,7 +1,7 @@
 //! Filters transformed at compile time, in `f64` and rounded once.
 //!
 //! ```text
-//!   u[g, product, tile of output channels, c, k]         for products summed over input channels
+//!   u[g, product, panel of output channels, c, k]        for products summed over input channels
 //!   u[product, channel]                                  where each output channel reads one input channel
 //! ```
 
@@ -13,6 +13,7 @@ use super::code::pass;
 use super::flat::Flat;
 use crate::lower::conv::Conv;
 use crate::lower::grid::reach;
+use crate::lower::halo::{Border, write};
 use crate::lower::tile::{Cut, each};
 use crate::lower::{LowerError, Lowering};
 
@@ -23,36 +24,49 @@ pub(super) struct Filters {
 }
 
 impl Filters {
-    /// Where the filters of product `q` begin, for the output channels from `k` of group `g`.
-    pub(super) fn at(conv: &Conv<'_>, tile: &Tile, g: &Affine, q: &Affine, k: Affine) -> Affine {
-        let of_product = conv.kg * conv.cg;
+    /// Where the filters of product `q` begin, for the output channels from `k` of the `wide` of group `g`.
+    pub(super) fn at(conv: &Conv<'_>, tile: &Tile, wide: usize, g: &Affine, q: &Affine, k: Affine) -> Affine {
+        let of_product = wide * conv.cg;
         g.clone() * (tile.products * of_product) + q.clone() * of_product + k * conv.cg
     }
 }
 
 impl Lowering<'_> {
-    /// Transforms the filters of every input channel for tiles of output channels.
-    pub(super) fn filters(&mut self, conv: &Conv<'_>, tile: &Tile, k_cuts: &[Cut]) -> Result<Filters, LowerError> {
+    /// Transforms the filters of every input channel for panels of output channels. Beyond the output channels of a group they are 0.
+    pub(super) fn filters(&mut self, conv: &Conv<'_>, tile: &Tile, panels: &[Cut]) -> Result<Filters, LowerError> {
         let (products, taps) = (tile.products, conv.taps());
-        let of_product = conv.kg * conv.cg;
+        let wide: usize = panels.iter().map(|panel| panel.count * panel.size).sum();
+        let of_product = wide * conv.cg;
         let len = conv.groups * products * of_product;
         let buffer = self.flat("filters", conv.elem, len, Role::Prepared)?;
-        let codelets: Vec<FuncId> =
-            k_cuts.iter().map(|k| self.filter(conv, tile, k.size, conv.cg * taps, of_product)).collect();
         let mut f = FuncBuilder::kernel("transform_filters");
-        let (w, u) = (f.input("w", conv.elem, conv.groups * of_product * taps), f.output("u", conv.elem, len));
-        let between = between(tile, k_cuts[0].size).len(tile.filter.between);
+        let (w, u) = (f.input("w", conv.elem, conv.groups * conv.kg * conv.cg * taps), f.output("u", conv.elem, len));
+        let between = between(tile, panels[0].size).len(tile.filter.between);
         let between = f.local("between", Elem::F64, between);
+        if wide > conv.kg {
+            write(&mut f, u, Affine::default(), len, Border::Number(0.0), None, conv.lanes);
+        }
         each(&mut f, "g", conv.groups, |f, g| {
-            for (cut, &codelet) in k_cuts.iter().zip(&codelets) {
-                each(f, "k", cut.count, |f, k| {
-                    each(f, "c", conv.cg, |f, c| {
-                        let k = k.clone() * cut.size + cut.begin;
-                        let from = (g.clone() * conv.kg + k.clone()) * (conv.cg * taps) + c.clone() * taps;
-                        let to = g.clone() * (products * of_product) + k * conv.cg + c * cut.size;
-                        f.call(codelet, [(w, from), (between, Affine::default()), (u, to)]);
+            for panel in panels {
+                // Only the last panel may have fewer filters than it has room for.
+                let none = (panel.begin + panel.count * panel.size).saturating_sub(conv.kg);
+                let full = Cut { count: panel.count - usize::from(none > 0), ..*panel };
+                let rest =
+                    Cut { begin: panel.begin + full.count * panel.size, count: panel.count - full.count, ..*panel };
+                for (cut, channels) in [(full, panel.size), (rest, panel.size - none)] {
+                    if cut.count == 0 {
+                        continue;
+                    }
+                    let codelet = self.filter(conv, tile, channels, conv.cg * taps, of_product);
+                    each(f, "k", cut.count, |f, k| {
+                        each(f, "c", conv.cg, |f, c| {
+                            let k = k.clone() * cut.size + cut.begin;
+                            let from = (g.clone() * conv.kg + k.clone()) * (conv.cg * taps) + c.clone() * taps;
+                            let to = g.clone() * (products * of_product) + k * conv.cg + c * cut.size;
+                            f.call(codelet, [(w, from), (between, Affine::default()), (u, to)]);
+                        });
                     });
-                });
+                }
             }
         });
         let kernel = self.program.func(f.finish());

@@ -39,6 +39,11 @@ impl Flat {
         Flat { pitch, row: 1, row_pitch: pitch }
     }
 
+    /// Numbers in rows of `row`: `pitch` elements from one to the next, `row_pitch` from row to row.
+    pub(super) fn grid(row: usize, pitch: usize, row_pitch: usize) -> Flat {
+        Flat { pitch, row, row_pitch }
+    }
+
     /// Elements that `numbers` numbers take, which fill whole rows.
     pub(super) fn len(&self, numbers: usize) -> usize {
         numbers / self.row * self.row_pitch
@@ -51,9 +56,12 @@ impl Flat {
 
     /// Where number `j` of line `i` begins. Lines run along rows or across them.
     pub(super) fn at(&self, places: &Places, i: VarId, j: usize) -> Affine {
-        let number = places.at(0, j);
-        let first = number / self.row * self.row_pitch + number % self.row * self.pitch;
-        Affine::from(i) * self.stride(places.line) + first
+        Affine::from(i) * self.stride(places.line) + self.number(places.at(0, j))
+    }
+
+    /// Where a number begins.
+    pub(super) fn number(&self, number: usize) -> usize {
+        number / self.row * self.row_pitch + number % self.row * self.pitch
     }
 }
 

@@ -1,0 +1,361 @@
+//! Tiles whose products are summed over input channels.
+//!
+//! ```text
+//!   x [blocks of c, H, W, lanes] ──data──► v [product, blocks of c, tile, lanes] ─┐
+//!   u [product, panels of k, c, columns] ─────────────────────────────────────────┴─products──► m [product, panels of k, tile, columns]
+//!   m ──inverse──► a row of tiles [outputs of a tile, pixels, lanes] ──epilogue──► y
+//! ```
+//!
+//! A transform goes over a row of tiles for one vector of channels: of each of its numbers it reads or writes one line after
+//! the other. Products broadcast the channels of a tile, a block after the other, and take a panel of weights through all tiles of the
+//! block. A row of tiles that is transformed back waits in the nearest cache, until it is stored as whole lines of the result.
+
+use convoke_ir::loops::{Affine, Func, FuncBuilder, FuncId, Marks, SlotId};
+use convoke_ir::types::Layout;
+
+use super::block::{Block, Corner};
+use super::code::{Numbers, held, transform};
+use super::filter::Filters;
+use super::flat::Flat;
+use crate::lower::blocked::Blocked;
+use crate::lower::conv::{Conv, Kernel};
+use crate::lower::grid::{Grid, Site, reach};
+use crate::lower::tile::{Cut, Depth, Product, StoreTile, cut, each};
+use crate::lower::{LowerError, Lowering};
+use crate::tiling::{LEAST, Part, Tiling};
+
+/// Vectors of pixels that a store codelet turns.
+const TURNED: usize = 2;
+
+/// The blocks of a kind.
+struct Summed<'b, 'c> {
+    block: Block<'b, 'c>,
+    c: Blocked,
+    k: Blocked,
+    /// Output channels that share a panel of weights.
+    panels: &'b [Cut],
+    filters: &'b Filters,
+}
+
+/// The memory of a kernel.
+struct Memory {
+    x: SlotId,
+    u: SlotId,
+    y: SlotId,
+    operands: Vec<SlotId>,
+    v: SlotId,
+    m: SlotId,
+    between: Option<SlotId>,
+    /// A row of tiles that is transformed back.
+    row: SlotId,
+}
+
+/// A product codelet: the panels and tiles of its runs, and the input channel it begins with.
+struct Multiply {
+    panels: Cut,
+    tiles: Cut,
+    first: usize,
+    codelet: FuncId,
+}
+
+/// What is transformed back alike: `count` panels from channel `begin` on, of each the vectors `vectors`, which have `channels` channels.
+struct Inverse {
+    begin: usize,
+    count: usize,
+    panel: usize,
+    vectors: Cut,
+    back: FuncId,
+    stores: Vec<(Part, Vec<Store>)>,
+}
+
+/// Stores `pixels` of each of `rows` rows.
+struct Store {
+    rows: usize,
+    pixels: Cut,
+    codelet: FuncId,
+}
+
+impl Lowering<'_> {
+    /// Lowers a convolution whose input is in blocks of channels and has room for whole tiles.
+    pub(in crate::lower) fn summed_tiles(&mut self, conv: &Conv<'_>, tiling: &Tiling) -> Result<(), LowerError> {
+        let tile = &*tiling.tile;
+        let [c, k] = [conv.cg, conv.kg].map(|channels| Blocked::new(conv.groups, channels, conv.lanes));
+        let of_channels = tile.products * conv.elem.bytes();
+        let weights = of_channels * conv.cg * k.wide();
+        let extent = tiling.block(self.machine, of_channels * (c.wide() + k.wide()), weights, LEAST);
+        let (_, columns) = Product::wide_tile(conv.tile, conv.lanes, extent[0] * extent[1]);
+        let panels = cut(k.wide(), columns);
+        let filters = self.filters(conv, tile, &panels)?;
+        for block in Block::kinds(conv, tiling, extent) {
+            Summed { block, c, k, panels: &panels, filters: &filters }.kernel(self);
+        }
+        Ok(())
+    }
+}
+
+impl Summed<'_, '_> {
+    fn kernel(&self, lowering: &mut Lowering<'_>) {
+        let (conv, tile) = (self.block.conv, &*self.block.tiling.tile);
+        let forward = lowering.program.func(self.forward());
+        let products = self.products(lowering);
+        let inverse = self.inverses(lowering);
+        let Kernel { mut f, reads, y, operands } =
+            conv.kernel("conv_tiles", &[("x", conv.x.len), ("u", self.filters.len)]);
+        let v = f.local("v", conv.elem, self.numbers(self.c).len(tile.products));
+        let m = f.local("m", conv.elem, self.numbers(self.k).len(tile.products));
+        let between = self.of_data().map_or(0, |flat| flat.len(tile.data.between));
+        let between = between.max(self.of_inverse().map_or(0, |flat| flat.len(tile.inverse.between)));
+        let between = (between > 0).then(|| f.local("between", conv.elem, between));
+        let row = f.local("row", conv.elem, tile.outputs[0] * self.row().stride(tile.outputs[1]));
+        let memory = Memory { x: reads[0], u: reads[1], y, operands, v, m, between, row };
+        self.block.each(&mut f, &mut |f, corner| {
+            each(f, "g", conv.groups, |f, g| {
+                self.transform_data(f, forward, &memory, corner, &g);
+                self.multiply(f, &products, &memory, &g);
+                self.transform_back(f, &inverse, &memory, corner, &g);
+            });
+        });
+        let kernel = lowering.program.func(f.finish());
+        lowering.program.run(kernel, &conv.args(&[conv.x.buffer, self.filters.buffer]));
+    }
+
+    /// The factors, or products, of a block.
+    fn numbers(&self, channels: Blocked) -> Flat {
+        Flat::numbers(self.block.tiles() * channels.wide(), self.block.conv.elem.bytes())
+    }
+
+    /// What lies between the passes of the data transform, if it is not held in registers.
+    fn of_data(&self) -> Option<Flat> {
+        let (tile, bytes) = (&self.block.tiling.tile, self.block.conv.elem.bytes());
+        (!held(&tile.data)).then(|| Flat::rows(tile.data.between / tile.inputs[0], self.c.lanes, bytes))
+    }
+
+    /// What lies between the passes of the inverse transform, likewise.
+    fn of_inverse(&self) -> Option<Flat> {
+        let (tile, bytes) = (&self.block.tiling.tile, self.block.conv.elem.bytes());
+        (!held(&tile.inverse)).then(|| Flat::rows(tile.inverse.between / tile.outputs[0], self.k.lanes, bytes))
+    }
+
+    /// The outputs of a tile in a row of tiles.
+    fn row(&self) -> Flat {
+        let outputs = self.block.tiling.tile.outputs[1];
+        Flat::grid(outputs, self.k.lanes, self.block.cols.tiles * outputs * self.k.lanes)
+    }
+
+    fn transform_data(&self, f: &mut FuncBuilder, forward: FuncId, memory: &Memory, corner: &Corner, g: &Affine) {
+        let (grid, blocks, tiles) = (self.block.conv.x.grid, self.c.blocks(), self.block.cols.tiles);
+        each(f, "c", blocks, |f, c| {
+            each(f, "i", self.block.rows.tiles, |f, i| {
+                let h = corner.input.h.clone() + i.clone() * self.block.tiling.h.step;
+                let from = grid.at(&Site { c: g.clone() * blocks + c.clone(), h, ..corner.input.clone() });
+                let to = (c * self.block.tiles() + i * tiles) * self.c.lanes;
+                let between = memory.between.filter(|_| self.of_data().is_some()).map(|slot| (slot, Affine::default()));
+                f.call(forward, [(memory.x, from)].into_iter().chain(between).chain([(memory.v, to)]));
+            });
+        });
+    }
+
+    fn multiply(&self, f: &mut FuncBuilder, products: &[Multiply], memory: &Memory, g: &Affine) {
+        let (conv, tile) = (self.block.conv, &*self.block.tiling.tile);
+        each(f, "q", tile.products, |f, q| {
+            for panels in self.panels {
+                each(f, "k", panels.count, |f, k| {
+                    let k = k * panels.size + panels.begin;
+                    let u = Filters::at(conv, tile, self.k.wide(), g, &q, k.clone());
+                    let m = q.clone() * self.numbers(self.k).stride(1) + k * self.block.tiles();
+                    for Multiply { tiles, first, codelet, .. } in products.iter().filter(|p| p.panels == *panels) {
+                        each(f, "t", tiles.count, |f, t| {
+                            let t = t * tiles.size + tiles.begin;
+                            let v = q.clone() * self.numbers(self.c).stride(1)
+                                + t.clone() * self.c.lanes
+                                + first * self.block.tiles();
+                            let u = u.clone() + first * panels.size;
+                            f.call(*codelet, [(memory.v, v), (memory.u, u), (memory.m, m.clone() + t * panels.size)]);
+                        });
+                    }
+                });
+            }
+        });
+    }
+
+    fn transform_back(&self, f: &mut FuncBuilder, inverse: &[Inverse], memory: &Memory, corner: &Corner, g: &Affine) {
+        let (conv, h, w) = (self.block.conv, &self.block.tiling.h, &self.block.tiling.w);
+        let row_pitch = self.row().stride(w.outputs);
+        for Inverse { begin, count, panel, vectors, back, stores } in inverse {
+            each(f, "k", *count, |f, k| {
+                let panel_begin = k * *panel + *begin;
+                each(f, "v", vectors.count, |f, vector| {
+                    let within = vector * self.k.lanes + vectors.begin;
+                    let channel = g.clone() * conv.kg + panel_begin.clone() + within.clone();
+                    for (rows, stores) in stores {
+                        each(f, "i", rows.count, |f, i| {
+                            let i = i + rows.begin;
+                            let tile = i.clone() * self.block.cols.tiles;
+                            let m = panel_begin.clone() * self.block.tiles() + tile * *panel + within.clone();
+                            let zero = Affine::default();
+                            let between = memory.between.filter(|_| self.of_inverse().is_some());
+                            let between = between.map(|slot| (slot, zero.clone()));
+                            f.call(*back, [(memory.m, m)].into_iter().chain(between).chain([(memory.row, zero)]));
+                            for Store { rows, pixels, codelet } in stores {
+                                each(f, "r", *rows, |f, r| {
+                                    each(f, "p", pixels.count, |f, pixel| {
+                                        let pixel = pixel * pixels.size + pixels.begin;
+                                        let from = r.clone() * row_pitch + pixel.clone() * self.k.lanes;
+                                        let site = Site {
+                                            n: corner.output.n.clone(),
+                                            c: channel.clone(),
+                                            h: corner.output.h.clone()
+                                                + i.clone() * (h.residues * h.outputs)
+                                                + r.clone() * h.residues,
+                                            w: corner.output.w.clone() + pixel * w.residues,
+                                        };
+                                        let stores = conv.stores(memory.y, &memory.operands, &site);
+                                        f.call(*codelet, std::iter::once((memory.row, from)).chain(stores));
+                                    });
+                                });
+                            }
+                        });
+                    }
+                });
+            });
+        }
+    }
+
+    /// The codelets that multiply: tiles are rows, output channels columns, input channels the reduction, full blocks of them first.
+    fn products(&self, lowering: &mut Lowering<'_>) -> Vec<Multiply> {
+        let conv = self.block.conv;
+        let (elem, lanes, all) = (conv.elem, conv.lanes, self.block.tiles());
+        let mut products = Vec::new();
+        for &panels in self.panels {
+            // Even runs: a short one would wait for its sums.
+            let most = Product::rows(conv.tile, lanes, panels.size);
+            for tiles in cut(all, all.div_ceil(all.div_ceil(most))) {
+                for blocks in self.c.cuts() {
+                    let (rows, cols, ld, a_row, first) =
+                        (tiles.size, panels.size, panels.size, self.c.lanes, blocks.begin == 0);
+                    let block = Depth { name: "b", extent: blocks.count, a: all * a_row, b: blocks.size * cols };
+                    let channel = Depth { name: "c", extent: blocks.size, a: 1, b: cols };
+                    let depth = if blocks.count > 1 { vec![block, channel] } else { vec![channel] };
+                    let product = Product { elem, lanes, rows, cols, ld, depth, a_row, first };
+                    let codelet = lowering.program.func(product.codelet());
+                    products.push(Multiply { panels, tiles, first: blocks.begin, codelet });
+                }
+            }
+        }
+        products
+    }
+
+    fn inverses(&self, lowering: &mut Lowering<'_>) -> Vec<Inverse> {
+        let (k, mut all) = (self.k, Vec::new());
+        // The last vector of all may have fewer channels.
+        let rest = k.channels % k.lanes;
+        for &Cut { begin, count, size } in self.panels {
+            let short = rest > 0 && begin + count * size == k.wide();
+            let back = lowering.program.func(self.back(size));
+            let mut add = |begin: usize, count: usize, vectors: Cut, channels: usize| {
+                if count * vectors.count > 0 {
+                    let stores = self.stores(lowering, channels);
+                    all.push(Inverse { begin, count, panel: size, vectors, back, stores });
+                }
+            };
+            let vectors = |begin: usize, count: usize| Cut { begin: begin * k.lanes, count, size: k.lanes };
+            let full = size / k.lanes;
+            add(begin, count - usize::from(short), vectors(0, full), k.lanes);
+            if short {
+                let begin = begin + (count - 1) * size;
+                add(begin, 1, vectors(0, full - 1), k.lanes);
+                add(begin, 1, vectors(full - 1, 1), rest);
+            }
+        }
+        all
+    }
+
+    /// The codelets that store a row of tiles of `channels` channels: in one run where the pixels of its rows follow each other, else row by row.
+    fn stores(&self, lowering: &mut Lowering<'_>, channels: usize) -> Vec<(Part, Vec<Store>)> {
+        let Block { conv, tiling, rows, cols, .. } = &self.block;
+        let width = (cols.stored - 1) * tiling.w.outputs + cols.last;
+        let one = cols.count == 1 && tiling.h.residues * tiling.w.residues == 1 && width == conv.y.image.w;
+        let joins = std::iter::once(&conv.y.grid).chain(&conv.operands).all(|grid| grid.rows_join(width));
+        let joined = one && joins && width == cols.tiles * tiling.w.outputs;
+        let mut known: Vec<(usize, FuncId)> = Vec::new();
+        let parts = rows.parts(tiling.h.outputs).into_iter();
+        parts
+            .map(|part| {
+                let (runs, pixels) = if joined { (1, part.stored * width) } else { (part.stored, width) };
+                let most = if conv.layout == Layout::Nchw { TURNED * usize::from(conv.lanes) } else { pixels };
+                let stores = cut(pixels, most).into_iter().map(|pixels| {
+                    let codelet = known.iter().find(|known| known.0 == pixels.size).map(|known| known.1);
+                    let codelet = codelet.unwrap_or_else(|| lowering.program.func(self.store(channels, pixels.size)));
+                    known.push((pixels.size, codelet));
+                    Store { rows: runs, pixels, codelet }
+                });
+                (part, stores.collect())
+            })
+            .collect()
+    }
+
+    /// The codelet that transforms a row of tiles of a block of input channels, with parameters x, between if it is stored, v.
+    fn forward(&self) -> Func {
+        let Block { conv, tiling, cols, .. } = &self.block;
+        let (tile, grid, lanes, elem) = (&*tiling.tile, conv.x.grid, self.c.lanes, conv.elem);
+        let inputs = Flat::grid(tile.inputs[1], tiling.w.dilation * grid.w, tiling.h.dilation * grid.h);
+        let (step, numbers) = (tiling.w.step * grid.w, self.numbers(self.c));
+        let mut f = FuncBuilder::codelet("transform_data");
+        let extent = inputs.number(tile.data.inputs - 1);
+        let x = f.input("x", elem, extent + reach(&[(cols.tiles, step), (lanes, 1)]));
+        let middle = self.of_data();
+        let between = middle.map(|flat| f.output("between", elem, flat.len(tile.data.between)));
+        let v = f.output("v", elem, reach(&[(tile.products, numbers.stride(1)), (cols.tiles, lanes), (lanes, 1)]));
+        f.for_("t", 0..cols.tiles, Marks::default(), |f, t| {
+            let from = Numbers { slot: x, origin: Affine::from(t) * step, flat: &inputs };
+            let to = Numbers { slot: v, origin: Affine::from(t) * lanes, flat: &numbers };
+            let between = between.zip(middle.as_ref());
+            let between = between.map(|(slot, flat)| Numbers { slot, origin: Affine::default(), flat });
+            transform(f, elem, &tile.data, lanes, &from, between.as_ref(), &to);
+        });
+        f.finish()
+    }
+
+    /// The codelet that transforms a row of tiles of a vector of output channels back, of those of panels of `panel` channels, with
+    /// parameters m, between if it is stored, row.
+    fn back(&self, panel: usize) -> Func {
+        let Block { conv, tiling, cols, .. } = &self.block;
+        let (tile, lanes, elem) = (&*tiling.tile, self.k.lanes, conv.elem);
+        let (numbers, outputs) = (self.numbers(self.k), self.row());
+        let mut f = FuncBuilder::codelet("transform_back");
+        let m = f.input("m", elem, reach(&[(tile.products, numbers.stride(1)), (cols.tiles, panel), (lanes, 1)]));
+        let middle = self.of_inverse();
+        let between = middle.map(|flat| f.output("between", elem, flat.len(tile.inverse.between)));
+        let row = f.output("row", elem, outputs.len(tile.inverse.outputs));
+        f.for_("t", 0..cols.tiles, Marks::default(), |f, t| {
+            let from = Numbers { slot: m, origin: Affine::from(t) * panel, flat: &numbers };
+            let to = Numbers { slot: row, origin: Affine::from(t) * (tile.outputs[1] * lanes), flat: &outputs };
+            let between = between.zip(middle.as_ref());
+            let between = between.map(|(slot, flat)| Numbers { slot, origin: Affine::default(), flat });
+            transform(f, elem, &tile.inverse, lanes, &from, between.as_ref(), &to);
+        });
+        f.finish()
+    }
+
+    /// The codelet that takes `pixels` pixels of `channels` channels through the epilogue to their place.
+    fn store(&self, channels: usize, pixels: usize) -> Func {
+        let (conv, step) = (self.block.conv, self.block.tiling.w.residues);
+        let (elem, lanes, chain) = (conv.elem, conv.lanes, &conv.chain);
+        let turned = conv.layout == Layout::Nchw;
+        let by_layout = |pixel: usize, channel: usize| if turned { (channel, pixel) } else { (pixel, channel) };
+        let steps = |grid: &Grid| by_layout(grid.w * step, grid.c);
+        let (rows, cols) = by_layout(pixels, channels);
+        let operands = conv.operands.iter().map(steps).collect();
+        StoreTile {
+            elem,
+            lanes,
+            rows,
+            cols,
+            acc: by_layout(self.k.lanes, 1),
+            out: steps(&conv.y.grid),
+            chain,
+            operands,
+        }
+        .codelet()
+    }
+}
