@@ -6,7 +6,6 @@
 
 use std::path::Path;
 
-use convoke::Machine;
 use convoke::check::Reference;
 use convoke::ir::layer::{Generator, Source};
 use convoke::passes::PassError;
