@@ -78,21 +78,14 @@ const HIDDEN: f64 = 0.25;
 /// Bytes of a page, and cycles to look up where one is.
 const PAGE_BYTES: f64 = 4096.0;
 const PAGE: f64 = 7.0;
-/// The most columns of taps for which every second pixel is loaded rather than copied beside its neighbour.
-const FEW: usize = 3;
 /// The most columns of taps that are written out one by one.
 const WRITTEN: usize = 11;
 
 impl Problem {
-    /// Whether the input is read where it lies, but for what the padding on its left makes necessary. A strided row is taken apart first,
-    /// unless each pixel is loaded hardly more than once; the taps of a long row are a loop, which asks for the same everywhere.
+    /// Whether the input is read where it lies, but for what the padding on its left makes necessary. A strided row is taken apart first;
+    /// the taps of a long row are a loop, which asks for the same everywhere.
     pub(crate) fn in_place(&self) -> bool {
-        let most = match self.w.stride {
-            1 => WRITTEN,
-            2 => FEW,
-            _ => 0,
-        };
-        self.w.kernel <= most
+        self.w.stride == 1 && self.w.kernel <= WRITTEN
     }
 
     /// The tile with the fewest predicted cycles, and those of a group of an image.
@@ -154,9 +147,7 @@ impl Problem {
         let multiply = (k * rows.taken) as f64 * depth * width / machine.fma_per_cycle;
         // All but the aligned ones of the loads of neighbouring pixels reach across lines as often as a vector is part of one.
         let across = if self.w.kernel == 1 { 0.0 } else { vector.min(LINE) as f64 / LINE as f64 };
-        // Every second pixel is two loads and one of their order.
-        let loads = if self.in_place() && self.w.stride > 1 { 3.0 + across } else { 1.0 + across };
-        let pixels = rows.inputs as f64 * depth * spans.len() as f64 * loads;
+        let pixels = rows.inputs as f64 * depth * spans.len() as f64 * (1.0 + across);
         let weights = (k * rows.taken) as f64 * depth * part(machine, self.bytes);
         let loads = (pixels + weights) / machine.loads_per_cycle();
         let sums = k * rows.size * spans.len();

@@ -160,7 +160,7 @@ impl Codelet<'_, '_> {
                 let (c_step, row_step) = source.steps(found.in_block);
                 let at = turn.c.clone() * c_step + turn.row.clone() * (row_step * h.dilation);
                 let at = at + turn.column.clone() * (columns.by * w.dilation / w.stride) + found.at;
-                let place = Place { slot, at, stride: found.stride as i64, lanes: found.lanes };
+                let place = Place { slot, at, stride: 1, lanes: found.lanes };
                 Some(f.define(VecType { elem, lanes: span.lanes }, Expr::Load(place)))
             })
             .collect();

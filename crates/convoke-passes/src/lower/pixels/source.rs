@@ -52,8 +52,6 @@ pub(super) struct Found {
     pub in_block: bool,
     pub at: usize,
     pub lanes: u8,
-    /// Elements from lane to lane.
-    pub stride: usize,
 }
 
 impl Source {
@@ -63,8 +61,8 @@ impl Source {
         let exists = !rows.is_empty() && !cols.is_empty();
         let (phases, width) = if in_place {
             // Some vectors that begin before the first column end beyond it.
-            let begins = |span: &Span| (span.at * axis.stride..cols.start).step_by(axis.dilation).take(axis.kernel);
-            let end = |at: usize, span: &Span| (at + usize::from(span.active - 1) * axis.stride + 1).min(cols.end);
+            let begins = |span: &Span| (span.at..cols.start).step_by(axis.dilation).take(axis.kernel);
+            let end = |at: usize, span: &Span| (at + usize::from(span.active)).min(cols.end);
             let spans = spans(w.size, conv.lanes);
             let ends = spans.iter().flat_map(|span| begins(span).map(|at| end(at, span)));
             (vec![(0, 0)], ends.filter(|&end| end > cols.start).max().unwrap_or(0))
@@ -131,23 +129,21 @@ impl Source {
             let (phase, col) = (s * self.dilation % self.stride, span.at + s * self.dilation / self.stride);
             let index = block.phases.iter().position(|p| p.0 == phase).expect("the phases of all taps are listed");
             let at = at(true) + index * block.width + block.phases[index].1 + col;
-            return Some(Found { in_block: true, at, lanes: span.active, stride: 1 });
+            return Some(Found { in_block: true, at, lanes: span.active });
         }
-        let col = span.at * self.stride + s * self.dilation;
-        if col + (active - 1) * self.stride < self.cols.start || col >= self.cols.end {
+        let col = span.at + s * self.dilation;
+        if col + active <= self.cols.start || col >= self.cols.end {
             return None;
         }
-        let lanes = active.min((self.cols.end - col).div_ceil(self.stride)) as u8;
+        let lanes = active.min(self.cols.end - col) as u8;
         let in_block = col < self.cols.start;
         let col = if in_block { col } else { col - self.cols.start };
-        Some(Found { in_block, at: at(in_block) + col, lanes, stride: self.stride })
+        Some(Found { in_block, at: at(in_block) + col, lanes })
     }
 
     /// The codelet that fills the block, with parameters x, block.
     pub(super) fn copy(&self, block: &Block) -> Func {
-        let Source { elem, lanes, .. } = *self;
-        // What is read in place is copied as it lies.
-        let stride = if self.in_place { 1 } else { self.stride };
+        let Source { elem, lanes, stride, .. } = *self;
         let Block { ref phases, width, len } = *block;
         let mut f = FuncBuilder::codelet(format!("block_{elem}_{}x{width}", self.rows.len()));
         let x = f.input("x", elem, self.x_len());
