@@ -6,17 +6,23 @@
 
 use std::path::Path;
 
-use convoke::Machine;
 use convoke::check::Reference;
 use convoke::ir::layer::{Generator, Source};
 use convoke::passes::PassError;
 use convoke::passes::select::SelectError;
-use convoke::{Algorithm, Compiler, Error, Layer, Layout, check, data};
+use convoke::{Algorithm, Compiler, Error, Layer, Layout, Machine, check, data};
 use convoke_tests::{ConvShape, Random, corpus};
 use ndarray::ArrayD;
 
 /// The largest whole number among inputs and weights: sums of n products are exact while n · most² ≤ 2^24.
 const MOST: u32 = 8;
+
+/// For this CPU, or as the description in the file that `CONVOKE_MACHINE` names says.
+fn compiler() -> Compiler {
+    let Some(path) = std::env::var_os("CONVOKE_MACHINE") else { return Compiler::host() };
+    let text = std::fs::read_to_string(path).expect("CONVOKE_MACHINE names a file");
+    Compiler::for_machine(Machine::from_toml(&text).expect("a description of a machine"))
+}
 
 fn integers(layer: &Layer, seed: u64) -> Vec<ArrayD<f64>> {
     let inputs = layer.inputs().into_iter();
@@ -47,7 +53,7 @@ fn native(
     threads: usize,
     to_the_bit: impl Fn(Algorithm) -> bool,
 ) -> Result<bool, String> {
-    let compiler = Compiler::host().algorithm(algorithm).threads(threads);
+    let compiler = compiler().algorithm(algorithm).threads(threads);
     let compiled = match compiler.compile(layer) {
         Err(Error::Pass(PassError::Select(SelectError { .. }))) => return Ok(false),
         compiled => compiled.map_err(|e| format!("@{} by {algorithm}: {}", layer.name(), e.render(false)))?,
@@ -170,7 +176,7 @@ fn random_layers_stay_within_their_bound_at_every_stage() {
         let inputs = layer.inputs().into_iter().map(|(_, ty)| data::random(ty, seed, layer.files()));
         let inputs = inputs.collect::<Result<Vec<_>, _>>().expect("a small tensor");
         let reference = Reference::new(&layer, inputs).expect("the interpreter runs what verifies");
-        match check::stages(&Compiler::host(), &layer, &reference, u64::MAX, |_| {}) {
+        match check::stages(&compiler(), &layer, &reference, u64::MAX, |_| {}) {
             Err(error) => complaints.push(format!("{shape}: {}", error.render(false))),
             Ok(stages) => {
                 assert!(stages.len() >= 6, "{shape}: only {} stages", stages.len());
@@ -279,13 +285,13 @@ fn extreme_numbers_stay_within_the_bound() {
             inputs[0].mapv_inplace(|_| f64::from(signed(x) as f32));
             let reference = Reference::new(&layer, inputs).expect("the interpreter runs what verifies");
             for algorithm in [Algorithm::Auto, Algorithm::Direct, Algorithm::Im2col { explicit: false }] {
-                let compiled = Compiler::host().algorithm(algorithm).compile(&layer).expect("it compiles");
+                let compiled = compiler().algorithm(algorithm).compile(&layer).expect("it compiles");
                 let c = reference.compare(&compiled.run_rounded(reference.inputs()).expect("inputs of its types"));
                 assert!(c.passes() && c.max_error.is_finite(), "{x:?} {w:?} by {algorithm}: {c:?}");
             }
             // Numbers in between may overflow: then the bound is infinite, anything may come out, and the check says so.
             for algorithm in ["winograd(2x2)", "winograd(4x4)", "fft(8x8)", "strassen(1)"] {
-                let compiler = Compiler::host().algorithm(algorithm.parse().expect("an algorithm with its sizes"));
+                let compiler = compiler().algorithm(algorithm.parse().expect("an algorithm with its sizes"));
                 let compiled = compiler.compile(&layer).expect("it applies");
                 let outputs = compiled.run_rounded(reference.inputs()).expect("inputs of its types");
                 let c = reference.by(&compiler, &layer).expect("it applies").compare(&outputs);
