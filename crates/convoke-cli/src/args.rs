@@ -42,6 +42,8 @@ pub(crate) enum Command {
     Check(Check),
     /// Show every candidate algorithm with its cost, and what each pass did
     Explain(Explain),
+    /// Say what the kernels of a layer are as filters
+    Analyze(Analyze),
     /// Measure how fast layers run
     Bench(Bench),
     /// List the passes
@@ -66,7 +68,8 @@ impl Command {
             | Command::Check(Check { options, .. })
             | Command::Explain(Explain { options, .. })
             | Command::Bench(Bench { options, .. }) => Some(options),
-            Command::Passes(_)
+            Command::Analyze(_)
+            | Command::Passes(_)
             | Command::Targets(_)
             | Command::Machine(_)
             | Command::Algorithms(_)
@@ -292,6 +295,26 @@ out, and the first wrong one is named. `convoke algorithms strassen > my.toml` s
   saves          multiplications of the definition for each of the algorithm
   additions      operations of the three transforms
   amplification  how much larger than the result's terms intermediate numbers may be; 1 for the definition";
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  convoke analyze ir-examples/gabor_filter.conv --plot gabor.svg
+  convoke analyze net.conv --json")]
+pub(crate) struct Analyze {
+    /// The layer, as text
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// Draw responses, radial profiles and the energy of ranks to this SVG file
+    #[arg(long, value_name = "OUT.svg")]
+    pub(crate) plot: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// The layer to take of a file that holds several
+    #[arg(long, value_name = "NAME")]
+    pub(crate) layer: Option<String>,
+}
 
 #[derive(Debug, Args)]
 pub(crate) struct Docs {

@@ -47,6 +47,7 @@ pub fn main_with(args: impl IntoIterator<Item = impl Into<OsString> + Clone>, io
         Command::Compile(args) => commands::compile::run(args, io),
         Command::Check(args) => commands::check::run(args, io),
         Command::Explain(args) => commands::explain::run(args, no_times, io),
+        Command::Analyze(args) => commands::analyze::run(args, io),
         Command::Bench(args) => commands::bench::run(args, io),
         Command::Passes(args) => commands::passes::run(args, io),
         Command::Targets(args) => commands::targets::run(args, io),

@@ -204,6 +204,41 @@ fn zips() {
     }
 }
 
+/// Every part of every length, of a value and of a register.
+#[test]
+fn parts() {
+    for machine in machines() {
+        for &elem in Elem::ALL {
+            for &lanes in &VecType::LANES[2..] {
+                let n = usize::from(lanes);
+                let numbers: Vec<f64> = (0..n).map(|i| 1.5 * i as f64 - 3.0).collect();
+                for &of in VecType::LANES[1..].iter().filter(|&&of| of < lanes) {
+                    let (native, reference) = both(&machine, (elem, &numbers), (elem, 2 * n), |f, x, y| {
+                        let v = f.load_vector(x, 0usize, lanes);
+                        let r = f.reg(VecType { elem, lanes }, Expr::Unary(UnOp::Neg, v));
+                        for part in 0..lanes / of {
+                            for (source, at) in [(v, 0), (r, n)] {
+                                let part_of = f.part(part, of, source);
+                                f.store(y, at + usize::from(part * of), part_of);
+                            }
+                        }
+                    });
+                    for lane in 0..2 * n {
+                        let (found, meant) = (native[lane], reference[lane]);
+                        let expected = if lane < n { numbers[lane] } else { -numbers[lane - n] };
+                        assert!(same(meant, expected), "parts of {of} of {elem}x{lanes}: {meant} in lane {lane}");
+                        assert!(
+                            same(found, meant),
+                            "{}, parts of {of} of {elem}x{lanes}: {found} in lane {lane}",
+                            machine.name
+                        );
+                    }
+                }
+            }
+        }
+    }
+}
+
 /// A zip of parts is an instruction; whatever else were right would be slower.
 #[test]
 fn a_zip_is_one_instruction_for_each_part() {

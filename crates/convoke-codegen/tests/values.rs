@@ -357,6 +357,10 @@ fn every_named_machine_has_code_for_everything() {
                 if lanes > 1 {
                     Half::ALL.iter().for_each(|&half| v = f.zip(half, v, v));
                 }
+                if lanes > 2 {
+                    let part = f.part(lanes / 2 - 1, 2, v);
+                    f.store(out, 0usize, part);
+                }
                 let r = f.define(VecType::scalar(elem), Expr::Reduce(BinOp::Max, v));
                 let r = f.define(ty, Expr::Splat(r));
                 f.store(out, 0usize, r);

@@ -71,6 +71,17 @@ fn zips_take_lanes_in_turns() {
 }
 
 #[test]
+fn parts_are_neighbouring_lanes() {
+    let y = kernel(8, 6, |f, x, y| {
+        let v = f.load_vector(x, 0usize, 8);
+        let (third, upper) = (f.part(2, 2, v), f.part(1, 4, v));
+        f.store(y, 0usize, third);
+        f.store(y, 2usize, upper);
+    });
+    assert_eq!(y.expect("runs"), [5.0, 6.0, 5.0, 6.0, 7.0, 8.0]);
+}
+
+#[test]
 fn registers_carry_sums_and_reductions_combine_lanes() {
     let y = kernel(32, 4, |f, x, y| {
         let sum = f.reg(f32x(8), Expr::Const(0.0));

@@ -145,7 +145,7 @@ impl Choices {
                 Expr::Const(self.number())
             } else {
                 let (a, b, c) = (self.of(&vals), self.of(&vals), self.of(&vals));
-                match self.below(10) {
+                match self.below(11) {
                     0 => Expr::Const(self.number()),
                     1 => Expr::Load(self.place(slots, vars, ty.lanes)),
                     2 => Expr::Splat(a),
@@ -155,6 +155,7 @@ impl Choices {
                     6 => Expr::Convert(a),
                     7 => Expr::Reduce(self.of(BinOp::ALL), a),
                     8 => Expr::Zip(self.of(Half::ALL), a, b),
+                    9 => Expr::Part(self.below(9) as u8, a),
                     _ => Expr::Copy(a),
                 }
             };

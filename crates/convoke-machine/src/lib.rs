@@ -82,7 +82,7 @@ impl Machine {
     }
 
     /// The fewest cycles of one step of a product in register tiles: `sums` multiply-adds of vectors, one for each of as many
-    /// sums, and `loads` loads. What code reaches of it is in [`ProductRates`].
+    /// sums, and `loads` loads of vectors; numbers that are broadcast are loaded beside. What code reaches of it is in [`ProductRates`].
     pub fn step_cycles(&self, sums: usize, loads: usize) -> f64 {
         let multiply = sums as f64 / self.fma_per_cycle.max(f64::MIN_POSITIVE);
         multiply.max(self.fma_latency).max(loads as f64 / self.loads_per_cycle())

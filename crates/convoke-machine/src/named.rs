@@ -39,6 +39,7 @@ impl Machine {
             fma_per_cycle: 2.0,
             fma_latency: 4.0,
             caches: caches(&[32 << 10, 512 << 10, 4 << 20], 256),
+            rates: Rates::wide(),
             ..x86_64()
         }
     }

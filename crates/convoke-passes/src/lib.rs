@@ -11,16 +11,20 @@
 //! | [`spec`] | `--passes a,b(opt=v)` as data |
 //! | [`registry`] | every pass, in running order, and the pipelines `-O0` to `-O3` |
 //! | [`manager`] | runs passes: verifies, times and records each |
+//! | [`note`] | what a pass says of single values: counts, errors, reasons |
 //! | [`stats`] | sizes and multiplication counts of a layer or program |
 //! | [`rewrite`], [`select`] | passes over layer IR |
 //! | [`lower`] | layer IR to loop IR |
 //! | [`loops`] | passes over loop IR |
 
+mod channel_tile;
+mod edges;
 pub mod error;
 pub mod guarantee;
 pub mod loops;
 pub mod lower;
 pub mod manager;
+pub mod note;
 mod parts;
 pub mod pass;
 mod pixel_tile;
@@ -35,6 +39,7 @@ mod tiling;
 pub use error::PassError;
 pub use guarantee::{Approximate, Exact, Granted, Grants, Guarantee, Rounding, Structural};
 pub use manager::{PassManager, Record, Stage, State};
+pub use note::{Counts, Deviation, Left, Note, Outcome, Rewritten};
 pub use parts::NoParts;
 pub use pass::{Changed, Context, LayerPass, LoopPass, PassOption};
 pub use tiling::NoTiling;

@@ -11,6 +11,7 @@ use convoke_ir::loops::{self, Program};
 
 use crate::error::PassError;
 use crate::lower::lower;
+use crate::note::{Log, Note};
 use crate::pass::{Changed, Context};
 use crate::registry::Pass;
 use crate::stats::Stats;
@@ -75,7 +76,7 @@ impl State {
 }
 
 /// What one pass did.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Record {
     /// The pass.
     pub pass: &'static str,
@@ -87,6 +88,8 @@ pub struct Record {
     pub before: Stats,
     /// Counts after it.
     pub after: Stats,
+    /// What it said of single values.
+    pub notes: Vec<Note>,
 }
 
 /// Runs passes over one layer.
@@ -120,14 +123,16 @@ impl<'a> PassManager<'a> {
     pub fn run(&mut self, mut state: State, passes: &[Pass]) -> Result<State, PassError> {
         state.verify().map_err(PassError::Invalid)?;
         let mut before = state.stats();
+        let mut log = Log::default();
         for pass in passes {
             let start = Instant::now();
             let changed;
-            (state, changed) = self.step(state, pass)?;
+            (state, changed) = self.step(state, pass, &mut log)?;
             let elapsed = start.elapsed();
             state.verify().map_err(|diagnostics| PassError::Broken { pass: pass.name(), diagnostics })?;
             let after = state.stats();
-            let record = Record { pass: pass.name(), changed, elapsed, before, after };
+            let notes = std::mem::take(&mut log.notes);
+            let record = Record { pass: pass.name(), changed, elapsed, before, after, notes };
             before = after;
             if let Some(observer) = &mut self.observer {
                 observer(&record, &state);
@@ -137,9 +142,9 @@ impl<'a> PassManager<'a> {
         Ok(state)
     }
 
-    fn step(&self, mut state: State, pass: &Pass) -> Result<(State, Changed), PassError> {
+    fn step(&self, mut state: State, pass: &Pass, log: &mut Log) -> Result<(State, Changed), PassError> {
         let changed = match (pass, &mut state) {
-            (Pass::Layer(pass), State::Layer(layer)) => pass.run(layer, &self.cx)?,
+            (Pass::Layer(pass), State::Layer(layer)) => pass.run(layer, &self.cx, log)?,
             (Pass::Loops(pass), State::Loops(program)) => pass.run(program, &self.cx)?,
             (Pass::Lower, State::Layer(layer)) => {
                 let verified = layer::verify(layer).map_err(PassError::Invalid)?;

@@ -12,6 +12,7 @@ use convoke_machine::Machine;
 
 use crate::error::PassError;
 use crate::guarantee::{Granted, Grants, Needs};
+use crate::note::Log;
 
 /// Whether a pass changed anything.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -71,8 +72,28 @@ pub trait LayerPass: Default + std::fmt::Debug + 'static {
         Err("not listed by this pass, and must be left out".into())
     }
 
+    /// What the user allows this pass: an option may grant more than the command did, since who writes
+    /// `bottleneck(tolerance=0.05)` allows it.
+    fn grants(&self, given: Grants) -> Grants {
+        given
+    }
+
+    /// Told that a level runs the pass, rather than the user by its name.
+    fn by_level(&mut self) {}
+
     /// Rewrites `layer`, which is verified and must be so afterwards.
     fn run(&self, layer: &mut Layer, cx: &Context<'_>, _: Granted<Self::Needs>) -> Result<Changed, PassError>;
+
+    /// As [`LayerPass::run`], saying of each value what became of it. Passes that have something to say define it.
+    fn run_and_tell(
+        &self,
+        layer: &mut Layer,
+        cx: &Context<'_>,
+        granted: Granted<Self::Needs>,
+        _log: &mut Log,
+    ) -> Result<Changed, PassError> {
+        self.run(layer, cx, granted)
+    }
 }
 
 /// A pass over loop IR. All are exact: they change when and where a number is computed, not which.

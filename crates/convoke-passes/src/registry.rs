@@ -8,9 +8,11 @@ use crate::error::{PassError, nearest};
 use crate::guarantee::{Grants, Guarantee, Needs};
 use crate::loops;
 use crate::manager::Stage;
+use crate::note::Log;
 use crate::pass::{Changed, Context, LayerPass, LoopPass, PassOption};
 use crate::rewrite::{
-    Cse, DropDead, DropIdentity, FoldBatchNorm, FoldConstants, FoldPad, FuseEpilogue, MergeBranches, Normalise,
+    ApproximateWeights, Asymmetric, Bottleneck, Compose, Cse, DropDead, DropIdentity, FactorSeparable, FoldBatchNorm,
+    FoldConstants, FoldPad, FuseEpilogue, MergeBranches, Normalise, StackSmallKernels,
 };
 use crate::select::Select;
 use crate::spec::Spec;
@@ -24,6 +26,12 @@ pub const LAYER: &[Entry] = &[
     Entry::layer::<FoldPad>(1),
     Entry::layer::<FoldBatchNorm>(2),
     Entry::layer::<MergeBranches>(2),
+    Entry::layer::<Compose>(2),
+    Entry::layer::<ApproximateWeights>(2),
+    Entry::layer::<Bottleneck>(BY_NAME),
+    Entry::layer::<Asymmetric>(BY_NAME),
+    Entry::layer::<StackSmallKernels>(BY_NAME),
+    Entry::layer::<FactorSeparable>(2),
     Entry::layer::<FuseEpilogue>(1),
     Entry::layer::<DropDead>(1),
     Entry::layer::<Select>(0),
@@ -37,7 +45,7 @@ pub const LOWER: Entry = Entry {
     stage: Stage::Layer,
     options: &[],
     level: 0,
-    make: |_| Ok(Pass::Lower),
+    make: |_, _| Ok(Pass::Lower),
 };
 
 /// The passes over loop IR, in the order they run.
@@ -66,13 +74,25 @@ pub struct Entry {
     pub stage: Stage,
     /// Its options.
     pub options: &'static [PassOption],
-    /// The lowest `-O` at which it runs.
+    /// The lowest `-O` at which it runs; [`BY_NAME`] for none.
     pub level: u8,
     make: Make,
 }
 
 /// Makes a pass with these options.
-type Make = fn(&[(String, Attr)]) -> Result<Pass, PassError>;
+type Make = fn(&[(String, Attr)], By) -> Result<Pass, PassError>;
+
+/// Who runs a pass.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum By {
+    /// The user, by its name.
+    Name,
+    /// An optimisation level.
+    Level,
+}
+
+/// The level of passes that no `-O` runs.
+pub const BY_NAME: u8 = u8::MAX;
 
 impl Entry {
     const fn layer<P: LayerPass>(level: u8) -> Entry {
@@ -83,8 +103,11 @@ impl Entry {
             stage: Stage::Layer,
             options: P::OPTIONS,
             level,
-            make: |options| {
+            make: |options, by| {
                 let mut pass = P::default();
+                if by == By::Level {
+                    pass.by_level();
+                }
                 set_all(P::NAME, P::OPTIONS, options, |name, value| pass.set(name, value))?;
                 Ok(Pass::Layer(Box::new(pass)))
             },
@@ -99,7 +122,7 @@ impl Entry {
             stage: Stage::Loops,
             options: P::OPTIONS,
             level,
-            make: |options| {
+            make: |options, _| {
                 let mut pass = P::default();
                 set_all(P::NAME, P::OPTIONS, options, |name, value| pass.set(name, value))?;
                 Ok(Pass::Loops(Box::new(pass)))
@@ -109,7 +132,7 @@ impl Entry {
 
     /// The pass with these options.
     pub fn make(&self, options: &[(String, Attr)]) -> Result<Pass, PassError> {
-        (self.make)(options)
+        (self.make)(options, By::Name)
     }
 }
 
@@ -182,7 +205,7 @@ impl Pass {
 pub fn pipeline(level: u8, last: Stage, grants: &Grants) -> Result<Vec<Pass>, PassError> {
     let upto = if last == Stage::Layer { LAYER.len() } else { usize::MAX };
     let entries = all().take(upto).filter(|entry| entry.level <= level && grants.allow(entry.guarantee));
-    entries.map(|entry| entry.make(&[])).collect()
+    entries.map(|entry| (entry.make)(&[], By::Level)).collect()
 }
 
 /// The passes that `--passes` lists, in the order given, up to and including `last`. `lower` need not be named: it
@@ -215,18 +238,19 @@ pub fn chosen(specs: &[Spec], first: Stage, last: Stage) -> Result<Vec<Pass>, Pa
 pub trait AnyLayerPass: std::fmt::Debug {
     /// The name.
     fn name(&self) -> &'static str;
-    /// Runs the pass if `cx` grants what it needs.
-    fn run(&self, layer: &mut Layer, cx: &Context<'_>) -> Result<Changed, PassError>;
+    /// Runs the pass if `cx` or its own options grant what it needs.
+    fn run(&self, layer: &mut Layer, cx: &Context<'_>, log: &mut Log) -> Result<Changed, PassError>;
 }
 
 impl<P: LayerPass> AnyLayerPass for P {
     fn name(&self) -> &'static str {
         P::NAME
     }
-    fn run(&self, layer: &mut Layer, cx: &Context<'_>) -> Result<Changed, PassError> {
+    fn run(&self, layer: &mut Layer, cx: &Context<'_>, log: &mut Log) -> Result<Changed, PassError> {
+        let cx = Context { grants: self.grants(cx.grants), ..*cx };
         let refused = || PassError::NotGranted { pass: P::NAME, guarantee: P::Needs::GUARANTEE };
         let granted = cx.grants.grant::<P::Needs>().ok_or_else(refused)?;
-        LayerPass::run(self, layer, cx, granted)
+        self.run_and_tell(layer, &cx, granted, log)
     }
 }
 

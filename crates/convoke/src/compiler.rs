@@ -247,7 +247,7 @@ impl Compiler {
         let mut records = Vec::new();
         let mut chosen = choices(layer.ir());
         let observer = |record: &Record, state: &State| {
-            records.push(*record);
+            records.push(record.clone());
             // The last layer IR before lowering has the choices.
             if let State::Layer(layer) = state {
                 chosen = choices(layer);

@@ -47,7 +47,7 @@ pub fn explain(compiler: &Compiler, layer: &Layer) -> Result<Explanation, Error>
         if let (State::Layer(layer), false) = (state, selected) {
             weighed = layer.clone();
         }
-        records.push(*record);
+        records.push(record.clone());
         texts.push(record.changed.is_yes().then(|| match state {
             State::Layer(layer) => layer.to_string(),
             State::Loops(program) => program.to_string(),

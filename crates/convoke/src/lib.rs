@@ -24,6 +24,7 @@
 //! | [`CompiledLayer`], [`Report`] | native code; what compiling took |
 //! | [`check`] | stages and native code against the interpreter |
 //! | [`explain`] | what was weighed, and what each pass did |
+//! | [`analyze`] | what kernels are as filters |
 //! | [`clock`] | times runs |
 //! | [`peak`] | the rate that generated code can reach at best |
 //! | [`calibrate`] | measures this CPU for the cost model |
@@ -36,6 +37,7 @@
 //!
 //! Nothing here prints, reads the environment or ends the process. No input makes it panic; if it does, that is a bug.
 
+pub mod analyze;
 pub mod calibrate;
 pub mod check;
 pub mod clock;
@@ -63,6 +65,7 @@ pub use targets::{Target, targets};
 pub use convoke_bilinear as bilinear;
 pub use convoke_codegen as codegen;
 pub use convoke_data as data;
+pub use convoke_filter as filter;
 pub use convoke_interp as interp;
 pub use convoke_ir as ir;
 pub use convoke_machine as machine;

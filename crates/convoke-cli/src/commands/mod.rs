@@ -1,6 +1,7 @@
 //! The commands, one file each.
 
 pub(crate) mod algorithms;
+pub(crate) mod analyze;
 pub(crate) mod bench;
 pub(crate) mod check;
 pub(crate) mod compile;

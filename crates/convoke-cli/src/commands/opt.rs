@@ -4,7 +4,7 @@ use convoke::Compiler;
 use convoke::data::Files;
 use convoke::passes::registry::{self, Pass};
 use convoke::passes::spec::Spec;
-use convoke::passes::{Record, Stage, State};
+use convoke::passes::{Note, Outcome, Record, Stage, State};
 
 use crate::args::{self, Opt};
 use crate::computed::Computed;
@@ -90,23 +90,37 @@ fn one(
 ) -> Result<(String, State), Failure> {
     let mut out = String::new();
     let mut unchanged: Vec<&str> = Vec::new();
+    // What passes say of single values stands before the text they made.
+    let mut said = String::new();
     if all {
         out += &format!("// as given\n{}", text(&state));
     }
     let observer = |record: &Record, state: &State| {
+        let notes: String = record.notes.iter().map(|note| comment(record.pass, note, no_times)).collect();
         if !all {
+            said += &notes;
             return;
         }
-        if !record.changed.is_yes() {
+        if !record.changed.is_yes() && notes.is_empty() {
             unchanged.push(record.pass);
             return;
         }
         out += &nothing(&mut unchanged);
-        out += &format!("\n// {}\n{}", title(record, no_times), text(state));
+        let after = if record.changed.is_yes() { text(state) } else { String::new() };
+        out += &format!("\n// {}\n{notes}{after}", title(record, no_times));
     };
     let end = compiler.run_passes(state, passes, files, observer).map_err(in_passes)?;
     out += &nothing(&mut unchanged);
-    Ok((out, end))
+    Ok((out + &said, end))
+}
+
+/// What a pass says of a value, as a comment.
+fn comment(pass: &str, note: &Note, no_times: bool) -> String {
+    let mut words = format!("{pass} {note}");
+    if let (Outcome::Rewritten(new), false) = (&note.outcome, no_times) {
+        words += &format!("\n  {}", new.predicted());
+    }
+    words.lines().map(|line| format!("// {line}\n")).collect()
 }
 
 fn text(state: &State) -> String {

@@ -15,7 +15,7 @@ pub(crate) fn run(args: List, io: &mut Io<'_>) -> Result<(), Failure> {
             .map(|entry| {
                 let options: Vec<_> = entry.options.iter().map(|o| json!({ "name": o.name, "doc": o.doc })).collect();
                 json!({ "name": entry.name, "stage": entry.stage.name(), "guarantee": entry.guarantee.name(),
-                        "level": entry.level, "summary": entry.summary, "options": options })
+                        "level": (entry.level != registry::BY_NAME).then_some(entry.level), "summary": entry.summary, "options": options })
             })
             .collect();
         return sink::json(io, &all.into());
@@ -26,7 +26,7 @@ pub(crate) fn run(args: List, io: &mut Io<'_>) -> Result<(), Failure> {
             entry.name.into(),
             entry.stage.name().into(),
             entry.guarantee.name().into(),
-            format!("-O{}", entry.level),
+            if entry.level == registry::BY_NAME { "its name".into() } else { format!("-O{}", entry.level) },
             entry.summary.into(),
         ]);
         for option in entry.options {

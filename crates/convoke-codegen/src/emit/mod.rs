@@ -462,6 +462,10 @@ impl<'a> Emitter<'a, '_> {
                 let (x, y) = (self.read(x), self.read(y));
                 vector::zip(&mut self.b, parts, half, &x, &y)
             }
+            Expr::Part(part, x) => {
+                let x = self.read(x);
+                vector::part(&mut self.b, parts, part.into(), &x)
+            }
             Expr::Copy(x) => self.read(x),
         }
     }

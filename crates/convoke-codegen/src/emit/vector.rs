@@ -237,6 +237,16 @@ pub(crate) fn zip(b: &mut FunctionBuilder, parts: Parts, half: Half, x: &[Value]
     }
 }
 
+/// Some neighbouring lanes of a value: parts of it, or a pair of lanes.
+pub(crate) fn part(b: &mut FunctionBuilder, parts: Parts, index: usize, x: &[Value]) -> Vec<Value> {
+    let first = index * parts.lanes;
+    let whole = x[first / parts.per..].iter().copied().take(parts.count);
+    match first % parts.per {
+        0 => whole.collect(),
+        _ => whole.map(|pairs| shuffle(b, parts, pairs, pairs, &[2, 3, 2, 3])).collect(),
+    }
+}
+
 /// The lanes of `x` and then `y`, by number, in the order given.
 fn shuffle(b: &mut FunctionBuilder, parts: Parts, x: Value, y: Value, lanes: &[usize]) -> Value {
     let size = parts.elem.bytes();

@@ -156,7 +156,6 @@ impl Assembler {
     }
 
     /// As [`Assembler::vec3`], with an immediate.
-    #[expect(clippy::too_many_arguments, reason = "as many as the instruction has")]
     pub(super) fn vec3i(
         &mut self,
         code: Code,

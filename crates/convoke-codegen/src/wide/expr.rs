@@ -67,6 +67,7 @@ impl<'a> Emitter<'a> {
             Expr::Binary(op, x, y) => self.binary_part(flat, val, part, (elem, length), (op, x, y)),
             Expr::Fma(x, y, z) => self.fma(flat, val, part, (elem, length), [x, y, z]),
             Expr::Zip(half, x, y) => self.zip(val, part, parts, half, x, y),
+            Expr::Part(index, x) => self.lanes_of(val, part, parts, usize::from(index), x),
             Expr::Convert(_) | Expr::Reduce(..) => unreachable!("these are not done part by part"),
         }
     }
@@ -341,6 +342,33 @@ impl<'a> Emitter<'a> {
         };
         let (to, from) = (vector(to, half), vector(from, length));
         self.asm.push(iced_x86::Instruction::with3(code, to, from, 1u32).expect("an extraction"));
+    }
+
+    /// Part `part` of the lanes `index` times as many as `val` has, and on, of another value.
+    fn lanes_of(&mut self, val: ValId, part: usize, parts: Parts, index: usize, x: ValId) {
+        let elem = self.elem(val);
+        let from_parts = Parts::of(self.func, x, self.isa);
+        let first = index * usize::from(self.func.vals[val].ty.lanes) + part * parts.lanes;
+        let from = self.operand(x, first / from_parts.lanes);
+        let (skipped, bytes) = (first % from_parts.lanes * elem.bytes(), parts.lanes * elem.bytes());
+        let length = self.length(elem, from_parts.lanes);
+        let to = self.take_vector();
+        match (skipped / 16, length) {
+            (0, _) => self.move_vector(to, from),
+            // Quarters of 512 bits.
+            (quarter, Length::Z) if bytes <= 16 => {
+                let (to, from) = (vector(to, Length::X), vector(from, length));
+                let code = EVEX_Vextractf32x4_xmmm128_k1z_zmm_imm8;
+                let extract = iced_x86::Instruction::with3(code, to, from, quarter as u32);
+                self.asm.push(extract.expect("an extraction"));
+            }
+            (_, length) => self.upper(to, from, length),
+        }
+        if skipped % 16 != 0 {
+            // Two f32, of which these are the upper ones.
+            self.asm.vec3(Op::UnpackHigh.forms(), Elem::F64, Length::X, to, to, Source::Register(to));
+        }
+        self.hold(val, part, to);
     }
 
     /// All lanes of all parts combined: halves with halves.

@@ -1,6 +1,7 @@
 //! Loads, stores and shuffles of vector registers. A load or store of `n` lanes touches exactly those `n` elements.
 
 use convoke_ir::elem::Elem;
+use convoke_ir::loops::Expr::Load;
 use convoke_ir::loops::{Half, Place, Stmt, ValId};
 use iced_x86::Code::*;
 use iced_x86::{Instruction, Register};
@@ -36,16 +37,15 @@ impl<'a> Emitter<'a> {
             }
         };
         for node in &flat.nodes {
-            use convoke_ir::loops::Expr::Load;
-            match node {
-                Node::Op(
-                    Stmt::Store(place, val, _)
-                    | Stmt::Let(val, Load(place), _)
-                    | Stmt::Reg(val, Load(place), _)
-                    | Stmt::Set(val, Load(place), _),
-                    _,
-                ) => see(*val, place),
-                _ => {}
+            if let Node::Op(
+                Stmt::Store(place, val, _)
+                | Stmt::Let(val, Load(place), _)
+                | Stmt::Reg(val, Load(place), _)
+                | Stmt::Set(val, Load(place), _),
+                _,
+            ) = node
+            {
+                see(*val, place);
             }
         }
         found
@@ -65,7 +65,7 @@ impl<'a> Emitter<'a> {
     }
 
     /// A register with the mask of the first `lanes` lanes.
-    fn mask(&mut self, lanes: usize) -> Register {
+    pub(super) fn mask(&mut self, lanes: usize) -> Register {
         if let Some(i) = self.masks.iter().position(|&known| known == lanes) {
             return Register::K1 + i as u32;
         }
@@ -121,6 +121,9 @@ impl<'a> Emitter<'a> {
         let from = self.mem(address, first);
         if place.stride == 1 || lanes == 1 {
             return self.load_lanes(to, elem, lanes, from);
+        }
+        if place.stride == 2 && self.load_every_second(to, elem, parts, lanes, from) {
+            return;
         }
         // Lane by lane through the stack.
         let exchange = self.frame.exchange();
@@ -181,7 +184,7 @@ impl<'a> Emitter<'a> {
     }
 
     /// The first lanes of a register from contiguous memory; the others become 0.
-    fn load_lanes(&mut self, to: usize, elem: Elem, lanes: usize, from: Mem) {
+    pub(super) fn load_lanes(&mut self, to: usize, elem: Elem, lanes: usize, from: Mem) {
         let bytes = lanes * elem.bytes();
         let length = Length::of(bytes);
         let source = (Source::Memory(from), length);

@@ -16,6 +16,7 @@ mod flat;
 mod fold;
 mod isa;
 mod memory;
+mod strided;
 
 use convoke_ir::elem::Elem;
 use convoke_ir::loops::{BinOp, Expr, Func, FuncId, FuncKind, Program, Stmt, ValId};

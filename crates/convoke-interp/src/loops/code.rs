@@ -72,6 +72,8 @@ pub(super) enum Node {
     Binary(BinOp, Reg, usize, usize),
     Fma(Reg, usize, usize, usize),
     Zip(Half, Reg, usize, usize),
+    /// As many lanes as the destination has, from one.
+    Part(Reg, usize),
     /// A scalar from the lanes of a value.
     Reduce(BinOp, usize, usize, usize),
     For(Box<For>),
@@ -164,7 +166,7 @@ impl Builder<'_> {
     fn define(&self, val: ValId, expr: &Expr) -> Result<Node> {
         let to = self.regs[val.index()];
         // Operands share the lanes of the result, except where an expression says otherwise.
-        let same = !matches!(expr, Expr::Splat(_) | Expr::Reduce(..));
+        let same = !matches!(expr, Expr::Splat(_) | Expr::Reduce(..) | Expr::Part(..));
         let ty = |val: ValId| self.func.vals[val].ty;
         if same && expr.reads().iter().any(|&read| ty(read).lanes != ty(val).lanes) {
             return Err(self.malformed("an operand has another number of lanes than the result"));
@@ -182,6 +184,13 @@ impl Builder<'_> {
             Expr::Fma(a, b, c) => Node::Fma(to, self.at(*a), self.at(*b), self.at(*c)),
             Expr::Zip(_, a, _) if ty(*a).lanes == 1 => return Err(self.malformed("`zip` needs at least 2 lanes")),
             Expr::Zip(half, a, b) => Node::Zip(*half, to, self.at(*a), self.at(*b)),
+            Expr::Part(part, a) => {
+                let first = usize::from(*part) * usize::from(ty(val).lanes);
+                if first + usize::from(ty(val).lanes) > usize::from(ty(*a).lanes) {
+                    return Err(self.malformed("there is no such part of the operand"));
+                }
+                Node::Part(to, self.at(*a) + first)
+            }
             Expr::Reduce(op, a) => Node::Reduce(*op, to.at, self.at(*a), usize::from(ty(*a).lanes)),
         })
     }

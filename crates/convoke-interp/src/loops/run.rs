@@ -126,7 +126,9 @@ impl<'a> Machine<'a> {
             match node {
                 Node::Const(to, number) => by_lanes!(to.lanes, L => *chunk_mut(v, to.at) = [*number; L]),
                 Node::Splat(to, a) => by_lanes!(to.lanes, L => *chunk_mut(v, to.at) = [v[*a]; L]),
-                Node::Copy(to, a) => by_lanes!(to.lanes, L => *chunk_mut(v, to.at) = *chunk::<L>(v, *a)),
+                Node::Copy(to, a) | Node::Part(to, a) => {
+                    by_lanes!(to.lanes, L => *chunk_mut(v, to.at) = *chunk::<L>(v, *a))
+                }
                 Node::Load(to, place) => {
                     let (view, at) = touched(place, &frame.views, &frame.vars)?;
                     let memory = &self.memory[view.buffer][at..];

@@ -102,6 +102,11 @@ impl Axis {
         (self.output - 1) * self.stride + self.reach()
     }
 
+    /// Whether each output reads the input at its own place and nothing else.
+    pub fn is_pointwise(&self) -> bool {
+        self.kernel == 1 && self.stride == 1 && self.begin == 0 && self.output == self.input
+    }
+
     /// How many classes outputs fall into by what they read: with `g = gcd(stride, dilation)`, the outputs `p = a + (dilation / g)·i` of
     /// each class a read every `dilation`-th input from `stride·a` on, [`Axis::steps`] of these apart.
     pub fn residues(&self) -> usize {

@@ -158,6 +158,11 @@ impl FuncBuilder {
         self.define(self.ty(a), Expr::Zip(half, a, b))
     }
 
+    /// `part index a`, of so many lanes.
+    pub fn part(&mut self, index: u8, lanes: u8, a: ValId) -> ValId {
+        self.define(VecType { lanes, ..self.ty(a) }, Expr::Part(index, a))
+    }
+
     /// Stores all lanes of a value in a row.
     pub fn store(&mut self, slot: SlotId, at: impl Into<Affine>, val: ValId) {
         let lanes = self.ty(val).lanes;

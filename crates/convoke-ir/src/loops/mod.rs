@@ -316,6 +316,9 @@ pub enum Expr {
     ///
     /// log₂ n rounds, in each of which rows 2i and 2i + 1 become the zips of rows i and i + n/2, transpose n rows of n lanes.
     Zip(Half, ValId, ValId),
+    /// Some neighbouring lanes of the operand: lane i is a\[p·m + i\], where p is the number of the part and m, at least 2, the
+    /// lanes of the result; the operand has more.
+    Part(u8, ValId),
     /// The operand itself.
     Copy(ValId),
 }
@@ -420,7 +423,12 @@ impl Expr {
     pub fn reads(&self) -> Vec<ValId> {
         match self {
             Expr::Const(_) | Expr::Load(_) => vec![],
-            Expr::Splat(a) | Expr::Unary(_, a) | Expr::Convert(a) | Expr::Reduce(_, a) | Expr::Copy(a) => vec![*a],
+            Expr::Splat(a)
+            | Expr::Unary(_, a)
+            | Expr::Convert(a)
+            | Expr::Reduce(_, a)
+            | Expr::Copy(a)
+            | Expr::Part(_, a) => vec![*a],
             Expr::Binary(_, a, b) | Expr::Zip(_, a, b) => vec![*a, *b],
             Expr::Fma(a, b, c) => vec![*a, *b, *c],
         }
@@ -430,7 +438,12 @@ impl Expr {
     pub fn reads_mut(&mut self) -> Vec<&mut ValId> {
         match self {
             Expr::Const(_) | Expr::Load(_) => vec![],
-            Expr::Splat(a) | Expr::Unary(_, a) | Expr::Convert(a) | Expr::Reduce(_, a) | Expr::Copy(a) => vec![a],
+            Expr::Splat(a)
+            | Expr::Unary(_, a)
+            | Expr::Convert(a)
+            | Expr::Reduce(_, a)
+            | Expr::Copy(a)
+            | Expr::Part(_, a) => vec![a],
             Expr::Binary(_, a, b) | Expr::Zip(_, a, b) => vec![a, b],
             Expr::Fma(a, b, c) => vec![a, b, c],
         }

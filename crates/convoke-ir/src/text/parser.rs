@@ -35,7 +35,8 @@
 //!           | "splat" vec value | "convert" vec value                   a scalar in every lane; another element type
 //!           | unary [ vec ] value | binary [ vec ] value "," value | "fma" [ vec ] value "," value "," value
 //!           | "reduce" binary value                                     all lanes to one
-//!           | "zip" ( "lo" | "hi" ) [ vec ] value "," value .           half of the lanes of two, in turns
+//!           | "zip" ( "lo" | "hi" ) [ vec ] value "," value             half of the lanes of two, in turns
+//!           | "part" int vec value .                                  the lanes of a part of that many
 //! unary     = "neg" | "abs" | "sqrt" | "nearest" | "pow2" .
 //! binary    = "add" | "sub" | "mul" | "div" | "min" | "max" .
 //! vec       = elem [ "x" lanes ] , one word .                           f32   f32x8

@@ -168,6 +168,7 @@ impl FuncText<'_> {
             Expr::Convert(a) => write!(f, "convert {ty} {}", self.val(*a)),
             Expr::Copy(a) => write!(f, "{}", self.val(*a)),
             Expr::Reduce(op, a) => write!(f, "reduce {} {}", op.name(), self.val(*a)),
+            Expr::Part(part, a) => write!(f, "part {part} {ty} {}", self.val(*a)),
             Expr::Zip(half, a, b) => {
                 write!(f, "zip {} ", half.name())?;
                 if of(a) != ty {

@@ -161,6 +161,15 @@ impl Parser<'_> {
             let val = self.val(body)?;
             return Ok((Expr::Reduce(op, val), Some(VecType::scalar(body.func.vals[val].ty.elem))));
         }
+        if word == "part" {
+            let (part, span) = self.size()?;
+            let Some(ty) = self.vec_type()? else { return Err(self.expected("a vector type like `f32x4`")) };
+            let a = self.val(body)?;
+            return match u8::try_from(part) {
+                Ok(part) => Ok((Expr::Part(part, a), Some(ty))),
+                Err(_) => Err(self.fail(Diagnostic::new(Code::Lanes, span, "a vector has at most 8 parts"))),
+            };
+        }
         if word == "zip" {
             let name = self.word();
             let Some(&half) = Half::ALL.iter().find(|half| Some(half.name()) == name) else {
@@ -209,7 +218,7 @@ impl Parser<'_> {
                 Ok((Expr::Convert(self.val(body)?), Some(ty)))
             }
             _ => {
-                let known = ["load", "fma", "splat", "convert", "reduce", "zip", "reg"].into_iter();
+                let known = ["load", "fma", "splat", "convert", "reduce", "zip", "part", "reg"].into_iter();
                 let known: Vec<_> = known
                     .chain(UnOp::ALL.iter().map(|op| op.name()))
                     .chain(BinOp::ALL.iter().map(|op| op.name()))

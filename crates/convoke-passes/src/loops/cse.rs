@@ -67,6 +67,7 @@ enum Key {
     Convert(Operand),
     Reduce(BinOp, Operand),
     Zip(Half, Operand, Operand),
+    Part(u8, Operand),
 }
 
 /// What a place holds.
@@ -178,6 +179,7 @@ impl Walk {
             Expr::Fma(x, y, z) => Key::Fma(a(x), a(y), a(z)),
             Expr::Convert(x) => Key::Convert(a(x)),
             Expr::Reduce(op, x) => Key::Reduce(*op, a(x)),
+            Expr::Part(part, x) => Key::Part(*part, a(x)),
             Expr::Zip(half, x, y) => Key::Zip(*half, a(x), a(y)),
         };
         let key = (self.ty(val), key);

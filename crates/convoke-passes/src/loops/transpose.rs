@@ -12,17 +12,18 @@
 //! Applies:  loads of vectors with one stride from consecutive elements: the columns of a matrix whose rows lie in memory one
 //!           after the other. The rows are loaded where the first column was, and transposed by zips; the last round of them stands
 //!           where the columns were loaded. Stores alike: zips and stores of rows stand where the last column was stored. Columns
-//!           that are all of the memory they span, 2, 4 or 8, are loaded and stored as that memory.
+//!           that are all of the memory they span, 2, 4 or 8, are loaded and stored as that memory; where a function
+//!           only reads, columns may be missing. Of a few columns, each vector has several rows, which are stored as its parts.
 //! Leaves:   groups that would take as many operations as they do now, counting an access and an insertion for each
 //!           lane against accesses of rows and zips; what would have to move across memory that may overlap.
-//! Guarantee: `Exact`; the same elements are loaded and stored.
+//! Guarantee: `Exact`; the same elements are stored, and nothing is loaded before the first element or behind the last.
 //!
 //! Cost: n columns of n lanes take n rows and n·log₂ n zips, and n registers and one; so many are alive from the last row loaded
 //! to the first column wanted. With 16 registers or more that is all of a vector of 8 lanes, with 32 of 16.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use convoke_ir::loops::{Affine, Expr, Func, Place, Program, SlotId, Stmt, Val, ValId, VarId, VecType};
+use convoke_ir::loops::{Access, Affine, Expr, Func, Place, Program, Slot, SlotId, Stmt, Val, ValId, VarId, VecType};
 use convoke_ir::span::Span;
 
 use super::util::network::{Network, Step, Zip};
@@ -38,23 +39,45 @@ impl LoopPass for Transpose {
     const NAME: &'static str = "transpose";
     const SUMMARY: &'static str = "load and store rows of a matrix, and transpose in registers, where columns were";
 
-    fn run(&self, program: &mut Program, _: &Context<'_>) -> Result<Changed, PassError> {
-        Ok(super::each(program, run))
+    fn run(&self, program: &mut Program, cx: &Context<'_>) -> Result<Changed, PassError> {
+        let wide = cx.machine.vector_bits > 128;
+        let mut shared = shared(program).into_iter();
+        Ok(super::each(program, |func| run(func, shared.next().unwrap_or_default(), wide)))
     }
+}
+
+/// For each function the parameters that are given parts of buffers which their caller writes, maybe in another iteration of its
+/// parallel loop.
+fn shared(program: &Program) -> Vec<HashSet<SlotId>> {
+    let mut shared = vec![HashSet::new(); program.funcs.len()];
+    for (_, caller) in program.funcs.iter() {
+        block::each(&caller.body, &mut |stmt| {
+            let Stmt::Call(call) = stmt else { return };
+            for ((param, _), view) in program.funcs[call.func].slots.iter().zip(&call.args) {
+                if matches!(caller.slots[view.slot].access, Access::Out | Access::InOut) {
+                    shared[call.func.index()].insert(param);
+                }
+            }
+        });
+    }
+    shared
 }
 
 /// How many members a group may have, and how many stores its members may move across: what is looked at for each access.
 const MOST: usize = 64;
 
-/// Transposes in every block: loads first, so that stores are looked at with loads where they are to be.
-fn run(func: &mut Func) -> bool {
+/// Transposes in every block: loads first, so that stores are looked at with loads where they are to be. `wide`: whether the code
+/// generator has two loads and a permutation for the load of every second element.
+fn run(func: &mut Func, shared: HashSet<SlotId>, wide: bool) -> bool {
     let mut registers = HashSet::new();
     block::each(&func.body, &mut |stmt| {
         if let Stmt::Reg(reg, ..) = stmt {
             registers.insert(*reg);
         }
     });
-    let mut pass = Walk { func, registers, changed: false };
+    let read_only = |(id, slot): (SlotId, &Slot)| (slot.access == Access::In && !shared.contains(&id)).then_some(id);
+    let read_only = func.slots.iter().filter_map(read_only).collect();
+    let mut pass = Walk { func, registers, read_only, wide, changed: false };
     let body = std::mem::take(&mut pass.func.body);
     pass.func.body = pass.block(body);
     pass.changed
@@ -63,6 +86,9 @@ fn run(func: &mut Func) -> bool {
 struct Walk<'a> {
     func: &'a mut Func,
     registers: HashSet<ValId>,
+    /// Memory that nobody writes while the function runs.
+    read_only: HashSet<SlotId>,
+    wide: bool,
     changed: bool,
 }
 
@@ -81,6 +107,8 @@ struct Key {
     stride: i64,
     lanes: u8,
     ty: VecType,
+    /// Whether nobody writes this memory.
+    read_only: bool,
 }
 
 /// A load or store of a column.
@@ -117,8 +145,7 @@ impl Walk<'_> {
             }
         }
         for kind in [Kind::Loads, Kind::Stores] {
-            let groups =
-                Finder { kind, func: self.func, registers: &self.registers, open: BTreeMap::new(), done: vec![] };
+            let groups = Finder { kind, pass: self, open: BTreeMap::new(), done: vec![] };
             let groups = groups.of(&stmts);
             let mut edit = Edit::default();
             for group in groups {
@@ -136,7 +163,7 @@ impl Walk<'_> {
 
     fn transpose(&mut self, kind: Kind, key: &Key, window: &Window, edit: &mut Edit) {
         let plan = Plan::new(kind, key, window);
-        if plan.cost >= key.cost() * window.members.len() {
+        if plan.cost >= key.cost(kind, self.wide) * window.members.len() {
             return;
         }
         let zero = (kind == Kind::Loads).then_some(None);
@@ -144,7 +171,7 @@ impl Walk<'_> {
         match kind {
             Kind::Loads => {
                 for &step in &plan.network.steps {
-                    zips.step(step, |zips, row| zips.define(Expr::Load(plan.row(row))));
+                    zips.step(step, |zips, row| zips.define(Expr::Load(plan.access(row))));
                 }
                 let last: Vec<_> = plan.network.last.iter().map(|zip| zip.map(|zip| zips.zip(zip))).collect();
                 let first = window.members.iter().map(|member| member.at).min().expect("a window has members");
@@ -157,11 +184,15 @@ impl Walk<'_> {
                 for &step in &plan.network.steps {
                     zips.step(step, |_, column| window.members[column].val);
                 }
-                for (row, &zip) in plan.network.last.iter().enumerate() {
+                for (vector, &zip) in plan.network.last.iter().enumerate() {
                     let Some(zip) = zip else { continue };
                     let expr = zips.zip(zip);
                     let val = zips.define(expr);
-                    zips.out.push(Stmt::Store(plan.row(row), val, Span::default()));
+                    for part in 0..plan.parts.min(plan.accesses - vector * plan.parts) {
+                        let row = if plan.parts == 1 { val } else { zips.part(part, plan.parts, val) };
+                        let place = plan.access(vector * plan.parts + part);
+                        zips.out.push(Stmt::Store(place, row, Span::default()));
+                    }
                 }
                 let last = window.members.iter().map(|member| member.at).max().expect("a window has members");
                 edit.before.entry(last).or_default().append(&mut zips.out);
@@ -172,9 +203,14 @@ impl Walk<'_> {
 }
 
 impl Key {
-    /// Operations of one column: an access for each lane, and an insertion or extraction for each but the first.
-    fn cost(&self) -> usize {
-        2 * usize::from(self.lanes) - 1
+    /// Operations of one column: an access for each lane, and an insertion or extraction for each but the first; or two loads, the order of
+    /// their lanes and the permutation.
+    fn cost(&self, kind: Kind, wide: bool) -> usize {
+        if wide && kind == Kind::Loads && self.stride == 2 && self.lanes > 2 {
+            4
+        } else {
+            2 * usize::from(self.lanes) - 1
+        }
     }
 }
 
@@ -189,6 +225,13 @@ struct Window {
 }
 
 impl Window {
+    /// Which of so many columns are.
+    fn wanted(&self, columns: usize) -> Vec<bool> {
+        let mut wanted = vec![false; columns];
+        self.members.iter().for_each(|member| wanted[self.column(member)] = true);
+        wanted
+    }
+
     fn column(&self, member: &Member) -> usize {
         (member.place.at.offset() - self.at.offset()) as usize
     }
@@ -224,42 +267,80 @@ impl Group {
 /// How a window is transposed.
 struct Plan {
     network: Network,
-    /// The first row; its lanes are the columns.
+    /// The first access to memory, and elements from one to the next.
     first: Place,
-    /// Elements from row to row.
     step: i64,
+    /// How many there are.
+    accesses: usize,
+    /// The lanes of the last one.
+    last: u8,
+    /// How many accesses a vector of the last round is taken apart for.
+    parts: usize,
     /// Operations in all.
     cost: usize,
 }
 
 impl Plan {
+    /// The cheapest.
     fn new(kind: Kind, key: &Key, window: &Window) -> Plan {
-        let (n, lanes, columns) = (usize::from(key.ty.lanes), usize::from(key.lanes), window.columns);
-        let mut wanted = vec![false; columns];
-        window.members.iter().for_each(|member| wanted[window.column(member)] = true);
-        // Of rows that follow each other, what is accessed is vectors of the memory itself.
-        let joined = columns > 1 && columns.is_power_of_two() && key.stride == columns as i64 && lanes == n;
-        let (rows, width, step) = if joined { (columns, n, n as i64) } else { (lanes, columns, key.stride) };
-        let network = match kind {
-            Kind::Loads => {
-                wanted.resize(if joined { columns } else { n }, false);
-                Network::new(rows, n.ilog2(), &wanted)
-            }
-            Kind::Stores => {
-                let all = if joined { columns } else { n };
-                Network::new(columns, all.ilog2(), &(0..all).map(|row| row < rows).collect::<Vec<_>>())
-            }
-        };
-        // A part of a vector takes a mask, or several accesses; padding of what is loaded is a zero.
-        let accesses = if width == n { rows } else { 2 * rows };
-        let zeros = usize::from(kind == Kind::Loads && network.is_padded());
-        let cost = network.zips() + accesses + zeros;
-        let first = Place { slot: key.slot, at: window.at.clone(), stride: 1, lanes: width as u8 };
-        Plan { network, first, step, cost }
+        let rows = Plan::of_rows(kind, key, window);
+        match Plan::of_memory(kind, key, window) {
+            Some(memory) if memory.cost < rows.cost => memory,
+            _ => rows,
+        }
     }
 
-    fn row(&self, row: usize) -> Place {
-        Place { at: self.first.at.clone() + self.step * row as i64, ..self.first.clone() }
+    /// An access for each row.
+    fn of_rows(kind: Kind, key: &Key, window: &Window) -> Plan {
+        let (n, rows, columns) = (usize::from(key.ty.lanes), usize::from(key.lanes), window.columns);
+        let first = Place { slot: key.slot, at: window.at.clone(), stride: 1, lanes: columns as u8 };
+        let (network, parts) = match kind {
+            Kind::Loads => (Network::new(rows, n.ilog2(), &window.wanted(n)), 1),
+            // Of few columns, a vector of the last round has several rows.
+            Kind::Stores => {
+                let vectors = columns.max(2).next_power_of_two();
+                let parts = n / vectors;
+                let wanted: Vec<bool> = (0..vectors).map(|vector| vector * parts < rows).collect();
+                (Network::new(columns, vectors.ilog2(), &wanted), parts)
+            }
+        };
+        // A part of a vector takes a mask, or several accesses.
+        let whole = columns == n / parts;
+        let cost = if whole { rows } else { 2 * rows } + if parts > 1 { rows } else { 0 };
+        Plan { network, first, step: key.stride, accesses: rows, last: columns as u8, parts, cost }.with_zips(kind)
+    }
+
+    /// The memory that 2, 4, … columns span, a vector after the other. Columns between that are not loaded may be read where nobody
+    /// writes.
+    fn of_memory(kind: Kind, key: &Key, window: &Window) -> Option<Plan> {
+        let (n, rows, columns) = (usize::from(key.ty.lanes), usize::from(key.lanes), window.columns);
+        let vectors = usize::try_from(key.stride).ok().filter(|s| s.is_power_of_two() && *s <= n)?;
+        if columns > vectors || columns < vectors && !(kind == Kind::Loads && key.read_only) {
+            return None;
+        }
+        let elements = vectors * (rows - 1) + columns;
+        let accesses = elements.div_ceil(n);
+        let last = (elements - (accesses - 1) * n) as u8;
+        let network = match kind {
+            Kind::Loads => Network::new(accesses, n.ilog2(), &window.wanted(vectors)),
+            Kind::Stores => {
+                Network::new(columns, vectors.ilog2(), &(0..vectors).map(|v| v < accesses).collect::<Vec<_>>())
+            }
+        };
+        let first = Place { slot: key.slot, at: window.at.clone(), stride: 1, lanes: n as u8 };
+        let cost = accesses + usize::from(usize::from(last) < n);
+        Some(Plan { network, first, step: n as i64, accesses, last, parts: 1, cost }.with_zips(kind))
+    }
+
+    /// Adds the zips to the cost, and the zero that padding of what is loaded is.
+    fn with_zips(self, kind: Kind) -> Plan {
+        let zeros = usize::from(kind == Kind::Loads && self.network.is_padded());
+        Plan { cost: self.cost + self.network.zips() + zeros, ..self }
+    }
+
+    fn access(&self, access: usize) -> Place {
+        let lanes = if access + 1 == self.accesses { self.last } else { self.first.lanes };
+        Place { at: self.first.at.clone() + self.step * access as i64, lanes, ..self.first.clone() }
     }
 }
 
@@ -276,9 +357,19 @@ struct Zips<'f> {
 
 impl Zips<'_> {
     fn define(&mut self, expr: Expr) -> ValId {
-        let val = self.func.vals.push(Val { name: "0".into(), ty: self.ty });
+        self.define_as(self.ty, expr)
+    }
+
+    fn define_as(&mut self, ty: VecType, expr: Expr) -> ValId {
+        let val = self.func.vals.push(Val { name: "0".into(), ty });
         self.out.push(Stmt::Let(val, expr, Span::default()));
         val
+    }
+
+    /// One of so many parts of a vector.
+    fn part(&mut self, part: usize, of: usize, val: ValId) -> ValId {
+        let ty = VecType { lanes: self.ty.lanes / of as u8, ..self.ty };
+        self.define_as(ty, Expr::Part(part as u8, val))
     }
 
     fn step(&mut self, step: Step, input: impl FnOnce(&mut Self, usize) -> ValId) {
@@ -331,8 +422,7 @@ impl Edit {
 /// Finds the groups of a block.
 struct Finder<'a> {
     kind: Kind,
-    func: &'a Func,
-    registers: &'a HashSet<ValId>,
+    pass: &'a Walk<'a>,
     open: BTreeMap<SlotId, Vec<Group>>,
     /// Groups that get no more members.
     done: Vec<Group>,
@@ -345,7 +435,7 @@ impl Finder<'_> {
             match stmt {
                 Stmt::Let(val, Expr::Load(place), _) if self.kind == Kind::Loads => self.add(place, at, *val),
                 // What a register holds is known where it is stored, and nowhere else.
-                Stmt::Store(place, val, _) if self.kind == Kind::Stores && !self.registers.contains(val) => {
+                Stmt::Store(place, val, _) if self.kind == Kind::Stores && !self.pass.registers.contains(val) => {
                     self.add(place, at, *val);
                 }
                 _ => {}
@@ -385,12 +475,13 @@ impl Finder<'_> {
     }
 
     fn add(&mut self, place: &Place, at: usize, val: ValId) {
-        let ty = self.func.vals[val].ty;
+        let ty = self.pass.func.vals[val].ty;
         if place.stride.unsigned_abs() < 2 || place.lanes < 2 {
             return;
         }
         let Place { slot, stride, lanes, .. } = *place;
-        let key = Key { slot, terms: place.at.terms().to_vec(), stride, lanes, ty };
+        let read_only = self.pass.read_only.contains(&slot);
+        let key = Key { slot, terms: place.at.terms().to_vec(), stride, lanes, ty, read_only };
         let groups = self.open.entry(slot).or_default();
         let full = |group: &mut Group| {
             group.key == key

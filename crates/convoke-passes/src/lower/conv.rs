@@ -8,6 +8,7 @@ use convoke_ir::layer::{Axis, Conv2d, Instr, Window};
 use convoke_ir::loops::{Affine, BufferId, FuncBuilder, Marks, Role, SlotId};
 use convoke_ir::types::Layout;
 
+use crate::pixel_tile::joined;
 use crate::register_tile::RegisterTile;
 
 use super::blocked::Blocked;
@@ -16,15 +17,20 @@ use super::grid::{Grid, Site};
 use super::halo::{Border, Placed};
 use super::tile::{Cut, along};
 use super::{LowerError, Lowering};
+use crate::select;
+use crate::select::depthwise::Lanes;
 use crate::tiling::Tiling;
 
-/// A convolution ready to be lowered: the input has its halo, so that every tap is inside.
+/// So many iterations are enough for threads to share out.
+pub(super) const ENOUGH: usize = 8;
+
+/// A convolution ready to be lowered. Where its lowering does not say otherwise the input has its halo, so that every tap is inside.
 pub(super) struct Conv<'a> {
     pub elem: Elem,
     pub layout: Layout,
     pub lanes: u8,
     pub tile: RegisterTile,
-    /// The input, with its halo.
+    /// The input.
     pub x: Placed,
     pub y: Placed,
     pub w: BufferId,
@@ -73,6 +79,19 @@ impl Conv<'_> {
         let operands = self.chain.operands.iter().enumerate().map(|(i, o)| f.input(&format!("e{i}"), o.elem, o.len));
         let operands = operands.collect();
         Kernel { f, reads, y, operands }
+    }
+
+    /// With pixels counted through as those of one row, if each output reads the pixel at its own place and all images are stored so.
+    pub(super) fn joined(mut self) -> Self {
+        let width = self.y.image.w;
+        let join = self.operands.iter().chain([&self.x.grid, &self.y.grid]).all(|grid| grid.rows_join(width));
+        if let Some([h, w]) = joined(&self.window.h, &self.window.w).filter(|_| join) {
+            (self.window.h, self.window.w) = (h, w);
+            for image in [&mut self.x.image, &mut self.y.image] {
+                (image.h, image.w) = (1, w.output);
+            }
+        }
+        self
     }
 
     /// The buffers for the parameters of [`Conv::kernel`].
@@ -153,12 +172,24 @@ impl<'a> Lowering<'a> {
             let conv = self.conv(instr, op, window, x);
             return if single { self.single_tiles(&conv, &tiling) } else { self.summed_tiles(&conv, &tiling) };
         }
-        let single = self.placed(instr.args[0]).image.c == 1 && self.placed(instr.result).image.c == 1;
-        if op.algorithm == Algorithm::Depthwise && (self.ty(instr.result).layout == Layout::Nchw || single) {
-            let x = self.placed(instr.args[0]);
-            let conv = self.conv(instr, op, window, x);
-            self.pixels(&conv);
+        let problem = select::Conv::new(&self.layer, instr).expect("this is a convolution");
+        if op.algorithm == Algorithm::Direct && select::direct::pixels_in_lanes(&problem, self.machine) {
+            let x = self.with_channels_first(instr.args[0])?;
+            self.pixels(&self.conv(instr, op, window, x).joined());
             return Ok(());
+        }
+        if op.algorithm == Algorithm::Depthwise {
+            let lanes = select::depthwise::in_lanes(&problem, self.machine);
+            let x = match lanes {
+                Lanes::Pixels | Lanes::Channels => self.placed(instr.args[0]),
+                Lanes::Turned => self.with_halo_channels_last(instr.args[0], [0; 4])?,
+            };
+            let conv = self.conv(instr, op, window, x);
+            if lanes == Lanes::Pixels {
+                self.pixels(&conv);
+                return Ok(());
+            }
+            return self.channels(&conv, self.layer.constant(instr.args[1]).is_some());
         }
         // Only as much padding as is read: a stride may leave the last rows or columns alone.
         let ends = [window.h, window.w].map(|axis| end(axis, axis.read()));
@@ -174,10 +205,9 @@ impl<'a> Lowering<'a> {
             conv.operands.clear();
         }
         match op.algorithm {
-            Algorithm::Auto => unreachable!("refused above"),
+            Algorithm::Auto | Algorithm::Depthwise => unreachable!("refused or done above"),
             Algorithm::Direct => self.direct(&conv)?,
             Algorithm::Im2col { explicit } => self.im2col(&conv, explicit)?,
-            Algorithm::Depthwise => self.depthwise(&conv),
             Algorithm::Strassen { levels: Some(levels) } => self.strassen(&conv, levels, name)?,
             Algorithm::Winograd { .. } | Algorithm::Fft { .. } | Algorithm::Strassen { .. } => {
                 return refuse("has no sizes; run `select` before lowering");

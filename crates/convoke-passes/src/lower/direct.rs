@@ -17,7 +17,7 @@ use convoke_ir::types::Layout;
 use super::blocking::equal_blocks;
 use super::conv::{Conv, Kernel, Packed, divisor};
 use super::grid::Site;
-use super::tile::{Cut, Depth, Product, StoreTile, cut, parallel, reduction};
+use super::tile::{Cut, Depth, Product, StoreTile, cut, even, parallel, reduction};
 use super::{LowerError, Lowering};
 
 /// The most output rows of a band.
@@ -106,7 +106,7 @@ impl Lowering<'_> {
     }
 
     fn direct_tiles(&mut self, conv: &Conv<'_>, k: Cut, blocks: &[Cut], ld: usize) -> Vec<Tiles> {
-        let tiles = cut(conv.y.image.w, Product::rows(conv.tile, conv.lanes, k.size)).into_iter().map(|q| {
+        let tiles = even(conv.y.image.w, Product::rows(conv.tile, conv.lanes, k.size)).into_iter().map(|q| {
             let products =
                 blocks.iter().map(|&c| self.program.func(direct_product(conv, c, k.size, q.size, ld).codelet()));
             let products = products.collect();

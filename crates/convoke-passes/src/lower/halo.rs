@@ -12,7 +12,7 @@ use convoke_ir::layer::{Instr, Pad, ValueId};
 use convoke_ir::loops::{Affine, BufferId, Expr, FuncBuilder, Marks, Role, SlotId, VecType};
 use convoke_ir::types::{Image, Layout, TensorType};
 
-use super::grid::Grid;
+use super::grid::{Grid, Site};
 use super::tile::{along, parallel};
 use super::turn::Turn;
 use super::{LowerError, Lowering, too_large};
@@ -136,6 +136,28 @@ impl<'a> Lowering<'a> {
                 let from = Affine::from(n) * x.grid.n + Affine::from(i) * x.grid.h;
                 let turn = Turn { rows: x.image.w, cols: image.c, x_col: x.grid.c, y_row: grid.w };
                 turn.copy(f, (xs, from), (ys, row + left * grid.w), lanes);
+            });
+        });
+        let kernel = self.program.func(f.finish());
+        self.program.run(kernel, &[x.buffer, y.buffer]);
+        Ok(y)
+    }
+
+    /// The value `id` with the pixels of a row side by side. Where they lie so, the value itself.
+    pub(super) fn with_channels_first(&mut self, id: ValueId) -> Result<Placed, LowerError> {
+        let (x, layout) = (self.placed(id), self.ty(id).layout);
+        if layout == Layout::Nchw || x.image.c == 1 {
+            return Ok(x);
+        }
+        let (elem, lanes) = (self.ty(id).elem, self.lanes(self.ty(id).elem));
+        let y = self.room(id, [0; 4], Layout::Nchw)?;
+        let mut f = FuncBuilder::kernel("channels_first");
+        let (xs, ys) = (f.input("x", elem, x.len), f.output("y", elem, y.len));
+        f.for_("i", 0..x.image.h, parallel(), |f, i| {
+            f.for_("n", 0..x.image.n, Marks::default(), |f, n| {
+                let site = Site { n: n.into(), h: i.into(), ..Site::default() };
+                let turn = Turn { rows: x.image.c, cols: x.image.w, x_col: x.grid.w, y_row: y.grid.c };
+                turn.copy(f, (xs, x.grid.at(&site)), (ys, y.grid.at(&site)), lanes);
             });
         });
         let kernel = self.program.func(f.finish());

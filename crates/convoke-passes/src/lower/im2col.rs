@@ -18,7 +18,7 @@ use super::blocking::{Band, Blocking};
 use super::conv::{Conv, Kernel, Packed};
 use super::gather::{Patches, gather, panel_width};
 use super::grid::Site;
-use super::tile::{Cut, Depth, Product, StoreTile, cut, parallel, reduction};
+use super::tile::{Cut, Depth, Product, StoreTile, cut, even, parallel, reduction};
 use super::{LowerError, Lowering};
 
 /// Tiles along the pixels of a block.
@@ -34,11 +34,11 @@ struct PixelTiles {
 
 impl PixelTiles {
     fn of(layout: Layout, pixels: usize, (rows, cols): (usize, usize)) -> Vec<PixelTiles> {
-        let size = if layout == Layout::Nchw { cols } else { rows };
-        let tiles = cut(pixels, size).into_iter();
+        let tiles = if layout == Layout::Nchw { cut(pixels, cols) } else { even(pixels, rows) };
         tiles
+            .into_iter()
             .map(|Cut { begin, count, size: stored }| {
-                let size = if layout == Layout::Nchw { size } else { stored };
+                let size = if layout == Layout::Nchw { cols } else { stored };
                 PixelTiles { begin, count, size, stored }
             })
             .collect()
@@ -66,7 +66,7 @@ impl Lowering<'_> {
         };
         let blocking = Blocking::new(conv, self.machine, tile);
         let c_cuts = cut(conv.cg, blocking.channels);
-        let k_cuts = cut(conv.kg, if nchw { tile.0 } else { tile.1 });
+        let k_cuts = if nchw { even(conv.kg, tile.0) } else { cut(conv.kg, tile.1) };
         let packed = self.pack(conv, &c_cuts, &k_cuts, !nchw)?;
         for band in &blocking.bands {
             let width = panel_width(conv, band, tile.1);

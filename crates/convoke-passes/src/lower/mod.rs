@@ -14,9 +14,9 @@
 mod blocked;
 mod blocking;
 mod chain;
+mod channels;
 mod conv;
 mod copy;
-mod depthwise;
 mod direct;
 mod elementwise;
 mod gather;

@@ -13,6 +13,9 @@ pub(super) const UNROLLED: usize = 12;
 /// The most multiply-adds of a product that are written out.
 const WRITTEN: usize = 112;
 
+/// The most multiply-adds of vectors that a codelet without loops writes out one after the other.
+pub(super) const LONG: usize = 1_000;
+
 /// Marks of the loop over a tile's columns: the lanes of vectors, all written out.
 pub(super) fn across(lanes: u8) -> Marks {
     Marks { vector: Some(lanes), unroll: Some(0), ..Marks::default() }
@@ -35,9 +38,20 @@ pub(super) fn parallel() -> Marks {
 
 /// A loop over `0..count` without marks; no loop at all where there is one iteration.
 pub(super) fn each(f: &mut FuncBuilder, name: &str, count: usize, body: impl FnOnce(&mut FuncBuilder, Affine)) {
+    looped(f, name, count, Marks::default(), body);
+}
+
+/// A loop over `0..count` with marks; no loop at all where there is one iteration.
+pub(super) fn looped(
+    f: &mut FuncBuilder,
+    name: &str,
+    count: usize,
+    marks: Marks,
+    body: impl FnOnce(&mut FuncBuilder, Affine),
+) {
     match count {
         1 => body(f, Affine::default()),
-        _ => f.for_(name, 0..count, Marks::default(), |f, i| body(f, i.into())),
+        _ => f.for_(name, 0..count, marks, |f, i| body(f, i.into())),
     }
 }
 
@@ -59,6 +73,16 @@ pub(crate) fn cut(extent: usize, size: usize) -> Vec<Cut> {
     let rest = extent % size;
     let tail = (rest > 0).then_some(Cut { begin: extent - rest, count: 1, size: rest });
     std::iter::once(full).chain(tail).collect()
+}
+
+/// `extent` cut into the fewest tiles of at most `most`, which differ by one at the most, larger ones first. A tile much smaller than the
+/// others would have too few sums in flight.
+pub(crate) fn even(extent: usize, most: usize) -> Vec<Cut> {
+    let tiles = extent.div_ceil(most.max(1)).max(1);
+    let (size, more) = (extent / tiles, extent % tiles);
+    let large = Cut { begin: 0, count: more, size: size + 1 };
+    let small = Cut { begin: more * (size + 1), count: tiles - more, size };
+    [large, small].into_iter().filter(|cut| cut.count > 0).collect()
 }
 
 /// The blocks of a reduction with the first by itself: it starts the sums, the others add to them.

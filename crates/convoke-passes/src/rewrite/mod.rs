@@ -1,24 +1,37 @@
 //! Passes over layer IR: a cheaper net for the same answer. One file each; the head of each says before and after.
 
 mod affine;
+mod approximate;
+mod asymmetric;
+mod bottleneck;
 mod clamp;
+mod compose;
 mod cse;
 mod drop_dead;
 mod drop_identity;
 mod edit;
+mod factor;
+mod factor_separable;
 mod fold_batch_norm;
 mod fold_constants;
 mod fold_pad;
 mod fuse_epilogue;
 mod merge_branches;
 mod normalise;
+mod stack_small_kernels;
 
+pub use approximate::ApproximateWeights;
+pub use asymmetric::Asymmetric;
+pub use bottleneck::Bottleneck;
+pub use compose::Compose;
 pub use cse::Cse;
 pub use drop_dead::DropDead;
 pub use drop_identity::DropIdentity;
+pub use factor_separable::FactorSeparable;
 pub use fold_batch_norm::FoldBatchNorm;
 pub use fold_constants::FoldConstants;
 pub use fold_pad::FoldPad;
 pub use fuse_epilogue::FuseEpilogue;
 pub use merge_branches::MergeBranches;
 pub use normalise::Normalise;
+pub use stack_small_kernels::StackSmallKernels;

@@ -5,7 +5,7 @@
 //! stream   bytes / bandwidth of the nearest memory that holds the working set
 //! ```
 //!
-//! A tile of rows × vectors sums needs `rows + vectors` loads for each step of its reduction. With fewer sums than
+//! A tile of rows × vectors sums needs a load for each vector in each step of its reduction. With fewer sums than
 //! `fma_latency · fma_per_cycle` it waits for its own results. Edges of a tensor have smaller tiles, which is what makes one
 //! algorithm better than another on small images or few channels. The efficiency is the machine's, measured for tiles of so many sums
 //! and reductions of this depth.
@@ -13,6 +13,7 @@
 use convoke_machine::Machine;
 
 use super::Conv;
+use crate::lower::tile::{Cut, cut, even};
 
 /// How much of the shorter of two parts that a core does at a time is not hidden behind the longer one.
 const WAITS: f64 = 0.25;
@@ -118,15 +119,11 @@ pub(super) fn product(
     vectors: usize,
     tile_rows: impl Fn(usize) -> usize,
 ) -> f64 {
-    // Whole tiles and what is left.
-    let cuts = |extent: usize, size: usize| {
-        [(extent / size, size), (usize::from(!extent.is_multiple_of(size)), extent % size)]
-    };
     let mut cycles = 0.0;
-    for (column_tiles, v) in cuts(columns.div_ceil(lanes), vectors).into_iter().filter(|c| c.0 > 0) {
-        for (row_tiles, r) in cuts(rows, tile_rows(v)).into_iter().filter(|c| c.0 > 0) {
-            let tiles = row_tiles as f64 * column_tiles as f64;
-            cycles += tiles * (depth as f64 * step(machine, r, v, r + v, depth) + call(machine));
+    for columns in cut(columns.div_ceil(lanes), vectors) {
+        let v = columns.size;
+        for Cut { count, size: r, .. } in even(rows, tile_rows(v)) {
+            cycles += (count * columns.count) as f64 * (depth as f64 * step(machine, r, v, v, depth) + call(machine));
         }
     }
     cycles

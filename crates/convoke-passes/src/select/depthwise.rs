@@ -1,60 +1,99 @@
 //! `depthwise`: one input channel for each output channel, so nothing is reduced but the taps.
 //!
 //! ```text
-//! multiply  nchw: N·K·P rows of Q sums, R·S deep, pixels in the lanes, tiles of 1 × 4 vectors
-//!           nhwc: N·P·Q pixels of K sums, R·S deep, channels in the lanes
-//!           a step takes a load of x for each vector and one of the weights; with a stride along the row (nchw) a load of
-//!           x is as many loads as there are lanes
-//! halo      the input is copied once if there is padding
+//! multiply  nchw: pixels in the lanes (`pixel_tile`); nhwc: channels in the lanes (`channel_tile`)
+//! store     as many vectors as there are sums; in nchw with channels in the lanes each number alone
+//! copy      nchw: pixels that are loaded together with padding, or whole rows where taps are many or strided
+//! turn      nchw with channels in the lanes: the input with its channels last
 //! stream    input and output once
 //! ```
+//!
+//! With channels in the lanes every tap on padding is left out; with pixels in the lanes only those of whole vectors. So large kernels on small
+//! images take channels in nchw too.
 
 use convoke_ir::attr::Algorithm;
 use convoke_ir::types::Layout;
 use convoke_machine::Machine;
 
 use super::Conv;
-use super::cost::{bandwidth, call, lanes, step};
+use super::cost::{bandwidth, lanes};
+use super::pixels;
 use super::plan::{Plan, Refusal, Term};
+use crate::channel_tile;
 
-/// Vectors of sums in flight.
-const VECTORS: usize = 4;
+/// What the lanes of vectors are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Lanes {
+    /// Neighbouring pixels of a row.
+    Pixels,
+    /// Channels, which are neighbours in the input.
+    Channels,
+    /// Channels, which are made neighbours first.
+    Turned,
+}
 
 pub(super) fn plan(conv: &Conv, machine: &Machine) -> Result<Plan, Refusal> {
     if conv.c_per_group() != 1 {
         return Err(Refusal::InputChannels { got: conv.c_per_group() });
     }
+    Ok(cheapest(conv, machine).1)
+}
+
+/// What is to be in the lanes.
+pub(crate) fn in_lanes(conv: &Conv, machine: &Machine) -> Lanes {
+    cheapest(conv, machine).0
+}
+
+fn cheapest(conv: &Conv, machine: &Machine) -> (Lanes, Plan) {
+    let plan = |lanes: Lanes| {
+        let plan = match lanes {
+            Lanes::Pixels => pixels::plan(conv, machine, Algorithm::Depthwise),
+            Lanes::Channels | Lanes::Turned => channels(conv, machine),
+        };
+        (lanes, plan)
+    };
+    if conv.layout == Layout::Nhwc && !(conv.x.c == 1 && conv.y.c == 1) {
+        return plan(Lanes::Channels);
+    }
+    let plain = plan(Lanes::Pixels);
+    if conv.x.c < lanes(conv, machine) {
+        return plain;
+    }
+    let turned = plan(Lanes::Turned);
+    if turned.1.cycles() < plain.1.cycles() { turned } else { plain }
+}
+
+/// Channels in the lanes.
+fn channels(conv: &Conv, machine: &Machine) -> Plan {
     let lanes = lanes(conv, machine);
+    let problem = channel_tile::Problem {
+        lanes: lanes as u8,
+        bytes: conv.elem.bytes(),
+        channels: conv.x.c,
+        multiplier: conv.k_per_group(),
+        stored_together: conv.layout == Layout::Nhwc,
+        h: conv.window.h,
+        w: conv.window.w,
+    };
+    let (_, [multiply, store]) = problem.best(machine);
     let [x_bytes, w_bytes, y_bytes] = conv.bytes();
-    let taps = conv.taps();
-    let (rows, columns) = match conv.layout {
-        Layout::Nchw => (conv.x.n as f64 * conv.y.c as f64 * conv.y.h as f64, conv.y.w),
-        Layout::Nhwc => (conv.x.n as f64 * conv.pixels() as f64, conv.y.c),
-    };
-    let gathered = conv.layout == Layout::Nchw && conv.window.w.stride > 1;
-    let tile = |vectors: usize| {
-        let loads = if gathered { vectors * lanes } else { vectors } + 1;
-        taps as f64 * step(machine, 1, vectors, loads, taps) + 2.0 * call(machine)
-    };
-    let vectors = columns.div_ceil(lanes);
-    let rest = vectors % VECTORS;
-    let row = (vectors / VECTORS) as f64 * tile(VECTORS) + if rest > 0 { tile(rest) } else { 0.0 };
-    let halo = conv.halo_bytes();
-    let input = halo.max(x_bytes);
-    Ok(Plan {
+    let images = conv.x.n as f64;
+    let turned = if conv.layout == Layout::Nchw { x_bytes } else { 0 };
+    let each = machine.rates.gather_cycles + machine.rates.scatter_cycles;
+    let turn = (turned / conv.elem.bytes() as u128) as f64 * each;
+    let stream = x_bytes as f64 / bandwidth(machine, x_bytes) + y_bytes as f64 / bandwidth(machine, y_bytes);
+    Plan {
         algorithm: Algorithm::Depthwise,
         multiplications: conv.multiplications(),
-        bytes_moved: input + w_bytes + y_bytes + if halo > 0 { x_bytes + halo } else { 0 },
-        scratch_bytes: halo,
+        bytes_moved: x_bytes + w_bytes + y_bytes + 2 * turned,
+        scratch_bytes: turned,
         terms: vec![
-            Term { name: "multiply", cycles: rows * row },
-            Term { name: "halo", cycles: 2.0 * halo as f64 / bandwidth(machine, halo) },
-            Term {
-                name: "stream",
-                cycles: input as f64 / bandwidth(machine, input) + y_bytes as f64 / bandwidth(machine, y_bytes),
-            },
+            Term { name: "multiply", cycles: images * multiply },
+            Term { name: "store", cycles: images * store },
+            Term { name: "turn", cycles: turn },
+            Term { name: "stream", cycles: stream },
         ],
         error_bound: conv.error_bound(),
         error_typical: conv.error_typical(),
-    })
+    }
 }

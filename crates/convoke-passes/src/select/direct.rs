@@ -1,4 +1,5 @@
-//! `direct`: output channels in the lanes, pixels broadcast straight from the input with its halo.
+//! `direct`: the input is read where it lies. Either neighbouring pixels are in the lanes and weights broadcast ([`pixels`]), or output channels
+//! are and pixels broadcast:
 //!
 //! ```text
 //! multiply  N·group·P products of Q × K/group sums, (C/group)·R·S deep
@@ -13,6 +14,7 @@ use convoke_machine::Machine;
 
 use super::Conv;
 use super::cost::{bandwidth, burst, call, lanes, product, step, straight};
+use super::pixels;
 use super::plan::{Plan, Refusal, Term};
 use crate::register_tile::RegisterTile;
 
@@ -24,6 +26,23 @@ const LINE: usize = 64;
 const FETCH: f64 = 3.6;
 
 pub(super) fn plan(conv: &Conv, machine: &Machine) -> Result<Plan, Refusal> {
+    Ok(cheapest(conv, machine).1)
+}
+
+/// Whether neighbouring pixels are to be in the lanes rather than output channels.
+pub(crate) fn pixels_in_lanes(conv: &Conv, machine: &Machine) -> bool {
+    cheapest(conv, machine).0
+}
+
+/// The form that costs less, and whether it has pixels in the lanes.
+fn cheapest(conv: &Conv, machine: &Machine) -> (bool, Plan) {
+    let channels = channels(conv, machine);
+    let pixels = pixels::plan(conv, machine, Algorithm::Direct);
+    if pixels.cycles() < channels.cycles() { (true, pixels) } else { (false, channels) }
+}
+
+/// Output channels in the lanes.
+fn channels(conv: &Conv, machine: &Machine) -> Plan {
     let lanes = lanes(conv, machine);
     let (q, k) = (conv.y.w, conv.k_per_group());
     let [x_bytes, w_bytes, y_bytes] = conv.bytes();
@@ -59,7 +78,7 @@ pub(super) fn plan(conv: &Conv, machine: &Machine) -> Result<Plan, Refusal> {
     let weights = (w_bytes * blocks) as f64 / burst(machine, w_bytes);
     let stream = read + weights + y_bytes as f64 / bandwidth(machine, y_bytes);
 
-    Ok(Plan {
+    Plan {
         algorithm: Algorithm::Direct,
         multiplications: conv.multiplications(),
         bytes_moved: input * k_tiles + w_bytes * blocks + y_bytes + if halo > 0 { x_bytes + halo } else { 0 },
@@ -72,5 +91,5 @@ pub(super) fn plan(conv: &Conv, machine: &Machine) -> Result<Plan, Refusal> {
         ],
         error_bound: conv.error_bound(),
         error_typical: conv.error_typical(),
-    })
+    }
 }

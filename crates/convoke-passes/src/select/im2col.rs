@@ -4,7 +4,7 @@
 //! multiply  N·group products of K/group × P·Q sums, (C/group)·R·S deep; pixels in the lanes
 //!           (in nhwc of P·Q × K/group sums, with channels in the lanes)
 //! gather    every element of the patch matrix is copied once: by vectors where neighbours stay neighbours (nhwc, or a
-//!           stride of 1 along the row), else one by one; nothing for 1×1 kernels that read every pixel
+//!           stride of 1 along the row), else one by one
 //! halo      the input is copied once if there is padding
 //! stream    the panel once for each row tile or the weights once for each column tile, whichever is less; the output once
 //! ```
@@ -35,7 +35,7 @@ pub(super) fn plan(conv: &Conv, machine: &Machine, explicit: bool) -> Result<Pla
 
     let [x_bytes, w_bytes, y_bytes] = conv.bytes();
     let elements = (conv.x.n * conv.group) as u128 * pixels as u128 * depth as u128;
-    let patches = if reads_in_place(conv) { 0 } else { elements * conv.elem.bytes() as u128 };
+    let patches = elements * conv.elem.bytes() as u128;
     if explicit && patches > MAX_MATRIX {
         return Err(Refusal::Scratch { bytes: patches, limit: MAX_MATRIX });
     }
@@ -47,7 +47,7 @@ pub(super) fn plan(conv: &Conv, machine: &Machine, explicit: bool) -> Result<Pla
         true => run.div_ceil(lanes) as f64 * straight(machine, 1.0, 0.0, 1.0),
         false => run as f64 * (rates.gather_cycles + rates.store_cycles / lanes as f64),
     };
-    let copies = if patches == 0 { 0.0 } else { elements as f64 / run as f64 * (per_run + 1.0) };
+    let copies = elements as f64 / run as f64 * (per_run + 1.0);
 
     let panel = if explicit { patches } else { patches.min(second_level(machine) as u128 / 4) };
     let halo = conv.halo_bytes();

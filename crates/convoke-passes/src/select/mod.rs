@@ -14,10 +14,11 @@
 mod budget;
 mod conv;
 mod cost;
-mod depthwise;
-mod direct;
+pub(crate) mod depthwise;
+pub(crate) mod direct;
 mod fft;
 mod im2col;
+mod pixels;
 mod plan;
 mod strassen;
 mod tiles;

@@ -219,6 +219,21 @@ fn zips_ask_for_the_lanes_they_take() {
 }
 
 #[test]
+fn parts_ask_for_the_lanes_they_take() {
+    let text = |loaded: &str, part: usize| {
+        format!(
+            "%0 = load f32x4 %x[0]
+             store %t[0], %0 lanes 3
+             {loaded}%2 = part {part} f32x2 %1
+             store %y[0], %2"
+        )
+    };
+    let loaded = "%1 = load f32x4 %t[0] lanes 3 ";
+    check(&["cse-loops"], &text(loaded, 0), &text("", 0).replace("%1", "%0").replace("%2", "%1"));
+    check(&["cse-loops"], &text(loaded, 1), &text(loaded, 1));
+}
+
+#[test]
 fn cse_finds_equal_zips() {
     check(
         &["cse-loops"],

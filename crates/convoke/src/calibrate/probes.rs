@@ -19,8 +19,13 @@ use crate::compiler::Compiler;
 use crate::error::Error;
 use crate::memory;
 
-/// Rows and vectors of the register tiles that are timed, by growing number of sums.
-pub(super) const TILES: [[usize; 2]; 4] = [[1, 1], [2, 1], [2, 2], [4, 2]];
+/// Rows and vectors of the register tiles that are timed, by growing number of sums; those whose sums fill all registers of a machine with
+/// few are left out.
+pub(super) fn tiles(machine: &Machine) -> Vec<[usize; 2]> {
+    let all = [[1, 1], [2, 1], [2, 2], [4, 2], [6, 2], [14, 2]];
+    let most = machine.vector_registers as usize * if machine.vector_bits > 128 { 7 } else { 4 } / 8;
+    all.into_iter().filter(|[rows, vectors]| rows * vectors <= most).collect()
+}
 /// Depths of the reductions that are timed.
 pub(super) const DEPTHS: [usize; 4] = [9, 36, 144, 576];
 /// Operations of the shorter and the longer straight-line code, whose difference is timed.
@@ -51,8 +56,8 @@ pub(super) enum Kind {
     Read(usize),
     /// Calls of a codelet that does next to nothing.
     Call,
-    /// Calls of a product of this tile of [`TILES`] and this depth of [`DEPTHS`].
-    Product(usize, usize),
+    /// Calls of a product of this tile, rows and vectors, and this depth of [`DEPTHS`].
+    Product([usize; 2], usize),
     /// Calls of straight-line code with this number of [`OPERATIONS`] between as many loads and stores.
     Operations(usize),
     /// Calls of straight-line code with this number of [`LOADS`], each added to a sum.
@@ -70,7 +75,7 @@ impl Kind {
     pub(super) fn all(machine: &Machine) -> Vec<Kind> {
         let mut all = vec![Kind::MultiplyAdd, Kind::Chain, Kind::Call, Kind::Copy, Kind::Gather, Kind::Scatter];
         all.extend((0..=machine.caches.len()).map(Kind::Read));
-        all.extend((0..TILES.len()).flat_map(|t| (0..DEPTHS.len()).map(move |d| Kind::Product(t, d))));
+        all.extend(tiles(machine).into_iter().flat_map(|t| (0..DEPTHS.len()).map(move |d| Kind::Product(t, d))));
         all.extend((0..OPERATIONS.len()).map(Kind::Operations));
         all.extend((0..LOADS.len()).map(Kind::Loads));
         all
@@ -164,7 +169,7 @@ impl Code {
             Kind::Copy => moves(lanes, MOVES, [1, 1]),
             Kind::Gather => moves(lanes, MOVES, [APART, 1]),
             Kind::Scatter => moves(lanes, MOVES, [1, APART]),
-            Kind::Product(tile, depth) => product(lanes, TILES[tile], DEPTHS[depth]),
+            Kind::Product(tile, depth) => product(lanes, tile, DEPTHS[depth]),
             Kind::Operations(which) => operations(lanes, OPERATIONS[which]),
             Kind::Loads(which) => loads(lanes, LOADS[which]),
         }

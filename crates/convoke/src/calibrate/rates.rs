@@ -2,7 +2,7 @@
 
 use convoke_machine::{Cache, Machine, ProductRates, Rates};
 
-use super::probes::{DEPTHS, Kind, LOADS, MOVES, OPERATIONS, TILES};
+use super::probes::{DEPTHS, Kind, LOADS, MOVES, OPERATIONS, tiles};
 use super::{Calibration, Figure};
 
 /// The fewest cycles that anything counts with: a difference of two times may come out as nothing.
@@ -36,15 +36,16 @@ pub(super) fn machine(base: &Machine, seconds: impl Fn(Kind) -> f64) -> Calibrat
     let lanes = f64::from(base.lanes(4));
     let gather_cycles = ((vector(Kind::Gather) - store_cycles) / lanes).max(LEAST);
     let scatter_cycles = ((vector(Kind::Scatter) - load_cycles) / lanes).max(LEAST);
-    let efficiency = (0..TILES.len()).map(|t| {
-        let [rows, vectors] = TILES[t];
-        let step = machine.step_cycles(rows * vectors, rows + vectors);
-        let reached = |d: usize| DEPTHS[d] as f64 * step / (cycles(Kind::Product(t, d)) - call_cycles).max(LEAST);
+    let tiles = tiles(base);
+    let efficiency = tiles.iter().map(|&[rows, vectors]| {
+        let step = machine.step_cycles(rows * vectors, vectors);
+        let reached =
+            |d: usize| DEPTHS[d] as f64 * step / (cycles(Kind::Product([rows, vectors], d)) - call_cycles).max(LEAST);
         // Digits beyond these are noise.
         (0..DEPTHS.len()).map(|d| (reached(d).clamp(0.01, 4.0) * 1e3).round() / 1e3).collect()
     });
     let product = ProductRates {
-        sums: TILES.iter().map(|[rows, vectors]| (rows * vectors) as u32).collect(),
+        sums: tiles.iter().map(|[rows, vectors]| (rows * vectors) as u32).collect(),
         depths: DEPTHS.iter().map(|&d| d as u32).collect(),
         efficiency: efficiency.collect(),
     };
@@ -89,7 +90,7 @@ fn figures(machine: &Machine) -> Vec<Figure> {
     add("store of a vector".into(), rates.store_cycles, "cycles");
     add("load of an element apart".into(), rates.gather_cycles, "cycles");
     add("store of an element apart".into(), rates.scatter_cycles, "cycles");
-    for ([rows, vectors], row) in TILES.iter().zip(&rates.product.efficiency) {
+    for ([rows, vectors], row) in tiles(machine).iter().zip(&rates.product.efficiency) {
         for (depth, efficiency) in DEPTHS.iter().zip(row) {
             let name = format!("product of {rows} x {vectors} vectors, {depth} deep");
             add(name, 100.0 * efficiency, "% of its bound");

@@ -206,7 +206,7 @@ fn compile(
         compiler.pipeline(Stage::Loops)?.into_iter().skip_while(|pass| pass.name() != Select::NAME).collect();
     let mut records = Vec::new();
     let state = State::Layer(layer.ir().clone());
-    let state = compiler.run_passes(state, &passes, layer.files(), |record, _| records.push(*record))?;
+    let state = compiler.run_passes(state, &passes, layer.files(), |record, _| records.push(record.clone()))?;
     let State::Loops(program) = state else { unreachable!("the pipeline to `Stage::Loops` ends with lowering") };
     let choices = layer.outputs().iter().map(|(name, _)| Choice { result: (*name).into(), algorithm }).collect();
     CompiledLayer::new(

@@ -315,6 +315,16 @@ impl<'a, 'f> Check<'a, 'f> {
                 }
                 ty
             }
+            Expr::Part(part, a) => {
+                let of = self.func.vals[*a].ty.lanes;
+                if ty.lanes <= 1 || ty.lanes >= of || *part >= of / ty.lanes {
+                    let message = format!("part {part} of {} lanes is none of `%{}`", ty.lanes, self.val_name(*a));
+                    let help = "parts have at least 2 lanes, less than all, and are counted from 0";
+                    self.found.report(Diagnostic::new(Code::Lanes, span, message).help(help));
+                    return;
+                }
+                VecType { elem: ty.elem, lanes: of }
+            }
             Expr::Convert(a) => VecType { elem: self.func.vals[*a].ty.elem, lanes: ty.lanes },
             Expr::Reduce(op, a) => {
                 if matches!(op, BinOp::Sub | BinOp::Div) {

@@ -53,6 +53,7 @@ impl Demand {
                     Expr::Load(place) => live_locals.push(place.slot),
                     Expr::Splat(a) => work.push((*a, 1)),
                     Expr::Reduce(_, a) => work.push((*a, func.vals[*a].ty.lanes)),
+                    Expr::Part(part, a) => work.push((*a, part * func.vals[val].ty.lanes + lanes)),
                     Expr::Zip(half, a, b) => {
                         // Lane 2i is lane i of `a`'s half, lane 2i + 1 that of `b`'s.
                         let first = half.first(func.vals[val].ty.lanes);

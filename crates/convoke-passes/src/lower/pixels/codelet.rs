@@ -11,18 +11,14 @@
 //! Sums are registers all along. Neighbouring rows of input that the same rows of sums take are a loop where writing them out would
 //! be long, and so are the columns of taps.
 
-use std::ops::Range;
-
 use convoke_ir::loops::{Affine, Expr, Func, FuncBuilder, Marks, Place, SlotId, ValId, VecType};
 
 use super::super::conv::Conv;
 use super::super::grid::{Grid, reach};
-use super::super::tile::each;
+use super::super::tile::{LONG, each, looped};
 use super::source::Source;
-use crate::pixel_tile::{InputRow, Span};
+use crate::edges::{InputRow, Span, row_runs};
 
-/// The most multiply-adds that are written out one after the other.
-const LONG: usize = 1_000;
 /// Multiply-adds of an iteration of an innermost loop, at the least.
 const SHORT: usize = 16;
 
@@ -37,27 +33,6 @@ pub(super) struct Codelet<'s, 'c> {
     pub spans: Vec<Span>,
     pub rows: Vec<InputRow>,
     pub source: &'s Source,
-}
-
-/// Rows of input that the same rows of sums take: each is a dilation further than the one before, and so are the taps by a row.
-struct Run {
-    first: InputRow,
-    count: usize,
-}
-
-fn runs(rows: &[InputRow], dilation: usize) -> Vec<Run> {
-    let mut runs: Vec<Run> = Vec::new();
-    for row in rows {
-        let follows = |run: &Run| {
-            let taps = run.first.taps.iter().map(|&(p, r)| (p, r + run.count));
-            row.at == run.first.at + run.count * dilation && taps.eq(row.taps.iter().copied())
-        };
-        match runs.last_mut() {
-            Some(run) if follows(run) => run.count += 1,
-            _ => runs.push(Run { first: row.clone(), count: 1 }),
-        }
-    }
-    runs
 }
 
 /// Columns of taps: `first`, `first + by`, … `count` of them.
@@ -139,9 +114,10 @@ impl Codelet<'_, '_> {
     fn channel(&self, f: &mut FuncBuilder, slots: &Slots, sums: &[ValId], c: &Affine) {
         let (h, w) = (self.conv.window.h, self.conv.window.w);
         let a_row = self.channels * w.kernel * self.spans.len();
+        let runs = row_runs(&self.rows, h.dilation);
         let taken: usize = self.rows.iter().map(|row| row.taps.len()).sum();
-        let most = self.rows.iter().map(|row| row.taps.len()).max().unwrap_or(0);
-        let (roll_rows, roll_columns) = (taken * a_row > LONG, most * a_row > LONG && !self.source.in_place);
+        let rolled: usize = runs.iter().map(|run| run.first.taps.len()).sum();
+        let (roll_rows, roll_columns) = (taken * a_row > LONG, rolled * a_row > LONG && !self.source.in_place);
         // Columns of taps that lie in the same phase.
         let by = w.stride / num_integer::gcd(w.stride, w.dilation);
         let columns: Vec<_> = if roll_columns {
@@ -149,7 +125,7 @@ impl Codelet<'_, '_> {
         } else {
             (0..w.kernel).map(|first| Columns { first, by: 1, count: 1 }).collect()
         };
-        for run in runs(&self.rows, h.dilation) {
+        for run in runs {
             let rows = |f: &mut FuncBuilder, row: Affine, taps: &InputRow| {
                 for columns in &columns {
                     let marks = Marks { unroll: unrolled(taps.taps.len() * a_row / w.kernel), ..Marks::default() };
@@ -213,13 +189,4 @@ impl Codelet<'_, '_> {
 /// How often a body of so many multiply-adds is written out.
 fn unrolled(size: usize) -> Option<u32> {
     Some((SHORT / size.max(1)) as u32).filter(|&times| times > 1)
-}
-
-/// A loop over `0..count`; no loop at all where there is one iteration.
-fn looped(f: &mut FuncBuilder, name: &str, count: usize, marks: Marks, body: impl FnOnce(&mut FuncBuilder, Affine)) {
-    let range: Range<usize> = 0..count;
-    match count {
-        1 => body(f, Affine::default()),
-        _ => f.for_(name, range, marks, |f, i| body(f, i.into())),
-    }
 }

@@ -4,7 +4,7 @@
 //!   sums[k, p, v] += x[c, p·sh + r·dh, (v + lanes)·sw + s·dw] · w[k, c, r, s]        k: channels, p: rows, v: vectors of pixels
 //! ```
 //!
-//! Input and output are in NCHW, or have one channel. What is loaded once serves all k, and all p that some r takes there; each weight, broadcast,
+//! Rows of the input lie in one piece. What is loaded once serves all k, and all p that some r takes there; each weight, broadcast,
 //! serves all v. Weights are read as the layer has them. Nothing is padded in memory: rows outside the image are left out, column
 //! for column as [`source`] says. Tiles at the edges have codelets of their own.
 
@@ -14,10 +14,11 @@ mod source;
 use convoke_ir::loops::{Affine, FuncBuilder, FuncId, Marks, SlotId};
 
 use super::Lowering;
-use super::conv::{Conv, Kernel};
+use super::conv::{Conv, ENOUGH, Kernel, divisor};
 use super::grid::Site;
-use super::tile::{Cut, cut, each, parallel};
-use crate::pixel_tile::{Problem, Stretch, input_rows, spans, stretches};
+use super::tile::{Cut, each, even, parallel};
+use crate::edges::{Stretch, input_rows, spans, stretches};
+use crate::pixel_tile::Problem;
 use codelet::Codelet;
 use source::Source;
 
@@ -37,13 +38,15 @@ enum Shared {
     Rows,
 }
 
-/// So many iterations are enough to share out.
-const ENOUGH: usize = 8;
+/// The most elements of the blocks of groups that are copied one after the other, before any is read: reading what was just stored waits.
+const BLOCKS: usize = 2048;
 
 /// The variables of the loops around a tile.
 struct At {
     n: Affine,
+    /// The first of the groups that are done together.
     g: Affine,
+    batch: usize,
     /// Tiles of the stretch before this one.
     p: Affine,
 }
@@ -52,7 +55,9 @@ impl Lowering<'_> {
     pub(super) fn pixels(&mut self, conv: &Conv<'_>) {
         let axes = conv.window;
         let bytes = conv.elem.bytes();
-        let problem = Problem { lanes: conv.lanes, bytes, k: conv.kg, c: conv.cg, h: axes.h, w: axes.w };
+        let stored_together = conv.y.grid.w == 1;
+        let (k, c) = (conv.kg, conv.cg);
+        let problem = Problem { lanes: conv.lanes, bytes, k, c, stored_together, h: axes.h, w: axes.w };
         let (tile, _) = problem.best(self.machine);
         let columns = stretches(&axes.w, tile.vectors * usize::from(conv.lanes));
         let rows: Vec<(Stretch, Vec<Tiles>)> = stretches(&axes.h, tile.rows)
@@ -91,7 +96,7 @@ impl Lowering<'_> {
         let source = Source::new(conv, in_place, h, w);
         let rows = if source.exists() { input_rows(&conv.window.h, h) } else { vec![] };
         let copy = source.block.as_ref().map(|block| self.program.func(source.copy(block)));
-        let sums = cut(conv.kg, channels).into_iter().map(|k| {
+        let sums = even(conv.kg, channels).into_iter().map(|k| {
             let codelet = Codelet {
                 conv,
                 channels: k.size,
@@ -112,21 +117,31 @@ impl Lowering<'_> {
         let w_len = conv.y.image.c * conv.cg * conv.taps();
         let Kernel { mut f, reads, y, operands } = conv.kernel("conv_pixels", &[("x", conv.x.len), ("w", w_len)]);
         let blocks = rows.iter().flat_map(|(_, tiles)| tiles).filter_map(|tiles| tiles.source.block.as_ref());
-        let block = blocks.map(|block| block.len).max().map(|len| f.local("block", conv.elem, len));
+        let block = blocks.map(|block| block.len).max();
+        // Small images are a tile each; of large ones the tiles take long enough.
+        let single =
+            rows.iter().map(|(h, tiles)| h.count * tiles.iter().map(|t| t.w.count).sum::<usize>()).sum::<usize>();
+        let batch = match block {
+            Some(len) if single == 1 && shared == Some(Shared::Groups) => {
+                divisor(conv.groups, 1..(BLOCKS / len).min(conv.groups / ENOUGH) + 1)
+            }
+            _ => 1,
+        };
+        let block = block.map(|len| (f.local("block", conv.elem, batch * len), len));
         let views = Views { x: reads[0], w: reads[1], y, operands, block };
         let marks = |which: Shared| if shared == Some(which) { parallel() } else { Marks::default() };
         let (images, groups) = (conv.y.image.n, conv.groups);
         let tiles = |f: &mut FuncBuilder, n: Affine, g: Affine| {
             for (h, tiles) in rows {
                 f.for_("p", 0..h.count, Marks::default(), |f, p| {
-                    let at = At { n: n.clone(), g: g.clone(), p: p.into() };
+                    let at = At { n: n.clone(), g: g.clone(), batch, p: p.into() };
                     tiles.iter().for_each(|tiles| views.row(f, conv, h, tiles, &at));
                 });
             }
         };
         match shared {
-            Some(Shared::Groups) => f.for_("g", 0..groups, marks(Shared::Groups), |f, g| {
-                each(f, "n", images, |f, n| tiles(f, n, g.into()));
+            Some(Shared::Groups) => f.for_("g", 0..groups / batch, marks(Shared::Groups), |f, g| {
+                each(f, "n", images, |f, n| tiles(f, n, Affine::from(g) * batch));
             }),
             Some(Shared::Images) => f.for_("n", 0..images, marks(Shared::Images), |f, n| {
                 each(f, "g", groups, |f, g| tiles(f, n.into(), g));
@@ -136,7 +151,7 @@ impl Lowering<'_> {
                     f.for_("p", 0..h.count, marks(Shared::Rows), |f, p| {
                         each(f, "n", images, |f, n| {
                             each(f, "g", groups, |f, g| {
-                                let at = At { n: n.clone(), g, p: p.into() };
+                                let at = At { n: n.clone(), g, batch, p: p.into() };
                                 tiles.iter().for_each(|tiles| views.row(f, conv, h, tiles, &at));
                             });
                         });
@@ -155,7 +170,8 @@ struct Views {
     w: SlotId,
     y: SlotId,
     operands: Vec<SlotId>,
-    block: Option<SlotId>,
+    /// The block, and how many elements of it are for one group.
+    block: Option<(SlotId, usize)>,
 }
 
 impl Views {
@@ -163,33 +179,41 @@ impl Views {
     fn row(&self, f: &mut FuncBuilder, conv: &Conv<'_>, h: &Stretch, tiles: &Tiles, at: &At) {
         let (axes, w) = (conv.window, &tiles.w);
         each(f, "q", w.count, |f, q| {
-            let input = Site {
-                n: at.n.clone(),
-                c: at.g.clone() * conv.cg,
-                h: at.p.clone() * h.step(&axes.h) + h.first(&axes.h),
-                w: q.clone() * w.step(&axes.w) + w.first(&axes.w),
+            let x = |g: Affine| {
+                let input = Site {
+                    n: at.n.clone(),
+                    c: g * conv.cg,
+                    h: at.p.clone() * h.step(&axes.h) + h.first(&axes.h),
+                    w: q.clone() * w.step(&axes.w) + w.first(&axes.w),
+                };
+                (self.x, conv.x.grid.at(&input))
             };
-            let x = (self.x, conv.x.grid.at(&input));
-            let block = self.block.map(|block| (block, Affine::default()));
-            if let (Some(copy), Some(block)) = (tiles.copy, &block) {
-                f.call(copy, [x.clone(), block.clone()]);
-            }
-            for (cut, sum) in &tiles.sums {
-                each(f, "k", cut.count, |f, k| {
-                    let k = at.g.clone() * conv.kg + k * cut.size + cut.begin;
-                    let out = Site {
-                        n: at.n.clone(),
-                        c: k.clone(),
-                        h: at.p.clone() * h.size + h.begin,
-                        w: q.clone() * w.size + w.begin,
-                    };
-                    let x = tiles.source.in_place.then(|| x.clone());
-                    let block = tiles.copy.and(block.clone());
-                    let weights = (self.w, k * (conv.cg * conv.taps()));
-                    let stores = conv.stores(self.y, &self.operands, &out);
-                    f.call(*sum, x.into_iter().chain(block).chain([weights]).chain(stores));
+            let block = |b: Affine| self.block.map(|(block, len)| (block, b * len));
+            if let Some(copy) = tiles.copy {
+                each(f, "b", at.batch, |f, b| {
+                    let x = x(at.g.clone() + b.clone());
+                    f.call(copy, std::iter::once(x).chain(block(b)));
                 });
             }
+            each(f, "b", at.batch, |f, b| {
+                let g = at.g.clone() + b.clone();
+                for (cut, sum) in &tiles.sums {
+                    each(f, "k", cut.count, |f, k| {
+                        let k = g.clone() * conv.kg + k * cut.size + cut.begin;
+                        let out = Site {
+                            n: at.n.clone(),
+                            c: k.clone(),
+                            h: at.p.clone() * h.size + h.begin,
+                            w: q.clone() * w.size + w.begin,
+                        };
+                        let x = tiles.source.in_place.then(|| x(g.clone()));
+                        let block = tiles.copy.and(block(b.clone()));
+                        let weights = (self.w, k * (conv.cg * conv.taps()));
+                        let stores = conv.stores(self.y, &self.operands, &out);
+                        f.call(*sum, x.into_iter().chain(block).chain([weights]).chain(stores));
+                    });
+                }
+            });
         });
     }
 }

@@ -16,7 +16,7 @@ use convoke_ir::loops::{Affine, Expr, Func, FuncBuilder, Marks, Place, SlotId, V
 
 use super::super::conv::Conv;
 use super::super::grid::reach;
-use crate::pixel_tile::{Span, Stretch, spans};
+use crate::edges::{Span, Stretch, spans};
 
 /// The pixels under a tile of one row and column of tiles.
 #[derive(Clone, Debug)]
@@ -40,9 +40,9 @@ pub(super) struct Source {
 /// A copy: channels, in each the rows that exist, in each the phases, in each every stride-th column.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Block {
-    /// The phases that taps read.
-    phases: Vec<usize>,
-    /// Columns of a phase.
+    /// The phases that taps read, each with what stands before its first column.
+    phases: Vec<(usize, usize)>,
+    /// Elements from phase to phase.
     width: usize,
     pub len: usize,
 }
@@ -60,16 +60,30 @@ impl Source {
         let (rows, cols) = (h.lo..h.hi, w.lo..w.hi);
         let exists = !rows.is_empty() && !cols.is_empty();
         let (phases, width) = if in_place {
-            // A vector that begins before the first column may end beyond it.
-            let first = cols.start + usize::from(conv.lanes) - 1;
-            (vec![0], if cols.start > 0 { first.min(w.size - 1 + axis.reach()) } else { 0 })
+            // Some vectors that begin before the first column end beyond it.
+            let begins = |span: &Span| (span.at..cols.start).step_by(axis.dilation).take(axis.kernel);
+            let end = |at: usize, span: &Span| (at + usize::from(span.active)).min(cols.end);
+            let spans = spans(w.size, conv.lanes);
+            let ends = spans.iter().flat_map(|span| begins(span).map(|at| end(at, span)));
+            (vec![(0, 0)], ends.filter(|&end| end > cols.start).max().unwrap_or(0))
         } else {
+            let lanes = usize::from(conv.lanes);
             let mut phases: Vec<_> = (0..axis.kernel).map(|s| s * axis.dilation % axis.stride).collect();
             phases.sort_unstable();
             phases.dedup();
-            (phases, w.size + (axis.kernel - 1) * axis.dilation / axis.stride)
+            // What is copied begins where vectors in memory do, so that no store crosses a line.
+            let before = |phase: usize| {
+                let zeros = cols.start.saturating_sub(phase).div_ceil(axis.stride);
+                zeros.next_multiple_of(lanes) - zeros
+            };
+            let phases: Vec<_> = phases.into_iter().map(|phase| (phase, before(phase))).collect();
+            let before = phases.iter().map(|phase| phase.1).max().unwrap_or(0);
+            let width = before + w.size + (axis.kernel - 1) * axis.dilation / axis.stride;
+            (phases, width.next_multiple_of(lanes))
         };
-        let len = conv.cg * rows.len() * phases.len() * width;
+        // The zeros before a row are stored with the row before it.
+        let after = if in_place { cols.start } else { 0 };
+        let len = conv.cg * rows.len() * phases.len() * width + after;
         Source {
             x: (conv.x.grid.c, conv.x.grid.h),
             channels: conv.cg,
@@ -113,8 +127,9 @@ impl Source {
         if !self.in_place {
             let block = self.block.as_ref()?;
             let (phase, col) = (s * self.dilation % self.stride, span.at + s * self.dilation / self.stride);
-            let phase = block.phases.iter().position(|p| *p == phase).expect("the phases of all taps are listed");
-            return Some(Found { in_block: true, at: at(true) + phase * block.width + col, lanes: span.active });
+            let index = block.phases.iter().position(|p| p.0 == phase).expect("the phases of all taps are listed");
+            let at = at(true) + index * block.width + block.phases[index].1 + col;
+            return Some(Found { in_block: true, at, lanes: span.active });
         }
         let col = span.at + s * self.dilation;
         if col + active <= self.cols.start || col >= self.cols.end {
@@ -134,16 +149,24 @@ impl Source {
         let x = f.input("x", elem, self.x_len());
         let to = f.output("block", elem, len);
         let ((x_c, x_row), (c_step, row_step)) = (self.steps(false), self.steps(true));
+        let once = self.zeros_once(block);
+        if once {
+            Row { to, at: Affine::default(), end: width }.zeros(&mut f, 0..self.cols.start, lanes);
+        }
         f.for_("c", 0..self.channels, Marks::default(), |f, c| {
             f.for_("i", 0..self.rows.len(), Marks::default(), |f, i| {
                 let from = Affine::from(c) * x_c + Affine::from(i) * x_row;
                 let to_row = Affine::from(c) * c_step + Affine::from(i) * row_step;
-                for (at, phase) in phases.iter().enumerate() {
+                for (index, &(phase, before)) in phases.iter().enumerate() {
+                    let width = width - before;
                     // Columns phase, phase + stride, …: those that exist.
-                    let count = |end: usize| end.saturating_sub(*phase).div_ceil(stride).min(width);
+                    let count = |end: usize| end.saturating_sub(phase).div_ceil(stride).min(width);
                     let (begin, end) = (count(self.cols.start), count(self.cols.end));
-                    let row = Row { to, at: to_row.clone() + at * width, width };
-                    row.zeros(f, 0..begin, lanes);
+                    let after = if once { begin } else { 0 };
+                    let row = Row { to, at: to_row.clone() + (index * block.width + before), end: width + after };
+                    if !once {
+                        row.zeros(f, 0..begin, lanes);
+                    }
                     let first = phase + begin * stride;
                     let place = |e: usize| Place {
                         slot: x,
@@ -152,11 +175,18 @@ impl Source {
                         lanes: 0,
                     };
                     let next = row.copies(f, begin..end, lanes, place);
-                    row.zeros(f, next..width, lanes);
+                    row.zeros(f, next..row.end, lanes);
                 }
             });
         });
         f.finish()
+    }
+
+    /// Whether the lanes beyond the last column of a row, which are zeros, are enough for the zeros before the next.
+    fn zeros_once(&self, block: &Block) -> bool {
+        let copied = block.width.min(self.cols.end).saturating_sub(self.cols.start);
+        let last = spans(copied, self.lanes).last().map_or(0, |span| span.at + usize::from(span.lanes));
+        self.in_place && last >= block.width
     }
 }
 
@@ -164,7 +194,8 @@ impl Source {
 struct Row {
     to: SlotId,
     at: Affine,
-    width: usize,
+    /// Elements that belong to it.
+    end: usize,
 }
 
 impl Row {
@@ -187,7 +218,7 @@ impl Row {
             let ty = VecType { elem: f.elem(self.to), lanes: span.lanes };
             let value = f.define(ty, Expr::Load(Place { lanes: span.active, ..place(span.at) }));
             let at = range.start + span.at;
-            let stored = usize::from(span.lanes).min(self.width - at);
+            let stored = usize::from(span.lanes).min(self.end - at);
             self.store(f, at, stored as u8, value);
             next = at + stored;
         }

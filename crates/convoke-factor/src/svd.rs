@@ -1,0 +1,120 @@
+//! Singular values: how near a matrix is to each rank, and the nearest of a rank.
+//!
+//! ```text
+//!   A = U · diag(σ) · Vᵀ,    min over rank R of ‖A − B‖ / ‖A‖ = √(Σ_{t>R} σ_t²) / √(Σ σ_t²)      Eckart, Young 1936
+//! ```
+
+use crate::{FactorError, Matrix};
+
+/// A singular value decomposition, without what belongs to no singular value.
+#[derive(Clone, Debug)]
+pub struct Svd {
+    /// Left vectors: `rows × n`, with `n = min(rows, columns)`.
+    pub left: Matrix,
+    /// Singular values, largest first.
+    pub values: Vec<f64>,
+    /// Right vectors: `columns × n`.
+    pub right: Matrix,
+    /// Σσ² of the values from this one on, and 0 at the end.
+    tails: Vec<f64>,
+}
+
+impl Svd {
+    /// Decomposes a matrix.
+    pub fn new(matrix: &Matrix) -> Result<Svd, FactorError> {
+        if !matrix.is_finite() {
+            return Err(FactorError::NotFinite);
+        }
+        let svd = matrix.view().thin_svd().map_err(|_| FactorError::NoConvergence)?;
+        let (left, right) = (Matrix::of(&svd.U().to_owned()), Matrix::of(&svd.V().to_owned()));
+        let values: Vec<f64> = svd.S().column_vector().iter().copied().collect();
+        let mut tails = vec![0.0; values.len() + 1];
+        for (i, value) in values.iter().enumerate().rev() {
+            tails[i] = tails[i + 1] + value * value;
+        }
+        Ok(Svd { left, values, right, tails })
+    }
+
+    /// The relative error of the nearest matrix of rank `rank`; 0 for a matrix of zeros.
+    pub fn error(&self, rank: usize) -> f64 {
+        let tail = self.tails[rank.min(self.values.len())];
+        if tail == 0.0 { 0.0 } else { (tail / self.tails[0]).sqrt() }
+    }
+
+    /// The least rank whose error is at most `error`.
+    pub fn rank_within(&self, error: f64) -> usize {
+        (0..self.values.len()).find(|&rank| self.error(rank) <= error).unwrap_or(self.values.len())
+    }
+
+    /// The part of Σσ² that each singular value holds.
+    pub fn energies(&self) -> Vec<f64> {
+        let total = if self.tails[0] > 0.0 { self.tails[0] } else { 1.0 };
+        self.values.iter().map(|v| v * v / total).collect()
+    }
+
+    /// The nearest matrix of rank `rank` as a product: `rows × rank` times `rank × columns`. Each term's gain is shared by both factors, and
+    /// the largest element of its column is positive.
+    pub fn factors(&self, rank: usize) -> (Matrix, Matrix) {
+        let gains: Vec<f64> = (0..rank)
+            .map(|t| {
+                let column = (0..self.left.rows()).map(|i| self.left.at(i, t));
+                let largest = column.fold(0.0f64, |most, v| if v.abs() > most.abs() { v } else { most });
+                self.values[t].sqrt().copysign(largest)
+            })
+            .collect();
+        let columns = Matrix::from_fn(self.left.rows(), rank, |i, t| self.left.at(i, t) * gains[t]);
+        let rows = Matrix::from_fn(rank, self.right.rows(), |t, j| self.right.at(j, t) * gains[t]);
+        (columns, rows)
+    }
+}
+
+/// Whether a matrix is plainly further than `error` from every matrix of rank `rank`: what is left after so many steps of elimination
+/// with complete pivoting is more than a thousand times that. Far cheaper than an SVD, and on the safe side: no matrix within `error` is
+/// known to leave so much.
+pub fn plainly_above(matrix: &Matrix, rank: usize, error: f64) -> bool {
+    let (rows, columns) = (matrix.rows(), matrix.columns());
+    let mut rest = matrix.numbers().to_vec();
+    let norm = matrix.norm();
+    for _ in 0..rank.min(rows).min(columns) {
+        let largest = rest.iter().enumerate().max_by(|a, b| a.1.abs().total_cmp(&b.1.abs()));
+        let Some((at, &pivot)) = largest.filter(|(_, pivot)| **pivot != 0.0) else { return false };
+        let (p, q) = (at / columns, at % columns);
+        let row: Vec<f64> = rest[p * columns..][..columns].iter().map(|v| v / pivot).collect();
+        for line in rest.chunks_exact_mut(columns) {
+            let factor = line[q];
+            line.iter_mut().zip(&row).for_each(|(v, r)| *v -= factor * r);
+        }
+    }
+    crate::matrix::norm(&rest) > 1e3 * error * norm
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::random::Random;
+
+    #[test]
+    fn errors_of_ranks_are_those_of_the_products() {
+        let mut random = Random::new(1);
+        let matrix = Matrix::from_fn(7, 5, |_, _| random.normal());
+        let svd = Svd::new(&matrix).expect("finite");
+        for rank in 0..=5 {
+            let (columns, rows) = svd.factors(rank);
+            let product = columns.times(&rows);
+            let rest = Matrix::from_fn(7, 5, |i, j| matrix.at(i, j) - product.at(i, j));
+            assert!((rest.norm() / matrix.norm() - svd.error(rank)).abs() < 1e-12, "rank {rank}");
+        }
+        assert_eq!(svd.rank_within(1e-9), 5);
+        assert!(plainly_above(&matrix, 4, 1e-7) && !plainly_above(&matrix, 5, 1e-7));
+        let (columns, rows) = svd.factors(2);
+        assert!(!plainly_above(&columns.times(&rows), 2, 1e-14));
+    }
+
+    #[test]
+    fn no_numbers_no_factors() {
+        let bad = Matrix::new(1, 2, vec![1.0, f64::NAN]);
+        assert_eq!(Svd::new(&bad).map(|_| ()), Err(FactorError::NotFinite));
+        let zeros = Svd::new(&Matrix::new(2, 2, vec![0.0; 4])).expect("finite");
+        assert_eq!((zeros.rank_within(0.0), zeros.error(0)), (0, 0.0));
+    }
+}

@@ -1,0 +1,123 @@
+//! Channel tiles: how a depthwise convolution whose lanes are channels is cut. Lowering cuts by them, the cost model counts by them.
+//!
+//! A tile has rows × pixels sums of a vector of channels. For a row of input and a column of taps, the weights that the rows of sums take are
+//! loaded, then every pixel, which serves all of them:
+//!
+//! ```text
+//!   loads       pixels + rows taken    for    pixels · rows taken   multiply-adds
+//! ```
+//!
+//! Sums, the weights of a column of taps and a pixel share the registers. Taps on padding are left out, pixel by pixel.
+
+use convoke_ir::layer::Axis;
+use convoke_machine::Machine;
+
+use crate::edges::{Stretch, input_rows, stretches, tap_runs};
+use crate::register_tile::part;
+
+/// What is to be cut.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Problem {
+    pub lanes: u8,
+    /// Bytes of an element.
+    pub bytes: usize,
+    /// Channels of the input, and outputs of each.
+    pub channels: usize,
+    pub multiplier: usize,
+    /// Whether neighbouring channels of the output are neighbours in memory.
+    pub stored_together: bool,
+    pub h: Axis,
+    pub w: Axis,
+}
+
+/// Sums of a tile: output rows × pixels of each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct ChannelTile {
+    pub rows: usize,
+    pub pixels: usize,
+}
+
+/// Tiles of a stretch of an axis, in numbers.
+struct Tiles {
+    count: usize,
+    size: usize,
+    /// Rows of input that are taken; for columns, columns of taps.
+    steps: usize,
+    /// The most that take one.
+    most: usize,
+    taken: usize,
+}
+
+impl Tiles {
+    fn rows(axis: &Axis, stretch: &Stretch) -> Tiles {
+        let rows = input_rows(axis, stretch);
+        let takers = rows.iter().map(|row| row.taps.len());
+        let (most, taken) = (takers.clone().max().unwrap_or(0), takers.sum());
+        Tiles { count: stretch.count, size: stretch.size, steps: rows.len(), most, taken }
+    }
+
+    fn columns(axis: &Axis, stretch: &Stretch) -> Tiles {
+        let runs = tap_runs(axis, stretch);
+        let taken = runs.iter().map(|run| run.count * run.outputs.len()).sum();
+        let (steps, most) = (runs.iter().map(|run| run.count).sum(), stretch.size);
+        Tiles { count: stretch.count, size: stretch.size, steps, most, taken }
+    }
+}
+
+/// How much of the shorter of multiplying and loading is not hidden behind the longer.
+const HIDDEN: f64 = 0.25;
+
+impl Problem {
+    /// The tile with the fewest predicted cycles, and those to multiply and to store an image.
+    pub(crate) fn best(&self, machine: &Machine) -> (ChannelTile, [f64; 2]) {
+        // One register is the code generator's own.
+        let registers = (machine.vector_registers as usize).saturating_sub(1).max(3);
+        let tiles = |axis: &Axis, of: fn(&Axis, &Stretch) -> Tiles| -> Vec<Vec<Tiles>> {
+            let sizes = 1..=axis.output.min(registers);
+            sizes.map(|size| stretches(axis, size).iter().map(|stretch| of(axis, stretch)).collect()).collect()
+        };
+        let (rows, columns) = (tiles(&self.h, Tiles::rows), tiles(&self.w, Tiles::columns));
+        let mut best: Option<(ChannelTile, [f64; 2])> = None;
+        for rows in &rows {
+            let held = 1 + rows.iter().map(|tiles| tiles.most).max().unwrap_or(0);
+            for columns in &columns {
+                let tile = ChannelTile { rows: rows[0].size, pixels: columns[0].size };
+                let sums = tile.rows * tile.pixels;
+                if sums + held > registers && sums > 1 {
+                    break;
+                }
+                let cycles = self.cycles(machine, rows, columns);
+                if best.as_ref().is_none_or(|(_, least)| cycles[0] + cycles[1] < least[0] + least[1]) {
+                    best = Some((tile, cycles));
+                }
+            }
+        }
+        best.expect("a single sum fits the registers")
+    }
+
+    /// Cycles to multiply and to store an image in such tiles.
+    fn cycles(&self, machine: &Machine, rows: &[Tiles], columns: &[Tiles]) -> [f64; 2] {
+        let lanes = usize::from(self.lanes);
+        let rest = self.channels % lanes;
+        let whole = (self.channels / lanes) as f64;
+        let vectors = whole + if rest > 0 { part(machine, rest * self.bytes) } else { 0.0 };
+        let calls = whole + if rest > 0 { 1.0 } else { 0.0 };
+        let stored = if self.stored_together && self.multiplier == 1 {
+            machine.rates.store_cycles
+        } else {
+            lanes as f64 * machine.rates.scatter_cycles
+        };
+        let mut cycles = [0.0; 2];
+        for (r, c) in rows.iter().flat_map(|r| columns.iter().map(move |c| (r, c))) {
+            let multiply = (r.taken * c.taken) as f64 / machine.fma_per_cycle;
+            let loads = (r.steps * c.taken + r.taken * c.steps) as f64 / machine.loads_per_cycle();
+            let sums = r.size * c.size;
+            let waits = machine.fma_latency * (r.taken * c.taken) as f64 / sums as f64;
+            let times = (r.count * c.count * self.multiplier) as f64;
+            cycles[0] += times * vectors * (multiply.max(loads).max(waits) + HIDDEN * multiply.min(loads));
+            cycles[1] += times * calls * machine.rates.call_cycles;
+            cycles[1] += times * vectors * sums as f64 * (stored + machine.rates.arithmetic_cycles);
+        }
+        cycles
+    }
+}

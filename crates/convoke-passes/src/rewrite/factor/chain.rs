@@ -1,0 +1,184 @@
+//! Chains of convolutions: their shapes, what they cost, and the kernel that they are together.
+
+use convoke_ir::attr::{Algorithm, AutoPad};
+use convoke_ir::elem::Elem;
+use convoke_ir::layer::{Conv2d, Op};
+use convoke_ir::types::{Layout, TensorType};
+
+use crate::note::Counts;
+use crate::pass::Context;
+use crate::select::{Conv, Selection};
+
+/// One convolution of a chain.
+#[derive(Clone, Debug)]
+pub(crate) struct Factor {
+    /// What it is called among the names of new values: `rows`, `reduce`.
+    pub(crate) part: &'static str,
+    pub(crate) op: Conv2d,
+    /// Extents of its weights `[K, C/group, R, S]`.
+    pub(crate) extents: [usize; 4],
+    /// What is done with its result before the next reads it; only in new architectures.
+    pub(crate) activation: Option<Op>,
+}
+
+impl Factor {
+    pub(crate) fn new(part: &'static str, op: Conv2d, extents: [usize; 4]) -> Factor {
+        Factor { part, op, extents, activation: None }
+    }
+
+    pub(crate) fn elements(&self) -> usize {
+        self.extents.iter().product()
+    }
+
+    /// The type of the weights.
+    pub(crate) fn ty(&self, elem: Elem) -> Option<TensorType> {
+        TensorType::new(elem, self.extents, Layout::Nchw).ok()
+    }
+}
+
+/// A convolution with one tap: channels only.
+pub(crate) fn pointwise(group: usize) -> Conv2d {
+    Conv2d { group: group as i64, ..Conv2d::default() }
+}
+
+/// The numbers of one convolution, and the type of its result; `None` where it is no valid one.
+pub(crate) fn numbers(op: &Conv2d, x: &TensorType, w: &TensorType) -> Option<(Conv, TensorType)> {
+    let y = Op::from(op.clone()).infer(&[x, w]).ok()?;
+    let conv = Conv {
+        elem: y.elem,
+        layout: y.layout,
+        x: x.as_image()?,
+        y: y.as_image()?,
+        window: op.window(x, w).ok()?,
+        group: usize::try_from(op.group).ok()?,
+    };
+    Some((conv, y))
+}
+
+/// What a convolution takes with the fastest algorithm that is allowed.
+fn counts(conv: Conv, cx: &Context<'_>) -> Option<Counts> {
+    let selection = Selection::new("", conv, Algorithm::Auto, cx.machine, &cx.grants).ok()?;
+    let bytes: u128 = conv.bytes().iter().sum();
+    Some(Counts {
+        parameters: conv.bytes()[1] / conv.elem.bytes() as u128,
+        multiplications: conv.multiplications(),
+        bytes,
+        cycles: selection.plan()?.cycles(),
+    })
+}
+
+/// What one convolution takes; `None` where it is no valid one.
+pub(crate) fn cost(op: &Conv2d, x: &TensorType, w: &TensorType, cx: &Context<'_>) -> Option<Counts> {
+    counts(numbers(op, x, w)?.0, cx)
+}
+
+/// What a sum of chains takes over `x`; `None` where a factor is no valid convolution.
+pub(crate) fn cost_of_sum(terms: &[Vec<Factor>], x: &TensorType, cx: &Context<'_>) -> Option<Counts> {
+    let mut sum = Counts::default();
+    for (i, chain) in terms.iter().enumerate() {
+        let mut input = x.clone();
+        for factor in chain {
+            let (conv, output) = numbers(&factor.op, &input, &factor.ty(x.elem)?)?;
+            let own = counts(conv, cx)?;
+            sum.parameters += own.parameters;
+            sum.multiplications += own.multiplications;
+            sum.bytes += own.bytes;
+            sum.cycles += own.cycles;
+            input = output;
+        }
+        if i > 0 {
+            // The sum so far is read again where the last factor is stored.
+            sum.bytes += input.bytes() as u128;
+            sum.cycles += input.bytes() as f64 / cx.machine.memory_bytes_per_cycle.max(f64::MIN_POSITIVE);
+        }
+    }
+    Some(sum)
+}
+
+/// A kernel over places of the input: a convolution with its dilation written out.
+#[derive(Clone, Debug)]
+pub(crate) struct Kernel {
+    /// Output channels.
+    pub(crate) k: usize,
+    /// Input channels of a group.
+    pub(crate) c: usize,
+    pub(crate) group: usize,
+    pub(crate) rows: usize,
+    pub(crate) columns: usize,
+    pub(crate) strides: [usize; 2],
+    /// `[k, c, rows, columns]`.
+    pub(crate) numbers: Vec<f64>,
+}
+
+impl Kernel {
+    /// The kernel of a convolution with these weights.
+    pub(crate) fn new(op: &Conv2d, [k, c, r, s]: [usize; 4], weights: &[f64]) -> Kernel {
+        let [dh, dw] = op.dilations.map(|d| d as usize);
+        let (rows, columns) = ((r - 1) * dh + 1, (s - 1) * dw + 1);
+        let mut numbers = vec![0.0; k * c * rows * columns];
+        for (at, &v) in weights.iter().enumerate() {
+            let (plane, i, j) = (at / (r * s), at / s % r, at % s);
+            numbers[(plane * rows + i * dh) * columns + j * dw] = v;
+        }
+        Kernel { k, c, group: op.group as usize, rows, columns, strides: op.strides.map(|s| s as usize), numbers }
+    }
+
+    /// Multiplications to compose this with `next`.
+    pub(crate) fn work(&self, next: &Kernel) -> u128 {
+        [next.k, next.c, self.c, next.rows * next.columns, self.rows * self.columns]
+            .iter()
+            .map(|&n| n as u128)
+            .product()
+    }
+
+    /// The kernel of this convolution followed by `next`, which reads as many channels as this gives.
+    pub(crate) fn then(&self, next: &Kernel) -> Kernel {
+        let [sh, sw] = self.strides;
+        let (rows, columns) = (self.rows + (next.rows - 1) * sh, self.columns + (next.columns - 1) * sw);
+        let group = num_integer::gcd(self.group, next.group);
+        let c = self.c * self.group / group;
+        let mut numbers = vec![0.0; next.k * c * rows * columns];
+        for k in 0..next.k {
+            // The first input channel that the composite's group of this output channel reads.
+            let base = k / (next.k / group) * c;
+            for m in 0..next.c {
+                let middle = k / (next.k / next.group) * next.c + m;
+                let first = middle / (self.k / self.group) * self.c - base;
+                for (at, &w) in next.numbers[(k * next.c + m) * next.rows * next.columns..][..next.rows * next.columns]
+                    .iter()
+                    .enumerate()
+                {
+                    if w == 0.0 {
+                        continue;
+                    }
+                    let (i, j) = (at / next.columns * sh, at % next.columns * sw);
+                    for own in 0..self.c {
+                        let from = &self.numbers[(middle * self.c + own) * self.rows * self.columns..];
+                        let to = ((k * c + first + own) * rows + i) * columns + j;
+                        for r in 0..self.rows {
+                            let line = &mut numbers[to + r * columns..][..self.columns];
+                            let taps = &from[r * self.columns..][..self.columns];
+                            line.iter_mut().zip(taps).for_each(|(sum, tap)| *sum += w * tap);
+                        }
+                    }
+                }
+            }
+        }
+        Kernel { k: next.k, c, group, rows, columns, strides: [sh * next.strides[0], sw * next.strides[1]], numbers }
+    }
+
+    /// The kernel of a chain, with every number mapped by `f`.
+    pub(crate) fn of_chain(chain: &[Factor], weights: &[Vec<f64>], f: impl Fn(f64) -> f64) -> Option<Kernel> {
+        let one = |(factor, weights): (&Factor, &Vec<f64>)| {
+            Kernel::new(&factor.op, factor.extents, &weights.iter().map(|&v| f(v)).collect::<Vec<_>>())
+        };
+        chain.iter().zip(weights).map(one).reduce(|whole, next| whole.then(&next))
+    }
+}
+
+/// A convolution without derived pads: `auto_pad` written out.
+pub(crate) fn written_out(op: &Conv2d, x: &TensorType, w: &TensorType) -> Option<Conv2d> {
+    let window = op.window(x, w).ok()?;
+    let pads = [window.h.begin, window.w.begin, window.h.end, window.w.end].map(|p| p as i64);
+    Some(Conv2d { pads, auto_pad: AutoPad::NotSet, ..op.clone() })
+}

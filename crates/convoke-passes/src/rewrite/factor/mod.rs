@@ -1,0 +1,125 @@
+//! Factoring convolutions: what the passes `factor-separable`, `bottleneck`, `asymmetric`, `stack-small-kernels`, `approximate` and `compose` share.
+//!
+//! ```text
+//!   target    a convolution whose weights may be factored                   what it is, or why it is left
+//!   form      candidates: a sum of chains of convolutions, an error, cycles   separable, bottleneck, stack
+//!   choose    of all targets' candidates those that save the most time per error, within one budget
+//!   deviation how far the chosen chains are from the weights, once these are rounded
+//!   apply     instructions and constants
+//! ```
+//!
+//! Borders. A chain of padded convolutions is not the padded convolution: what lies outside the image would be 0 for each factor, while a
+//! kernel reads what the factor before it makes there. So all padding is on the first factor along each axis, and those after it read only what
+//! is there: valid convolutions over one padded input. Along an axis where only one factor has taps it is the same to pad at that factor, and
+//! cheaper. Biases and epilogues stay behind the last factor, strides are on the last factor along their axis.
+
+mod apply;
+mod candidate;
+pub(super) mod chain;
+mod choose;
+mod deviation;
+pub(super) mod settings;
+mod target;
+
+pub(super) mod bottleneck;
+pub(super) mod separable;
+pub(super) mod stack;
+
+pub(super) use candidate::{Candidate, Found};
+pub(super) use deviation::{deviation, frobenius};
+pub(super) use settings::{self as options, Settings};
+pub(super) use target::Target;
+
+use super::edit::Names;
+use crate::error::PassError;
+use crate::guarantee::Guarantee;
+use crate::note::{Left, Log, Outcome};
+use crate::pass::{Changed, Context};
+use convoke_ir::elem::Elem;
+use convoke_ir::layer::Layer;
+
+/// What a form makes of a target.
+pub(super) type Form<'f> = &'f dyn Fn(&Target, &Wanted<'_>) -> Result<Vec<Candidate>, Left>;
+
+/// What is wanted of a form.
+pub(super) struct Wanted<'a> {
+    /// The machine and the grants.
+    pub(super) cx: &'a Context<'a>,
+    /// The pass's options.
+    pub(super) settings: &'a Settings,
+    /// The largest error that is of use: what is left of the tolerance, 0 if only rounding is allowed.
+    pub(super) tolerance: f64,
+}
+
+/// How far rounding to the element type may have put a kernel from one that has a form, relative, in the Frobenius norm: its unit roundoff u, since each
+/// number moved by at most u of itself; of `f64` what a decomposition in `f64` can tell from nothing.
+pub(super) fn rounding(elem: Elem) -> f64 {
+    elem.unit_roundoff().max(1e-15)
+}
+
+/// Rewrites every convolution of `layer` for which `forms` have something that is allowed and cheaper.
+pub(super) fn rewrite(
+    layer: &mut Layer,
+    cx: &Context<'_>,
+    log: &mut Log,
+    pass: &'static str,
+    settings: &Settings,
+    forms: &[Form<'_>],
+) -> Result<Changed, PassError> {
+    let granted = if settings.by_level && !settings.joint { None } else { cx.grants.tolerance };
+    let tolerance = granted.map_or(0.0, |t| (t - log.spent).max(0.0));
+    let wanted = Wanted { cx, settings, tolerance };
+    let say = |log: &mut Log, target: &str, why: Left| {
+        // A level tries every convolution; that most are left is no news.
+        if !settings.by_level {
+            log.say(target, Outcome::Left(why));
+        }
+    };
+
+    let mut targets = Vec::new();
+    for (name, target) in target::targets(layer, cx, pass, settings)? {
+        match target {
+            Ok(target) => targets.push(target),
+            Err(why) => say(log, &name, why),
+        }
+    }
+    let mut found: Vec<Found> = Vec::new();
+    for target in targets {
+        let mut candidates = Vec::new();
+        let mut left = None;
+        for form in forms {
+            match form(&target, &wanted) {
+                Ok(more) => candidates.extend(more),
+                Err(why) => left = left.or(Some(why)),
+            }
+        }
+        candidates.retain(|c| c.cycles.is_finite());
+        match candidates.is_empty() {
+            false => found.push(Found::new(target, candidates)),
+            true => say(log, &target.name.clone(), left.unwrap_or(Left::Pair("no form suits it"))),
+        }
+    }
+
+    let mut chosen = Vec::new();
+    for (found, choice) in found.iter().zip(choose::choose(&found, tolerance, settings.always)) {
+        match choice {
+            Ok(candidate) => match deviation::filled(&found.target, candidate, cx)? {
+                Ok(filled) => chosen.push((found, filled)),
+                Err(why) => say(log, &found.target.name, why),
+            },
+            Err(why) => say(log, &found.target.name, why),
+        }
+    }
+    let changed = !chosen.is_empty();
+    let mut names = Names::new(layer);
+    let mut plans = Vec::new();
+    for (found, filled) in chosen {
+        if filled.sense == Guarantee::Approximate {
+            log.spent += filled.deviation.map_or(0.0, |d| d.frobenius);
+        }
+        log.say(&found.target.name, Outcome::Rewritten(Box::new(filled.report(&found.target))));
+        plans.push((found.target.at, filled));
+    }
+    apply::apply(layer, plans, &mut names);
+    Ok(changed.into())
+}

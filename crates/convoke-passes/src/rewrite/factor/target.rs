@@ -1,0 +1,128 @@
+//! A convolution whose weights may be factored.
+
+use std::sync::Arc;
+
+use convoke_ir::attr::Algorithm;
+use convoke_ir::layer::{Conv2d, Layer, Op, Source};
+use convoke_ir::types::TensorType;
+
+use super::super::edit;
+use super::Settings;
+use super::chain::{cost, written_out};
+use crate::error::PassError;
+use crate::note::{Counts, Left};
+use crate::pass::Context;
+
+/// A convolution with the numbers of its weights.
+#[derive(Debug)]
+pub(crate) struct Target {
+    /// Its place in the body.
+    pub(crate) at: usize,
+    /// The value it computes.
+    pub(crate) name: String,
+    /// The name of its weights.
+    pub(crate) weights_name: String,
+    /// Its attributes, pads written out.
+    pub(crate) op: Conv2d,
+    /// The image it reads.
+    pub(crate) x: TensorType,
+    /// The numbers of its weights `[K, C/group, R, S]`; `None` if they are unbound.
+    pub(crate) weights: Option<Arc<Vec<f64>>>,
+    /// Output channels.
+    pub(crate) k: usize,
+    /// Input channels of a group.
+    pub(crate) c: usize,
+    pub(crate) rows: usize,
+    pub(crate) columns: usize,
+    pub(crate) group: usize,
+    /// What it takes as it is.
+    pub(crate) counts: Counts,
+}
+
+impl Target {
+    /// Output channels of a group.
+    pub(crate) fn k_per_group(&self) -> usize {
+        self.k / self.group
+    }
+
+    /// Taps of a kernel.
+    pub(crate) fn taps(&self) -> usize {
+        self.rows * self.columns
+    }
+
+    pub(crate) fn extents(&self) -> [usize; 4] {
+        [self.k, self.c, self.rows, self.columns]
+    }
+
+    /// The weights of a group, `[K/group, C/group, R, S]`.
+    pub(crate) fn of_group<'w>(&self, weights: &'w [f64], group: usize) -> &'w [f64] {
+        let size = self.k_per_group() * self.c * self.taps();
+        &weights[group * size..][..size]
+    }
+
+    /// The shape, refused.
+    pub(crate) fn shape(&self, needs: &'static str) -> Left {
+        Left::Shape { needs, rows: self.rows, columns: self.columns, channels: self.c }
+    }
+}
+
+type Named = (String, Result<Target, Left>);
+
+/// Every convolution of a layer by the name of its value, or why it is left.
+pub(super) fn targets(
+    layer: &Layer,
+    cx: &Context<'_>,
+    pass: &'static str,
+    settings: &Settings,
+) -> Result<Vec<Named>, PassError> {
+    let mut found = Vec::new();
+    for (at, instr) in layer.body.iter().enumerate() {
+        let (Op::Conv2d(op), &[x, w]) = (&instr.op, &instr.args[..]) else { continue };
+        let name = layer.values[instr.result].name.clone();
+        let (x_ty, w_ty) = (layer.ty(x), layer.ty(w));
+        let &[k, c, rows, columns] = w_ty.shape.dims() else { continue };
+        let elements = w_ty.elements();
+        let dense = c > 1;
+        let left = match layer.constant(w) {
+            None => Some(Left::Computed),
+            Some(_) if op.algorithm != Algorithm::Auto => Some(Left::Algorithm),
+            Some(_) if elements > edit::MAX_ELEMENTS => Some(Left::TooLarge { elements, limit: edit::MAX_ELEMENTS }),
+            // What is new and untrained is only made on request.
+            Some(Source::Unbound) if !cx.grants.structural || settings.by_level => Some(Left::Unbound),
+            Some(_) => None,
+        };
+        // A level that grants no approximation looks at channels one by one only: others are never separable by chance, and
+        // making their numbers takes longer than all else.
+        if left.is_some() || (settings.by_level && !settings.joint && dense) {
+            found.push((name, Err(left.unwrap_or(Left::Pair("its channels are mixed")))));
+            continue;
+        }
+        let weights = match edit::numbers(layer, w, cx, pass) {
+            // Who needs the numbers will say why they cannot be had; a level only looks.
+            Err(_) if settings.by_level => continue,
+            weights => weights?,
+        };
+        if weights.as_ref().is_some_and(|w| !w.iter().all(|v| v.is_finite())) {
+            found.push((name, Err(Left::NotFinite)));
+            continue;
+        }
+        let written = written_out(op, x_ty, w_ty).zip(cost(op, x_ty, w_ty, cx));
+        let Some((op, counts)) = written else { continue };
+        let target = Target {
+            at,
+            name: name.clone(),
+            weights_name: layer.values[w].name.clone(),
+            group: op.group as usize,
+            op,
+            x: x_ty.clone(),
+            weights,
+            k,
+            c,
+            rows,
+            columns,
+            counts,
+        };
+        found.push((name, Ok(target)));
+    }
+    Ok(found)
+}

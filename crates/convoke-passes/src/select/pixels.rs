@@ -1,0 +1,58 @@
+//! Neighbouring pixels of a row in the lanes: a form of `depthwise` and of `direct`.
+//!
+//! ```text
+//! multiply  tiles of channels × rows × vectors of pixels, (C/group)·R·S deep (`pixel_tile`)
+//! store     as many vectors as there are sums; in nhwc each number alone
+//! copy      pixels that are loaded together with padding, or whole rows where taps are many or strided
+//! turn      nhwc: the input with its channels first
+//! stream    input and output once
+//! ```
+
+use convoke_ir::attr::Algorithm;
+use convoke_ir::types::Layout;
+use convoke_machine::Machine;
+
+use super::Conv;
+use super::cost::{bandwidth, lanes};
+use super::plan::{Plan, Term};
+use crate::pixel_tile::{Problem, joined};
+
+/// Whether neighbouring pixels of a row of the input are neighbours in memory; else it is turned first.
+pub(super) fn neighbours(conv: &Conv) -> bool {
+    conv.layout == Layout::Nchw || conv.x.c == 1
+}
+
+/// What it costs.
+pub(super) fn plan(conv: &Conv, machine: &Machine, algorithm: Algorithm) -> Plan {
+    let [h, w] = joined(&conv.window.h, &conv.window.w).unwrap_or([conv.window.h, conv.window.w]);
+    let problem = Problem {
+        lanes: lanes(conv, machine) as u8,
+        bytes: conv.elem.bytes(),
+        k: conv.k_per_group(),
+        c: conv.c_per_group(),
+        stored_together: conv.layout == Layout::Nchw || conv.y.c == 1,
+        h,
+        w,
+    };
+    let (_, cycles) = problem.best(machine);
+    let [x_bytes, w_bytes, y_bytes] = conv.bytes();
+    let groups = (conv.x.n * conv.group) as f64;
+    let turned = if neighbours(conv) { 0 } else { x_bytes };
+    let each = machine.rates.gather_cycles + machine.rates.scatter_cycles;
+    let stream = x_bytes as f64 / bandwidth(machine, x_bytes) + y_bytes as f64 / bandwidth(machine, y_bytes);
+    Plan {
+        algorithm,
+        multiplications: conv.multiplications(),
+        bytes_moved: x_bytes + w_bytes + y_bytes + 2 * turned,
+        scratch_bytes: turned,
+        terms: vec![
+            Term { name: "multiply", cycles: groups * cycles.multiply },
+            Term { name: "store", cycles: groups * cycles.store },
+            Term { name: "copy", cycles: groups * cycles.copy },
+            Term { name: "turn", cycles: (turned / conv.elem.bytes() as u128) as f64 * each },
+            Term { name: "stream", cycles: stream },
+        ],
+        error_bound: conv.error_bound(),
+        error_typical: conv.error_typical(),
+    }
+}

@@ -1,0 +1,133 @@
+//! What the kernels of a layer's convolutions are as filters, and how far their channels are mixtures of fewer.
+//!
+//! Each kernel, one for each pair of output and input channel, is looked at by itself ([`Filter`]); of layers with very many a sample, spread
+//! evenly. What a bottleneck could save is read off the Tucker decomposition of the weights over both kinds of channels.
+
+use convoke_data::values;
+use convoke_factor::tucker::Tucker;
+use convoke_factor::{FactorError, Matrix};
+use convoke_filter::{Filter, Response, Sense};
+use convoke_ir::layer::{Op, Source};
+
+use crate::error::Error;
+use crate::layer::Layer;
+
+/// The most kernels of a layer that are looked at.
+pub const SAMPLE: usize = 1024;
+/// The most weights whose channels are decomposed; more take longer than a few seconds.
+const CHANNELS: usize = 1 << 22;
+/// The errors that bottlenecks are told for.
+const ERRORS: [f64; 4] = [0.3, 0.1, 0.03, 0.01];
+
+/// The kernels of one convolution.
+#[derive(Clone, Debug)]
+pub struct Analysis {
+    /// The value it computes, without `%`.
+    pub value: String,
+    /// Extents of its weights: output channels, input channels of a group, rows, columns.
+    pub extents: [usize; 4],
+    /// Groups.
+    pub group: usize,
+    /// The kernels looked at, in order: all, or [`SAMPLE`] of them.
+    pub filters: Vec<Filter>,
+    /// The bottlenecks of the first group with several channels on both sides.
+    pub bottlenecks: Vec<Bottleneck>,
+}
+
+/// How far channels could be reduced at an error.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Bottleneck {
+    /// Relative, in the Frobenius norm of the weights.
+    pub error: f64,
+    /// Channels out of the middle and into it.
+    pub ranks: [usize; 2],
+    /// Multiplications of a pixel before, over those after.
+    pub saves: f64,
+}
+
+/// Looks at every convolution whose weights have values.
+///
+/// # Errors
+///
+/// Numbers that cannot be had.
+pub fn analyze(layer: &Layer) -> Result<Vec<Analysis>, Error> {
+    let ir = layer.ir();
+    let mut found = Vec::new();
+    for instr in &ir.body {
+        let (Op::Conv2d(op), &[_, w]) = (&instr.op, &instr.args[..]) else { continue };
+        let Some(source) = ir.constant(w).filter(|source| **source != Source::Unbound) else { continue };
+        let ty = ir.ty(w);
+        let &[k, c, rows, columns] = ty.shape.dims() else { continue };
+        let numbers = values(source, ty, layer.files())?;
+        let planes = k * c;
+        let looked = planes.min(SAMPLE);
+        let plane = |i: usize| {
+            let at = i * planes / looked * rows * columns;
+            Matrix::new(rows, columns, numbers[at..][..rows * columns].to_vec())
+        };
+        // Kernels with an infinity or a NaN are no filters.
+        let filters = (0..looked).filter_map(|i| Filter::new(plane(i), ty.elem.unit_roundoff()).ok()).collect();
+        let group = op.group as usize;
+        let first = &numbers[..numbers.len() / group];
+        let bottlenecks = match c > 1 && k / group > 1 && first.len() <= CHANNELS {
+            true => bottlenecks(first, [k / group, c, rows * columns]).unwrap_or_default(),
+            false => Vec::new(),
+        };
+        let value = ir.values[instr.result].name.clone();
+        found.push(Analysis { value, extents: [k, c, rows, columns], group, filters, bottlenecks });
+    }
+    Ok(found)
+}
+
+fn bottlenecks(weights: &[f64], [k, c, taps]: [usize; 3]) -> Result<Vec<Bottleneck>, FactorError> {
+    let tucker = Tucker::new(weights, [k, c, taps])?;
+    let [most3, most4] = tucker.full();
+    let multiplications = |[r3, r4]: [usize; 2]| match taps {
+        1 => r4 * (c + k),
+        _ => (if r4 < c { c * r4 } else { 0 }) + taps * r3 * r4 + if r3 < k { r3 * k } else { 0 },
+    };
+    let best = |error: f64| {
+        // For each R3 the least R4 will do: errors fall with both.
+        let pairs = (1..=most3).filter_map(|r3| {
+            let r4 = if taps == 1 { vec![r3] } else { (1..=most4).collect() };
+            let first = r4.partition_point(|&r4| tucker.error([r3, r4]) > error);
+            r4.get(first).map(|&r4| [r3, r4])
+        });
+        let ranks = pairs.min_by_key(|&pair| multiplications(pair))?;
+        let saves = (k * c * taps) as f64 / multiplications(ranks) as f64;
+        Some(Bottleneck { error, ranks, saves })
+    };
+    Ok(ERRORS.into_iter().filter_map(best).filter(|b| b.saves > 1.0).collect())
+}
+
+impl Analysis {
+    /// How many kernels there are.
+    pub fn kernels(&self) -> usize {
+        self.extents[0] * self.extents[1]
+    }
+
+    /// How many of the kernels looked at are separable in this sense and no stronger one.
+    pub fn separable(&self, sense: Sense) -> usize {
+        self.filters.iter().filter(|f| f.rank.sense == sense).count()
+    }
+
+    /// The mean energy in each rank.
+    pub fn energies(&self) -> Vec<f64> {
+        let ranks = self.filters.first().map_or(0, |f| f.rank.energies.len());
+        let count = self.filters.len().max(1) as f64;
+        (0..ranks).map(|i| self.filters.iter().map(|f| f.rank.energies[i]).sum::<f64>() / count).collect()
+    }
+
+    /// The root mean square of all responses, which of one kernel is its own; `None` if there is none.
+    pub fn response(&self) -> Option<Response> {
+        let first = &self.filters.first()?.response;
+        let n = first.size();
+        let mut sums = vec![0.0; n * n];
+        for filter in &self.filters {
+            sums.iter_mut().zip(filter.response.magnitudes.numbers()).for_each(|(sum, h)| *sum += h * h);
+        }
+        let count = self.filters.len() as f64;
+        let mean = sums.into_iter().map(|sum| (sum / count).sqrt()).collect();
+        Some(Response { magnitudes: Matrix::new(n, n, mean) })
+    }
+}
