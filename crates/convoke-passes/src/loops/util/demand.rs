@@ -55,12 +55,10 @@ impl Demand {
                     Expr::Reduce(_, a) => work.push((*a, func.vals[*a].ty.lanes)),
                     Expr::Part(part, a) => work.push((*a, part * func.vals[val].ty.lanes + lanes)),
                     Expr::Zip(half, a, b) => {
-                        // Lane 2i is lane i of `a`'s half, lane 2i + 1 that of `b`'s.
+                        // Lane 2i is lane i of `a`'s half, lane 2i + 1 that of `b`'s. Both are read, so neither is dead.
                         let first = half.first(func.vals[val].ty.lanes);
                         work.push((*a, first + lanes.div_ceil(2)));
-                        if lanes > 1 {
-                            work.push((*b, first + lanes / 2));
-                        }
+                        work.push((*b, (first + lanes / 2).max(1)));
                     }
                     lanewise => work.extend(lanewise.reads().into_iter().map(|a| (a, lanes))),
                 }
