@@ -3,7 +3,7 @@
 //! A partial load gives 0 beyond its lanes, and a partial store leaves the others alone. Whether a register may stand for
 //! such a place therefore depends on nobody asking for the lanes beyond. Demand starts at stores and flows backwards
 //! through definitions; a register's flows to all that is assigned to it. Each value's demand grows at most as often as
-//! there are lane counts, so the time is linear in the size of the function.
+//! it has lanes, so the time is linear in the size of the function.
 
 use std::collections::HashMap;
 
