@@ -10,12 +10,19 @@ use convoke::check::Reference;
 use convoke::ir::layer::{Generator, Source};
 use convoke::passes::PassError;
 use convoke::passes::select::SelectError;
-use convoke::{Algorithm, Compiler, Error, Layer, Layout, check, data};
+use convoke::{Algorithm, Compiler, Error, Layer, Layout, Machine, check, data};
 use convoke_tests::{ConvShape, Random, corpus};
 use ndarray::ArrayD;
 
 /// The largest whole number among inputs and weights: sums of n products are exact while n · most² ≤ 2^24.
 const MOST: u32 = 8;
+
+/// For this CPU, or as the description in the file that `CONVOKE_MACHINE` names says.
+fn compiler() -> Compiler {
+    let Some(path) = std::env::var_os("CONVOKE_MACHINE") else { return Compiler::host() };
+    let text = std::fs::read_to_string(path).expect("CONVOKE_MACHINE names a file");
+    Compiler::for_machine(Machine::from_toml(&text).expect("a description of a machine"))
+}
 
 fn integers(layer: &Layer, seed: u64) -> Vec<ArrayD<f64>> {
     let inputs = layer.inputs().into_iter();
@@ -46,7 +53,7 @@ fn native(
     threads: usize,
     to_the_bit: impl Fn(Algorithm) -> bool,
 ) -> Result<bool, String> {
-    let compiler = Compiler::host().algorithm(algorithm).threads(threads);
+    let compiler = compiler().algorithm(algorithm).threads(threads);
     let compiled = match compiler.compile(layer) {
         Err(Error::Pass(PassError::Select(SelectError { .. }))) => return Ok(false),
         compiled => compiled.map_err(|e| format!("@{} by {algorithm}: {}", layer.name(), e.render(false)))?,
@@ -105,6 +112,58 @@ fn random_shapes_are_exact_on_integers_by_every_algorithm() {
     }
 }
 
+/// Shapes whose windows meet the edges of the image in every way, on machines with vectors of every width.
+#[test]
+fn edges_are_exact_on_integers_at_every_width() {
+    // Groups, channels and output channels of each, rows, columns, kernel, strides, pads, dilations, images.
+    type Edge = ([usize; 3], [usize; 2], [usize; 2], [usize; 2], [usize; 4], [usize; 2], usize);
+    let edges: &[Edge] = &[
+        ([9, 1, 1], [7, 7], [3, 3], [1, 1], [1; 4], [1, 1], 1),
+        ([17, 1, 1], [14, 14], [27, 27], [1, 1], [13; 4], [1, 1], 1),
+        ([33, 1, 1], [14, 15], [7, 7], [1, 1], [3; 4], [1, 1], 2),
+        ([5, 1, 2], [9, 23], [3, 5], [2, 2], [0, 1, 2, 3], [1, 1], 2),
+        ([20, 1, 3], [12, 12], [3, 3], [1, 1], [1; 4], [1, 1], 9),
+        ([16, 1, 1], [1, 40], [1, 31], [1, 1], [0, 15, 0, 15], [1, 1], 1),
+        ([3, 1, 1], [40, 3], [31, 2], [1, 1], [15, 40, 15, 2], [1, 1], 1),
+        ([4, 1, 1], [13, 50], [3, 3], [1, 1], [5, 20, 1, 0], [2, 7], 1),
+        ([4, 1, 1], [13, 50], [3, 13], [2, 3], [4, 9, 1, 30], [3, 2], 1),
+        ([2, 1, 1], [30, 70], [2, 2], [5, 9], [0, 3, 7, 11], [1, 1], 10),
+        ([1, 1, 1], [37, 65], [5, 5], [1, 1], [2; 4], [1, 1], 1),
+        ([1, 1, 1], [33, 19], [15, 15], [1, 1], [7, 7, 9, 0], [1, 1], 3),
+        ([1, 1, 21], [18, 33], [9, 9], [1, 1], [4; 4], [1, 1], 1),
+        ([1, 1, 5], [11, 29], [5, 5], [3, 2], [2; 4], [1, 1], 2),
+        ([1, 19, 1], [12, 35], [5, 5], [1, 1], [2; 4], [1, 1], 1),
+        ([1, 3, 6], [31, 31], [7, 7], [2, 2], [3; 4], [1, 1], 1),
+        ([8, 4, 4], [10, 28], [3, 3], [1, 1], [1; 4], [1, 1], 1),
+        ([2, 16, 16], [14, 14], [3, 3], [1, 1], [1; 4], [1, 1], 1),
+        ([3, 2, 5], [9, 9], [3, 3], [1, 1], [0, 0, 30, 9], [4, 1], 8),
+    ];
+    let mut complaints = Vec::new();
+    for (seed, &([g, cg, kg], [h, w], [r, s], strides, pads, dilations, n)) in (0..).zip(edges) {
+        let shape = ConvShape { n, g, c: g * cg, h, w, k: g * kg, r, s, strides, pads, dilations };
+        for layout in [Layout::Nchw, Layout::Nhwc] {
+            for bits in [512, 256, 128] {
+                let layer = shape.layer(layout, integer_weights(&shape, seed), false).expect("a valid shape");
+                let reference = Reference::new(&layer, integers(&layer, seed)).expect("the interpreter runs it");
+                let machine = Machine::host().narrowed(bits);
+                for algorithm in [Algorithm::Direct, Algorithm::Depthwise] {
+                    let compiler = Compiler::host().machine_of(machine.clone()).algorithm(algorithm).threads(2);
+                    let compiled = match compiler.compile(&layer) {
+                        Err(Error::Pass(PassError::Select(SelectError { .. }))) => continue,
+                        compiled => compiled.unwrap_or_else(|e| panic!("{shape} by {algorithm}: {}", e.render(false))),
+                    };
+                    let outputs = compiled.run_rounded(reference.inputs()).expect("inputs of its types");
+                    let found = reference.by(&compiler, &layer).expect("it applies").compare(&outputs);
+                    if found.max_error != 0.0 {
+                        complaints.push(format!("{shape} {layout:?}, {bits} bits, by {algorithm}: {found:?}"));
+                    }
+                }
+            }
+        }
+    }
+    none(complaints);
+}
+
 #[test]
 fn random_layers_stay_within_their_bound_at_every_stage() {
     let mut random = Random::new(2);
@@ -117,7 +176,7 @@ fn random_layers_stay_within_their_bound_at_every_stage() {
         let inputs = layer.inputs().into_iter().map(|(_, ty)| data::random(ty, seed, layer.files()));
         let inputs = inputs.collect::<Result<Vec<_>, _>>().expect("a small tensor");
         let reference = Reference::new(&layer, inputs).expect("the interpreter runs what verifies");
-        match check::stages(&Compiler::host(), &layer, &reference, u64::MAX, |_| {}) {
+        match check::stages(&compiler(), &layer, &reference, u64::MAX, |_| {}) {
             Err(error) => complaints.push(format!("{shape}: {}", error.render(false))),
             Ok(stages) => {
                 assert!(stages.len() >= 6, "{shape}: only {} stages", stages.len());
@@ -226,13 +285,13 @@ fn extreme_numbers_stay_within_the_bound() {
             inputs[0].mapv_inplace(|_| f64::from(signed(x) as f32));
             let reference = Reference::new(&layer, inputs).expect("the interpreter runs what verifies");
             for algorithm in [Algorithm::Auto, Algorithm::Direct, Algorithm::Im2col { explicit: false }] {
-                let compiled = Compiler::host().algorithm(algorithm).compile(&layer).expect("it compiles");
+                let compiled = compiler().algorithm(algorithm).compile(&layer).expect("it compiles");
                 let c = reference.compare(&compiled.run_rounded(reference.inputs()).expect("inputs of its types"));
                 assert!(c.passes() && c.max_error.is_finite(), "{x:?} {w:?} by {algorithm}: {c:?}");
             }
             // Numbers in between may overflow: then the bound is infinite, anything may come out, and the check says so.
             for algorithm in ["winograd(2x2)", "winograd(4x4)", "fft(8x8)", "strassen(1)"] {
-                let compiler = Compiler::host().algorithm(algorithm.parse().expect("an algorithm with its sizes"));
+                let compiler = compiler().algorithm(algorithm.parse().expect("an algorithm with its sizes"));
                 let compiled = compiler.compile(&layer).expect("it applies");
                 let outputs = compiled.run_rounded(reference.inputs()).expect("inputs of its types");
                 let c = reference.by(&compiler, &layer).expect("it applies").compare(&outputs);

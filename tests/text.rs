@@ -93,7 +93,7 @@ fn commands(text: &str) -> Result<Vec<String>, String> {
             _ => {}
         }
     }
-    let known = ["run", "opt", "compile", "check", "explain", "bench"];
+    let known = ["run", "opt", "compile", "check", "explain", "analyze", "bench"];
     match commands.iter().find(|c| !known.iter().any(|k| c.split(' ').next() == Some(*k))) {
         Some(command) => Err(format!("`// test: {command}` is no command of convoke that takes a file")),
         None if commands.is_empty() => Err("a text test opens with `// test: COMMAND`".into()),

@@ -232,7 +232,8 @@ fn a_text_is_no_map_of_the_machine_it_was_written_on() {
 #[test]
 fn readme_shows_commands_that_there_are() {
     let readme = read(&root().join("README.md"));
-    let commands = ["run", "opt", "compile", "check", "explain", "bench", "passes", "targets", "machine", "docs"];
+    let commands =
+        ["run", "opt", "compile", "check", "explain", "analyze", "bench", "passes", "targets", "machine", "docs"];
     let missing =
         commands.iter().filter(|c| !readme.contains(&format!("convoke {c}")) && !readme.contains(&format!("-- {c}")));
     none(missing.map(|c| format!("README.md does not show `convoke {c}`")).collect());

@@ -330,6 +330,11 @@ impl Compiled {
         self.prepare_time
     }
 
+    /// Whether a run gives work to more than one thread.
+    pub fn splits(&self) -> bool {
+        self.steps.iter().any(|step| step.chunks > 1)
+    }
+
     /// The most threads a run uses.
     pub fn threads(&self) -> usize {
         self.threads

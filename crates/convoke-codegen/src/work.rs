@@ -3,7 +3,7 @@
 use convoke_ir::loops::{Func, Program, Stmt};
 
 /// Element operations below which a kernel stays on one thread: some 20 µs of work, several times what waking a thread costs.
-const WORTH_SPLITTING: u64 = 1 << 18;
+const WORTH_SPLITTING: u64 = 1 << 20;
 
 /// Chunks for each thread: few enough to cost nothing, enough that one slow thread does not keep the others waiting.
 const CHUNKS_PER_THREAD: u64 = 4;

@@ -204,6 +204,33 @@ fn zips() {
     }
 }
 
+/// Registers that are zipped with themselves and each other, so that no part is written before it is read.
+#[test]
+fn zips_of_registers() {
+    for machine in machines() {
+        for &elem in Elem::ALL {
+            for &lanes in &VecType::LANES[1..] {
+                let n = usize::from(lanes);
+                let numbers: Vec<f64> = (0..2 * n).map(|i| i as f64 - 3.0).collect();
+                let (native, reference) = both(&machine, (elem, &numbers), (elem, 2 * n), |f, x, y| {
+                    let [a, b] = [0, n].map(|at| {
+                        let v = f.load_vector(x, at, lanes);
+                        f.reg(VecType { elem, lanes }, Expr::Copy(v))
+                    });
+                    f.for_("i", 0..3, Marks::default(), |f, _| {
+                        f.set(a, Expr::Zip(Half::Lo, a, b));
+                        f.set(b, Expr::Zip(Half::Hi, a, b));
+                        f.set(a, Expr::Zip(Half::Hi, b, a));
+                    });
+                    f.store(y, 0usize, a);
+                    f.store(y, n, b);
+                });
+                assert_eq!(native, reference, "{}, {elem}x{lanes}", machine.name);
+            }
+        }
+    }
+}
+
 /// Every part of every length, of a value and of a register.
 #[test]
 fn parts() {

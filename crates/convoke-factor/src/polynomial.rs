@@ -189,7 +189,8 @@ fn newton(p: &[f64], mut re: f64, mut im: f64) -> (f64, f64) {
         let square = slope.0 * slope.0 + slope.1 * slope.1;
         let step = ((value.0 * slope.0 + value.1 * slope.1) / square, (value.1 * slope.0 - value.0 * slope.1) / square);
         // Far steps come of roots that nearly meet; the eigenvalue is as good.
-        if !(step.0.hypot(step.1) <= 1e-3 * re.hypot(im)) {
+        let length = step.0.hypot(step.1);
+        if length.is_nan() || length > 1e-3 * re.hypot(im) {
             break;
         }
         re -= step.0;

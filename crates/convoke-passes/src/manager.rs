@@ -1,4 +1,5 @@
-//! Runs passes: verifies before and after each, times it, counts what it changed.
+//! Runs passes: verifies before and after each, times it, counts what it changed. On request programs are verified after the last pass
+//! only: nothing between relies on it, and code generation takes only what is verified.
 //!
 //! Verification after a pass is not the user's business: if it fails, the pass is wrong, and the error says so.
 
@@ -96,6 +97,7 @@ pub struct Record {
 pub struct PassManager<'a> {
     cx: Context<'a>,
     observer: Option<Observer<'a>>,
+    each: bool,
     records: Vec<Record>,
 }
 
@@ -105,12 +107,18 @@ type Observer<'a> = Box<dyn FnMut(&Record, &State) + 'a>;
 impl<'a> PassManager<'a> {
     /// A manager that has run nothing yet.
     pub fn new(cx: Context<'a>) -> PassManager<'a> {
-        PassManager { cx, observer: None, records: Vec::new() }
+        PassManager { cx, observer: None, each: true, records: Vec::new() }
     }
 
     /// Calls `observer` after each pass, for `--print-after-all`.
     pub fn observe(mut self, observer: impl FnMut(&Record, &State) + 'a) -> PassManager<'a> {
         self.observer = Some(Box::new(observer));
+        self
+    }
+
+    /// Verifies programs after the last pass only. Which pass is wrong, if one is, is then not told: it is said of the last.
+    pub fn verify_at_end(mut self) -> PassManager<'a> {
+        self.each = false;
         self
     }
 
@@ -124,13 +132,15 @@ impl<'a> PassManager<'a> {
         state.verify().map_err(PassError::Invalid)?;
         let mut before = state.stats();
         let mut log = Log::default();
-        for pass in passes {
+        for (i, pass) in passes.iter().enumerate() {
             let start = Instant::now();
             let changed;
             (state, changed) = self.step(state, pass, &mut log)?;
             let elapsed = start.elapsed();
-            state.verify().map_err(|diagnostics| PassError::Broken { pass: pass.name(), diagnostics })?;
-            let after = state.stats();
+            if self.each || state.stage() == Stage::Layer || i + 1 == passes.len() {
+                state.verify().map_err(|diagnostics| PassError::Broken { pass: pass.name(), diagnostics })?;
+            }
+            let after = if changed.is_yes() { state.stats() } else { before };
             let notes = std::mem::take(&mut log.notes);
             let record = Record { pass: pass.name(), changed, elapsed, before, after, notes };
             before = after;

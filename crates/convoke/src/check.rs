@@ -20,7 +20,7 @@ use convoke_ir::{layer as ir, loops};
 use convoke_passes::{Record, Stage, State};
 use ndarray::ArrayD;
 
-use crate::compiler::Compiler;
+use crate::compiler::{Compiler, Verify};
 use crate::error::Error;
 use crate::layer::Layer;
 
@@ -220,7 +220,7 @@ pub fn stages(
             states.push((record.pass, state.clone()));
         }
     };
-    compiler.run_level(layer, Stage::Loops, observer)?;
+    compiler.run_level(layer, Stage::Loops, Verify::Each, observer)?;
     for (i, (pass, state)) in states.iter().enumerate() {
         match state {
             State::Layer(ir) => {

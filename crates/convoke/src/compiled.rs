@@ -185,10 +185,10 @@ impl CompiledLayer {
         self.run_slices(&inputs, &mut outputs)
     }
 
-    /// Runs in the layer's thread pool, if it has one.
+    /// Runs in the layer's thread pool, if it has one and the layer is large enough to be split: handing a run over takes some 10 µs.
     pub(crate) fn run_slices(&self, inputs: &[Slice<'_>], outputs: &mut [SliceMut<'_>]) -> Result<(), Error> {
         let mut run = || self.compiled.run_mixed(inputs, outputs);
-        Ok(match &self.pool {
+        Ok(match self.pool.as_ref().filter(|_| self.compiled.splits()) {
             Some(pool) => pool.install(run),
             None => run(),
         }?)

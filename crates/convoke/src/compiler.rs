@@ -196,9 +196,21 @@ impl Compiler {
         files: &convoke_data::Files,
         observer: impl FnMut(&Record, &State),
     ) -> Result<State, Error> {
+        self.run_passes_verified(state, passes, files, Verify::Each, observer)
+    }
+
+    fn run_passes_verified(
+        &self,
+        state: State,
+        passes: &[Pass],
+        files: &convoke_data::Files,
+        verify: Verify,
+        observer: impl FnMut(&Record, &State),
+    ) -> Result<State, Error> {
         let files = files.clone().with_budget(self.max_memory);
         let cx = Context { machine: &self.machine, files: &files, grants: self.grants };
-        let mut manager = PassManager::new(cx).observe(observer);
+        let manager = PassManager::new(cx).observe(observer);
+        let mut manager = if verify == Verify::Each { manager } else { manager.verify_at_end() };
         Ok(manager.run(state, passes)?)
     }
 
@@ -208,6 +220,7 @@ impl Compiler {
         &self,
         layer: &Layer,
         last: Stage,
+        verify: Verify,
         mut observer: impl FnMut(&Record, &State),
     ) -> Result<(State, Vec<Verdict>), Error> {
         let mut passes = self.pipeline(last)?;
@@ -216,13 +229,13 @@ impl Compiler {
         if let Some(tuning) = &self.tuning {
             let select = passes.iter().position(|pass| pass.name() == Select::NAME).unwrap_or(0);
             let rest = passes.split_off(select);
-            state = self.run_passes(state, &passes, layer.files(), &mut observer)?;
+            state = self.run_passes_verified(state, &passes, layer.files(), verify, &mut observer)?;
             if let State::Layer(weighed) = &mut state {
                 verdicts = tune(self, tuning, weighed, layer.files())?;
             }
             passes = rest;
         }
-        Ok((self.run_passes(state, &passes, layer.files(), observer)?, verdicts))
+        Ok((self.run_passes_verified(state, &passes, layer.files(), verify, observer)?, verdicts))
     }
 
     /// Runs all passes over layer IR: the layer as it is lowered, with the algorithm of each convolution.
@@ -231,7 +244,7 @@ impl Compiler {
     ///
     /// A pass that is refused.
     pub fn select(&self, layer: &Layer) -> Result<Layer, Error> {
-        let (state, _) = self.run_level(layer, Stage::Layer, |_, _| {})?;
+        let (state, _) = self.run_level(layer, Stage::Layer, Verify::Each, |_, _| {})?;
         let State::Layer(selected) = state else { unreachable!("the pipeline to `Stage::Layer` ends before lowering") };
         Layer::from_ir(selected, layer.files().clone())
     }
@@ -253,7 +266,7 @@ impl Compiler {
                 chosen = choices(layer);
             }
         };
-        let (state, verdicts) = self.run_level(layer, Stage::Loops, observer)?;
+        let (state, verdicts) = self.run_level(layer, Stage::Loops, Verify::COMPILER, observer)?;
         let State::Loops(program) = state else { unreachable!("the pipeline to `Stage::Loops` ends with lowering") };
         let elapsed = start.elapsed();
         Ok(Lowered { layer: layer.clone(), program, records, choices: chosen, verdicts, elapsed })
@@ -268,6 +281,20 @@ impl Compiler {
         self.machine.runs_on_host()?;
         CompiledLayer::new(self, self.lower(layer)?)
     }
+}
+
+/// When programs are verified.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verify {
+    /// After each pass.
+    Each,
+    /// After the last.
+    Last,
+}
+
+impl Verify {
+    /// For those who only want the code. Debug builds look for the pass that is wrong.
+    const COMPILER: Verify = if cfg!(debug_assertions) { Verify::Each } else { Verify::Last };
 }
 
 /// The algorithm chosen for a convolution.

@@ -11,7 +11,7 @@ pub(crate) use measure::alone;
 pub use measure::{Measured, Progress, TOO_SLOW, Timing, measure};
 pub use weights::{WeightBounds, weight_bounds};
 
-use crate::compiler::Compiler;
+use crate::compiler::{Compiler, Verify};
 use crate::error::Error;
 use crate::layer::Layer;
 use crate::tune::Verdict;
@@ -53,7 +53,7 @@ pub fn explain(compiler: &Compiler, layer: &Layer) -> Result<Explanation, Error>
             State::Loops(program) => program.to_string(),
         }));
     };
-    let (_, verdicts) = compiler.run_level(layer, Stage::Loops, observer)?;
+    let (_, verdicts) = compiler.run_level(layer, Stage::Loops, Verify::Each, observer)?;
     let mut selections = selections(&weighed, compiler.get_algorithm(), compiler.machine(), &compiler.grants())
         .map_err(PassError::from)?;
     for selection in &mut selections {

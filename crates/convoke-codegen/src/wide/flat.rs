@@ -1,6 +1,6 @@
 //! A function as a list of nodes with a position each, and what each reads: what register allocation looks ahead in.
 
-use convoke_ir::loops::{Access, Affine, Call, Expr, For, Func, SlotId, Stmt, ValId, VarId};
+use convoke_ir::loops::{Access, Affine, Call, Expr, For, Func, Reads, SlotId, Stmt, ValId, VarId};
 
 use super::bank::{Event, Key};
 use super::isa::Isa;
@@ -229,8 +229,8 @@ pub(super) fn uses(func: &Func, flat: &mut Flat<'_>, keys: &Keys, isa: Isa, fold
                         found.open.iter().for_each(|open| flat.loops[open.number].assigned.extend(parts(*val)));
                         (expr.reads(), None)
                     }
-                    Stmt::Store(_, val, _) => (vec![*val], None),
-                    Stmt::For(_) | Stmt::Call(_) => (vec![], None),
+                    Stmt::Store(_, val, _) => (Reads::from_slice(&[*val]), None),
+                    Stmt::For(_) | Stmt::Call(_) => (Reads::new(), None),
                 };
                 for val in reads {
                     match folded[val.index()].map(|load| &flat.nodes[load]) {

@@ -300,8 +300,8 @@ impl<'a> Emitter<'a> {
         }
     }
 
-    /// Half of the lanes of two values in turns.
-    pub(super) fn zip(&mut self, val: ValId, part: usize, parts: Parts, half: Half, x: ValId, y: ValId) {
+    /// Half of the lanes of two values in turns: the register of one part of that, locked as those of the operands are.
+    pub(super) fn zip(&mut self, val: ValId, part: usize, parts: Parts, half: Half, x: ValId, y: ValId) -> usize {
         let elem = self.elem(val);
         let length = self.length(elem, parts.lanes);
         // Of several parts, each part of the result comes from one half of one part of each operand.
@@ -344,6 +344,6 @@ impl<'a> Emitter<'a> {
                 self.asm.vec3(Op::UnpackHigh.forms(), Elem::F64, length, to, to, Source::Register(to));
             }
         }
-        self.hold(val, part, to);
+        to
     }
 }

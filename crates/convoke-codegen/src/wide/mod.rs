@@ -196,6 +196,11 @@ impl<'a> Emitter<'a> {
         match expr {
             Expr::Convert(from) => self.convert(val, *from),
             Expr::Reduce(op, from) => self.reduce(val, *op, *from),
+            // All parts before any is held: a register may be an operand, and its parts are not read in order.
+            Expr::Zip(half, x, y) => {
+                let zips: Vec<usize> = (0..parts.count).map(|part| self.zip(val, part, parts, *half, *x, *y)).collect();
+                zips.into_iter().enumerate().for_each(|(part, register)| self.hold(val, part, register));
+            }
             _ => {
                 for part in 0..parts.count {
                     self.part(flat, val, part, parts, expr, address);

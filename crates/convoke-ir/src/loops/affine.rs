@@ -2,19 +2,22 @@
 
 use std::ops::{Add, Mul};
 
+use smallvec::{SmallVec, smallvec};
+
 use super::VarId;
 
 /// A sum of loop variables times integers, plus an integer. Kept canonical: terms sorted by variable, none zero.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Default)]
 pub struct Affine {
-    terms: Vec<(VarId, i64)>,
+    /// Most have one term, which needs no memory of its own.
+    terms: SmallVec<[(VarId, i64); 1]>,
     offset: i64,
 }
 
 impl Affine {
     /// The constant `offset`.
     pub fn constant(offset: i64) -> Affine {
-        Affine { terms: Vec::new(), offset }
+        Affine { terms: SmallVec::new(), offset }
     }
 
     /// From terms in any order, with repetitions.
@@ -55,7 +58,11 @@ impl Affine {
 
     /// With every variable renamed; `to` may map two variables to one.
     pub fn rename(&self, mut to: impl FnMut(VarId) -> VarId) -> Affine {
-        Affine::new(self.terms.iter().map(|&(var, by)| (to(var), by)), self.offset)
+        match self.terms[..] {
+            [] => self.clone(),
+            [(var, by)] => Affine { terms: smallvec![(to(var), by)], offset: self.offset },
+            _ => Affine::new(self.terms.iter().map(|&(var, by)| (to(var), by)), self.offset),
+        }
     }
 
     /// The value when each variable has the value `of` gives it.
@@ -77,7 +84,7 @@ impl Affine {
 
 impl From<VarId> for Affine {
     fn from(var: VarId) -> Affine {
-        Affine { terms: vec![(var, 1)], offset: 0 }
+        Affine { terms: smallvec![(var, 1)], offset: 0 }
     }
 }
 
@@ -105,11 +112,15 @@ impl<T: Into<Affine>> Add<T> for Affine {
         let other = other.into();
         for (var, by) in other.terms {
             match self.terms.binary_search_by_key(&var, |t| t.0) {
-                Ok(i) => self.terms[i].1 = self.terms[i].1.wrapping_add(by),
+                Ok(i) => {
+                    self.terms[i].1 = self.terms[i].1.wrapping_add(by);
+                    if self.terms[i].1 == 0 {
+                        self.terms.remove(i);
+                    }
+                }
                 Err(i) => self.terms.insert(i, (var, by)),
             }
         }
-        self.terms.retain(|t| t.1 != 0);
         self.offset = self.offset.wrapping_add(other.offset);
         self
     }

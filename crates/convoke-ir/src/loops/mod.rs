@@ -59,6 +59,8 @@ pub use affine::Affine;
 pub use builder::{FuncBuilder, ProgramBuilder};
 pub use verify::{MAX_BYTES, MAX_LOOPS, MAX_STMTS, MAX_TABLE, Verified, verify};
 
+use smallvec::{SmallVec, smallvec};
+
 use crate::arena::{Arena, Id};
 use crate::elem::Elem;
 use crate::layer::Source;
@@ -418,34 +420,37 @@ impl BinOp {
     }
 }
 
+/// What an expression reads, in place: no expression has more operands than this holds.
+pub type Reads<T> = SmallVec<[T; 3]>;
+
 impl Expr {
     /// The values read.
-    pub fn reads(&self) -> Vec<ValId> {
+    pub fn reads(&self) -> Reads<ValId> {
         match self {
-            Expr::Const(_) | Expr::Load(_) => vec![],
+            Expr::Const(_) | Expr::Load(_) => smallvec![],
             Expr::Splat(a)
             | Expr::Unary(_, a)
             | Expr::Convert(a)
             | Expr::Reduce(_, a)
             | Expr::Copy(a)
-            | Expr::Part(_, a) => vec![*a],
-            Expr::Binary(_, a, b) | Expr::Zip(_, a, b) => vec![*a, *b],
-            Expr::Fma(a, b, c) => vec![*a, *b, *c],
+            | Expr::Part(_, a) => smallvec![*a],
+            Expr::Binary(_, a, b) | Expr::Zip(_, a, b) => smallvec![*a, *b],
+            Expr::Fma(a, b, c) => smallvec![*a, *b, *c],
         }
     }
 
     /// As [`Expr::reads`], to rename them.
-    pub fn reads_mut(&mut self) -> Vec<&mut ValId> {
+    pub fn reads_mut(&mut self) -> Reads<&mut ValId> {
         match self {
-            Expr::Const(_) | Expr::Load(_) => vec![],
+            Expr::Const(_) | Expr::Load(_) => smallvec![],
             Expr::Splat(a)
             | Expr::Unary(_, a)
             | Expr::Convert(a)
             | Expr::Reduce(_, a)
             | Expr::Copy(a)
-            | Expr::Part(_, a) => vec![a],
-            Expr::Binary(_, a, b) | Expr::Zip(_, a, b) => vec![a, b],
-            Expr::Fma(a, b, c) => vec![a, b, c],
+            | Expr::Part(_, a) => smallvec![a],
+            Expr::Binary(_, a, b) | Expr::Zip(_, a, b) => smallvec![a, b],
+            Expr::Fma(a, b, c) => smallvec![a, b, c],
         }
     }
 }

@@ -13,9 +13,8 @@
 //!           in a register for more statements than there are vector registers, since loading again costs less than that.
 //! Guarantee: `Exact`.
 
-use std::collections::HashMap;
-
 use convoke_ir::loops::{BinOp, Expr, For, Func, Half, Place, Program, SlotId, Stmt, UnOp, ValId, VecType};
+use rustc_hash::FxHashMap;
 
 use super::util::{block, copies, demand::Demand, memory::Memory};
 use crate::error::PassError;
@@ -39,9 +38,9 @@ pub(super) fn run(func: &mut Func, patience: usize) -> bool {
     let mut pass = Walk {
         demand: Demand::of(func),
         types: func.vals.iter().map(|(_, val)| val.ty).collect(),
-        same: HashMap::new(),
-        versions: HashMap::new(),
-        constants: HashMap::new(),
+        same: vec![None; func.vals.len()],
+        versions: vec![0; func.vals.len()],
+        constants: FxHashMap::default(),
         scopes: Vec::new(),
         patience,
         statements: 0,
@@ -84,7 +83,7 @@ struct Held {
 /// What is known in one block.
 #[derive(Default)]
 struct Scope {
-    exprs: HashMap<(VecType, Key), ValId>,
+    exprs: FxHashMap<(VecType, Key), ValId>,
     memory: Memory<Held>,
 }
 
@@ -92,11 +91,11 @@ struct Walk {
     demand: Demand,
     types: Vec<VecType>,
     /// What stands for a value that was removed.
-    same: HashMap<ValId, ValId>,
-    /// How often each register was assigned so far; absent for values.
-    versions: HashMap<ValId, u32>,
+    same: Vec<Option<ValId>>,
+    /// How often each register was assigned so far; 0 for values.
+    versions: Vec<u32>,
     /// The numbers of values that are numbers.
-    constants: HashMap<ValId, f64>,
+    constants: FxHashMap<ValId, f64>,
     /// The blocks around this point, innermost last.
     scopes: Vec<Scope>,
     /// For how many statements a loaded value may be kept.
@@ -116,7 +115,7 @@ impl Walk {
 
     fn stmt(&mut self, mut stmt: Stmt) -> Option<Stmt> {
         for val in block::reads_mut(&mut stmt) {
-            *val = self.same.get(val).copied().unwrap_or(*val);
+            *val = self.same[val.index()].unwrap_or(*val);
         }
         match &mut stmt {
             Stmt::Let(val, expr, _) => {
@@ -125,8 +124,8 @@ impl Walk {
                 }
                 if let Some(found) = self.find(*val, expr) {
                     self.changed = true;
-                    if !self.versions.contains_key(&found) {
-                        self.same.insert(*val, found);
+                    if !self.is_register(found) {
+                        self.same[val.index()] = Some(found);
                         return None;
                     }
                     *expr = Expr::Copy(found);
@@ -140,7 +139,7 @@ impl Walk {
                     self.changed = true;
                     *expr = self.constants.get(&found).map_or(Expr::Copy(found), |&number| Expr::Const(number));
                 }
-                *self.versions.entry(*reg).or_insert(0) += 1;
+                self.versions[reg.index()] += 1;
             }
             Stmt::Store(place, val, _) => {
                 self.clear(place);
@@ -160,7 +159,7 @@ impl Walk {
         block::each(&inner.body, &mut |stmt| match stmt {
             Stmt::Store(place, ..) => self.clear(place),
             Stmt::Call(call) => call.args.iter().for_each(|view| self.clear_slot(view.slot)),
-            Stmt::Set(reg, ..) => *self.versions.entry(*reg).or_insert(0) += 1,
+            Stmt::Set(reg, ..) => self.versions[reg.index()] += 1,
             Stmt::Let(..) | Stmt::Reg(..) | Stmt::For(_) => {}
         });
         inner.body = self.block(std::mem::take(&mut inner.body));
@@ -171,7 +170,7 @@ impl Walk {
         let a = |val: &ValId| self.operand(*val);
         let key = match expr {
             Expr::Load(place) => return self.find_load(val, place),
-            Expr::Copy(val) => return (!self.versions.contains_key(val)).then_some(*val),
+            Expr::Copy(val) => return (!self.is_register(*val)).then_some(*val),
             Expr::Const(number) => Key::Const(number.to_bits()),
             Expr::Splat(x) => Key::Splat(a(x)),
             Expr::Unary(op, x) => Key::Unary(*op, a(x)),
@@ -201,7 +200,7 @@ impl Walk {
         };
         let found = self.scopes.iter().rev().find_map(|scope| scope.memory.at(place).find(fits));
         let found = found.map(|(_, held)| held.by.0);
-        if found.is_none() && !self.versions.contains_key(&val) {
+        if found.is_none() && !self.is_register(val) {
             let held = Held { by: (val, 0), ty, loaded: Some(self.statements), stored: false };
             self.here().memory.add(place.clone(), held);
         }
@@ -209,7 +208,11 @@ impl Walk {
     }
 
     fn operand(&self, val: ValId) -> Operand {
-        (val, self.versions.get(&val).copied().unwrap_or(0))
+        (val, self.versions[val.index()])
+    }
+
+    fn is_register(&self, val: ValId) -> bool {
+        self.versions[val.index()] > 0
     }
 
     fn ty(&self, val: ValId) -> VecType {

@@ -12,9 +12,8 @@
 //! Leaves:   what would keep more than `registers` values alive across one loop, counting the registers it assigns.
 //! Guarantee: `Exact`.
 
-use std::collections::HashSet;
-
 use convoke_ir::loops::{Expr, For, Func, Place, Program, SlotId, Stmt, ValId, VarId};
+use rustc_hash::FxHashSet;
 
 use super::util::{alias, block};
 use crate::error::PassError;
@@ -50,7 +49,7 @@ fn hoist(of: &mut For, registers: usize) -> Vec<Stmt> {
     let mut changing = Changing::default();
     changing.vars.insert(of.var);
     changing.vars.extend(of.inductions.iter().map(|ind| ind.var));
-    let mut outside = HashSet::new();
+    let mut outside = FxHashSet::default();
     block::each(&of.body, &mut |stmt| match stmt {
         Stmt::Let(val, ..) | Stmt::Reg(val, ..) | Stmt::Set(val, ..) => {
             changing.vals.insert(*val);
@@ -88,10 +87,10 @@ fn hoist(of: &mut For, registers: usize) -> Vec<Stmt> {
 /// What a loop changes.
 #[derive(Default)]
 struct Changing {
-    vars: HashSet<VarId>,
-    vals: HashSet<ValId>,
+    vars: FxHashSet<VarId>,
+    vals: FxHashSet<ValId>,
     stores: Vec<Place>,
-    slots: HashSet<SlotId>,
+    slots: FxHashSet<SlotId>,
 }
 
 impl Changing {

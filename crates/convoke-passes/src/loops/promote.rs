@@ -14,10 +14,9 @@
 //! Then removes what is left of the memory around the loop, as `cse-loops` and `drop-dead-loops` do.
 //! Guarantee: `Exact`; memory is the same once the loop is done.
 
-use std::collections::{HashMap, HashSet};
-
 use convoke_ir::loops::{Expr, For, Func, Place, Program, SlotId, Stmt, Val, ValId, VarId, VecType};
 use convoke_ir::span::Span;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::util::{alias, block, copies, demand::Demand};
 use super::{cse, drop_dead};
@@ -88,7 +87,7 @@ impl Walk<'_> {
 
     fn loop_(&mut self, mut inner: For, out: &mut Vec<Stmt>) {
         let found = if inner.marks.parallel { vec![] } else { self.accumulators(&inner) };
-        let mut regs = HashMap::new();
+        let mut regs = FxHashMap::default();
         for Accumulator { place, ty, read_first } in &found {
             let reg = self.func.vals.push(Val { name: "acc".into(), ty: *ty });
             let first = if *read_first { Expr::Load(place.clone()) } else { Expr::Const(0.0) };
@@ -106,7 +105,7 @@ impl Walk<'_> {
 
     /// What the loop can keep in registers, in the order of first access.
     fn accumulators(&self, of: &For) -> Vec<Accumulator> {
-        let mut seen = Seen { defined: HashSet::from([of.var]), ..Seen::default() };
+        let mut seen = Seen { defined: FxHashSet::from_iter([of.var]), ..Seen::default() };
         seen.defined.extend(of.inductions.iter().map(|ind| ind.var));
         if of.trips() == 0 || !seen.block(self, &of.body) {
             return vec![];
@@ -138,12 +137,12 @@ struct Use {
 #[derive(Default)]
 struct Seen {
     /// Variables that change while the loop runs.
-    defined: HashSet<VarId>,
+    defined: FxHashSet<VarId>,
     /// Places with a constant address.
-    places: HashMap<Place, Use>,
+    places: FxHashMap<Place, Use>,
     order: Vec<Place>,
     /// Slots that are touched at changing addresses or by a call.
-    closed: HashSet<SlotId>,
+    closed: FxHashSet<SlotId>,
 }
 
 impl Seen {
@@ -188,10 +187,10 @@ impl Seen {
     }
 
     /// The places that overlap no other.
-    fn clear_of_others(&self) -> HashSet<Place> {
-        let mut groups: HashMap<SlotId, Vec<&Place>> = HashMap::new();
+    fn clear_of_others(&self) -> FxHashSet<Place> {
+        let mut groups: FxHashMap<SlotId, Vec<&Place>> = FxHashMap::default();
         self.order.iter().for_each(|place| groups.entry(place.slot).or_default().push(place));
-        let mut clear: HashSet<Place> = self.order.iter().cloned().collect();
+        let mut clear: FxHashSet<Place> = self.order.iter().cloned().collect();
         for places in groups.values_mut() {
             if places.iter().any(|place| place.at.terms() != places[0].at.terms()) {
                 for place in places {
@@ -222,7 +221,7 @@ impl Walk<'_> {
 }
 
 /// Reads and assigns the register in place of loads and stores.
-fn substitute(stmt: &mut Stmt, regs: &HashMap<&Place, ValId>) {
+fn substitute(stmt: &mut Stmt, regs: &FxHashMap<&Place, ValId>) {
     if let Some(&reg) = block::place(stmt).and_then(|place| regs.get(place)) {
         match stmt {
             Stmt::Store(_, val, span) => *stmt = Stmt::Set(reg, Expr::Copy(*val), *span),

@@ -13,9 +13,9 @@
 //!           arguments of calls; what would take more than [`MAX_INDUCTIONS`] in one loop.
 //! Guarantee: `Exact`; every address has the value it had.
 
-use std::collections::HashMap;
-
 use convoke_ir::loops::{Affine, For, Func, Induction, Program, Stmt, Var, VarId};
+use rustc_hash::FxHashMap;
+use smallvec::SmallVec;
 
 use super::util::block;
 use crate::error::PassError;
@@ -44,7 +44,7 @@ const MAX_INDUCTION: i128 = 1 << 47;
 /// Reduces the addresses in every loop.
 fn run(func: &mut Func) -> bool {
     let mut body = std::mem::take(&mut func.body);
-    let mut pass = Reduce { func, open: Vec::new(), ranges: HashMap::new(), changed: false };
+    let mut pass = Reduce { func, open: Vec::new(), ranges: FxHashMap::default(), changed: false };
     pass.block(&mut body);
     let changed = pass.changed;
     func.body = body;
@@ -56,7 +56,7 @@ struct Reduce<'a> {
     /// The loops around this point, innermost last.
     open: Vec<Open>,
     /// The smallest and largest value of every variable so far.
-    ranges: HashMap<VarId, (i64, i64)>,
+    ranges: FxHashMap<VarId, (i64, i64)>,
     changed: bool,
 }
 
@@ -69,14 +69,14 @@ struct Open {
     parallel: bool,
     inductions: Vec<Induction>,
     /// For each variable part of an address, the induction that stands for it.
-    known: HashMap<Vec<(VarId, i64)>, VarId>,
+    known: FxHashMap<SmallVec<[(VarId, i64); 2]>, VarId>,
 }
 
 impl Open {
     fn new(of: &mut For) -> Open {
         let inductions = std::mem::take(&mut of.inductions);
         let (trips, parallel) = (of.trips(), of.marks.parallel);
-        Open { var: of.var, begin: of.begin, step: of.step, trips, parallel, inductions, known: HashMap::new() }
+        Open { var: of.var, begin: of.begin, step: of.step, trips, parallel, inductions, known: FxHashMap::default() }
     }
 
     /// What an iteration adds to a variable of this loop.
@@ -148,7 +148,7 @@ impl Reduce<'_> {
         self.ranges.insert(var, (low as i64, high as i64));
         let open = &mut self.open[home];
         open.inductions.push(Induction { var, init, by });
-        open.known.insert(at.terms().to_vec(), var);
+        open.known.insert(at.terms().into(), var);
         Affine::from(var) + at.offset()
     }
 

@@ -15,9 +15,8 @@
 //!           rest would run on one thread only; loops whose rest would take the function beyond [`MAX_STATEMENTS`].
 //! Guarantee: `Exact`; the same iterations in the same order.
 
-use std::collections::HashMap;
-
 use convoke_ir::loops::{Affine, For, Func, Marks, Program, Stmt, Var};
+use rustc_hash::FxHashMap;
 
 use super::unroll::MAX_STATEMENTS;
 use super::util::{block, copy};
@@ -69,7 +68,7 @@ fn split(func: &mut Func, from: For, tile: i64) -> Vec<Stmt> {
     let (inside, after) = (named("in"), named("rest"));
     let split_at = from.begin + (trips - rest) * from.step;
     let marks = Marks { parallel: false, ..from.marks.clone() };
-    let mut copy_with = |at: Affine| copy::block(func, &from.body, HashMap::from([(from.var, at)]));
+    let mut copy_with = |at: Affine| copy::block(func, &from.body, FxHashMap::from_iter([(from.var, at)]));
 
     let inner = For {
         var: inside,

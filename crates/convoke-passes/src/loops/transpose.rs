@@ -21,10 +21,11 @@
 //! Cost: n columns of n lanes take n rows and n·log₂ n zips, and n registers and one; so many are alive from the last row loaded
 //! to the first column wanted. With 16 registers or more that is all of a vector of 8 lanes, with 32 of 16.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::BTreeMap;
 
 use convoke_ir::loops::{Access, Affine, Expr, Func, Place, Program, Slot, SlotId, Stmt, Val, ValId, VarId, VecType};
 use convoke_ir::span::Span;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::util::network::{Network, Step, Zip};
 use super::util::{alias, block};
@@ -48,8 +49,8 @@ impl LoopPass for Transpose {
 
 /// For each function the parameters that are given parts of buffers which their caller writes, maybe in another iteration of its
 /// parallel loop.
-fn shared(program: &Program) -> Vec<HashSet<SlotId>> {
-    let mut shared = vec![HashSet::new(); program.funcs.len()];
+fn shared(program: &Program) -> Vec<FxHashSet<SlotId>> {
+    let mut shared = vec![FxHashSet::default(); program.funcs.len()];
     for (_, caller) in program.funcs.iter() {
         block::each(&caller.body, &mut |stmt| {
             let Stmt::Call(call) = stmt else { return };
@@ -68,8 +69,8 @@ const MOST: usize = 64;
 
 /// Transposes in every block: loads first, so that stores are looked at with loads where they are to be. `wide`: whether the code
 /// generator has two loads and a permutation for the load of every second element.
-fn run(func: &mut Func, shared: HashSet<SlotId>, wide: bool) -> bool {
-    let mut registers = HashSet::new();
+fn run(func: &mut Func, shared: FxHashSet<SlotId>, wide: bool) -> bool {
+    let mut registers = FxHashSet::default();
     block::each(&func.body, &mut |stmt| {
         if let Stmt::Reg(reg, ..) = stmt {
             registers.insert(*reg);
@@ -85,9 +86,9 @@ fn run(func: &mut Func, shared: HashSet<SlotId>, wide: bool) -> bool {
 
 struct Walk<'a> {
     func: &'a mut Func,
-    registers: HashSet<ValId>,
+    registers: FxHashSet<ValId>,
     /// Memory that nobody writes while the function runs.
-    read_only: HashSet<SlotId>,
+    read_only: FxHashSet<SlotId>,
     wide: bool,
     changed: bool,
 }
@@ -134,7 +135,7 @@ struct Edit {
     /// Statements to stand before one.
     before: BTreeMap<usize, Vec<Stmt>>,
     /// Definitions that become another expression, and statements that go.
-    instead: HashMap<usize, Option<Expr>>,
+    instead: FxHashMap<usize, Option<Expr>>,
 }
 
 impl Walk<'_> {

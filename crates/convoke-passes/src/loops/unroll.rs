@@ -17,9 +17,8 @@
 //! Leaves:   parallel loops; loops that would take the function beyond [`MAX_STATEMENTS`], which stay rolled.
 //! Guarantee: `Exact`; the same statements in the same order.
 
-use std::collections::HashMap;
-
 use convoke_ir::loops::{Affine, For, Func, Induction, Marks, Program, Stmt, VarId};
+use rustc_hash::FxHashMap;
 
 use super::util::{block, copy};
 use crate::error::PassError;
@@ -78,7 +77,7 @@ fn write_out(func: &mut Func, rolled: &For) -> Vec<Stmt> {
 }
 
 /// The values of the variables in iteration `i`.
-fn first_iteration(rolled: &For, i: i64) -> HashMap<VarId, Affine> {
+fn first_iteration(rolled: &For, i: i64) -> FxHashMap<VarId, Affine> {
     let inductions = rolled.inductions.iter().map(|ind| (ind.var, ind.init.clone() + ind.by * i));
     inductions.chain([(rolled.var, Affine::from(rolled.begin + i * rolled.step))]).collect()
 }

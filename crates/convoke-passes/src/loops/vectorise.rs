@@ -23,10 +23,9 @@
 //!           from outside; parallel loops with a rest: they stay scalar, without the mark.
 //! Guarantee: `Exact`, in another order of summation for reductions.
 
-use std::collections::{HashMap, HashSet};
-
 use convoke_ir::loops::{Affine, BinOp, Expr, For, Func, Marks, Place, Program, Stmt, Val, ValId, VarId, VecType};
 use convoke_ir::span::Span;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::util::{block, copy};
 use crate::error::PassError;
@@ -68,9 +67,9 @@ struct Reductions(Vec<(ValId, BinOp)>);
 impl Reductions {
     /// `None` if the loop cannot be vectorised.
     fn of(func: &Func, scalar: &For) -> Option<Reductions> {
-        let mut defined = HashSet::new();
+        let mut defined = FxHashSet::default();
         let mut found: Vec<(ValId, BinOp)> = Vec::new();
-        let mut reads: HashMap<ValId, usize> = HashMap::new();
+        let mut reads: FxHashMap<ValId, usize> = FxHashMap::default();
         let mut legal = scalar.inductions.is_empty();
         block::each(&scalar.body, &mut |stmt| {
             block::reads(stmt).into_iter().for_each(|val| *reads.entry(val).or_default() += 1);
@@ -119,7 +118,7 @@ fn vectorise(func: &mut Func, scalar: For, width: u8, reductions: Reductions) ->
     let (full, split_at) = (trips - rest, scalar.begin + (trips - rest) * scalar.step);
     let mut before = Vec::new();
     let mut after = Vec::new();
-    let mut vectors = HashMap::new();
+    let mut vectors = FxHashMap::default();
     if full > 0 {
         for &(reg, op) in &reductions.0 {
             let ty = VecType { lanes: width, ..func.vals[reg].ty };
@@ -153,7 +152,7 @@ fn vectorise(func: &mut Func, scalar: For, width: u8, reductions: Reductions) ->
     };
 
     let begin = scalar.begin;
-    let at = |value: i64| HashMap::from([(scalar.var, Affine::from(value))]);
+    let at = |value: i64| FxHashMap::from_iter([(scalar.var, Affine::from(value))]);
     let mut out = before;
     if full == i64::from(width) {
         out.extend(copy::block(func, &body, at(begin)));
@@ -169,7 +168,7 @@ fn vectorise(func: &mut Func, scalar: For, width: u8, reductions: Reductions) ->
         out.extend(copy::block(func, &scalar.body, at(split_at)));
     } else if rest > 1 {
         let var = func.vars.push(func.vars[scalar.var].clone());
-        let body = copy::block(func, &scalar.body, HashMap::from([(scalar.var, var.into())]));
+        let body = copy::block(func, &scalar.body, FxHashMap::from_iter([(scalar.var, var.into())]));
         let marks = Marks { unroll: scalar.marks.unroll, ..Marks::default() };
         out.push(Stmt::For(For { var, begin: split_at, marks, inductions: vec![], body, ..scalar }));
     }
@@ -189,7 +188,7 @@ struct Widen<'a> {
     /// How many lanes touch memory.
     touch: u8,
     /// For each scalar value or register its vector.
-    vectors: HashMap<ValId, ValId>,
+    vectors: FxHashMap<ValId, ValId>,
     /// Definitions of vectors of values from outside.
     splats: Vec<Stmt>,
 }

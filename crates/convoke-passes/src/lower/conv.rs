@@ -15,7 +15,8 @@ use super::blocked::Blocked;
 use super::chain::Chain;
 use super::grid::{Grid, Site};
 use super::halo::{Border, Placed};
-use super::tile::{Cut, along};
+use super::tile::{Cut, each};
+use super::turn::Turn;
 use super::{LowerError, Lowering};
 use crate::select;
 use crate::select::depthwise::Lanes;
@@ -269,18 +270,16 @@ impl<'a> Lowering<'a> {
                         let k = Affine::from(kb) * k_cut.size + k_cut.begin;
                         let to = Packed::at(conv, g, c.clone(), c_cut.size, k.clone());
                         let from = (Affine::from(g) * conv.kg + k) * (conv.cg * taps) + c * taps;
-                        // Reading follows the weights' order, a tap being contiguous in it.
-                        f.for_("c", 0..c_cut.size, Marks::default(), |f, c| {
-                            f.for_("t", 0..taps, Marks::default(), |f, t| {
-                                let (c_step, t_step) = if channels_last { (1, c_cut.size) } else { (taps, 1) };
-                                let depth = Affine::from(c) * c_step + Affine::from(t) * t_step;
-                                let (to, from) =
-                                    (to.clone() + depth * k_cut.size, from.clone() + Affine::from(c) * taps + t);
-                                f.for_("k", 0..k_cut.size, along(conv.lanes), |f, k| {
-                                    let value = f.load(w, from.clone() + Affine::from(k) * (conv.cg * taps));
-                                    f.store(packed, to.clone() + k, value);
-                                });
-                            });
+                        // Taps are contiguous in the weights, and channels follow them.
+                        let (channels, rows, step) = if channels_last && taps > 1 {
+                            (c_cut.size, taps, c_cut.size)
+                        } else {
+                            (1, c_cut.size * taps, 1)
+                        };
+                        let turn = Turn { rows, cols: k_cut.size, x_col: conv.cg * taps, y_row: step * k_cut.size };
+                        each(f, "c", channels, |f, c| {
+                            let (from, to) = (from.clone() + c.clone() * taps, to.clone() + c * k_cut.size);
+                            turn.copy(f, (w, from), (packed, to), conv.lanes);
                         });
                     });
                 });

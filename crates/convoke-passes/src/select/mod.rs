@@ -43,26 +43,46 @@ use crate::tiling::NoTiling;
 /// there are any.
 pub fn candidates(conv: &Conv) -> Vec<Algorithm> {
     let mut all = vec![
+        // Both have a form with pixels in the lanes, of which this is the telling name.
+        Algorithm::Depthwise,
         Algorithm::Direct,
         Algorithm::Im2col { explicit: false },
         Algorithm::Im2col { explicit: true },
-        Algorithm::Depthwise,
     ];
+    // Both may be the same loops, which then have the name that says more.
+    if conv.group > 1 {
+        all.swap(0, 3);
+    }
     all.extend(winograd::sizes(conv).into_iter().map(|outputs| Algorithm::Winograd { outputs: Some(outputs) }));
     all.extend(fft::sizes(conv).into_iter().map(|points| Algorithm::Fft { points: Some(points) }));
     all.extend(strassen::levels(conv).into_iter().map(|levels| Algorithm::Strassen { levels: Some(levels) }));
     all
 }
 
-/// What it costs to compute `conv` by `algorithm`, which has its sizes, or why it cannot be. Without `bounds` the certified bound of
-/// tiles, which takes longer than all else, is left infinite.
-fn plan(algorithm: Algorithm, conv: &Conv, machine: &Machine, bounds: bool) -> Result<Plan, Refusal> {
+/// Which errors of tiles a plan has. The others are left infinite: an estimate takes about as long as the rest of a selection, a
+/// certified bound far longer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Errors {
+    None,
+    Estimate,
+    Bound,
+}
+
+impl Errors {
+    /// Those that are held against a budget.
+    fn of(budget: &Budget) -> Errors {
+        if budget.certified { Errors::Bound } else { Errors::Estimate }
+    }
+}
+
+/// What it costs to compute `conv` by `algorithm`, which has its sizes, or why it cannot be.
+fn plan(algorithm: Algorithm, conv: &Conv, machine: &Machine, errors: Errors) -> Result<Plan, Refusal> {
     match algorithm {
         Algorithm::Direct => direct::plan(conv, machine),
         Algorithm::Im2col { explicit } => im2col::plan(conv, machine, explicit),
         Algorithm::Depthwise => depthwise::plan(conv, machine),
         Algorithm::Winograd { outputs: Some(_) } | Algorithm::Fft { points: Some(_) } => {
-            tiles::plan(algorithm, conv, machine, bounds)
+            tiles::plan(algorithm, conv, machine, errors)
         }
         Algorithm::Strassen { levels: Some(levels) } => strassen::plan(conv, machine, levels),
         Algorithm::Auto | Algorithm::Winograd { .. } | Algorithm::Fft { .. } | Algorithm::Strassen { .. } => {
@@ -177,7 +197,7 @@ impl Selection {
         if extra != extra.family() && !all.contains(&extra) {
             all.push(extra);
         }
-        let candidates: Vec<_> = all.into_iter().map(|a| (a, plan(a, &conv, machine, budget.certified))).collect();
+        let candidates: Vec<_> = all.into_iter().map(|a| (a, plan(a, &conv, machine, Errors::of(&budget)))).collect();
         let error = |refusal| SelectError { value: value.into(), algorithm: asked, refusal };
         let (chosen, reason) = match asked {
             Algorithm::Auto => cheapest(&candidates, &budget).ok_or_else(|| error(Refusal::NoSizes))?,
@@ -229,6 +249,18 @@ fn cheapest(candidates: &Weighed, budget: &Budget) -> Option<(Algorithm, Reason)
     }
 }
 
+/// The algorithm that [`cheapest`] finds, if errors are not wanted for anything else: those of tiles are computed from the fewest
+/// cycles on, until one is allowed.
+fn quickly(conv: &Conv, machine: &Machine, grants: &Grants) -> Option<Algorithm> {
+    let budget = Budget::new(conv, grants);
+    let plans = candidates(conv).into_iter().filter(|a| *a != Algorithm::Im2col { explicit: true });
+    let mut plans: Vec<Plan> = plans.filter_map(|a| plan(a, conv, machine, Errors::None).ok()).collect();
+    plans.sort_by(|a, b| a.cycles().total_cmp(&b.cycles()));
+    let allowed =
+        |algorithm| plan(algorithm, conv, machine, Errors::of(&budget)).is_ok_and(|plan| budget.allows(&plan));
+    plans.into_iter().map(|plan| plan.algorithm).find(|&algorithm| algorithm.is_plain_sum() || allowed(algorithm))
+}
+
 /// The algorithm that was asked for. Where its sizes were left open, those with the fewest predicted cycles whose error is allowed,
 /// or if there are none the most accurate.
 fn named(
@@ -261,7 +293,7 @@ fn no_sizes(family: Algorithm, conv: &Conv, machine: &Machine) -> Refusal {
         Algorithm::Fft { .. } => fft::smallest(conv),
         _ => return Refusal::NoSizes,
     };
-    match smallest.map(|algorithm| plan(algorithm, conv, machine, false)) {
+    match smallest.map(|algorithm| plan(algorithm, conv, machine, Errors::Estimate)) {
         Some(Err(refusal)) => refusal,
         Some(Ok(_)) if matches!(family, Algorithm::Winograd { .. }) => Refusal::Inaccurate { points: winograd::POINTS },
         _ => Refusal::NoSizes,
@@ -336,11 +368,25 @@ impl LayerPass for Select {
     }
 
     fn run(&self, layer: &mut Layer, cx: &Context<'_>, _: Granted<Exact>) -> Result<Changed, PassError> {
-        let mut selections = selections(layer, self.algorithm, cx.machine, &cx.grants)?.into_iter();
+        let free = |instr: &Instr| algorithm(instr).is_none_or(|own| own == Algorithm::Auto);
+        let chosen: Option<Vec<Algorithm>> = if self.algorithm == Algorithm::Auto && layer.body.iter().all(free) {
+            let convs = layer.body.iter().filter_map(|instr| Conv::new(layer, instr));
+            convs.map(|conv| quickly(&conv, cx.machine, &cx.grants)).collect()
+        } else {
+            None
+        };
+        let chosen = match chosen {
+            Some(chosen) => chosen,
+            None => {
+                let selections = selections(layer, self.algorithm, cx.machine, &cx.grants)?;
+                selections.into_iter().map(|selection| selection.chosen).collect()
+            }
+        };
+        let mut chosen = chosen.into_iter();
         let mut changed = false;
         for instr in &mut layer.body {
             if let Op::Conv2d(conv) = &mut instr.op {
-                let chosen = selections.next().expect("one for each convolution of a verified layer").chosen;
+                let chosen = chosen.next().expect("one for each convolution of a verified layer");
                 changed |= conv.algorithm != chosen;
                 conv.algorithm = chosen;
             }

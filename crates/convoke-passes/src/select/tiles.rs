@@ -15,13 +15,13 @@ use convoke_ir::attr::Algorithm;
 use convoke_ir::types::Layout;
 use convoke_machine::Machine;
 
-use super::Conv;
 use super::cost::{beside, burst, call, lanes, operands, product, scattered, second_level, straight, strided, turned};
 use super::plan::{Plan, Refusal, Term};
+use super::{Conv, Errors};
 use crate::register_tile::RegisterTile;
 use crate::tiling::{self, LEAST, Tiling};
 
-pub(super) fn plan(algorithm: Algorithm, conv: &Conv, machine: &Machine, bounds: bool) -> Result<Plan, Refusal> {
+pub(super) fn plan(algorithm: Algorithm, conv: &Conv, machine: &Machine, errors: Errors) -> Result<Plan, Refusal> {
     let mut tiling = Tiling::new(algorithm, &conv.window).map_err(Refusal::Tiling)?;
     let (c, k) = (conv.c_per_group(), conv.k_per_group());
     let single = c == 1 && k == 1;
@@ -49,8 +49,8 @@ pub(super) fn plan(algorithm: Algorithm, conv: &Conv, machine: &Machine, bounds:
             .zip(cost.terms)
             .map(|(name, cycles)| Term { name, cycles })
             .collect(),
-        error_bound: if bounds { tiling.error_bound(c, unit) } else { f64::INFINITY },
-        error_typical: tiling.error_typical(c, unit),
+        error_bound: if errors >= Errors::Bound { tiling.error_bound(c, unit) } else { f64::INFINITY },
+        error_typical: if errors >= Errors::Estimate { tiling.error_typical(c, unit) } else { f64::INFINITY },
     })
 }
 

@@ -6,6 +6,8 @@
 
 use std::ops::RangeInclusive;
 
+use smallvec::SmallVec;
+
 /// How large offsets and coefficients may be. Sums of products stay far from 2^127.
 pub(super) const MAX: i128 = 1 << 62;
 
@@ -14,12 +16,12 @@ pub(super) const MAX: i128 = 1 << 62;
 pub(super) struct Linear {
     pub(super) offset: i128,
     /// Loop and coefficient; each loop at most once.
-    pub(super) terms: Vec<(usize, i128)>,
+    pub(super) terms: SmallVec<[(usize, i128); 2]>,
 }
 
 impl Linear {
     pub(super) fn constant(offset: i128) -> Linear {
-        Linear { offset, terms: Vec::new() }
+        Linear { offset, terms: SmallVec::new() }
     }
 
     /// Adds `by · other`; `None` if a number gets too large.
@@ -35,10 +37,13 @@ impl Linear {
     /// Adds `coefficient · t` of a loop.
     pub(super) fn term(mut self, of: usize, coefficient: i128) -> Option<Linear> {
         match self.terms.iter_mut().find(|t| t.0 == of) {
-            Some(term) => term.1 += coefficient,
-            None => self.terms.push((of, coefficient)),
+            Some(term) => {
+                term.1 += coefficient;
+                self.terms.retain(|t| t.1 != 0);
+            }
+            None if coefficient != 0 => self.terms.push((of, coefficient)),
+            None => {}
         }
-        self.terms.retain(|t| t.1 != 0);
         self.terms.iter().all(|t| (-MAX..=MAX).contains(&t.1)).then_some(self)
     }
 

@@ -3,6 +3,8 @@
 mod calls;
 mod for_loop;
 
+use smallvec::SmallVec;
+
 use super::super::{
     Access, Affine, BinOp, Expr, Func, FuncId, FuncKind, Place, Program, SlotId, Stmt, ValId, VarId, VecType,
 };
@@ -294,7 +296,7 @@ impl<'a, 'f> Check<'a, 'f> {
             let message = format!("`%{}` has {} lanes; there are 1, 2, 4, 8 and 16", self.val_name(target), ty.lanes);
             self.error(Code::Lanes, span, message);
         }
-        let mut types = Vec::new();
+        let mut types: SmallVec<[(ValId, VecType); 3]> = SmallVec::new();
         for val in expr.reads() {
             match self.read(val, span) {
                 Some(ty) if !types.contains(&(val, ty)) => types.push((val, ty)),

@@ -30,8 +30,9 @@ mod address;
 mod func;
 mod parallel;
 
-use std::collections::HashMap;
 use std::ops::Deref;
+
+use rustc_hash::FxHashMap;
 
 use super::{Access, BufferId, FuncKind, Program, Role, Run};
 use crate::diagnostic::{Code, Diagnostic, shown};
@@ -96,7 +97,8 @@ impl Found {
 
     /// Checks the names of one table: each allowed, none twice.
     fn names<'n>(&mut self, what: &str, names: impl Iterator<Item = (&'n str, Span)>) {
-        let mut seen = HashMap::new();
+        let mut seen = FxHashMap::default();
+        seen.reserve(names.size_hint().0);
         for (name, span) in names {
             self.name(what, name, span);
             if let Some(first) = seen.insert(name, span) {
@@ -183,7 +185,7 @@ fn run_fits(program: &Program, run: &Run, list: &str, written: &mut [bool], foun
         return found.report(Diagnostic::new(Code::Argument, run.span, message).related(func.span, "declared here"));
     }
     // For each buffer, the first argument it is and whether any is written.
-    let mut seen: HashMap<BufferId, bool> = HashMap::new();
+    let mut seen: FxHashMap<BufferId, bool> = FxHashMap::default();
     for (param, &arg) in params.iter().zip(&run.args) {
         let Some(buffer) = program.buffers.get(arg) else {
             let message = format!("buffer {} is not of this program", arg.index());

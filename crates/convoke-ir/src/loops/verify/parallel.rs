@@ -11,6 +11,8 @@
 
 use std::collections::BTreeMap;
 
+use smallvec::SmallVec;
+
 use super::super::SlotId;
 
 /// The elements one statement touches.
@@ -22,7 +24,7 @@ pub(super) struct Touch {
     pub(super) parallel: i128,
     pub(super) offset: i128,
     /// Coefficient and number of iterations of every other loop around the statement, and of the lanes.
-    pub(super) terms: Vec<(i128, u64)>,
+    pub(super) terms: SmallVec<[(i128, u64); 2]>,
 }
 
 /// The written buffers that are not proved to be touched at different elements by each of `trips` iterations.

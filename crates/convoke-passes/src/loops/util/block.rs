@@ -1,6 +1,7 @@
 //! Walking over the statements of a block and of the loops in it.
 
-use convoke_ir::loops::{Expr, For, Func, Place, Stmt, ValId};
+use convoke_ir::loops::{Expr, For, Func, Place, Reads, Stmt, ValId};
+use smallvec::smallvec;
 
 /// Calls `visit` for every statement of a block, loops before what is in them.
 pub(in crate::loops) fn each<'a>(block: &'a [Stmt], visit: &mut impl FnMut(&'a Stmt)) {
@@ -65,17 +66,17 @@ pub(in crate::loops) fn expr_mut(stmt: &mut Stmt) -> Option<&mut Expr> {
 }
 
 /// The values a statement reads itself, not those that the body of a loop reads.
-pub(in crate::loops) fn reads(stmt: &Stmt) -> Vec<ValId> {
+pub(in crate::loops) fn reads(stmt: &Stmt) -> Reads<ValId> {
     match stmt {
-        Stmt::Store(_, val, _) => vec![*val],
+        Stmt::Store(_, val, _) => smallvec![*val],
         other => expr(other).map(Expr::reads).unwrap_or_default(),
     }
 }
 
 /// As [`reads`], to rename them.
-pub(in crate::loops) fn reads_mut(stmt: &mut Stmt) -> Vec<&mut ValId> {
+pub(in crate::loops) fn reads_mut(stmt: &mut Stmt) -> Reads<&mut ValId> {
     match stmt {
-        Stmt::Store(_, val, _) => vec![val],
+        Stmt::Store(_, val, _) => smallvec![val],
         other => expr_mut(other).map(Expr::reads_mut).unwrap_or_default(),
     }
 }

@@ -2,26 +2,28 @@
 //!
 //! Values named by a number are numbered again from 0; of several with one word as name, the later ones get `.1`, `.2`.
 
-use std::collections::{HashMap, HashSet};
+use std::fmt::Write;
 
 use convoke_ir::arena::Arena;
 use convoke_ir::layer::MAX_NAME;
 use convoke_ir::loops::{Affine, Expr, Func, Stmt, Val, ValId, Var, VarId};
+use rustc_hash::{FxHashMap, FxHashSet};
 
 /// Rebuilds the tables of values and variables.
 pub(in crate::loops) fn compact(func: &mut Func) {
-    let mut names = Names { taken: HashSet::new(), next: HashMap::new(), number: 0 };
+    let mut names = Names { taken: FxHashSet::default(), next: FxHashMap::default(), number: 0 };
     for (_, slot) in func.slots.iter() {
         names.taken.insert(slot.name.clone());
     }
+    let (vals, vars) = (vec![None; func.vals.len()], vec![None; func.vars.len()]);
     let mut to = Tables {
         names,
         old_vals: std::mem::take(&mut func.vals),
         old_vars: std::mem::take(&mut func.vars),
         vals: Arena::new(),
         vars: Arena::new(),
-        new_val: HashMap::new(),
-        new_var: HashMap::new(),
+        new_val: vals,
+        new_var: vars,
     };
     to.block(&mut func.body);
     (func.vals, func.vars) = (to.vals, to.vars);
@@ -31,38 +33,48 @@ pub(in crate::loops) fn compact(func: &mut Func) {
 const MAX_STEM: usize = MAX_NAME - 20;
 
 struct Names {
-    taken: HashSet<String>,
+    taken: FxHashSet<String>,
     /// For each word, the number to try next.
-    next: HashMap<String, usize>,
+    next: FxHashMap<String, usize>,
     number: usize,
 }
 
 impl Names {
-    fn number(&mut self) -> String {
+    /// The next number, written over `name`. Numbers given are not among those taken: whoever is below `number` is.
+    fn number(&mut self, mut name: String) -> String {
         loop {
-            let name = self.number.to_string();
+            name.clear();
+            write!(name, "{}", self.number).expect("strings take everything");
             self.number += 1;
-            if self.taken.insert(name.clone()) {
+            if !self.taken.contains(&name) {
                 return name;
             }
         }
     }
 
+    /// Takes a word, unless it is taken.
+    fn take(&mut self, name: &str) -> bool {
+        let is_number = name.bytes().all(|b| b.is_ascii_digit()) && (name == "0" || !name.starts_with('0'));
+        let given = is_number && name.parse().is_ok_and(|number: usize| number < self.number);
+        !given && !self.taken.contains(name) && self.taken.insert(name.to_owned())
+    }
+
     fn like(&mut self, name: &str) -> String {
         // What a pass put behind a name, or the number below, must not make it longer than names may be.
         let name = name.get(..MAX_STEM).unwrap_or(name);
-        if self.taken.insert(name.to_owned()) {
+        if self.take(name) {
             return name.to_owned();
         }
         let stem = match name.rsplit_once('.') {
             Some((stem, number)) if number.bytes().all(|b| b.is_ascii_digit()) => stem,
             _ => name,
         };
-        let next = self.next.entry(stem.to_owned()).or_insert(1);
+        let mut next = self.next.get(stem).copied().unwrap_or(1);
         loop {
             let name = format!("{stem}.{next}");
-            *next += 1;
-            if self.taken.insert(name.clone()) {
+            next += 1;
+            if self.take(&name) {
+                self.next.insert(stem.to_owned(), next);
                 return name;
             }
         }
@@ -75,34 +87,37 @@ struct Tables {
     old_vars: Arena<Var>,
     vals: Arena<Val>,
     vars: Arena<Var>,
-    new_val: HashMap<ValId, ValId>,
-    new_var: HashMap<VarId, VarId>,
+    /// What became of each of the old ones.
+    new_val: Vec<Option<ValId>>,
+    new_var: Vec<Option<VarId>>,
 }
 
 impl Tables {
     fn define(&mut self, old: &mut ValId) {
-        let Val { name, ty } = &self.old_vals[*old];
+        let Val { name, ty } = &mut self.old_vals[*old];
         let numbered = name.bytes().all(|b| b.is_ascii_digit());
-        let name = if numbered { self.names.number() } else { self.names.like(name) };
+        let name = if numbered { self.names.number(std::mem::take(name)) } else { self.names.like(name) };
         let new = self.vals.push(Val { name, ty: *ty });
-        self.new_val.insert(*old, new);
+        self.new_val[old.index()] = Some(new);
         *old = new;
     }
 
     fn define_var(&mut self, old: &mut VarId) {
         let name = self.names.like(&self.old_vars[*old].name);
         let new = self.vars.push(Var { name });
-        self.new_var.insert(*old, new);
+        self.new_var[old.index()] = Some(new);
         *old = new;
     }
 
     // What is used without a definition before it keeps its id: the verifier is the one to say so.
     fn read(&self, val: &mut ValId) {
-        *val = self.new_val.get(val).copied().unwrap_or(*val);
+        *val = self.new_val.get(val.index()).copied().flatten().unwrap_or(*val);
     }
 
     fn affine(&self, at: &mut Affine) {
-        *at = at.rename(|var| self.new_var.get(&var).copied().unwrap_or(var));
+        if !at.terms().is_empty() {
+            *at = at.rename(|var| self.new_var.get(var.index()).copied().flatten().unwrap_or(var));
+        }
     }
 
     fn expr(&self, expr: &mut Expr) {

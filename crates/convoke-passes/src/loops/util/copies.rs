@@ -8,23 +8,28 @@
 //! ```
 //! The copy of a register stays where it is used after the register's next assignment.
 
-use std::collections::{HashMap, HashSet};
-
 use convoke_ir::loops::{Expr, Func, Stmt, ValId};
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::block;
 
 /// Removes the copies of a function that can be.
 pub(in crate::loops) fn run(func: &mut Func) -> bool {
+    // Most functions have none, and need no tables.
+    let mut any = false;
+    block::each(&func.body, &mut |stmt| any |= matches!(block::expr(stmt), Some(Expr::Copy(_))));
+    if !any {
+        return false;
+    }
     let mut copies = Copies::default();
     copies.block(&func.body);
-    let replaced: HashMap<ValId, ValId> =
+    let replaced: FxHashMap<ValId, ValId> =
         copies.of.iter().filter(|(copy, _)| !copies.kept.contains(copy)).map(|(&copy, from)| (copy, from.0)).collect();
     if !replaced.is_empty() {
         replace(&mut func.body, &replaced);
     }
 
-    let mut uses: HashMap<ValId, usize> = HashMap::new();
+    let mut uses: FxHashMap<ValId, usize> = FxHashMap::default();
     block::each(&func.body, &mut |stmt| {
         block::reads(stmt).into_iter().for_each(|val| *uses.entry(val).or_default() += 1);
     });
@@ -35,10 +40,10 @@ pub(in crate::loops) fn run(func: &mut Func) -> bool {
 #[derive(Default)]
 struct Copies {
     /// For each copy the original, and of a register how often it had been assigned.
-    of: HashMap<ValId, (ValId, u32)>,
+    of: FxHashMap<ValId, (ValId, u32)>,
     /// Copies of a register used after its next assignment.
-    kept: HashSet<ValId>,
-    versions: HashMap<ValId, u32>,
+    kept: FxHashSet<ValId>,
+    versions: FxHashMap<ValId, u32>,
 }
 
 impl Copies {
@@ -80,7 +85,7 @@ impl Copies {
     }
 }
 
-fn replace(stmts: &mut Vec<Stmt>, by: &HashMap<ValId, ValId>) {
+fn replace(stmts: &mut Vec<Stmt>, by: &FxHashMap<ValId, ValId>) {
     stmts.retain(|stmt| !matches!(stmt, Stmt::Let(val, ..) if by.contains_key(val)));
     for stmt in stmts {
         for val in block::reads_mut(stmt) {
@@ -93,10 +98,10 @@ fn replace(stmts: &mut Vec<Stmt>, by: &HashMap<ValId, ValId>) {
 }
 
 /// Turns `%f = e; …; %r <- copy %f` into `%r <- e; …` where nothing between has to do with `%r`.
-fn assign_at_once(stmts: &mut Vec<Stmt>, uses: &HashMap<ValId, usize>) -> bool {
-    let mut defined: HashMap<ValId, usize> = HashMap::new();
-    let mut touched: HashMap<ValId, usize> = HashMap::new();
-    let mut gone = HashSet::new();
+fn assign_at_once(stmts: &mut Vec<Stmt>, uses: &FxHashMap<ValId, usize>) -> bool {
+    let mut defined: FxHashMap<ValId, usize> = FxHashMap::default();
+    let mut touched: FxHashMap<ValId, usize> = FxHashMap::default();
+    let mut gone = FxHashSet::default();
     let mut changed = false;
     for at in 0..stmts.len() {
         if let Stmt::Set(reg, Expr::Copy(from), _) = stmts[at]

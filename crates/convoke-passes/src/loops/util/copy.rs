@@ -1,19 +1,18 @@
 //! Copies of a block: every value, register and loop variable defined in it gets a twin.
 
-use std::collections::HashMap;
-
 use convoke_ir::loops::{Affine, Call, Expr, For, Func, Induction, Place, Stmt, ValId, VarId, View};
+use rustc_hash::FxHashMap;
 
 /// Copies `block` with `vars` in place of loop variables. Names are those of the originals; [`super::compact`] makes
 /// them unique.
-pub(in crate::loops) fn block(func: &mut Func, block: &[Stmt], vars: HashMap<VarId, Affine>) -> Vec<Stmt> {
-    Copier { func, vars, vals: HashMap::new() }.block(block)
+pub(in crate::loops) fn block(func: &mut Func, block: &[Stmt], vars: FxHashMap<VarId, Affine>) -> Vec<Stmt> {
+    Copier { func, vars, vals: FxHashMap::default() }.block(block)
 }
 
 struct Copier<'a> {
     func: &'a mut Func,
-    vars: HashMap<VarId, Affine>,
-    vals: HashMap<ValId, ValId>,
+    vars: FxHashMap<VarId, Affine>,
+    vals: FxHashMap<ValId, ValId>,
 }
 
 impl Copier<'_> {
@@ -87,7 +86,7 @@ impl Copier<'_> {
 }
 
 /// `at` with `vars` in place of the variables they stand for, all at once.
-pub(in crate::loops) fn substitute(at: &Affine, vars: &HashMap<VarId, Affine>) -> Affine {
+pub(in crate::loops) fn substitute(at: &Affine, vars: &FxHashMap<VarId, Affine>) -> Affine {
     at.terms().iter().fold(Affine::constant(at.offset()), |sum, &(var, by)| {
         sum + vars.get(&var).cloned().unwrap_or_else(|| Affine::from(var)) * by
     })

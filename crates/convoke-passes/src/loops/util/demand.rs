@@ -5,9 +5,9 @@
 //! through definitions; a register's flows to all that is assigned to it. Each value's demand grows at most as often as
 //! there are lane counts, so the time is linear in the size of the function.
 
-use std::collections::HashMap;
-
 use convoke_ir::loops::{Access, Expr, Func, SlotId, Stmt, ValId};
+use rustc_hash::FxHashMap;
+use smallvec::SmallVec;
 
 use super::block;
 
@@ -21,13 +21,13 @@ pub(in crate::loops) struct Demand {
 impl Demand {
     /// The demand in a whole function.
     pub(in crate::loops) fn of(func: &Func) -> Demand {
-        let mut defs: HashMap<ValId, Vec<&Expr>> = HashMap::new();
-        let mut local_stores: HashMap<SlotId, Vec<(ValId, u8)>> = HashMap::new();
+        let mut defs: Vec<SmallVec<[&Expr; 1]>> = vec![SmallVec::new(); func.vals.len()];
+        let mut local_stores: FxHashMap<SlotId, Vec<(ValId, u8)>> = FxHashMap::default();
         let mut work: Vec<(ValId, u8)> = Vec::new();
         let mut live_locals: Vec<SlotId> = Vec::new();
         block::each(&func.body, &mut |stmt| match stmt {
             Stmt::Let(val, expr, _) | Stmt::Reg(val, expr, _) | Stmt::Set(val, expr, _) => {
-                defs.entry(*val).or_default().push(expr);
+                defs[val.index()].push(expr);
             }
             Stmt::Store(place, val, _) if func.slots[place.slot].access == Access::Local => {
                 local_stores.entry(place.slot).or_default().push((*val, place.lanes));
@@ -48,7 +48,7 @@ impl Demand {
                 continue;
             }
             demand.lanes[val.index()] = lanes;
-            for expr in defs.get(&val).into_iter().flatten() {
+            for expr in &defs[val.index()] {
                 match expr {
                     Expr::Load(place) => live_locals.push(place.slot),
                     Expr::Splat(a) => work.push((*a, 1)),

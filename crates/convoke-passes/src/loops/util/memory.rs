@@ -4,29 +4,31 @@
 //! touches one group only, and clears the other groups of its slot, whose distance to it is unknown: over a whole block
 //! that takes time linear in the number of accesses, save for a logarithm.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use convoke_ir::loops::{Place, SlotId, VarId};
+use rustc_hash::FxHashMap;
+use smallvec::SmallVec;
 
 use super::alias;
 
 /// Facts `T` about places, of which no two overlap unless they were added with nothing between that clears.
 pub(in crate::loops) struct Memory<T> {
-    slots: HashMap<SlotId, HashMap<Terms, Group<T>>>,
+    slots: FxHashMap<SlotId, FxHashMap<Terms, Group<T>>>,
 }
 
 /// An address without its constant part.
-type Terms = Vec<(VarId, i64)>;
+type Terms = SmallVec<[(VarId, i64); 1]>;
 
 struct Group<T> {
     /// No place of the group extends further than this to either side of its address.
     reach: i64,
-    at: BTreeMap<i64, Vec<(Place, T)>>,
+    at: BTreeMap<i64, SmallVec<[(Place, T); 1]>>,
 }
 
 impl<T> Default for Memory<T> {
     fn default() -> Self {
-        Memory { slots: HashMap::new() }
+        Memory { slots: FxHashMap::default() }
     }
 }
 
@@ -40,7 +42,7 @@ impl<T> Memory<T> {
     /// Adds a fact.
     pub(in crate::loops) fn add(&mut self, place: Place, fact: T) {
         let groups = self.slots.entry(place.slot).or_default();
-        let group = groups.entry(place.at.terms().to_vec()).or_insert_with(|| Group { reach: 0, at: BTreeMap::new() });
+        let group = groups.entry(place.at.terms().into()).or_insert_with(|| Group { reach: 0, at: BTreeMap::new() });
         let (low, high) = alias::extent(&place);
         group.reach = group.reach.max(high).max(low.saturating_neg());
         group.at.entry(place.at.offset()).or_default().push((place, fact));
@@ -49,7 +51,7 @@ impl<T> Memory<T> {
     /// Forgets what `place` may overlap.
     pub(in crate::loops) fn clear(&mut self, place: &Place) {
         let Some(groups) = self.slots.get_mut(&place.slot) else { return };
-        groups.retain(|terms, _| terms == place.at.terms());
+        groups.retain(|terms, _| terms[..] == *place.at.terms());
         let Some(group) = groups.values_mut().next() else { return };
         let (low, high) = alias::extent(place);
         let at = place.at.offset();

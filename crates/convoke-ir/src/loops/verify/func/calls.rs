@@ -106,7 +106,7 @@ impl Check<'_, '_> {
             }
             let mut touch = self.touch(view.slot, at, inner.write);
             touch.offset += inner.offset;
-            touch.terms.extend(&inner.terms);
+            touch.terms.extend_from_slice(&inner.terms);
             self.touches.push(touch);
         }
     }
