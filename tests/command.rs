@@ -189,6 +189,7 @@ fn json_is_json_wherever_a_table_is_printed() {
         vec!["run", &input, "--json", "--check"],
         vec!["check", &input, "--json"],
         vec!["explain", &input, "--json"],
+        vec!["analyze", &input, "--json"],
         vec!["explain", &input, "--json", "--measure"],
         vec!["bench", &input, "--json", "--seconds", "0"],
         vec!["passes", "--json"],

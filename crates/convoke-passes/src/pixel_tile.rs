@@ -83,7 +83,8 @@ const WRITTEN: usize = 11;
 
 impl Problem {
     /// Whether the input is read where it lies, but for what the padding on its left makes necessary. A strided row is taken apart first;
-    /// the taps of a long row are a loop, which asks for the same everywhere.
+    /// the taps of a long row are a loop, which asks for the same everywhere. (Every second pixel loaded where it lies, for each tap, took
+    /// 222 µs where this takes 184: 3×3 in steps of 2 on 96 channels of 112×112.)
     pub(crate) fn in_place(&self) -> bool {
         self.w.stride == 1 && self.w.kernel <= WRITTEN
     }

@@ -324,6 +324,14 @@ fn what_has_no_such_form_is_left_with_its_reason() {
     assert!(matches!(left("stack-small-kernels", &even, Grants::default()), Left::Shape { .. }));
     let depthwise = bind(conv("1, 2, 9, 9", "1, 2, 7, 7", "2, 1, 3, 3", "group = 2"), vec![1.0; 18]);
     assert!(matches!(left("bottleneck", &depthwise, Grants::default()), Left::Shape { channels: 1, .. }));
+    // Of zeros every form is exact.
+    let zeros = bind(conv("1, 2, 9, 9", "1, 2, 5, 5", "2, 1, 5, 5", "group = 2"), vec![0.0; 50]);
+    for pass in ["factor-separable(always=true)", "stack-small-kernels(always=true)"] {
+        let (after, _) = rewritten(pass, &zeros, Grants::default());
+        assert!(interpret(&after, 1).iter().all(|&v| v == 0.0), "{pass}");
+    }
+    let large = bind(conv("1, 1, 15, 15", "1, 1, 1, 1", "1, 1, 15, 15", ""), random.some(225));
+    assert!(matches!(left("stack-small-kernels(always=true)", &large, tolerant(1.0)), Left::Shape { rows: 15, .. }));
     // Two products of small images take longer than one.
     let small = bind(conv("1, 1, 3, 3", "1, 1, 1, 1", "1, 1, 3, 3", ""), vec![1.0; 9]);
     let why = left("factor-separable", &small, Grants::default());

@@ -7,9 +7,12 @@
 //! ```
 //!
 //! Kernels walk over tiles and call codelets; codelets are scalar loop nests with marks, which the loop passes turn
-//! into vector code. A product (direct, im2col, depthwise, pooling) sums a tile into a small local buffer, and a *store codelet*
+//! into vector code. A product (direct, im2col, pooling) sums a tile into a small local buffer, and a *store codelet*
 //! takes it through the epilogue to where it belongs. A padded input is copied into a buffer with a halo first, so
 //! that no loop has to ask where it is.
+//!
+//! Where few products meet in a sum, both would cost more than they save: tiles of pixels ([`pixels`]) or of channels ([`channels`]) in
+//! the lanes are summed and stored by one codelet, written as vectors, and tiles at the edges have codelets of their own.
 
 mod blocked;
 mod blocking;

@@ -1,20 +1,20 @@
 //! `approximate`: factor convolutions in whatever form saves the most time for its error, within one tolerance for the whole net.
 //!
 //! ```text
-//! %y = conv2d %x, %w      ⟶    as `factor-separable`, `bottleneck` or `stack-small-kernels` would have it
+//! %y = conv2d %x, %w      ⟶    as `factor-separable` or `bottleneck` would have it
 //! ```
 //!
 //! Applies:    to bound weights, where it is predicted to be faster. Of all forms and ranks of all convolutions those are taken that save the most
 //!             cycles for each unit of error they add; errors of convolutions add up.
 //! Guarantee:  `Approximate`: the sum over the net of the relative errors of its kernels, in the Frobenius norm, is at most the tolerance.
-//! Leaves:     unbound weights; the canonical polyadic form, which takes long to fit.
+//! Leaves:     unbound weights. Forms that take long to fit, CP and stacks, are not weighed.
 
 use convoke_ir::attr::Attr;
 use convoke_ir::layer::Layer;
 
 use super::factor::bottleneck::{self, Ranks};
 use super::factor::separable::{self, Order};
-use super::factor::{Settings, Target, Wanted, options, rewrite, stack};
+use super::factor::{Settings, Target, Wanted, options, rewrite};
 use crate::error::PassError;
 use crate::guarantee::{Approximate, Granted, Grants};
 use crate::note::Log;
@@ -61,7 +61,6 @@ impl LayerPass for ApproximateWeights {
         };
         let bottleneck =
             |target: &Target, wanted: &Wanted<'_>| bottleneck::candidates(target, wanted, Ranks::Tolerance, None);
-        let stack = |target: &Target, wanted: &Wanted<'_>| stack::candidates(target, wanted, None);
-        rewrite(layer, cx, log, Self::NAME, &settings, &[&separable, &bottleneck, &stack])
+        rewrite(layer, cx, log, Self::NAME, &settings, &[&separable, &bottleneck])
     }
 }

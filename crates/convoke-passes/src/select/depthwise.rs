@@ -21,6 +21,9 @@ use super::pixels;
 use super::plan::{Plan, Refusal, Term};
 use crate::channel_tile;
 
+/// How many times as fast turning the input must be: tiles at the edges are more code then, which has to be compiled and fetched.
+const WORTH: f64 = 1.25;
+
 /// What the lanes of vectors are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Lanes {
@@ -60,7 +63,7 @@ fn cheapest(conv: &Conv, machine: &Machine) -> (Lanes, Plan) {
         return plain;
     }
     let turned = plan(Lanes::Turned);
-    if turned.1.cycles() < plain.1.cycles() { turned } else { plain }
+    if turned.1.cycles() * WORTH < plain.1.cycles() { turned } else { plain }
 }
 
 /// Channels in the lanes.

@@ -43,11 +43,16 @@ use crate::tiling::NoTiling;
 /// there are any.
 pub fn candidates(conv: &Conv) -> Vec<Algorithm> {
     let mut all = vec![
+        // Both have a form with pixels in the lanes, of which this is the telling name.
+        Algorithm::Depthwise,
         Algorithm::Direct,
         Algorithm::Im2col { explicit: false },
         Algorithm::Im2col { explicit: true },
-        Algorithm::Depthwise,
     ];
+    // Both may be the same loops, which then have the name that says more.
+    if conv.group > 1 {
+        all.swap(0, 3);
+    }
     all.extend(winograd::sizes(conv).into_iter().map(|outputs| Algorithm::Winograd { outputs: Some(outputs) }));
     all.extend(fft::sizes(conv).into_iter().map(|points| Algorithm::Fft { points: Some(points) }));
     all.extend(strassen::levels(conv).into_iter().map(|levels| Algorithm::Strassen { levels: Some(levels) }));

@@ -219,6 +219,12 @@ fn zips_ask_for_the_lanes_they_take() {
 }
 
 #[test]
+fn both_operands_of_a_zip_live() {
+    let text = "%0 = load f32x4 %x[0] %1 = load f32x4 %x[4] %2 = zip lo %0, %1 store %y[0], %2 lanes 1";
+    check(&["drop-dead-loops"], text, text);
+}
+
+#[test]
 fn parts_ask_for_the_lanes_they_take() {
     let text = |loaded: &str, part: usize| {
         format!(

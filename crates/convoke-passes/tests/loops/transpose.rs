@@ -108,10 +108,10 @@ fn matrices_of_every_size() {
 
 #[test]
 fn columns_of_few_rows_overlap() {
-    // A kernel with three taps and stride 2: the last tap is transposed with the one before once more.
-    for n in [4, 8, 16] {
-        let (left, of) = transposed(&matrix("f32", n, [n, 3, 2], false));
-        assert_eq!((left, of), (0, 3));
+    // A kernel with five taps and stride 4: the last tap is transposed with those before once more.
+    for n in [8, 16] {
+        let (left, of) = transposed(&matrix("f32", n, [n, 5, 4], false));
+        assert_eq!((left, of), (0, 5));
     }
     for (n, stride) in [(4, 3), (8, 5), (8, 4), (16, 2), (16, 7)] {
         for columns in 1..2 * n {
@@ -122,8 +122,8 @@ fn columns_of_few_rows_overlap() {
 
 #[test]
 fn columns_between_may_be_missing_where_nobody_writes() {
-    for (n, stride, pays) in
-        [(4, 2, true), (4, 4, false), (8, 2, true), (8, 4, true), (16, 2, true), (16, 4, true), (16, 3, false)]
+    // Every second element alone is left to the code generator.
+    for (n, stride, pays) in [(4, 4, false), (8, 4, true), (16, 4, true), (16, 3, false), (8, 2, false), (16, 2, false)]
     {
         for rows in 2..=n {
             let (left, of) = transposed(&matrix("f32", n, [rows, 1, stride], false));

@@ -58,6 +58,9 @@ fn band(area: &Area<'_>, response: &Response, title: &str) -> Drawn {
         .x_labels(5)
         .y_labels(5)
         .x_desc("across, cycles per pixel")
+        // Rows count downwards.
+        .x_label_formatter(&|v| format!("{:.1}", v + 0.0))
+        .y_label_formatter(&|v| format!("{:.1}", 0.0 - v))
         .y_desc("down")
         .draw()?;
     let most = response.largest().max(f64::MIN_POSITIVE);
@@ -112,7 +115,14 @@ fn energies(area: &Area<'_>, energies: &[f64]) -> Drawn {
         .x_label_area_size(34)
         .y_label_area_size(44)
         .build_cartesian_2d(0.5..most + 0.5, FLOOR..0.5)?;
-    chart.configure_mesh().x_labels(8).y_labels(8).light_line_style(WHITE).x_desc("rank").draw()?;
+    chart
+        .configure_mesh()
+        .x_labels(8)
+        .y_labels(8)
+        .light_line_style(WHITE)
+        .x_label_formatter(&|v| format!("{v:.0}"))
+        .x_desc("rank")
+        .draw()?;
     let bar = |(i, e): (usize, &f64)| {
         let top = e.max(1e-30).log10().max(FLOOR);
         let rank = i as f64 + 1.0;

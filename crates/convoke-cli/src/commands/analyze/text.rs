@@ -57,18 +57,22 @@ fn single(filter: &Filter) -> String {
     let orientation = response.orientation();
     let turned = match orientation.coherence {
         c if c < COHERENT => "none".into(),
-        c => format!("{:.1} degrees from across, coherence {c:.2}", orientation.degrees),
+        // Not -0.0.
+        c => format!("{:.1} degrees from across, coherence {c:.2}", (10.0 * orientation.degrees).round() / 10.0 + 0.0),
     };
     let symmetries: Vec<String> = filter.symmetries.iter().map(ToString::to_string).collect();
     let symmetry = if symmetries.is_empty() { "none".into() } else { symmetries.join(", ") };
     let [low, high] = response.half_power();
+    let largest = response.largest();
+    // Less is the rounding of the transform.
+    let smallest = Some(response.smallest()).filter(|s| *s > 1e-12 * largest).unwrap_or(0.0);
     let lines = [
         ("separable", separable(filter)),
         ("energy", format!("{} in ranks 1, 2, …", percents(&filter.rank.energies))),
         ("symmetry", symmetry),
         ("DC gain", format!("{:.4}", filter.dc_gain)),
         ("class", format!("{}: {}", filter.class, filter.class.criterion())),
-        ("response", format!("from {:.3e} to {:.3e}", response.smallest(), response.largest())),
+        ("response", format!("from {smallest:.3e} to {largest:.3e}")),
         ("half power", format!("from {low:.3} to {high:.3} cycles per pixel, all around")),
         ("orientation", turned),
     ];

@@ -3,7 +3,7 @@
 //! A partial load gives 0 beyond its lanes, and a partial store leaves the others alone. Whether a register may stand for
 //! such a place therefore depends on nobody asking for the lanes beyond. Demand starts at stores and flows backwards
 //! through definitions; a register's flows to all that is assigned to it. Each value's demand grows at most as often as
-//! there are lane counts, so the time is linear in the size of the function.
+//! it has lanes, so the time is linear in the size of the function.
 
 use convoke_ir::loops::{Access, Expr, Func, SlotId, Stmt, ValId};
 use rustc_hash::FxHashMap;
@@ -55,12 +55,10 @@ impl Demand {
                     Expr::Reduce(_, a) => work.push((*a, func.vals[*a].ty.lanes)),
                     Expr::Part(part, a) => work.push((*a, part * func.vals[val].ty.lanes + lanes)),
                     Expr::Zip(half, a, b) => {
-                        // Lane 2i is lane i of `a`'s half, lane 2i + 1 that of `b`'s.
+                        // Lane 2i is lane i of `a`'s half, lane 2i + 1 that of `b`'s. Both are read, so neither is dead.
                         let first = half.first(func.vals[val].ty.lanes);
                         work.push((*a, first + lanes.div_ceil(2)));
-                        if lanes > 1 {
-                            work.push((*b, first + lanes / 2));
-                        }
+                        work.push((*b, (first + lanes / 2).max(1)));
                     }
                     lanewise => work.extend(lanewise.reads().into_iter().map(|a| (a, lanes))),
                 }

@@ -83,7 +83,7 @@ impl Lowering<'_> {
         let of_channels = tile.products * conv.elem.bytes();
         let weights = of_channels * conv.cg * k.wide();
         let extent = tiling.block(self.machine, of_channels * (c.wide() + k.wide()), weights, LEAST);
-        let (_, columns) = Product::wide_tile(conv.tile, conv.lanes, extent[0] * extent[1]);
+        let (_, columns) = Product::tile(conv.tile, conv.lanes);
         let panels = cut(k.wide(), columns);
         let filters = self.filters(conv, tile, &panels)?;
         for block in Block::kinds(conv, tiling, extent) {

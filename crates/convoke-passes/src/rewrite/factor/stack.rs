@@ -5,7 +5,8 @@
 //! ```
 //!
 //! Sense     `Exact` or `Rounding` where the kernel factors, as every separable one does, through the roots of its column and its row. `Approximate` where a fit comes
-//!           near: the best of several starts, and if that is not within the tolerance nothing is done and the note says how near it came.
+//!           near: the best of several starts, and if that is not within the tolerance nothing is done and the note says how near it came,
+//!           at least: it ends with the first channel that is too much.
 //!           Of layers without weights a new architecture, with an activation between if one is asked for.
 //! Borders   of weights that are given: all padding is on the first factor; the others are valid convolutions over what it makes on the extended halo. Its extra work is counted.
 //!           Strides are on the last, dilations on all.
@@ -20,6 +21,9 @@ use super::chain::Factor;
 use super::{Candidate, Target, Wanted, frobenius, rounding};
 use crate::guarantee::Guarantee;
 use crate::note::Left;
+
+/// The largest extent of a kernel that is fitted: three or more factors take seconds for each.
+const LARGEST_FITTED: usize = 9;
 
 /// Stacks for a target. `activation` stands between the factors of new architectures.
 pub(crate) fn candidates(
@@ -47,6 +51,10 @@ pub(crate) fn candidates(
     let unit = rounding(target.x.elem);
     let mut kernels = Vec::new();
     let (mut exactly, mut within) = (true, true);
+    // What is off so far, and what may be, squared: fitting ends with the first kernel that is too much.
+    let allowed = wanted.tolerance.max(unit);
+    let total = convoke_factor::matrix::norm(weights);
+    let (mut off, most) = (0.0, (allowed * total).powi(2));
     for numbers in weights.chunks_exact(target.taps()) {
         let kernel = Matrix::new(target.rows, target.columns, numbers.to_vec());
         let holds = |v: f64| convoke_data::round(target.x.elem, v) == v;
@@ -54,10 +62,17 @@ pub(crate) fn candidates(
             Some(stacked) => stacked,
             // Not separable: without a tolerance there may still be factors, but finding them is fitting them.
             None => {
+                if target.rows.max(target.columns) > LARGEST_FITTED {
+                    return Err(target.shape("kernels that are not separable are fitted up to 9x9"));
+                }
                 let fit = stack::fit(&kernel).map_err(|_| Left::NotFinite)?.ok_or_else(|| target.shape(needs))?;
                 (fit.kernels, fit.error)
             }
         };
+        off += (error * kernel.norm()).powi(2);
+        if off > most {
+            return Err(Left::Error { form, error: off.sqrt() / total, allowed });
+        }
         exactly &= error == 0.0 && stacked.iter().all(|k| k.numbers().iter().all(|&v| holds(v)));
         within &= error <= unit;
         kernels.push(stacked);
@@ -69,9 +84,6 @@ pub(crate) fn candidates(
         (false, true) => Guarantee::Rounding,
         (false, false) => Guarantee::Approximate,
     };
-    if sense == Guarantee::Approximate && error > wanted.tolerance {
-        return Err(Left::Error { form, error, allowed: wanted.tolerance.max(unit) });
-    }
     let fill = move || {
         let of_factor = |i: usize| kernels.iter().flat_map(|stack| stack[i].numbers().to_vec()).collect::<Vec<f64>>();
         vec![(0..sizes.len()).map(of_factor).collect::<Vec<_>>()]
