@@ -32,6 +32,17 @@ pub(super) fn straight(machine: &Machine, loads: f64, operations: f64, stores: f
     moves.max(arithmetic) + WAITS * moves.min(arithmetic)
 }
 
+/// What `other` cycles add to `cycles` where a core does both at a time, as in [`straight`].
+pub(super) fn beside(cycles: f64, other: f64) -> f64 {
+    (other - cycles).max(0.0) + WAITS * other.min(cycles)
+}
+
+/// Cycles for each number of a matrix that is turned in registers, a square of `lanes` vectors at a time.
+pub(super) fn turned(machine: &Machine, lanes: usize) -> f64 {
+    let vectors = lanes as f64;
+    straight(machine, vectors, vectors * vectors.log2(), vectors) / (vectors * vectors)
+}
+
 /// Bytes per cycle from the nearest memory that holds `working_set` bytes.
 pub(super) fn bandwidth(machine: &Machine, working_set: u128) -> f64 {
     let level = machine.caches.iter().find(|cache| working_set <= cache.bytes as u128);

@@ -14,7 +14,7 @@ mod cache;
 
 use std::sync::Arc;
 
-use convoke_bilinear::Tile;
+use convoke_bilinear::{Tile, Transform};
 use convoke_ir::attr::{Algorithm, Extent};
 use convoke_ir::layer::{Axis, Window};
 use convoke_machine::{Cache, Machine};
@@ -229,6 +229,14 @@ impl Tiling {
         let wide = equal(cols / self.w.multiple, (target / self.w.multiple).max(1)) * self.w.multiple;
         [equal(rows, (target / wide).max(1)), wide]
     }
+}
+
+/// The most numbers between the passes of a transform that are not stored: what registers do not hold of them is spilled, which is less.
+const HELD: usize = 64;
+
+/// Whether what is between the passes of a transform of sums over channels is held in registers, and needs no buffer.
+pub(crate) fn held(transform: &Transform) -> bool {
+    transform.between <= HELD
 }
 
 /// The least tiles of a block whose products are summed over channels: the transformed weights are read anew for each block.

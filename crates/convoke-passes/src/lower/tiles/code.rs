@@ -9,19 +9,11 @@ use num_traits::ToPrimitive;
 use super::flat::Flat;
 use crate::lower::tile::{across, along};
 
-/// The most numbers between the passes that are not stored: what registers do not hold of them is spilled, which is less.
-const HELD: usize = 64;
-
 /// Numbers in a buffer: those of the channel 0 from `origin` on.
 pub(super) struct Numbers<'a> {
     pub slot: SlotId,
     pub origin: Affine,
     pub flat: &'a Flat,
-}
-
-/// Whether what is between the passes of a transform is held in registers, and needs no buffer.
-pub(super) fn held(transform: &Transform) -> bool {
-    transform.between <= HELD
 }
 
 /// Both passes of a transform for one vector of channels. `between` holds what is between them, where that is not held in registers.
@@ -91,7 +83,15 @@ pub(super) fn pass(
     }
 }
 
-/// One run of straight-line code. Inputs are read when they are first needed, outputs written when they are known.
+/// A value, or with `minus` its negative.
+#[derive(Clone, Copy)]
+struct Signed {
+    val: ValId,
+    minus: bool,
+}
+
+/// One run of straight-line code. Inputs are read when they are first needed, outputs written when they are known. Signs are kept
+/// beside values and go into factors and differences; only an output is ever negated.
 fn straight(
     f: &mut FuncBuilder,
     elem: Elem,
@@ -100,58 +100,54 @@ fn straight(
     mut output: impl FnMut(&mut FuncBuilder, usize, ValId),
 ) {
     let mut inputs: Vec<Option<ValId>> = vec![None; code.inputs];
-    let mut results: Vec<ValId> = Vec::with_capacity(code.ops.len());
-    let mut write = |f: &mut FuncBuilder, op: usize, known: ValId| {
-        for (j, out) in code.outputs.iter().enumerate().filter(|(_, out)| out.var == Some(Var::Op(op))) {
-            let value = if out.negated { f.unary(UnOp::Neg, known) } else { known };
-            output(f, j, value);
-        }
+    let mut results: Vec<Signed> = Vec::with_capacity(code.ops.len());
+    let mut write = |f: &mut FuncBuilder, j: usize, known: Signed, negated: bool| {
+        let value = if known.minus != negated { f.unary(UnOp::Neg, known.val) } else { known.val };
+        output(f, j, value);
     };
     for (i, op) in code.ops.iter().enumerate() {
-        let mut get = |f: &mut FuncBuilder, var: Var, results: &[ValId]| match var {
-            Var::Input(i) => *inputs[i].get_or_insert_with(|| input(f, i)),
-            Var::Op(i) => results[i],
+        let mut get = |f: &mut FuncBuilder, var: Var, minus: bool| match var {
+            Var::Input(i) => Signed { val: *inputs[i].get_or_insert_with(|| input(f, i)), minus },
+            Var::Op(i) => Signed { minus: results[i].minus != minus, ..results[i] },
         };
         let result = match op {
             Op::Add { x, minus_x, y, minus_y } => {
-                let (x, y) = (get(f, *x, &results), get(f, *y, &results));
-                match (minus_x, minus_y) {
-                    (false, false) => f.binary(BinOp::Add, x, y),
-                    (false, true) => f.binary(BinOp::Sub, x, y),
-                    (true, false) => f.binary(BinOp::Sub, y, x),
-                    (true, true) => {
-                        let sum = f.binary(BinOp::Add, x, y);
-                        f.unary(UnOp::Neg, sum)
-                    }
-                }
+                let (x, y) = (get(f, *x, *minus_x), get(f, *y, *minus_y));
+                let val = match (x.minus, y.minus) {
+                    (false, true) => f.binary(BinOp::Sub, x.val, y.val),
+                    (true, false) => f.binary(BinOp::Sub, y.val, x.val),
+                    _ => f.binary(BinOp::Add, x.val, y.val),
+                };
+                Signed { val, minus: x.minus && y.minus }
             }
             Op::Mul { factor, x } => {
-                let (factor, x) = (number(f, elem, factor), get(f, *x, &results));
-                f.binary(BinOp::Mul, factor, x)
+                let x = get(f, *x, false);
+                let factor = number(f, elem, factor, x.minus);
+                Signed { val: f.binary(BinOp::Mul, factor, x.val), minus: false }
             }
             Op::Fma { factor, x, y, minus_y } => {
-                let (factor, x, y) = (number(f, elem, factor), get(f, *x, &results), get(f, *y, &results));
-                let y = if *minus_y { f.unary(UnOp::Neg, y) } else { y };
-                f.fma(factor, x, y)
+                let (x, y) = (get(f, *x, false), get(f, *y, *minus_y));
+                let factor = number(f, elem, factor, x.minus != y.minus);
+                Signed { val: f.fma(factor, x.val, y.val), minus: y.minus }
             }
         };
         results.push(result);
-        write(f, i, result);
+        for (j, out) in code.outputs.iter().enumerate().filter(|(_, out)| out.var == Some(Var::Op(i))) {
+            write(f, j, result, out.negated);
+        }
     }
     // Outputs that are inputs, and those that are 0.
     for (j, out) in code.outputs.iter().enumerate() {
-        let value = match out.var {
+        let val = match out.var {
             None => f.number(elem, 0.0),
-            Some(Var::Input(i)) => {
-                let x = *inputs[i].get_or_insert_with(|| input(f, i));
-                if out.negated { f.unary(UnOp::Neg, x) } else { x }
-            }
+            Some(Var::Input(i)) => *inputs[i].get_or_insert_with(|| input(f, i)),
             Some(Var::Op(_)) => continue,
         };
-        output(f, j, value);
+        write(f, j, Signed { val, minus: false }, out.negated && out.var.is_some());
     }
 }
 
-fn number(f: &mut FuncBuilder, elem: Elem, number: &Rational) -> ValId {
-    f.number(elem, number.to_f64().unwrap_or(f64::NAN))
+fn number(f: &mut FuncBuilder, elem: Elem, number: &Rational, minus: bool) -> ValId {
+    let number = number.to_f64().unwrap_or(f64::NAN);
+    f.number(elem, if minus { -number } else { number })
 }

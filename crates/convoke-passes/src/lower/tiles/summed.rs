@@ -1,9 +1,10 @@
 //! Tiles whose products are summed over input channels.
 //!
 //! ```text
-//!   x [blocks of c, H, W, lanes] ──data──► v [product, blocks of c, tile, lanes] ─┐
-//!   u [product, panels of k, c, columns] ─────────────────────────────────────────┴─products──► m [product, panels of k, tile, columns]
-//!   m ──inverse──► a row of tiles [outputs of a tile, pixels, lanes] ──epilogue──► y
+//!   v[product, block of c, tile, lanes]   ◄── data ───── x[block of c, H, W, lanes]
+//!   m[product, panel of k, tile, columns] ◄── products ─ v, u[product, panel of k, c, columns]
+//!   row[outputs of a tile, pixels, lanes] ◄── inverse ── m, of a row of tiles and a vector of k
+//!   y                                     ◄── epilogue ─ row
 //! ```
 //!
 //! A transform goes over a row of tiles for one vector of channels: of each of its numbers it reads or writes one line after
@@ -14,7 +15,7 @@ use convoke_ir::loops::{Affine, Func, FuncBuilder, FuncId, Marks, SlotId};
 use convoke_ir::types::Layout;
 
 use super::block::{Block, Corner};
-use super::code::{Numbers, held, transform};
+use super::code::{Numbers, transform};
 use super::filter::Filters;
 use super::flat::Flat;
 use crate::lower::blocked::Blocked;
@@ -22,7 +23,7 @@ use crate::lower::conv::{Conv, Kernel};
 use crate::lower::grid::{Grid, Site, reach};
 use crate::lower::tile::{Cut, Depth, Product, StoreTile, cut, each};
 use crate::lower::{LowerError, Lowering};
-use crate::tiling::{LEAST, Part, Tiling};
+use crate::tiling::{LEAST, Part, Tiling, held};
 
 /// Vectors of pixels that a store codelet turns.
 const TURNED: usize = 2;
@@ -58,7 +59,7 @@ struct Multiply {
     codelet: FuncId,
 }
 
-/// What is transformed back alike: `count` panels from channel `begin` on, of each the vectors `vectors`, which have `channels` channels.
+/// What is transformed back alike: of `count` panels of `panel` channels from channel `begin` on the vectors `vectors`.
 struct Inverse {
     begin: usize,
     count: usize,
@@ -270,7 +271,8 @@ impl Summed<'_, '_> {
         all
     }
 
-    /// The codelets that store a row of tiles of `channels` channels: in one run where the pixels of its rows follow each other, else row by row.
+    /// The codelets that store a row of tiles of `channels` channels: in one run where the pixels of its rows follow each other,
+    /// else row by row.
     fn stores(&self, lowering: &mut Lowering<'_>, channels: usize) -> Vec<(Part, Vec<Store>)> {
         let Block { conv, tiling, rows, cols, .. } = &self.block;
         let width = (cols.stored - 1) * tiling.w.outputs + cols.last;
