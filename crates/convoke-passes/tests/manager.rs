@@ -237,6 +237,28 @@ fn selections_give_numbers_for_every_candidate() {
     assert!(matches!(selection.reason, Reason::Fastest { .. }) && !selection.chosen.is_plain_sum());
 }
 
+/// The pass computes no more errors than it needs, and chooses what is chosen from all of them.
+#[test]
+fn the_pass_chooses_as_selections_do() {
+    use convoke_ir::attr::Algorithm;
+    use convoke_ir::layer::Op;
+    use convoke_passes::select::selections;
+    for (c, k, image, kernel) in [(64, 64, 28, 3), (3, 16, 40, 5), (1, 1, 90, 15), (256, 128, 14, 1), (32, 32, 33, 4)] {
+        let layer = parse(&format!(
+            "layer @l(%x: f32[1, {c}, {image}, {image}]) -> f32[1, {k}, {image}, {image}] {{\n\
+            %w = const f32[{k}, {c}, {kernel}, {kernel}] = normal\n\
+            %y = conv2d %x, %w {{ auto_pad = SAME_UPPER }}\nreturn %y\n}}\n"
+        ));
+        for (max_error, certified) in [(None, false), (Some(0.0), false), (Some(1e-7), false), (Some(1e-4), true)] {
+            let grants = Grants { max_error, certified, ..Grants::default() };
+            let expected = selections(&layer, Algorithm::Auto, &Machine::x86_64_v3(), &grants).unwrap()[0].chosen;
+            let (after, _) = run("select", &layer, grants).unwrap();
+            let Op::Conv2d(conv) = &after.body[0].op else { panic!("not a convolution") };
+            assert_eq!(conv.algorithm, expected, "{c} {k} {image} {kernel} {max_error:?}");
+        }
+    }
+}
+
 /// What the user allows decides which of the fast algorithms may be chosen.
 #[test]
 fn errors_are_held_against_the_budget() {

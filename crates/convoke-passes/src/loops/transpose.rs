@@ -64,12 +64,22 @@ fn shared(program: &Program) -> Vec<FxHashSet<SlotId>> {
     shared
 }
 
+/// Whether the lanes of a place are apart.
+fn is_column(place: &Place) -> bool {
+    place.stride.unsigned_abs() >= 2 && place.lanes >= 2
+}
+
 /// How many members a group may have, and how many stores its members may move across: what is looked at for each access.
 const MOST: usize = 64;
 
 /// Transposes in every block: loads first, so that stores are looked at with loads where they are to be. `wide`: whether the code
 /// generator has two loads and a permutation for the load of every second element.
 fn run(func: &mut Func, shared: FxHashSet<SlotId>, wide: bool) -> bool {
+    let mut any = false;
+    block::each(&func.body, &mut |stmt| any |= block::place(stmt).is_some_and(is_column));
+    if !any {
+        return false;
+    }
     let mut registers = FxHashSet::default();
     block::each(&func.body, &mut |stmt| {
         if let Stmt::Reg(reg, ..) = stmt {
@@ -477,7 +487,7 @@ impl Finder<'_> {
 
     fn add(&mut self, place: &Place, at: usize, val: ValId) {
         let ty = self.pass.func.vals[val].ty;
-        if place.stride.unsigned_abs() < 2 || place.lanes < 2 {
+        if !is_column(place) {
             return;
         }
         let Place { slot, stride, lanes, .. } = *place;

@@ -249,16 +249,20 @@ fn cheapest(candidates: &Weighed, budget: &Budget) -> Option<(Algorithm, Reason)
     }
 }
 
-/// The algorithm that [`cheapest`] finds, if errors are not wanted for anything else: those of tiles are computed from the fewest
-/// cycles on, until one is allowed.
-fn quickly(conv: &Conv, machine: &Machine, grants: &Grants) -> Option<Algorithm> {
+/// The plan that [`cheapest`] finds, where nobody asks about the others: errors of tiles are computed from the fewest cycles on, until
+/// one is allowed.
+pub(crate) fn quickest(conv: &Conv, machine: &Machine, grants: &Grants) -> Option<Plan> {
     let budget = Budget::new(conv, grants);
-    let plans = candidates(conv).into_iter().filter(|a| *a != Algorithm::Im2col { explicit: true });
-    let mut plans: Vec<Plan> = plans.filter_map(|a| plan(a, conv, machine, Errors::None).ok()).collect();
+    let all = candidates(conv).into_iter().filter(|a| *a != Algorithm::Im2col { explicit: true });
+    let mut plans: Vec<Plan> = all.filter_map(|a| plan(a, conv, machine, Errors::None).ok()).collect();
     plans.sort_by(|a, b| a.cycles().total_cmp(&b.cycles()));
-    let allowed =
-        |algorithm| plan(algorithm, conv, machine, Errors::of(&budget)).is_ok_and(|plan| budget.allows(&plan));
-    plans.into_iter().map(|plan| plan.algorithm).find(|&algorithm| algorithm.is_plain_sum() || allowed(algorithm))
+    let with_errors = |own: Plan| match own.algorithm {
+        Algorithm::Winograd { .. } | Algorithm::Fft { .. } => {
+            plan(own.algorithm, conv, machine, Errors::of(&budget)).ok()
+        }
+        _ => Some(own),
+    };
+    plans.into_iter().filter_map(with_errors).find(|plan| budget.allows(plan))
 }
 
 /// The algorithm that was asked for. Where its sizes were left open, those with the fewest predicted cycles whose error is allowed,
@@ -371,7 +375,7 @@ impl LayerPass for Select {
         let free = |instr: &Instr| algorithm(instr).is_none_or(|own| own == Algorithm::Auto);
         let chosen: Option<Vec<Algorithm>> = if self.algorithm == Algorithm::Auto && layer.body.iter().all(free) {
             let convs = layer.body.iter().filter_map(|instr| Conv::new(layer, instr));
-            convs.map(|conv| quickly(&conv, cx.machine, &cx.grants)).collect()
+            convs.map(|conv| quickest(&conv, cx.machine, &cx.grants).map(|plan| plan.algorithm)).collect()
         } else {
             None
         };

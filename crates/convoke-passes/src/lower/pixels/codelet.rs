@@ -15,7 +15,7 @@ use convoke_ir::loops::{Affine, Expr, Func, FuncBuilder, Marks, Place, SlotId, V
 
 use super::super::conv::Conv;
 use super::super::grid::{Grid, reach};
-use super::super::tile::{LONG, each, looped};
+use super::super::tile::{each, looped};
 use super::source::Source;
 use crate::edges::{InputRow, Span, row_runs};
 
@@ -32,6 +32,8 @@ pub(super) struct Codelet<'s, 'c> {
     pub width: usize,
     pub spans: Vec<Span>,
     pub rows: Vec<InputRow>,
+    /// The most multiply-adds of vectors that are written out one after the other.
+    pub long: usize,
     pub source: &'s Source,
 }
 
@@ -117,7 +119,8 @@ impl Codelet<'_, '_> {
         let runs = row_runs(&self.rows, h.dilation);
         let taken: usize = self.rows.iter().map(|row| row.taps.len()).sum();
         let rolled: usize = runs.iter().map(|run| run.first.taps.len()).sum();
-        let (roll_rows, roll_columns) = (taken * a_row > LONG, rolled * a_row > LONG && !self.source.in_place);
+        let (roll_rows, roll_columns) =
+            (taken * a_row > self.long, rolled * a_row > self.long && !self.source.in_place);
         // Columns of taps that lie in the same phase.
         let by = w.stride / num_integer::gcd(w.stride, w.dilation);
         let columns: Vec<_> = if roll_columns {

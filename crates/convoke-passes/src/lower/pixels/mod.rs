@@ -16,7 +16,7 @@ use convoke_ir::loops::{Affine, FuncBuilder, FuncId, Marks, SlotId};
 use super::Lowering;
 use super::conv::{Conv, ENOUGH, Kernel, divisor};
 use super::grid::Site;
-use super::tile::{Cut, each, even, parallel};
+use super::tile::{Cut, LONG, each, even, parallel};
 use crate::edges::{Stretch, input_rows, spans, stretches};
 use crate::pixel_tile::Problem;
 use codelet::Codelet;
@@ -40,6 +40,9 @@ enum Shared {
 
 /// The most elements of the blocks of groups that are copied one after the other, before any is read: reading what was just stored waits.
 const BLOCKS: usize = 2048;
+/// A tile is rare if it is less than one in so many. Rare tiles, those at the edges of large images, are kept short: their loops cost what
+/// nobody sees, while there are many of them, and all are compiled.
+const RARE: usize = 16;
 
 /// The variables of the loops around a tile.
 struct At {
@@ -60,10 +63,16 @@ impl Lowering<'_> {
         let problem = Problem { lanes: conv.lanes, bytes, k, c, stored_together, h: axes.h, w: axes.w };
         let (tile, _) = problem.best(self.machine);
         let columns = stretches(&axes.w, tile.vectors * usize::from(conv.lanes));
-        let rows: Vec<(Stretch, Vec<Tiles>)> = stretches(&axes.h, tile.rows)
+        let rows = stretches(&axes.h, tile.rows);
+        let [all_rows, all_columns] = [&rows, &columns].map(|all| all.iter().map(|part| part.count).sum::<usize>());
+        let rows: Vec<(Stretch, Vec<Tiles>)> = rows
             .into_iter()
             .map(|h| {
-                let tiles = columns.iter().map(|w| self.pixel_tiles(conv, problem.in_place(), tile.channels, &h, w));
+                let tiles = columns.iter().map(|w| {
+                    let rare = RARE * h.count * w.count < all_rows * all_columns;
+                    let long = if rare { LONG / 8 } else { LONG };
+                    self.pixel_tiles(conv, problem.in_place(), (tile.channels, long), &h, w)
+                });
                 (h, tiles.collect())
             })
             .collect();
@@ -91,8 +100,15 @@ impl Lowering<'_> {
         }
     }
 
-    /// The codelets of the tiles of two stretches.
-    fn pixel_tiles(&mut self, conv: &Conv<'_>, in_place: bool, channels: usize, h: &Stretch, w: &Stretch) -> Tiles {
+    /// The codelets of the tiles of two stretches: of so many channels, with so many multiply-adds written out at the most.
+    fn pixel_tiles(
+        &mut self,
+        conv: &Conv<'_>,
+        in_place: bool,
+        (channels, long): (usize, usize),
+        h: &Stretch,
+        w: &Stretch,
+    ) -> Tiles {
         let source = Source::new(conv, in_place, h, w);
         let rows = if source.exists() { input_rows(&conv.window.h, h) } else { vec![] };
         let copy = source.block.as_ref().map(|block| self.program.func(source.copy(block)));
@@ -104,6 +120,7 @@ impl Lowering<'_> {
                 width: w.size,
                 spans: spans(w.size, conv.lanes),
                 rows: rows.clone(),
+                long,
                 source: &source,
             };
             (k, self.program.func(codelet.build()))

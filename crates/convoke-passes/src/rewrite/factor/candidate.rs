@@ -6,7 +6,7 @@ use std::rc::Rc;
 use super::chain::{Factor, cost_of_sum};
 use super::{Target, Wanted};
 use crate::guarantee::Guarantee;
-use crate::note::{Counts, Rewritten};
+use crate::note::Counts;
 
 /// Makes the weights of each factor of each term.
 type Fill = Rc<dyn Fn() -> Vec<Vec<Vec<f64>>>>;
@@ -47,17 +47,6 @@ impl Candidate {
         Candidate { form, sense, error, terms, cycles: counts.cycles, counts, fill }
     }
 
-    /// The report, as far as it is known before the weights are made.
-    pub(crate) fn report(&self, target: &Target) -> Rewritten {
-        Rewritten {
-            form: self.form.clone(),
-            sense: self.sense,
-            before: target.counts,
-            after: self.counts,
-            deviation: None,
-        }
-    }
-
     /// What of the tolerance it spends: nothing, unless it approximates.
     pub(crate) fn spends(&self) -> f64 {
         if self.sense == Guarantee::Approximate { self.error } else { 0.0 }
@@ -68,11 +57,7 @@ impl Candidate {
 #[derive(Debug)]
 pub(crate) struct Found {
     pub(crate) target: Target,
+    /// What the target takes as it is.
+    pub(crate) counts: Counts,
     pub(crate) candidates: Vec<Candidate>,
-}
-
-impl Found {
-    pub(super) fn new(target: Target, candidates: Vec<Candidate>) -> Found {
-        Found { target, candidates }
-    }
 }

@@ -1,13 +1,13 @@
 //! Chains of convolutions: their shapes, what they cost, and the kernel that they are together.
 
-use convoke_ir::attr::{Algorithm, AutoPad};
+use convoke_ir::attr::AutoPad;
 use convoke_ir::elem::Elem;
 use convoke_ir::layer::{Conv2d, Op};
 use convoke_ir::types::{Layout, TensorType};
 
 use crate::note::Counts;
 use crate::pass::Context;
-use crate::select::{Conv, Selection};
+use crate::select::{self, Conv};
 
 /// One convolution of a chain.
 #[derive(Clone, Debug)]
@@ -57,13 +57,13 @@ pub(crate) fn numbers(op: &Conv2d, x: &TensorType, w: &TensorType) -> Option<(Co
 
 /// What a convolution takes with the fastest algorithm that is allowed.
 fn counts(conv: Conv, cx: &Context<'_>) -> Option<Counts> {
-    let selection = Selection::new("", conv, Algorithm::Auto, cx.machine, &cx.grants).ok()?;
+    let plan = select::quickest(&conv, cx.machine, &cx.grants)?;
     let bytes: u128 = conv.bytes().iter().sum();
     Some(Counts {
         parameters: conv.bytes()[1] / conv.elem.bytes() as u128,
         multiplications: conv.multiplications(),
         bytes,
-        cycles: selection.plan()?.cycles(),
+        cycles: plan.cycles(),
     })
 }
 

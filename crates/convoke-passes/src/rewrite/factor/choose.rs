@@ -18,7 +18,7 @@ pub(super) fn choose(found: &[Found], budget: f64, always: bool) -> Vec<Result<&
         for (i, f) in found.iter().enumerate() {
             // Who asks for it always gets the fastest that is allowed; a new architecture is only made for who asks.
             let asked = always || f.target.weights.is_none();
-            let unchanged = if asked { f64::INFINITY } else { f.target.counts.cycles };
+            let unchanged = if asked { f64::INFINITY } else { f.counts.cycles };
             let (error, cycles) = at[i].map_or((0.0, unchanged), |c| (c.spends(), c.cycles));
             for candidate in &f.candidates {
                 let (saves, adds) = (cycles - candidate.cycles, candidate.spends() - error);
@@ -51,8 +51,8 @@ fn why_none(found: &Found, left: f64) -> Left {
     if let Some(candidate) = fastest {
         return Left::Slower {
             form: candidate.form.clone(),
-            cycles: candidate.cycles / found.target.counts.cycles,
-            multiplications: candidate.counts.multiplications as f64 / found.target.counts.multiplications as f64,
+            cycles: candidate.cycles / found.counts.cycles,
+            multiplications: candidate.counts.multiplications as f64 / found.counts.multiplications as f64,
         };
     }
     let nearest = found.candidates.iter().min_by(|a, b| a.error.total_cmp(&b.error));

@@ -25,14 +25,9 @@ pub(crate) struct Filled {
 }
 
 impl Filled {
-    pub(super) fn report(&self, target: &Target) -> Rewritten {
-        Rewritten {
-            form: self.form.clone(),
-            sense: self.sense,
-            before: target.counts,
-            after: self.counts,
-            deviation: self.deviation,
-        }
+    /// The report, if the target takes `before` as it is.
+    pub(super) fn report(&self, before: Counts) -> Rewritten {
+        Rewritten { form: self.form.clone(), sense: self.sense, before, after: self.counts, deviation: self.deviation }
     }
 }
 
@@ -55,7 +50,7 @@ pub(super) fn filled(
     let mut filled = Filled {
         form: candidate.form.clone(),
         sense: candidate.sense,
-        counts: candidate.report(target).after,
+        counts: candidate.counts,
         terms: candidate.terms.clone(),
         weights: None,
         weights_name: target.weights_name.clone(),

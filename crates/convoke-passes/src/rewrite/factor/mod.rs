@@ -95,7 +95,8 @@ pub(super) fn rewrite(
         }
         candidates.retain(|c| c.cycles.is_finite());
         match candidates.is_empty() {
-            false => found.push(Found::new(target, candidates)),
+            // Its own cost takes longer than to see that no form suits it.
+            false => found.extend(target.counts(cx).map(|counts| Found { target, counts, candidates })),
             true => say(log, &target.name.clone(), left.unwrap_or(Left::Pair("no form suits it"))),
         }
     }
@@ -117,7 +118,7 @@ pub(super) fn rewrite(
         if filled.sense == Guarantee::Approximate {
             log.spent += filled.deviation.map_or(0.0, |d| d.frobenius);
         }
-        log.say(&found.target.name, Outcome::Rewritten(Box::new(filled.report(&found.target))));
+        log.say(&found.target.name, Outcome::Rewritten(Box::new(filled.report(found.counts))));
         plans.push((found.target.at, filled));
     }
     apply::apply(layer, plans, &mut names);

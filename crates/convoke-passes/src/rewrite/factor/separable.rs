@@ -203,14 +203,12 @@ impl Analysed {
                 w[((output * c + channel) * rows + r) * columns + s]
             })
         };
-        let matrices: Vec<Matrix> = (0..target.group).map(matrix).collect();
         // A level tries every kernel: of what is plainly not separable no more is asked.
-        if wanted.settings.by_level
-            && let Some(far) = matrices.iter().find(|m| plainly_above(m, worth, wanted.tolerance.max(unit)))
-        {
-            let error = Svd::new(far).map_err(|_| Left::NotFinite)?.error(worth);
-            return Err(Left::Error { form: "separable form".into(), error, allowed: wanted.tolerance.max(unit) });
+        let far = |group: usize| plainly_above(&matrix(group), worth, wanted.tolerance.max(unit));
+        if wanted.settings.by_level && (0..target.group).any(far) {
+            return Err(Left::Pair("its kernels are plainly not separable"));
         }
+        let matrices: Vec<Matrix> = (0..target.group).map(matrix).collect();
         let svds = matrices.iter().map(Svd::new).collect::<Result<Vec<_>, _>>().map_err(|_| Left::NotFinite)?;
         let ranks: Vec<usize> = svds.iter().map(|svd| svd.rank_within(unit).max(1)).collect();
         let most = ranks.iter().copied().max().unwrap_or(1);

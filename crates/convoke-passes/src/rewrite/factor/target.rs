@@ -35,14 +35,19 @@ pub(crate) struct Target {
     pub(crate) rows: usize,
     pub(crate) columns: usize,
     pub(crate) group: usize,
-    /// What it takes as it is.
-    pub(crate) counts: Counts,
+    /// The type of its weights.
+    w: TensorType,
 }
 
 impl Target {
     /// Output channels of a group.
     pub(crate) fn k_per_group(&self) -> usize {
         self.k / self.group
+    }
+
+    /// What it takes as it is; `None` where no algorithm computes it.
+    pub(super) fn counts(&self, cx: &Context<'_>) -> Option<Counts> {
+        cost(&self.op, &self.x, &self.w, cx)
     }
 
     /// Taps of a kernel.
@@ -106,8 +111,7 @@ pub(super) fn targets(
             found.push((name, Err(Left::NotFinite)));
             continue;
         }
-        let written = written_out(op, x_ty, w_ty).zip(cost(op, x_ty, w_ty, cx));
-        let Some((op, counts)) = written else { continue };
+        let Some(op) = written_out(op, x_ty, w_ty) else { continue };
         let target = Target {
             at,
             name: name.clone(),
@@ -120,7 +124,7 @@ pub(super) fn targets(
             c,
             rows,
             columns,
-            counts,
+            w: w_ty.clone(),
         };
         found.push((name, Ok(target)));
     }
