@@ -184,7 +184,10 @@ impl<'a> Machine<'a> {
                 Node::Unzip(half, to, a, b) => by_lanes!(to.lanes, L => {
                     let (a, b) = (*chunk::<L>(v, *a), *chunk::<L>(v, *b));
                     *chunk_mut::<L>(v, to.at) =
-                        std::array::from_fn(|l| [a, b][usize::from(2 * l >= L)][(2 * l) % L + half.second()]);
+                        std::array::from_fn(|l| {
+                            let from = 2 * l + half.second();
+                            if from < L { a[from] } else { b[from - L] }
+                        });
                 }),
                 Node::Reduce(op, to, a, lanes) => {
                     let combine = binary(*op);
