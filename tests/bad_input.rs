@@ -183,6 +183,7 @@ fn no_rounding_error_allowed_is_still_a_layer() {
 #[test]
 fn memory_beyond_the_limit_is_refused() {
     let error = Compiler::host()
+        .algorithm(Algorithm::Im2col { explicit: false })
         .max_memory(6_000)
         .compile(&small())
         .expect_err("3852 bytes of tensors, and as much packed and scratch");

@@ -204,31 +204,6 @@ fn zips() {
     }
 }
 
-/// Every second lane of every type, in the places the meaning of `unzip` gives.
-#[test]
-fn unzips() {
-    for machine in machines() {
-        for &elem in Elem::ALL {
-            for &lanes in &VecType::LANES[1..] {
-                let n = usize::from(lanes);
-                let numbers: Vec<f64> = (0..2 * n).map(|i| i as f64 - 3.0).collect();
-                let (native, reference) = both(&machine, (elem, &numbers), (elem, 2 * n), |f, x, y| {
-                    let (a, b) = (f.load_vector(x, 0usize, lanes), f.load_vector(x, n, lanes));
-                    let (even, odd) = (f.unzip(Half::Lo, a, b), f.unzip(Half::Hi, a, b));
-                    f.store(y, 0usize, even);
-                    f.store(y, n, odd);
-                });
-                for lane in 0..2 * n {
-                    let expected = numbers[lane % n * 2 + lane / n];
-                    let (found, meant) = (native[lane], reference[lane]);
-                    assert!(same(meant, expected), "{elem}x{lanes}, lane {lane}: {meant:e} is not {expected:e}");
-                    assert!(same(found, meant), "{}, {elem}x{lanes}, lane {lane}: {found:e}", machine.name);
-                }
-            }
-        }
-    }
-}
-
 /// Registers that are zipped with themselves and each other, so that no part is written before it is read.
 #[test]
 fn zips_of_registers() {

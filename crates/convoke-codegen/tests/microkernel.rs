@@ -24,9 +24,10 @@ fn main_loop(listing: &str, name: &str) -> Vec<String> {
 
 #[test]
 fn sums_stay_in_registers() {
+    // With channels last, so that output channels are in the lanes.
     let conv = |algorithm: &str| {
         format!(
-            "layer @l(%x: f32[1, 64, 16, 16]) -> f32[1, 64, 16, 16] {{\n  %w = const f32[64, 64, 3, 3] = normal(seed = 1)\n  \
+            "layer @l(%x: f32[1, 16, 16, 64] nhwc) -> f32[1, 16, 16, 64] nhwc {{\n  %w = const f32[64, 64, 3, 3] = normal(seed = 1)\n  \
              %0 = conv2d %x, %w {{ pads = [1, 1, 1, 1], algorithm = {algorithm} }}\n  return %0\n}}\n"
         )
     };

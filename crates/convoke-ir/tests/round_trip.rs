@@ -53,7 +53,6 @@ const PROGRAM: &str = r#"program @edges {
       %d = convert f64x4 %v
       %e = %v
       %f = zip hi %a, %e
-      %u = unzip lo %f, %a
       %g = part 1 f32x2 %f
       store %y[4*%q], %acc lanes 3
       store %y[%q], %s

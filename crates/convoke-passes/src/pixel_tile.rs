@@ -204,8 +204,8 @@ impl Problem {
         let rates = &machine.rates;
         let load = match self.w.stride {
             1 => rates.load_cycles,
-            // Two vectors are taken apart in two.
-            2 => rates.load_cycles + rates.arithmetic_cycles,
+            // Two loads and a permutation.
+            2 => 2.0 * rates.load_cycles + rates.arithmetic_cycles,
             _ => lanes as f64 * rates.gather_cycles,
         };
         (inputs * self.c * width.div_ceil(lanes)) as f64 * (load + 2.0 * rates.store_cycles) + rates.call_cycles

@@ -30,7 +30,7 @@ fn every_pass_is_listed_in_full() {
             "{}",
             entry.name
         );
-        assert!(entry.level <= 3);
+        assert!(entry.level <= 3 || entry.level == u8::MAX, "{}", entry.name);
         let pass = registry::find(entry.name).unwrap().make(&[]).unwrap();
         assert_eq!((pass.name(), pass.stage()), (entry.name, entry.stage));
         for option in entry.options {
@@ -213,8 +213,8 @@ fn selections_give_numbers_for_every_candidate() {
             Ok(plan) => {
                 let saved = direct as f64 / plan.multiplications as f64;
                 assert_eq!(saved == 1.0, algorithm.is_plain_sum(), "{algorithm}: {saved}");
-                // Between the peak of 8 multiply-adds a cycle and a tenth of it.
-                let peak = plan.multiplications as f64 / 8.0;
+                // Between the peak of 16 multiply-adds a cycle and a tenth of it.
+                let peak = plan.multiplications as f64 / 16.0;
                 assert!(plan.cycles() > peak && plan.cycles() < 10.0 * peak, "{algorithm}: {}", plan.cycles() / peak);
                 assert!(plan.error_bound > plan.error_typical && plan.error_bound.is_finite(), "{algorithm}");
                 if algorithm.is_plain_sum() {

@@ -237,18 +237,6 @@ pub(crate) fn zip(b: &mut FunctionBuilder, parts: Parts, half: Half, x: &[Value]
     }
 }
 
-/// Every second lane of two values, one after the other. Each part of the result is of two parts that follow each other in both.
-pub(crate) fn unzip(b: &mut FunctionBuilder, parts: Parts, half: Half, x: &[Value], y: &[Value]) -> Vec<Value> {
-    let (n, second) = (parts.per, half.second());
-    // `f32x2`: a lane of each operand.
-    if parts.lanes < n {
-        return vec![shuffle(b, parts, x[0], y[0], &[second, n + second, second, n + second])];
-    }
-    let lanes: Vec<usize> = (0..n).map(|lane| 2 * lane + second).collect();
-    let all: Vec<Value> = x.iter().chain(y).copied().collect();
-    all.chunks(2).map(|pair| shuffle(b, parts, pair[0], pair[1], &lanes)).collect()
-}
-
 /// Some neighbouring lanes of a value: parts of it, or a pair of lanes.
 pub(crate) fn part(b: &mut FunctionBuilder, parts: Parts, index: usize, x: &[Value]) -> Vec<Value> {
     let first = index * parts.lanes;

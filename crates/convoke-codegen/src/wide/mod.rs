@@ -196,11 +196,6 @@ impl<'a> Emitter<'a> {
         match expr {
             Expr::Convert(from) => self.convert(val, *from),
             Expr::Reduce(op, from) => self.reduce(val, *op, *from),
-            Expr::Unzip(half, x, y) => {
-                let all = (0..parts.count).map(|part| self.unzip(val, part, parts, *half, *x, *y));
-                let unzips: Vec<usize> = all.collect();
-                unzips.into_iter().enumerate().for_each(|(part, register)| self.hold(val, part, register));
-            }
             // All parts before any is held: a register may be an operand, and its parts are not read in order.
             Expr::Zip(half, x, y) => {
                 let zips: Vec<usize> = (0..parts.count).map(|part| self.zip(val, part, parts, *half, *x, *y)).collect();

@@ -1,4 +1,4 @@
-//! Every second element: loads by two loads of neighbours and a permutation rather than lane by lane, and `unzip`.
+//! Loads of every second element: two loads of neighbours and a permutation, rather than lane by lane.
 //!
 //! ```text
 //!   n lanes of P    0 1 2 … P−1   and, where 2n − 1 > P, the P elements that end with the last:    2n−1−P … 2n−2
@@ -7,7 +7,6 @@
 //! Nothing beyond the last element is touched.
 
 use convoke_ir::elem::Elem;
-use convoke_ir::loops::{Half, ValId};
 use iced_x86::Code::*;
 
 use super::Emitter;
@@ -57,71 +56,10 @@ impl Emitter<'_> {
         true
     }
 
-    /// Every second lane of two values, one after the other: the register of one part of that, locked as those of the operands are.
-    pub(super) fn unzip(&mut self, val: ValId, part: usize, parts: Parts, half: Half, x: ValId, y: ValId) -> usize {
-        let elem = self.elem(val);
-        let length = self.length(elem, parts.lanes);
-        // Of several parts, each part of the result comes from two that follow each other in both operands.
-        let (a, b) = if parts.count > 1 {
-            let from = if 2 * part < parts.count { x } else { y };
-            let first = 2 * part % parts.count;
-            (self.operand(from, first), self.operand(from, first + 1))
-        } else {
-            (self.operand(x, 0), self.operand(y, 0))
-        };
-        let to = self.take_vector();
-        let (bytes, second) = (parts.lanes * elem.bytes(), half.second());
-        if self.isa.evex && bytes > 16 {
-            let order: Vec<u8> = match elem {
-                Elem::F32 => (0..parts.lanes).flat_map(|i| ((2 * i + second) as u32).to_le_bytes()).collect(),
-                Elem::F64 => (0..parts.lanes).flat_map(|i| ((2 * i + second) as u64).to_le_bytes()).collect(),
-            };
-            let at = self.asm.constant(&order);
-            let load = self.isa.form(&isa::LOAD, elem, length);
-            self.asm.vec2(load, (to, length), (Source::Pool(at), length), None, Mask::None);
-            self.asm.vec3(Op::Permute2.forms(), elem, length, to, a, Source::Register(b));
-            return to;
-        }
-        match elem {
-            Elem::F32 if bytes >= 16 => {
-                const FIRST: u32 = 0b10_00_10_00;
-                const SECOND: u32 = 0b11_01_11_01;
-                let code = match (self.isa.evex, length) {
-                    (true, _) => EVEX_Vshufps_xmm_k1z_xmm_xmmm128b32_imm8,
-                    (false, Length::X) => VEX_Vshufps_xmm_xmm_xmmm128_imm8,
-                    (false, _) => VEX_Vshufps_ymm_ymm_ymmm256_imm8,
-                };
-                let which = if second == 0 { FIRST } else { SECOND };
-                self.asm.vec3i(code, [length; 3], to, a, Source::Register(b), which);
-            }
-            Elem::F64 => {
-                let op = if second == 0 { Op::UnpackLow } else { Op::UnpackHigh };
-                self.asm.vec3(op.forms(), elem, length, to, a, Source::Register(b));
-            }
-            // Two f32: a0 b0 a1 b1, of which the upper pair may be wanted.
-            Elem::F32 => {
-                self.asm.vec3(Op::UnpackLow.forms(), elem, length, to, a, Source::Register(b));
-                if second == 1 {
-                    self.asm.vec3(Op::UnpackHigh.forms(), Elem::F64, length, to, to, Source::Register(to));
-                }
-            }
-        }
-        if bytes > 16 {
-            self.swap_middle(to, length);
-        }
-        to
-    }
-
-    /// Swaps the two middle quarters of 256 bits.
-    fn swap_middle(&mut self, to: usize, length: Length) {
-        const MIDDLE_SWAPPED: u32 = 0b11_01_10_00;
-        let source = (Source::Register(to), length);
-        self.asm.vec2(VEX_Vpermpd_ymm_ymmm256_imm8, (to, length), source, Some(MIDDLE_SWAPPED), Mask::None);
-    }
-
     /// AVX: within each 128 bits, two of the first load and two of the second, which begins an element early; then the halves in order.
     fn shuffle_every_second(&mut self, to: usize, length: Length, from: Mem) {
         const EVEN_ODD: u32 = 0b11_01_10_00;
+        const MIDDLE_SWAPPED: u32 = 0b11_01_10_00;
         let scratch = self.scratch();
         let elements = length.bytes() / Elem::F32.bytes();
         let load = self.isa.form(&isa::LOAD, Elem::F32, length);
@@ -131,7 +69,8 @@ impl Emitter<'_> {
             if length == Length::X { VEX_Vshufps_xmm_xmm_xmmm128_imm8 } else { VEX_Vshufps_ymm_ymm_ymmm256_imm8 };
         self.asm.vec3i(code, [length; 3], to, scratch, other, EVEN_ODD);
         if length != Length::X {
-            self.swap_middle(to, length);
+            let source = (Source::Register(to), length);
+            self.asm.vec2(VEX_Vpermpd_ymm_ymmm256_imm8, (to, length), source, Some(MIDDLE_SWAPPED), Mask::None);
         }
     }
 }

@@ -72,7 +72,6 @@ pub(super) enum Node {
     Binary(BinOp, Reg, usize, usize),
     Fma(Reg, usize, usize, usize),
     Zip(Half, Reg, usize, usize),
-    Unzip(Half, Reg, usize, usize),
     /// As many lanes as the destination has, from one.
     Part(Reg, usize),
     /// A scalar from the lanes of a value.
@@ -184,8 +183,6 @@ impl Builder<'_> {
             Expr::Binary(op, a, b) => Node::Binary(*op, to, self.at(*a), self.at(*b)),
             Expr::Fma(a, b, c) => Node::Fma(to, self.at(*a), self.at(*b), self.at(*c)),
             Expr::Zip(_, a, _) if ty(*a).lanes == 1 => return Err(self.malformed("`zip` needs at least 2 lanes")),
-            Expr::Unzip(_, a, _) if ty(*a).lanes == 1 => return Err(self.malformed("`unzip` needs at least 2 lanes")),
-            Expr::Unzip(half, a, b) => Node::Unzip(*half, to, self.at(*a), self.at(*b)),
             Expr::Zip(half, a, b) => Node::Zip(*half, to, self.at(*a), self.at(*b)),
             Expr::Part(part, a) => {
                 let first = usize::from(*part) * usize::from(ty(val).lanes);

@@ -158,11 +158,6 @@ impl FuncBuilder {
         self.define(self.ty(a), Expr::Zip(half, a, b))
     }
 
-    /// `unzip half a, b`.
-    pub fn unzip(&mut self, half: Half, a: ValId, b: ValId) -> ValId {
-        self.define(self.ty(a), Expr::Unzip(half, a, b))
-    }
-
     /// `part index a`, of so many lanes.
     pub fn part(&mut self, index: u8, lanes: u8, a: ValId) -> ValId {
         self.define(VecType { lanes, ..self.ty(a) }, Expr::Part(index, a))

@@ -318,9 +318,6 @@ pub enum Expr {
     ///
     /// log₂ n rounds, in each of which rows 2i and 2i + 1 become the zips of rows i and i + n/2, transpose n rows of n lanes.
     Zip(Half, ValId, ValId),
-    /// Every second lane of two operands, one after the other: with h = 0 or 1 for the first or second of each two, lane i is
-    /// a\[2i + h\] for i < n/2 and b\[2i − n + h\] from there on; n ≥ 2. Zips of both halves undo it.
-    Unzip(Half, ValId, ValId),
     /// Some neighbouring lanes of the operand: lane i is a\[p·m + i\], where p is the number of the part and m, at least 2, the
     /// lanes of the result; the operand has more.
     Part(u8, ValId),
@@ -347,11 +344,6 @@ impl Half {
             Half::Lo => "lo",
             Half::Hi => "hi",
         }
-    }
-
-    /// Which of two lanes `unzip` takes.
-    pub fn second(self) -> usize {
-        usize::from(self == Half::Hi)
     }
 
     /// The first lane of this half of a vector.
@@ -442,7 +434,7 @@ impl Expr {
             | Expr::Reduce(_, a)
             | Expr::Copy(a)
             | Expr::Part(_, a) => smallvec![*a],
-            Expr::Binary(_, a, b) | Expr::Zip(_, a, b) | Expr::Unzip(_, a, b) => smallvec![*a, *b],
+            Expr::Binary(_, a, b) | Expr::Zip(_, a, b) => smallvec![*a, *b],
             Expr::Fma(a, b, c) => smallvec![*a, *b, *c],
         }
     }
@@ -457,7 +449,7 @@ impl Expr {
             | Expr::Reduce(_, a)
             | Expr::Copy(a)
             | Expr::Part(_, a) => smallvec![a],
-            Expr::Binary(_, a, b) | Expr::Zip(_, a, b) | Expr::Unzip(_, a, b) => smallvec![a, b],
+            Expr::Binary(_, a, b) | Expr::Zip(_, a, b) => smallvec![a, b],
             Expr::Fma(a, b, c) => smallvec![a, b, c],
         }
     }

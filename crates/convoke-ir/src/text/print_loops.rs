@@ -169,9 +169,8 @@ impl FuncText<'_> {
             Expr::Copy(a) => write!(f, "{}", self.val(*a)),
             Expr::Reduce(op, a) => write!(f, "reduce {} {}", op.name(), self.val(*a)),
             Expr::Part(part, a) => write!(f, "part {part} {ty} {}", self.val(*a)),
-            Expr::Zip(half, a, b) | Expr::Unzip(half, a, b) => {
-                let name = if matches!(expr, Expr::Zip(..)) { "zip" } else { "unzip" };
-                write!(f, "{name} {} ", half.name())?;
+            Expr::Zip(half, a, b) => {
+                write!(f, "zip {} ", half.name())?;
                 if of(a) != ty {
                     write!(f, "{ty} ")?;
                 }

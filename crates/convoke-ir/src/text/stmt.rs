@@ -170,7 +170,7 @@ impl Parser<'_> {
                 Err(_) => Err(self.fail(Diagnostic::new(Code::Lanes, span, "a vector has at most 8 parts"))),
             };
         }
-        if word == "zip" || word == "unzip" {
+        if word == "zip" {
             let name = self.word();
             let Some(&half) = Half::ALL.iter().find(|half| Some(half.name()) == name) else {
                 return Err(self.unknown_word("a half of the lanes", &["lo", "hi"]));
@@ -180,8 +180,7 @@ impl Parser<'_> {
             let a = self.val(body)?;
             self.expect(",")?;
             let b = self.val(body)?;
-            let expr = if word == "zip" { Expr::Zip(half, a, b) } else { Expr::Unzip(half, a, b) };
-            return Ok((expr, ty.or(of(body, a))));
+            return Ok((Expr::Zip(half, a, b), ty.or(of(body, a))));
         }
         let ty = self.vec_type()?;
         let typed = |p: &mut Self| ty.ok_or(()).map_err(|()| p.expected("a vector type like `f32x4`"));

@@ -66,7 +66,6 @@ enum Key {
     Convert(Operand),
     Reduce(BinOp, Operand),
     Zip(Half, Operand, Operand),
-    Unzip(Half, Operand, Operand),
     Part(u8, Operand),
 }
 
@@ -181,7 +180,6 @@ impl Walk {
             Expr::Reduce(op, x) => Key::Reduce(*op, a(x)),
             Expr::Part(part, x) => Key::Part(*part, a(x)),
             Expr::Zip(half, x, y) => Key::Zip(*half, a(x), a(y)),
-            Expr::Unzip(half, x, y) => Key::Unzip(*half, a(x), a(y)),
         };
         let key = (self.ty(val), key);
         let found = self.scopes.iter().rev().find_map(|scope| scope.exprs.get(&key).copied());

@@ -49,10 +49,6 @@ pub fn candidates(conv: &Conv) -> Vec<Algorithm> {
         Algorithm::Im2col { explicit: false },
         Algorithm::Im2col { explicit: true },
     ];
-    // Both may be the same loops, which then have the name that says more.
-    if conv.group > 1 {
-        all.swap(0, 3);
-    }
     all.extend(winograd::sizes(conv).into_iter().map(|outputs| Algorithm::Winograd { outputs: Some(outputs) }));
     all.extend(fft::sizes(conv).into_iter().map(|points| Algorithm::Fft { points: Some(points) }));
     all.extend(strassen::levels(conv).into_iter().map(|levels| Algorithm::Strassen { levels: Some(levels) }));

@@ -310,10 +310,9 @@ impl<'a, 'f> Check<'a, 'f> {
             Expr::Load(place) => return self.load(place, ty, span),
             Expr::Splat(_) => scalar,
             Expr::Unary(..) | Expr::Binary(..) | Expr::Fma(..) | Expr::Copy(_) => ty,
-            Expr::Zip(..) | Expr::Unzip(..) => {
+            Expr::Zip(..) => {
                 if ty.lanes == 1 {
-                    let word = if matches!(expr, Expr::Zip(..)) { "zip" } else { "unzip" };
-                    let message = format!("`{word}` needs at least 2 lanes, `%{}` is `{ty}`", self.val_name(target));
+                    let message = format!("`zip` needs at least 2 lanes, `%{}` is `{ty}`", self.val_name(target));
                     self.error(Code::LoopType, span, message);
                 }
                 ty

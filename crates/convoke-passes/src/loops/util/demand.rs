@@ -60,15 +60,6 @@ impl Demand {
                         work.push((*a, first + lanes.div_ceil(2)));
                         work.push((*b, (first + lanes / 2).max(1)));
                     }
-                    Expr::Unzip(half, a, b) => {
-                        // The first half of the lanes are of `a`, two apart, the second of `b`.
-                        let middle = func.vals[val].ty.lanes / 2;
-                        let reach = |lanes: u8| 2 * lanes - 1 + half.second() as u8;
-                        work.push((*a, reach(lanes.min(middle))));
-                        if lanes > middle {
-                            work.push((*b, reach(lanes - middle)));
-                        }
-                    }
                     lanewise => work.extend(lanewise.reads().into_iter().map(|a| (a, lanes))),
                 }
             }

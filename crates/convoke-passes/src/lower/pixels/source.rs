@@ -12,7 +12,7 @@
 use std::ops::Range;
 
 use convoke_ir::elem::Elem;
-use convoke_ir::loops::{Affine, Expr, Func, FuncBuilder, Half, Marks, Place, SlotId, ValId, VecType};
+use convoke_ir::loops::{Affine, Expr, Func, FuncBuilder, Marks, Place, SlotId, VecType};
 
 use super::super::conv::Conv;
 use super::super::grid::reach;
@@ -42,9 +42,8 @@ pub(super) struct Source {
 pub(super) struct Block {
     /// The phases that taps read, each with what stands before its first column.
     phases: Vec<(usize, usize)>,
-    /// Elements from phase to phase, and how many of them are used at the most.
+    /// Elements from phase to phase.
     width: usize,
-    used: usize,
     pub len: usize,
 }
 
@@ -60,7 +59,7 @@ impl Source {
         let axis = conv.window.w;
         let (rows, cols) = (h.lo..h.hi, w.lo..w.hi);
         let exists = !rows.is_empty() && !cols.is_empty();
-        let (phases, used) = if in_place {
+        let (phases, width) = if in_place {
             // Some vectors that begin before the first column end beyond it.
             let begins = |span: &Span| (span.at..cols.start).step_by(axis.dilation).take(axis.kernel);
             let end = |at: usize, span: &Span| (at + usize::from(span.active)).min(cols.end);
@@ -79,9 +78,9 @@ impl Source {
             };
             let phases: Vec<_> = phases.into_iter().map(|phase| (phase, before(phase))).collect();
             let before = phases.iter().map(|phase| phase.1).max().unwrap_or(0);
-            (phases, before + w.size + (axis.kernel - 1) * axis.dilation / axis.stride)
+            let width = before + w.size + (axis.kernel - 1) * axis.dilation / axis.stride;
+            (phases, width.next_multiple_of(lanes))
         };
-        let width = if in_place { used } else { used.next_multiple_of(conv.lanes.into()) };
         // The zeros before a row are stored with the row before it.
         let after = if in_place { cols.start } else { 0 };
         let len = conv.cg * rows.len() * phases.len() * width + after;
@@ -92,7 +91,7 @@ impl Source {
             dilation: axis.dilation,
             lanes: conv.lanes,
             elem: conv.elem,
-            block: (exists && width > 0).then_some(Block { phases, width, used, len }),
+            block: (exists && width > 0).then_some(Block { phases, width, len }),
             in_place: exists && in_place,
             rows,
             cols,
@@ -145,7 +144,7 @@ impl Source {
     /// The codelet that fills the block, with parameters x, block.
     pub(super) fn copy(&self, block: &Block) -> Func {
         let Source { elem, lanes, stride, .. } = *self;
-        let Block { ref phases, width, len, .. } = *block;
+        let Block { ref phases, width, len } = *block;
         let mut f = FuncBuilder::codelet(format!("block_{elem}_{}x{width}", self.rows.len()));
         let x = f.input("x", elem, self.x_len());
         let to = f.output("block", elem, len);
@@ -158,11 +157,8 @@ impl Source {
             f.for_("i", 0..self.rows.len(), Marks::default(), |f, i| {
                 let from = Affine::from(c) * x_c + Affine::from(i) * x_row;
                 let to_row = Affine::from(c) * c_step + Affine::from(i) * row_step;
-                if stride == 2 && phases.len() == 2 {
-                    return self.copy_pairs(f, block, (x, from), (to, to_row));
-                }
                 for (index, &(phase, before)) in phases.iter().enumerate() {
-                    let width = block.used - before;
+                    let width = width - before;
                     // Columns phase, phase + stride, …: those that exist.
                     let count = |end: usize| end.saturating_sub(phase).div_ceil(stride).min(width);
                     let (begin, end) = (count(self.cols.start), count(self.cols.end));
@@ -186,45 +182,6 @@ impl Source {
         f.finish()
     }
 
-    /// Copies a row whose every second pixel belongs to one phase, the others to the other: two vectors of pixels give one of each.
-    fn copy_pairs(&self, f: &mut FuncBuilder, block: &Block, (x, from): (SlotId, Affine), (to, at): (SlotId, Affine)) {
-        let len = self.cols.len();
-        // For each phase, where its first column goes, its row, and how many there are: first the phase of the first pixel.
-        let mut halves: Vec<(usize, Row, usize)> = Vec::new();
-        for (index, &(phase, before)) in block.phases.iter().enumerate() {
-            let begin = self.cols.start.saturating_sub(phase).div_ceil(2);
-            let row = Row { to, at: at.clone() + (index * block.width + before), end: block.used - before };
-            row.zeros(f, 0..begin, self.lanes);
-            let first = phase + 2 * begin - self.cols.start;
-            halves.insert(if first == 0 { 0 } else { index }, (begin, row, (len - first).div_ceil(2)));
-        }
-        let mut ends: Vec<usize> = halves.iter().map(|half| half.0).collect();
-        for span in spans(halves[0].2, self.lanes) {
-            let ty = VecType { elem: self.elem, lanes: span.lanes };
-            let lanes = usize::from(span.lanes);
-            let mut load = |at: usize| match len.saturating_sub(at).min(lanes) {
-                0 => f.constant(ty, 0.0),
-                some => {
-                    let place = Place { slot: x, at: from.clone() + at, stride: 1, lanes: some as u8 };
-                    f.define(ty, Expr::Load(place))
-                }
-            };
-            let (a, b) = (load(2 * span.at), load(2 * span.at + lanes));
-            for (half, ((begin, row, count), end)) in Half::ALL.iter().zip(halves.iter().zip(&mut ends)) {
-                let at = begin + span.at;
-                if span.at < *count && at < row.end {
-                    let value = f.unzip(*half, a, b);
-                    let stored = lanes.min(row.end - at);
-                    row.store(f, at, stored as u8, value);
-                    *end = at + stored;
-                }
-            }
-        }
-        for ((_, row, _), end) in halves.iter().zip(ends) {
-            row.zeros(f, end..row.end, self.lanes);
-        }
-    }
-
     /// Whether the lanes beyond the last column of a row, which are zeros, are enough for the zeros before the next.
     fn zeros_once(&self, block: &Block) -> bool {
         let copied = block.width.min(self.cols.end).saturating_sub(self.cols.start);
@@ -242,7 +199,7 @@ struct Row {
 }
 
 impl Row {
-    fn store(&self, f: &mut FuncBuilder, at: usize, lanes: u8, value: ValId) {
+    fn store(&self, f: &mut FuncBuilder, at: usize, lanes: u8, value: convoke_ir::loops::ValId) {
         f.store_to(Place { slot: self.to, at: self.at.clone() + at, stride: 1, lanes }, value);
     }
 
