@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use convoke::{Compiler, Error, Generator, Layer, Layout};
+use convoke::{Algorithm, Compiler, Error, Generator, Layer, Layout};
 use convoke_cli::{Captured, capture};
 use convoke_tests::Random;
 use ndarray::{Array1, Array4, s};
