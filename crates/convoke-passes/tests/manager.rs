@@ -174,7 +174,7 @@ fn select_writes_the_algorithm_and_keeps_one_that_is_written() {
             "layer @l(%x: f32[1, 8, 14, 14]) -> f32[1, 8, 12, 12] {{\n%w = const f32[8, 1, 3, 3] = normal\n%y = conv2d %x, %w {{ group = 8{a} }}\nreturn %y\n}}\n"
         )
     };
-    check("select", &text(""), &text(", algorithm = direct"));
+    check("select", &text(""), &text(", algorithm = depthwise"));
     check("select(algorithm=im2col(explicit))", &text(""), &text(", algorithm = im2col(explicit)"));
     unchanged("select", &text(", algorithm = direct"));
     unchanged("select(algorithm=depthwise)", &text(", algorithm = im2col"));
