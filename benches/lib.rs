@@ -3,6 +3,8 @@
 pub mod cpu;
 pub mod rows;
 
+use std::process::ExitCode;
+
 use convoke::{Layer, TensorType};
 use ndarray::ArrayD;
 
@@ -34,6 +36,17 @@ pub const DEPTHWISE: &str = "layer @mobilenetv2_depthwise(%x: f32[1, 144, 56, 56
   %1 = relu6 %0
   return %1
 }";
+
+/// How a program ends; what went wrong goes to standard error.
+pub fn exit(result: Result<(), String>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => {
+            eprintln!("error: {why}");
+            ExitCode::FAILURE
+        }
+    }
+}
 
 /// The layer of a text above.
 pub fn layer(text: &str) -> Layer {

@@ -37,13 +37,7 @@ struct Args {
 }
 
 fn main() -> ExitCode {
-    match run(&Args::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(why) => {
-            eprintln!("error: {why}");
-            ExitCode::FAILURE
-        }
-    }
+    convoke_benches::exit(run(&Args::parse()))
 }
 
 fn run(args: &Args) -> Result<(), String> {

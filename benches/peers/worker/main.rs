@@ -80,13 +80,7 @@ enum Request {
 }
 
 fn main() -> ExitCode {
-    match run(&Args::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(why) => {
-            eprintln!("error: {why}");
-            ExitCode::FAILURE
-        }
-    }
+    convoke_benches::exit(run(&Args::parse()))
 }
 
 fn run(args: &Args) -> Result<(), String> {

@@ -81,19 +81,14 @@ pub trait LayerPass: Default + std::fmt::Debug + 'static {
     /// Told that a level runs the pass, rather than the user by its name.
     fn by_level(&mut self) {}
 
-    /// Rewrites `layer`, which is verified and must be so afterwards.
-    fn run(&self, layer: &mut Layer, cx: &Context<'_>, _: Granted<Self::Needs>) -> Result<Changed, PassError>;
-
-    /// As [`LayerPass::run`], saying of each value what became of it. Passes that have something to say define it.
-    fn run_and_tell(
+    /// Rewrites `layer`, which is verified and must be so afterwards. Passes that have something to say of a value say it to `log`.
+    fn run(
         &self,
         layer: &mut Layer,
         cx: &Context<'_>,
         granted: Granted<Self::Needs>,
-        _log: &mut Log,
-    ) -> Result<Changed, PassError> {
-        self.run(layer, cx, granted)
-    }
+        log: &mut Log,
+    ) -> Result<Changed, PassError>;
 }
 
 /// A pass over loop IR. All are exact: they change when and where a number is computed, not which.

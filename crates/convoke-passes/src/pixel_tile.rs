@@ -16,6 +16,7 @@ use convoke_machine::Machine;
 use crate::edges::{Stretch, input_rows, spans, stretches};
 use crate::lower::tile::even;
 use crate::register_tile::part;
+use crate::select::cost::{LINE, lines_held};
 
 /// The axes of a window under which pixels may be counted through, as an image of one row: `None` unless each output reads the pixel at its
 /// own place alone.
@@ -71,8 +72,6 @@ struct Rows {
     taken: usize,
 }
 
-/// Bytes of a line; a load across two of them counts twice.
-const LINE: usize = 64;
 /// How much of the shorter of multiplying and loading is not hidden behind the longer.
 const HIDDEN: f64 = 0.25;
 /// Bytes of a page, and cycles to look up where one is.
@@ -166,11 +165,8 @@ impl Problem {
 
     /// Whether the weights of so many channels drive each other out of the nearest cache: their lines, a filter apart, fall into few sets.
     fn collide(&self, machine: &Machine, channels: usize) -> bool {
-        const WAYS: usize = 8;
         let filter = self.c * self.h.kernel * self.w.kernel * self.bytes;
-        let sets = machine.caches.first().map_or(1 << 15, |cache| cache.bytes) / LINE / WAYS;
-        let apart = num_integer::gcd(sets.max(1), (filter / LINE).max(1));
-        filter >= LINE && channels > WAYS * sets / apart
+        filter >= LINE && channels > lines_held(machine, 0, filter / LINE)
     }
 
     /// How many pages so many rows lie in.

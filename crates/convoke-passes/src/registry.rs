@@ -250,7 +250,7 @@ impl<P: LayerPass> AnyLayerPass for P {
         let cx = Context { grants: self.grants(cx.grants), ..*cx };
         let refused = || PassError::NotGranted { pass: P::NAME, guarantee: P::Needs::GUARANTEE };
         let granted = cx.grants.grant::<P::Needs>().ok_or_else(refused)?;
-        self.run_and_tell(layer, &cx, granted, log)
+        LayerPass::run(self, layer, &cx, granted, log)
     }
 }
 

@@ -11,6 +11,7 @@ use convoke_ir::layer::ValueId;
 use convoke_ir::loops::{Affine, FuncBuilder, Role};
 use convoke_ir::types::{Image, Layout};
 
+use super::conv::ENOUGH;
 use super::grid::Grid;
 use super::halo::{Border, Pads, Placed, write};
 use super::tile::{Cut, along, cut, each, parallel};
@@ -48,9 +49,6 @@ impl Blocked {
     }
 }
 
-/// Blocks from which on threads share these out, rather than rows: one block's rows follow each other in memory.
-const BLOCKS: usize = 8;
-
 impl Lowering<'_> {
     /// A copy of the value `id` in blocks of channels with a border of zeros. Its grid's step along channels is that from block to
     /// block.
@@ -71,27 +69,9 @@ impl Lowering<'_> {
         let (w, h) = (blocked.lanes, image.w * blocked.lanes);
         let grid = Grid { n: h * image.h * extents[1], c: h * image.h, h, w };
         let y = Placed { buffer, image, grid, len };
-        self.rows_of_zeros(elem, &y, extents[0] * extents[1], pads);
+        self.zero_rows(elem, &y, ("b", extents[0] * extents[1], y.grid.c), pads);
         self.blocks(elem, layout, [&x, &y], [top, left, right], blocked);
         Ok(y)
-    }
-
-    /// The rows above and below of every block.
-    fn rows_of_zeros(&mut self, elem: Elem, y: &Placed, blocks: usize, [top, _, bottom, _]: Pads) {
-        if top + bottom == 0 {
-            return;
-        }
-        let lanes = self.lanes(elem);
-        let mut f = FuncBuilder::kernel("halo_rows");
-        let ys = f.output("y", elem, y.len);
-        f.for_("b", 0..blocks, parallel(), |f, b| {
-            for (begin, rows) in [(0, top), (y.image.h - bottom, bottom)].into_iter().filter(|r| r.1 > 0) {
-                let to = Affine::from(b) * y.grid.c + begin * y.grid.h;
-                write(f, ys, to, rows * y.grid.h, Border::Number(0.0), None, lanes);
-            }
-        });
-        let kernel = self.program.func(f.finish());
-        self.program.run(kernel, &[y.buffer]);
     }
 
     /// The rows of the image itself, with what is left and right of them.
@@ -139,7 +119,8 @@ impl Lowering<'_> {
                     });
                 }
             };
-            let by_block = layout == Layout::Nchw && cut.count >= BLOCKS;
+            // One block's rows follow each other in memory.
+            let by_block = layout == Layout::Nchw && cut.count >= ENOUGH;
             let (outer, inner) = if by_block { (cut.count, x.image.h) } else { (x.image.h, cut.count) };
             f.for_("o", 0..outer, parallel(), |f, outer| {
                 each(f, "n", x.image.n, |f, n| {

@@ -106,25 +106,13 @@ impl<'a> Lowering<'a> {
         if layout == Layout::Nhwc || x.image.c == 1 {
             return self.with_halo(id, pads, Border::Number(0.0));
         }
-        let [top, left, bottom, right] = pads;
+        let [top, left, _, right] = pads;
         let (elem, lanes) = (self.ty(id).elem, self.lanes(self.ty(id).elem));
         let y = self.room(id, pads, Layout::Nhwc)?;
         let (image, grid) = (y.image, y.grid);
 
+        self.zero_rows(elem, &y, ("n", image.n, grid.n), pads);
         let number = Border::Number(0.0);
-        let rows = [(0, top), (top + x.image.h, bottom)];
-        if top + bottom > 0 {
-            let mut f = FuncBuilder::kernel("halo_rows");
-            let ys = f.output("y", elem, y.len);
-            f.for_("n", 0..image.n, parallel(), |f, n| {
-                for (begin, rows) in rows.into_iter().filter(|r| r.1 > 0) {
-                    let to = Affine::from(n) * grid.n + begin * grid.h;
-                    write(f, ys, to, rows * grid.h, number, None, lanes);
-                }
-            });
-            let kernel = self.program.func(f.finish());
-            self.program.run(kernel, &[y.buffer]);
-        }
         let mut f = FuncBuilder::kernel("halo_channels_last");
         let (xs, ys) = (f.input("x", elem, x.len), f.output("y", elem, y.len));
         f.for_("i", 0..x.image.h, parallel(), |f, i| {
@@ -141,6 +129,30 @@ impl<'a> Lowering<'a> {
         let kernel = self.program.func(f.finish());
         self.program.run(kernel, &[x.buffer, y.buffer]);
         Ok(y)
+    }
+
+    /// Zeros in the rows above and below of each of so many planes of `y`, so far apart; with the name of the loop over them.
+    pub(super) fn zero_rows(
+        &mut self,
+        elem: Elem,
+        y: &Placed,
+        (name, planes, apart): (&str, usize, usize),
+        [top, _, bottom, _]: Pads,
+    ) {
+        if top + bottom == 0 {
+            return;
+        }
+        let lanes = self.lanes(elem);
+        let mut f = FuncBuilder::kernel("halo_rows");
+        let ys = f.output("y", elem, y.len);
+        f.for_(name, 0..planes, parallel(), |f, plane| {
+            for (begin, rows) in [(0, top), (y.image.h - bottom, bottom)].into_iter().filter(|r| r.1 > 0) {
+                let to = Affine::from(plane) * apart + begin * y.grid.h;
+                write(f, ys, to, rows * y.grid.h, Border::Number(0.0), None, lanes);
+            }
+        });
+        let kernel = self.program.func(f.finish());
+        self.program.run(kernel, &[y.buffer]);
     }
 
     /// The value `id` with the pixels of a row side by side. Where they lie so, the value itself.

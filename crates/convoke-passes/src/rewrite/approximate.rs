@@ -44,11 +44,7 @@ impl LayerPass for ApproximateWeights {
         self.settings.by_level = true;
     }
 
-    fn run(&self, layer: &mut Layer, cx: &Context<'_>, granted: Granted<Approximate>) -> Result<Changed, PassError> {
-        self.run_and_tell(layer, cx, granted, &mut Log::default())
-    }
-
-    fn run_and_tell(
+    fn run(
         &self,
         layer: &mut Layer,
         cx: &Context<'_>,

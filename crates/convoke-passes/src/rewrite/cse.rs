@@ -21,6 +21,7 @@ use convoke_ir::layer::{Instr, Layer, Op, Source};
 use super::edit::{self, Replacer};
 use crate::error::PassError;
 use crate::guarantee::{Exact, Granted};
+use crate::note::Log;
 use crate::pass::{Changed, Context, LayerPass};
 
 /// See the [module](self).
@@ -32,7 +33,7 @@ impl LayerPass for Cse {
     const NAME: &'static str = "cse";
     const SUMMARY: &'static str = "compute what is computed twice once, and keep equal constants once";
 
-    fn run(&self, layer: &mut Layer, _: &Context<'_>, _: Granted<Exact>) -> Result<Changed, PassError> {
+    fn run(&self, layer: &mut Layer, _: &Context<'_>, _: Granted<Exact>, _: &mut Log) -> Result<Changed, PassError> {
         let constants_changed = constants(layer);
         let mut replacer = Replacer::new(layer);
         let mut seen = HashMap::new();

@@ -16,6 +16,7 @@ use convoke_ir::layer::{Def, Layer, Value, ValueId};
 use super::edit;
 use crate::error::PassError;
 use crate::guarantee::{Exact, Granted};
+use crate::note::Log;
 use crate::pass::{Changed, Context, LayerPass};
 
 /// See the [module](self).
@@ -27,7 +28,7 @@ impl LayerPass for DropDead {
     const NAME: &'static str = "drop-dead";
     const SUMMARY: &'static str = "drop instructions and constants that no result depends on";
 
-    fn run(&self, layer: &mut Layer, _: &Context<'_>, _: Granted<Exact>) -> Result<Changed, PassError> {
+    fn run(&self, layer: &mut Layer, _: &Context<'_>, _: Granted<Exact>, _: &mut Log) -> Result<Changed, PassError> {
         let mut live = vec![false; layer.values.len()];
         layer.params.iter().chain(&layer.results).for_each(|id| live[id.index()] = true);
         // Operands are defined before they are read, so one walk backwards reaches everything.

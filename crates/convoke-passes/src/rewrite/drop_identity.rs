@@ -20,6 +20,7 @@ use super::clamp::Range;
 use super::edit::{self, Replacer};
 use crate::error::PassError;
 use crate::guarantee::{Exact, Granted};
+use crate::note::Log;
 use crate::pass::{Changed, Context, LayerPass};
 
 /// See the [module](self).
@@ -31,7 +32,7 @@ impl LayerPass for DropIdentity {
     const NAME: &'static str = "drop-identity";
     const SUMMARY: &'static str = "drop ops that give back their operand";
 
-    fn run(&self, layer: &mut Layer, _: &Context<'_>, _: Granted<Exact>) -> Result<Changed, PassError> {
+    fn run(&self, layer: &mut Layer, _: &Context<'_>, _: Granted<Exact>, _: &mut Log) -> Result<Changed, PassError> {
         let mut replacer = Replacer::new(layer);
         let mut ranges = vec![Range::ALL; layer.values.len()];
         let mut changed = false;

@@ -52,11 +52,7 @@ impl LayerPass for FactorSeparable {
         self.settings.by_level = true;
     }
 
-    fn run(&self, layer: &mut Layer, cx: &Context<'_>, granted: Granted<Rounding>) -> Result<Changed, PassError> {
-        self.run_and_tell(layer, cx, granted, &mut Log::default())
-    }
-
-    fn run_and_tell(
+    fn run(
         &self,
         layer: &mut Layer,
         cx: &Context<'_>,

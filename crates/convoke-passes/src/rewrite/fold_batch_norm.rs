@@ -23,6 +23,7 @@ use super::affine::Affine;
 use super::edit::{self, Names};
 use crate::error::PassError;
 use crate::guarantee::{Granted, Rounding};
+use crate::note::Log;
 use crate::pass::{Changed, Context, LayerPass};
 
 /// See the [module](self).
@@ -34,7 +35,13 @@ impl LayerPass for FoldBatchNorm {
     const NAME: &'static str = "fold-batch-norm";
     const SUMMARY: &'static str = "fold a batch norm into the weights of the convolution before it";
 
-    fn run(&self, layer: &mut Layer, cx: &Context<'_>, _: Granted<Rounding>) -> Result<Changed, PassError> {
+    fn run(
+        &self,
+        layer: &mut Layer,
+        cx: &Context<'_>,
+        _: Granted<Rounding>,
+        _: &mut Log,
+    ) -> Result<Changed, PassError> {
         let single = edit::single_readers(layer);
         let mut names = Names::new(layer);
         let mut keep = vec![true; layer.body.len()];

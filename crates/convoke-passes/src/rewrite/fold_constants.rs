@@ -22,6 +22,7 @@ use convoke_ir::types::{Layout, TensorType};
 use super::edit;
 use crate::error::PassError;
 use crate::guarantee::{Exact, Granted};
+use crate::note::Log;
 use crate::pass::{Changed, Context, LayerPass};
 
 /// A result may have this many times the elements of its operands.
@@ -40,7 +41,7 @@ impl LayerPass for FoldConstants {
     const NAME: &'static str = "fold-constants";
     const SUMMARY: &'static str = "compute at compile time what depends on constants alone";
 
-    fn run(&self, layer: &mut Layer, cx: &Context<'_>, _: Granted<Exact>) -> Result<Changed, PassError> {
+    fn run(&self, layer: &mut Layer, cx: &Context<'_>, _: Granted<Exact>, _: &mut Log) -> Result<Changed, PassError> {
         let returned = edit::returned(layer);
         let mut keep = vec![true; layer.body.len()];
         let mut budget = BUDGET;

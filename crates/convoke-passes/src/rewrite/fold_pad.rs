@@ -17,6 +17,7 @@ use convoke_ir::layer::{Axis, Conv2d, Layer, Op, Pad};
 use super::edit;
 use crate::error::PassError;
 use crate::guarantee::{Exact, Granted};
+use crate::note::Log;
 use crate::pass::{Changed, Context, LayerPass};
 
 /// See the [module](self).
@@ -28,7 +29,7 @@ impl LayerPass for FoldPad {
     const NAME: &'static str = "fold-pad";
     const SUMMARY: &'static str = "fold an explicit zero pad into the convolutions that read it";
 
-    fn run(&self, layer: &mut Layer, _: &Context<'_>, _: Granted<Exact>) -> Result<Changed, PassError> {
+    fn run(&self, layer: &mut Layer, _: &Context<'_>, _: Granted<Exact>, _: &mut Log) -> Result<Changed, PassError> {
         let mut readers = edit::readers(layer);
         let returned = edit::returned(layer);
         let mut keep = vec![true; layer.body.len()];

@@ -20,6 +20,7 @@ use convoke_ir::layer::{Instr, Layer, Op, Step, ValueId};
 use super::edit;
 use crate::error::PassError;
 use crate::guarantee::{Exact, Granted};
+use crate::note::Log;
 use crate::pass::{Changed, Context, LayerPass};
 
 /// The longest epilogue made. A chain of thousands would be one function of thousands of instructions, and registers
@@ -36,7 +37,7 @@ impl LayerPass for FuseEpilogue {
     const SUMMARY: &'static str =
         "apply bias, activation and residual where their operand is made, before it is stored";
 
-    fn run(&self, layer: &mut Layer, _: &Context<'_>, _: Granted<Exact>) -> Result<Changed, PassError> {
+    fn run(&self, layer: &mut Layer, _: &Context<'_>, _: Granted<Exact>, _: &mut Log) -> Result<Changed, PassError> {
         let single = edit::single_readers(layer);
         let mut place: Vec<Option<usize>> = vec![None; layer.values.len()];
         let mut body: Vec<Option<Instr>> = Vec::with_capacity(layer.body.len());

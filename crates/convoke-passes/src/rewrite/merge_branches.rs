@@ -30,6 +30,7 @@ use super::edit::{self, Names};
 use super::fold_batch_norm::in_range;
 use crate::error::PassError;
 use crate::guarantee::{Granted, Rounding};
+use crate::note::Log;
 use crate::pass::{Changed, Context, LayerPass};
 
 /// See the [module](self).
@@ -41,7 +42,13 @@ impl LayerPass for MergeBranches {
     const NAME: &'static str = "merge-branches";
     const SUMMARY: &'static str = "make one convolution of parallel linear branches that are added";
 
-    fn run(&self, layer: &mut Layer, cx: &Context<'_>, _: Granted<Rounding>) -> Result<Changed, PassError> {
+    fn run(
+        &self,
+        layer: &mut Layer,
+        cx: &Context<'_>,
+        _: Granted<Rounding>,
+        _: &mut Log,
+    ) -> Result<Changed, PassError> {
         let net = Net { definitions: edit::definitions(layer), single: edit::single_readers(layer) };
         let mut names = Names::new(layer);
         let mut keep = vec![true; layer.body.len()];

@@ -21,6 +21,7 @@ use super::clamp::Range;
 use super::edit;
 use crate::error::PassError;
 use crate::guarantee::{Exact, Granted};
+use crate::note::Log;
 use crate::pass::{Changed, Context, LayerPass};
 
 /// See the [module](self).
@@ -32,7 +33,7 @@ impl LayerPass for Normalise {
     const NAME: &'static str = "normalise";
     const SUMMARY: &'static str = "one spelling for each thing: explicit pads, relu for clip, silu for x · sigmoid(x)";
 
-    fn run(&self, layer: &mut Layer, _: &Context<'_>, _: Granted<Exact>) -> Result<Changed, PassError> {
+    fn run(&self, layer: &mut Layer, _: &Context<'_>, _: Granted<Exact>, _: &mut Log) -> Result<Changed, PassError> {
         let definitions = edit::definitions(layer);
         let mut changed = false;
         for at in 0..layer.body.len() {

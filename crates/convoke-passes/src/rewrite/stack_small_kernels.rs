@@ -45,11 +45,7 @@ impl LayerPass for StackSmallKernels {
         self.settings.grants(given)
     }
 
-    fn run(&self, layer: &mut Layer, cx: &Context<'_>, granted: Granted<Rounding>) -> Result<Changed, PassError> {
-        self.run_and_tell(layer, cx, granted, &mut Log::default())
-    }
-
-    fn run_and_tell(
+    fn run(
         &self,
         layer: &mut Layer,
         cx: &Context<'_>,

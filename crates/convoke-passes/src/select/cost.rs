@@ -15,6 +15,8 @@ use convoke_machine::Machine;
 use super::Conv;
 use crate::lower::tile::{Cut, cut, even};
 
+/// Bytes of a line.
+pub(crate) const LINE: usize = 64;
 /// How much of the shorter of two parts that a core does at a time is not hidden behind the longer one.
 const WAITS: f64 = 0.25;
 
@@ -80,16 +82,18 @@ pub(super) fn strided(machine: &Machine, working_set: usize, vector: usize) -> f
     }
 }
 
+/// How many lines that are `apart` lines apart a level of cache holds: as many as fit the sets that they fall into.
+pub(crate) fn lines_held(machine: &Machine, level: usize, apart: usize) -> usize {
+    const WAYS: usize = 8;
+    let sets = machine.caches.get(level).map_or(1 << 15, |cache| cache.bytes) / LINE / WAYS;
+    WAYS * (sets / num_integer::gcd(sets, apart).max(1))
+}
+
 /// Cycles that an access to each of `lines` lines waits, which are `stride` bytes apart and are come back to in turn: nothing if the sets of
 /// the first-level cache that they fall into hold them, else what the second level takes, or the next if they do not stay there either.
 pub(super) fn conflict(machine: &Machine, lines: usize, stride: usize) -> f64 {
-    const LINE: usize = 64;
-    const WAYS: usize = 8;
     let apart = if stride.is_multiple_of(LINE) { stride / LINE } else { 1 };
-    let holds = |level: usize| {
-        let sets = machine.caches.get(level).map_or(1 << 15, |cache| cache.bytes) / LINE / WAYS;
-        lines < WAYS * (sets / num_integer::gcd(sets, apart).max(1))
-    };
+    let holds = |level: usize| lines < lines_held(machine, level, apart);
     match (holds(0), holds(1)) {
         (true, _) => 0.0,
         (false, true) => 6.0,

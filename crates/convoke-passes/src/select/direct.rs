@@ -13,15 +13,13 @@ use convoke_ir::types::Layout;
 use convoke_machine::Machine;
 
 use super::Conv;
-use super::cost::{bandwidth, burst, call, lanes, product, step, straight};
+use super::cost::{LINE, bandwidth, burst, call, lanes, product, step, straight};
 use super::pixels;
 use super::plan::{Plan, Refusal, Term};
 use crate::register_tile::RegisterTile;
 
 /// Output rows that share a tile's weights while these are in cache.
 const BLOCK: usize = 8;
-/// Bytes of a line.
-const LINE: usize = 64;
 /// Cycles to fetch a line from the second-level cache while another is waited for.
 const FETCH: f64 = 3.6;
 

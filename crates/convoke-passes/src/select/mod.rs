@@ -13,7 +13,7 @@
 
 mod budget;
 mod conv;
-mod cost;
+pub(crate) mod cost;
 pub(crate) mod depthwise;
 pub(crate) mod direct;
 mod fft;
@@ -36,6 +36,7 @@ pub use plan::{Plan, Refusal, Term};
 
 use crate::error::PassError;
 use crate::guarantee::{Exact, Granted, Grants};
+use crate::note::Log;
 use crate::pass::{Changed, Context, LayerPass, PassOption};
 use crate::tiling::NoTiling;
 
@@ -367,7 +368,7 @@ impl LayerPass for Select {
         Ok(())
     }
 
-    fn run(&self, layer: &mut Layer, cx: &Context<'_>, _: Granted<Exact>) -> Result<Changed, PassError> {
+    fn run(&self, layer: &mut Layer, cx: &Context<'_>, _: Granted<Exact>, _: &mut Log) -> Result<Changed, PassError> {
         let free = |instr: &Instr| algorithm(instr).is_none_or(|own| own == Algorithm::Auto);
         let chosen: Option<Vec<Algorithm>> = if self.algorithm == Algorithm::Auto && layer.body.iter().all(free) {
             let convs = layer.body.iter().filter_map(|instr| Conv::new(layer, instr));
