@@ -49,6 +49,35 @@ fn compiled(program: &Program, max_bytes: u64, threads: usize) -> Result<Vec<f32
     Ok(y.to_vec())
 }
 
+/// Displacements have 32 bits; what lies further is reached all the same. Only assembled: nobody has the memory to run it.
+#[test]
+fn memory_beyond_a_displacement_is_reached() {
+    let ty = |n: usize| TensorType::new(ELEM, vec![n], Layout::Nchw).expect("it has a shape");
+    let (apart, lanes) = (1usize << 28, 4u8);
+    let mut program = ProgramBuilder::new("far");
+    let (x, y) = (program.buffer("x", ty(3 * apart + 1), Role::Input), program.buffer("y", ty(4), Role::Output));
+    let mut f = FuncBuilder::kernel("far");
+    let (a, b) = (f.input("x", ELEM, 3 * apart + 1), f.output("y", ELEM, 4));
+    f.local("large", ELEM, 1 << 29);
+    let small = f.local("small", ELEM, 4);
+    let place = Place { slot: a, at: Affine::default(), stride: apart as i64, lanes };
+    let vector = f.define(VecType { elem: ELEM, lanes }, Expr::Load(place));
+    f.store(small, 0usize, vector);
+    let vector = f.load_vector(small, 0usize, lanes);
+    f.store(b, 0usize, vector);
+    let kernel = program.func(f.finish());
+    program.run(kernel, &[x, y]);
+    let program = program.finish();
+    let verified = verify(&program).unwrap_or_else(|found| panic!("{found:#?}"));
+    for machine in [Machine::x86_64_v3(), Machine::x86_64_v4()] {
+        let text = convoke_codegen::asm(verified, &machine).expect("it assembles");
+        // Lanes 1, 2 and 3, and the local behind 2 GiB of another.
+        for (bytes, times) in [("40000000h", 1), ("80000000h", 2), ("0C0000000h", 1)] {
+            assert_eq!(text.matches(&format!(", {bytes}")).count(), times, "{}: {bytes} in\n{text}", machine.name);
+        }
+    }
+}
+
 #[test]
 fn small_programs_are_under_the_limit() {
     assert_eq!(compiled(&program(1, 1), 1 << 20, 1).expect("it compiles"), [3.5]);

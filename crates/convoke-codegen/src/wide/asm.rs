@@ -144,6 +144,15 @@ impl Assembler {
         }
     }
 
+    /// The numbers of lanes in the pool, as instructions that permute lanes of an element type take them.
+    pub(super) fn lanes(&mut self, elem: Elem, lanes: impl Iterator<Item = usize>) -> usize {
+        let bytes: Vec<u8> = match elem {
+            Elem::F32 => lanes.flat_map(|lane| (lane as u32).to_le_bytes()).collect(),
+            Elem::F64 => lanes.flat_map(|lane| (lane as u64).to_le_bytes()).collect(),
+        };
+        self.constant(&bytes)
+    }
+
     /// `to = op(first, last)`, or what the form says.
     pub(super) fn vec3(&mut self, forms: &Forms, elem: Elem, length: Length, to: usize, first: usize, last: Source) {
         let code = self.isa.form(forms, elem, length);

@@ -12,6 +12,7 @@ use iced_x86::{Instruction, MemoryOperand, Register};
 use super::asm::Mem;
 use super::bank::{Key, NEVER, Places};
 use super::flat::{Address, Flat, Loop};
+use super::place::Kind;
 use super::{Emitter, general2};
 use crate::emit;
 
@@ -30,7 +31,7 @@ pub(super) fn general_order(calls: bool) -> Vec<usize> {
 }
 
 /// The name of a general register.
-fn general(number: usize) -> Register {
+pub(super) fn general(number: usize) -> Register {
     Register::RAX + number as u32
 }
 
@@ -52,16 +53,16 @@ impl Mem {
     }
 }
 
-fn stack(offset: usize) -> MemoryOperand {
+pub(super) fn stack(offset: usize) -> MemoryOperand {
     Mem::at(Register::RSP, offset as i32).plain()
 }
 
 impl<'a> Emitter<'a> {
-    fn general2(&mut self, code: iced_x86::Code, to: Register, from: Register) {
+    pub(super) fn general2(&mut self, code: iced_x86::Code, to: Register, from: Register) {
         self.asm.push(general2(code, to, from));
     }
 
-    fn load_general(&mut self, to: Register, from: MemoryOperand) {
+    pub(super) fn load_general(&mut self, to: Register, from: MemoryOperand) {
         self.asm.push(Instruction::with2(Mov_r64_rm64, to, from).expect("a load"));
     }
 
@@ -85,44 +86,12 @@ impl<'a> Emitter<'a> {
         self.asm.push(instruction.expect("a number to a register"));
     }
 
-    /// A free general register, locked.
-    fn take_general(&mut self) -> usize {
-        let (register, left) = self.general.take(self.position);
-        if let Some(key) = left {
-            self.save_general(key, register);
-        }
-        self.general.lock(register);
-        register
-    }
-
-    fn save_general(&mut self, key: Key, register: usize) {
-        if self.general.saved(key) || self.general.next_use(key, self.position.saturating_sub(1)) == NEVER {
-            return;
-        }
-        let frame = &mut self.frame;
-        let slot = self.general.save(key, || frame.place(false));
-        self.asm.push(Instruction::with2(Mov_rm64_r64, stack(slot), general(register)).expect("a store"));
-    }
-
-    /// The register of a pointer or counter, loaded if it was not in one, locked.
-    fn general_operand(&mut self, key: Key) -> Register {
-        if let Some(register) = self.general.register(key) {
-            self.general.lock(register);
-            return general(register);
-        }
-        let slot = self.general.slot(key).expect("what is not in a register is on the stack");
-        let register = self.take_general();
-        self.load_general(general(register), stack(slot));
-        self.general.put(key, register);
-        general(register)
-    }
-
     pub(super) fn pointer(&mut self, slot: SlotId) -> Register {
-        self.general_operand(self.keys.slot(slot))
+        general(self.operand(Kind::General, self.keys.slot(slot)))
     }
 
     pub(super) fn index(&mut self, var: VarId) -> Register {
-        self.general_operand(self.keys.var(var))
+        general(self.operand(Kind::General, self.keys.var(var)))
     }
 
     /// `to = key`, wherever it is, without taking a register.
@@ -211,7 +180,7 @@ impl<'a> Emitter<'a> {
                 for (&slot, register) in slots.iter().zip(ARGUMENTS) {
                     let key = self.keys.slot(slot);
                     self.general.put(key, number_of(register));
-                    self.drop_general(key);
+                    self.release(Kind::General, key);
                 }
                 for (i, &slot) in slots.iter().enumerate().skip(ARGUMENTS.len()) {
                     let key = self.keys.slot(slot);
@@ -219,7 +188,7 @@ impl<'a> Emitter<'a> {
                         continue;
                     }
                     self.frame.arguments = true;
-                    let register = self.take_general();
+                    let register = self.take(Kind::General);
                     let at = Mem::at(Register::RBP, (16 + 8 * (i - ARGUMENTS.len())) as i32);
                     self.load_general(general(register), at.plain());
                     self.general.put(key, register);
@@ -239,9 +208,9 @@ impl<'a> Emitter<'a> {
         }
         if parallel {
             let (bound, frame) = (self.keys.bound(), &mut self.frame);
-            let slot = self.general.save(bound, || frame.place(false));
+            let slot = self.general.save(bound, || frame.place(Kind::General));
             self.asm.push(Instruction::with2(Mov_rm64_r64, stack(slot), end).expect("a store"));
-            let first = self.frame.place(false);
+            let first = self.frame.place(Kind::General);
             self.asm.push(Instruction::with2(Mov_rm64_r64, stack(first), begin).expect("a store"));
             self.range_begin = Some(first);
         }
@@ -250,17 +219,17 @@ impl<'a> Emitter<'a> {
         let mut next = 0;
         for ((slot, access), offset) in slots.into_iter().zip(offsets) {
             let key = self.keys.slot(slot);
-            let register = self.take_general();
+            let register = self.take(Kind::General);
             if access == Access::Local {
-                let at = Mem::at(local, offset.unwrap_or(0) as i32);
-                self.asm.push(Instruction::with2(Lea_r64_m, general(register), at.plain()).expect("a sum"));
+                self.general2(Mov_r64_rm64, general(register), local);
+                self.add_number(general(register), offset.unwrap_or(0) as i64);
             } else {
                 self.load_general(general(register), Mem::at(table, 8 * next).plain());
                 next += 1;
             }
             self.general.put(key, register);
             self.general.unlock(register);
-            self.drop_general(key);
+            self.release(Kind::General, key);
         }
         self.general.unlock_all();
     }
@@ -271,7 +240,7 @@ impl<'a> Emitter<'a> {
         let step = this.inner.step;
         let range = self.range_begin.filter(|_| this.parallel);
         // All are computed before any takes the place of a variable of the same number.
-        let first = self.take_general();
+        let first = self.take(Kind::General);
         match range {
             Some(range) => {
                 self.load_general(general(first), stack(range));
@@ -287,7 +256,7 @@ impl<'a> Emitter<'a> {
         }
         let mut firsts = vec![(var, first)];
         for (induction, init) in this.inner.inductions.iter().zip(&this.inits) {
-            let first = self.take_general();
+            let first = self.take(Kind::General);
             self.affine(general(first), init);
             if let Some(range) = range {
                 self.load_general(Register::R11, stack(range));
@@ -302,7 +271,7 @@ impl<'a> Emitter<'a> {
         }
         self.general.unlock_all();
         let outer: Vec<Key> = this.inits.iter().flat_map(|i| i.terms()).map(|&(v, _)| self.keys.var(v)).collect();
-        outer.into_iter().for_each(|key| self.drop_general(key));
+        outer.into_iter().for_each(|key| self.release(Kind::General, key));
         self.make_room(this, number);
         for &key in &this.assigned {
             if self.vectors.register(key).is_some() {
@@ -337,7 +306,7 @@ impl<'a> Emitter<'a> {
         for (register, key) in self.vectors.held() {
             let next = self.vectors.next_use(key, self.position);
             if over > 0 && next > this.end {
-                self.save_vector(key, register);
+                self.save(Kind::Vector, key, register);
                 self.vectors.leave(key);
                 over -= 1;
             }
@@ -371,21 +340,22 @@ impl<'a> Emitter<'a> {
                 }
             }
         }
-        self.restore_vectors(&entry.vectors);
-        self.restore_general(&entry.general);
+        let scratch = self.scratch();
+        self.restore(Kind::Vector, &entry.vectors, scratch);
+        self.restore(Kind::General, &entry.general, number_of(Register::RAX));
         self.compare(this, var);
         self.asm.branch(Jne_rel32_64, entry.head);
         // What was only kept for the next iteration goes.
         for (_, key) in self.vectors.held() {
-            self.drop_vector(key);
+            self.release(Kind::Vector, key);
         }
         for var in this.vars() {
             if let Some(slot) = self.general.forget(self.keys.var(var)) {
-                self.frame.free[1].push(slot);
+                self.frame.free(Kind::General, slot);
             }
         }
         for (_, key) in self.general.held() {
-            self.drop_general(key);
+            self.release(Kind::General, key);
         }
     }
 
@@ -413,62 +383,15 @@ impl<'a> Emitter<'a> {
         }
     }
 
-    /// Vectors to their registers of `places`, each move before what it reads is overwritten.
-    fn restore_vectors(&mut self, places: &Places) {
-        let wanted = self.vectors.wanted(places, self.position);
-        // What was on the stack alone at the head, or nowhere yet, must be there now.
-        for (register, key) in self.vectors.held() {
-            if !wanted.iter().any(|&(_, other)| other == key) {
-                self.save_vector(key, register);
-            }
-        }
-        let mut moves: Vec<(usize, usize)> = Vec::new();
-        let mut loads: Vec<(usize, usize)> = Vec::new();
-        for &(to, key) in &wanted {
-            match self.vectors.register(key) {
-                Some(from) if from != to => moves.push((to, from)),
-                Some(_) => {}
-                None => loads.push((to, self.vectors.slot(key).expect("it is in a register or on the stack"))),
-            }
-        }
-        let scratch = self.scratch();
-        order_moves(moves, scratch, |to, from| self.move_vector(to, from));
-        loads.into_iter().for_each(|(to, slot)| self.load_slot(to, slot));
-        self.vectors.reset(&wanted);
-    }
-
-    fn restore_general(&mut self, places: &Places) {
-        let wanted = self.general.wanted(places, self.position);
-        for (register, key) in self.general.held() {
-            if !wanted.iter().any(|&(_, other)| other == key) {
-                self.save_general(key, register);
-            }
-        }
-        let mut moves: Vec<(usize, usize)> = Vec::new();
-        let mut loads: Vec<(usize, usize)> = Vec::new();
-        for &(to, key) in &wanted {
-            match self.general.register(key) {
-                Some(from) if from != to => moves.push((to, from)),
-                Some(_) => {}
-                None => loads.push((to, self.general.slot(key).expect("it is in a register or on the stack"))),
-            }
-        }
-        order_moves(moves, number_of(Register::RAX), |to, from| {
-            self.general2(Mov_r64_rm64, general(to), general(from));
-        });
-        loads.into_iter().for_each(|(to, slot)| self.load_general(general(to), stack(slot)));
-        self.general.reset(&wanted);
-    }
-
     /// A call: what it may overwrite goes to the stack.
     pub(super) fn call(&mut self, call: &Call, args: &[Address]) {
         for (register, key) in self.vectors.held() {
-            self.save_vector(key, register);
+            self.save(Kind::Vector, key, register);
             self.vectors.leave(key);
         }
         for (register, key) in self.general.held() {
             if !KEPT.contains(&general(register)) {
-                self.save_general(key, register);
+                self.save(Kind::General, key, register);
                 self.general.leave(key);
             }
         }
@@ -484,7 +407,7 @@ impl<'a> Emitter<'a> {
         self.load_masks();
         for address in args {
             let keys: Vec<Key> = address.keys(&self.keys).collect();
-            keys.into_iter().for_each(|key| self.drop_general(key));
+            keys.into_iter().for_each(|key| self.release(Kind::General, key));
         }
     }
 
@@ -528,21 +451,4 @@ const PAGE: i32 = 4096;
 /// Bytes at the bottom of the frame for those of so many arguments that have no register.
 pub(super) fn outgoing(arguments: Option<usize>) -> usize {
     8 * arguments.unwrap_or(0).saturating_sub(ARGUMENTS.len())
-}
-
-/// Moves `(to, from)` among registers as if all happened at once; `spare` breaks cycles.
-fn order_moves(mut moves: Vec<(usize, usize)>, spare: usize, mut emit: impl FnMut(usize, usize)) {
-    while !moves.is_empty() {
-        match moves.iter().position(|&(to, _)| moves.iter().all(|&(_, from)| from != to)) {
-            Some(free) => {
-                let (to, from) = moves.swap_remove(free);
-                emit(to, from);
-            }
-            None => {
-                let (_, from) = moves[0];
-                emit(spare, from);
-                moves[0].1 = spare;
-            }
-        }
-    }
 }

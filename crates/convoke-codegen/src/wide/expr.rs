@@ -5,11 +5,12 @@ use convoke_ir::loops::{BinOp, Expr, Stmt, UnOp, ValId};
 use iced_x86::Code::*;
 use iced_x86::Register;
 
+use super::Emitter;
 use super::asm::{Mask, Source, vector};
 use super::flat::{Address, Flat, Node, Parts};
-use super::fold::{self, Kind};
+use super::fold;
 use super::isa::{self, Length, Op};
-use super::{Emitter, commutes};
+use super::place::Kind;
 
 /// `vroundps`, `vrndscaleps`: to nearest, ties to even, no exception.
 const NEAREST: u32 = 8;
@@ -42,25 +43,25 @@ impl<'a> Emitter<'a> {
                 self.hold(val, part, to);
             }
             Expr::Splat(x) => {
-                let from = self.operand(x, 0);
-                let to = self.take_vector();
+                let from = self.part_operand(x, 0);
+                let to = self.take(Kind::Vector);
                 let code = self.isa.form(&isa::SPLAT, elem, length);
                 if parts.lanes == 1 {
-                    self.move_vector(to, from);
+                    self.move_register(Kind::Vector, to, from);
                 } else {
                     self.asm.vec2(code, (to, length), (Source::Register(from), Length::X), None, Mask::None);
                 }
                 self.hold(val, part, to);
             }
             Expr::Copy(x) => {
-                let from = self.operand(x, part);
-                let to = self.take_vector();
-                self.move_vector(to, from);
+                let from = self.part_operand(x, part);
+                let to = self.take(Kind::Vector);
+                self.move_register(Kind::Vector, to, from);
                 self.hold(val, part, to);
             }
             Expr::Unary(op, x) => {
-                let from = self.operand(x, part);
-                let to = self.take_vector();
+                let from = self.part_operand(x, part);
+                let to = self.take(Kind::Vector);
                 self.unary(op, elem, length, to, from);
                 self.hold(val, part, to);
             }
@@ -78,7 +79,7 @@ impl<'a> Emitter<'a> {
                 self.vectors.lock(register);
                 register
             }
-            None => self.take_vector(),
+            None => self.take(Kind::Vector),
         }
     }
 
@@ -97,17 +98,17 @@ impl<'a> Emitter<'a> {
                 }
             }
         }
-        self.take_vector()
+        self.take(Kind::Vector)
     }
 
     /// An operand as the last of an instruction: memory if its load was folded.
     fn last(&mut self, flat: &Flat<'a>, val: ValId, part: usize, length: Length) -> Source {
-        let Some(load) = self.folded[val.index()] else { return Source::Register(self.operand(val, part)) };
+        let Some(load) = self.folded[val.index()] else { return Source::Register(self.part_operand(val, part)) };
         let Node::Op(Stmt::Let(_, expr, _), Some(address)) = &flat.nodes[load] else {
             unreachable!("only loads fold");
         };
         match fold::kind(self.func, val, expr, self.isa) {
-            Some(Kind::Broadcast) => Source::Broadcast(self.mem(address, 0)),
+            Some(fold::Kind::Broadcast) => Source::Broadcast(self.mem(address, 0)),
             _ => Source::Memory(self.mem(address, (part * length.bytes()) as i64)),
         }
     }
@@ -180,22 +181,16 @@ impl<'a> Emitter<'a> {
         (elem, length): (Elem, Length),
         (op, x, y): (BinOp, ValId, ValId),
     ) {
-        let simple = match op {
-            BinOp::Add => Op::Add,
-            BinOp::Sub => Op::Sub,
-            BinOp::Mul => Op::Mul,
-            BinOp::Div => Op::Div,
-            BinOp::Min | BinOp::Max => {
-                // A constant goes first, so that a NaN in the other comes through.
-                let (first, second) = if self.numbers[y.index()] { (y, x) } else { (x, y) };
-                let (a, b) = (self.operand(first, part), self.operand(second, part));
-                let to = self.take_vector();
-                self.extremum(op, (elem, length), to, (a, b), self.numbers[first.index()]);
-                return self.hold(val, part, to);
-            }
+        let Some(simple) = arithmetic(op) else {
+            // A constant goes first, so that a NaN in the other comes through.
+            let (first, second) = if self.numbers[y.index()] { (y, x) } else { (x, y) };
+            let (a, b) = (self.part_operand(first, part), self.part_operand(second, part));
+            let to = self.take(Kind::Vector);
+            self.extremum(op, (elem, length), to, (a, b), self.numbers[first.index()]);
+            return self.hold(val, part, to);
         };
         let (first, last) = if commutes(op) && self.folded[x.index()].is_some() { (y, x) } else { (x, y) };
-        let a = self.operand(first, part);
+        let a = self.part_operand(first, part);
         let b = self.last(flat, last, part, length);
         let to = self.result_of(val, part, &[first, last]);
         self.asm.vec3(simple.forms(), elem, length, to, a, b);
@@ -243,8 +238,8 @@ impl<'a> Emitter<'a> {
     fn fma(&mut self, flat: &Flat<'a>, val: ValId, part: usize, (elem, length): (Elem, Length), [x, y, z]: [ValId; 3]) {
         // The factor that may be memory goes last.
         let (x, y) = if self.folded[x.index()].is_some() { (y, x) } else { (x, y) };
-        let sum = self.operand(z, part);
-        let a = self.operand(x, part);
+        let sum = self.part_operand(z, part);
+        let a = self.part_operand(x, part);
         let b = self.last(flat, y, part, length);
         let in_place = val == z || (self.dies(z, part) && z != x && z != y);
         let first_dies = val != x && self.dies(x, part) && x != y && x != z;
@@ -255,8 +250,8 @@ impl<'a> Emitter<'a> {
             self.asm.vec3(Op::Fma213.forms(), elem, length, a, register(b), Source::Register(sum));
             return self.hold(val, part, a);
         } else {
-            let to = self.take_vector();
-            self.move_vector(to, sum);
+            let to = self.take(Kind::Vector);
+            self.move_register(Kind::Vector, to, sum);
             to
         };
         self.asm.vec3(Op::Fma231.forms(), elem, length, to, a, b);
@@ -270,16 +265,16 @@ impl<'a> Emitter<'a> {
         for part in 0..to_parts.count {
             let length = self.length(to_elem, to_parts.lanes);
             if to_elem == from_elem {
-                let source = self.operand(from, part);
-                let to = self.take_vector();
-                self.move_vector(to, source);
+                let source = self.part_operand(from, part);
+                let to = self.take(Kind::Vector);
+                self.move_register(Kind::Vector, to, source);
                 self.hold(val, part, to);
             } else if to_elem == Elem::F64 {
                 // Half a part of f32, or all of a short one, becomes a part of f64.
                 let lane = part * to_parts.lanes;
-                let source = self.operand(from, lane / from_parts.lanes);
+                let source = self.part_operand(from, lane / from_parts.lanes);
                 let half = self.length(from_elem, to_parts.lanes.max(1));
-                let to = self.take_vector();
+                let to = self.take(Kind::Vector);
                 let narrow = if lane % from_parts.lanes == 0 {
                     source
                 } else {
@@ -300,11 +295,11 @@ impl<'a> Emitter<'a> {
                 // One or two parts of f64 become one of f32.
                 let first = part * to_parts.lanes / from_parts.lanes;
                 let source_length = self.length(from_elem, from_parts.lanes);
-                let to = self.take_vector();
-                let low = self.operand(from, first);
+                let to = self.take(Kind::Vector);
+                let low = self.part_operand(from, first);
                 self.narrow(to, low, source_length);
                 if to_parts.lanes > from_parts.lanes {
-                    let high = self.operand(from, first + 1);
+                    let high = self.part_operand(from, first + 1);
                     let scratch = self.scratch();
                     self.narrow(scratch, high, source_length);
                     let (code, half) = match (self.isa.evex, length) {
@@ -348,12 +343,12 @@ impl<'a> Emitter<'a> {
         let elem = self.elem(val);
         let from_parts = Parts::of(self.func, x, self.isa);
         let first = index * usize::from(self.func.vals[val].ty.lanes) + part * parts.lanes;
-        let from = self.operand(x, first / from_parts.lanes);
+        let from = self.part_operand(x, first / from_parts.lanes);
         let (skipped, bytes) = (first % from_parts.lanes * elem.bytes(), parts.lanes * elem.bytes());
         let length = self.length(elem, from_parts.lanes);
-        let to = self.take_vector();
+        let to = self.take(Kind::Vector);
         match (skipped / 16, length) {
-            (0, _) => self.move_vector(to, from),
+            (0, _) => self.move_register(Kind::Vector, to, from),
             // Quarters of 512 bits.
             (quarter, Length::Z) if bytes <= 16 => {
                 let (to, from) = (vector(to, Length::X), vector(from, length));
@@ -375,17 +370,17 @@ impl<'a> Emitter<'a> {
         let elem = self.elem(from);
         let parts = Parts::of(self.func, from, self.isa);
         let mut length = self.length(elem, parts.lanes);
-        let (mut sum, mut spare) = (self.take_vector(), self.take_vector());
-        let first = self.operand(from, 0);
-        self.move_vector(sum, first);
+        let (mut sum, mut spare) = (self.take(Kind::Vector), self.take(Kind::Vector));
+        let first = self.part_operand(from, 0);
+        self.move_register(Kind::Vector, sum, first);
         self.vectors.unlock(first);
         for part in 1..parts.count {
-            let next = self.operand(from, part);
+            let next = self.part_operand(from, part);
             self.combine(op, (elem, length), spare, (sum, next));
             self.vectors.unlock(next);
             std::mem::swap(&mut sum, &mut spare);
         }
-        let other = self.take_vector();
+        let other = self.take(Kind::Vector);
         let mut lanes = parts.lanes;
         while lanes > 1 {
             lanes /= 2;
@@ -411,15 +406,27 @@ impl<'a> Emitter<'a> {
     }
 
     fn combine(&mut self, op: BinOp, form: (Elem, Length), to: usize, (a, b): (usize, usize)) {
-        let simple = match op {
-            BinOp::Add => Op::Add,
-            BinOp::Sub => Op::Sub,
-            BinOp::Mul => Op::Mul,
-            BinOp::Div => Op::Div,
-            BinOp::Min | BinOp::Max => return self.extremum(op, form, to, (a, b), false),
-        };
-        self.asm.vec3(simple.forms(), form.0, form.1, to, a, Source::Register(b));
+        match arithmetic(op) {
+            Some(simple) => self.asm.vec3(simple.forms(), form.0, form.1, to, a, Source::Register(b)),
+            None => self.extremum(op, form, to, (a, b), false),
+        }
     }
+}
+
+/// The instruction for a function of two operands; `None` for those that need more than one to be right about NaN.
+fn arithmetic(op: BinOp) -> Option<Op> {
+    match op {
+        BinOp::Add => Some(Op::Add),
+        BinOp::Sub => Some(Op::Sub),
+        BinOp::Mul => Some(Op::Mul),
+        BinOp::Div => Some(Op::Div),
+        BinOp::Min | BinOp::Max => None,
+    }
+}
+
+/// Whether operands may change places.
+fn commutes(op: BinOp) -> bool {
+    matches!(op, BinOp::Add | BinOp::Mul)
 }
 
 /// The register of a source that is one.

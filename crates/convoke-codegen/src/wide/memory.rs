@@ -9,11 +9,15 @@ use iced_x86::{Instruction, Register};
 use super::asm::{Mask, Mem, Source, vector};
 use super::flat::{Address, Flat, Node, Parts};
 use super::isa::{self, Length, Op};
+use super::place::Kind;
 use super::{Emitter, MASKS, general2};
 
 /// General registers of the emitter's own: one for numbers, one for addresses.
 const NUMBER: Register = Register::RAX;
 const ADDRESS: Register = Register::R11;
+
+/// Bytes that a displacement goes at the most: half of what it could, so that lanes may be as far from it again.
+const REACH: u64 = 1 << 30;
 
 /// How many of a part's lanes touch memory.
 fn active(part: usize, parts: Parts, lanes: u8) -> usize {
@@ -82,8 +86,7 @@ impl<'a> Emitter<'a> {
             _ => false,
         };
         match i32::try_from(offset) {
-            // Room is left for the lanes of a vector.
-            Ok(offset) if simple && offset.unsigned_abs() < 1 << 30 => {
+            Ok(offset) if simple && u64::from(offset.unsigned_abs()) < REACH => {
                 let base = self.pointer(address.slot);
                 let (index, scale) = match address.terms[..] {
                     [(var, by)] => (self.index(var), by as u32),
@@ -132,19 +135,18 @@ impl<'a> Emitter<'a> {
             let code = self.isa.form(&isa::STORE, elem, length);
             self.asm.store(code, exchange, to, length, None);
         }
-        let far = self.far(elem, lanes, place.stride, from);
         for lane in 0..lanes {
-            let from = far.plus((lane as i64 * place.stride * elem.bytes() as i64) as i32);
+            let from = self.lane(from, address, first, lane as i64 * place.stride * elem.bytes() as i64);
             self.copy_element(elem, exchange.plus((lane * elem.bytes()) as i32), from);
         }
         let code = self.isa.form(&isa::LOAD, elem, length);
         self.asm.vec2(code, (to, length), (Source::Memory(exchange), length), None, Mask::None);
     }
 
-    /// `mem`, if all lanes are within reach of a displacement; else refused before: a stride of 2^27 elements has no buffer.
-    fn far(&self, elem: Elem, lanes: usize, stride: i64, mem: Mem) -> Mem {
-        debug_assert!((lanes as i64 * stride * elem.bytes() as i64).unsigned_abs() < 1 << 30);
-        mem
+    /// The element `bytes` beyond `near`, which is an address `first` bytes further: by its displacement, or evaluated anew if that does
+    /// not reach.
+    fn lane(&mut self, near: Mem, address: &Address, first: i64, bytes: i64) -> Mem {
+        if bytes.unsigned_abs() < REACH { near.plus(bytes as i32) } else { self.mem(address, first + bytes) }
     }
 
     fn copy_element(&mut self, elem: Elem, to: Mem, from: Mem) {
@@ -230,7 +232,7 @@ impl<'a> Emitter<'a> {
             if lanes == 0 {
                 continue;
             }
-            let from = self.operand(val, part);
+            let from = self.part_operand(val, part);
             let first = (part * parts.lanes) as i64 * place.stride * elem.bytes() as i64;
             let to = self.mem(address, first);
             if place.stride == 1 || lanes == 1 {
@@ -240,9 +242,8 @@ impl<'a> Emitter<'a> {
                 let length = self.length(elem, parts.lanes);
                 let code = self.isa.form(&isa::STORE, elem, length);
                 self.asm.store(code, exchange, from, length, None);
-                let far = self.far(elem, lanes, place.stride, to);
                 for lane in 0..lanes {
-                    let to = far.plus((lane as i64 * place.stride * elem.bytes() as i64) as i32);
+                    let to = self.lane(to, address, first, lane as i64 * place.stride * elem.bytes() as i64);
                     self.copy_element(elem, to, exchange.plus((lane * elem.bytes()) as i32));
                 }
             }
@@ -310,19 +311,14 @@ impl<'a> Emitter<'a> {
         } else {
             (0, half == Half::Hi)
         };
-        let (a, b) = (self.operand(x, source), self.operand(y, source));
-        let to = self.take_vector();
+        let (a, b) = (self.part_operand(x, source), self.part_operand(y, source));
+        let to = self.take(Kind::Vector);
         let bytes = parts.lanes * elem.bytes();
         if self.isa.evex && bytes > 16 {
             let lanes = parts.lanes;
             let first = if upper { lanes / 2 } else { 0 };
             // Indices into the lanes of a, then those of b.
-            let order: Vec<usize> = (0..lanes).map(|i| first + i / 2 + (i % 2) * lanes).collect();
-            let bytes: Vec<u8> = match elem {
-                Elem::F32 => order.iter().flat_map(|&i| (i as u32).to_le_bytes()).collect(),
-                Elem::F64 => order.iter().flat_map(|&i| (i as u64).to_le_bytes()).collect(),
-            };
-            let at = self.asm.constant(&bytes);
+            let at = self.asm.lanes(elem, (0..lanes).map(|i| first + i / 2 + (i % 2) * lanes));
             let load = self.isa.form(&isa::LOAD, elem, length);
             self.asm.vec2(load, (to, length), (Source::Pool(at), length), None, Mask::None);
             self.asm.vec3(Op::Permute2.forms(), elem, length, to, a, Source::Register(b));

@@ -16,19 +16,21 @@ mod flat;
 mod fold;
 mod isa;
 mod memory;
+mod place;
 mod strided;
 
 use convoke_ir::elem::Elem;
-use convoke_ir::loops::{BinOp, Expr, Func, FuncId, FuncKind, Program, Stmt, ValId};
+use convoke_ir::loops::{Expr, Func, FuncId, FuncKind, Program, Stmt, ValId};
 use convoke_machine::Machine;
 use cranelift_module::ModuleReloc;
 use iced_x86::{Code, Instruction, Register};
 
-use self::asm::{Assembler, Mask, Mem, Source};
+use self::asm::{Assembler, Mem};
 use self::bank::{Bank, Key};
 use self::flat::{Flat, Keys, Node, Parts};
 pub(crate) use self::isa::Isa;
 use self::isa::Length;
+use self::place::Kind;
 use crate::emit;
 
 impl Isa {
@@ -94,21 +96,23 @@ struct Frame {
 }
 
 impl Frame {
-    /// A place for a vector, or for a general register.
-    fn place(&mut self, vector: bool) -> usize {
-        let (kind, size) = if vector { (0, 64) } else { (1, 8) };
-        self.free[kind].pop().unwrap_or_else(|| {
+    /// A place for a value.
+    fn place(&mut self, kind: Kind) -> usize {
+        let size = if kind == Kind::Vector { 64 } else { 8 };
+        self.free[kind as usize].pop().unwrap_or_else(|| {
             let at = self.bytes.next_multiple_of(size);
             self.bytes = at + size;
             at
         })
     }
 
+    /// Nobody needs this place of a value any more.
+    fn free(&mut self, kind: Kind, slot: usize) {
+        self.free[kind as usize].push(slot);
+    }
+
     fn exchange(&mut self) -> Mem {
-        let at = match self.exchange {
-            Some(at) => at,
-            None => self.place(true),
-        };
+        let at = self.exchange.unwrap_or_else(|| self.place(Kind::Vector));
         self.exchange = Some(at);
         Mem::at(Register::RSP, at as i32)
     }
@@ -222,33 +226,21 @@ impl<'a> Emitter<'a> {
         if let Some(address) = address {
             self.used_address(address);
         }
-        (0..parts.count).for_each(|part| self.drop_vector(self.keys.part(val, part)));
+        (0..parts.count).for_each(|part| self.release(Kind::Vector, self.keys.part(val, part)));
     }
 
     /// Lets go of values that are not used after this node.
     fn used(&mut self, vals: &[ValId]) {
         for &val in vals {
             let parts = Parts::of(self.func, val, self.isa);
-            (0..parts.count).for_each(|part| self.drop_vector(self.keys.part(val, part)));
+            (0..parts.count).for_each(|part| self.release(Kind::Vector, self.keys.part(val, part)));
         }
     }
 
     fn used_address(&mut self, address: &flat::Address) {
         let keys: Vec<Key> = address.keys(&self.keys).collect();
-        keys.into_iter().for_each(|key| self.drop_general(key));
+        keys.into_iter().for_each(|key| self.release(Kind::General, key));
         self.general.unlock_all();
-    }
-
-    fn drop_vector(&mut self, key: Key) {
-        if let Some(slot) = self.vectors.drop_dead(key, self.position) {
-            self.frame.free[0].push(slot);
-        }
-    }
-
-    fn drop_general(&mut self, key: Key) {
-        if let Some(slot) = self.general.drop_dead(key, self.position) {
-            self.frame.free[1].push(slot);
-        }
     }
 
     /// The emitter's own vector register.
@@ -265,28 +257,6 @@ impl<'a> Emitter<'a> {
         self.func.vals[val].ty.elem
     }
 
-    /// A free vector register, locked.
-    fn take_vector(&mut self) -> usize {
-        let (register, left) = self.vectors.take(self.position);
-        if let Some(key) = left {
-            self.save_vector(key, register);
-        }
-        self.vectors.lock(register);
-        register
-    }
-
-    /// Writes a value that leaves `register` to the stack, unless it is there.
-    fn save_vector(&mut self, key: Key, register: usize) {
-        if self.vectors.saved(key) || self.vectors.next_use(key, self.position.saturating_sub(1)) == bank::NEVER {
-            return;
-        }
-        let frame = &mut self.frame;
-        let slot = self.vectors.save(key, || frame.place(true));
-        let length = Length::of(self.isa.bytes());
-        let code = self.isa.form(&isa::STORE, Elem::F32, length);
-        self.asm.store(code, Mem::at(Register::RSP, slot as i32), register, length, None);
-    }
-
     /// Says that `register`, taken before, holds a part of a value from now on.
     fn hold(&mut self, val: ValId, part: usize, register: usize) {
         let key = self.keys.part(val, part);
@@ -295,32 +265,8 @@ impl<'a> Emitter<'a> {
     }
 
     /// The register of a part, loaded if it was not in one, locked.
-    fn operand(&mut self, val: ValId, part: usize) -> usize {
-        let key = self.keys.part(val, part);
-        if let Some(register) = self.vectors.register(key) {
-            self.vectors.lock(register);
-            return register;
-        }
-        let slot = self.vectors.slot(key).expect("a value that is not in a register is on the stack");
-        let register = self.take_vector();
-        self.load_slot(register, slot);
-        self.vectors.put(key, register);
-        register
-    }
-
-    fn load_slot(&mut self, register: usize, slot: usize) {
-        let length = Length::of(self.isa.bytes());
-        let code = self.isa.form(&isa::LOAD, Elem::F32, length);
-        let from = Source::Memory(Mem::at(Register::RSP, slot as i32));
-        self.asm.vec2(code, (register, length), (from, length), None, Mask::None);
-    }
-
-    fn move_vector(&mut self, to: usize, from: usize) {
-        if to != from {
-            let length = Length::of(self.isa.bytes());
-            let code = self.isa.form(&isa::LOAD, Elem::F32, length);
-            self.asm.vec2(code, (to, length), (Source::Register(from), length), None, Mask::None);
-        }
+    fn part_operand(&mut self, val: ValId, part: usize) -> usize {
+        self.operand(Kind::Vector, self.keys.part(val, part))
     }
 
     /// Whether a value's part is not used after this node.
@@ -328,11 +274,6 @@ impl<'a> Emitter<'a> {
         let key = self.keys.part(val, part);
         self.vectors.next_use(key, self.position) == bank::NEVER
     }
-}
-
-/// Whether operands may change places.
-fn commutes(op: BinOp) -> bool {
-    matches!(op, BinOp::Add | BinOp::Mul)
 }
 
 /// `instruction to, from` of general registers.

@@ -36,11 +36,7 @@ impl Emitter<'_> {
             at if at < all => at,
             at => all + at - second,
         };
-        let bytes: Vec<u8> = match elem {
-            Elem::F32 => (0..all).flat_map(|lane| (index(lane) as u32).to_le_bytes()).collect(),
-            Elem::F64 => (0..all).flat_map(|lane| (index(lane) as u64).to_le_bytes()).collect(),
-        };
-        let order = self.asm.constant(&bytes);
+        let order = self.asm.lanes(elem, (0..all).map(index));
         let load = self.isa.form(&isa::LOAD, elem, length);
         self.load_lanes(scratch, elem, reach.min(all), from);
         self.asm.vec2(load, (to, length), (Source::Pool(order), length), None, Mask::None);

@@ -1,0 +1,149 @@
+//! Values between registers and the stack: the same for vectors and for pointers and counters.
+
+use convoke_ir::elem::Elem;
+use iced_x86::Code::*;
+use iced_x86::{Instruction, Register};
+
+use super::Emitter;
+use super::asm::{Mask, Mem, Source};
+use super::bank::{Bank, Key, NEVER, Places};
+use super::control::{general, stack};
+use super::isa::{self, Length};
+
+/// What a register holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// A part of a vector.
+    Vector,
+    /// A pointer or a counter.
+    General,
+}
+
+impl Emitter<'_> {
+    fn bank(&mut self, kind: Kind) -> &mut Bank {
+        match kind {
+            Kind::Vector => &mut self.vectors,
+            Kind::General => &mut self.general,
+        }
+    }
+
+    /// A free register, locked.
+    pub(super) fn take(&mut self, kind: Kind) -> usize {
+        let position = self.position;
+        let (register, left) = self.bank(kind).take(position);
+        if let Some(key) = left {
+            self.save(kind, key, register);
+        }
+        self.bank(kind).lock(register);
+        register
+    }
+
+    /// Writes a value that leaves `register` to the stack, unless it is there or nobody wants it.
+    pub(super) fn save(&mut self, kind: Kind, key: Key, register: usize) {
+        let before = self.position.saturating_sub(1);
+        if self.bank(kind).saved(key) || self.bank(kind).next_use(key, before) == NEVER {
+            return;
+        }
+        let frame = &mut self.frame;
+        let slot = match kind {
+            Kind::Vector => self.vectors.save(key, || frame.place(kind)),
+            Kind::General => self.general.save(key, || frame.place(kind)),
+        };
+        match kind {
+            Kind::Vector => {
+                let length = Length::of(self.isa.bytes());
+                let code = self.isa.form(&isa::STORE, Elem::F32, length);
+                self.asm.store(code, Mem::at(Register::RSP, slot as i32), register, length, None);
+            }
+            Kind::General => {
+                let store = Instruction::with2(Mov_rm64_r64, stack(slot), general(register));
+                self.asm.push(store.expect("a store"));
+            }
+        }
+    }
+
+    /// The register of a value, loaded if it was not in one, locked.
+    pub(super) fn operand(&mut self, kind: Kind, key: Key) -> usize {
+        if let Some(register) = self.bank(kind).register(key) {
+            self.bank(kind).lock(register);
+            return register;
+        }
+        let slot = self.bank(kind).slot(key).expect("a value that is not in a register is on the stack");
+        let register = self.take(kind);
+        self.load_slot(kind, register, slot);
+        self.bank(kind).put(key, register);
+        register
+    }
+
+    fn load_slot(&mut self, kind: Kind, register: usize, slot: usize) {
+        match kind {
+            Kind::Vector => self.load_whole(register, Source::Memory(Mem::at(Register::RSP, slot as i32))),
+            Kind::General => self.load_general(general(register), stack(slot)),
+        }
+    }
+
+    pub(super) fn move_register(&mut self, kind: Kind, to: usize, from: usize) {
+        match kind {
+            _ if to == from => {}
+            Kind::Vector => self.load_whole(to, Source::Register(from)),
+            Kind::General => self.general2(Mov_r64_rm64, general(to), general(from)),
+        }
+    }
+
+    /// All bytes of a vector register.
+    fn load_whole(&mut self, to: usize, from: Source) {
+        let length = Length::of(self.isa.bytes());
+        let code = self.isa.form(&isa::LOAD, Elem::F32, length);
+        self.asm.vec2(code, (to, length), (from, length), None, Mask::None);
+    }
+
+    /// Lets go of a value that is not used after this node.
+    pub(super) fn release(&mut self, kind: Kind, key: Key) {
+        let position = self.position;
+        if let Some(slot) = self.bank(kind).drop_dead(key, position) {
+            self.frame.free(kind, slot);
+        }
+    }
+
+    /// Brings values to their registers of `places`, each move before what it reads is overwritten; `spare` breaks cycles.
+    pub(super) fn restore(&mut self, kind: Kind, places: &Places, spare: usize) {
+        let position = self.position;
+        let wanted = self.bank(kind).wanted(places, position);
+        // What was on the stack alone at the head, or nowhere yet, must be there now.
+        for (register, key) in self.bank(kind).held() {
+            if !wanted.iter().any(|&(_, other)| other == key) {
+                self.save(kind, key, register);
+            }
+        }
+        let mut moves: Vec<(usize, usize)> = Vec::new();
+        let mut loads: Vec<(usize, usize)> = Vec::new();
+        for &(to, key) in &wanted {
+            let bank = self.bank(kind);
+            match bank.register(key) {
+                Some(from) if from != to => moves.push((to, from)),
+                Some(_) => {}
+                None => loads.push((to, bank.slot(key).expect("it is in a register or on the stack"))),
+            }
+        }
+        order_moves(moves, spare, |to, from| self.move_register(kind, to, from));
+        loads.into_iter().for_each(|(to, slot)| self.load_slot(kind, to, slot));
+        self.bank(kind).reset(&wanted);
+    }
+}
+
+/// Moves `(to, from)` among registers as if all happened at once; `spare` breaks cycles.
+fn order_moves(mut moves: Vec<(usize, usize)>, spare: usize, mut emit: impl FnMut(usize, usize)) {
+    while !moves.is_empty() {
+        match moves.iter().position(|&(to, _)| moves.iter().all(|&(_, from)| from != to)) {
+            Some(free) => {
+                let (to, from) = moves.swap_remove(free);
+                emit(to, from);
+            }
+            None => {
+                let (_, from) = moves[0];
+                emit(spare, from);
+                moves[0].1 = spare;
+            }
+        }
+    }
+}
