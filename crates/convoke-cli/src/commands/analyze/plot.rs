@@ -196,7 +196,8 @@ fn energies<B: DrawingBackend<ErrorType: 'static>>(area: &Area<'_, B>, energies:
         .x_labels(8)
         .y_labels(8)
         .light_line_style(WHITE)
-        .x_label_formatter(&|v| format!("{v:.0}"))
+        // Ranks are whole; of few there are ticks between.
+        .x_label_formatter(&|v: &f64| if (v - v.round()).abs() < 1e-9 { format!("{v:.0}") } else { String::new() })
         .x_desc("rank")
         .draw()?;
     let bar = |(i, e): (usize, &f64)| {

@@ -7,8 +7,8 @@
 //!
 //! Sense     `Exact` or `Rounding` where the kernel factors, as every separable one does, through the roots of its column and its row. `Approximate` where a fit comes
 //!           near: the best of several starts, and if that is not within the tolerance nothing is done and the note says how near it came,
-//!           at least: it ends with the first channel that is too much. A start may end in a minimum that is not the least: the note says how many came to
-//!           the same, within a hundredth.
+//!           at least: it ends with the first channel that is too much. A start may end in a minimum that is not the least: the note says so where no second one
+//!           came as near, within a hundredth.
 //!           Of layers without weights a new architecture, with an activation between if one is asked for.
 //! Borders   of weights that are given: all padding is on the first factor; the others are valid convolutions over what it makes on the extended halo. Its extra work is counted.
 //!           Strides are on the last, dilations on all.
@@ -72,7 +72,7 @@ pub(crate) fn candidates(
                     return Err(target.shape("kernels that are not separable are fitted up to 9x9"));
                 }
                 let fit = stack::fit(&kernel).map_err(|_| Left::NotFinite)?.ok_or_else(|| target.shape(needs))?;
-                let found = agreement(&fit.starts);
+                let found = agreement(&fit.starts, unit);
                 agree = Some(agree.map_or(found, |known| if known[0] <= found[0] { known } else { found }));
                 (fit.kernels, fit.error)
             }
@@ -125,7 +125,7 @@ fn mixed(
     for group in 0..target.group {
         let own = target.of_group(weights, group);
         let fit = pair::fit(own, extents, [first, second]).map_err(|_| Left::NotFinite)?;
-        let found = agreement(&fit.starts);
+        let found = agreement(&fit.starts, unit);
         agree = if agree[0] <= found[0] { agree } else { found };
         off += (fit.error * convoke_factor::matrix::norm(own)).powi(2);
         if off > (allowed * total).powi(2) {
@@ -141,15 +141,20 @@ fn mixed(
     Ok(vec![Candidate::new(target, wanted, form, (sense, error), vec![chain], Some(Rc::new(fill)))])
 }
 
-/// How many of a fit's starts, best first, came as near as the best, and how many there were.
-fn agreement(starts: &[f64]) -> [usize; 2] {
-    let near = |error: &&f64| **error <= starts.first().map_or(0.0, |best| 1.01 * best + 1e-8);
-    [starts.iter().filter(near).count(), starts.len()]
+/// How many of a fit's starts, best first, came as near as the best, and how many there were: all, where nothing is left but rounding.
+fn agreement(starts: &[f64], unit: f64) -> [usize; 2] {
+    let best = starts.first().copied().unwrap_or(0.0);
+    let near = starts.iter().filter(|error| **error <= 1.01 * best).count();
+    [if best <= unit { starts.len() } else { near }, starts.len()]
 }
 
-/// A form with how far its fit can be trusted.
+/// A form, and whether its fit is in doubt: where no second start came as near, the least there is may be nearer.
 fn fitted(form: &str, agree: Option<[usize; 2]>) -> String {
-    agree.map_or_else(|| form.to_owned(), |[same, of]| format!("{form}, fitted ({same} of {of} starts agree)"))
+    match agree {
+        None => form.to_owned(),
+        Some([1, of]) => format!("{form}, fitted (only one of {of} starts came so near)"),
+        Some(_) => format!("{form}, fitted"),
+    }
 }
 
 /// The stack of a kernel that is separable within `unit`, with its error; `None` if it is not.
