@@ -93,7 +93,7 @@ impl Problem {
     fn planes_collide(&self, machine: &Machine) -> bool {
         let plane = self.h.input * self.w.input * self.bytes;
         let pointwise = self.h.is_pointwise() && self.w.is_pointwise();
-        let several = self.k > 2 * machine.vector_registers as usize;
+        let several = self.k > machine.vector_registers as usize;
         pointwise && several && plane.is_multiple_of(LINE) && self.c >= lines_held(machine, 1, plane / LINE)
     }
 
