@@ -1,16 +1,31 @@
-//! Memory on a cache line boundary.
+//! Memory on a cache line boundary, in huge pages where it is large.
+//!
+//! A fresh page costs a fault and is cleared by the system. What is larger than a few huge pages is mapped for itself: it comes cleared, so
+//! nothing clears it again, with a fault for each 2 MiB rather than for each 4 KiB, and is reached through fewer entries of the TLB.
 
 use std::alloc::{Layout, alloc_zeroed, dealloc};
 use std::ptr::NonNull;
 
 use convoke_ir::elem::Elem;
+use memmap2::MmapMut;
 
 use crate::emit::ALIGN;
+
+/// Bytes of a huge page of x86-64, and of most aarch64.
+const HUGE: usize = 2 << 20;
 
 /// Bytes, zero at first, that begin on a multiple of 64.
 pub(crate) struct Aligned {
     begin: NonNull<u8>,
     len: usize,
+    from: From,
+}
+
+/// Where memory comes from.
+enum From {
+    Heap,
+    /// Held so that it is unmapped at the end.
+    Map(#[expect(dead_code, reason = "dropping it is its use")] MmapMut),
 }
 
 // SAFETY: plain memory with one owner.
@@ -21,10 +36,26 @@ unsafe impl Sync for Aligned {}
 impl Aligned {
     /// `len` bytes, or `None` where they are not to be had.
     pub(crate) fn new(len: usize) -> Option<Aligned> {
+        if len >= HUGE { Aligned::map(len) } else { Aligned::heap(len) }
+    }
+
+    fn heap(len: usize) -> Option<Aligned> {
         let layout = Layout::from_size_align(len.max(1), ALIGN).ok()?;
         // SAFETY: the layout has at least one byte.
         let begin = NonNull::new(unsafe { alloc_zeroed(layout) })?;
-        Some(Aligned { begin, len })
+        Some(Aligned { begin, len, from: From::Heap })
+    }
+
+    /// On a huge page's boundary, the tail filled up so that it is a huge page too.
+    fn map(len: usize) -> Option<Aligned> {
+        let whole = len.checked_next_multiple_of(HUGE)?.checked_add(HUGE)?;
+        let mut map = MmapMut::map_anon(whole).ok()?;
+        // Advice: without it the pages are small.
+        #[cfg(target_os = "linux")]
+        let _ = map.advise(memmap2::Advice::HugePage);
+        let skip = map.as_ptr().align_offset(HUGE);
+        let begin = NonNull::new(map.get_mut(skip..skip.checked_add(len)?)?.as_mut_ptr())?;
+        Some(Aligned { begin, len, from: From::Map(map) })
     }
 
     /// `numbers` as elements of this type.
@@ -63,8 +94,34 @@ impl Aligned {
 
 impl Drop for Aligned {
     fn drop(&mut self) {
-        let layout = Layout::from_size_align(self.len.max(1), ALIGN).expect("was valid when allocated");
-        // SAFETY: allocated by `new` with this layout.
-        unsafe { dealloc(self.begin.as_ptr(), layout) }
+        if let From::Heap = self.from {
+            let layout = Layout::from_size_align(self.len.max(1), ALIGN).expect("was valid when allocated");
+            // SAFETY: allocated by `heap` with this layout.
+            unsafe { dealloc(self.begin.as_ptr(), layout) }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_is_clear_and_aligned_and_ours_to_the_last_byte() {
+        for len in [0, 1, 4097, HUGE - 1, HUGE, HUGE + 1, 3 * HUGE - 64] {
+            let mut memory = Aligned::new(len).expect("there is that much");
+            assert_eq!(memory.len(), len);
+            let boundary = if len < HUGE { ALIGN } else { HUGE };
+            assert_eq!(memory.as_ptr().align_offset(boundary), 0, "{len} bytes");
+            assert!(memory.bytes().iter().all(|&byte| byte == 0), "{len} bytes");
+            memory.bytes_mut().fill(7);
+            assert!(memory.bytes().iter().all(|&byte| byte == 7), "{len} bytes");
+        }
+    }
+
+    #[test]
+    fn what_no_system_has_is_refused() {
+        assert!(Aligned::new(usize::MAX).is_none());
+        assert!(Aligned::new(isize::MAX as usize - HUGE).is_none());
     }
 }

@@ -51,7 +51,7 @@ pub struct Compiled {
     constants: Vec<Option<Arc<Aligned>>>,
     steps: Vec<Step>,
     plan: Plan,
-    prepare_time: Duration,
+    weights_time: Duration,
     threads: usize,
     pool: Mutex<Vec<Workspace>>,
 }
@@ -107,7 +107,7 @@ pub fn compile(
     check_size(program, &plan, threads, options)?;
 
     let target = Target::new(machine, Place::Jit)?;
-    let Resolved { memory: constants, prepare_time } = constants::resolve(program, constants)?;
+    let Resolved { memory: constants, weights_time } = constants::resolve(program, constants)?;
     let code = Code::new(program, &reachable(program, &program.entry), &target)?;
     let params = |role: Role| -> Vec<Param> {
         let with_role = program.buffers.iter().filter(|(_, buffer)| buffer.role == role);
@@ -129,7 +129,7 @@ pub fn compile(
         code,
         constants,
         plan,
-        prepare_time,
+        weights_time,
         threads,
         pool: Mutex::new(Vec::new()),
     })
@@ -325,9 +325,10 @@ impl Compiled {
         self.code.bytes
     }
 
-    /// How long `prepare` ran when this was compiled: packing and transforming constants, without the compilation of its code.
-    pub fn prepare_time(&self) -> Duration {
-        self.prepare_time
+    /// How long it took to read or make the numbers of constants, and to pack and transform them, without the compilation of the code that
+    /// does it.
+    pub fn weights_time(&self) -> Duration {
+        self.weights_time
     }
 
     /// Whether a run gives work to more than one thread.

@@ -34,12 +34,13 @@ where
 pub(crate) struct Resolved {
     /// Of every constant and prepared buffer that `entry` reads, by buffer. What only `prepare` needed is freed.
     pub memory: Vec<Option<Arc<Aligned>>>,
-    /// How long `prepare` ran, without its compilation.
-    pub prepare_time: Duration,
+    /// How long all of it took, without the compilation of `prepare`.
+    pub weights_time: Duration,
 }
 
 /// Reads constants and prepares what `entry` reads.
 pub(crate) fn resolve(program: &Program, constants: &dyn Constants) -> Result<Resolved, CodegenError> {
+    let start = Instant::now();
     let mut memory: Vec<Option<Arc<Aligned>>> = vec![None; program.buffers.len()];
     for (id, buffer) in program.buffers.iter() {
         let Role::Const(source) = &buffer.role else { continue };
@@ -57,13 +58,13 @@ pub(crate) fn resolve(program: &Program, constants: &dyn Constants) -> Result<Re
         let held = Aligned::of(&numbers, buffer.ty.elem);
         memory[id.index()] = Some(Arc::new(held.ok_or(CodegenError::OutOfMemory { what: "a constant", bytes })?));
     }
-    let prepare_time = if program.prepare.is_empty() { Duration::ZERO } else { prepare(program, &mut memory)? };
+    let code_time = if program.prepare.is_empty() { Duration::ZERO } else { prepare(program, &mut memory)? };
     for id in program.buffers.ids() {
         if !reads(&program.entry, id) {
             memory[id.index()] = None;
         }
     }
-    Ok(Resolved { memory, prepare_time })
+    Ok(Resolved { memory, weights_time: start.elapsed().saturating_sub(code_time) })
 }
 
 fn reads(runs: &[Run], buffer: BufferId) -> bool {
@@ -71,10 +72,12 @@ fn reads(runs: &[Run], buffer: BufferId) -> bool {
 }
 
 /// Runs `prepare` natively: its code is for this CPU, whatever the program itself is compiled for, and freed at the end. Gives how
-/// long it ran.
+/// long it took to make.
 fn prepare(program: &Program, memory: &mut [Option<Arc<Aligned>>]) -> Result<Duration, CodegenError> {
+    let start = Instant::now();
     let target = Target::new(&Machine::host(), Place::Jit)?;
     let code = Code::new(program, &reachable(program, &program.prepare), &target)?;
+    let code_time = start.elapsed();
     let plan = Plan::new(program, &program.prepare);
     let allocate = |what, bytes| Aligned::new(bytes).ok_or(CodegenError::OutOfMemory { what, bytes });
     for (id, buffer) in program.buffers.iter() {
@@ -83,7 +86,6 @@ fn prepare(program: &Program, memory: &mut [Option<Arc<Aligned>>]) -> Result<Dur
         }
     }
     let workspace = allocate("preparing constants", plan.bytes(1))?;
-    let start = Instant::now();
     for run in &program.prepare {
         let slots: Vec<*mut u8> = run
             .args
@@ -108,5 +110,5 @@ fn prepare(program: &Program, memory: &mut [Option<Arc<Aligned>>]) -> Result<Dur
             }
         }
     }
-    Ok(start.elapsed())
+    Ok(code_time)
 }

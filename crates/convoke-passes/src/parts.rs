@@ -12,6 +12,7 @@ use std::ops::Range;
 
 use convoke_bilinear::error::LEAST_CHUNK;
 use convoke_bilinear::{Bilinear, Problem as Claim};
+use convoke_ir::layer::Window;
 use convoke_ir::types::Layout;
 use convoke_machine::Machine;
 
@@ -61,6 +62,17 @@ pub(crate) struct Problem {
     pub q: usize,
     /// Whether the input under the rows follows on as the rows do, so that they are one.
     pub joined: bool,
+}
+
+impl Problem {
+    /// The product of a convolution with `k` output and `c` input channels in each group, over an input with its halo.
+    pub(crate) fn new(window: &Window, layout: Layout, [k, c]: [usize; 2], lanes: usize, bytes: usize) -> Problem {
+        let Window { h, w } = window;
+        let taps = h.kernel * w.kernel;
+        let width = w.read().max(w.begin + w.input);
+        let joined = taps == 1 && h.stride * width == w.output * w.stride;
+        Problem { layout, lanes, bytes, k, c, taps, p: h.output, q: w.output, joined }
+    }
 }
 
 /// The parts and the products of an algorithm that multiplies matrices, on parts of parts, `levels` deep.

@@ -83,9 +83,18 @@ const WRITTEN: usize = 11;
 impl Problem {
     /// Whether the input is read where it lies, but for what the padding on its left makes necessary. A strided row is taken apart first;
     /// the taps of a long row are a loop, which asks for the same everywhere. (Every second pixel loaded where it lies, for each tap, took
-    /// 222 µs where this takes 184: 3×3 in steps of 2 on 96 channels of 112×112.)
-    pub(crate) fn in_place(&self) -> bool {
-        self.w.stride == 1 && self.w.kernel <= WRITTEN
+    /// 222 µs where this takes 184: 3×3 in steps of 2 on 96 channels of 112×112.) Nor is what several tiles of channels read, where
+    /// the lines of its channels drive each other out of the second-level cache.
+    pub(crate) fn in_place(&self, machine: &Machine) -> bool {
+        self.w.stride == 1 && self.w.kernel <= WRITTEN && !self.planes_collide(machine)
+    }
+
+    /// Whether several tiles of channels read lines that lie a plane apart, and in so few sets of the second-level cache that they do not stay.
+    fn planes_collide(&self, machine: &Machine) -> bool {
+        let plane = self.h.input * self.w.input * self.bytes;
+        let pointwise = self.h.is_pointwise() && self.w.is_pointwise();
+        let several = self.k > machine.vector_registers as usize;
+        pointwise && several && plane.is_multiple_of(LINE) && self.c >= lines_held(machine, 1, plane / LINE)
     }
 
     /// The tile with the fewest predicted cycles, and those of a group of an image.
@@ -190,7 +199,7 @@ impl Problem {
     /// Cycles to copy what a tile needs into a block.
     fn copy(&self, machine: &Machine, inputs: usize, columns: &Stretch) -> f64 {
         let lanes = usize::from(self.lanes);
-        let width = if !self.in_place() {
+        let width = if !self.in_place(machine) {
             (columns.size - 1) * self.w.stride + self.w.reach()
         } else if columns.lo > 0 {
             lanes

@@ -4,7 +4,8 @@
 
 mod common;
 
-use common::agree;
+use common::{agree, agree_on};
+use convoke_machine::Machine;
 
 /// A convolution of this shape in each layout and by each algorithm that applies.
 fn conv(x: [usize; 4], w: [usize; 4], attributes: &str, algorithms: &[&str]) {
@@ -47,6 +48,22 @@ fn one_by_one() {
     conv([1, 7, 1, 1], [11, 7, 1, 1], "group = 1", DENSE);
     conv([2, 6, 9, 5], [13, 6, 1, 1], "strides = [2, 2]", DENSE);
     conv([1, 3, 4, 5], [2, 3, 1, 1], "pads = [1, 0, 2, 1]", DENSE);
+}
+
+#[test]
+fn planes_whose_lines_meet_in_the_cache_are_packed() {
+    let mut small = Machine::x86_64_v3();
+    small.caches[1].bytes = 4096;
+    for (width, packed) in [(16, true), (15, false)] {
+        let text = format!(
+            "layer @l(%x: f32[2, 9, 8, {width}], %r: f32[2, 35, 8, {width}]) -> {{result}} {{\n\
+             %w = const f32[35, 9, 1, 1] = normal(seed = 3)\n\
+             %0 = conv2d %x, %w {{ algorithm = direct }} then add %r then relu\n\
+             return %0\n}}\n"
+        );
+        let program = agree_on(&text, &small);
+        assert_eq!(program.funcs.iter().any(|(_, func)| func.name.starts_with("block")), packed, "{program}");
+    }
 }
 
 #[test]

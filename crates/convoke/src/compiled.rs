@@ -1,6 +1,5 @@
 //! A compiled layer: checked at the door, then native. Arrays are `ndarray` views in storage order of the type.
 
-use std::cell::Cell;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -70,15 +69,9 @@ impl CompiledLayer {
         let max_bytes = memory::left_for_code(&lowered.layer, compiler.get_max_memory());
         let options = Options { threads: Some(compiler.get_threads()), max_bytes };
         let start = Instant::now();
-        let reading = Cell::new(Duration::ZERO);
-        let constants = |source: &Source, ty: &TensorType| {
-            let start = Instant::now();
-            let values = convoke_data::values(source, ty, &files);
-            reading.set(reading.get() + start.elapsed());
-            Ok(values?)
-        };
+        let constants = |source: &Source, ty: &TensorType| Ok(convoke_data::values(source, ty, &files)?);
         let compiled = convoke_codegen::compile(lowered.verified(), compiler.machine(), &constants, &options)?;
-        let weights_time = reading.get() + compiled.prepare_time();
+        let weights_time = compiled.weights_time();
         let codegen_time = start.elapsed().saturating_sub(weights_time);
         let pool = threads::pool(compiler.get_threads())?;
         let own = |named: Vec<(&str, &TensorType)>| {

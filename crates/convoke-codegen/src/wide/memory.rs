@@ -101,6 +101,16 @@ impl<'a> Emitter<'a> {
         }
     }
 
+    /// Asks for the lines that the node at hand is to ask for.
+    pub(super) fn prefetch(&mut self, address: Option<&Address>) {
+        let lines = self.ahead.remove(&(self.position as usize - 1)).unwrap_or_default();
+        for (line, address) in lines.into_iter().zip(address.into_iter().cycle()) {
+            let at = self.mem(address, line);
+            self.asm.push(Instruction::with1(Prefetcht0_m8, at.plain()).expect("a prefetch"));
+            self.general.unlock_all();
+        }
+    }
+
     /// A part of a load.
     pub(super) fn load_part(
         &mut self,

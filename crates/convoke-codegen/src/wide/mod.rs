@@ -17,6 +17,7 @@ mod fold;
 mod isa;
 mod memory;
 mod place;
+mod prefetch;
 mod strided;
 
 use convoke_ir::elem::Elem;
@@ -24,6 +25,7 @@ use convoke_ir::loops::{Expr, Func, FuncId, FuncKind, Program, Stmt, ValId};
 use convoke_machine::Machine;
 use cranelift_module::ModuleReloc;
 use iced_x86::{Code, Instruction, Register};
+use rustc_hash::FxHashMap;
 
 use self::asm::{Assembler, Mem};
 use self::bank::{Bank, Key};
@@ -75,6 +77,7 @@ pub(crate) fn function(
         frame: Frame { bytes: control::outgoing(arguments), calls: arguments.is_some(), ..Frame::default() },
         range_begin: None,
         masks: Vec::new(),
+        ahead: prefetch::ahead(func, &flat),
         position: 0,
         asm: Assembler::new(isa),
     };
@@ -136,6 +139,8 @@ struct Emitter<'a> {
     masks: Vec<usize>,
     /// Where a kernel keeps the first iteration of its parallel loop.
     range_begin: Option<usize>,
+    /// Lines to ask for at a node, by its index; see [`prefetch`].
+    ahead: FxHashMap<usize, Vec<i64>>,
     /// Of the node at hand, from 1; 0 before the first.
     position: u32,
     asm: Assembler,
@@ -153,7 +158,10 @@ impl<'a> Emitter<'a> {
         for (node, position) in flat.nodes.iter().zip(1..) {
             self.position = position;
             match node {
-                Node::Op(stmt, address) => self.op(flat, stmt, address.as_ref()),
+                Node::Op(stmt, address) => {
+                    self.prefetch(address.as_ref());
+                    self.op(flat, stmt, address.as_ref());
+                }
                 Node::Call(call, args) => self.call(call, args),
                 Node::Begin(number) => {
                     let entry = self.begin(&flat.loops[*number], *number);

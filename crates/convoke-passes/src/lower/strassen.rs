@@ -44,7 +44,9 @@ impl Lowering<'_> {
             algorithm: Algorithm::Strassen { levels: Some(levels) },
             reason: none.to_string(),
         };
-        let parts = Parts::new(&problem(conv), sizes, products, self.machine).map_err(refuse)?;
+        let (lanes, bytes) = (conv.lanes.into(), conv.elem.bytes());
+        let problem = Problem::new(&conv.window, conv.layout, [conv.kg, conv.cg], lanes, bytes);
+        let parts = Parts::new(&problem, sizes, products, self.machine).map_err(refuse)?;
         let rule = Rule::recursive(&base, levels);
         let shape = Shape { conv, parts: &parts, rule: &rule };
         let weights = self.pack_products(&shape)?;
@@ -52,21 +54,6 @@ impl Lowering<'_> {
             Multiply { shape: &shape, blocks, weights: &weights }.kernel(self);
         }
         Ok(())
-    }
-}
-
-fn problem(conv: &Conv<'_>) -> Problem {
-    let (row_step, col_step) = conv.step();
-    Problem {
-        layout: conv.layout,
-        lanes: conv.lanes.into(),
-        bytes: conv.elem.bytes(),
-        k: conv.kg,
-        c: conv.cg,
-        taps: conv.taps(),
-        p: conv.y.image.h,
-        q: conv.y.image.w,
-        joined: conv.taps() == 1 && row_step == conv.y.image.w * col_step,
     }
 }
 

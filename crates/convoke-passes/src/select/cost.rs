@@ -52,15 +52,17 @@ pub(super) fn bandwidth(machine: &Machine, working_set: u128) -> f64 {
 }
 
 /// Bytes per cycle of operands that come in bursts, one panel after much work on another, so that little of it is fetched ahead. The
-/// last cache is shared with other cores: more than half of it counts as memory, and less comes at a rate between both.
+/// last cache is shared with other cores: up to half of it comes at a rate between both, and the more of it is taken, the nearer to the
+/// memory's rate, which is that of twice its size.
 pub(super) fn burst(machine: &Machine, working_set: u128) -> f64 {
+    if working_set <= second_level(machine) as u128 {
+        return bandwidth(machine, working_set);
+    }
     let last = machine.caches.last().map_or(0, |cache| cache.bytes as u128);
     let memory = machine.memory_bytes_per_cycle;
-    match working_set {
-        near if near <= second_level(machine) as u128 => bandwidth(machine, near),
-        shared if shared <= last / 2 => (memory * bandwidth(machine, shared)).sqrt(),
-        _ => memory,
-    }
+    let halves = (2.0 * working_set as f64 / last.max(1) as f64).log2().clamp(0.0, 2.0);
+    let shared = (memory * bandwidth(machine, last)).sqrt();
+    shared * (memory / shared).powf(halves / 2.0)
 }
 
 /// Cycles that wait for memory where `bytes` bytes are read or written a part of a line at a time, each line many times: twice as many as are
@@ -77,7 +79,7 @@ pub(super) fn strided(machine: &Machine, working_set: usize, vector: usize) -> f
     let vector = vector as f64;
     match &machine.caches[..] {
         [first, ..] if working_set <= first.bytes => 0.0,
-        [_, second, ..] if working_set < second.bytes / 4 => 2.0 * vector / second.bytes_per_cycle,
+        [_, second, ..] if working_set <= second.bytes => 2.0 * vector / second.bytes_per_cycle,
         _ => 3.5 * vector / machine.memory_bytes_per_cycle,
     }
 }

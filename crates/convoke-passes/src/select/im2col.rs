@@ -61,6 +61,8 @@ pub(super) fn plan(conv: &Conv, machine: &Machine, explicit: bool) -> Result<Pla
     };
     let orders = [again(row_bytes, column_bytes, row_tiles), again(column_bytes, row_bytes, column_tiles)];
     let multiply_reads = orders[0].min(orders[1]);
+    // Without a panel the input comes from where it lies; the copies of a gather hide that.
+    let input = if reads_in_place(conv) { x_bytes as f64 / bandwidth(machine, x_bytes) } else { 0.0 };
     let bytes = (row_bytes + column_bytes * row_tiles).min(column_bytes + row_bytes * column_tiles);
 
     // In nchw a tile of pixels goes to a line of every output channel, and without a panel comes from one of every input channel.
@@ -83,7 +85,7 @@ pub(super) fn plan(conv: &Conv, machine: &Machine, explicit: bool) -> Result<Pla
             Term { name: "gather", cycles: copies + patches as f64 / bandwidth(machine, panel.max(1)) },
             Term { name: "store", cycles: store + missed },
             Term { name: "halo", cycles: 2.0 * halo as f64 / bandwidth(machine, halo) },
-            Term { name: "stream", cycles: multiply_reads + y_bytes as f64 / bandwidth(machine, y_bytes) },
+            Term { name: "stream", cycles: multiply_reads + input + y_bytes as f64 / bandwidth(machine, y_bytes) },
         ],
         error_bound: conv.error_bound(),
         error_typical: conv.error_typical(),

@@ -13,9 +13,13 @@ use convoke_ir::types::Layout;
 use convoke_machine::Machine;
 
 use super::Conv;
-use super::cost::{bandwidth, lanes};
+use super::cost::{LINE, bandwidth, lanes};
 use super::plan::{Plan, Term};
 use crate::pixel_tile::{Problem, joined};
+
+/// How many streams a CPU follows and fetches ahead, and the cycles that a line of another one is waited for in memory.
+const FOLLOWED: usize = 64;
+const UNFOLLOWED: f64 = 20.0;
 
 /// Whether neighbouring pixels of a row of the input are neighbours in memory; else it is turned first.
 pub(super) fn neighbours(conv: &Conv) -> bool {
@@ -39,7 +43,10 @@ pub(super) fn plan(conv: &Conv, machine: &Machine, algorithm: Algorithm) -> Plan
     let groups = (conv.x.n * conv.group) as f64;
     let turned = if neighbours(conv) { 0 } else { x_bytes };
     let each = machine.rates.gather_cycles + machine.rates.scatter_cycles;
-    let stream = x_bytes as f64 / bandwidth(machine, x_bytes) + y_bytes as f64 / bandwidth(machine, y_bytes);
+    let last = machine.caches.last().map_or(0, |cache| cache.bytes as u128);
+    let scattered = problem.in_place(machine) && conv.c_per_group() > FOLLOWED && x_bytes > last / 2;
+    let waits = if scattered { x_bytes as f64 / LINE as f64 * UNFOLLOWED } else { 0.0 };
+    let stream = waits + x_bytes as f64 / bandwidth(machine, x_bytes) + y_bytes as f64 / bandwidth(machine, y_bytes);
     Plan {
         algorithm,
         multiplications: conv.multiplications(),

@@ -37,12 +37,14 @@ pub(super) fn levels(conv: &Conv) -> Vec<u8> {
 pub(super) fn plan(conv: &Conv, machine: &Machine, levels: u8) -> Result<Plan, Refusal> {
     let base = matmul::strassen();
     let (sizes, products) = recursion(&base, levels);
-    let parts = Parts::new(&problem(conv, machine), sizes, products, machine).map_err(Refusal::Parts)?;
+    let lanes = lanes(conv, machine);
+    let bytes = conv.elem.bytes();
+    let problem = Problem::new(&conv.window, conv.layout, [conv.k_per_group(), conv.c_per_group()], lanes, bytes);
+    let parts = Parts::new(&problem, sizes, products, machine).map_err(Refusal::Parts)?;
     let power = |x: usize| x.pow(levels.into());
     let entries = |of: fn(&Bilinear) -> &Matrix| power((0..base.rank()).map(|q| of(&base).nonzero(q).count()).sum());
     let (added_patches, added_results) = (entries(|rule| &rule.b), entries(|rule| &rule.c));
 
-    let lanes = lanes(conv, machine);
     let [tile_rows, vectors] = RegisterTile::of(machine).square();
     let images = (conv.x.n * conv.group) as f64;
     let nchw = conv.layout == Layout::Nchw;
@@ -72,7 +74,6 @@ pub(super) fn plan(conv: &Conv, machine: &Machine, levels: u8) -> Result<Plan, R
         }
     }
 
-    let bytes = conv.elem.bytes();
     let [x_bytes, _, y_bytes] = conv.bytes();
     let depth: usize = parts.chunks.iter().map(|c| c.count * parts.chunk_channels(c.size) * conv.taps()).sum();
     let weights = (conv.group * products * parts.channels * depth * bytes) as u128;
@@ -103,21 +104,4 @@ pub(super) fn plan(conv: &Conv, machine: &Machine, levels: u8) -> Result<Plan, R
         error_bound: matmul_bound(&base, levels.into(), conv.c_per_group(), conv.taps(), conv.elem.unit_roundoff()),
         error_typical: matmul_estimate(&base, levels.into(), conv.depth(), conv.elem.unit_roundoff()),
     })
-}
-
-fn problem(conv: &Conv, machine: &Machine) -> Problem {
-    let [h, w] = [conv.window.h, conv.window.w];
-    // Rows follow on if each ends where the next begins, the halo included.
-    let width = w.read().max(w.begin + w.input);
-    Problem {
-        layout: conv.layout,
-        lanes: lanes(conv, machine),
-        bytes: conv.elem.bytes(),
-        k: conv.k_per_group(),
-        c: conv.c_per_group(),
-        taps: conv.taps(),
-        p: conv.y.h,
-        q: conv.y.w,
-        joined: conv.taps() == 1 && h.stride * width == conv.y.w * w.stride,
-    }
 }

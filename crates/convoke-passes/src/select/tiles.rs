@@ -15,7 +15,9 @@ use convoke_ir::attr::Algorithm;
 use convoke_ir::types::Layout;
 use convoke_machine::Machine;
 
-use super::cost::{beside, burst, call, lanes, operands, product, scattered, second_level, straight, strided, turned};
+use super::cost::{
+    bandwidth, beside, burst, call, lanes, operands, product, scattered, second_level, straight, strided, turned,
+};
 use super::plan::{Plan, Refusal, Term};
 use super::{Conv, Errors};
 use crate::register_tile::RegisterTile;
@@ -112,7 +114,7 @@ fn of_sums(tiling: &Tiling, conv: &Conv, machine: &Machine, halo: u128) -> Cost 
     let stored = turn(y_bytes) + 2.0 * y_bytes as f64 / rate;
     // Loads and stores are counted where they are done; this is what they wait for.
     let between = block as u128 * of_tile as u128;
-    let stream = 1.5 * blocks * between as f64 * groups / burst(machine, between);
+    let stream = blocks * between as f64 * groups / bandwidth(machine, between);
     Cost { terms: [tiles * data, multiply, tiles * inverse, copied, fetched, stored + stream], blocks, between }
 }
 

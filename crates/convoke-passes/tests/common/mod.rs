@@ -37,8 +37,13 @@ pub(crate) fn layer(source: &str) -> Layer {
     layer
 }
 
-/// Lowers the layer and asserts that both interpreters give the same numbers.
-pub(crate) fn agree(source: &str) {
+/// Lowers the layer and asserts that both interpreters give the same numbers. Gives the program as lowered.
+pub(crate) fn agree(source: &str) -> Program {
+    agree_on(source, &Machine::x86_64_v3())
+}
+
+/// [`agree`], lowered for this machine.
+pub(crate) fn agree_on(source: &str, machine: &Machine) -> Program {
     let layer = layer(source);
     let verified = layer::verify(&layer).expect("verified above");
     let files = Files::none();
@@ -47,17 +52,17 @@ pub(crate) fn agree(source: &str) {
         .map(|(seed, &id)| convoke_data::random(layer.ty(id), seed, &files).expect("small inputs"))
         .collect();
     let expected = convoke_interp::run_layer(verified, &inputs, &files).expect("the layer runs");
-    let program = convoke_passes::lower::lower(verified, &Machine::x86_64_v3()).expect("the layer lowers");
-    compare(&layer, &program, &inputs, &expected, "lowered");
-    let machine = Machine::x86_64_v3();
-    let cx = Context { machine: &machine, files: &files, grants: Grants::default() };
-    let mut state = State::Loops(program);
+    let lowered = convoke_passes::lower::lower(verified, machine).expect("the layer lowers");
+    compare(&layer, &lowered, &inputs, &expected, "lowered");
+    let cx = Context { machine, files: &files, grants: Grants::default() };
+    let mut state = State::Loops(lowered.clone());
     for entry in registry::LOOPS {
         let pass = entry.make(&[]).expect("no options");
         state = PassManager::new(cx).run(state, &[pass]).unwrap_or_else(|error| panic!("{}: {error}", entry.name));
         let State::Loops(program) = &state else { unreachable!("loop passes give loops") };
         compare(&layer, program, &inputs, &expected, entry.name);
     }
+    lowered
 }
 
 /// Asserts that a program gives the expected numbers, to the rounding of `f64` sums in another order.

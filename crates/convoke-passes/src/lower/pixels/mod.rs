@@ -71,7 +71,7 @@ impl Lowering<'_> {
                 let tiles = columns.iter().map(|w| {
                     let rare = RARE * h.count * w.count < all_rows * all_columns;
                     let long = if rare { LONG / 8 } else { LONG };
-                    self.pixel_tiles(conv, problem.in_place(), (tile.channels, long), &h, w)
+                    self.pixel_tiles(conv, problem.in_place(self.machine), (tile.channels, long), &h, w)
                 });
                 (h, tiles.collect())
             })
