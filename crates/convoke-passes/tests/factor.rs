@@ -583,6 +583,34 @@ fn mixed_channels_are_stacked_within_the_tolerance_only() {
 }
 
 #[test]
+fn asymmetric_pairs_are_the_same_at_the_border() {
+    let mut random = Random(22);
+    for (attrs, out, group, [r, s]) in [
+        ("pads = [1, 1, 1, 1]", "11, 10", 1, [3, 3]),
+        ("pads = [2, 3, 0, 1], strides = [2, 1]", "6, 10", 1, [3, 5]),
+        ("pads = [1, 1, 1, 1], strides = [1, 2], group = 2", "11, 5", 2, [3, 3]),
+    ] {
+        let (m, c) = (4, 3);
+        let layer = conv(
+            &format!("1, {}, 11, 10", c * group),
+            &format!("1, {}, {out}", m * group),
+            &format!("{}, {c}, {r}, {s}", m * group),
+            attrs,
+        );
+        // Across first: a column and a row exchanged.
+        let turned = separable(&mut random, [m * group, c, s, r], group, 3);
+        let weights = (0..turned.len()).map(|at| turned[at / (r * s) * r * s + at % s * r + at / s % r]).collect();
+        let layer = bind(layer, weights);
+        let (after, new) = rewritten("asymmetric(always=true)", &layer, Grants::default());
+        assert_eq!(new.sense, Guarantee::Rounding, "{attrs}: {new:?}");
+        same(&layer, &after);
+        let (rough, new) = rewritten("asymmetric(always=true, rank=1)", &layer, tolerant(1.0));
+        let (d, found) = (new.deviation.expect("bound"), distance(&interpret(&rough, 1), &interpret(&layer, 1)));
+        assert!((0.5..2.0).contains(&(found / d.frobenius)), "{found} {d:?}");
+    }
+}
+
+#[test]
 fn one_budget_is_spent_over_the_net() {
     let mut random = Random(9);
     let source = "layer @l(%x: f32[1, 32, 14, 14]) -> f32[1, 32, 14, 14] {

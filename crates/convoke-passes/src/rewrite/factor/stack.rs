@@ -152,8 +152,8 @@ fn agreement(starts: &[f64], unit: f64) -> [usize; 2] {
 fn fitted(form: &str, agree: Option<[usize; 2]>) -> String {
     match agree {
         None => form.to_owned(),
-        Some([1, of]) => format!("{form}, fitted (only one of {of} starts came so near)"),
-        Some(_) => format!("{form}, fitted"),
+        Some([1, of]) => format!("{form} (fitted; only one of {of} starts came so near)"),
+        Some(_) => format!("{form} (fitted)"),
     }
 }
 
