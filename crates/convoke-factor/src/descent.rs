@@ -26,7 +26,7 @@ pub(crate) fn minimise(
     for _ in 0..iterations {
         let down = direction(&pairs, &slope);
         let steepness = dot(&down, &slope);
-        if !(steepness < 0.0) || value <= enough {
+        if steepness >= 0.0 || steepness.is_nan() || value <= enough {
             break;
         }
         // Without any knowledge of curvature the first step is as long as x.

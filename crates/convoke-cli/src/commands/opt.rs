@@ -129,10 +129,8 @@ fn one(
 
 /// What a pass says of a value, as a comment.
 fn comment(pass: &str, note: &Note, times: bool) -> String {
-    let mut words = format!("{pass} {note}");
-    if let (Outcome::Rewritten(new), true) = (&note.outcome, times) {
-        words += &format!("\n  {}", new.predicted());
-    }
+    let note = if times { note.with_prediction() } else { note.to_string() };
+    let words = format!("{pass} {note}");
     words.lines().map(|line| format!("// {line}\n")).collect()
 }
 

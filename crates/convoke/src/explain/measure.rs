@@ -128,6 +128,9 @@ pub fn measure_stages(
     Ok(times)
 }
 
+/// Times, or why there are none, each with what it is of.
+type Timed<K> = Vec<(K, Result<Timing, Error>)>;
+
 /// Compiles layers that all compute the same from the same inputs, and times them in turns on random ones. Each is told by a key.
 fn in_turns<K>(
     compiler: &Compiler,
@@ -135,7 +138,7 @@ fn in_turns<K>(
     tried: Vec<(K, ir::Layer)>,
     named: &dyn Fn(&K) -> Progress,
     observer: &mut dyn FnMut(Progress),
-) -> Result<Vec<(K, Result<Timing, Error>)>, Error> {
+) -> Result<Timed<K>, Error> {
     let files = layer.files().clone().with_budget(compiler.get_max_memory());
     let inputs = tried.first().map_or(Ok(Vec::new()), |(_, first)| {
         let inputs = first.params.iter().enumerate();

@@ -2,7 +2,7 @@
 
 use convoke::explain::{Cost, LayerStage, Timing};
 use convoke::passes::select::Select;
-use convoke::passes::{LayerPass, Left, Outcome, Record};
+use convoke::passes::{LayerPass, Left, Note, Outcome, Record};
 
 use super::facts::Report;
 
@@ -20,7 +20,7 @@ pub(super) struct Row<'a> {
     pub(super) seconds: Option<f64>,
     /// Its time, or why it has none; `None` where nothing was measured.
     pub(super) measured: Option<Result<&'a Timing, &'a str>>,
-    /// What the pass said of single values.
+    /// What the pass said of single values, except what [`sentences`] says of those it left.
     pub(super) said: Vec<String>,
 }
 
@@ -36,21 +36,30 @@ pub(super) fn rows<'a>(report: &'a Report<'_>) -> Vec<Row<'a>> {
     let one = |(i, stage): (usize, &'a LayerStage)| {
         let measured = report.stages_measured.and_then(|all| all.get(i)).filter(|_| !report.no_times);
         let notes = record(report, stage.pass).into_iter().flat_map(|record| &record.notes);
+        let notes = notes.filter(|note| is_rewritten(note) || of_note("", note).is_none());
         Row {
             name: stage.pass.unwrap_or("as given"),
             cost: &stage.cost,
             seconds: stage.cost.cycles.map(|cycles| report.in_seconds(cycles)),
             measured: measured.map(|time| time.as_ref().map_err(String::as_str)),
-            said: notes.map(ToString::to_string).collect(),
+            said: notes.map(Note::with_prediction).collect(),
         }
     };
     report.explanation.stages.iter().enumerate().map(one).collect()
 }
 
-/// What the passes said that changed nothing: why values were left.
+fn is_rewritten(note: &Note) -> bool {
+    matches!(note.outcome, Outcome::Rewritten(_))
+}
+
+/// What the passes said that changed nothing: why values were left, except what [`sentences`] says.
 pub(super) fn left(report: &Report<'_>) -> Vec<String> {
-    let idle = report.explanation.records.iter().filter(|record| !record.changed.is_yes());
-    idle.flat_map(|record| record.notes.iter().map(|note| format!("{}: {note}", record.pass))).collect()
+    let mut told = Vec::new();
+    for record in report.explanation.records.iter().filter(|record| !record.changed.is_yes()) {
+        let others = record.notes.iter().filter(|note| of_note(record.pass, note).is_none());
+        told.extend(others.map(|note| format!("{} {note}", record.pass)));
+    }
+    told
 }
 
 fn record<'a>(report: &'a Report<'_>, pass: Option<&str>) -> Option<&'a Record> {
@@ -61,26 +70,15 @@ fn record<'a>(report: &'a Report<'_>, pass: Option<&str>) -> Option<&'a Record> 
 pub(super) fn sentences(report: &Report<'_>) -> Vec<String> {
     let mut said = Vec::new();
     for record in &report.explanation.records {
-        for note in &record.notes {
-            let what = format!("{} %{}", record.pass, note.value);
-            said.extend(match &note.outcome {
-                Outcome::Rewritten(new) => {
-                    let fewer = new.after.multiplications as f64 / new.before.multiplications as f64;
-                    done(&what, fewer, new.after.cycles / new.before.cycles)
-                }
-                Outcome::Left(Left::Slower { cycles, multiplications, .. }) => {
-                    left_alone(&what, *multiplications, *cycles)
-                }
-                Outcome::Left(_) => None,
-            });
-        }
+        said.extend(record.notes.iter().filter_map(|note| of_note(record.pass, note)));
     }
     let rows = rows(report);
     for (before, after) in rows.iter().zip(rows.iter().skip(1)) {
         let predicted = before.seconds.zip(after.seconds).map(|(before, after)| after / before);
         let notes = record(report, Some(after.name)).is_some_and(|record| !record.notes.is_empty());
         if let (Some(time), false, true) = (predicted, notes, after.name != Select::NAME) {
-            let fewer = after.cost.multiplications as f64 / before.cost.multiplications.max(1) as f64;
+            let [b, a] = [before, after].map(|row| row.cost.multiplications);
+            let fewer = if a == b { 1.0 } else { a as f64 / b as f64 };
             said.extend(done(after.name, fewer, time));
         }
         let measured = before.timing().zip(after.timing()).map(|(before, after)| after / before);
@@ -89,6 +87,21 @@ pub(super) fn sentences(report: &Report<'_>) -> Vec<String> {
         }
     }
     said
+}
+
+/// What there is to say of a value.
+fn of_note(pass: &str, note: &Note) -> Option<String> {
+    let what = format!("{pass} %{}", note.value);
+    match &note.outcome {
+        Outcome::Rewritten(new) => {
+            let fewer = new.after.multiplications as f64 / new.before.multiplications as f64;
+            done(&what, fewer, new.after.cycles / new.before.cycles)
+        }
+        Outcome::Left(Left::Slower { form, cycles, multiplications }) => {
+            left_alone(&format!("{what}: {form}"), *multiplications, *cycles)
+        }
+        Outcome::Left(_) => None,
+    }
 }
 
 /// What a rewriting that was done did to both, if they differ.
@@ -115,10 +128,9 @@ fn done(what: &str, multiplications: f64, time: f64) -> Option<String> {
 fn left_alone(what: &str, multiplications: f64, time: f64) -> Option<String> {
     let disagree = side(multiplications) < 0 && time >= 1.0;
     disagree.then(|| {
+        let (m, t) = (ratio(multiplications), ratio(time));
         format!(
-            "{what} is left: multiplications and predicted time disagree: {} times the one, {} times the other; time decides.",
-            ratio(multiplications),
-            ratio(time)
+            "{what} is left: multiplications and predicted time disagree: {m} times the one, {t} times the other; time decides, unless always=true."
         )
     })
 }
