@@ -12,7 +12,7 @@ const LONGEST: Duration = Duration::from_secs(1);
 /// Fewer equal lines than this are found in any two texts: a bracket, a blank line.
 const FEWEST: usize = 3;
 /// How much of two lines must be the same words for the others to be marked.
-const ALIKE: f32 = 0.5;
+const ALIKE: f32 = 0.6;
 
 /// The rows, each of two cells.
 pub(super) fn rows(before: &str, after: &str) -> String {
