@@ -372,7 +372,9 @@ fn explain_writes_a_page() {
         "<b>Roofline.</b>",
         "<b>Error against time.</b>",
         "Where the predicted time goes",
-        "after select",
+        "What the layer takes, from pass to pass",
+        "<th>after select",
+        "<td class=\"came\">",
         "conv2d %x, %w",
         "-&gt; f32[1, 1, 8, 8]",
     ] {
@@ -443,4 +445,69 @@ fn explain_tells_each_candidate_in_json() {
     assert!(chosen["measured_seconds"].as_f64() > Some(0.0), "{chosen:#}");
     let measured = value["measured"].as_array().expect("a list");
     assert!(measured.iter().any(|m| m["algorithm"] == conv["chosen"] && m["seconds"] == chosen["measured_seconds"]));
+}
+
+/// A 7x7 layer without weights.
+const SEVEN: &str = "layer @seven(%x: f32[1, 8, 12, 12]) -> f32[1, 8, 12, 12] {
+  %w = const f32[8, 8, 7, 7] = unbound
+  %y = conv2d %x, %w { pads = [3, 3, 3, 3] }
+  return %y
+}
+";
+
+#[test]
+fn explain_tells_what_the_layer_takes_from_pass_to_pass() {
+    let folder = folder();
+    let input = text(&folder.path().join("seven.conv"));
+    fs::write(&input, SEVEN).expect("written");
+    let passes = ["--structural", "--passes", "stack-small-kernels(activation=relu)"];
+    let args = ["explain", &input, "--cpu", "x86-64-v3"];
+    let result = convoke(&[&args[..], &passes, &["--json"]].concat());
+    assert_eq!((result.status, result.stderr.as_str()), (0, ""));
+    let value: serde_json::Value = serde_json::from_str(&result.stdout).expect("JSON");
+    let stages = value["waterfall"].as_array().expect("a list");
+    let names: Vec<_> = stages.iter().filter_map(|stage| stage["after"].as_str()).collect();
+    assert_eq!(names, ["as given", "stack-small-kernels", "fuse-epilogue", "select"]);
+    // 49 C² and 27 C², for each of 12 × 12 pixels.
+    for (stage, taps) in stages.iter().zip([49, 27, 27]) {
+        assert_eq!(stage["parameters"].as_u64(), Some(taps * 64), "{stage:#}");
+        assert_eq!(stage["multiplications"].as_u64(), Some(taps * 64 * 144), "{stage:#}");
+        assert!(stage["predicted_seconds"].as_f64() > Some(0.0) && stage["measured_seconds"].is_null(), "{stage:#}");
+    }
+    assert!(stages[1]["notes"][0].as_str().is_some_and(|note| note.contains("3 times 3x3")), "{stages:#?}");
+    let result = convoke(&[&args[..], &passes].concat());
+    assert!(result.stdout.contains("what the layer takes, from pass to pass"), "{}", result.stdout);
+    // Not without the grant, and not what there is not.
+    assert!(convoke(&[&args[..], &passes[1..]].concat()).stdout.contains("--structural"));
+    assert_eq!(convoke(&[&args[..], &["--passes", "stack"]].concat()).status, 2);
+    // Without values the weights are timed all the same.
+    let result = convoke(&[&["explain", &input, "--measure", "--json"], &passes[..]].concat());
+    let value: serde_json::Value = serde_json::from_str(&result.stdout).expect("JSON");
+    let stages = value["waterfall"].as_array().expect("a list");
+    assert!(stages.iter().all(|stage| stage["measured_seconds"].as_f64() > Some(0.0)), "{stages:#?}");
+}
+
+#[test]
+fn plots_are_vectors_or_pixels_by_their_names() {
+    let folder = folder();
+    let input = text(&folder.path().join("blur.conv"));
+    let plot = |name: &str| {
+        let path = text(&folder.path().join(name));
+        (convoke(&["analyze", &input, "--plot", &path]), path)
+    };
+    let (result, path) = plot("k.svg");
+    assert_eq!((result.status, result.stderr.as_str()), (0, ""));
+    assert!(fs::read_to_string(path).expect("written").starts_with("<svg"));
+    let (result, path) = plot("k.png");
+    assert_eq!((result.status, result.stderr.as_str()), (0, ""));
+    let bytes = fs::read(path).expect("written");
+    assert_eq!(&bytes[..8], b"\x89PNG\r\n\x1a\n");
+    // Three panels at twice their size.
+    assert_eq!(bytes[16..24], [2280u32.to_be_bytes(), 680u32.to_be_bytes()].concat());
+    for name in ["k.jpg", "k"] {
+        let (result, path) = plot(name);
+        assert_eq!(result.status, 2);
+        assert!(result.stderr.contains("--plot draws .svg and .png"), "{}", result.stderr);
+        assert!(!Path::new(&path).exists());
+    }
 }

@@ -230,7 +230,10 @@ pub(crate) struct Explain {
     /// The layer, as text
     #[arg(value_name = "FILE")]
     pub(crate) file: PathBuf,
-    /// Compile and time the layer with each algorithm that can compute it
+    /// Run these passes too, each in its place among those of the level: `a,b(option=value)`
+    #[arg(long, value_name = "A,B(O=V)")]
+    pub(crate) passes: Option<String>,
+    /// Compile and time each convolution with each algorithm that can compute it, and the layer after each pass
     #[arg(long)]
     pub(crate) measure: bool,
     /// Bound the error for the layer's own weights, and for inputs of at most this magnitude
@@ -305,8 +308,8 @@ pub(crate) struct Analyze {
     /// The layer, as text
     #[arg(value_name = "FILE")]
     pub(crate) file: PathBuf,
-    /// Draw responses, radial profiles and the energy of ranks to this SVG file
-    #[arg(long, value_name = "OUT.svg")]
+    /// Draw responses, radial profiles and the energy of ranks to this file, whose name ends in .svg or .png
+    #[arg(long, value_name = "OUT")]
     pub(crate) plot: Option<PathBuf>,
     /// Print JSON
     #[arg(long)]

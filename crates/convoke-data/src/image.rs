@@ -4,7 +4,7 @@
 //! values clamped to `[0, 1]`. No gamma is applied in either direction.
 
 use std::fs::File;
-use std::io::BufReader;
+use std::io::{self, BufReader, Write};
 use std::path::Path;
 
 use convoke_ir::types::{Image, Layout, TensorType};
@@ -116,20 +116,33 @@ pub fn write(path: &Path, ty: &TensorType, array: &ArrayD<f64>) -> Result<Vec<St
             }
         }
     }
-    write_whole(path, |out| {
-        let mut encoder = png::Encoder::new(out, width, height);
-        encoder.set_color(if channels == 1 { ColorType::Grayscale } else { ColorType::Rgb });
-        encoder.set_depth(BitDepth::Eight);
-        let mut writer = encoder.write_header()?;
-        writer.write_image_data(&bytes)?;
-        writer.finish()?;
-        Ok(())
-    })?;
+    let colour = if channels == 1 { ColorType::Grayscale } else { ColorType::Rgb };
+    write_whole(path, |out| encode(out, [width, height], colour, &bytes))?;
     let total = numbers.len();
     Ok(match outside {
         0 => Vec::new(),
         n => vec![format!("{n} of {total} values were outside [0, 1] and were clamped")],
     })
+}
+
+/// Pixels of three bytes, red, green and blue, row after row, as the bytes of a PNG.
+///
+/// # Errors
+///
+/// Another number of bytes than `width` · `height` pixels have; none at all.
+pub fn rgb(width: u32, height: u32, pixels: &[u8]) -> io::Result<Vec<u8>> {
+    let mut out = Vec::new();
+    encode(&mut out, [width, height], ColorType::Rgb, pixels)?;
+    Ok(out)
+}
+
+fn encode(out: impl Write, [width, height]: [u32; 2], colour: ColorType, bytes: &[u8]) -> io::Result<()> {
+    let mut encoder = png::Encoder::new(out, width, height);
+    encoder.set_color(colour);
+    encoder.set_depth(BitDepth::Eight);
+    let mut writer = encoder.write_header()?;
+    writer.write_image_data(bytes)?;
+    Ok(writer.finish()?)
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@
 //!   Tucker-2  W[m,c,r,s] ≈ Σ_ij E[m,i] G[i,j,r,s] D[j,c]   a bottleneck                            tucker, evbmf
 //!   CP        W[m,c,r,s] ≈ Σ_t E[m,t] v[t,r] h[t,s] D[t,c]   1×1, K×1, 1×K, 1×1                     cp
 //!   stack     k = k_1 ∗ k_2 ∗ …                            small kernels for a large one           polynomial, stack
+//!   pair      W[m,c,·] ≈ Σ_j B[m,j,·] ∗ A[j,c,·]            the same of a layer that mixes channels  pair
 //! ```
 //!
 //! | module | holds |
@@ -17,14 +18,17 @@
 //! | [`cp`] | canonical polyadic form of a layer's weights, by alternating least squares |
 //! | [`polynomial`] | 1-D kernels as products of kernels of at most three taps |
 //! | [`stack`] | 2-D kernels as products of small ones, fitted |
+//! | [`pair`] | a layer that mixes channels as two of small kernels, fitted |
 //!
 //! Errors are relative and in the Frobenius norm, unless a name says otherwise. All of it is deterministic for a given CPU: starts of
 //! iterations are seeded, nothing runs on threads. Between CPUs the last digits of an SVD may differ, as its sums are vectorised.
 
 pub mod cp;
+mod descent;
 pub mod evbmf;
 pub mod exact;
 pub mod matrix;
+pub mod pair;
 pub mod polynomial;
 mod random;
 mod solve;

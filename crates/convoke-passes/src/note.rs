@@ -198,6 +198,16 @@ impl fmt::Display for Note {
     }
 }
 
+impl Note {
+    /// The same with predicted cycles.
+    pub fn with_prediction(&self) -> String {
+        match &self.outcome {
+            Outcome::Rewritten(new) => format!("{self}\n  {}", new.predicted()),
+            Outcome::Left(_) => self.to_string(),
+        }
+    }
+}
+
 impl Rewritten {
     /// The predicted cycles, in words.
     pub fn predicted(&self) -> String {

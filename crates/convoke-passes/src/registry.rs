@@ -201,11 +201,19 @@ impl Pass {
 }
 
 /// What `-O` runs up to and including `last`: at 0 what lowering needs, at 1 what is exact too, at 2 and 3 everything,
-/// except what `grants` does not allow.
-pub fn pipeline(level: u8, last: Stage, grants: &Grants) -> Result<Vec<Pass>, PassError> {
+/// except what `grants` does not allow. Passes that are `named` run in their place among those, with their options, whatever the level.
+pub fn pipeline(level: u8, last: Stage, grants: &Grants, named: &[Spec]) -> Result<Vec<Pass>, PassError> {
+    named.iter().try_for_each(|spec| find(&spec.name).map(drop))?;
     let upto = if last == Stage::Layer { LAYER.len() } else { usize::MAX };
-    let entries = all().take(upto).filter(|entry| entry.level <= level && grants.allow(entry.guarantee));
-    entries.map(|entry| (entry.make)(&[], By::Level)).collect()
+    let mut passes = Vec::new();
+    for entry in all().take(upto) {
+        let own: Vec<_> = named.iter().filter(|spec| spec.name == entry.name).collect();
+        match &own[..] {
+            [] if entry.level <= level && grants.allow(entry.guarantee) => passes.push((entry.make)(&[], By::Level)?),
+            own => own.iter().try_for_each(|spec| entry.make(&spec.options).map(|pass| passes.push(pass)))?,
+        }
+    }
+    Ok(passes)
 }
 
 /// The passes that `--passes` lists, in the order given, up to and including `last`. `lower` need not be named: it

@@ -360,7 +360,7 @@ fn a_level_factors_a_large_blur_by_itself() {
             .replace("2, 2, 2, 2", "15, 15, 15, 15"),
     );
     let (machine, files, grants) = (Machine::x86_64_v3(), Files::none(), Grants::default());
-    let passes = registry::pipeline(2, Stage::Layer, &grants).expect("a pipeline");
+    let passes = registry::pipeline(2, Stage::Layer, &grants, &[]).expect("a pipeline");
     let mut manager = PassManager::new(Context { machine: &machine, files: &files, grants });
     let State::Layer(after) = manager.run(State::Layer(layer), &passes).expect("runs") else { panic!("layer IR") };
     let notes: Vec<_> = manager.records().iter().flat_map(|r| &r.notes).collect();
@@ -444,9 +444,12 @@ fn a_bottleneck_meets_its_tolerance_on_inputs_it_has_not_seen() {
         assert!(new.deviation.expect("bound").frobenius <= tolerance);
         for seed in 10..14 {
             let found = distance(&interpret(&after, seed), &interpret(&layer, seed));
-            assert!(found <= 1.15 * tolerance, "{found} of {tolerance}");
+            assert!(found <= tolerance, "{found} of {tolerance}");
         }
         assert!(new.after.multiplications < new.before.multiplications && new.after.cycles < new.before.cycles);
+        // The gain in time stands beside that in multiplications.
+        let note = Note { value: "y".into(), outcome: Outcome::Rewritten(Box::new(new.clone())) }.to_string();
+        assert!(note.contains("multiplications 1806336 -> ") && new.predicted().contains("predicted cycles"), "{note}");
     }
     // Bayes finds what stands out of noise; the tolerance still has the last word.
     let (_, new) = rewritten("bottleneck(ranks=bayes, always=true)", &layer, tolerant(1.0));
@@ -521,6 +524,92 @@ fn a_fit_is_used_within_the_tolerance_only() {
     assert!((0.3..3.0).contains(&(found / error)), "{found} {error}");
 }
 
+/// Weights of two layers of small kernels as one, for each group `m` channels of `c`.
+fn composed(random: &mut Random, [m, c]: [usize; 2], [[r1, s1], [r2, s2]]: [[usize; 2]; 2], groups: usize) -> Vec<f64> {
+    let (rows, columns) = (r1 + r2 - 1, s1 + s2 - 1);
+    let mut all = Vec::new();
+    for _ in 0..groups {
+        let (a, b) = (random.some(m * c * r1 * s1), random.some(m * m * r2 * s2));
+        let mut whole = vec![0.0; m * c * rows * columns];
+        for at in 0..m * m * r2 * s2 * c * r1 * s1 {
+            let (of_b, of_a) = (at / (c * r1 * s1), at % (c * r1 * s1));
+            let (o, j, u, v) = (of_b / (m * r2 * s2), of_b / (r2 * s2) % m, of_b / s2 % r2, of_b % s2);
+            let (i, p, q) = (of_a / (r1 * s1), of_a / s1 % r1, of_a % s1);
+            whole[((o * c + i) * rows + u + p) * columns + v + q] += b[of_b] * a[((j * c + i) * r1 + p) * s1 + q];
+        }
+        all.extend(whole);
+    }
+    all
+}
+
+#[test]
+fn mixed_channels_are_stacked_within_the_tolerance_only() {
+    let mut random = Random(21);
+    for (attrs, out, group, sizes) in [
+        ("pads = [2, 2, 2, 2]", "13, 12", 1, [[3, 3], [3, 3]]),
+        ("pads = [1, 2, 0, 2], strides = [2, 1], group = 2", "5, 12", 2, [[3, 3], [3, 3]]),
+        ("pads = [4, 1, 4, 1], dilations = [2, 1]", "13, 12", 1, [[3, 3], [3, 1]]),
+    ] {
+        let (m, c) = (4, 6);
+        let [rows, columns] = [sizes[0][0] + sizes[1][0] - 1, sizes[0][1] + sizes[1][1] - 1];
+        let layer = conv(
+            &format!("1, {}, 13, 12", c * group),
+            &format!("1, {}, {out}", m * group),
+            &format!("{}, {c}, {rows}, {columns}", m * group),
+            attrs,
+        );
+        let layer = bind(layer, composed(&mut random, [m, c], sizes, group));
+        let (after, new) = rewritten("stack-small-kernels(always=true, tolerance=1e-4)", &layer, Grants::default());
+        assert!(new.deviation.expect("bound").frobenius < 2e-6 && new.form.contains("fitted"), "{new:?}");
+        let [border, interior] = border_and_interior(&interpret(&after, 1), &interpret(&layer, 1));
+        assert!(border < 1e-5 && interior < 1e-5, "{border:e} {interior:e}: {after}");
+    }
+    // Weights of no structure: the error is told, and what was measured is what was promised.
+    let layer = bind(conv("1, 4, 9, 9", "1, 4, 9, 9", "4, 4, 5, 5", "pads = [2, 2, 2, 2]"), random.some(400));
+    let Left::Error { error, form, .. } = left("stack-small-kernels(always=true)", &layer, tolerant(0.01)) else {
+        panic!("an error")
+    };
+    assert!((0.1..0.5).contains(&error) && form.contains("fitted"), "{error} {form}");
+    let (after, new) = rewritten("stack-small-kernels(always=true)", &layer, tolerant(error * 1.01));
+    assert_eq!(new.sense, Guarantee::Approximate);
+    let found = distance(&interpret(&after, 1), &interpret(&layer, 1));
+    assert!((0.5..2.0).contains(&(found / error)), "{found} {error}");
+    assert_eq!(new.after.parameters, 2 * 9 * 16);
+    // Three layers are not fitted, nor are many channels.
+    let seven = bind(conv("1, 2, 9, 9", "1, 2, 3, 3", "2, 2, 7, 7", ""), random.some(196));
+    assert!(matches!(left("stack-small-kernels(always=true)", &seven, tolerant(0.5)), Left::Shape { .. }));
+    let many = bind(conv("1, 80, 9, 9", "1, 80, 5, 5", "80, 80, 5, 5", ""), random.some(160_000));
+    assert!(matches!(left("stack-small-kernels(always=true)", &many, tolerant(0.5)), Left::TooLarge { .. }));
+}
+
+#[test]
+fn asymmetric_pairs_are_the_same_at_the_border() {
+    let mut random = Random(22);
+    for (attrs, out, group, [r, s]) in [
+        ("pads = [1, 1, 1, 1]", "11, 10", 1, [3, 3]),
+        ("pads = [2, 3, 0, 1], strides = [2, 1]", "6, 10", 1, [3, 5]),
+        ("pads = [1, 1, 1, 1], strides = [1, 2], group = 2", "11, 5", 2, [3, 3]),
+    ] {
+        let (m, c) = (4, 3);
+        let layer = conv(
+            &format!("1, {}, 11, 10", c * group),
+            &format!("1, {}, {out}", m * group),
+            &format!("{}, {c}, {r}, {s}", m * group),
+            attrs,
+        );
+        // Across first: a column and a row exchanged.
+        let turned = separable(&mut random, [m * group, c, s, r], group, 3);
+        let weights = (0..turned.len()).map(|at| turned[at / (r * s) * r * s + at % s * r + at / s % r]).collect();
+        let layer = bind(layer, weights);
+        let (after, new) = rewritten("asymmetric(always=true)", &layer, Grants::default());
+        assert_eq!(new.sense, Guarantee::Rounding, "{attrs}: {new:?}");
+        same(&layer, &after);
+        let (rough, new) = rewritten("asymmetric(always=true, rank=1)", &layer, tolerant(1.0));
+        let (d, found) = (new.deviation.expect("bound"), distance(&interpret(&rough, 1), &interpret(&layer, 1)));
+        assert!((0.5..2.0).contains(&(found / d.frobenius)), "{found} {d:?}");
+    }
+}
+
 #[test]
 fn one_budget_is_spent_over_the_net() {
     let mut random = Random(9);
@@ -554,7 +643,9 @@ fn one_budget_is_spent_over_the_net() {
     // No level approximates unless it is told to, and `approximate` is refused.
     assert!(matches!(run("approximate", &layer, Grants::default()), Err(PassError::NotGranted { .. })));
     let grants = Grants::default();
-    assert!(registry::pipeline(2, Stage::Layer, &grants).expect("passes").iter().all(|p| p.name() != "approximate"));
+    assert!(
+        registry::pipeline(2, Stage::Layer, &grants, &[]).expect("passes").iter().all(|p| p.name() != "approximate")
+    );
 }
 
 #[test]
@@ -681,7 +772,7 @@ fn architectures_change_by_name_and_grant_only() {
     assert_eq!(new.after.parameters, 8 * (8 + 8 + 5 + 5));
     // A level leaves them alone even so.
     let (machine, files, grants) = (Machine::x86_64_v3(), Files::none(), structural());
-    let passes = registry::pipeline(3, Stage::Layer, &grants).expect("passes");
+    let passes = registry::pipeline(3, Stage::Layer, &grants, &[]).expect("passes");
     let mut manager = PassManager::new(Context { machine: &machine, files: &files, grants });
     manager.run(State::Layer(layer), &passes).expect("runs");
     assert!(manager.records().iter().all(|r| r.notes.is_empty()));

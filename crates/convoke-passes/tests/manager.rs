@@ -41,7 +41,7 @@ fn every_pass_is_listed_in_full() {
 
 #[test]
 fn pipelines_grow_with_the_level() {
-    let at = |level, last| names(&registry::pipeline(level, last, &Grants::default()).unwrap());
+    let at = |level, last| names(&registry::pipeline(level, last, &Grants::default(), &[]).unwrap());
     assert_eq!(at(0, Stage::Layer), ["select"]);
     assert!(at(0, Stage::Loops).starts_with(&["select", "lower"]));
     for level in 0..3 {
@@ -55,7 +55,7 @@ fn pipelines_grow_with_the_level() {
 #[test]
 fn a_pipeline_leaves_out_what_is_not_granted() {
     let strict = Grants { max_error: Some(0.0), ..Grants::default() };
-    let passes = names(&registry::pipeline(2, Stage::Loops, &strict).unwrap());
+    let passes = names(&registry::pipeline(2, Stage::Loops, &strict, &[]).unwrap());
     let exact = |name: &&str| registry::find(name).unwrap().guarantee == Guarantee::Exact;
     assert!(passes.iter().all(exact) && passes.contains(&"select"));
 }
@@ -106,7 +106,7 @@ fn the_manager_records_and_shows_each_pass() {
     let (machine, files) = (Machine::x86_64_v3(), Files::none());
     let cx = Context { machine: &machine, files: &files, grants: Grants::default() };
     let layer = parse(BLOCK);
-    let passes = registry::pipeline(2, Stage::Layer, &cx.grants).unwrap();
+    let passes = registry::pipeline(2, Stage::Layer, &cx.grants, &[]).unwrap();
     let mut seen = Vec::new();
     let mut manager = PassManager::new(cx).observe(|record, state| seen.push((record.pass, state.stage())));
     let state = manager.run(State::Layer(layer.clone()), &passes).unwrap();
@@ -147,7 +147,7 @@ fn every_level_lowers_to_the_same_numbers() {
     let verified = convoke_ir::layer::verify(&layer).unwrap();
     let expected = convoke_interp::run_layer(verified, std::slice::from_ref(&x), &files).unwrap();
     for level in 0..=3 {
-        let passes = registry::pipeline(level, Stage::Loops, &cx.grants).unwrap();
+        let passes = registry::pipeline(level, Stage::Loops, &cx.grants, &[]).unwrap();
         let State::Loops(program) = PassManager::new(cx).run(State::Layer(layer.clone()), &passes).unwrap() else {
             panic!("not lowered")
         };

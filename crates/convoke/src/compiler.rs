@@ -9,6 +9,7 @@ use convoke_ir::loops::{self, Program};
 use convoke_machine::Machine;
 use convoke_passes::registry::{self, Pass};
 use convoke_passes::select::Select;
+use convoke_passes::spec::Spec;
 use convoke_passes::{Context, Grants, LayerPass, PassManager, Record, Stage, State};
 
 use crate::compiled::CompiledLayer;
@@ -42,6 +43,7 @@ pub struct Compiler {
     threads: usize,
     max_memory: u64,
     tuning: Option<Tuning>,
+    named: Vec<Spec>,
 }
 
 impl Compiler {
@@ -63,6 +65,7 @@ impl Compiler {
             threads: 1,
             max_memory: Compiler::DEFAULT_MAX_MEMORY,
             tuning: None,
+            named: Vec::new(),
         }
     }
 
@@ -100,6 +103,12 @@ impl Compiler {
     /// Allows passes that change the function and leave new weights to be trained.
     pub fn structural(mut self, allowed: bool) -> Compiler {
         self.grants.structural = allowed;
+        self
+    }
+
+    /// Runs these passes too, each in its place among those of the level; with these options where the level runs it anyway.
+    pub fn passes(mut self, named: Vec<Spec>) -> Compiler {
+        self.named = named;
         self
     }
 
@@ -175,17 +184,14 @@ impl Compiler {
         self.algorithm
     }
 
-    /// The passes of the level, up to and including `last`; `select` with the algorithm that was asked for.
+    /// The passes of the level and those that were named, up to and including `last`; `select` with the algorithm that was asked for.
     pub fn pipeline(&self, last: Stage) -> Result<Vec<Pass>, Error> {
-        let mut passes = registry::pipeline(self.level, last, &self.grants)?;
-        if self.algorithm != Algorithm::Auto {
-            for pass in &mut passes {
-                if pass.name() == Select::NAME {
-                    *pass = registry::find(Select::NAME)?.make(&[("algorithm".into(), self.algorithm.to_attr())])?;
-                }
-            }
+        let mut named = self.named.clone();
+        if self.algorithm != Algorithm::Auto && named.iter().all(|spec| spec.name != Select::NAME) {
+            let options = vec![("algorithm".into(), self.algorithm.to_attr())];
+            named.push(Spec { name: Select::NAME.into(), options });
         }
-        Ok(passes)
+        Ok(registry::pipeline(self.level, last, &self.grants, &named)?)
     }
 
     /// Runs `passes` on a layer or program. `observer` sees the state after each.
@@ -306,7 +312,8 @@ pub struct Choice {
     pub algorithm: Algorithm,
 }
 
-fn choices(layer: &convoke_ir::layer::Layer) -> Vec<Choice> {
+/// The algorithm of each convolution of a layer.
+pub(crate) fn choices(layer: &convoke_ir::layer::Layer) -> Vec<Choice> {
     let convs = layer.body.iter().filter_map(|instr| match &instr.op {
         Op::Conv2d(conv) => Some(Choice { result: layer.values[instr.result].name.clone(), algorithm: conv.algorithm }),
         _ => None,

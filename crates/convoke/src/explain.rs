@@ -1,6 +1,7 @@
 //! Why a layer is computed as it is: every candidate algorithm of every convolution with its numbers, and what each pass did.
 
 mod measure;
+mod waterfall;
 mod weights;
 
 use convoke_ir::layer as ir;
@@ -8,7 +9,8 @@ use convoke_passes::select::{Select, Selection, selections};
 use convoke_passes::{LayerPass, PassError, Record, Stage, State};
 
 pub(crate) use measure::alone;
-pub use measure::{Measured, Progress, TOO_SLOW, Timing, measure};
+pub use measure::{Measured, Progress, TOO_SLOW, Timing, measure, measure_stages};
+pub use waterfall::{Cost, LayerStage};
 pub use weights::{WeightBounds, weight_bounds};
 
 use crate::compiler::{Compiler, Verify};
@@ -29,6 +31,8 @@ pub struct Explanation {
     pub records: Vec<Record>,
     /// For each record, the IR after the pass, if the pass changed it.
     pub texts: Vec<Option<String>>,
+    /// What the layer takes as given, and after each pass that changed it, up to `select`.
+    pub stages: Vec<LayerStage>,
 }
 
 /// Runs all passes on a layer and says what was weighed.
@@ -42,10 +46,14 @@ pub fn explain(compiler: &Compiler, layer: &Layer) -> Result<Explanation, Error>
     let mut texts = Vec::new();
     // What `select` is given decides what is weighed.
     let mut weighed: ir::Layer = layer.ir().clone();
+    let mut stages = vec![LayerStage::new(None, layer.ir(), compiler)];
     let observer = |record: &Record, state: &State| {
         let selected = records.iter().chain([record]).any(|r: &Record| r.pass == Select::NAME);
         if let (State::Layer(layer), false) = (state, selected) {
             weighed = layer.clone();
+            if record.changed.is_yes() {
+                stages.push(LayerStage::new(Some(record.pass), layer, compiler));
+            }
         }
         records.push(record.clone());
         texts.push(record.changed.is_yes().then(|| match state {
@@ -62,5 +70,6 @@ pub fn explain(compiler: &Compiler, layer: &Layer) -> Result<Explanation, Error>
             verdict.decide(selection);
         }
     }
-    Ok(Explanation { weighed, selections, verdicts, records, texts })
+    stages.extend(LayerStage::selected(&stages, &selections));
+    Ok(Explanation { weighed, selections, verdicts, records, texts, stages })
 }

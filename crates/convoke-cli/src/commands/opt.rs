@@ -43,7 +43,8 @@ pub(crate) fn run(args: Opt, no_times: bool, io: &mut Io<'_>) -> Result<(), Fail
             out.push('\n');
         }
         let passes = passes(&compiler, specs.as_deref(), args.stage, state.stage())?;
-        let (log, mut end) = one(&compiler, state, &passes, &module.files, args.print_after_all, no_times)?;
+        let show = Show { all: args.print_after_all, left: specs.is_some(), times: !no_times };
+        let (log, mut end) = one(&compiler, state, &passes, &module.files, show)?;
         out += &log;
         if !args.print_after_all {
             weights.take(&mut end);
@@ -79,15 +80,26 @@ fn passes(
     }
 }
 
-/// Runs `passes`. Gives what is to be printed of them if `all` are to be, and the state at the end.
+/// What is printed of passes.
+#[derive(Clone, Copy)]
+struct Show {
+    /// The IR after each.
+    all: bool,
+    /// Why values were left. Of a level's passes that is no news; `explain` tells it.
+    left: bool,
+    /// Times and predicted cycles.
+    times: bool,
+}
+
+/// Runs `passes`. Gives what is to be printed of them, and the state at the end.
 fn one(
     compiler: &Compiler,
     state: State,
     passes: &[Pass],
     files: &Files,
-    all: bool,
-    no_times: bool,
+    show: Show,
 ) -> Result<(String, State), Failure> {
+    let Show { all, left, times } = show;
     let mut out = String::new();
     let mut unchanged: Vec<&str> = Vec::new();
     // What passes say of single values stands before the text they made.
@@ -96,7 +108,8 @@ fn one(
         out += &format!("// as given\n{}", text(&state));
     }
     let observer = |record: &Record, state: &State| {
-        let notes: String = record.notes.iter().map(|note| comment(record.pass, note, no_times)).collect();
+        let told = record.notes.iter().filter(|note| left || matches!(note.outcome, Outcome::Rewritten(_)));
+        let notes: String = told.map(|note| comment(record.pass, note, times)).collect();
         if !all {
             said += &notes;
             return;
@@ -107,7 +120,7 @@ fn one(
         }
         out += &nothing(&mut unchanged);
         let after = if record.changed.is_yes() { text(state) } else { String::new() };
-        out += &format!("\n// {}\n{notes}{after}", title(record, no_times));
+        out += &format!("\n// {}\n{notes}{after}", title(record, times));
     };
     let end = compiler.run_passes(state, passes, files, observer).map_err(in_passes)?;
     out += &nothing(&mut unchanged);
@@ -115,11 +128,9 @@ fn one(
 }
 
 /// What a pass says of a value, as a comment.
-fn comment(pass: &str, note: &Note, no_times: bool) -> String {
-    let mut words = format!("{pass} {note}");
-    if let (Outcome::Rewritten(new), false) = (&note.outcome, no_times) {
-        words += &format!("\n  {}", new.predicted());
-    }
+fn comment(pass: &str, note: &Note, times: bool) -> String {
+    let note = if times { note.with_prediction() } else { note.to_string() };
+    let words = format!("{pass} {note}");
     words.lines().map(|line| format!("// {line}\n")).collect()
 }
 
@@ -139,7 +150,7 @@ fn nothing(unchanged: &mut Vec<&str>) -> String {
 }
 
 /// What a pass does, and what it did to the counts.
-fn title(record: &Record, no_times: bool) -> String {
+fn title(record: &Record, times: bool) -> String {
     let (b, a) = (&record.before, &record.after);
     let counts = [
         ("ops", b.ops, a.ops),
@@ -152,7 +163,7 @@ fn title(record: &Record, no_times: bool) -> String {
     for (what, before, after) in counts.iter().filter(|(_, before, after)| before != after) {
         title += &format!("; {what} {before} -> {after}");
     }
-    if !no_times {
+    if times {
         title += &format!("; {:.2} ms", record.elapsed.as_secs_f64() * 1e3);
     }
     title

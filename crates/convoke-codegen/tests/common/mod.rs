@@ -22,7 +22,7 @@ pub(crate) fn layer(source: &str) -> Layer {
 pub(crate) fn program(source: &str, machine: &Machine) -> Program {
     let files = Files::none();
     let grants = Grants::default();
-    let passes = registry::pipeline(2, Stage::Loops, &grants).expect("the passes of -O2");
+    let passes = registry::pipeline(2, Stage::Loops, &grants, &[]).expect("the passes of -O2");
     let mut manager = PassManager::new(Context { machine, files: &files, grants });
     match manager.run(State::Layer(layer(source)), &passes).unwrap_or_else(|error| panic!("{error}\n{source}")) {
         State::Loops(program) => program,

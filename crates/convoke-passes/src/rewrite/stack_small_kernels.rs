@@ -5,10 +5,10 @@
 //!                                                     %y = conv2d %y.stack, %w.stack.1
 //! ```
 //!
-//! Applies:    to single channels and depthwise layers of bound weights whose kernels factor, exactly or within the tolerance. To unbound weights of any
-//!             layer with `--structural`, with an activation between if one is asked for.
+//! Applies:    to bound weights whose kernels factor, exactly or within the tolerance: single channels and depthwise layers, and layers that mix channels up to 5x5.
+//!             To unbound weights of any layer with `--structural`, with an activation between if one is asked for.
 //! Guarantee:  `Rounding`; with a tolerance `Approximate`; `Structural` of unbound weights. Only by name: a separable kernel costs less as a column and a row.
-//! Leaves:     even extents, and 3×3; bound weights of several input channels; what does not factor: a random 5×5 is off by a third.
+//! Leaves:     even extents, and 3×3; more than two layers of mixed channels; what does not factor: a random 5×5 is off by a third.
 //! Source:     see [`stack`]. Simonyan, Zisserman, Very Deep Convolutional Networks for Large-Scale Image Recognition, arXiv:1409.1556, §2.3.
 
 use convoke_ir::attr::Attr;

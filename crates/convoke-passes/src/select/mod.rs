@@ -38,6 +38,7 @@ use crate::error::PassError;
 use crate::guarantee::{Exact, Granted, Grants};
 use crate::note::Log;
 use crate::pass::{Changed, Context, LayerPass, PassOption};
+use crate::stats;
 use crate::tiling::NoTiling;
 
 /// The algorithms worth weighing for a convolution, in the order of which the first of equally fast ones is chosen. With sizes where
@@ -334,6 +335,23 @@ pub fn selections(
         Some(error) if found.iter().all(|s| matches!(s.reason, Reason::Inapplicable { .. })) => Err(error),
         _ => Ok(found),
     }
+}
+
+/// Predicted cycles of what is no convolution. Of another op: to read what it reads and to write what it gives, from and to the nearest memory that
+/// holds both, or its multiplications at the machine's rate if they take longer. Of a convolution: to read what its epilogue does.
+pub fn cycles_beside(layer: &Layer, instr: &Instr, machine: &Machine) -> f64 {
+    let is_conv = algorithm(instr).is_some();
+    let read = instr.reads().skip(if is_conv { instr.args.len() } else { 0 });
+    let computed = read.filter(|&id| layer.constant(id).is_none());
+    let written = (!is_conv).then_some(instr.result);
+    let moved: u128 = computed.chain(written).map(|id| layer.ty(id).bytes() as u128).sum();
+    let streamed = moved as f64 / cost::bandwidth(machine, moved);
+    if is_conv {
+        return streamed;
+    }
+    let lanes = f64::from(machine.lanes(layer.ty(instr.result).elem.bytes()));
+    let products = stats::multiplications(layer, instr) as f64;
+    streamed.max(products / (lanes * machine.fma_per_cycle).max(f64::MIN_POSITIVE))
 }
 
 /// The algorithm that a convolution names.

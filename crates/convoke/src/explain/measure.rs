@@ -8,14 +8,14 @@
 use std::time::{Duration, Instant};
 
 use convoke_ir::attr::Algorithm;
-use convoke_ir::layer::{self as ir, Def, Instr, Op};
+use convoke_ir::layer::{self as ir, Def, Generator, Instr, Op, Source};
 use convoke_passes::select::{Select, Selection};
-use convoke_passes::{LayerPass, Stage, State};
+use convoke_passes::{LayerPass, Record, Stage, State};
 
 use super::Explanation;
 use crate::clock::time;
 use crate::compiled::CompiledLayer;
-use crate::compiler::{Choice, Compiler, Lowered};
+use crate::compiler::{Compiler, Lowered, choices as chosen};
 use crate::error::Error;
 use crate::layer::Layer;
 use crate::native::Buffers;
@@ -56,6 +56,8 @@ pub struct Timing {
 pub enum Progress {
     /// A candidate is being compiled.
     Compile(Algorithm),
+    /// The layer after this pass is being compiled; as given, for `None`.
+    Stage(Option<&'static str>),
     /// A round begins, the first being 1.
     Round {
         /// Which.
@@ -99,17 +101,56 @@ fn convolution(
     let (tried, skipped): (Vec<_>, Vec<_>) =
         plans.map(|(algorithm, cycles)| (algorithm, cycles <= TOO_SLOW * best)).partition(|p| p.1);
 
+    let tried = tried.into_iter().map(|(algorithm, _)| (algorithm, with_algorithm(alone, algorithm))).collect();
+    let named = |algorithm: &Algorithm| Progress::Compile(*algorithm);
+    let times = in_turns(compiler, layer, tried, &named, observer)?;
+    Ok(Measured { value: selection.value.clone(), times, skipped: skipped.into_iter().map(|(a, _)| a).collect() })
+}
+
+/// Times the layer as given and after each pass that changed it, as a whole, each with the algorithms that would be chosen for it; one time, or why there
+/// is none, for each stage of `explanation`. What `select` makes is what it is given, compiled.
+///
+/// # Errors
+///
+/// As [`measure`].
+pub fn measure_stages(
+    compiler: &Compiler,
+    layer: &Layer,
+    explanation: &Explanation,
+    observer: &mut dyn FnMut(Progress),
+) -> Result<Vec<Result<Timing, String>>, Error> {
+    compiler.machine().runs_on_host()?;
+    let rewritten = explanation.stages.iter().filter(|stage| stage.pass != Some(Select::NAME));
+    let tried = rewritten.map(|stage| (stage.pass, stage.layer.clone())).collect();
+    let times = in_turns(compiler, layer, tried, &|pass| Progress::Stage(*pass), observer)?;
+    let mut times: Vec<_> = times.into_iter().map(|(_, time)| time.map_err(|e| e.to_string())).collect();
+    times.extend(times.last().cloned());
+    Ok(times)
+}
+
+/// Times, or why there are none, each with what it is of.
+type Timed<K> = Vec<(K, Result<Timing, Error>)>;
+
+/// Compiles layers that all compute the same from the same inputs, and times them in turns on random ones. Each is told by a key.
+fn in_turns<K>(
+    compiler: &Compiler,
+    layer: &Layer,
+    tried: Vec<(K, ir::Layer)>,
+    named: &dyn Fn(&K) -> Progress,
+    observer: &mut dyn FnMut(Progress),
+) -> Result<Timed<K>, Error> {
     let files = layer.files().clone().with_budget(compiler.get_max_memory());
-    let inputs = alone.params.iter().enumerate();
-    let inputs =
-        inputs.map(|(i, &id)| convoke_data::random(alone.ty(id), i as i64, &files)).collect::<Result<Vec<_>, _>>()?;
+    let inputs = tried.first().map_or(Ok(Vec::new()), |(_, first)| {
+        let inputs = first.params.iter().enumerate();
+        inputs.map(|(i, &id)| convoke_data::random(first.ty(id), i as i64, &files)).collect::<Result<Vec<_>, _>>()
+    })?;
     // All are in memory at once, and together keep its limit.
     let (mut buffers, mut held): (Option<Buffers>, u64) = (None, 0);
-    let mut times: Vec<(Algorithm, Result<Turns, Error>)> = Vec::new();
-    for (algorithm, _) in tried {
-        observer(Progress::Compile(algorithm));
+    let mut times: Vec<(K, Result<Turns, Error>)> = Vec::new();
+    for (key, ir) in tried {
+        observer(named(&key));
         let room = compiler.clone().max_memory(compiler.get_max_memory().saturating_sub(held));
-        let first = compile(&room, layer, alone, algorithm).and_then(|compiled| {
+        let first = compile(&room, layer, ir).and_then(|compiled| {
             let buffers = match &mut buffers {
                 Some(buffers) => buffers,
                 none => none.insert(compiled.buffers(&inputs)?),
@@ -120,13 +161,13 @@ fn convolution(
             held += (compiled.report().constant_bytes + compiled.report().scratch_bytes) as u64;
             Ok(Turns { compiled, first: turn, seconds: Vec::new() })
         });
-        times.push((algorithm, first));
+        times.push((key, first));
     }
     if let Some(buffers) = &mut buffers {
-        rounds(&mut times, buffers, observer)?;
+        let turns = times.iter_mut().filter_map(|(_, turns)| turns.as_mut().ok()).collect();
+        rounds(turns, buffers, observer)?;
     }
-    let times = times.into_iter().map(|(algorithm, turns)| (algorithm, turns.map(Turns::timing))).collect();
-    Ok(Measured { value: selection.value.clone(), times, skipped: skipped.into_iter().map(|(a, _)| a).collect() })
+    Ok(times.into_iter().map(|(key, turns)| (key, turns.map(Turns::timing))).collect())
 }
 
 /// A candidate, and what its turns gave.
@@ -145,12 +186,7 @@ impl Turns {
     }
 }
 
-fn rounds(
-    times: &mut [(Algorithm, Result<Turns, Error>)],
-    buffers: &mut Buffers,
-    observer: &mut dyn FnMut(Progress),
-) -> Result<(), Error> {
-    let mut turns: Vec<_> = times.iter_mut().filter_map(|(_, turns)| turns.as_mut().ok()).collect();
+fn rounds(mut turns: Vec<&mut Turns>, buffers: &mut Buffers, observer: &mut dyn FnMut(Progress)) -> Result<(), Error> {
     if turns.is_empty() {
         return Ok(());
     }
@@ -186,33 +222,41 @@ pub(crate) fn alone(layer: &ir::Layer, instr: &Instr) -> ir::Layer {
     alone.compact()
 }
 
-/// Compiles such a layer with a given algorithm. Only the passes from `select` on run, since the others have.
-fn compile(
-    compiler: &Compiler,
-    layer: &Layer,
-    alone: &ir::Layer,
-    algorithm: Algorithm,
-) -> Result<CompiledLayer, Error> {
-    let start = Instant::now();
+/// Such a layer with a given algorithm.
+fn with_algorithm(alone: &ir::Layer, algorithm: Algorithm) -> ir::Layer {
     let mut ir = alone.clone();
     for instr in &mut ir.body {
         if let Op::Conv2d(conv) = &mut instr.op {
             conv.algorithm = algorithm;
         }
     }
+    ir
+}
+
+/// Compiles a layer that has been rewritten: only the passes from `select` on run, since the others have. Weights without values get some: time does not
+/// depend on them.
+fn compile(compiler: &Compiler, layer: &Layer, mut ir: ir::Layer) -> Result<CompiledLayer, Error> {
+    let start = Instant::now();
+    for id in ir.values.ids().collect::<Vec<_>>() {
+        if let Def::Const(source @ Source::Unbound) = &mut ir.values[id].def {
+            *source = Source::Generate(Generator::Normal { seed: 0, mean: 0.0, std: 0.1 });
+        }
+    }
     let layer = Layer::from_ir(ir, layer.files().clone())?;
     compiler.fits(&layer)?;
     let passes: Vec<_> =
         compiler.pipeline(Stage::Loops)?.into_iter().skip_while(|pass| pass.name() != Select::NAME).collect();
-    let mut records = Vec::new();
-    let state = State::Layer(layer.ir().clone());
-    let state = compiler.run_passes(state, &passes, layer.files(), |record, _| records.push(record.clone()))?;
+    let (mut records, mut choices) = (Vec::new(), Vec::new());
+    let observer = |record: &Record, state: &State| {
+        records.push(record.clone());
+        if let State::Layer(layer) = state {
+            choices = chosen(layer);
+        }
+    };
+    let state = compiler.run_passes(State::Layer(layer.ir().clone()), &passes, layer.files(), observer)?;
     let State::Loops(program) = state else { unreachable!("the pipeline to `Stage::Loops` ends with lowering") };
-    let choices = layer.outputs().iter().map(|(name, _)| Choice { result: (*name).into(), algorithm }).collect();
-    CompiledLayer::new(
-        compiler,
-        Lowered { layer, program, records, choices, verdicts: Vec::new(), elapsed: start.elapsed() },
-    )
+    let elapsed = start.elapsed();
+    CompiledLayer::new(compiler, Lowered { layer, program, records, choices, verdicts: Vec::new(), elapsed })
 }
 
 #[cfg(test)]

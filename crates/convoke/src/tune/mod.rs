@@ -186,6 +186,7 @@ fn timed(
         verdicts: Vec::new(),
         records: Vec::new(),
         texts: Vec::new(),
+        stages: Vec::new(),
     };
     let layer = Layer::from_ir(alone, files.clone())?;
     let measured = measure(compiler, &layer, &explanation, &mut |_, _| {})?;

@@ -19,6 +19,8 @@ pub(super) struct Report<'a> {
     pub(super) explanation: &'a Explanation,
     /// For each convolution, if it was measured.
     pub(super) measured: Option<&'a [Measured]>,
+    /// For each stage of the layer, if that was measured, its time or why it has none.
+    pub(super) stages_measured: Option<&'a [Result<Timing, String>]>,
     /// The largest |x|, and for each convolution the bounds for its weights, if they were asked for.
     pub(super) ranged: Option<(f64, &'a [Option<WeightBounds>])>,
     /// Whether times that differ from run to run are left out.
@@ -37,6 +39,11 @@ impl Report<'_> {
             view
         };
         self.explanation.selections.iter().enumerate().map(one).collect()
+    }
+
+    /// Predicted time of so many cycles.
+    pub(super) fn in_seconds(&self, cycles: f64) -> f64 {
+        in_seconds(cycles, self.compiler.machine())
     }
 
     /// The machine, with its clock, and what the predicted times are for.

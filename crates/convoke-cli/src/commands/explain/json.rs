@@ -5,7 +5,7 @@ use convoke::passes::stats::Stats;
 use serde_json::{Value, json};
 
 use super::facts::{Report, Row, View, budget, relative_to};
-use super::{shape, verdict};
+use super::{shape, verdict, waterfall};
 use crate::options::signature;
 
 pub(super) fn json(report: &Report<'_>) -> Value {
@@ -23,6 +23,7 @@ pub(super) fn json(report: &Report<'_>) -> Value {
             pass
         })
         .collect();
+    let stages: Vec<_> = waterfall::rows(report).iter().map(stage).collect();
     let tuned = |value: &str| report.explanation.verdicts.iter().find(|verdict| verdict.value == value);
     let convolution = |view: &View<'_>| {
         let mut object = convolution(view);
@@ -36,11 +37,30 @@ pub(super) fn json(report: &Report<'_>) -> Value {
     let mut object = json!({ "layer": report.layer.name(), "signature": signature(report.layer),
                              "machine": compiler.machine().name, "ghz": compiler.machine().ghz,
                              "threads": compiler.get_threads(), "level": compiler.get_level(),
-                             "convolutions": convolutions, "passes": passes });
+                             "convolutions": convolutions, "passes": passes,
+                             "waterfall": stages, "remarks": waterfall::sentences(report) });
     if report.measured.is_some() {
         object["measured"] = views.iter().flat_map(measured).collect();
     }
     object
+}
+
+/// The layer after a pass.
+fn stage(row: &waterfall::Row<'_>) -> Value {
+    let mut object = json!({ "after": row.name, "parameters": whole(row.cost.parameters),
+                             "multiplications": whole(row.cost.multiplications), "predicted_seconds": row.seconds,
+                             "notes": row.said });
+    match row.measured {
+        Some(Ok(time)) => object["measured_seconds"] = json!(time.seconds),
+        Some(Err(why)) => object["not_measured"] = json!(why),
+        None => {}
+    }
+    object
+}
+
+/// A count, to the last digit as far as JSON's readers take it.
+fn whole(count: u128) -> Value {
+    u64::try_from(count).map_or_else(|_| json!(count as f64), Value::from)
 }
 
 fn convolution(view: &View<'_>) -> Value {

@@ -7,9 +7,11 @@ mod json;
 mod tests;
 mod text;
 mod verdict;
+mod waterfall;
 
-use convoke::explain::{Explanation, Measured, Progress, explain, measure, weight_bounds};
+use convoke::explain::{Explanation, Measured, Progress, Timing, explain, measure, measure_stages, weight_bounds};
 use convoke::passes::select::Selection;
+use convoke::passes::spec::Spec;
 use convoke::{Compiler, Layer};
 use indicatif::ProgressBar;
 
@@ -17,18 +19,20 @@ use self::facts::Report;
 use crate::args::Explain;
 use crate::failure::Failure;
 use crate::io::Io;
-use crate::options::{compiler, tell_not_kept};
+use crate::options::{compiler, in_passes, tell_not_kept};
 use crate::{sink, source};
 
 pub(crate) fn run(args: Explain, no_times: bool, io: &mut Io<'_>) -> Result<(), Failure> {
     if args.json && args.html.as_deref().is_some_and(source::is_standard) {
         return Err(Failure::Usage("--json and --html - both write to standard output; name a file for --html".into()));
     }
-    let compiler = compiler(&args.options)?;
+    let named = args.passes.as_deref().map_or(Ok(Vec::new()), Spec::parse_list).map_err(in_passes)?;
+    let compiler = compiler(&args.options)?.passes(named);
     let layer = source::layer(&args.file, args.options.layer.as_deref(), io)?;
-    let explanation = explain(&compiler, &layer)?;
+    let explanation = explain(&compiler, &layer).map_err(in_passes)?;
     tell_not_kept(&explanation.verdicts, io);
     let measured = if args.measure { Some(measured(&compiler, &layer, &explanation, io)?) } else { None };
+    let (measured, stages_measured) = measured.unzip();
     let ranged = match args.input_range {
         Some(range) => Some((range, weight_bounds(&compiler, &layer, &explanation)?)),
         None => None,
@@ -38,6 +42,7 @@ pub(crate) fn run(args: Explain, no_times: bool, io: &mut Io<'_>) -> Result<(), 
         layer: &layer,
         explanation: &explanation,
         measured: measured.as_deref(),
+        stages_measured: stages_measured.as_deref(),
         ranged: ranged.as_ref().map(|(range, bounds)| (*range, &bounds[..])),
         no_times,
     };
@@ -54,22 +59,25 @@ pub(crate) fn run(args: Explain, no_times: bool, io: &mut Io<'_>) -> Result<(), 
     sink::print(io, &text::text(&report))
 }
 
-fn measured(
-    compiler: &Compiler,
-    layer: &Layer,
-    explanation: &Explanation,
-    io: &Io<'_>,
-) -> Result<Vec<Measured>, Failure> {
+/// The times of each convolution's candidates, and of the layer after each pass.
+type Times = (Vec<Measured>, Vec<Result<Timing, String>>);
+
+fn measured(compiler: &Compiler, layer: &Layer, explanation: &Explanation, io: &Io<'_>) -> Result<Times, Failure> {
     let bar = if io.progress { ProgressBar::new_spinner() } else { ProgressBar::hidden() };
-    let measured = measure(compiler, layer, explanation, &mut |value, progress| {
+    let show = |what: &str, progress: Progress| {
         bar.set_message(match progress {
-            Progress::Compile(algorithm) => format!("%{value}: compiling {algorithm}"),
-            Progress::Round { round, of } => format!("%{value}: measuring, round {round} of {of}"),
+            Progress::Compile(algorithm) => format!("{what}: compiling {algorithm}"),
+            Progress::Stage(pass) => {
+                format!("{what}: compiling it {}", pass.map_or("as given".into(), |p| format!("after {p}")))
+            }
+            Progress::Round { round, of } => format!("{what}: measuring, round {round} of {of}"),
         });
         bar.tick();
-    });
+    };
+    let stages = measure_stages(compiler, layer, explanation, &mut |progress| show("the layer", progress));
+    let convs = measure(compiler, layer, explanation, &mut |value, progress| show(&format!("%{value}"), progress));
     bar.finish_and_clear();
-    Ok(measured?)
+    Ok((convs?, stages?))
 }
 
 /// A convolution in a line: `3x3, 256 -> 256 channels, 56x56 -> 56x56`.

@@ -3,6 +3,7 @@
 use convoke::passes::Record;
 
 use super::facts::{PRODUCTS, Report, Row, Standing, View, bounds, budget, error};
+use super::waterfall;
 use super::{shape, verdict};
 use crate::options::signature;
 use crate::table::{Table, count, seconds};
@@ -20,6 +21,7 @@ pub(super) fn text(report: &Report<'_>) -> String {
     if report.explanation.selections.is_empty() {
         text += "\nno convolution, so no algorithm to choose\n";
     }
+    text += &waterfall_of(report);
     text += &format!("\npasses of -O{}\n", report.compiler.get_level());
     text + &passes(&report.explanation.records, report.no_times)
 }
@@ -115,6 +117,51 @@ fn bar(view: &View<'_>, row: &Row<'_>) -> String {
     let all = cells(row.seconds).max(1);
     let cut = if row.seconds > longest { "…" } else { "" };
     "█".repeat(products.min(all)) + &"░".repeat(all.saturating_sub(products)) + cut
+}
+
+/// What the layer takes, from pass to pass.
+fn waterfall_of(report: &Report<'_>) -> String {
+    let rows = waterfall::rows(report);
+    let measured = rows.iter().any(|row| row.measured.is_some());
+    let mut headings = vec!["after", "parameters", "", "multiplications", "", "predicted", ""];
+    headings.extend(measured.then_some(["measured", ""]).into_iter().flatten());
+    headings.push("");
+    let mut table = Table::new(&headings, format!("l{}l", "r".repeat(headings.len() - 2)));
+    let longest = rows.iter().filter_map(|row| row.seconds).fold(f64::MIN_POSITIVE, f64::max);
+    let time = |time: Option<f64>| time.map_or_else(|| "-".into(), seconds);
+    let ratio = |before: Option<f64>, after: Option<f64>| {
+        before.zip(after).map_or_else(String::new, |(before, after)| waterfall::times(before, after))
+    };
+    for (i, row) in rows.iter().enumerate() {
+        let before = &rows[i.saturating_sub(1)];
+        let (a, b) = (row.cost, before.cost);
+        let mut cells = vec![row.name.to_owned()];
+        for (before, after) in [(b.parameters, a.parameters), (b.multiplications, a.multiplications)] {
+            cells.extend([after.to_string(), waterfall::times(before as f64, after as f64)]);
+        }
+        cells.extend([time(row.seconds), ratio(before.seconds, row.seconds)]);
+        if measured {
+            cells.extend([time(row.timing()), ratio(before.timing(), row.timing())]);
+        }
+        cells.push("█".repeat((row.seconds.unwrap_or(0.0) / longest * BAR).round() as usize));
+        table.row(cells);
+    }
+    let mut text = format!("\nwhat the layer takes, from pass to pass (█ predicted)\n{}", table.finish());
+    text += &wrapped(
+        "multiplications: of the sums as written, after select those that the chosen algorithms do; predicted: with the fastest algorithms allowed",
+    );
+    let why = rows.iter().filter_map(|row| Some((row.name, row.measured?.err()?)));
+    why.for_each(|(name, why)| text += &wrapped(&format!("{name} could not be measured: {}", why.trim())));
+    for row in &rows {
+        for note in &row.said {
+            let mut lines = note.lines();
+            text += &wrapped(&format!("{} {}", row.name, lines.next().unwrap_or_default()));
+            lines.for_each(|line| text += &format!("    {line}\n"));
+        }
+    }
+    waterfall::left(report).iter().for_each(|note| text += &wrapped(note));
+    waterfall::sentences(report).iter().for_each(|sentence| text += &wrapped(sentence));
+    text
 }
 
 /// What each pass did to the counts of a layer.

@@ -1,12 +1,14 @@
 //! A large kernel as a stack of small ones: 5×5 as two 3×3, 7×7 as three, any odd K.
 //!
 //! ```text
-//!   k = k_1 ∗ k_2 ∗ …        for each input channel alone: one channel, or depthwise with any multiplier
+//!   k = k_1 ∗ k_2 ∗ …            for each input channel alone: one channel, or depthwise with any multiplier
+//!   W[m,c] ≈ Σ_j B[m,j] ∗ A[j,c]   of channels that are mixed: two layers of small kernels, as many channels between as are given out
 //! ```
 //!
 //! Sense     `Exact` or `Rounding` where the kernel factors, as every separable one does, through the roots of its column and its row. `Approximate` where a fit comes
 //!           near: the best of several starts, and if that is not within the tolerance nothing is done and the note says how near it came,
-//!           at least: it ends with the first channel that is too much.
+//!           at least: it ends with the first channel that is too much. A start may end in a minimum that is not the least: the note says so where no second one
+//!           came as near, within a hundredth.
 //!           Of layers without weights a new architecture, with an activation between if one is asked for.
 //! Borders   of weights that are given: all padding is on the first factor; the others are valid convolutions over what it makes on the extended halo. Its extra work is counted.
 //!           Strides are on the last, dilations on all.
@@ -14,7 +16,7 @@
 
 use std::rc::Rc;
 
-use convoke_factor::{Matrix, Svd, exact, stack};
+use convoke_factor::{Matrix, Svd, exact, pair, stack};
 use convoke_ir::layer::{Conv2d, Op};
 
 use super::chain::Factor;
@@ -24,6 +26,9 @@ use crate::note::Left;
 
 /// The largest extent of a kernel that is fitted: three or more factors take seconds for each.
 const LARGEST_FITTED: usize = 9;
+
+/// The most weights of a group that mixes channels: 64 channels of 5x5 take half a minute.
+const LARGEST_MIXED: usize = 64 * 64 * 25;
 
 /// Stacks for a target. `activation` stands between the factors of new architectures.
 pub(crate) fn candidates(
@@ -46,11 +51,12 @@ pub(crate) fn candidates(
         return Ok(vec![Candidate::new(target, wanted, form, (Guarantee::Structural, 0.0), vec![chain], None)]);
     };
     if target.c > 1 {
-        return Err(target.shape("weights that are given are stacked for each input channel alone"));
+        return mixed(target, wanted, weights, form, &sizes, chain);
     }
     let unit = rounding(target.x.elem);
     let mut kernels = Vec::new();
     let (mut exactly, mut within) = (true, true);
+    let mut agree: Option<[usize; 2]> = None;
     // What is off so far, and what may be, squared: fitting ends with the first kernel that is too much.
     let allowed = wanted.tolerance.max(unit);
     let total = convoke_factor::matrix::norm(weights);
@@ -66,12 +72,14 @@ pub(crate) fn candidates(
                     return Err(target.shape("kernels that are not separable are fitted up to 9x9"));
                 }
                 let fit = stack::fit(&kernel).map_err(|_| Left::NotFinite)?.ok_or_else(|| target.shape(needs))?;
+                let found = agreement(&fit.starts, unit);
+                agree = Some(agree.map_or(found, |known| if known[0] <= found[0] { known } else { found }));
                 (fit.kernels, fit.error)
             }
         };
         off += (error * kernel.norm()).powi(2);
         if off > most {
-            return Err(Left::Error { form, error: off.sqrt() / total, allowed });
+            return Err(Left::Error { form: fitted(&form, agree), error: off.sqrt() / total, allowed });
         }
         exactly &= error == 0.0 && stacked.iter().all(|k| k.numbers().iter().all(|&v| holds(v)));
         within &= error <= unit;
@@ -88,7 +96,65 @@ pub(crate) fn candidates(
         let of_factor = |i: usize| kernels.iter().flat_map(|stack| stack[i].numbers().to_vec()).collect::<Vec<f64>>();
         vec![(0..sizes.len()).map(of_factor).collect::<Vec<_>>()]
     };
+    let form = fitted(&form, agree);
     Ok(vec![Candidate::new(target, wanted, form, (sense, error), vec![chain], Some(Rc::new(fill)))])
+}
+
+/// Two layers of small kernels for each group of a target whose channels are mixed.
+fn mixed(
+    target: &Target,
+    wanted: &Wanted<'_>,
+    weights: &[f64],
+    form: String,
+    sizes: &[[usize; 2]],
+    chain: Vec<Factor>,
+) -> Result<Vec<Candidate>, Left> {
+    let &[first, second] = sizes else {
+        return Err(target.shape("weights that mix channels are fitted as two layers, of kernels up to 5x5"));
+    };
+    let extents = [target.k_per_group(), target.c, target.rows, target.columns];
+    let elements = extents.iter().product();
+    if elements > LARGEST_MIXED {
+        return Err(Left::TooLarge { elements, limit: LARGEST_MIXED });
+    }
+    let unit = rounding(target.x.elem);
+    let allowed = wanted.tolerance.max(unit);
+    let total = convoke_factor::matrix::norm(weights);
+    let (mut off, mut agree) = (0.0, [usize::MAX, 0]);
+    let (mut firsts, mut seconds) = (Vec::new(), Vec::new());
+    for group in 0..target.group {
+        let own = target.of_group(weights, group);
+        let fit = pair::fit(own, extents, [first, second]).map_err(|_| Left::NotFinite)?;
+        let found = agreement(&fit.starts, unit);
+        agree = if agree[0] <= found[0] { agree } else { found };
+        off += (fit.error * convoke_factor::matrix::norm(own)).powi(2);
+        if off > (allowed * total).powi(2) {
+            return Err(Left::Error { form: fitted(&form, Some(agree)), error: off.sqrt() / total, allowed });
+        }
+        firsts.extend(fit.first);
+        seconds.extend(fit.second);
+    }
+    let error = if total > 0.0 { off.sqrt() / total } else { 0.0 };
+    let sense = if error <= unit { Guarantee::Rounding } else { Guarantee::Approximate };
+    let fill = move || vec![vec![firsts.clone(), seconds.clone()]];
+    let form = fitted(&form, Some(agree));
+    Ok(vec![Candidate::new(target, wanted, form, (sense, error), vec![chain], Some(Rc::new(fill)))])
+}
+
+/// How many of a fit's starts, best first, came as near as the best, and how many there were: all, where nothing is left but rounding.
+fn agreement(starts: &[f64], unit: f64) -> [usize; 2] {
+    let best = starts.first().copied().unwrap_or(0.0);
+    let near = starts.iter().filter(|error| **error <= 1.01 * best).count();
+    [if best <= unit { starts.len() } else { near }, starts.len()]
+}
+
+/// A form, and whether its fit is in doubt: where no second start came as near, the least there is may be nearer.
+fn fitted(form: &str, agree: Option<[usize; 2]>) -> String {
+    match agree {
+        None => form.to_owned(),
+        Some([1, of]) => format!("{form} (fitted; only one of {of} starts came so near)"),
+        Some(_) => format!("{form} (fitted)"),
+    }
 }
 
 /// The stack of a kernel that is separable within `unit`, with its error; `None` if it is not.

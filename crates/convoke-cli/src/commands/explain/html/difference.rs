@@ -1,68 +1,74 @@
-//! Two texts as one: the lines of the later, those that are new marked, and those that are gone shown struck.
-//!
-//! The longest common subsequence of lines, by the table of its lengths, once the common beginning and end are set apart. Texts
-//! whose rest is too large for a table are not compared.
+//! Two texts beside each other, as rows of a table: lines that both have stand in one row, lines that changed too where they are alike, with the words that
+//! differ marked; what only one has stands beside a gap. Long lines are wrapped by the page, so that rows stay level.
+
+use std::time::Duration;
+
+use similar::{ChangeTag, DiffOp, DiffTag, TextDiff};
 
 use super::svg::escaped;
 
-/// The most cells of the table.
-const CELLS: usize = 4_000_000;
+/// How long two texts are compared for; beyond that the marks are coarser.
+const LONGEST: Duration = Duration::from_secs(1);
+/// Fewer equal lines than this are found in any two texts: a bracket, a blank line.
+const FEWEST: usize = 3;
+/// How much of two lines must be the same words for the others to be marked.
+const ALIKE: f32 = 0.6;
 
-/// The lines of `after` as HTML.
-pub(super) fn marked(before: &str, after: &str) -> String {
-    let (old, new): (Vec<_>, Vec<_>) = (before.lines().collect(), after.lines().collect());
-    let start = old.iter().zip(&new).take_while(|(a, b)| a == b).count();
-    let end = old[start..].iter().rev().zip(new[start..].iter().rev()).take_while(|(a, b)| a == b).count();
-    let (gone, came) = (&old[start..old.len() - end], &new[start..new.len() - end]);
-    let mut text = String::new();
-    let mut put = |tag: &str, line: &str| {
-        text += &match tag {
-            "" => escaped(line) + "\n",
-            tag => format!("<{tag}>{}</{tag}>\n", escaped(line)),
-        };
-    };
-    new[..start].iter().for_each(|line| put("", line));
+/// The rows, each of two cells.
+pub(super) fn rows(before: &str, after: &str) -> String {
+    let diff = TextDiff::configure().timeout(LONGEST).diff_lines(before, after);
+    let (old, new) = (diff.old_slices(), diff.new_slices());
+    let equal: usize = diff.ops().iter().filter(|op| op.tag() == DiffTag::Equal).map(|op| op.old_range().len()).sum();
     // Where everything changes, as it does when a layer becomes loops, marks say nothing.
-    if gone.len() * came.len() > CELLS || start + end + common(gone, came).len() < 3 {
-        came.iter().for_each(|line| put("", line));
-    } else {
-        let (mut i, mut j) = (0, 0);
-        for (a, b) in common(gone, came).into_iter().chain([(gone.len(), came.len())]) {
-            gone[i..a].iter().for_each(|line| put("del", line));
-            came[j..b].iter().for_each(|line| put("ins", line));
-            came[b..].iter().take(1).for_each(|line| put("", line));
-            (i, j) = (a + 1, b + 1);
-        }
+    if equal < FEWEST {
+        let lines = (0..old.len().max(new.len())).map(|i| row(plain(old.get(i)), plain(new.get(i))));
+        return lines.collect();
     }
-    new[new.len() - end..].iter().for_each(|line| put("", line));
-    text
+    diff.ops().iter().map(|op| changed(op, old, new)).collect()
 }
 
-/// Places of the lines that both have, in order.
-fn common(a: &[&str], b: &[&str]) -> Vec<(usize, usize)> {
-    // lengths[i][j]: of the longest common subsequence of what follows i in a and j in b.
-    let width = b.len() + 1;
-    let mut lengths = vec![0u32; (a.len() + 1) * width];
-    for i in (0..a.len()).rev() {
-        for j in (0..b.len()).rev() {
-            lengths[i * width + j] = match a[i] == b[j] {
-                true => lengths[(i + 1) * width + j + 1] + 1,
-                false => lengths[(i + 1) * width + j].max(lengths[i * width + j + 1]),
-            };
+fn changed(op: &DiffOp, old: &[&str], new: &[&str]) -> String {
+    let (gone, came) = (&old[op.old_range()], &new[op.new_range()]);
+    let one = |i: usize| match (gone.get(i), came.get(i)) {
+        (Some(gone), Some(_)) if op.tag() == DiffTag::Equal => row(plain(Some(gone)), plain(Some(gone))),
+        (Some(gone), Some(came)) => {
+            let [gone, came] = words(gone, came);
+            row(format!("<td class=\"gone\">{gone}"), format!("<td class=\"came\">{came}"))
         }
+        (gone, came) => row(alone("gone", gone), alone("came", came)),
+    };
+    (0..gone.len().max(came.len())).map(one).collect()
+}
+
+fn row(before: String, after: String) -> String {
+    format!("<tr>{before}{after}\n")
+}
+
+fn plain(line: Option<&&str>) -> String {
+    line.map_or_else(|| "<td class=\"gap\">".into(), |line| format!("<td>{}", escaped(line.trim_end_matches('\n'))))
+}
+
+/// A line that the other text does not have.
+fn alone(class: &str, line: Option<&&str>) -> String {
+    line.map_or_else(|| plain(None), |line| format!("<td class=\"{class}\">{}", escaped(line.trim_end_matches('\n'))))
+}
+
+/// Two lines with the words that only one of them has in bold, if they are alike.
+fn words(gone: &str, came: &str) -> [String; 2] {
+    let (gone, came) = (gone.trim_end_matches('\n'), came.trim_end_matches('\n'));
+    let diff = TextDiff::from_words(gone, came);
+    if diff.ratio() < ALIKE {
+        return [escaped(gone), escaped(came)];
     }
-    let (mut i, mut j, mut pairs) = (0, 0, Vec::new());
-    while i < a.len() && j < b.len() {
-        if a[i] == b[j] {
-            pairs.push((i, j));
-            (i, j) = (i + 1, j + 1);
-        } else if lengths[(i + 1) * width + j] >= lengths[i * width + j + 1] {
-            i += 1;
-        } else {
-            j += 1;
-        }
-    }
-    pairs
+    let side = |own: ChangeTag| {
+        let parts = diff.iter_all_changes().filter(|change| [ChangeTag::Equal, own].contains(&change.tag()));
+        let parts = parts.map(|change| match change.tag() {
+            ChangeTag::Equal => escaped(change.value()),
+            _ => format!("<b>{}</b>", escaped(change.value())),
+        });
+        parts.collect::<String>()
+    };
+    [side(ChangeTag::Delete), side(ChangeTag::Insert)]
 }
 
 #[cfg(test)]
@@ -70,13 +76,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn changed_lines_are_marked_and_text_is_escaped() {
-        let before = "a\nb <\nc\nd\ne\n";
-        let after = "a\nc\nx > y\nd\ne\n";
-        assert_eq!(marked(before, after), "a\n<del>b &lt;</del>\nc\n<ins>x &gt; y</ins>\nd\ne\n");
-        assert_eq!(marked(before, before), "a\nb &lt;\nc\nd\ne\n");
+    fn changed_lines_stand_beside_each_other_and_text_is_escaped() {
+        let (before, after) = ("a\nb <\nc\nd\ne one two three\n", "a\nc\nx > y\nd\ne one 2 three\n");
+        let found = rows(before, after);
+        let expected = [
+            "<tr><td>a<td>a",
+            "<tr><td class=\"gone\">b &lt;<td class=\"gap\">",
+            "<tr><td>c<td>c",
+            "<tr><td class=\"gap\"><td class=\"came\">x &gt; y",
+            "<tr><td>d<td>d",
+            "<tr><td class=\"gone\">e one <b>two</b> three<td class=\"came\">e one <b>2</b> three",
+        ];
+        assert_eq!(found.lines().collect::<Vec<_>>(), expected);
         // Nothing in common: no marks.
-        assert_eq!(marked("a\nb\n", "c\nd\n"), "c\nd\n");
-        assert_eq!(marked("", "c\n"), "c\n");
+        assert_eq!(rows("a\nb\n", "c\n"), "<tr><td>a<td>c\n<tr><td>b<td class=\"gap\">\n");
+        assert_eq!(rows("", "c\n"), "<tr><td class=\"gap\"><td>c\n");
     }
 }

@@ -1,9 +1,10 @@
 //! The page that `explain --html` writes: one file, no scripts, nothing fetched.
 //!
-//! For each convolution the choice in words, the roofline, error against time, where the time goes, and the candidates in a table; then what each
-//! pass did, and the IR after each pass that changed it, with the lines that changed marked.
+//! What the layer takes from pass to pass; for each convolution the choice in words, the roofline, error against time, where the time goes, and the candidates in a table; then what each
+//! pass did to what the layer takes, and the IR before and after each pass that changed it, beside each other.
 
 mod bars;
+mod cascade;
 mod difference;
 mod labels;
 mod roofline;
@@ -14,7 +15,7 @@ use std::fmt::Write;
 
 use self::svg::{escaped, family};
 use super::facts::{Report, Row, Standing, View, bounds, budget, error};
-use super::{shape, text, verdict};
+use super::{shape, text, verdict, waterfall};
 use crate::options::{machine_line, signature};
 use crate::table::{count, seconds};
 
@@ -39,6 +40,8 @@ pub(super) fn page(report: &Report<'_>) -> String {
     );
     let views = report.views();
     page += &overview(&views);
+    page +=
+        &format!("<section><h2>What the layer takes, from pass to pass</h2>\n{}</section>\n", cascade::draw(report));
     for view in &views {
         page += &convolution(view);
     }
@@ -209,11 +212,10 @@ fn table(view: &View<'_>) -> String {
     text + "</table></div>\n"
 }
 
-/// The layer as given, and after each pass that changed it, with the changed lines marked.
+/// The IR before and after each pass that changed it, beside each other.
 fn ir(report: &Report<'_>) -> String {
     let given = report.layer.ir().to_string();
-    let mut text = format!("<details open><summary>as given</summary><pre>{}</pre></details>\n", escaped(&given));
-    let mut before = given.as_str();
+    let (mut text, mut before, mut heading) = (String::new(), given.as_str(), "as given".to_owned());
     let mut idle: Vec<&str> = Vec::new();
     let flush = |idle: &mut Vec<&str>, text: &mut String| {
         if !idle.is_empty() {
@@ -221,18 +223,25 @@ fn ir(report: &Report<'_>) -> String {
             idle.clear();
         }
     };
+    let stages = waterfall::rows(report);
     for (record, after) in report.explanation.records.iter().zip(&report.explanation.texts) {
         let Some(after) = after else {
             idle.push(record.pass);
             continue;
         };
         flush(&mut idle, &mut text);
-        let lines = difference::marked(before, after);
+        let said = stages.iter().filter(|row| row.name == record.pass).flat_map(|row| &row.said);
+        let said: String = said.map(|note| format!("<p class=\"note\">{}</p>\n", escaped(note))).collect();
         // A short text is shown at once, a long one when it is asked for.
         let open = if after.lines().count() <= SHORT { " open" } else { "" };
-        text +=
-            &format!("<details{open}><summary>after {}</summary><pre>{lines}</pre></details>\n", escaped(record.pass));
+        text += &format!(
+            "<details{open}><summary>{}</summary>\n{said}<div class=\"beside\"><table>\n<tr><th>{}<th>after {0}</tr>\n{}</table></div></details>\n",
+            escaped(record.pass),
+            escaped(&heading),
+            difference::rows(before, after)
+        );
         before = after;
+        heading = format!("after {}", record.pass);
     }
     flush(&mut idle, &mut text);
     text

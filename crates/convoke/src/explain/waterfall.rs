@@ -1,0 +1,58 @@
+//! What each pass did to what a layer takes: parameters, multiplications and predicted time, as given and after each pass that changed it.
+//!
+//! Predicted time is that of every convolution with the fastest algorithm allowed, which is what rewritings are decided by, and of every other op by the
+//! bytes it moves ([`cycles_beside`]). Multiplications are those of the sums as they are written. The last stage, `select`, has instead those that the chosen
+//! algorithms do.
+
+use convoke_ir::layer as ir;
+use convoke_passes::LayerPass;
+use convoke_passes::select::{Plan, Select, Selection, cycles_beside, selections};
+use convoke_passes::stats::{Stats, multiplications};
+
+use crate::compiler::Compiler;
+
+/// A layer between two passes.
+#[derive(Clone, Debug)]
+pub struct LayerStage {
+    /// The pass that it comes from; `None` as given.
+    pub pass: Option<&'static str>,
+    /// What it takes.
+    pub cost: Cost,
+    /// The layer.
+    pub layer: ir::Layer,
+}
+
+/// What a layer takes.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Cost {
+    /// Elements of its constants.
+    pub parameters: u128,
+    /// Multiplications of a run.
+    pub multiplications: u128,
+    /// Predicted cycles on one core; `None` where an algorithm that was asked for does not apply.
+    pub cycles: Option<f64>,
+}
+
+impl LayerStage {
+    /// The layer as it is after a pass.
+    pub(super) fn new(pass: Option<&'static str>, layer: &ir::Layer, compiler: &Compiler) -> LayerStage {
+        let stats = Stats::of_layer(layer);
+        let machine = compiler.machine();
+        let chosen = selections(layer, compiler.get_algorithm(), machine, &compiler.grants()).ok();
+        let of_convs = |chosen: &[Selection]| chosen.iter().map(|s| s.plan().map(Plan::cycles)).sum::<Option<f64>>();
+        let beside: f64 = layer.body.iter().map(|instr| cycles_beside(layer, instr, machine)).sum();
+        let cycles = chosen.and_then(|chosen| of_convs(&chosen)).map(|cycles| cycles + beside);
+        let cost = Cost { parameters: stats.parameters, multiplications: stats.multiplications, cycles };
+        LayerStage { pass, cost, layer: layer.clone() }
+    }
+
+    /// The last of `stages` with its algorithms chosen.
+    pub(super) fn selected(stages: &[LayerStage], chosen: &[Selection]) -> Option<LayerStage> {
+        let last = stages.last()?;
+        let others = last.layer.body.iter().filter(|instr| !matches!(instr.op, ir::Op::Conv2d(_)));
+        let others: u128 = others.map(|instr| multiplications(&last.layer, instr)).sum();
+        let done = chosen.iter().filter_map(|s| s.plan()).map(|plan| plan.multiplications).sum::<u128>();
+        let cost = Cost { multiplications: done + others, ..last.cost };
+        Some(LayerStage { pass: Some(Select::NAME), cost, layer: last.layer.clone() })
+    }
+}
