@@ -52,6 +52,7 @@ extensions! {
     "avx512vbmi" = "avx512vbmi",
     "avx512bitalg" = "avx512bitalg",
     "avx512vnni" = "avx512vnni",
+    "avx512fp16" = "avx512fp16",
 }
 
 extensions! {

@@ -29,8 +29,8 @@ impl Machine {
     /// The CPU this process runs on.
     ///
     /// Architecture, extensions, cache sizes and threads are detected, and with the extensions the longest vectors that code is written
-    /// for. Clock and rates are not measured here: they are those of a typical core (see [`Machine::x86_64_v3`]) until a calibration
-    /// replaces them.
+    /// for. Clock and rates are not measured here: they are those of the named machine with the most extensions that this one has, until a
+    /// calibration replaces them.
     pub fn host() -> Machine {
         let arch = std::env::consts::ARCH;
         let detected = feature::of(arch).unwrap_or(&[]).iter().filter(|(_, has)| has());
@@ -38,7 +38,10 @@ impl Machine {
         let has = |machine: &Machine| machine.features.iter().all(|feature| features.contains(feature));
         let base = match arch {
             "aarch64" => named::aarch64(),
-            _ => [Machine::x86_64_v4(), Machine::x86_64_v3()].into_iter().find(has).unwrap_or_else(named::x86_64),
+            _ => [named::sapphire_rapids(), Machine::x86_64_v4(), Machine::x86_64_v3()]
+                .into_iter()
+                .find(has)
+                .unwrap_or_else(named::x86_64),
         };
         let sizes = cache_sizes();
         Machine {
@@ -46,7 +49,7 @@ impl Machine {
             arch: arch.into(),
             features,
             threads: std::thread::available_parallelism().map_or(1, |n| u32::try_from(n.get()).unwrap_or(u32::MAX)),
-            caches: if sizes.is_empty() { base.caches } else { named::caches(&sizes, base.vector_bits) },
+            caches: if sizes.is_empty() { base.caches } else { named::resized(&sizes, &base.caches) },
             ..base
         }
     }

@@ -15,7 +15,8 @@ pub struct UnknownMachine {
 
 impl Machine {
     /// The names that [`Machine::named`] knows; `host` is detected, the others are fixed.
-    pub const NAMES: &'static [&'static str] = &["host", "x86-64", "x86-64-v3", "x86-64-v4", "zen4", "aarch64"];
+    pub const NAMES: &'static [&'static str] =
+        &["host", "x86-64", "x86-64-v3", "x86-64-v4", "zen4", "sapphirerapids", "aarch64"];
 
     /// The machine of this name.
     pub fn named(name: &str) -> Result<Machine, UnknownMachine> {
@@ -25,6 +26,7 @@ impl Machine {
             "x86-64-v3" => Ok(Machine::x86_64_v3()),
             "x86-64-v4" => Ok(Machine::x86_64_v4()),
             "zen4" => Ok(zen4()),
+            "sapphirerapids" => Ok(sapphire_rapids()),
             "aarch64" => Ok(aarch64()),
             _ => Err(UnknownMachine { name: name.into() }),
         }
@@ -86,6 +88,22 @@ fn zen4() -> Machine {
     }
 }
 
+/// Intel's fourth generation of scalable Xeons and those after it: two multiply-adds of 512 bits a cycle, and a large second-level
+/// cache, beyond which a core gets little more than from memory.
+pub(crate) fn sapphire_rapids() -> Machine {
+    const CACHES: [(usize, f64); 3] = [(48 << 10, 128.0), (2 << 20, 48.0), (60 << 20, 8.0)];
+    let cache = |(bytes, bytes_per_cycle)| Cache { bytes, bytes_per_cycle };
+    Machine {
+        name: "sapphirerapids".into(),
+        features: up_to("avx512fp16"),
+        fma_per_cycle: 2.0,
+        memory_bytes_per_cycle: 5.0,
+        caches: CACHES.map(cache).to_vec(),
+        rates: Rates::sapphire_rapids(),
+        ..Machine::x86_64_v4()
+    }
+}
+
 /// Every 64-bit Arm: NEON, with fused multiply-add.
 pub(crate) fn aarch64() -> Machine {
     Machine {
@@ -99,9 +117,15 @@ pub(crate) fn aarch64() -> Machine {
     }
 }
 
+/// Caches of these sizes with the bandwidths of `like`, level by level; where there are more, those of its last.
+pub(crate) fn resized(sizes: &[usize], like: &[Cache]) -> Vec<Cache> {
+    let rates = like.iter().chain(like.last().into_iter().cycle()).map(|cache| cache.bytes_per_cycle);
+    sizes.iter().zip(rates).map(|(&bytes, bytes_per_cycle)| Cache { bytes, bytes_per_cycle }).collect()
+}
+
 /// Caches of these sizes with the bandwidths of a typical core for vectors of so many bits: from the nearest two loads a cycle, one of
 /// 512 bits.
-pub(crate) fn caches(sizes: &[usize], vector_bits: u32) -> Vec<Cache> {
+fn caches(sizes: &[usize], vector_bits: u32) -> Vec<Cache> {
     const BYTES_PER_CYCLE: [[f64; 3]; 2] = [[32.0, 28.0, 26.0], [64.0, 32.0, 28.0]];
     let rates = BYTES_PER_CYCLE[usize::from(vector_bits > 128)];
     let rate = |level: usize| rates[level.min(2)];

@@ -24,7 +24,10 @@ fn every_name_is_a_machine_whose_text_reads_back() {
 #[test]
 fn an_unknown_name_is_refused_with_the_known_ones() {
     let error = Machine::named("zen9").expect_err("no such machine").to_string();
-    assert_eq!(error, "there is no machine `zen9`; known are host, x86-64, x86-64-v3, x86-64-v4, zen4, aarch64");
+    assert_eq!(
+        error,
+        "there is no machine `zen9`; known are host, x86-64, x86-64-v3, x86-64-v4, zen4, sapphirerapids, aarch64"
+    );
 }
 
 #[test]

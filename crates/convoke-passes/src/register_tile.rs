@@ -66,11 +66,11 @@ impl RegisterTile {
     }
 }
 
-/// What loading or multiplying `bytes` bytes takes of what a whole vector does. Every machine with wider vectors does [`NARROW`] bytes in
-/// half the time of twice as many, and less in no less.
+/// What loading or multiplying `bytes` bytes takes of what a whole vector does. Where fewer than two multiply-adds of vectors start in a
+/// cycle, twice as many of half the width do; nothing narrower than [`NARROW`] bytes takes less.
 pub(crate) fn part(machine: &Machine, bytes: usize) -> f64 {
-    let vector = (machine.vector_bits as usize / 8).max(NARROW);
-    bytes.clamp(NARROW, vector) as f64 / vector as f64
+    let vector = f64::from(machine.vector_bits / 8);
+    (bytes.max(NARROW) as f64 / vector).max(machine.fma_per_cycle / 2.0).min(1.0)
 }
 
 /// Bytes of the narrowest vectors that take less time than wider ones.

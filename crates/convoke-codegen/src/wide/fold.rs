@@ -1,15 +1,12 @@
 //! Which loads need no register: the instruction that uses the number reads it from memory.
 //!
-//! A contiguous vector with one use folds everywhere; a broadcast folds with EVEX, up to [`BROADCASTS`] times: loads are cheaper than the
-//! register. Nothing folds across a store that may change it.
+//! A load with one use folds: of a contiguous vector everywhere, of a broadcast with EVEX. Nothing folds across a store that may change
+//! it. A broadcast with more uses takes a register: cores that start two multiply-adds a cycle do not load as fast as that.
 
 use convoke_ir::loops::{BinOp, Expr, Func, Stmt, ValId};
 
 use super::flat::{Flat, Node, read_only};
 use super::isa::Isa;
-
-/// The most uses of a broadcast that are folded.
-const BROADCASTS: usize = 2;
 
 /// What a folded value is to its instruction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,13 +59,12 @@ pub(super) fn folded(func: &Func, flat: &Flat<'_>, isa: Isa) -> Vec<Option<usize
                 let reads = expr.reads();
                 for val in operands.iter().copied().filter(|val| reads.iter().filter(|r| *r == val).count() == 1) {
                     let Some(load) = found[val.index()] else { continue };
-                    let Node::Op(Stmt::Let(_, loads @ Expr::Load(place), _), _) = &flat.nodes[load] else { continue };
+                    let Node::Op(Stmt::Let(_, Expr::Load(place), _), _) = &flat.nodes[load] else { continue };
                     uses[val.index()] += 1;
-                    let most = if kind(func, val, loads, isa) == Some(Kind::Broadcast) { BROADCASTS } else { 1 };
                     let clean =
                         read_only(func, place.slot) || stored[place.slot.index()].is_none_or(|store| store < load);
                     let near = flat.stretch[load] == flat.stretch[position];
-                    if room == 0 || uses[val.index()] > most || !clean || !near {
+                    if room == 0 || uses[val.index()] > 1 || !clean || !near {
                         found[val.index()] = None;
                     } else {
                         room = 0;
