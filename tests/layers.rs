@@ -270,6 +270,55 @@ fn fast_algorithms_stay_within_their_bound() {
     none(complaints);
 }
 
+/// What lies between two convolutions by tiles stays in blocks of channels where these fill vectors; a second reader sees what it always does.
+#[test]
+fn tiles_that_follow_tiles_stay_within_their_bound() {
+    // Channels between, groups of both, stride and upper left padding of the second, epilogue, whether there is a second reader, algorithms.
+    let nets = [
+        (16, [1, 1], 1, 1, "", false, ["winograd(2x2)", "winograd(4x4)"]),
+        (32, [2, 4], 1, 0, "", false, ["winograd(4x4)", "fft(8x8)"]),
+        (48, [1, 1], 2, 2, "then add %m", false, ["winograd(2x2)", "winograd(2x2)"]),
+        (16, [1, 2], 1, 1, "then add %x", false, ["fft(8x8)", "winograd(2x2)"]),
+        (20, [1, 1], 1, 1, "", false, ["winograd(2x2)", "winograd(2x2)"]),
+        (16, [1, 1], 1, 2, "", true, ["winograd(2x2)", "winograd(2x2)"]),
+    ];
+    let mut complaints = Vec::new();
+    for (c, [g, h], stride, pad, then, twice, [first, second]) in nets {
+        for layout in [Layout::Nchw, Layout::Nhwc] {
+            let image = |c: usize, h: usize, w: usize| match layout {
+                Layout::Nchw => format!("f32[2, {c}, {h}, {w}]"),
+                Layout::Nhwc => format!("f32[2, {h}, {w}, {c}] nhwc"),
+            };
+            let [rows, cols] = [9, 11].map(|n: usize| (n + pad + 1 - 3) / stride + 1);
+            let (x, m, y) = (image(c, 9, 11), image(c, 1, 1), image(8, rows, cols));
+            let (types, results) = if twice { (format!("({y}, {x})"), "%1, %0") } else { (y, "%1") };
+            let (u, w) = (c / g, c / h);
+            let text = format!(
+                "layer @net(%x: {x}, %m: {m}) -> {types} {{
+                   %u = const f32[{c}, {u}, 3, 3] = normal(seed = 1, std = 0.2)
+                   %w = const f32[8, {w}, 3, 3] = normal(seed = 2, std = 0.2)
+                   %b = const f32[{c}] = normal(seed = 3)
+                   %0 = conv2d %x, %u {{ pads = [1, 1, 1, 1], group = {g}, algorithm = {first} }} then bias %b {then} then relu
+                   %1 = conv2d %0, %w {{ pads = [{pad}, {pad}, 1, 1], strides = [{stride}, {stride}], group = {h}, algorithm = {second} }}
+                   return {results}
+                 }}"
+            );
+            let layer = Layer::parse(&text).unwrap_or_else(|e| panic!("{text}\n{}", e.render(false)));
+            let reference = Reference::new(&layer, integers(&layer, 7)).expect("the interpreter runs it");
+            for bits in [512, 256, 128] {
+                let compiler = Compiler::host().machine_of(Machine::host().narrowed(bits)).threads(2);
+                let compiled = compiler.compile(&layer).unwrap_or_else(|e| panic!("{text}\n{}", e.render(false)));
+                let outputs = compiled.run_rounded(reference.inputs()).expect("inputs of its types");
+                let found = reference.by(&compiler, &layer).expect("it applies").compare(&outputs);
+                if !found.passes() {
+                    complaints.push(format!("{text}, {bits} bits: {found:?}"));
+                }
+            }
+        }
+    }
+    none(complaints);
+}
+
 #[test]
 fn extreme_numbers_stay_within_the_bound() {
     let shape =

@@ -60,7 +60,21 @@ impl Lowering<'_> {
     ) -> Result<Placed, LowerError> {
         let [top, left, bottom, right] = pads;
         let (x, layout, elem) = (self.placed(id), self.ty(id).layout, self.ty(id).elem);
-        let image = Image { h: top + x.image.h + bottom, w: left + x.image.w + right, ..x.image };
+        let y = self.room_in_blocks(id, pads, blocked)?;
+        self.zero_border(elem, &y, ("b", y.image.n * blocked.groups * blocked.blocks(), y.grid.c), [top, 0, bottom, 0]);
+        self.blocks(elem, layout, [&x, &y], [top, left, right], blocked);
+        Ok(y)
+    }
+
+    /// Scratch for the value `id` in blocks of channels with a border.
+    pub(super) fn room_in_blocks(
+        &mut self,
+        id: ValueId,
+        [top, left, bottom, right]: Pads,
+        blocked: Blocked,
+    ) -> Result<Placed, LowerError> {
+        let (x, elem) = (self.ty(id).as_image().expect("callers lower ops on images"), self.ty(id).elem);
+        let image = Image { h: top + x.h + bottom, w: left + x.w + right, ..x };
         let what = format!("{}.halo", self.name(id));
         let extents = [image.n, blocked.groups * blocked.blocks(), image.h, image.w, blocked.lanes];
         let len = extents.iter().try_fold(1usize, |len, &extent| len.checked_mul(extent));
@@ -68,10 +82,7 @@ impl Lowering<'_> {
         let buffer = self.flat(&what, elem, len, Role::Scratch)?;
         let (w, h) = (blocked.lanes, image.w * blocked.lanes);
         let grid = Grid { n: h * image.h * extents[1], c: h * image.h, h, w };
-        let y = Placed { buffer, image, grid, len };
-        self.zero_rows(elem, &y, ("b", extents[0] * extents[1], y.grid.c), pads);
-        self.blocks(elem, layout, [&x, &y], [top, left, right], blocked);
-        Ok(y)
+        Ok(Placed { buffer, image, grid, len })
     }
 
     /// The rows of the image itself, with what is left and right of them.

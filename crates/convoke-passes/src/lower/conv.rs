@@ -11,7 +11,7 @@ use convoke_ir::types::Layout;
 use crate::pixel_tile::joined;
 use crate::register_tile::RegisterTile;
 
-use super::blocked::Blocked;
+use super::between::Form;
 use super::chain::Chain;
 use super::grid::{Grid, Site};
 use super::halo::{Border, Placed};
@@ -20,7 +20,6 @@ use super::turn::Turn;
 use super::{LowerError, Lowering};
 use crate::select;
 use crate::select::depthwise::Lanes;
-use crate::tiling::Tiling;
 
 /// So many iterations are enough for threads to share out.
 pub(super) const ENOUGH: usize = 8;
@@ -45,6 +44,8 @@ pub(super) struct Conv<'a> {
     pub chain: Chain<'a>,
     /// For each operand of the chain, its strides.
     pub operands: Vec<Grid>,
+    /// Where the result stays in blocks of channels for the next layer: the element that is its first. See [`super::between`].
+    pub kept: Option<usize>,
 }
 
 impl Conv<'_> {
@@ -104,7 +105,7 @@ impl Conv<'_> {
     /// The views a store codelet gets for the output at `site`: y, then the chain's operands.
     pub(super) fn stores(&self, y: SlotId, operands: &[SlotId], site: &Site) -> Vec<(SlotId, Affine)> {
         let operands = operands.iter().zip(&self.operands).map(|(&slot, grid)| (slot, grid.at(site)));
-        std::iter::once((y, self.y.grid.at(site))).chain(operands).collect()
+        std::iter::once((y, self.y.grid.at(site) + self.kept.unwrap_or(0))).chain(operands).collect()
     }
 }
 
@@ -149,29 +150,22 @@ impl<'a> Lowering<'a> {
             return refuse("packs its weights at compile time and needs them constant");
         }
         let window = self.window(instr, op);
-        let end = |axis: Axis, read: usize| read.saturating_sub(axis.begin + axis.input);
         if let Algorithm::Winograd { outputs: Some(_) } | Algorithm::Fft { points: Some(_) } = op.algorithm {
-            let mut tiling = match Tiling::new(op.algorithm, &window) {
-                Ok(tiling) => tiling,
+            let taken = match self.taken(instr, op) {
+                Ok(taken) => taken,
                 Err(reason) => return refuse(&reason.to_string()),
             };
-            let lanes = self.lanes(self.ty(instr.result).elem);
-            let &[channels, cg, ..] = self.ty(instr.args[1]).shape.dims() else { unreachable!("weights have rank 4") };
-            let groups = usize::try_from(op.group).expect("the layer is verified");
-            let single = cg == 1 && groups == channels;
-            let in_lanes = single && tiling.fill_lanes(channels, lanes.into());
-            // Whole tiles are read, whatever of them is stored.
-            let ends = [end(window.h, tiling.h.read()), end(window.w, tiling.w.read())];
-            let pads = [window.h.begin, window.w.begin, ends[0], ends[1]];
-            let x = if in_lanes {
-                self.with_halo(instr.args[0], pads, Border::Number(0.0))?
-            } else if single {
-                self.with_halo_channels_last(instr.args[0], pads)?
-            } else {
-                self.with_halo_blocked(instr.args[0], pads, Blocked::new(groups, cg, lanes))?
+            let x = match (self.kept.get(&instr.args[0]), taken.form) {
+                (Some(kept), _) => kept.read,
+                (None, Form::AsItIs) => self.with_halo(instr.args[0], taken.pads, Border::Number(0.0))?,
+                (None, Form::ChannelsLast) => self.with_halo_channels_last(instr.args[0], taken.pads)?,
+                (None, Form::Blocked(blocked)) => self.with_halo_blocked(instr.args[0], taken.pads, blocked)?,
             };
             let conv = self.conv(instr, op, window, x);
-            return if single { self.single_tiles(&conv, &tiling) } else { self.summed_tiles(&conv, &tiling) };
+            return match taken.form {
+                Form::Blocked(_) => self.summed_tiles(&conv, &taken.tiling),
+                Form::AsItIs | Form::ChannelsLast => self.single_tiles(&conv, &taken.tiling),
+            };
         }
         let problem = select::Conv::new(&self.layer, instr).expect("this is a convolution");
         if op.algorithm == Algorithm::Direct && select::direct::pixels_in_lanes(&problem, self.machine) {
@@ -193,7 +187,7 @@ impl<'a> Lowering<'a> {
             return self.channels(&conv, self.layer.constant(instr.args[1]).is_some());
         }
         // Only as much padding as is read: a stride may leave the last rows or columns alone.
-        let ends = [window.h, window.w].map(|axis| end(axis, axis.read()));
+        let ends = [window.h, window.w].map(|axis| padded_end(&axis, axis.read()));
         let pads = [window.h.begin, window.w.begin, ends[0], ends[1]];
         let x = self.with_halo(instr.args[0], pads, Border::Number(0.0))?;
         let mut conv = self.conv(instr, op, window, x);
@@ -220,7 +214,7 @@ impl<'a> Lowering<'a> {
         Ok(())
     }
 
-    fn window(&self, instr: &Instr, op: &Conv2d) -> Window {
+    pub(super) fn window(&self, instr: &Instr, op: &Conv2d) -> Window {
         op.window(self.ty(instr.args[0]), self.ty(instr.args[1])).expect("the layer is verified")
     }
 
@@ -230,7 +224,8 @@ impl<'a> Lowering<'a> {
         let chain = Chain::epilogue(self, instr);
         let operands = chain.operands.iter().map(|o| Grid::stored(&o.strides, ty.layout)).collect();
         let groups = usize::try_from(op.group).expect("the layer is verified");
-        let y = self.placed(instr.result);
+        let kept = self.kept.get(&instr.result);
+        let y = kept.map_or_else(|| self.placed(instr.result), |kept| kept.written);
         Conv {
             elem: ty.elem,
             layout: ty.layout,
@@ -245,6 +240,7 @@ impl<'a> Lowering<'a> {
             y,
             chain,
             operands,
+            kept: kept.map(|kept| kept.first),
         }
     }
 
@@ -289,6 +285,11 @@ impl<'a> Lowering<'a> {
         self.program.prepare(kernel, &[conv.w, buffer]);
         Ok(Packed { buffer, len })
     }
+}
+
+/// Elements beyond the input's end of an axis of which `read` are read.
+pub(super) fn padded_end(axis: &Axis, read: usize) -> usize {
+    read.saturating_sub(axis.begin + axis.input)
 }
 
 /// The largest divisor of `extent` in `range`; the range's start if there is none.

@@ -106,12 +106,12 @@ impl<'a> Lowering<'a> {
         if layout == Layout::Nhwc || x.image.c == 1 {
             return self.with_halo(id, pads, Border::Number(0.0));
         }
-        let [top, left, _, right] = pads;
+        let [top, left, bottom, right] = pads;
         let (elem, lanes) = (self.ty(id).elem, self.lanes(self.ty(id).elem));
         let y = self.room(id, pads, Layout::Nhwc)?;
         let (image, grid) = (y.image, y.grid);
 
-        self.zero_rows(elem, &y, ("n", image.n, grid.n), pads);
+        self.zero_border(elem, &y, ("n", image.n, grid.n), [top, 0, bottom, 0]);
         let number = Border::Number(0.0);
         let mut f = FuncBuilder::kernel("halo_channels_last");
         let (xs, ys) = (f.input("x", elem, x.len), f.output("y", elem, y.len));
@@ -131,24 +131,33 @@ impl<'a> Lowering<'a> {
         Ok(y)
     }
 
-    /// Zeros in the rows above and below of each of so many planes of `y`, so far apart; with the name of the loop over them.
-    pub(super) fn zero_rows(
+    /// Zeros in the border of each of so many planes of `y`, so far apart; with the name of the loop over them.
+    pub(super) fn zero_border(
         &mut self,
         elem: Elem,
         y: &Placed,
         (name, planes, apart): (&str, usize, usize),
-        [top, _, bottom, _]: Pads,
+        [top, left, bottom, right]: Pads,
     ) {
-        if top + bottom == 0 {
+        if top + left + bottom + right == 0 {
             return;
         }
         let lanes = self.lanes(elem);
-        let mut f = FuncBuilder::kernel("halo_rows");
+        let mut f = FuncBuilder::kernel("halo_border");
         let ys = f.output("y", elem, y.len);
+        let zeros = |f: &mut FuncBuilder, to, count| write(f, ys, to, count, Border::Number(0.0), None, lanes);
         f.for_(name, 0..planes, parallel(), |f, plane| {
+            let plane = Affine::from(plane) * apart;
             for (begin, rows) in [(0, top), (y.image.h - bottom, bottom)].into_iter().filter(|r| r.1 > 0) {
-                let to = Affine::from(plane) * apart + begin * y.grid.h;
-                write(f, ys, to, rows * y.grid.h, Border::Number(0.0), None, lanes);
+                zeros(f, plane.clone() + begin * y.grid.h, rows * y.grid.h);
+            }
+            if left + right > 0 {
+                f.for_("i", top..y.image.h - bottom, Marks::default(), |f, i| {
+                    let row = plane.clone() + Affine::from(i) * y.grid.h;
+                    for (begin, cols) in [(0, left), (y.image.w - right, right)].into_iter().filter(|c| c.1 > 0) {
+                        zeros(f, row.clone() + begin * y.grid.w, cols * y.grid.w);
+                    }
+                });
             }
         });
         let kernel = self.program.func(f.finish());

@@ -14,6 +14,7 @@
 //! Where few products meet in a sum, both would cost more than they save: tiles of pixels ([`pixels`]) or of channels ([`channels`]) in
 //! the lanes are summed and stored by one codelet, written as vectors, and tiles at the edges have codelets of their own.
 
+mod between;
 mod blocked;
 mod blocking;
 mod chain;
@@ -45,6 +46,7 @@ use convoke_ir::shape::ShapeError;
 use convoke_ir::types::{Layout, TensorType, TypeError};
 use convoke_machine::Machine;
 
+use between::Kept;
 use chain::{Chain, Operand};
 
 /// Why a layer cannot be lowered.
@@ -79,8 +81,8 @@ pub enum LowerError {
 
 /// Lowers a layer whose convolutions have their algorithm, for a machine.
 pub fn lower(layer: Verified<'_>, machine: &Machine) -> Result<Program, LowerError> {
-    let mut lowering =
-        Lowering { layer, machine, program: ProgramBuilder::new(layer.name.clone()), buffers: HashMap::new() };
+    let (program, buffers, kept) = (ProgramBuilder::new(layer.name.clone()), HashMap::new(), HashMap::new());
+    let mut lowering = Lowering { layer, machine, program, buffers, kept };
     lowering.declare();
     for instr in &layer.layer().body {
         lowering.instr(instr)?;
@@ -96,6 +98,8 @@ struct Lowering<'a> {
     program: ProgramBuilder,
     /// Where each value lives.
     buffers: HashMap<ValueId, BufferId>,
+    /// The values that stay in blocks of channels, and have no buffer of their own.
+    kept: HashMap<ValueId, Kept>,
 }
 
 impl<'a> Lowering<'a> {
@@ -143,7 +147,7 @@ impl<'a> Lowering<'a> {
             self.buffers.insert(instr.result, self.buffers[&instr.args[0]]);
             return Ok(());
         }
-        if !self.buffers.contains_key(&instr.result) {
+        if !self.buffers.contains_key(&instr.result) && !self.keep_in_blocks(instr)? {
             let buffer = self.program.buffer(&value.name, value.ty.clone(), Role::Scratch);
             self.buffers.insert(instr.result, buffer);
         }

@@ -284,7 +284,7 @@ impl Summed<'_, '_> {
         parts
             .map(|part| {
                 let (runs, pixels) = if joined { (1, part.stored * width) } else { (part.stored, width) };
-                let most = if conv.layout == Layout::Nchw { TURNED * usize::from(conv.lanes) } else { pixels };
+                let most = if self.turned() { TURNED * usize::from(conv.lanes) } else { pixels };
                 let stores = cut(pixels, most).into_iter().map(|pixels| {
                     let codelet = known.iter().find(|known| known.0 == pixels.size).map(|known| known.1);
                     let codelet = codelet.unwrap_or_else(|| lowering.program.func(self.store(channels, pixels.size)));
@@ -343,21 +343,17 @@ impl Summed<'_, '_> {
     fn store(&self, channels: usize, pixels: usize) -> Func {
         let (conv, step) = (self.block.conv, self.block.tiling.w.residues);
         let (elem, lanes, chain) = (conv.elem, conv.lanes, &conv.chain);
-        let turned = conv.layout == Layout::Nchw;
+        let turned = self.turned();
         let by_layout = |pixel: usize, channel: usize| if turned { (channel, pixel) } else { (pixel, channel) };
         let steps = |grid: &Grid| by_layout(grid.w * step, grid.c);
         let (rows, cols) = by_layout(pixels, channels);
         let operands = conv.operands.iter().map(steps).collect();
-        StoreTile {
-            elem,
-            lanes,
-            rows,
-            cols,
-            acc: by_layout(self.k.lanes, 1),
-            out: steps(&conv.y.grid),
-            chain,
-            operands,
-        }
-        .codelet()
+        let out = if conv.kept.is_some() { (conv.y.grid.w * step, 1) } else { steps(&conv.y.grid) };
+        StoreTile { elem, lanes, rows, cols, acc: by_layout(self.k.lanes, 1), out, chain, operands }.codelet()
+    }
+
+    /// Whether channels, which are in the lanes, are far apart in the result.
+    fn turned(&self) -> bool {
+        self.block.conv.layout == Layout::Nchw && self.block.conv.kept.is_none()
     }
 }
