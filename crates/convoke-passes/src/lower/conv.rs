@@ -20,6 +20,7 @@ use super::turn::Turn;
 use super::{LowerError, Lowering};
 use crate::select;
 use crate::select::depthwise::Lanes;
+use crate::select::direct::Form;
 use crate::tiling::Tiling;
 
 /// So many iterations are enough for threads to share out.
@@ -174,10 +175,24 @@ impl<'a> Lowering<'a> {
             return if single { self.single_tiles(&conv, &tiling) } else { self.summed_tiles(&conv, &tiling) };
         }
         let problem = select::Conv::new(&self.layer, instr).expect("this is a convolution");
-        if op.algorithm == Algorithm::Direct && select::direct::pixels_in_lanes(&problem, self.machine) {
-            let x = self.with_channels_first(instr.args[0])?;
-            self.pixels(&self.conv(instr, op, window, x).joined());
-            return Ok(());
+        if op.algorithm == Algorithm::Direct {
+            match select::direct::form(&problem, self.machine) {
+                Form::Pixels => {
+                    let x = self.with_channels_first(instr.args[0])?;
+                    self.pixels(&self.conv(instr, op, window, x).joined());
+                    return Ok(());
+                }
+                Form::Compact(dense) => {
+                    let x = self.compacted(instr.args[0], &window)?;
+                    self.pixels(&self.conv(instr, op, dense, x).joined());
+                    return Ok(());
+                }
+                Form::Plateaus(plateaus) => {
+                    let conv = self.conv(instr, op, window, self.placed(instr.args[0]));
+                    return self.plateaus(&conv, &plateaus);
+                }
+                Form::Channels => {}
+            }
         }
         if op.algorithm == Algorithm::Depthwise {
             let lanes = select::depthwise::in_lanes(&problem, self.machine);
