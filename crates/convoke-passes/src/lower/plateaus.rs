@@ -17,10 +17,7 @@ use super::direct::{direct_product, direct_store};
 use super::grid::Site;
 use super::tile::{Cut, Product, cut, each, even, parallel, reduction};
 use super::{LowerError, Lowering};
-use crate::plateau::Plateau;
-
-/// The most output rows of a band, so that its sums stay near.
-const ROWS: usize = 12;
+use crate::plateau::{self, Plateau};
 
 /// Pixel tiles of a rectangle of two plateaus.
 struct Tiles<'p> {
@@ -56,6 +53,7 @@ impl Lowering<'_> {
     ) {
         let (h, w) = (conv.window.h, conv.window.w);
         let width = w.output;
+        let most = plateau::band(self.machine, width * ld * conv.elem.bytes());
         let stripes: Vec<(&Plateau, Vec<Tiles<'_>>)> = rows
             .iter()
             .map(|r| {
@@ -65,14 +63,14 @@ impl Lowering<'_> {
 
         let Kernel { mut f, reads, y, operands } =
             conv.kernel("conv_plateaus", &[("x", conv.x.len), ("w", packed.len)]);
-        let bands = stripes.iter().flat_map(|(plateau, _)| even(plateau.outputs, ROWS));
+        let bands = stripes.iter().flat_map(|(plateau, _)| even(plateau.outputs, most));
         let acc = f.local("acc", conv.elem, bands.map(|band| band.size).max().unwrap_or(0) * width * ld);
         f.for_("k", 0..k_cut.count, parallel(), |f, k| {
             let k = Affine::from(k) * k_cut.size + k_cut.begin;
             f.for_("n", 0..conv.y.image.n, Marks::default(), |f, n| {
                 f.for_("g", 0..conv.groups, Marks::default(), |f, g| {
                     for (plateau, tiles) in &stripes {
-                        for band in even(plateau.outputs, ROWS) {
+                        for band in even(plateau.outputs, most) {
                             each(f, "b", band.count, |f, b| {
                                 // The band's first row within its plateau.
                                 let top = b * band.size + band.begin;

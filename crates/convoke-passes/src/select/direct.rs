@@ -14,7 +14,7 @@ use convoke_ir::types::Layout;
 use convoke_machine::Machine;
 
 use super::Conv;
-use super::cost::{LINE, bandwidth, burst, call, lanes, product, step, straight};
+use super::cost::{LINE, bandwidth, beside, burst, call, lanes, product, step, straight};
 use super::plan::{Plan, Refusal, Term};
 use super::{compact, pixels, plateaus};
 use crate::plateau::{self, Plateau};
@@ -99,7 +99,8 @@ fn channels(conv: &Conv, machine: &Machine) -> Plan {
     let block = input / (conv.x.n as u128 * conv.y.h.div_ceil(BLOCK) as u128).max(1) + w_bytes / k_tiles.max(1);
     let read = (input * (k_tiles - 1)) as f64 / bandwidth(machine, block) + input as f64 / bandwidth(machine, input);
     let weights = (w_bytes * blocks) as f64 / burst(machine, w_bytes);
-    let stream = read + weights + y_bytes as f64 / bandwidth(machine, y_bytes);
+    // Weights come in order, so that they are fetched ahead of the products.
+    let stream = read + beside(multiply, weights) + y_bytes as f64 / bandwidth(machine, y_bytes);
 
     Plan {
         algorithm: Algorithm::Direct,

@@ -14,7 +14,7 @@ use convoke_machine::Machine;
 use super::Conv;
 use super::cost::{bandwidth, call, lanes, product, straight};
 use super::plan::{Plan, Term};
-use crate::plateau::Plateau;
+use crate::plateau::{self, Plateau};
 use crate::register_tile::RegisterTile;
 
 pub(super) fn plan(conv: &Conv, machine: &Machine, [rows, columns]: &[Vec<Plateau>; 2]) -> Plan {
@@ -38,8 +38,9 @@ pub(super) fn plan(conv: &Conv, machine: &Machine, [rows, columns]: &[Vec<Platea
         Layout::Nchw => sums * (machine.rates.gather_cycles + machine.rates.scatter_cycles),
         Layout::Nhwc => sums / lanes as f64 * straight(machine, 1.0, 0.0, 1.0),
     };
-    let bands = (conv.x.n * rows.len()) as u128;
-    let [read, weights] = [x_bytes * k_tiles as u128, w_bytes * bands];
+    let most = plateau::band(machine, conv.y.w * vectors * lanes * conv.elem.bytes());
+    let bands = conv.x.n * rows.iter().map(|r| r.outputs.div_ceil(most)).sum::<usize>();
+    let [read, weights] = [x_bytes * k_tiles as u128, w_bytes * bands as u128];
     let stream = read as f64 / bandwidth(machine, x_bytes)
         + weights as f64 / bandwidth(machine, w_bytes)
         + y_bytes as f64 / bandwidth(machine, y_bytes);
