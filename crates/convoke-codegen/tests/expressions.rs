@@ -231,6 +231,35 @@ fn zips_of_registers() {
     }
 }
 
+/// All that can be picked of two vectors, and into a register that is one of them.
+#[test]
+fn picks() {
+    for machine in machines() {
+        for &elem in Elem::ALL {
+            for lanes in [4u8, 8, 16] {
+                let n = usize::from(lanes);
+                let numbers: Vec<f64> = (0..2 * n).map(|i| 1.5 * i as f64 - 3.0).collect();
+                let every = (1..=2).flat_map(|by| (0..lanes).map(move |from| Pick { from, by }));
+                for pick in every.filter(|pick| pick.fits(lanes)) {
+                    let (native, reference) = both(&machine, (elem, &numbers), (elem, 2 * n), |f, x, y| {
+                        let (a, b) = (f.load_vector(x, 0usize, lanes), f.load_vector(x, n, lanes));
+                        let picked = f.pick(pick, a, b);
+                        f.store(y, 0usize, picked);
+                        let register = f.reg(VecType { elem, lanes }, Expr::Copy(b));
+                        f.set(register, Expr::Pick(pick, a, register));
+                        f.store(y, n, register);
+                    });
+                    for lane in 0..2 * n {
+                        let expected = numbers[usize::from(pick.from) + usize::from(pick.by) * (lane % n)];
+                        assert_eq!(reference[lane], expected, "{elem}x{lanes}, {pick:?}, lane {lane}");
+                        assert_eq!(native[lane], expected, "{}, {elem}x{lanes}, {pick:?}, lane {lane}", machine.name);
+                    }
+                }
+            }
+        }
+    }
+}
+
 /// Every part of every length, of a value and of a register.
 #[test]
 fn parts() {

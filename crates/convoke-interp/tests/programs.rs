@@ -71,6 +71,18 @@ fn zips_take_lanes_in_turns() {
 }
 
 #[test]
+fn picks_take_lanes_of_two_vectors() {
+    let y = kernel(8, 12, |f, x, y| {
+        let (a, b) = (f.load_vector(x, 0usize, 4), f.load_vector(x, 4usize, 4));
+        for (i, (from, by)) in [(0, 2), (1, 2), (3, 1)].into_iter().enumerate() {
+            let picked = f.pick(Pick { from, by }, a, b);
+            f.store(y, 4 * i, picked);
+        }
+    });
+    assert_eq!(y.expect("runs"), [1.0, 3.0, 5.0, 7.0, 2.0, 4.0, 6.0, 8.0, 4.0, 5.0, 6.0, 7.0]);
+}
+
+#[test]
 fn parts_are_neighbouring_lanes() {
     let y = kernel(8, 6, |f, x, y| {
         let v = f.load_vector(x, 0usize, 8);

@@ -4,7 +4,7 @@ use convoke_ir::attr::{Algorithm, AutoPad, PadMode};
 use convoke_ir::elem::Elem;
 use convoke_ir::layer::*;
 use convoke_ir::loops::{
-    Affine, BinOp, Expr, For, FuncBuilder, FuncId, Half, Induction, Marks, Place, Program, ProgramBuilder, Role,
+    Affine, BinOp, Expr, For, FuncBuilder, FuncId, Half, Induction, Marks, Pick, Place, Program, ProgramBuilder, Role,
     SlotId, Stmt, UnOp, ValId, VarId, VecType,
 };
 use convoke_ir::text;
@@ -145,7 +145,7 @@ impl Choices {
                 Expr::Const(self.number())
             } else {
                 let (a, b, c) = (self.of(&vals), self.of(&vals), self.of(&vals));
-                match self.below(11) {
+                match self.below(12) {
                     0 => Expr::Const(self.number()),
                     1 => Expr::Load(self.place(slots, vars, ty.lanes)),
                     2 => Expr::Splat(a),
@@ -155,7 +155,8 @@ impl Choices {
                     6 => Expr::Convert(a),
                     7 => Expr::Reduce(self.of(BinOp::ALL), a),
                     8 => Expr::Zip(self.of(Half::ALL), a, b),
-                    9 => Expr::Part(self.below(9) as u8, a),
+                    9 => Expr::Pick(Pick { from: self.below(17) as u8, by: self.below(4) as u8 }, a, b),
+                    10 => Expr::Part(self.below(9) as u8, a),
                     _ => Expr::Copy(a),
                 }
             };

@@ -54,6 +54,7 @@ const PROGRAM: &str = r#"program @edges {
       %e = %v
       %f = zip hi %a, %e
       %g = part 1 f32x2 %f
+      %h = pick 3 by 1 %f, %a
       store %y[4*%q], %acc lanes 3
       store %y[%q], %s
     }

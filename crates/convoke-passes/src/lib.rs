@@ -28,6 +28,7 @@ pub mod note;
 mod parts;
 pub mod pass;
 mod pixel_tile;
+mod plateau;
 mod register_tile;
 pub mod registry;
 pub mod rewrite;

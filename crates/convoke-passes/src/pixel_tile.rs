@@ -40,6 +40,17 @@ pub(crate) struct Problem {
     pub w: Axis,
 }
 
+/// How a tile reads its pixels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reading {
+    /// Where they lie, but for what the padding on the left makes necessary.
+    InPlace,
+    /// Where they lie, two vectors at a time, of which even and odd columns are made.
+    Pairs,
+    /// From a block that they are copied to.
+    Block,
+}
+
 /// Sums of a tile: output channels × output rows × vectors of pixels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct PixelTile {
@@ -79,14 +90,25 @@ const PAGE_BYTES: f64 = 4096.0;
 const PAGE: f64 = 7.0;
 /// The most columns of taps that are written out one by one.
 const WRITTEN: usize = 11;
+/// Registers beside the sums where rows are taken apart in registers: what was loaded, both streams, those that follow, a tap.
+const PAIR: usize = 5;
+/// The most taps that are written out where rows are taken apart in registers.
+const PAIRED: usize = 49;
 
 impl Problem {
-    /// Whether the input is read where it lies, but for what the padding on its left makes necessary. A strided row is taken apart first;
+    /// How the input is read. A row strided by two is taken apart in registers where a single channel reads it, other strided rows first;
     /// the taps of a long row are a loop, which asks for the same everywhere. (Every second pixel loaded where it lies, for each tap, took
-    /// 222 µs where this takes 184: 3×3 in steps of 2 on 96 channels of 112×112.) Nor is what several tiles of channels read, where
-    /// the lines of its channels drive each other out of the second-level cache.
-    pub(crate) fn in_place(&self, machine: &Machine) -> bool {
-        self.w.stride == 1 && self.w.kernel <= WRITTEN && !self.planes_collide(machine)
+    /// 222 µs where rows taken apart first take 184: 3×3 in steps of 2 on 96 channels of 112×112.) What several tiles of channels read is
+    /// copied too, where the lines of its channels drive each other out of the second-level cache.
+    pub(crate) fn reading(&self, machine: &Machine) -> Reading {
+        let written = self.h.kernel * self.w.kernel <= PAIRED;
+        if self.w.stride == 2 && self.k == 1 && self.lanes >= 4 && written {
+            Reading::Pairs
+        } else if self.w.stride == 1 && self.w.kernel <= WRITTEN && !self.planes_collide(machine) {
+            Reading::InPlace
+        } else {
+            Reading::Block
+        }
     }
 
     /// Whether several tiles of channels read lines that lie a plane apart, and in so few sets of the second-level cache that they do not stay.
@@ -102,6 +124,7 @@ impl Problem {
         // One register is the code generator's own.
         let registers = (machine.vector_registers as usize).saturating_sub(1).max(3);
         let vectors = self.w.output.div_ceil(self.lanes.into()).min(registers);
+        let beside = |vectors: usize| if self.reading(machine) == Reading::Pairs { PAIR } else { vectors + 1 };
         let columns: Vec<_> = (1..=vectors).map(|v| stretches(&self.w, v * usize::from(self.lanes))).collect();
         let mut best: Option<(PixelTile, Cycles)> = None;
         for rows in 1..=self.h.output.min(registers) {
@@ -116,7 +139,7 @@ impl Problem {
             for (vectors, columns) in (1..).zip(&columns) {
                 for channels in 1..=self.k {
                     let sums = channels * rows * vectors;
-                    if (sums + vectors + 1 > registers || self.collide(machine, channels)) && sums > 1 {
+                    if (sums + beside(vectors) > registers || self.collide(machine, channels)) && sums > 1 {
                         break;
                     }
                     let tile = PixelTile { channels, rows, vectors };
@@ -153,10 +176,20 @@ impl Problem {
         let spans = spans(columns.size, self.lanes);
         let width: f64 = spans.iter().map(|span| part(machine, usize::from(span.lanes) * self.bytes)).sum();
         let depth = (self.w.kernel * self.c) as f64;
+        let picks = match self.reading(machine) {
+            // Even and odd columns, then all taps but two.
+            Reading::Pairs => (rows.inputs * self.c * self.w.kernel.max(2)) as f64 * width,
+            Reading::InPlace | Reading::Block => 0.0,
+        };
         let multiply = (k * rows.taken) as f64 * depth * width / machine.fma_per_cycle;
+        let multiply = multiply + picks * machine.rates.arithmetic_cycles;
         // All but the aligned ones of the loads of neighbouring pixels reach across lines as often as a vector is part of one.
         let across = if self.w.kernel == 1 { 0.0 } else { vector.min(LINE) as f64 / LINE as f64 };
-        let pixels = rows.inputs as f64 * depth * spans.len() as f64 * (1.0 + across);
+        let each = match self.reading(machine) {
+            Reading::Pairs => (2 * self.c) as f64,
+            Reading::InPlace | Reading::Block => depth * (1.0 + across),
+        };
+        let pixels = (rows.inputs * spans.len()) as f64 * each;
         let weights = (k * rows.taken) as f64 * depth * part(machine, self.bytes);
         let loads = (pixels + weights) / machine.loads_per_cycle();
         let sums = k * rows.size * spans.len();
@@ -199,9 +232,10 @@ impl Problem {
     /// Cycles to copy what a tile needs into a block.
     fn copy(&self, machine: &Machine, inputs: usize, columns: &Stretch) -> f64 {
         let lanes = usize::from(self.lanes);
-        let width = if !self.in_place(machine) {
+        let reading = self.reading(machine);
+        let width = if reading == Reading::Block {
             (columns.size - 1) * self.w.stride + self.w.reach()
-        } else if columns.lo > 0 {
+        } else if reading == Reading::InPlace && columns.lo > 0 {
             lanes
         } else {
             return 0.0;

@@ -42,6 +42,25 @@ fn strided_and_dilated() {
     conv([1, 2, 12, 12], [3, 2, 3, 3], "pads = [4, 4, 4, 4], dilations = [4, 4], strides = [2, 3]", DENSE);
 }
 
+/// Each in the form that suits it, which a kernel or an operation tells.
+#[test]
+fn strided_and_dilated_forms() {
+    for (x, w, attributes, telling) in [
+        ("[1, 130, 13, 13]", "[40, 130, 3, 3]", "pads = [6, 6, 6, 6], dilations = [6, 6]", "kernel @conv_plateaus"),
+        ("[2, 24, 14, 15]", "[40, 24, 1, 1]", "strides = [2, 2]", "kernel @compact"),
+        ("[2, 9, 15, 38]", "[9, 1, 3, 5]", "pads = [1, 2, 1, 2], strides = [2, 2], group = 9", " = pick "),
+    ] {
+        let text = format!(
+            "layer @l(%x: f32{x}) -> {{result}} {{\n\
+             %w = const f32{w} = normal(seed = 3)\n\
+             %0 = conv2d %x, %w {{ {attributes}, algorithm = direct }} then relu\n\
+             return %0\n}}\n"
+        );
+        let program = agree_on(&text, &Machine::x86_64_v3());
+        assert!(program.to_string().contains(telling), "{program}");
+    }
+}
+
 #[test]
 fn one_by_one() {
     conv([1, 16, 7, 7], [24, 16, 1, 1], "group = 1", DENSE);

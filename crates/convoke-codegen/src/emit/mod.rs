@@ -79,7 +79,7 @@ fn instructions(func: &Func, body: &[Stmt]) -> usize {
                     Expr::Load(place) if !(0..=1).contains(&place.stride) => 2 * lanes,
                     Expr::Convert(_) => 3 * lanes,
                     Expr::Reduce(_, source) => parts(*source) + 8,
-                    Expr::Unary(..) | Expr::Zip(..) => 4 * parts(*val),
+                    Expr::Unary(..) | Expr::Zip(..) | Expr::Pick(..) => 4 * parts(*val),
                     _ => 2 * parts(*val),
                 }
             }
@@ -461,6 +461,10 @@ impl<'a> Emitter<'a, '_> {
             Expr::Zip(half, x, y) => {
                 let (x, y) = (self.read(x), self.read(y));
                 vector::zip(&mut self.b, parts, half, &x, &y)
+            }
+            Expr::Pick(pick, x, y) => {
+                let (x, y) = (self.read(x), self.read(y));
+                vector::pick(&mut self.b, parts, pick, &[x, y].concat())
             }
             Expr::Part(part, x) => {
                 let x = self.read(x);

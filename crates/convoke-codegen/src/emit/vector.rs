@@ -4,7 +4,7 @@
 //! `l / per` at lane `l % per`; `f32x2` is a part whose upper two lanes mean nothing.
 
 use convoke_ir::elem::Elem;
-use convoke_ir::loops::{BinOp, Half, UnOp, VecType};
+use convoke_ir::loops::{BinOp, Half, Pick, UnOp, VecType};
 use cranelift_codegen::ir::condcodes::FloatCC;
 use cranelift_codegen::ir::{ConstantData, Endianness, InstBuilder, MemFlagsData, Type, Value, types};
 use cranelift_frontend::FunctionBuilder;
@@ -235,6 +235,30 @@ pub(crate) fn zip(b: &mut FunctionBuilder, parts: Parts, half: Half, x: &[Value]
         1 => vec![zip(b, 0, upper)],
         count => (0..count).map(|to| zip(b, upper * count / 2 + to / 2, to % 2)).collect(),
     }
+}
+
+/// Every so-many-th lane of two values, whose parts follow each other in `both`. Each part of the result takes from two neighbouring ones, by
+/// shuffles of half the lanes from either: every CPU has these.
+pub(crate) fn pick(b: &mut FunctionBuilder, parts: Parts, pick: Pick, both: &[Value]) -> Vec<Value> {
+    let n = parts.per;
+    let part = |part: usize| {
+        let source = pick.lane(part * n) / n;
+        let (x, y) = (both[source], both[source + 1]);
+        let lanes: Vec<usize> = (0..n).map(|lane| pick.lane(part * n + lane) - source * n).collect();
+        match lanes[..] {
+            [0, 1, ..] => x,
+            [1, 2, 3, 4] => {
+                let middle = shuffle(b, parts, x, y, &[3, 3, 4, 4]);
+                shuffle(b, parts, x, middle, &[1, 2, 4, 6])
+            }
+            [3, 4, 5, 6] => {
+                let middle = shuffle(b, parts, x, y, &[3, 3, 4, 4]);
+                shuffle(b, parts, middle, y, &[0, 2, 5, 6])
+            }
+            _ => shuffle(b, parts, x, y, &lanes),
+        }
+    };
+    (0..parts.count).map(part).collect()
 }
 
 /// Some neighbouring lanes of a value: parts of it, or a pair of lanes.

@@ -68,7 +68,9 @@ impl<'a> Emitter<'a> {
             Expr::Binary(op, x, y) => self.binary_part(flat, val, part, (elem, length), (op, x, y)),
             Expr::Fma(x, y, z) => self.fma(flat, val, part, (elem, length), [x, y, z]),
             Expr::Part(index, x) => self.lanes_of(val, part, parts, usize::from(index), x),
-            Expr::Convert(_) | Expr::Reduce(..) | Expr::Zip(..) => unreachable!("these are not done part by part"),
+            Expr::Convert(_) | Expr::Reduce(..) | Expr::Zip(..) | Expr::Pick(..) => {
+                unreachable!("these are not done part by part")
+            }
         }
     }
 

@@ -16,6 +16,7 @@ mod flat;
 mod fold;
 mod isa;
 mod memory;
+mod pick;
 mod place;
 mod prefetch;
 mod strided;
@@ -212,6 +213,11 @@ impl<'a> Emitter<'a> {
             Expr::Zip(half, x, y) => {
                 let zips: Vec<usize> = (0..parts.count).map(|part| self.zip(val, part, parts, *half, *x, *y)).collect();
                 zips.into_iter().enumerate().for_each(|(part, register)| self.hold(val, part, register));
+            }
+            Expr::Pick(pick, x, y) => {
+                let picks: Vec<usize> =
+                    (0..parts.count).map(|part| self.pick(val, part, parts, *pick, [*x, *y])).collect();
+                picks.into_iter().enumerate().for_each(|(part, register)| self.hold(val, part, register));
             }
             _ => {
                 for part in 0..parts.count {

@@ -1,7 +1,7 @@
 //! Functions in the form that is run: every value is a place in one array of numbers, every address a short list of
 //! variables and factors. Nothing is looked up by name or type any more.
 
-use convoke_ir::loops::{self, Affine, BinOp, Expr, Func, Half, Program, Stmt, UnOp, ValId, VecType};
+use convoke_ir::loops::{self, Affine, BinOp, Expr, Func, Half, Pick, Program, Stmt, UnOp, ValId, VecType};
 
 use crate::{InterpError, Result};
 
@@ -72,6 +72,7 @@ pub(super) enum Node {
     Binary(BinOp, Reg, usize, usize),
     Fma(Reg, usize, usize, usize),
     Zip(Half, Reg, usize, usize),
+    Pick(Pick, Reg, usize, usize),
     /// As many lanes as the destination has, from one.
     Part(Reg, usize),
     /// A scalar from the lanes of a value.
@@ -184,6 +185,10 @@ impl Builder<'_> {
             Expr::Fma(a, b, c) => Node::Fma(to, self.at(*a), self.at(*b), self.at(*c)),
             Expr::Zip(_, a, _) if ty(*a).lanes == 1 => return Err(self.malformed("`zip` needs at least 2 lanes")),
             Expr::Zip(half, a, b) => Node::Zip(*half, to, self.at(*a), self.at(*b)),
+            Expr::Pick(pick, a, _) if !pick.fits(ty(*a).lanes) => {
+                return Err(self.malformed("two vectors have no such lanes to pick"));
+            }
+            Expr::Pick(pick, a, b) => Node::Pick(*pick, to, self.at(*a), self.at(*b)),
             Expr::Part(part, a) => {
                 let first = usize::from(*part) * usize::from(ty(val).lanes);
                 if first + usize::from(ty(val).lanes) > usize::from(ty(*a).lanes) {

@@ -181,6 +181,13 @@ impl<'a> Machine<'a> {
                     let first = usize::from(half.first(L as u8));
                     *chunk_mut::<L>(v, to.at) = std::array::from_fn(|l| [a, b][l % 2][first + l / 2]);
                 }),
+                Node::Pick(pick, to, a, b) => by_lanes!(to.lanes, L => {
+                    let (a, b) = (*chunk::<L>(v, *a), *chunk::<L>(v, *b));
+                    *chunk_mut::<L>(v, to.at) = std::array::from_fn(|l| {
+                        let lane = pick.lane(l);
+                        if lane < L { a[lane] } else { b[lane - L] }
+                    });
+                }),
                 Node::Reduce(op, to, a, lanes) => {
                     let combine = binary(*op);
                     v[*to] = v[*a + 1..*a + lanes].iter().fold(v[*a], |sum, &x| combine(sum, x));

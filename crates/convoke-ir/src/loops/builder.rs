@@ -5,8 +5,8 @@
 use std::collections::{HashMap, HashSet};
 
 use super::{
-    Access, Affine, BinOp, Buffer, BufferId, Call, Expr, For, Func, FuncId, FuncKind, Half, Marks, Place, Program,
-    Role, Run, Slot, SlotId, Stmt, UnOp, Val, ValId, Var, VarId, VecType, View,
+    Access, Affine, BinOp, Buffer, BufferId, Call, Expr, For, Func, FuncId, FuncKind, Half, Marks, Pick, Place,
+    Program, Role, Run, Slot, SlotId, Stmt, UnOp, Val, ValId, Var, VarId, VecType, View,
 };
 use crate::arena::Arena;
 use crate::elem::Elem;
@@ -156,6 +156,11 @@ impl FuncBuilder {
     /// `zip half a, b`.
     pub fn zip(&mut self, half: Half, a: ValId, b: ValId) -> ValId {
         self.define(self.ty(a), Expr::Zip(half, a, b))
+    }
+
+    /// `pick from by step a, b`.
+    pub fn pick(&mut self, pick: Pick, a: ValId, b: ValId) -> ValId {
+        self.define(self.ty(a), Expr::Pick(pick, a, b))
     }
 
     /// `part index a`, of so many lanes.

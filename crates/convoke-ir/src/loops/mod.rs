@@ -321,8 +321,37 @@ pub enum Expr {
     /// Some neighbouring lanes of the operand: lane i is a\[p·m + i\], where p is the number of the part and m, at least 2, the
     /// lanes of the result; the operand has more.
     Part(u8, ValId),
+    /// Lanes of two operands, the second behind the first: lane i is (a, b)\[from + by·i\]. By 2, the lanes of even or odd number, which
+    /// is what undoes zips; by 1, neighbours across both. n ≥ 4.
+    Pick(Pick, ValId, ValId),
     /// The operand itself.
     Copy(ValId),
+}
+
+/// Which lanes of two vectors: every `by`-th one from lane `from` on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Pick {
+    /// The first: 0 or 1 by 2, from 1 to one less than the lanes of a vector by 1.
+    pub from: u8,
+    /// 1 or 2.
+    pub by: u8,
+}
+
+impl Pick {
+    /// Whether two vectors of so many lanes have these.
+    pub fn fits(self, lanes: u8) -> bool {
+        lanes >= 4
+            && match self.by {
+                1 => (1..lanes).contains(&self.from),
+                2 => self.from < 2,
+                _ => false,
+            }
+    }
+
+    /// The lane, of both vectors, that is lane `lane` of the result.
+    pub fn lane(self, lane: usize) -> usize {
+        usize::from(self.from) + usize::from(self.by) * lane
+    }
 }
 
 /// Half of the lanes of a vector.
@@ -434,7 +463,7 @@ impl Expr {
             | Expr::Reduce(_, a)
             | Expr::Copy(a)
             | Expr::Part(_, a) => smallvec![*a],
-            Expr::Binary(_, a, b) | Expr::Zip(_, a, b) => smallvec![*a, *b],
+            Expr::Binary(_, a, b) | Expr::Zip(_, a, b) | Expr::Pick(_, a, b) => smallvec![*a, *b],
             Expr::Fma(a, b, c) => smallvec![*a, *b, *c],
         }
     }
@@ -449,7 +478,7 @@ impl Expr {
             | Expr::Reduce(_, a)
             | Expr::Copy(a)
             | Expr::Part(_, a) => smallvec![a],
-            Expr::Binary(_, a, b) | Expr::Zip(_, a, b) => smallvec![a, b],
+            Expr::Binary(_, a, b) | Expr::Zip(_, a, b) | Expr::Pick(_, a, b) => smallvec![a, b],
             Expr::Fma(a, b, c) => smallvec![a, b, c],
         }
     }

@@ -36,6 +36,7 @@
 //!           | unary [ vec ] value | binary [ vec ] value "," value | "fma" [ vec ] value "," value "," value
 //!           | "reduce" binary value                                     all lanes to one
 //!           | "zip" ( "lo" | "hi" ) [ vec ] value "," value             half of the lanes of two, in turns
+//!           | "pick" int "by" int [ vec ] value "," value               every so-many-th lane of two, one behind the other
 //!           | "part" int vec value .                                  the lanes of a part of that many
 //! unary     = "neg" | "abs" | "sqrt" | "nearest" | "pow2" .
 //! binary    = "add" | "sub" | "mul" | "div" | "min" | "max" .

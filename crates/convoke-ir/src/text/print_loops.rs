@@ -176,6 +176,13 @@ impl FuncText<'_> {
                 }
                 write!(f, "{}, {}", self.val(*a), self.val(*b))
             }
+            Expr::Pick(pick, a, b) => {
+                write!(f, "pick {} by {} ", pick.from, pick.by)?;
+                if of(a) != ty {
+                    write!(f, "{ty} ")?;
+                }
+                write!(f, "{}, {}", self.val(*a), self.val(*b))
+            }
             Expr::Unary(op, a) => {
                 word(f, op.name(), of(a))?;
                 write!(f, "{}", self.val(*a))

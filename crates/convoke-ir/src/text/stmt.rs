@@ -9,8 +9,8 @@ use crate::arena::Arena;
 use crate::diagnostic::{Code, Diagnostic, shown};
 use crate::elem::Elem;
 use crate::loops::{
-    Affine, BinOp, Call, Expr, For, Func, FuncKind, Half, Induction, Marks, Place, SlotId, Stmt, UnOp, Val, ValId, Var,
-    VarId, VecType, View,
+    Affine, BinOp, Call, Expr, For, Func, FuncKind, Half, Induction, Marks, Pick, Place, SlotId, Stmt, UnOp, Val,
+    ValId, Var, VarId, VecType, View,
 };
 use crate::span::Span;
 
@@ -162,13 +162,9 @@ impl Parser<'_> {
             return Ok((Expr::Reduce(op, val), Some(VecType::scalar(body.func.vals[val].ty.elem))));
         }
         if word == "part" {
-            let (part, span) = self.size()?;
+            let part = self.lane("a vector has at most 8 parts")?;
             let Some(ty) = self.vec_type()? else { return Err(self.expected("a vector type like `f32x4`")) };
-            let a = self.val(body)?;
-            return match u8::try_from(part) {
-                Ok(part) => Ok((Expr::Part(part, a), Some(ty))),
-                Err(_) => Err(self.fail(Diagnostic::new(Code::Lanes, span, "a vector has at most 8 parts"))),
-            };
+            return Ok((Expr::Part(part, self.val(body)?), Some(ty)));
         }
         if word == "zip" {
             let name = self.word();
@@ -181,6 +177,17 @@ impl Parser<'_> {
             self.expect(",")?;
             let b = self.val(body)?;
             return Ok((Expr::Zip(half, a, b), ty.or(of(body, a))));
+        }
+        if word == "pick" {
+            const LANES: &str = "two vectors have at most 32 lanes";
+            let from = self.lane(LANES)?;
+            self.expect_word("by")?;
+            let by = self.lane(LANES)?;
+            let ty = self.vec_type()?;
+            let a = self.val(body)?;
+            self.expect(",")?;
+            let b = self.val(body)?;
+            return Ok((Expr::Pick(Pick { from, by }, a, b), ty.or(of(body, a))));
         }
         let ty = self.vec_type()?;
         let typed = |p: &mut Self| ty.ok_or(()).map_err(|()| p.expected("a vector type like `f32x4`"));
@@ -218,7 +225,7 @@ impl Parser<'_> {
                 Ok((Expr::Convert(self.val(body)?), Some(ty)))
             }
             _ => {
-                let known = ["load", "fma", "splat", "convert", "reduce", "zip", "part", "reg"].into_iter();
+                let known = ["load", "fma", "splat", "convert", "reduce", "zip", "pick", "part", "reg"].into_iter();
                 let known: Vec<_> = known
                     .chain(UnOp::ALL.iter().map(|op| op.name()))
                     .chain(BinOp::ALL.iter().map(|op| op.name()))
@@ -227,6 +234,12 @@ impl Parser<'_> {
                 Err(self.fail(suggest(Diagnostic::new(Code::Unknown, op.span, message), word, &known)))
             }
         }
+    }
+
+    /// A number of lanes or parts, or this error if it is far beyond any.
+    fn lane(&mut self, error: &str) -> Parse<u8> {
+        let (number, span) = self.size()?;
+        u8::try_from(number).map_err(|_| self.fail(Diagnostic::new(Code::Lanes, span, error)))
     }
 
     /// `f32`, `f32x8`: nothing is taken if something else stands here.

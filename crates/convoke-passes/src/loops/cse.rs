@@ -13,7 +13,7 @@
 //!           in a register for more statements than there are vector registers, since loading again costs less than that.
 //! Guarantee: `Exact`.
 
-use convoke_ir::loops::{BinOp, Expr, For, Func, Half, Place, Program, SlotId, Stmt, UnOp, ValId, VecType};
+use convoke_ir::loops::{BinOp, Expr, For, Func, Half, Pick, Place, Program, SlotId, Stmt, UnOp, ValId, VecType};
 use rustc_hash::FxHashMap;
 
 use super::util::{block, copies, demand::Demand, memory::Memory};
@@ -66,6 +66,7 @@ enum Key {
     Convert(Operand),
     Reduce(BinOp, Operand),
     Zip(Half, Operand, Operand),
+    Pick(Pick, Operand, Operand),
     Part(u8, Operand),
 }
 
@@ -180,6 +181,7 @@ impl Walk {
             Expr::Reduce(op, x) => Key::Reduce(*op, a(x)),
             Expr::Part(part, x) => Key::Part(*part, a(x)),
             Expr::Zip(half, x, y) => Key::Zip(*half, a(x), a(y)),
+            Expr::Pick(pick, x, y) => Key::Pick(*pick, a(x), a(y)),
         };
         let key = (self.ty(val), key);
         let found = self.scopes.iter().rev().find_map(|scope| scope.exprs.get(&key).copied());

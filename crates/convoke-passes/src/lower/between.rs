@@ -33,12 +33,12 @@ pub(super) struct Kept {
 pub(super) struct Taken {
     pub tiling: Tiling,
     pub pads: Pads,
-    pub form: Form,
+    pub stored: Stored,
 }
 
 /// The layout in which tiles are read.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Form {
+pub(super) enum Stored {
     /// That of the layer.
     AsItIs,
     ChannelsLast,
@@ -54,17 +54,17 @@ impl Lowering<'_> {
         let lanes = self.lanes(self.ty(instr.result).elem);
         let &[channels, cg, ..] = self.ty(instr.args[1]).shape.dims() else { unreachable!("weights have rank 4") };
         let groups = usize::try_from(op.group).expect("the layer is verified");
-        let form = if cg > 1 || groups < channels {
-            Form::Blocked(Blocked::new(groups, cg, lanes))
+        let stored = if cg > 1 || groups < channels {
+            Stored::Blocked(Blocked::new(groups, cg, lanes))
         } else if tiling.fill_lanes(channels, lanes.into()) {
-            Form::AsItIs
+            Stored::AsItIs
         } else {
-            Form::ChannelsLast
+            Stored::ChannelsLast
         };
         // Whole tiles are read, whatever of them is stored.
         let [bottom, right] =
             [(window.h, &tiling.h), (window.w, &tiling.w)].map(|(axis, t)| padded_end(&axis, t.read()));
-        Ok(Taken { pads: [window.h.begin, window.w.begin, bottom, right], tiling, form })
+        Ok(Taken { pads: [window.h.begin, window.w.begin, bottom, right], tiling, stored })
     }
 
     /// Makes room in blocks of channels for the result of `instr`, if that is where it is written and read. Whether it does.
@@ -88,8 +88,8 @@ impl Lowering<'_> {
         if layer.uses()[instr.result.index()] != 1 {
             return None;
         }
-        let Taken { pads, form, .. } = self.tiled(reader)?;
-        let Form::Blocked(read) = form else { return None };
+        let Taken { pads, stored, .. } = self.tiled(reader)?;
+        let Stored::Blocked(read) = stored else { return None };
         let full = |blocked: Blocked| blocked.channels.is_multiple_of(blocked.lanes);
         (full(written) && full(read) && written.lanes == read.lanes).then_some((pads, read))
     }
@@ -97,7 +97,7 @@ impl Lowering<'_> {
     /// The blocks in which `instr` writes, if it is a convolution by tiles that are summed over channels, whose epilogue reads nothing in which
     /// channels are far apart.
     fn blocks_written(&self, instr: &Instr) -> Option<Blocked> {
-        let Taken { form: Form::Blocked(read), .. } = self.tiled(instr)? else { return None };
+        let Taken { stored: Stored::Blocked(read), .. } = self.tiled(instr)? else { return None };
         let result = self.ty(instr.result);
         let near = |id| Grid::stored(&stretched(self.ty(id), result), result.layout).c <= 1;
         let whole = |op: &Op| matches!(op, Op::Add(_) | Op::Mul(_));

@@ -11,7 +11,7 @@ use convoke_ir::types::Layout;
 use crate::pixel_tile::joined;
 use crate::register_tile::RegisterTile;
 
-use super::between::Form;
+use super::between::Stored;
 use super::chain::Chain;
 use super::grid::{Grid, Site};
 use super::halo::{Border, Placed};
@@ -20,6 +20,7 @@ use super::turn::Turn;
 use super::{LowerError, Lowering};
 use crate::select;
 use crate::select::depthwise::Lanes;
+use crate::select::direct::Form;
 
 /// So many iterations are enough for threads to share out.
 pub(super) const ENOUGH: usize = 8;
@@ -155,23 +156,37 @@ impl<'a> Lowering<'a> {
                 Ok(taken) => taken,
                 Err(reason) => return refuse(&reason.to_string()),
             };
-            let x = match (self.kept.get(&instr.args[0]), taken.form) {
+            let x = match (self.kept.get(&instr.args[0]), taken.stored) {
                 (Some(kept), _) => kept.read,
-                (None, Form::AsItIs) => self.with_halo(instr.args[0], taken.pads, Border::Number(0.0))?,
-                (None, Form::ChannelsLast) => self.with_halo_channels_last(instr.args[0], taken.pads)?,
-                (None, Form::Blocked(blocked)) => self.with_halo_blocked(instr.args[0], taken.pads, blocked)?,
+                (None, Stored::AsItIs) => self.with_halo(instr.args[0], taken.pads, Border::Number(0.0))?,
+                (None, Stored::ChannelsLast) => self.with_halo_channels_last(instr.args[0], taken.pads)?,
+                (None, Stored::Blocked(blocked)) => self.with_halo_blocked(instr.args[0], taken.pads, blocked)?,
             };
             let conv = self.conv(instr, op, window, x);
-            return match taken.form {
-                Form::Blocked(_) => self.summed_tiles(&conv, &taken.tiling),
-                Form::AsItIs | Form::ChannelsLast => self.single_tiles(&conv, &taken.tiling),
+            return match taken.stored {
+                Stored::Blocked(_) => self.summed_tiles(&conv, &taken.tiling),
+                Stored::AsItIs | Stored::ChannelsLast => self.single_tiles(&conv, &taken.tiling),
             };
         }
         let problem = select::Conv::new(&self.layer, instr).expect("this is a convolution");
-        if op.algorithm == Algorithm::Direct && select::direct::pixels_in_lanes(&problem, self.machine) {
-            let x = self.with_channels_first(instr.args[0])?;
-            self.pixels(&self.conv(instr, op, window, x).joined());
-            return Ok(());
+        if op.algorithm == Algorithm::Direct {
+            match select::direct::form(&problem, self.machine) {
+                Form::Pixels => {
+                    let x = self.with_channels_first(instr.args[0])?;
+                    self.pixels(&self.conv(instr, op, window, x).joined());
+                    return Ok(());
+                }
+                Form::Compact(dense) => {
+                    let x = self.compacted(instr.args[0], &window)?;
+                    self.pixels(&self.conv(instr, op, dense, x).joined());
+                    return Ok(());
+                }
+                Form::Plateaus(plateaus) => {
+                    let conv = self.conv(instr, op, window, self.placed(instr.args[0]));
+                    return self.plateaus(&conv, &plateaus);
+                }
+                Form::Channels => {}
+            }
         }
         if op.algorithm == Algorithm::Depthwise {
             let lanes = select::depthwise::in_lanes(&problem, self.machine);

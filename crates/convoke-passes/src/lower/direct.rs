@@ -99,16 +99,17 @@ impl Lowering<'_> {
 
     /// How many input channels may be reduced at a time: their weights for a tile of output channels, and the input rows that
     /// a row of output reads, fill three quarters of the nearest cache.
-    fn direct_channels(&self, conv: &Conv<'_>, cols: usize) -> usize {
+    pub(super) fn direct_channels(&self, conv: &Conv<'_>, cols: usize) -> usize {
         let bytes = self.machine.caches.first().map_or(1 << 15, |cache| cache.bytes);
         let each = conv.taps() * cols + conv.window.h.kernel * conv.x.image.w;
         bytes / 4 * 3 / (each * conv.elem.bytes())
     }
 
     fn direct_tiles(&mut self, conv: &Conv<'_>, k: Cut, blocks: &[Cut], ld: usize) -> Vec<Tiles> {
+        let taps = [conv.window.h.kernel, conv.window.w.kernel];
         let tiles = even(conv.y.image.w, Product::rows(conv.tile, conv.lanes, k.size)).into_iter().map(|q| {
             let products =
-                blocks.iter().map(|&c| self.program.func(direct_product(conv, c, k.size, q.size, ld).codelet()));
+                blocks.iter().map(|&c| self.program.func(direct_product(conv, c, taps, k.size, q.size, ld).codelet()));
             let products = products.collect();
             Tiles { q, products, store: self.program.func(direct_store(conv, k.size, q.size, ld).codelet()) }
         });
@@ -127,20 +128,27 @@ fn each(f: &mut FuncBuilder, band: usize, tiles: &[Tiles], body: impl Fn(&mut Fu
     });
 }
 
-/// Rows are pixels, columns are output channels.
-fn direct_product(conv: &Conv<'_>, c: Cut, channels: usize, pixels: usize, ld: usize) -> Product {
+/// Rows are pixels, columns are output channels; of the kernel so many rows and columns, side by side.
+pub(super) fn direct_product(
+    conv: &Conv<'_>,
+    c: Cut,
+    [rows, columns]: [usize; 2],
+    channels: usize,
+    pixels: usize,
+    ld: usize,
+) -> Product {
     let (r, s) = (conv.window.h.kernel, conv.window.w.kernel);
     let (r_step, s_step) = conv.tap_strides();
     let c_step = conv.x.grid.c;
     let depth = match conv.layout {
         Layout::Nchw => vec![
             Depth { name: "c", extent: c.size, a: c_step, b: r * s * channels },
-            Depth { name: "r", extent: r, a: r_step, b: s * channels },
-            Depth { name: "s", extent: s, a: s_step, b: channels },
+            Depth { name: "r", extent: rows, a: r_step, b: s * channels },
+            Depth { name: "s", extent: columns, a: s_step, b: channels },
         ],
         Layout::Nhwc => vec![
-            Depth { name: "r", extent: r, a: r_step, b: s * c.size * channels },
-            Depth { name: "s", extent: s, a: s_step, b: c.size * channels },
+            Depth { name: "r", extent: rows, a: r_step, b: s * c.size * channels },
+            Depth { name: "s", extent: columns, a: s_step, b: c.size * channels },
             Depth { name: "c", extent: c.size, a: c_step, b: channels },
         ],
     };
@@ -149,7 +157,7 @@ fn direct_product(conv: &Conv<'_>, c: Cut, channels: usize, pixels: usize, ld: u
 }
 
 /// Columns, the lanes, run along what is contiguous in the result: pixels in nchw, channels in nhwc.
-fn direct_store<'s, 'c>(conv: &'s Conv<'c>, channels: usize, pixels: usize, ld: usize) -> StoreTile<'s, 'c> {
+pub(super) fn direct_store<'s, 'c>(conv: &'s Conv<'c>, channels: usize, pixels: usize, ld: usize) -> StoreTile<'s, 'c> {
     let (k, t) = ((channels, 1), (pixels, ld));
     let steps = |k: usize, t: usize| if conv.layout == Layout::Nchw { (k, t) } else { (t, k) };
     let (rows, cols) = if conv.layout == Layout::Nchw { (k, t) } else { (t, k) };

@@ -112,7 +112,7 @@ pub(super) fn operands(machine: &Machine, tiles: f64, depth: usize, numbers: usi
 }
 
 /// Bytes of the second-level cache, or of the last if there is only one.
-pub(super) fn second_level(machine: &Machine) -> usize {
+pub(crate) fn second_level(machine: &Machine) -> usize {
     machine.caches.get(1).or(machine.caches.last()).map_or(1 << 18, |cache| cache.bytes)
 }
 

@@ -9,34 +9,59 @@
 //! ```
 
 use convoke_ir::attr::Algorithm;
+use convoke_ir::layer::Window;
 use convoke_ir::types::Layout;
 use convoke_machine::Machine;
 
 use super::Conv;
-use super::cost::{LINE, bandwidth, burst, call, lanes, product, step, straight};
-use super::pixels;
+use super::cost::{LINE, bandwidth, beside, burst, call, lanes, product, step, straight};
 use super::plan::{Plan, Refusal, Term};
+use super::{compact, pixels, plateaus};
+use crate::plateau::{self, Plateau};
 use crate::register_tile::RegisterTile;
 
 /// Output rows that share a tile's weights while these are in cache.
 const BLOCK: usize = 8;
 /// Cycles to fetch a line from the second-level cache while another is waited for.
 const FETCH: f64 = 3.6;
+/// How many times as fast it must be to leave out taps on padding: tiles at the edges have few sums and are more code.
+const WORTH: f64 = 1.15;
+
+/// The forms of direct convolution.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Form {
+    /// Neighbouring pixels are in the lanes.
+    Pixels,
+    /// Output channels are, over an input with its halo.
+    Channels,
+    /// Neighbouring ones of those pixels that a strided 1×1 reads.
+    Compact(Window),
+    /// Output channels are, without the taps on padding, between these rows and columns.
+    Plateaus([Vec<Plateau>; 2]),
+}
 
 pub(super) fn plan(conv: &Conv, machine: &Machine) -> Result<Plan, Refusal> {
     Ok(cheapest(conv, machine).1)
 }
 
-/// Whether neighbouring pixels are to be in the lanes rather than output channels.
-pub(crate) fn pixels_in_lanes(conv: &Conv, machine: &Machine) -> bool {
+/// The form to lower to.
+pub(crate) fn form(conv: &Conv, machine: &Machine) -> Form {
     cheapest(conv, machine).0
 }
 
-/// The form that costs less, and whether it has pixels in the lanes.
-fn cheapest(conv: &Conv, machine: &Machine) -> (bool, Plan) {
-    let channels = channels(conv, machine);
-    let pixels = pixels::plan(conv, machine, Algorithm::Direct);
-    if pixels.cycles() < channels.cycles() { (true, pixels) } else { (false, channels) }
+/// The form that costs least.
+fn cheapest(conv: &Conv, machine: &Machine) -> (Form, Plan) {
+    let channels = (Form::Channels, channels(conv, machine));
+    let pixels = (Form::Pixels, pixels::plan(conv, machine, Algorithm::Direct));
+    let cut = plateau::of_window(&conv.window).map(|cut| {
+        let plan = plateaus::plan(conv, machine, &cut);
+        (Form::Plateaus(cut), plan)
+    });
+    let cut = cut.filter(|(_, plan)| plan.cycles() * WORTH < channels.1.cycles());
+    let dense = compact::plan(conv, machine).zip(compact::dense(&conv.window));
+    let dense = dense.map(|(plan, window)| (Form::Compact(window), plan));
+    let less = |a: (Form, Plan), b: (Form, Plan)| if b.1.cycles() < a.1.cycles() { b } else { a };
+    [pixels].into_iter().chain(cut).chain(dense).fold(channels, less)
 }
 
 /// Output channels in the lanes.
@@ -74,7 +99,8 @@ fn channels(conv: &Conv, machine: &Machine) -> Plan {
     let block = input / (conv.x.n as u128 * conv.y.h.div_ceil(BLOCK) as u128).max(1) + w_bytes / k_tiles.max(1);
     let read = (input * (k_tiles - 1)) as f64 / bandwidth(machine, block) + input as f64 / bandwidth(machine, input);
     let weights = (w_bytes * blocks) as f64 / burst(machine, w_bytes);
-    let stream = read + weights + y_bytes as f64 / bandwidth(machine, y_bytes);
+    // Weights come in order, so that they are fetched ahead of the products.
+    let stream = read + beside(multiply, weights) + y_bytes as f64 / bandwidth(machine, y_bytes);
 
     Plan {
         algorithm: Algorithm::Direct,

@@ -12,6 +12,7 @@
 //! rounds more than a plain sum does; see [`Budget`].
 
 mod budget;
+mod compact;
 mod conv;
 pub(crate) mod cost;
 pub(crate) mod depthwise;
@@ -20,6 +21,7 @@ mod fft;
 mod im2col;
 mod pixels;
 mod plan;
+mod plateaus;
 mod strassen;
 mod tiles;
 mod winograd;

@@ -15,7 +15,7 @@ use convoke_machine::Machine;
 use super::Conv;
 use super::cost::{LINE, bandwidth, lanes};
 use super::plan::{Plan, Term};
-use crate::pixel_tile::{Problem, joined};
+use crate::pixel_tile::{Problem, Reading, joined};
 
 /// How many streams a CPU follows and fetches ahead, and the cycles that a line of another one is waited for in memory.
 const FOLLOWED: usize = 64;
@@ -44,7 +44,7 @@ pub(super) fn plan(conv: &Conv, machine: &Machine, algorithm: Algorithm) -> Plan
     let turned = if neighbours(conv) { 0 } else { x_bytes };
     let each = machine.rates.gather_cycles + machine.rates.scatter_cycles;
     let last = machine.caches.last().map_or(0, |cache| cache.bytes as u128);
-    let scattered = problem.in_place(machine) && conv.c_per_group() > FOLLOWED && x_bytes > last / 2;
+    let scattered = problem.reading(machine) == Reading::InPlace && conv.c_per_group() > FOLLOWED && x_bytes > last / 2;
     let waits = if scattered { x_bytes as f64 / LINE as f64 * UNFOLLOWED } else { 0.0 };
     let stream = waits + x_bytes as f64 / bandwidth(machine, x_bytes) + y_bytes as f64 / bandwidth(machine, y_bytes);
     Plan {

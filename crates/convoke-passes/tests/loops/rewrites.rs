@@ -225,6 +225,25 @@ fn both_operands_of_a_zip_live() {
 }
 
 #[test]
+fn picks_ask_for_the_lanes_they_take() {
+    let text = |pick: &str, loaded: &str, lanes: usize| {
+        format!(
+            "%0 = load f32x4 %x[0]
+             store %t[0], %0 lanes 3
+             {loaded}%2 = pick {pick} %1, %0
+             store %y[0], %2 lanes {lanes}"
+        )
+    };
+    // Of the first vector, the first two lanes of these are lanes 0 and 2, and 1 and 2.
+    let loaded = "%1 = load f32x4 %t[0] lanes 3 ";
+    let found = |pick: &str| text(pick, "", 2).replace("%1, %0", "%0, %0").replace("%2", "%1");
+    check(&["cse-loops"], &text("0 by 2", loaded, 2), &found("0 by 2"));
+    check(&["cse-loops"], &text("1 by 1", loaded, 2), &found("1 by 1"));
+    check(&["cse-loops"], &text("1 by 2", loaded, 2), &text("1 by 2", loaded, 2));
+    check(&["cse-loops"], &text("2 by 1", loaded, 2), &text("2 by 1", loaded, 2));
+}
+
+#[test]
 fn parts_ask_for_the_lanes_they_take() {
     let text = |loaded: &str, part: usize| {
         format!(

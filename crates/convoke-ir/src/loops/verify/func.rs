@@ -317,6 +317,15 @@ impl<'a, 'f> Check<'a, 'f> {
                 }
                 ty
             }
+            Expr::Pick(pick, ..) => {
+                if !pick.fits(ty.lanes) {
+                    let message = format!("`pick {} by {}` is none of two `{ty}`", pick.from, pick.by);
+                    let help = "of vectors of n lanes, at least 4: by 2 from 0 or 1, by 1 from 1 to n - 1";
+                    self.found.report(Diagnostic::new(Code::Lanes, span, message).help(help));
+                    return;
+                }
+                ty
+            }
             Expr::Part(part, a) => {
                 let of = self.func.vals[*a].ty.lanes;
                 if ty.lanes <= 1 || ty.lanes >= of || *part >= of / ty.lanes {

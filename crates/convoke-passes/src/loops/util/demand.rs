@@ -60,6 +60,12 @@ impl Demand {
                         work.push((*a, first + lanes.div_ceil(2)));
                         work.push((*b, (first + lanes / 2).max(1)));
                     }
+                    Expr::Pick(pick, a, b) => {
+                        let (all, last) = (usize::from(func.vals[val].ty.lanes), pick.lane(usize::from(lanes) - 1));
+                        work.push((*a, (last + 1).min(all) as u8));
+                        // Both are read, so neither is dead.
+                        work.push((*b, (last + 1).saturating_sub(all).max(1) as u8));
+                    }
                     lanewise => work.extend(lanewise.reads().into_iter().map(|a| (a, lanes))),
                 }
             }

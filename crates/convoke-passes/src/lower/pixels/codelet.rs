@@ -18,6 +18,7 @@ use super::super::grid::{Grid, reach};
 use super::super::tile::{each, looped};
 use super::source::Source;
 use crate::edges::{InputRow, Span, row_runs};
+use crate::pixel_tile::Reading;
 
 /// Multiply-adds of an iteration of an innermost loop, at the least.
 const SHORT: usize = 16;
@@ -46,10 +47,10 @@ struct Columns {
 }
 
 /// The parameters of the codelet.
-struct Slots {
-    x: Option<SlotId>,
+pub(super) struct Slots {
+    pub x: Option<SlotId>,
     block: Option<SlotId>,
-    w: SlotId,
+    pub w: SlotId,
 }
 
 /// How far the loops around a step have come: input channel, rows and columns beyond the first of their run.
@@ -67,7 +68,7 @@ impl Codelet<'_, '_> {
         let name = format!("pixels_{elem}_{channels}x{height}x{}", self.width);
         let mut f = FuncBuilder::codelet(name);
         let slots = Slots {
-            x: self.source.in_place.then(|| f.input("x", elem, self.source.x_len())),
+            x: self.source.reads_x().then(|| f.input("x", elem, self.source.x_len())),
             block: self.source.block.as_ref().map(|block| f.input("block", elem, block.len)),
             w: f.input("w", elem, channels * conv.cg * conv.taps()),
         };
@@ -81,7 +82,10 @@ impl Codelet<'_, '_> {
             .map(|span| f.reg(VecType { elem, lanes: span.lanes }, Expr::Const(0.0)))
             .collect();
         if self.source.exists() {
-            each(&mut f, "c", conv.cg, |f, c| self.channel(f, &slots, &sums, &c));
+            each(&mut f, "c", conv.cg, |f, c| match self.source.reading {
+                Reading::Pairs => self.pairs(f, &slots, &sums, &c),
+                Reading::InPlace | Reading::Block => self.channel(f, &slots, &sums, &c),
+            });
         }
         for k in 0..channels {
             for p in 0..height {
@@ -108,7 +112,7 @@ impl Codelet<'_, '_> {
     }
 
     /// The number of a sum.
-    fn sum(&self, k: usize, p: usize, v: usize) -> usize {
+    pub(super) fn sum(&self, k: usize, p: usize, v: usize) -> usize {
         (k * self.height + p) * self.spans.len() + v
     }
 
@@ -120,7 +124,7 @@ impl Codelet<'_, '_> {
         let taken: usize = self.rows.iter().map(|row| row.taps.len()).sum();
         let rolled: usize = runs.iter().map(|run| run.first.taps.len()).sum();
         let (roll_rows, roll_columns) =
-            (taken * a_row > self.long, rolled * a_row > self.long && !self.source.in_place);
+            (taken * a_row > self.long, rolled * a_row > self.long && self.source.reading == Reading::Block);
         // Columns of taps that lie in the same phase.
         let by = w.stride / num_integer::gcd(w.stride, w.dilation);
         let columns: Vec<_> = if roll_columns {

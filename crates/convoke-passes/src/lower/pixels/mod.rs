@@ -9,6 +9,7 @@
 //! for column as [`source`] says. Tiles at the edges have codelets of their own.
 
 mod codelet;
+mod pairs;
 mod source;
 
 use convoke_ir::loops::{Affine, FuncBuilder, FuncId, Marks, SlotId};
@@ -18,7 +19,7 @@ use super::conv::{Conv, ENOUGH, Kernel, divisor};
 use super::grid::Site;
 use super::tile::{Cut, LONG, each, even, parallel};
 use crate::edges::{Stretch, input_rows, spans, stretches};
-use crate::pixel_tile::Problem;
+use crate::pixel_tile::{Problem, Reading};
 use codelet::Codelet;
 use source::Source;
 
@@ -71,7 +72,7 @@ impl Lowering<'_> {
                 let tiles = columns.iter().map(|w| {
                     let rare = RARE * h.count * w.count < all_rows * all_columns;
                     let long = if rare { LONG / 8 } else { LONG };
-                    self.pixel_tiles(conv, problem.in_place(self.machine), (tile.channels, long), &h, w)
+                    self.pixel_tiles(conv, problem.reading(self.machine), (tile.channels, long), &h, w)
                 });
                 (h, tiles.collect())
             })
@@ -104,13 +105,17 @@ impl Lowering<'_> {
     fn pixel_tiles(
         &mut self,
         conv: &Conv<'_>,
-        in_place: bool,
+        reading: Reading,
         (channels, long): (usize, usize),
         h: &Stretch,
         w: &Stretch,
     ) -> Tiles {
-        let source = Source::new(conv, in_place, h, w);
+        let source = Source::new(conv, reading, h, w);
         let rows = if source.exists() { input_rows(&conv.window.h, h) } else { vec![] };
+        let spans = match reading {
+            Reading::Pairs => pairs::spans(w.size, conv.lanes),
+            Reading::InPlace | Reading::Block => spans(w.size, conv.lanes),
+        };
         let copy = source.block.as_ref().map(|block| self.program.func(source.copy(block)));
         let sums = even(conv.kg, channels).into_iter().map(|k| {
             let codelet = Codelet {
@@ -118,7 +123,7 @@ impl Lowering<'_> {
                 channels: k.size,
                 height: h.size,
                 width: w.size,
-                spans: spans(w.size, conv.lanes),
+                spans: spans.clone(),
                 rows: rows.clone(),
                 long,
                 source: &source,
@@ -223,7 +228,7 @@ impl Views {
                             h: at.p.clone() * h.size + h.begin,
                             w: q.clone() * w.size + w.begin,
                         };
-                        let x = tiles.source.in_place.then(|| x(g.clone()));
+                        let x = tiles.source.reads_x().then(|| x(g.clone()));
                         let block = tiles.copy.and(block(b.clone()));
                         let weights = (self.w, k * (conv.cg * conv.taps()));
                         let stores = conv.stores(self.y, &self.operands, &out);

@@ -4,6 +4,7 @@
 //!   in place   x x x x x x x x x x x …      block   0 0|x x x x x        the columns that some vector needs together with padding
 //!   block      every column under the tile, padding too; with a stride, those of a phase side by side:
 //!              0 x1 x3 x5 … | x0 x2 x4 …
+//!   pairs      rows strided by two, where they lie, for [`pairs`](super::pairs) to take apart
 //! ```
 //!
 //! A row is read in place where lanes beyond its end can be left out of a load, which makes them 0. Lanes before its beginning cannot be
@@ -17,13 +18,14 @@ use convoke_ir::loops::{Affine, Expr, Func, FuncBuilder, Marks, Place, SlotId, V
 use super::super::conv::Conv;
 use super::super::grid::reach;
 use crate::edges::{Span, Stretch, spans};
+use crate::pixel_tile::Reading;
 
 /// The pixels under a tile of one row and column of tiles.
 #[derive(Clone, Debug)]
 pub(super) struct Source {
     /// Rows and columns that exist, counted from where the first tap lies.
-    rows: Range<usize>,
-    cols: Range<usize>,
+    pub rows: Range<usize>,
+    pub cols: Range<usize>,
     /// Elements of the input from channel to channel and row to row.
     x: (usize, usize),
     channels: usize,
@@ -33,8 +35,7 @@ pub(super) struct Source {
     lanes: u8,
     elem: Elem,
     pub block: Option<Block>,
-    /// Whether some of it is read in place.
-    pub in_place: bool,
+    pub reading: Reading,
 }
 
 /// A copy: channels, in each the rows that exist, in each the phases, in each every stride-th column.
@@ -55,11 +56,14 @@ pub(super) struct Found {
 }
 
 impl Source {
-    pub(super) fn new(conv: &Conv<'_>, in_place: bool, h: &Stretch, w: &Stretch) -> Source {
+    pub(super) fn new(conv: &Conv<'_>, reading: Reading, h: &Stretch, w: &Stretch) -> Source {
         let axis = conv.window.w;
         let (rows, cols) = (h.lo..h.hi, w.lo..w.hi);
         let exists = !rows.is_empty() && !cols.is_empty();
-        let (phases, width) = if in_place {
+        let in_place = reading == Reading::InPlace;
+        let (phases, width) = if reading == Reading::Pairs {
+            (vec![], 0)
+        } else if in_place {
             // Some vectors that begin before the first column end beyond it.
             let begins = |span: &Span| (span.at..cols.start).step_by(axis.dilation).take(axis.kernel);
             let end = |at: usize, span: &Span| (at + usize::from(span.active)).min(cols.end);
@@ -92,7 +96,7 @@ impl Source {
             lanes: conv.lanes,
             elem: conv.elem,
             block: (exists && width > 0).then_some(Block { phases, width, len }),
-            in_place: exists && in_place,
+            reading,
             rows,
             cols,
         }
@@ -100,7 +104,12 @@ impl Source {
 
     /// Whether there is anything to read.
     pub(super) fn exists(&self) -> bool {
-        self.in_place || self.block.is_some()
+        !self.rows.is_empty() && !self.cols.is_empty()
+    }
+
+    /// Whether some of it is read in place.
+    pub(super) fn reads_x(&self) -> bool {
+        self.exists() && self.reading != Reading::Block
     }
 
     /// Elements of the input from the first that exists to the last.
@@ -124,7 +133,7 @@ impl Source {
         let row = row - self.rows.start;
         let active = usize::from(span.active);
         let at = |in_block: bool| row * self.steps(in_block).1;
-        if !self.in_place {
+        if self.reading == Reading::Block {
             let block = self.block.as_ref()?;
             let (phase, col) = (s * self.dilation % self.stride, span.at + s * self.dilation / self.stride);
             let index = block.phases.iter().position(|p| p.0 == phase).expect("the phases of all taps are listed");
@@ -186,7 +195,7 @@ impl Source {
     fn zeros_once(&self, block: &Block) -> bool {
         let copied = block.width.min(self.cols.end).saturating_sub(self.cols.start);
         let last = spans(copied, self.lanes).last().map_or(0, |span| span.at + usize::from(span.lanes));
-        self.in_place && last >= block.width
+        self.reading == Reading::InPlace && last >= block.width
     }
 }
 

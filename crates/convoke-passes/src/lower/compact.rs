@@ -1,0 +1,57 @@
+//! Takes the pixels that a strided 1×1 convolution reads into a dense image, over which it has no stride.
+//!
+//! ```text
+//!   [N, C, H, W] ──► [N, C, P, Q]      y[n, c, p, q] = x[n, c, p·sh, q·sw]
+//! ```
+//!
+//! Planes stay far apart where they are read, so what is read is little of each line, but once; the product that follows reads all of it for
+//! each tile of output channels, and there its pixels are counted through as if there had been no stride.
+
+use convoke_ir::layer::{ValueId, Window};
+use convoke_ir::loops::{Affine, Expr, FuncBuilder, Marks, Place, Role, VecType};
+use convoke_ir::types::{Image, Layout, TensorType};
+
+use super::grid::{Grid, Site};
+use super::halo::Placed;
+use super::tile::parallel;
+use super::{LowerError, Lowering, too_large};
+use crate::edges::spans;
+
+impl Lowering<'_> {
+    /// The pixels of the value `id`, in nchw, that the outputs of a window of one tap read.
+    pub(super) fn compacted(&mut self, id: ValueId, Window { h, w }: &Window) -> Result<Placed, LowerError> {
+        let (x, elem) = (self.placed(id), self.ty(id).elem);
+        let image = Image { h: h.output, w: w.output, ..x.image };
+        let what = format!("{}.compact", self.name(id));
+        let ty = TensorType::image(elem, image, Layout::Nchw);
+        let ty = ty.map_err(|_| too_large(&what, &image.stored(Layout::Nchw)))?;
+        let (len, grid) = (ty.elements(), Grid::dense(image, Layout::Nchw));
+        let y = Placed { buffer: self.program.buffer(&what, ty, Role::Scratch), image, grid, len };
+
+        let mut f = FuncBuilder::kernel("compact");
+        let (xs, ys) = (f.input("x", elem, x.len), f.output("y", elem, y.len));
+        f.for_("c", 0..image.c, parallel(), |f, c| {
+            f.for_("n", 0..image.n, Marks::default(), |f, n| {
+                f.for_("p", 0..image.h, Marks::default(), |f, p| {
+                    let row = |grid: &Grid, step: usize| {
+                        grid.at(&Site { n: n.into(), c: c.into(), h: Affine::from(p) * step, w: Affine::default() })
+                    };
+                    for span in spans(image.w, self.lanes(elem)) {
+                        let place = |slot, row: Affine, step: usize| Place {
+                            slot,
+                            at: row + span.at * step,
+                            stride: step as i64,
+                            lanes: span.active,
+                        };
+                        let ty = VecType { elem, lanes: span.lanes };
+                        let pixels = f.define(ty, Expr::Load(place(xs, row(&x.grid, h.stride), w.stride)));
+                        f.store_to(place(ys, row(&y.grid, 1), 1), pixels);
+                    }
+                });
+            });
+        });
+        let kernel = self.program.func(f.finish());
+        self.program.run(kernel, &[x.buffer, y.buffer]);
+        Ok(y)
+    }
+}

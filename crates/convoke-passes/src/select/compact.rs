@@ -1,0 +1,54 @@
+//! A strided 1×1 convolution as one without a stride, over the pixels it reads: a form of `direct`.
+//!
+//! ```text
+//! compact   every pixel that is read, by vectors of a row, once
+//! the rest  neighbouring pixels in the lanes, counted through (`pixels`)
+//! ```
+
+use convoke_ir::attr::Algorithm;
+use convoke_ir::layer::{Axis, Window};
+use convoke_ir::types::Layout;
+use convoke_machine::Machine;
+
+use super::Conv;
+use super::cost::{bandwidth, lanes};
+use super::pixels;
+use super::plan::{Plan, Term};
+
+/// The window over the pixels that are read, if each output reads one and some are left out.
+pub(crate) fn dense(window: &Window) -> Option<Window> {
+    let Window { h, w } = window;
+    let one = |a: &Axis| a.kernel == 1 && a.begin == 0 && a.read() <= a.input;
+    let dense = |a: &Axis| Axis { input: a.output, stride: 1, end: 0, ..*a };
+    (one(h) && one(w) && h.stride.max(w.stride) > 1).then(|| Window { h: dense(h), w: dense(w) })
+}
+
+/// What it costs, where it can be done.
+pub(super) fn plan(conv: &Conv, machine: &Machine) -> Option<Plan> {
+    let window = dense(&conv.window).filter(|_| conv.layout == Layout::Nchw)?;
+    let mut x = conv.x;
+    (x.h, x.w) = (conv.y.h, conv.y.w);
+    let dense = Conv { x, window, ..*conv };
+    let plan = pixels::plan(&dense, machine, Algorithm::Direct);
+
+    let (lanes, rates) = (lanes(conv, machine), &machine.rates);
+    let load = match conv.window.w.stride {
+        1 => rates.load_cycles,
+        // Two loads and a permutation.
+        2 => 2.0 * rates.load_cycles + rates.arithmetic_cycles,
+        _ => lanes as f64 * rates.gather_cycles,
+    };
+    let vectors = x.n * x.c * x.h * x.w.div_ceil(lanes);
+    let [x_bytes, ..] = conv.bytes();
+    let [compact, ..] = dense.bytes();
+    let read = x_bytes / conv.window.h.stride as u128;
+    let moved = read as f64 / bandwidth(machine, x_bytes);
+    let cycles = vectors as f64 * (load + rates.store_cycles) + moved;
+    let terms = std::iter::once(Term { name: "compact", cycles }).chain(plan.terms).collect();
+    Some(Plan {
+        bytes_moved: plan.bytes_moved + read + compact,
+        scratch_bytes: plan.scratch_bytes + compact,
+        terms,
+        ..plan
+    })
+}
