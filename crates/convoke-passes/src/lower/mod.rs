@@ -30,6 +30,7 @@ mod math;
 mod matmul;
 mod pixels;
 mod pool;
+mod share;
 mod strassen;
 pub(crate) mod tile;
 mod tiles;
