@@ -207,7 +207,7 @@ impl Compiled {
         self.with_workspace(|workspace| self.run_with(workspace, inputs, outputs))
     }
 
-    /// As [`Compiled::run`], in a workspace of the caller's. Allocates nothing.
+    /// As [`Compiled::run`], in a workspace of the caller's. Allocates nothing, but for what rayon needs to ask helpers.
     pub fn run_with<T: Element>(
         &self,
         workspace: &mut Workspace,
