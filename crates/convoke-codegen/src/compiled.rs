@@ -7,7 +7,7 @@ use std::time::Duration;
 use convoke_ir::elem::Elem;
 use convoke_ir::loops::{BufferId, Program, Role, Run, Verified};
 use convoke_machine::Machine;
-use rayon::prelude::*;
+use rayon::{Scope, ThreadPool};
 
 use crate::aligned::Aligned;
 use crate::constants::{self, Constants, Resolved};
@@ -17,14 +17,15 @@ use crate::error::{CodegenError, RunError, Side};
 use crate::jit::{Code, Kernel};
 use crate::machine_code::reachable;
 use crate::plan::Plan;
+use crate::region::Region;
 use crate::target::{Place, Target};
 use crate::work;
 
 /// What may be chosen about compiled code without changing what it computes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {
-    /// The most threads a run uses; they come from the rayon pool that `run` is called in, or the global one. 1 uses none but
-    /// the caller's. `None` is as many as that pool had when the program was compiled.
+    /// The most threads a run uses: the caller's, and others of the rayon pool that `run` is called in, or the global one, unless
+    /// [`Compiled::helped_by`] names another. `None` is as many as that pool had when the program was compiled.
     pub threads: Option<usize>,
     /// The most bytes that constants and workspace may take together.
     pub max_bytes: u64,
@@ -50,9 +51,12 @@ pub struct Compiled {
     /// Constants that the entry reads, by buffer.
     constants: Vec<Option<Arc<Aligned>>>,
     steps: Vec<Step>,
+    /// Into how many chunks each step is split.
+    chunks: Vec<u64>,
     plan: Plan,
     weights_time: Duration,
     threads: usize,
+    helpers: Option<Arc<ThreadPool>>,
     pool: Mutex<Vec<Workspace>>,
 }
 
@@ -69,9 +73,10 @@ struct Param {
 struct Step {
     kernel: Kernel,
     args: Vec<BufferId>,
+    /// Where its slots begin in the tables.
+    table: usize,
     /// Iterations of the parallel loop; 1 without one.
     trips: u64,
-    chunks: u64,
 }
 
 /// Memory for one run at a time, made by [`Compiled::workspace`].
@@ -120,26 +125,29 @@ pub fn compile(
             })
             .collect()
     };
-    let steps = program.entry.iter().map(|run| step(program, run, &code, threads)).collect();
+    let (mut steps, mut work, mut table) = (Vec::new(), Vec::new(), 0);
+    for Run { func, args, .. } in &program.entry {
+        let kernel = &program.funcs[*func];
+        let trips = emit::parallel_loop(kernel).map_or(1, |parallel| parallel.trips());
+        work.push(work::Step::new(program, kernel, trips));
+        steps.push(Step { kernel: code.kernel(*func), args: args.clone(), table, trips });
+        table += args.len();
+    }
+    let chunks = work::chunks(&work, threads);
     Ok(Compiled {
         id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
         inputs: params(Role::Input),
         outputs: params(Role::Output),
         steps,
+        chunks,
         code,
         constants,
         plan,
         weights_time,
         threads,
+        helpers: None,
         pool: Mutex::new(Vec::new()),
     })
-}
-
-fn step(program: &Program, run: &Run, code: &Code, threads: usize) -> Step {
-    let func = &program.funcs[run.func];
-    let trips = emit::parallel_loop(func).map_or(1, |parallel| parallel.trips());
-    let chunks = work::chunks(trips, work::of(program, func), threads);
-    Step { kernel: code.kernel(run.func), args: run.args.clone(), trips, chunks }
 }
 
 /// Refuses what would need too much memory before any of it is allocated.
@@ -162,11 +170,11 @@ fn check_size(program: &Program, plan: &Plan, threads: usize, options: &Options)
     Ok(())
 }
 
-/// A step's slot table and workspace, as its threads see them.
+/// The slot tables and the workspace of a run, as its threads see them.
 #[derive(Clone, Copy)]
 struct Shared(*const *mut u8, *mut u8);
 
-// SAFETY: the table is only read, and iterations that run at the same time write to different elements, which is what `parallel`
+// SAFETY: the tables are only read, and iterations that run at the same time write to different elements, which is what `parallel`
 // means, and to locals of their own.
 unsafe impl Sync for Shared {}
 
@@ -199,7 +207,7 @@ impl Compiled {
         self.with_workspace(|workspace| self.run_with(workspace, inputs, outputs))
     }
 
-    /// As [`Compiled::run`], in a workspace of the caller's. Allocates nothing.
+    /// As [`Compiled::run`], in a workspace of the caller's. Allocates nothing, but for what rayon needs to ask helpers.
     pub fn run_with<T: Element>(
         &self,
         workspace: &mut Workspace,
@@ -249,47 +257,59 @@ impl Compiled {
         enter(Side::Input, &self.inputs, inputs.1, &mut workspace.buffers)?;
         enter(Side::Output, &self.outputs, outputs.1, &mut workspace.buffers)?;
 
-        let mut next = 0;
         for step in &self.steps {
-            let table = &mut workspace.tables[next..next + step.args.len()];
-            next += step.args.len();
+            let table = &mut workspace.tables[step.table..][..step.args.len()];
             for (slot, buffer) in table.iter_mut().zip(&step.args) {
                 *slot = workspace.buffers[buffer.index()];
             }
-            self.run_step(step, table.as_ptr(), workspace.memory.as_ptr());
         }
+        self.run_steps(&Shared(workspace.tables.as_ptr(), workspace.memory.as_ptr()));
         Ok(())
     }
 
-    /// `table` has the step's slots, `memory` is a workspace of this program.
-    fn run_step(&self, step: &Step, table: *const *mut u8, memory: *mut u8) {
-        let pointers = Shared(table, memory);
-        let call = |thread: usize, chunk: u64| {
-            // The whole, not its two pointers, is what may be shared among threads.
-            let pointers: &Shared = &pointers;
-            let Shared(table, memory) = *pointers;
-            // The bounds of a chunk depend on nothing but its number.
-            let bound = |chunk: u64| (u128::from(step.trips) * u128::from(chunk) / u128::from(step.chunks)) as i64;
-            let (begin, end) = (bound(chunk), bound(chunk + 1));
-            if begin < end {
-                let local = self.plan.scratch_bytes + self.plan.local_bytes * thread;
-                // SAFETY: the verifier proved that the kernel stays inside its slots; each slot is a buffer of the length the kernel
-                // declares, checked at the door or laid out by the plan; no two that it writes overlap; `local` is this
-                // thread's part of the workspace; the CPU has the extensions that the code uses.
-                unsafe { (step.kernel)(table, memory.add(local), begin, end) }
-            }
-        };
-        if step.chunks == 1 {
-            return call(0, 0);
+    /// `pointers` are to the slot tables of all steps, and to a workspace of this program.
+    fn run_steps(&self, pointers: &Shared) {
+        let most = self.chunks.iter().copied().max().unwrap_or(1);
+        let helpers = (self.threads - 1).min(most as usize - 1);
+        let region = &Region::new();
+        let lead = || region.lead(&self.chunks, |step, chunk| self.run_chunk(step, chunk, 0, pointers));
+        if helpers == 0 {
+            return lead();
         }
-        let threads = self.threads.min(step.chunks as usize);
-        let taken = AtomicU64::new(0);
-        // Each of these jobs has a thread's locals to itself, whichever thread it runs on.
-        (0..threads).into_par_iter().with_max_len(1).for_each(|thread| {
-            while let Some(chunk) = Some(taken.fetch_add(1, Ordering::Relaxed)).filter(|&chunk| chunk < step.chunks) {
-                call(thread, chunk);
-            }
-        });
+        match &self.helpers {
+            Some(pool) => pool.in_place_scope(|scope| self.run_together(scope, (helpers, region), pointers, lead)),
+            None => rayon::in_place_scope(|scope| self.run_together(scope, (helpers, region), pointers, lead)),
+        }
+    }
+
+    /// The caller leads, so many others help.
+    fn run_together<'s>(
+        &'s self,
+        scope: &Scope<'s>,
+        (helpers, region): (usize, &'s Region),
+        pointers: &'s Shared,
+        lead: impl FnOnce(),
+    ) {
+        for thread in 1..=helpers {
+            let help = move |step: usize, chunk: u64| self.run_chunk(step, chunk, thread, pointers);
+            scope.spawn(move |_| region.help(&self.chunks, help));
+        }
+        lead();
+    }
+
+    /// A chunk of a step. Each `thread` of a run has locals to itself.
+    fn run_chunk(&self, step: usize, chunk: u64, thread: usize, &Shared(tables, memory): &Shared) {
+        let (chunks, step) = (self.chunks[step], &self.steps[step]);
+        // The bounds of a chunk depend on nothing but its number.
+        let bound = |chunk: u64| (u128::from(step.trips) * u128::from(chunk) / u128::from(chunks)) as i64;
+        let (begin, end) = (bound(chunk), bound(chunk + 1));
+        if begin < end {
+            let local = self.plan.scratch_bytes + self.plan.local_bytes * thread;
+            // SAFETY: the verifier proved that the kernel stays inside its slots; each slot is a buffer of the length the kernel
+            // declares, checked at the door or laid out by the plan; no two that it writes overlap; `local` is this
+            // thread's part of the workspace; the CPU has the extensions that the code uses.
+            unsafe { (step.kernel)(tables.add(step.table), memory.add(local), begin, end) }
+        }
     }
 
     /// Memory for runs, to be used again and again.
@@ -331,9 +351,9 @@ impl Compiled {
         self.weights_time
     }
 
-    /// Whether a run gives work to more than one thread.
-    pub fn splits(&self) -> bool {
-        self.steps.iter().any(|step| step.chunks > 1)
+    /// Takes the threads that help the caller's from this pool, whichever one a run is called in.
+    pub fn helped_by(self, pool: Arc<ThreadPool>) -> Compiled {
+        Compiled { helpers: Some(pool), ..self }
     }
 
     /// The most threads a run uses.

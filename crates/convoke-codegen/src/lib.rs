@@ -18,6 +18,7 @@ mod listing;
 mod machine_code;
 mod object;
 pub mod plan;
+mod region;
 mod target;
 mod wide;
 mod work;

@@ -1,15 +1,50 @@
-//! How much a kernel has to do, to decide whether threads are worth waking.
+//! How much a kernel has to do, to decide whether threads are worth waking, and into how many chunks its iterations are split.
 
 use convoke_ir::loops::{Func, Program, Stmt};
 
-/// Element operations below which a kernel stays on one thread: some 20 µs of work, several times what waking a thread costs.
-const WORTH_SPLITTING: u64 = 1 << 20;
+/// Element operations of a run below which it stays on one thread: some 50 µs of work, about what it takes until a thread that slept is
+/// there.
+const WORTH_WAKING: u64 = 1 << 21;
+/// Element operations of a step below which it stays on one thread: some µs of work, several times what handing over a chunk takes
+/// between threads that are awake.
+const WORTH_SPLITTING: u64 = 1 << 16;
 
 /// Chunks for each thread: few enough to cost nothing, enough that one slow thread does not keep the others waiting.
-const CHUNKS_PER_THREAD: u64 = 4;
+const CHUNKS_PER_THREAD: u64 = 8;
+
+/// What a step is.
+pub(crate) struct Step {
+    /// Iterations of the parallel loop; 1 without one.
+    pub(crate) trips: u64,
+    /// Element operations.
+    pub(crate) work: u64,
+}
+
+impl Step {
+    /// A run of `func`, whose parallel loop has so many iterations.
+    pub(crate) fn new(program: &Program, func: &Func, trips: u64) -> Step {
+        Step { trips, work: of(program, func) }
+    }
+
+    fn splits(&self) -> bool {
+        self.trips > 1 && self.work >= WORTH_SPLITTING
+    }
+
+    fn chunks(&self, threads: u64) -> u64 {
+        let worth = (self.work / (WORTH_SPLITTING / 4)).max(2);
+        if self.splits() { self.trips.min(threads * CHUNKS_PER_THREAD).min(worth) } else { 1 }
+    }
+}
+
+/// Into how many chunks the iterations of each step of a run are split for this many threads; 1 for not at all.
+pub(crate) fn chunks(steps: &[Step], threads: usize) -> Vec<u64> {
+    let shared: u64 = steps.iter().filter(|step| step.splits()).fold(0, |sum, step| sum.saturating_add(step.work));
+    let worth = threads > 1 && shared >= WORTH_WAKING;
+    steps.iter().map(|step| if worth { step.chunks(threads as u64) } else { 1 }).collect()
+}
 
 /// Element operations of one call of `func`.
-pub(crate) fn of(program: &Program, func: &Func) -> u64 {
+fn of(program: &Program, func: &Func) -> u64 {
     block(program, func, &func.body)
 }
 
@@ -23,12 +58,4 @@ fn block(program: &Program, func: &Func, body: &[Stmt]) -> u64 {
             Stmt::Call(call) => of(program, &program.funcs[call.func]),
         })
         .fold(1, u64::saturating_add)
-}
-
-/// Into how many chunks `trips` iterations of `work` operations in all are split for this many threads; 1 for not at all.
-pub(crate) fn chunks(trips: u64, work: u64, threads: usize) -> u64 {
-    if threads < 2 || trips < 2 || work < WORTH_SPLITTING {
-        return 1;
-    }
-    trips.min(threads as u64 * CHUNKS_PER_THREAD).min((work / (WORTH_SPLITTING / 4)).max(2))
 }

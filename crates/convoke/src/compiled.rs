@@ -1,6 +1,5 @@
 //! A compiled layer: checked at the door, then native. Arrays are `ndarray` views in storage order of the type.
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use convoke_codegen::{Compiled, Element, Options, Slice, SliceMut};
@@ -8,20 +7,18 @@ use convoke_ir::layer::Source;
 use convoke_ir::types::TensorType;
 use convoke_passes::Record;
 use ndarray::{ArrayD, ArrayView, ArrayViewMut, Dimension, IxDyn};
-use rayon::ThreadPool;
 
 use crate::compiler::{Choice, Compiler, Lowered};
 use crate::error::Error;
 use crate::tune::Verdict;
 use crate::{memory, threads};
 
-/// A layer as native code. `Send + Sync`, cheap to share in an [`Arc`]; its memory is freed when it is dropped.
+/// A layer as native code. `Send + Sync`, cheap to share in an [`Arc`](std::sync::Arc); its memory is freed when it is dropped.
 pub struct CompiledLayer {
     name: String,
     inputs: Vec<(String, TensorType)>,
     outputs: Vec<(String, TensorType)>,
     compiled: Compiled,
-    pool: Option<Arc<ThreadPool>>,
     report: Report,
 }
 
@@ -73,7 +70,10 @@ impl CompiledLayer {
         let compiled = convoke_codegen::compile(lowered.verified(), compiler.machine(), &constants, &options)?;
         let weights_time = compiled.weights_time();
         let codegen_time = start.elapsed().saturating_sub(weights_time);
-        let pool = threads::pool(compiler.get_threads())?;
+        let compiled = match threads::helpers(compiler.get_threads())? {
+            Some(pool) => compiled.helped_by(pool),
+            None => compiled,
+        };
         let own = |named: Vec<(&str, &TensorType)>| {
             named.into_iter().map(|(name, ty)| (name.to_owned(), ty.clone())).collect::<Vec<_>>()
         };
@@ -94,7 +94,6 @@ impl CompiledLayer {
             inputs: own(lowered.layer.inputs()),
             outputs: own(lowered.layer.outputs()),
             compiled,
-            pool,
             report,
         })
     }
@@ -178,13 +177,8 @@ impl CompiledLayer {
         self.run_slices(&inputs, &mut outputs)
     }
 
-    /// Runs in the layer's thread pool, if it has one and the layer is large enough to be split: handing a run over takes some 10 µs.
     pub(crate) fn run_slices(&self, inputs: &[Slice<'_>], outputs: &mut [SliceMut<'_>]) -> Result<(), Error> {
-        let mut run = || self.compiled.run_mixed(inputs, outputs);
-        Ok(match self.pool.as_ref().filter(|_| self.compiled.splits()) {
-            Some(pool) => pool.install(run),
-            None => run(),
-        }?)
+        Ok(self.compiled.run_mixed(inputs, outputs)?)
     }
 
     pub(crate) fn check_count(&self, what: &'static str, expected: usize, found: usize) -> Result<(), Error> {

@@ -1,4 +1,4 @@
-//! Thread pools, one for each size, shared by all layers that are compiled for so many threads.
+//! Pools of the threads that help a caller, one for each number of threads, shared by all layers that are compiled for so many.
 
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock, Mutex, Weak};
@@ -9,8 +9,8 @@ use crate::error::Error;
 
 static POOLS: LazyLock<Mutex<HashMap<usize, Weak<ThreadPool>>>> = LazyLock::new(Mutex::default);
 
-/// The pool of `threads` threads; `None` for one, which needs no pool. Its threads end with the last layer that uses it.
-pub(crate) fn pool(threads: usize) -> Result<Option<Arc<ThreadPool>>, Error> {
+/// Helpers that make `threads` threads of a caller's; `None` for one, which needs none. They end with the last layer that uses them.
+pub(crate) fn helpers(threads: usize) -> Result<Option<Arc<ThreadPool>>, Error> {
     if threads <= 1 {
         return Ok(None);
     }
@@ -19,7 +19,7 @@ pub(crate) fn pool(threads: usize) -> Result<Option<Arc<ThreadPool>>, Error> {
         return Ok(Some(pool));
     }
     let pool = ThreadPoolBuilder::new()
-        .num_threads(threads)
+        .num_threads(threads - 1)
         .thread_name(|i| format!("convoke-{i}"))
         .build()
         .map_err(|source| Error::Threads { threads, source })?;

@@ -11,17 +11,25 @@
 //!
 //! Source: Georganas et al., *Anatomy of High-Performance Deep Learning Convolutions on SIMD Architectures*, SC'18, §II.
 
-use convoke_ir::loops::{Affine, FuncBuilder, FuncId, Marks, VarId};
+use convoke_ir::loops::{Affine, FuncBuilder, FuncId, Marks, SlotId, VarId};
 use convoke_ir::types::Layout;
 
 use super::blocking::equal_blocks;
 use super::conv::{Conv, Kernel, Packed, divisor};
 use super::grid::Site;
-use super::tile::{Cut, Depth, Product, StoreTile, cut, even, parallel, reduction};
+use super::share::{Share, alike, cuts, plan};
+use super::tile::{Cut, Depth, Product, StoreTile, cut, even, reduction};
 use super::{LowerError, Lowering};
 
 /// The most output rows of a band.
 const ROWS: usize = 8;
+
+/// The axes around a row of tiles, and how many there are. Channels are those of the output of a group.
+const BANDS: usize = 0;
+const CHANNELS: usize = 1;
+const GROUPS: usize = 2;
+const IMAGES: usize = 3;
+const AXES: usize = 4;
 
 /// The tiles of a row of pixels, for a tile of output channels.
 struct Tiles {
@@ -40,60 +48,12 @@ impl Lowering<'_> {
         let blocks = reduction(&c_cuts);
         let band = divisor(conv.y.image.h, 1..ROWS + 1);
 
-        let reads = [("x", conv.x.len), ("w", packed.len)];
-        let Kernel { mut f, reads, y, operands } = conv.kernel("conv_direct", &reads);
-        let blocked = blocks.iter().map(|c| c.count).sum::<usize>() > 1;
-        let acc = f.local(
-            "acc",
-            conv.elem,
-            if blocked { band * conv.y.image.w * cols } else { Product::rows(conv.tile, conv.lanes, 1) * cols },
-        );
-        // Where the sums of a tile wait.
-        let sum_at = |p: VarId, q: &Affine| match blocked {
-            true => (Affine::from(p) * conv.y.image.w + q.clone()) * cols,
-            false => Affine::default(),
-        };
         let stripes: Vec<(Cut, Vec<Tiles>)> =
             k_cuts.iter().map(|&k| (k, self.direct_tiles(conv, k, &blocks, cols))).collect();
-        f.for_("band", 0..conv.y.image.h / band, parallel(), |f, b| {
-            f.for_("n", 0..conv.y.image.n, Marks::default(), |f, n| {
-                f.for_("g", 0..conv.groups, Marks::default(), |f, g| {
-                    for (k_cut, tiles) in &stripes {
-                        f.for_("k", 0..k_cut.count, Marks::default(), |f, k| {
-                            let k = Affine::from(k) * k_cut.size + k_cut.begin;
-                            let site = |p: VarId, q: &Affine| {
-                                let c = Affine::from(g) * conv.kg + k.clone();
-                                Site { n: n.into(), c, h: Affine::from(b) * band + p, w: q.clone() }
-                            };
-                            let store = |f: &mut FuncBuilder, tile: &Tiles, p: VarId, q: &Affine| {
-                                let stores = conv.stores(y, &operands, &site(p, q));
-                                f.call(tile.store, std::iter::once((acc, sum_at(p, q))).chain(stores));
-                            };
-                            for (i, c_cut) in blocks.iter().enumerate() {
-                                f.for_("c", 0..c_cut.count, Marks::default(), |f, c| {
-                                    let c = Affine::from(c) * c_cut.size + c_cut.begin;
-                                    let weights = Packed::at(conv, g, c.clone(), c_cut.size, k.clone());
-                                    each(f, band, tiles, |f, tile, p, q| {
-                                        let input = Site { c: Affine::from(g) * conv.cg + c.clone(), ..site(p, q) };
-                                        let x = (reads[0], conv.under(&input));
-                                        let sums = (acc, sum_at(p, q));
-                                        f.call(tile.products[i], [x, (reads[1], weights.clone()), sums]);
-                                        if !blocked {
-                                            store(f, tile, p, q);
-                                        }
-                                    });
-                                });
-                            }
-                            if blocked {
-                                each(f, band, tiles, store);
-                            }
-                        });
-                    }
-                });
-            });
-        });
-        let kernel = self.program.func(f.finish());
-        self.program.run(kernel, &conv.args(&[conv.x.buffer, packed.buffer]));
+        let axes = [alike(conv.y.image.h / band), cuts(&k_cuts), alike(conv.groups), alike(conv.y.image.n)];
+        for share in plan(conv.y.len * conv.cg * conv.taps(), &axes) {
+            Bands { conv, cols, band, packed: &packed, blocks: &blocks, stripes: &stripes }.kernel(self, &share);
+        }
         Ok(())
     }
 
@@ -114,6 +74,103 @@ impl Lowering<'_> {
             Tiles { q, products, store: self.program.func(direct_store(conv, k.size, q.size, ld).codelet()) }
         });
         tiles.collect()
+    }
+}
+
+/// What a kernel goes over: bands of so many rows, and tiles of at most `cols` output channels.
+struct Bands<'d, 'c> {
+    conv: &'d Conv<'c>,
+    cols: usize,
+    band: usize,
+    packed: &'d Packed,
+    /// Of the reduction.
+    blocks: &'d [Cut],
+    stripes: &'d [(Cut, Vec<Tiles>)],
+}
+
+/// The memory of a kernel.
+struct Memory {
+    x: SlotId,
+    w: SlotId,
+    y: SlotId,
+    operands: Vec<SlotId>,
+    acc: SlotId,
+}
+
+/// The variables of the loops around a tile.
+struct At {
+    band: Affine,
+    n: Affine,
+    g: Affine,
+    k: Affine,
+}
+
+impl Bands<'_, '_> {
+    /// Whether the sums of a band wait for the next block of the reduction.
+    fn blocked(&self) -> bool {
+        self.blocks.iter().map(|c| c.count).sum::<usize>() > 1
+    }
+
+    fn kernel(&self, lowering: &mut Lowering<'_>, share: &Share<AXES>) {
+        let Bands { conv, cols, band, .. } = *self;
+        let reads = [("x", conv.x.len), ("w", self.packed.len)];
+        let Kernel { mut f, reads, y, operands } = conv.kernel("conv_direct", &reads);
+        let pixels = if self.blocked() { band * conv.y.image.w } else { Product::rows(conv.tile, conv.lanes, 1) };
+        let acc = f.local("acc", conv.elem, pixels * cols);
+        let memory = Memory { x: reads[0], w: reads[1], y, operands, acc };
+        share.around(&mut f, |f, loops| {
+            loops.each(f, (BANDS, "band"), conv.y.image.h / band, |f, band| {
+                loops.each(f, (IMAGES, "n"), conv.y.image.n, |f, n| {
+                    loops.each(f, (GROUPS, "g"), conv.groups, |f, g| {
+                        for (k_cut, tiles) in share.parts[CHANNELS].iter().map(|&i| &self.stripes[i]) {
+                            loops.each(f, (CHANNELS, "k"), k_cut.count, |f, k| {
+                                let k = k * k_cut.size + k_cut.begin;
+                                let at = At { band: band.clone(), n: n.clone(), g: g.clone(), k };
+                                self.stripe(f, &memory, tiles, &at);
+                            });
+                        }
+                    });
+                });
+            });
+        });
+        let kernel = lowering.program.func(f.finish());
+        lowering.program.run(kernel, &conv.args(&[conv.x.buffer, self.packed.buffer]));
+    }
+
+    /// A band for a tile of output channels.
+    fn stripe(&self, f: &mut FuncBuilder, memory: &Memory, tiles: &[Tiles], At { band, n, g, k }: &At) {
+        let (conv, blocked) = (self.conv, self.blocked());
+        // Where the sums of a tile wait.
+        let sum_at = |p: VarId, q: &Affine| match blocked {
+            true => (Affine::from(p) * conv.y.image.w + q.clone()) * self.cols,
+            false => Affine::default(),
+        };
+        let site = |p: VarId, q: &Affine| {
+            let c = g.clone() * conv.kg + k.clone();
+            Site { n: n.clone(), c, h: band.clone() * self.band + p, w: q.clone() }
+        };
+        let store = |f: &mut FuncBuilder, tile: &Tiles, p: VarId, q: &Affine| {
+            let stores = conv.stores(memory.y, &memory.operands, &site(p, q));
+            f.call(tile.store, std::iter::once((memory.acc, sum_at(p, q))).chain(stores));
+        };
+        for (i, c_cut) in self.blocks.iter().enumerate() {
+            f.for_("c", 0..c_cut.count, Marks::default(), |f, c| {
+                let c = Affine::from(c) * c_cut.size + c_cut.begin;
+                let weights = Packed::at(conv, g.clone(), c.clone(), c_cut.size, k.clone());
+                each(f, self.band, tiles, |f, tile, p, q| {
+                    let input = Site { c: g.clone() * conv.cg + c.clone(), ..site(p, q) };
+                    let x = (memory.x, conv.under(&input));
+                    let sums = (memory.acc, sum_at(p, q));
+                    f.call(tile.products[i], [x, (memory.w, weights.clone()), sums]);
+                    if !blocked {
+                        store(f, tile, p, q);
+                    }
+                });
+            });
+        }
+        if blocked {
+            each(f, self.band, tiles, store);
+        }
     }
 }
 

@@ -33,6 +33,7 @@ mod matmul;
 mod pixels;
 mod plateaus;
 mod pool;
+mod share;
 mod strassen;
 pub(crate) mod tile;
 mod tiles;

@@ -12,12 +12,13 @@ mod codelet;
 mod pairs;
 mod source;
 
-use convoke_ir::loops::{Affine, FuncBuilder, FuncId, Marks, SlotId};
+use convoke_ir::loops::{Affine, FuncBuilder, FuncId, SlotId};
 
 use super::Lowering;
 use super::conv::{Conv, ENOUGH, Kernel, divisor};
 use super::grid::Site;
-use super::tile::{Cut, LONG, each, even, parallel};
+use super::share::{Loops, Part, Share, alike, cuts, plan};
+use super::tile::{Cut, LONG, each, even};
 use crate::edges::{Stretch, input_rows, spans, stretches};
 use crate::pixel_tile::{Problem, Reading};
 use codelet::Codelet;
@@ -31,13 +32,13 @@ struct Tiles {
     sums: Vec<(Cut, FuncId)>,
 }
 
-/// What threads share out.
-#[derive(Clone, Copy, PartialEq)]
-enum Shared {
-    Groups,
-    Images,
-    Rows,
-}
+/// The axes around a tile, and how many there are. Channels are those of the output of a group.
+const GROUPS: usize = 0;
+const IMAGES: usize = 1;
+const ROWS: usize = 2;
+const COLUMNS: usize = 3;
+const CHANNELS: usize = 4;
+const AXES: usize = 5;
 
 /// The most elements of the blocks of groups that are copied one after the other, before any is read: reading what was just stored waits.
 const BLOCKS: usize = 2048;
@@ -78,26 +79,30 @@ impl Lowering<'_> {
             })
             .collect();
 
-        let most = (0..rows.len()).max_by_key(|&i| rows[i].0.count).expect("an axis has outputs");
-        let shared = if conv.groups >= ENOUGH {
-            Shared::Groups
-        } else if conv.y.image.n >= ENOUGH {
-            Shared::Images
-        } else {
-            Shared::Rows
-        };
-        // The iterations of a parallel loop are all alike: rows at the edges are left to another kernel.
-        let (main, edges) = match shared {
-            Shared::Rows => {
-                let (main, edges): (Vec<_>, Vec<_>) = rows.iter().enumerate().partition(|(i, _)| *i == most);
-                let strip = |rows: Vec<(usize, _)>| rows.into_iter().map(|(_, tiles)| tiles).collect();
-                (strip(main), strip(edges))
+        let tiles = || rows.iter().flat_map(|(_, tiles)| tiles);
+        // Small images are a tile each; of large ones the tiles take long enough.
+        let block = tiles().filter_map(|tiles| tiles.source.block.as_ref()).map(|block| block.len).max();
+        let batch = match block {
+            Some(len) if all_rows * all_columns == 1 => {
+                divisor(conv.groups, 1..(BLOCKS / len).min(conv.groups / ENOUGH) + 1)
             }
-            _ => (rows.iter().collect::<Vec<_>>(), vec![]),
+            _ => 1,
         };
-        self.pixel_kernel(conv, &main, Some(shared));
-        if !edges.is_empty() {
-            self.pixel_kernel(conv, &edges, None);
+        let stretch = |stretch: &Stretch| Part { count: stretch.count, work: stretch.size };
+        let channels = match block {
+            // What is in a block is for all channels.
+            Some(_) => alike(1),
+            None => cuts(&even(conv.kg, tile.channels)),
+        };
+        let around = [
+            alike(conv.groups / batch),
+            alike(conv.y.image.n),
+            rows.iter().map(|(h, _)| stretch(h)).collect(),
+            columns.iter().map(stretch).collect(),
+            channels,
+        ];
+        for share in plan(conv.y.len * conv.cg * conv.taps(), &around) {
+            self.pixel_kernel(conv, &rows, block.map(|len| (len, batch)), &share);
         }
     }
 
@@ -134,53 +139,33 @@ impl Lowering<'_> {
         Tiles { w: *w, source, copy, sums }
     }
 
-    /// A kernel for these stretches of rows.
-    fn pixel_kernel(&mut self, conv: &Conv<'_>, rows: &[&(Stretch, Vec<Tiles>)], shared: Option<Shared>) {
+    /// A kernel for this share of the tiles. `block`: the most elements of a block, and of how many groups blocks are together.
+    fn pixel_kernel(
+        &mut self,
+        conv: &Conv<'_>,
+        rows: &[(Stretch, Vec<Tiles>)],
+        block: Option<(usize, usize)>,
+        share: &Share<AXES>,
+    ) {
         let w_len = conv.y.image.c * conv.cg * conv.taps();
         let Kernel { mut f, reads, y, operands } = conv.kernel("conv_pixels", &[("x", conv.x.len), ("w", w_len)]);
-        let blocks = rows.iter().flat_map(|(_, tiles)| tiles).filter_map(|tiles| tiles.source.block.as_ref());
-        let block = blocks.map(|block| block.len).max();
-        // Small images are a tile each; of large ones the tiles take long enough.
-        let single =
-            rows.iter().map(|(h, tiles)| h.count * tiles.iter().map(|t| t.w.count).sum::<usize>()).sum::<usize>();
-        let batch = match block {
-            Some(len) if single == 1 && shared == Some(Shared::Groups) => {
-                divisor(conv.groups, 1..(BLOCKS / len).min(conv.groups / ENOUGH) + 1)
-            }
-            _ => 1,
-        };
-        let block = block.map(|len| (f.local("block", conv.elem, batch * len), len));
+        let batch = block.map_or(1, |(_, batch)| batch);
+        let block = block.map(|(len, batch)| (f.local("block", conv.elem, batch * len), len));
         let views = Views { x: reads[0], w: reads[1], y, operands, block };
-        let marks = |which: Shared| if shared == Some(which) { parallel() } else { Marks::default() };
-        let (images, groups) = (conv.y.image.n, conv.groups);
-        let tiles = |f: &mut FuncBuilder, n: Affine, g: Affine| {
-            for (h, tiles) in rows {
-                f.for_("p", 0..h.count, Marks::default(), |f, p| {
-                    let at = At { n: n.clone(), g: g.clone(), batch, p: p.into() };
-                    tiles.iter().for_each(|tiles| views.row(f, conv, h, tiles, &at));
-                });
-            }
-        };
-        match shared {
-            Some(Shared::Groups) => f.for_("g", 0..groups / batch, marks(Shared::Groups), |f, g| {
-                each(f, "n", images, |f, n| tiles(f, n, Affine::from(g) * batch));
-            }),
-            Some(Shared::Images) => f.for_("n", 0..images, marks(Shared::Images), |f, n| {
-                each(f, "g", groups, |f, g| tiles(f, n.into(), g));
-            }),
-            _ => {
-                for (h, tiles) in rows {
-                    f.for_("p", 0..h.count, marks(Shared::Rows), |f, p| {
-                        each(f, "n", images, |f, n| {
-                            each(f, "g", groups, |f, g| {
-                                let at = At { n: n.clone(), g, batch, p: p.into() };
-                                tiles.iter().for_each(|tiles| views.row(f, conv, h, tiles, &at));
-                            });
+        share.around(&mut f, |f, loops| {
+            loops.each(f, (IMAGES, "n"), conv.y.image.n, |f, n| {
+                loops.each(f, (GROUPS, "g"), conv.groups / batch, |f, g| {
+                    for (h, tiles) in share.parts[ROWS].iter().map(|&i| &rows[i]) {
+                        loops.each(f, (ROWS, "p"), h.count, |f, p| {
+                            let at = At { n: n.clone(), g: g.clone() * batch, batch, p };
+                            for &i in &share.parts[COLUMNS] {
+                                views.row(f, conv, h, &tiles[i], (&at, loops, share));
+                            }
                         });
-                    });
-                }
-            }
-        }
+                    }
+                });
+            });
+        });
         let kernel = self.program.func(f.finish());
         self.program.run(kernel, &conv.args(&[conv.x.buffer, conv.w]));
     }
@@ -198,9 +183,16 @@ struct Views {
 
 impl Views {
     /// A row of tiles.
-    fn row(&self, f: &mut FuncBuilder, conv: &Conv<'_>, h: &Stretch, tiles: &Tiles, at: &At) {
+    fn row(
+        &self,
+        f: &mut FuncBuilder,
+        conv: &Conv<'_>,
+        h: &Stretch,
+        tiles: &Tiles,
+        (at, loops, share): (&At, &Loops, &Share<AXES>),
+    ) {
         let (axes, w) = (conv.window, &tiles.w);
-        each(f, "q", w.count, |f, q| {
+        loops.each(f, (COLUMNS, "q"), w.count, |f, q| {
             let x = |g: Affine| {
                 let input = Site {
                     n: at.n.clone(),
@@ -219,8 +211,9 @@ impl Views {
             }
             each(f, "b", at.batch, |f, b| {
                 let g = at.g.clone() + b.clone();
-                for (cut, sum) in &tiles.sums {
-                    each(f, "k", cut.count, |f, k| {
+                let mine = |i: &usize| self.block.is_some() || share.parts[CHANNELS].contains(i);
+                for (cut, sum) in (0..tiles.sums.len()).filter(mine).map(|i| &tiles.sums[i]) {
+                    loops.each(f, (CHANNELS, "k"), cut.count, |f, k| {
                         let k = g.clone() * conv.kg + k * cut.size + cut.begin;
                         let out = Site {
                             n: at.n.clone(),

@@ -4,8 +4,16 @@ use convoke_ir::loops::{Affine, FuncBuilder};
 
 use crate::lower::conv::Conv;
 use crate::lower::grid::Site;
-use crate::lower::tile::{each, parallel};
+use crate::lower::share::{Loops, Part, alike};
+use crate::lower::tile::each;
 use crate::tiling::{Run, Span, Tiling};
+
+/// The axes around a block, and how many there are. Channels are in groups, or in what goes through the transforms together.
+pub(super) const ROWS: usize = 0;
+pub(super) const COLUMNS: usize = 1;
+pub(super) const IMAGES: usize = 2;
+pub(super) const CHANNELS: usize = 3;
+pub(super) const AXES: usize = 4;
 
 /// All blocks of one kind: the same residues, the same tiles.
 pub(super) struct Block<'b, 'c> {
@@ -39,22 +47,42 @@ impl<'b, 'c> Block<'b, 'c> {
         self.rows.tiles * self.cols.tiles
     }
 
-    /// The body of a kernel: every block of every image. Threads share them out along the axis that has more.
-    pub(super) fn each(&self, f: &mut FuncBuilder, body: &mut dyn FnMut(&mut FuncBuilder, &Corner)) {
-        let by_row = self.rows.count >= self.cols.count;
-        let (outer, inner) = if by_row { (self.rows, self.cols) } else { (self.cols, self.rows) };
-        f.for_("block", 0..outer.count, parallel(), |f, outer| {
-            each(f, "n", self.conv.y.image.n, |f, n| {
-                each(f, "block", inner.count, |f, inner| {
-                    let blocks = if by_row { [outer.into(), inner] } else { [inner, outer.into()] };
+    /// How many blocks there are, in all images.
+    pub(super) fn count(&self) -> usize {
+        let [h, w] = self.residues;
+        self.rows.count * self.cols.count * self.conv.y.image.n * h.count * w.count
+    }
+
+    /// The axes around a block.
+    pub(super) fn axes(&self, channels: Vec<Part>) -> [Vec<Part>; AXES] {
+        [alike(self.rows.count), alike(self.cols.count), alike(self.conv.y.image.n), channels]
+    }
+
+    /// Every block of every image. Residues are not apart enough in memory to be shared out.
+    pub(super) fn each(&self, f: &mut FuncBuilder, loops: &Loops, body: impl FnOnce(&mut FuncBuilder, &Corner)) {
+        loops.each(f, (ROWS, "i"), self.rows.count, |f, i| {
+            loops.each(f, (IMAGES, "n"), self.conv.y.image.n, |f, n| {
+                loops.each(f, (COLUMNS, "j"), self.cols.count, |f, j| {
                     each(f, "a", self.residues[0].count, |f, ah| {
                         each(f, "a", self.residues[1].count, |f, aw| {
-                            body(f, &self.corner(&n, &blocks, [&ah, &aw]));
+                            body(f, &self.corner(&n, &[i, j], [&ah, &aw]));
                         });
                     });
                 });
             });
         });
+    }
+
+    /// The corners of all blocks, where they are few.
+    pub(super) fn corners(&self) -> Vec<Corner> {
+        let extents = [self.rows.count, self.conv.y.image.n, self.cols.count].into_iter();
+        let extents = extents.chain(self.residues.map(|run| run.count));
+        let all = extents.fold(vec![vec![]], |all: Vec<Vec<Affine>>, extent| {
+            let more = |one: &Vec<Affine>, i: usize| one.iter().cloned().chain([i.into()]).collect();
+            all.iter().flat_map(|one| (0..extent).map(|i| more(one, i))).collect()
+        });
+        let corner = |at: &Vec<Affine>| self.corner(&at[1], &[at[0].clone(), at[2].clone()], [&at[3], &at[4]]);
+        all.iter().map(corner).collect()
     }
 
     fn corner(&self, n: &Affine, blocks: &[Affine; 2], residues: [&Affine; 2]) -> Corner {

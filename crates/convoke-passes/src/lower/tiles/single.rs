@@ -10,16 +10,20 @@
 use convoke_bilinear::Tile;
 use convoke_ir::loops::{Affine, BinOp, Func, FuncBuilder, FuncId, SlotId};
 
-use super::block::{Block, Corner};
+use super::block::{AXES, Block, CHANNELS, Corner};
 use super::code::pass;
 use super::filter::Filters;
 use super::flat::Flat;
 use crate::lower::blocking::equal_blocks;
 use crate::lower::conv::{Conv, Kernel};
 use crate::lower::grid::{Grid, Site, reach};
+use crate::lower::share::{Share, cuts, plan};
 use crate::lower::tile::{Cut, along, cut, each};
 use crate::lower::{LowerError, Lowering};
 use crate::tiling::{Part, Tiling};
+
+/// Arithmetic of the transforms for each product, about: there is more of it than of products.
+const TRANSFORMS: usize = 8;
 
 /// What is in the lanes.
 #[derive(Clone, Copy, PartialEq)]
@@ -81,16 +85,21 @@ impl Lowering<'_> {
         };
         let extent = tiling.block(self.machine, numbers * conv.elem.bytes(), 0, least);
         for block in Block::kinds(conv, tiling, extent) {
-            Single { block, lanes, chunks: &chunks, filters: &filters }.kernel(self);
+            let work = block.count() * block.tiles() * tile.products * conv.groups;
+            let axes = block.axes(cuts(&chunks));
+            let single = Single { block, lanes, chunks: &chunks, filters: &filters };
+            let codelets: Vec<Codelets> = chunks.iter().map(|chunk| single.codelets(self, chunk.size)).collect();
+            for share in plan(TRANSFORMS * work, &axes) {
+                single.kernel(self, &codelets, &share);
+            }
         }
         Ok(())
     }
 }
 
 impl Single<'_, '_> {
-    fn kernel(&self, lowering: &mut Lowering<'_>) {
+    fn kernel(&self, lowering: &mut Lowering<'_>, codelets: &[Codelets], share: &Share<AXES>) {
         let (conv, tile) = (self.block.conv, &*self.block.tiling.tile);
-        let codelets: Vec<Codelets> = self.chunks.iter().map(|chunk| self.codelets(lowering, chunk.size)).collect();
         let Kernel { mut f, reads, y, operands } =
             conv.kernel("conv_tiles", &[("x", conv.x.len), ("u", self.filters.len)]);
         let largest = |size: &dyn Fn(usize) -> usize| self.chunks.iter().map(|c| size(c.size)).max().unwrap_or(1);
@@ -101,12 +110,15 @@ impl Single<'_, '_> {
         });
         let between = f.local("between", conv.elem, between);
         let memory = Memory { x: reads[0], u: reads[1], y, operands, v, between };
-        self.block.each(&mut f, &mut |f, corner| {
-            for (chunk, codelets) in self.chunks.iter().zip(&codelets) {
-                each(f, "c", chunk.count, |f, c| {
-                    self.steps(f, chunk.size, codelets, &memory, corner, &(c * chunk.size + chunk.begin));
-                });
-            }
+        share.around(&mut f, |f, loops| {
+            self.block.each(f, loops, |f, corner| {
+                for &i in &share.parts[CHANNELS] {
+                    let (chunk, codelets) = (&self.chunks[i], &codelets[i]);
+                    loops.each(f, (CHANNELS, "c"), chunk.count, |f, c| {
+                        self.steps(f, chunk.size, codelets, &memory, corner, &(c * chunk.size + chunk.begin));
+                    });
+                }
+            });
         });
         let kernel = lowering.program.func(f.finish());
         lowering.program.run(kernel, &conv.args(&[conv.x.buffer, self.filters.buffer]));

@@ -11,22 +11,35 @@
 //! the other. Products broadcast the channels of a tile, a block after the other, and take a panel of weights through all tiles of the
 //! block. A row of tiles that is transformed back waits in the nearest cache, until it is stored as whole lines of the result.
 
+mod steps;
+
 use convoke_ir::loops::{Affine, Func, FuncBuilder, FuncId, Marks, SlotId};
 use convoke_ir::types::Layout;
 
-use super::block::{Block, Corner};
+use super::block::{AXES, Block, CHANNELS, Corner};
 use super::code::{Numbers, transform};
 use super::filter::Filters;
 use super::flat::Flat;
 use crate::lower::blocked::Blocked;
-use crate::lower::conv::{Conv, Kernel};
+use crate::lower::conv::{Conv, ENOUGH, Kernel};
 use crate::lower::grid::{Grid, Site, reach};
+use crate::lower::share::{self, Loops, Share, alike, plan};
 use crate::lower::tile::{Cut, Depth, Product, StoreTile, cut, each};
 use crate::lower::{LowerError, Lowering};
 use crate::tiling::{LEAST, Part, Tiling, held};
 
 /// Vectors of pixels that a store codelet turns.
 const TURNED: usize = 2;
+
+/// The axes of the data transform of a block: blocks of channels, rows of tiles.
+const BLOCKS: usize = 0;
+const DOWN: usize = 1;
+/// The axis of its products.
+const PRODUCTS: usize = 0;
+/// Those of the inverse transform: panels, vectors of a panel, rows of tiles.
+const PANELS: usize = 0;
+const VECTORS: usize = 1;
+const ROWS: usize = 2;
 
 /// The blocks of a kind.
 struct Summed<'b, 'c> {
@@ -38,17 +51,35 @@ struct Summed<'b, 'c> {
     filters: &'b Filters,
 }
 
-/// The memory of a kernel.
-struct Memory {
+/// The codelets of the three steps.
+struct Steps {
+    forward: FuncId,
+    products: Vec<Multiply>,
+    inverses: Vec<Inverse>,
+}
+
+/// The memory of the data transform.
+struct Data {
     x: SlotId,
-    u: SlotId,
-    y: SlotId,
-    operands: Vec<SlotId>,
+    between: Option<SlotId>,
     v: SlotId,
+}
+
+/// The memory of the products.
+struct Factors {
+    v: SlotId,
+    u: SlotId,
+    m: SlotId,
+}
+
+/// The memory of the inverse transform.
+struct Results {
     m: SlotId,
     between: Option<SlotId>,
     /// A row of tiles that is transformed back.
     row: SlotId,
+    y: SlotId,
+    operands: Vec<SlotId>,
 }
 
 /// A product codelet: the panels and tiles of its runs, and the input channel it begins with.
@@ -88,36 +119,74 @@ impl Lowering<'_> {
         let panels = cut(k.wide(), columns);
         let filters = self.filters(conv, tile, &panels)?;
         for block in Block::kinds(conv, tiling, extent) {
-            Summed { block, c, k, panels: &panels, filters: &filters }.kernel(self);
+            let blocks = block.count() * conv.groups;
+            let work = blocks * block.tiles() * tile.products * conv.cg * conv.kg;
+            let axes = block.axes(alike(conv.groups));
+            let summed = Summed { block, c, k, panels: &panels, filters: &filters };
+            let steps = summed.steps(self);
+            if blocks < ENOUGH && work >= share::SMALL {
+                summed.in_steps(self, &steps, work)?;
+                continue;
+            }
+            for share in plan(work, &axes) {
+                summed.kernel(self, &steps, &share);
+            }
         }
         Ok(())
     }
 }
 
 impl Summed<'_, '_> {
-    fn kernel(&self, lowering: &mut Lowering<'_>) {
-        let (conv, tile) = (self.block.conv, &*self.block.tiling.tile);
+    fn steps(&self, lowering: &mut Lowering<'_>) -> Steps {
         let forward = lowering.program.func(self.forward());
-        let products = self.products(lowering);
-        let inverse = self.inverses(lowering);
+        Steps { forward, products: self.products(lowering), inverses: self.inverses(lowering) }
+    }
+
+    /// The kernel for a share of the blocks: each goes through all steps in a thread's own memory.
+    fn kernel(&self, lowering: &mut Lowering<'_>, steps: &Steps, share: &Share<AXES>) {
+        let conv = self.block.conv;
         let Kernel { mut f, reads, y, operands } =
             conv.kernel("conv_tiles", &[("x", conv.x.len), ("u", self.filters.len)]);
-        let v = f.local("v", conv.elem, self.numbers(self.c).len(tile.products));
-        let m = f.local("m", conv.elem, self.numbers(self.k).len(tile.products));
-        let between = self.of_data().map_or(0, |flat| flat.len(tile.data.between));
-        let between = between.max(self.of_inverse().map_or(0, |flat| flat.len(tile.inverse.between)));
-        let between = (between > 0).then(|| f.local("between", conv.elem, between));
-        let row = f.local("row", conv.elem, tile.outputs[0] * self.row().stride(tile.outputs[1]));
-        let memory = Memory { x: reads[0], u: reads[1], y, operands, v, m, between, row };
-        self.block.each(&mut f, &mut |f, corner| {
-            each(f, "g", conv.groups, |f, g| {
-                self.transform_data(f, forward, &memory, corner, &g);
-                self.multiply(f, &products, &memory, &g);
-                self.transform_back(f, &inverse, &memory, corner, &g);
+        let [v, m] = self.lens().map(|(name, len)| f.local(name, conv.elem, len));
+        let most = [self.of_data_len(), self.of_inverse_len()].into_iter().max().unwrap_or(0);
+        let between = (most > 0).then(|| f.local("between", conv.elem, most));
+        let data = Data { x: reads[0], between, v };
+        let factors = Factors { v, u: reads[1], m };
+        let results = Results { m, between, row: f.local("row", conv.elem, self.row_len()), y, operands };
+        share.around(&mut f, |f, loops| {
+            self.block.each(f, loops, |f, corner| {
+                loops.each(f, (CHANNELS, "g"), conv.groups, |f, g| {
+                    let alone = Loops::default();
+                    self.transform_data(f, steps.forward, &data, (corner, &g), &alone);
+                    self.multiply(f, &steps.products, &factors, &g, &alone);
+                    for inverse in &steps.inverses {
+                        let rows: Vec<usize> = (0..inverse.stores.len()).collect();
+                        self.transform_back(f, inverse, &results, (corner, &g), (&alone, &rows));
+                    }
+                });
             });
         });
         let kernel = lowering.program.func(f.finish());
         lowering.program.run(kernel, &conv.args(&[conv.x.buffer, self.filters.buffer]));
+    }
+
+    /// The elements of v and of m.
+    fn lens(&self) -> [(&'static str, usize); 2] {
+        let products = self.block.tiling.tile.products;
+        [("v", self.numbers(self.c).len(products)), ("m", self.numbers(self.k).len(products))]
+    }
+
+    fn of_data_len(&self) -> usize {
+        self.of_data().map_or(0, |flat| flat.len(self.block.tiling.tile.data.between))
+    }
+
+    fn of_inverse_len(&self) -> usize {
+        self.of_inverse().map_or(0, |flat| flat.len(self.block.tiling.tile.inverse.between))
+    }
+
+    fn row_len(&self) -> usize {
+        let [rows, columns] = self.block.tiling.tile.outputs;
+        rows * self.row().stride(columns)
     }
 
     /// The factors, or products, of a block.
@@ -143,10 +212,17 @@ impl Summed<'_, '_> {
         Flat::grid(outputs, self.k.lanes, self.block.cols.tiles * outputs * self.k.lanes)
     }
 
-    fn transform_data(&self, f: &mut FuncBuilder, forward: FuncId, memory: &Memory, corner: &Corner, g: &Affine) {
+    fn transform_data(
+        &self,
+        f: &mut FuncBuilder,
+        forward: FuncId,
+        memory: &Data,
+        (corner, g): (&Corner, &Affine),
+        loops: &Loops,
+    ) {
         let (grid, blocks, tiles) = (self.block.conv.x.grid, self.c.blocks(), self.block.cols.tiles);
-        each(f, "c", blocks, |f, c| {
-            each(f, "i", self.block.rows.tiles, |f, i| {
+        loops.each(f, (BLOCKS, "c"), blocks, |f, c| {
+            loops.each(f, (DOWN, "i"), self.block.rows.tiles, |f, i| {
                 let h = corner.input.h.clone() + i.clone() * self.block.tiling.h.step;
                 let from = grid.at(&Site { c: g.clone() * blocks + c.clone(), h, ..corner.input.clone() });
                 let to = (c * self.block.tiles() + i * tiles) * self.c.lanes;
@@ -156,9 +232,9 @@ impl Summed<'_, '_> {
         });
     }
 
-    fn multiply(&self, f: &mut FuncBuilder, products: &[Multiply], memory: &Memory, g: &Affine) {
+    fn multiply(&self, f: &mut FuncBuilder, products: &[Multiply], memory: &Factors, g: &Affine, loops: &Loops) {
         let (conv, tile) = (self.block.conv, &*self.block.tiling.tile);
-        each(f, "q", tile.products, |f, q| {
+        loops.each(f, (PRODUCTS, "q"), tile.products, |f, q| {
             for panels in self.panels {
                 each(f, "k", panels.count, |f, k| {
                     let k = k * panels.size + panels.begin;
@@ -179,47 +255,54 @@ impl Summed<'_, '_> {
         });
     }
 
-    fn transform_back(&self, f: &mut FuncBuilder, inverse: &[Inverse], memory: &Memory, corner: &Corner, g: &Affine) {
+    /// `rows` are the numbers of the parts of the rows of tiles.
+    fn transform_back(
+        &self,
+        f: &mut FuncBuilder,
+        inverse: &Inverse,
+        memory: &Results,
+        (corner, g): (&Corner, &Affine),
+        (loops, rows): (&Loops, &[usize]),
+    ) {
         let (conv, h, w) = (self.block.conv, &self.block.tiling.h, &self.block.tiling.w);
         let row_pitch = self.row().stride(w.outputs);
-        for Inverse { begin, count, panel, vectors, back, stores } in inverse {
-            each(f, "k", *count, |f, k| {
-                let panel_begin = k * *panel + *begin;
-                each(f, "v", vectors.count, |f, vector| {
-                    let within = vector * self.k.lanes + vectors.begin;
-                    let channel = g.clone() * conv.kg + panel_begin.clone() + within.clone();
-                    for (rows, stores) in stores {
-                        each(f, "i", rows.count, |f, i| {
-                            let i = i + rows.begin;
-                            let tile = i.clone() * self.block.cols.tiles;
-                            let m = panel_begin.clone() * self.block.tiles() + tile * *panel + within.clone();
-                            let zero = Affine::default();
-                            let between = memory.between.filter(|_| self.of_inverse().is_some());
-                            let between = between.map(|slot| (slot, zero.clone()));
-                            f.call(*back, [(memory.m, m)].into_iter().chain(between).chain([(memory.row, zero)]));
-                            for Store { rows, pixels, codelet } in stores {
-                                each(f, "r", *rows, |f, r| {
-                                    each(f, "p", pixels.count, |f, pixel| {
-                                        let pixel = pixel * pixels.size + pixels.begin;
-                                        let from = r.clone() * row_pitch + pixel.clone() * self.k.lanes;
-                                        let site = Site {
-                                            n: corner.output.n.clone(),
-                                            c: channel.clone(),
-                                            h: corner.output.h.clone()
-                                                + i.clone() * (h.residues * h.outputs)
-                                                + r.clone() * h.residues,
-                                            w: corner.output.w.clone() + pixel * w.residues,
-                                        };
-                                        let stores = conv.stores(memory.y, &memory.operands, &site);
-                                        f.call(*codelet, std::iter::once((memory.row, from)).chain(stores));
-                                    });
+        let Inverse { begin, count, panel, vectors, back, stores } = inverse;
+        loops.each(f, (PANELS, "k"), *count, |f, k| {
+            let panel_begin = k * *panel + *begin;
+            loops.each(f, (VECTORS, "v"), vectors.count, |f, vector| {
+                let within = vector * self.k.lanes + vectors.begin;
+                let channel = g.clone() * conv.kg + panel_begin.clone() + within.clone();
+                for (rows, stores) in rows.iter().map(|&i| &stores[i]) {
+                    loops.each(f, (ROWS, "i"), rows.count, |f, i| {
+                        let i = i + rows.begin;
+                        let tile = i.clone() * self.block.cols.tiles;
+                        let m = panel_begin.clone() * self.block.tiles() + tile * *panel + within.clone();
+                        let zero = Affine::default();
+                        let between = memory.between.filter(|_| self.of_inverse().is_some());
+                        let between = between.map(|slot| (slot, zero.clone()));
+                        f.call(*back, [(memory.m, m)].into_iter().chain(between).chain([(memory.row, zero)]));
+                        for Store { rows, pixels, codelet } in stores {
+                            each(f, "r", *rows, |f, r| {
+                                each(f, "p", pixels.count, |f, pixel| {
+                                    let pixel = pixel * pixels.size + pixels.begin;
+                                    let from = r.clone() * row_pitch + pixel.clone() * self.k.lanes;
+                                    let site = Site {
+                                        n: corner.output.n.clone(),
+                                        c: channel.clone(),
+                                        h: corner.output.h.clone()
+                                            + i.clone() * (h.residues * h.outputs)
+                                            + r.clone() * h.residues,
+                                        w: corner.output.w.clone() + pixel * w.residues,
+                                    };
+                                    let stores = conv.stores(memory.y, &memory.operands, &site);
+                                    f.call(*codelet, std::iter::once((memory.row, from)).chain(stores));
                                 });
-                            }
-                        });
-                    }
-                });
+                            });
+                        }
+                    });
+                }
             });
-        }
+        });
     }
 
     /// The codelets that multiply: tiles are rows, output channels columns, input channels the reduction, full blocks of them first.

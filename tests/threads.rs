@@ -1,0 +1,90 @@
+//! The same bits for every number of threads: layers of every lowering, in both layouts, each large enough to be split.
+
+use convoke::{Compiler, Files, Module, data};
+
+/// Input channels, height, width; output channels, kernel, stride, padding, dilation, groups; how.
+type Row = ([usize; 3], [usize; 6], &'static str);
+
+const ROWS: [Row; 22] = [
+    // Counted through: tiles of pixels, tiles of output channels, one image of each.
+    ([64, 28, 28], [64, 1, 1, 0, 1, 1], "direct"),
+    ([256, 7, 7], [300, 1, 1, 0, 1, 1], "direct"),
+    ([300, 5, 3], [520, 1, 1, 0, 1, 1], "direct"),
+    // Rows that differ at the edges, a single output channel, groups.
+    ([3, 40, 40], [33, 3, 1, 1, 1, 1], "direct"),
+    ([16, 60, 60], [1, 5, 1, 2, 1, 1], "direct"),
+    ([1, 130, 70], [20, 5, 1, 2, 1, 1], "direct"),
+    ([96, 14, 14], [96, 3, 1, 1, 1, 12], "direct"),
+    ([72, 14, 14], [72, 3, 2, 1, 1, 9], "direct"),
+    // Bands, with fewer rows than threads, and tiles of channels.
+    ([128, 7, 7], [80, 3, 1, 1, 1, 1], "direct"),
+    ([160, 13, 13], [96, 3, 1, 2, 2, 1], "direct"),
+    ([96, 17, 17], [50, 1, 2, 0, 1, 1], "im2col"),
+    ([96, 20, 20], [48, 3, 1, 1, 1, 1], "im2col(explicit)"),
+    ([64, 20, 20], [64, 3, 1, 1, 1, 1], "strassen(1)"),
+    // Depthwise: pixels and channels in the lanes, more channels than whole vectors.
+    ([70, 60, 60], [70, 3, 1, 1, 1, 70], "depthwise"),
+    ([520, 14, 14], [520, 3, 1, 1, 1, 520], "depthwise"),
+    ([200, 28, 28], [200, 5, 2, 2, 1, 200], "depthwise"),
+    // Blocks of tiles, and steps of single blocks.
+    ([64, 14, 14], [96, 3, 1, 1, 1, 1], "winograd(4x4)"),
+    ([40, 56, 56], [24, 3, 1, 1, 1, 1], "winograd(6x6)"),
+    ([64, 28, 28], [40, 3, 2, 1, 1, 1], "winograd(2x2)"),
+    ([32, 20, 20], [32, 3, 1, 2, 2, 2], "winograd(2x2)"),
+    ([48, 17, 17], [48, 5, 1, 2, 1, 1], "fft(16x16)"),
+    ([64, 28, 28], [64, 9, 1, 4, 1, 64], "fft(32x32)"),
+];
+
+fn text(([c, h, w], [k, kernel, stride, pad, dilation, groups], algorithm): Row, images: usize, nhwc: bool) -> String {
+    let out = |extent: usize| (extent + 2 * pad - (kernel - 1) * dilation - 1) / stride + 1;
+    let ty = |c: usize, h: usize, w: usize| match nhwc {
+        true => format!("f32[{images}, {h}, {w}, {c}] nhwc"),
+        false => format!("f32[{images}, {c}, {h}, {w}]"),
+    };
+    format!(
+        "layer @l(%x: {}) -> {} {{
+  %w = const f32[{k}, {}, {kernel}, {kernel}] = normal(seed = 1)
+  %b = const f32[{k}] = normal(seed = 2)
+  %0 = conv2d %x, %w {{ strides = [{stride}, {stride}], pads = [{pad}, {pad}, {pad}, {pad}], \
+         dilations = [{dilation}, {dilation}], group = {groups}, algorithm = {algorithm} }} then bias %b then relu
+  return %0
+}}",
+        ty(c, h, w),
+        ty(k, out(h), out(w)),
+        c / groups
+    )
+}
+
+fn same_bits(source: &str) {
+    let module = Module::from_bytes("layer", source.as_bytes(), Files::none()).expect("it parses");
+    let layer = module.layer(None).expect("one layer");
+    let (_, ty) = layer.inputs().remove(0);
+    let input = data::random(ty, 7, layer.files()).expect("it fits");
+    let run = |threads| {
+        let compiled = Compiler::host().threads(threads).compile(&layer);
+        let compiled = compiled.unwrap_or_else(|e| panic!("{e}\n{source}"));
+        compiled.run_rounded(std::slice::from_ref(&input)).expect("an input of its type")
+    };
+    let one = run(1);
+    for threads in [2, 3, 5] {
+        assert!(run(threads) == one, "{threads} threads give other bits\n{source}");
+    }
+}
+
+#[test]
+fn the_same_bits_on_one_two_three_and_five_threads() {
+    for row in ROWS {
+        for nhwc in [false, true] {
+            same_bits(&text(row, 1, nhwc));
+        }
+    }
+}
+
+#[test]
+fn the_same_bits_where_images_are_shared_out() {
+    for row in [ROWS[2], ROWS[8], ROWS[14], ROWS[16]] {
+        for (images, nhwc) in [(8, false), (3, true)] {
+            same_bits(&text(row, images, nhwc));
+        }
+    }
+}
