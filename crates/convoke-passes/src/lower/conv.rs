@@ -220,7 +220,7 @@ impl<'a> Lowering<'a> {
         Ok(())
     }
 
-    fn window(&self, instr: &Instr, op: &Conv2d) -> Window {
+    pub(super) fn window(&self, instr: &Instr, op: &Conv2d) -> Window {
         op.window(self.ty(instr.args[0]), self.ty(instr.args[1])).expect("the layer is verified")
     }
 
