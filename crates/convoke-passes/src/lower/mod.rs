@@ -31,6 +31,7 @@ mod math;
 mod matmul;
 mod pixels;
 mod pool;
+mod rows;
 mod strassen;
 pub(crate) mod tile;
 mod tiles;
