@@ -115,13 +115,14 @@ impl Bands {
             let turns = Turns::new(&all, rows, machine).filter(|_| rows < all[all.len() - 1].conv.y.h);
             return turns.into_iter().map(|turns| Found::new(&all, 0..all.len(), &turns, machine)).collect();
         }
+        let before = |at: usize| at.checked_sub(1).map_or(0.0, |before| waits(&all[before], machine));
         // Cycles up to each convolution, and the part that ends there.
         let mut best: Vec<(f64, Option<Found>)> = vec![(0.0, None)];
         for end in 1..=all.len() {
-            let mut least = (best[end - 1].0 + all[end - 1].cycles, None);
+            let mut least = (best[end - 1].0 + before(end - 1) + all[end - 1].cycles, None);
             for begin in end.saturating_sub(LONGEST)..end - 1 {
                 if let Some(turns) = worth(&all[begin..end], machine) {
-                    let total = best[begin].0 + turns.cycles;
+                    let total = best[begin].0 + before(begin) + turns.cycles;
                     if total < least.0 {
                         least = (total, Some(Found::new(&all, begin..end, &turns, machine)));
                     }
@@ -177,11 +178,16 @@ fn cycles(conv: &Conv, algorithm: Algorithm, machine: &Machine) -> Option<f64> {
     Some(plan(algorithm, conv, machine, Errors::None).ok()?.cycles())
 }
 
-/// Cycles of convolutions each by itself. What is between them is written as a whole, and read when it has left the nearer caches.
+/// Cycles of convolutions each by itself.
 fn apart(part: &[Planned], machine: &Machine) -> f64 {
-    let far = |bytes: u128| 2.0 * bytes as f64 * (1.0 / burst(machine, bytes) - 1.0 / bandwidth(machine, bytes));
-    let between: f64 = part[..part.len() - 1].iter().map(|one| far(one.conv.bytes()[2])).sum();
+    let between: f64 = part[..part.len() - 1].iter().map(|one| waits(one, machine)).sum();
     between + part.iter().map(|one| one.cycles).sum::<f64>()
+}
+
+/// What it takes beyond its cycles that the result is written as a whole, and read when it has left the nearer caches.
+fn waits(one: &Planned, machine: &Machine) -> f64 {
+    let bytes = one.conv.bytes()[2];
+    2.0 * bytes as f64 * (1.0 / burst(machine, bytes) - 1.0 / bandwidth(machine, bytes))
 }
 
 /// What convolutions take in turns.
