@@ -447,6 +447,34 @@ fn explain_tells_each_candidate_in_json() {
     assert!(measured.iter().any(|m| m["algorithm"] == conv["chosen"] && m["seconds"] == chosen["measured_seconds"]));
 }
 
+#[test]
+fn explain_shows_what_takes_turns_as_a_stage() {
+    let folder = folder();
+    let input = text(&folder.path().join("blur.conv"));
+    let blur = "layer @blur(%x: f32[1, 1, 800, 1000]) -> f32[1, 1, 800, 1000] {
+      %v = const f32[1, 1, 9, 1] = ones
+      %w = const f32[1, 1, 1, 9] = ones
+      %t = conv2d %x, %v { pads = [4, 0, 4, 0], algorithm = depthwise }
+      %y = conv2d %t, %w { pads = [0, 4, 0, 4], algorithm = depthwise }
+      return %y
+    }";
+    fs::write(&input, blur).expect("written");
+    let explained = |more: &[&str]| {
+        let result = convoke(&[&["explain", &input, "--json"], more].concat());
+        assert_eq!((result.status, result.stderr.as_str()), (0, ""));
+        let value: serde_json::Value = serde_json::from_str(&result.stdout).expect("JSON");
+        value["waterfall"].as_array().expect("a list").clone()
+    };
+    let stages = explained(&["--cpu", "x86-64-v3"]);
+    let names: Vec<_> = stages.iter().filter_map(|stage| stage["after"].as_str()).collect();
+    assert_eq!(names, ["as given", "select", "bands"]);
+    let [before, after] = [1, 2].map(|i| stages[i]["predicted_seconds"].as_f64().expect("predicted"));
+    assert!(after < before, "{stages:#?}");
+    // Measured, the stage before is compiled without bands, and this one with them.
+    let measured = explained(&["--measure"]);
+    assert!(measured.iter().all(|stage| stage["measured_seconds"].as_f64() > Some(0.0)), "{measured:#?}");
+}
+
 /// A 7x7 layer without weights.
 const SEVEN: &str = "layer @seven(%x: f32[1, 8, 12, 12]) -> f32[1, 8, 12, 12] {
   %w = const f32[8, 8, 7, 7] = unbound

@@ -17,6 +17,7 @@
 //! | [`lower`] | layer IR to loop IR |
 //! | [`loops`] | passes over loop IR |
 
+mod bands;
 mod channel_tile;
 mod edges;
 pub mod error;

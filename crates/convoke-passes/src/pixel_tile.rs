@@ -197,7 +197,8 @@ impl Problem {
         let waits = depth * machine.fma_latency * rows.taken as f64 / rows.size as f64;
         let read = self.pages(self.c * rows.inputs, self.w.input) * PAGE;
         let busy = [multiply, loads, self.fetched(machine, k, rows, columns), read];
-        let cycles = busy.into_iter().fold(waits, f64::max) + HIDDEN * multiply.min(loads);
+        let cycles = busy.into_iter().fold(waits, f64::max)
+            + HIDDEN * (multiply.min(loads) + self.fetched_anew(machine, rows, columns));
         let rates = &machine.rates;
         let each = if self.stored_together { rates.store_cycles } else { f64::from(self.lanes) * rates.scatter_cycles };
         let store = sums as f64 * (each + rates.arithmetic_cycles);
@@ -224,6 +225,19 @@ impl Problem {
         match &machine.caches[..] {
             [first, second, ..] if pixels + weights > first.bytes / 2 => {
                 (pixels + weights) as f64 / second.bytes_per_cycle.max(f64::MIN_POSITIVE)
+            }
+            _ => 0.0,
+        }
+    }
+
+    /// Cycles to bring a tile's pixels from the second-level cache where those of a row of tiles do not stay in half the first until the next
+    /// row, which needs most of them again. Counted for single channels, whose kernels may have many rows.
+    fn fetched_anew(&self, machine: &Machine, rows: &Rows, columns: &Stretch) -> f64 {
+        let of_row = rows.inputs * self.w.input * self.bytes;
+        match &machine.caches[..] {
+            [first, second, ..] if self.c == 1 && of_row > first.bytes / 2 => {
+                let pixels = rows.inputs * (columns.size * self.w.stride + self.w.reach()) * self.bytes;
+                pixels as f64 / second.bytes_per_cycle.max(f64::MIN_POSITIVE)
             }
             _ => 0.0,
         }

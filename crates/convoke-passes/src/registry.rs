@@ -14,7 +14,7 @@ use crate::rewrite::{
     ApproximateWeights, Asymmetric, Bottleneck, Compose, Cse, DropDead, DropIdentity, FactorSeparable, FoldBatchNorm,
     FoldConstants, FoldPad, FuseEpilogue, MergeBranches, Normalise, StackSmallKernels,
 };
-use crate::select::Select;
+use crate::select::{Bands, Select};
 use crate::spec::Spec;
 
 /// The passes over layer IR, in the order they run, each with the lowest `-O` at which it does.
@@ -35,6 +35,7 @@ pub const LAYER: &[Entry] = &[
     Entry::layer::<FuseEpilogue>(1),
     Entry::layer::<DropDead>(1),
     Entry::layer::<Select>(0),
+    Entry::layer::<Bands>(2),
 ];
 
 /// From layer IR to loop IR. Always runs, unless `--stage layer` stops before it.
@@ -50,6 +51,7 @@ pub const LOWER: Entry = Entry {
 
 /// The passes over loop IR, in the order they run.
 pub const LOOPS: &[Entry] = &[
+    Entry::loops::<loops::DepthFirst>(0),
     Entry::loops::<loops::Tile>(0),
     Entry::loops::<loops::Vectorise>(0),
     Entry::loops::<loops::Unroll>(0),

@@ -93,6 +93,28 @@ fn kernels_as_large_as_the_image_and_larger() {
 }
 
 #[test]
+fn long_rows_are_turned() {
+    for (channels, stride, dilation, then) in [
+        (1, 1, 1, "then relu"),
+        (2, 1, 1, "then add %r"),
+        (1, 2, 1, "then bias %b"),
+        (3, 1, 2, "then bias %b then add %r"),
+    ] {
+        let text = format!(
+            "layer @l(%x: f32[1, {channels}, 21, 70], %r: f32[1, {channels}, 21, {}]) -> {{result}} {{\n\
+             %w = const f32[{channels}, 1, 1, 25] = normal(seed = 3)\n\
+             %b = const f32[{channels}] = normal(seed = 4)\n\
+             %0 = conv2d %x, %w {{ pads = [0, 9, 0, 40], strides = [1, {stride}], dilations = [1, {dilation}], group = {channels}, \
+             algorithm = depthwise }} {then}\n\
+             return %0\n}}\n",
+            (119 - 24 * dilation - 1) / stride + 1
+        );
+        let program = agree(&text);
+        assert!(program.funcs.iter().any(|(_, func)| func.name.starts_with("turn_rows")), "{program}");
+    }
+}
+
+#[test]
 fn deep_reductions_take_several_blocks() {
     conv([1, 130, 5, 6], [17, 130, 3, 3], "pads = [1, 1, 1, 1]", DENSE);
     conv([1, 700, 3, 3], [9, 700, 1, 1], "group = 1", DENSE);

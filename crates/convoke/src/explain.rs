@@ -5,8 +5,8 @@ mod waterfall;
 mod weights;
 
 use convoke_ir::layer as ir;
-use convoke_passes::select::{Select, Selection, selections};
-use convoke_passes::{LayerPass, PassError, Record, Stage, State};
+use convoke_passes::select::{Bands, Select, Selection, selections};
+use convoke_passes::{Changed, LayerPass, PassError, Record, Stage, State};
 
 pub(crate) use measure::alone;
 pub use measure::{Measured, Progress, TOO_SLOW, Timing, measure, measure_stages};
@@ -31,7 +31,7 @@ pub struct Explanation {
     pub records: Vec<Record>,
     /// For each record, the IR after the pass, if the pass changed it.
     pub texts: Vec<Option<String>>,
-    /// What the layer takes as given, and after each pass that changed it, up to `select`.
+    /// What the layer takes as given, and after each pass over it that changed it.
     pub stages: Vec<LayerStage>,
 }
 
@@ -47,6 +47,7 @@ pub fn explain(compiler: &Compiler, layer: &Layer) -> Result<Explanation, Error>
     // What `select` is given decides what is weighed.
     let mut weighed: ir::Layer = layer.ir().clone();
     let mut stages = vec![LayerStage::new(None, layer.ir(), compiler)];
+    let mut in_turns = None;
     let observer = |record: &Record, state: &State| {
         let selected = records.iter().chain([record]).any(|r: &Record| r.pass == Select::NAME);
         if let (State::Layer(layer), false) = (state, selected) {
@@ -54,6 +55,9 @@ pub fn explain(compiler: &Compiler, layer: &Layer) -> Result<Explanation, Error>
             if record.changed.is_yes() {
                 stages.push(LayerStage::new(Some(record.pass), layer, compiler));
             }
+        }
+        if let (State::Layer(layer), Bands::NAME, Changed::Yes) = (state, record.pass, record.changed) {
+            in_turns = Some(layer.clone());
         }
         records.push(record.clone());
         texts.push(record.changed.is_yes().then(|| match state {
@@ -71,5 +75,6 @@ pub fn explain(compiler: &Compiler, layer: &Layer) -> Result<Explanation, Error>
         }
     }
     stages.extend(LayerStage::selected(&stages, &selections));
+    stages.extend(in_turns.and_then(|layer| LayerStage::in_turns(&stages, layer, compiler)));
     Ok(Explanation { weighed, selections, verdicts, records, texts, stages })
 }

@@ -251,6 +251,9 @@ pub(super) fn conv2d(op: &Conv2d, args: &[&TensorType]) -> Inferred {
         return Err(InferError::operand(1, format!("weights are always stored `[K, C/group, R, S]`, found `{w}`"))
             .help("leave the layout out of the weights' type"));
     }
+    if op.band < 0 {
+        return Err(InferError::attribute("band", format!("`band` is not negative, found {}", op.band)));
+    }
     let group = match usize::try_from(op.group) {
         Ok(g) if g > 0 => g,
         _ => return Err(InferError::attribute("group", format!("`group` must be at least 1, found {}", op.group))),

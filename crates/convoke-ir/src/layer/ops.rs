@@ -164,6 +164,9 @@ ops! {
         group: i64 = 1,
         /// How it is computed; the meaning is the same for all.
         algorithm: Algorithm = Algorithm::Auto,
+        /// Rows of the chain's result that are computed at a time: this convolution and the one that makes its input take turns, and what
+        /// is between them is never stored as a whole. 0 for each by itself.
+        band: i64 = 0,
     } => infer::conv2d;
 
     /// `y[n,c,…] = x[n,c,…] + b[c]`. b `[C]`.

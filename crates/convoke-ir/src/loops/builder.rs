@@ -276,6 +276,11 @@ impl ProgramBuilder {
         self.program.entry.push(Run { func, args: args.to_vec(), span: Span::default() });
     }
 
+    /// What there is so far.
+    pub fn program(&self) -> &Program {
+        &self.program
+    }
+
     /// The program.
     pub fn finish(self) -> Program {
         self.program

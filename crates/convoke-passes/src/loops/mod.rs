@@ -3,6 +3,7 @@
 //!
 //! | in order | |
 //! |---|---|
+//! | [`depth_first`] | what lies between kernels into a cache |
 //! | [`tile`], [`vectorise`], [`unroll`] | do what the marks say, and remove them |
 //! | [`cse`], [`drop_dead`] | what unrolling repeated, loads and stores too |
 //! | [`transpose`] | strided vectors into contiguous ones |
@@ -12,6 +13,7 @@
 //! But for [`transpose`], none reorders what it keeps: code is generated in the order of the statements.
 
 pub mod cse;
+pub mod depth_first;
 pub mod drop_dead;
 pub mod hoist;
 pub mod promote;
@@ -19,10 +21,11 @@ pub mod strength_reduce;
 pub mod tile;
 pub mod transpose;
 pub mod unroll;
-mod util;
+pub(crate) mod util;
 pub mod vectorise;
 
 pub use cse::Cse;
+pub use depth_first::DepthFirst;
 pub use drop_dead::DropDead;
 pub use hoist::Hoist;
 pub use promote::Promote;

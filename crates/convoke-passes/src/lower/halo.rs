@@ -12,7 +12,7 @@ use convoke_ir::layer::{Instr, Pad, ValueId};
 use convoke_ir::loops::{Affine, BufferId, Expr, FuncBuilder, Marks, Role, SlotId, VecType};
 use convoke_ir::types::{Image, Layout, TensorType};
 
-use super::grid::{Grid, Site};
+use super::grid::{Grid, Site, reach};
 use super::tile::{along, parallel};
 use super::turn::Turn;
 use super::{LowerError, Lowering, too_large};
@@ -74,7 +74,9 @@ impl<'a> Lowering<'a> {
     pub(super) fn placed(&self, id: ValueId) -> Placed {
         let ty = self.ty(id);
         let image = ty.as_image().expect("callers lower ops on images");
-        Placed { buffer: self.buffers[&id], image, grid: Grid::dense(image, ty.layout), len: ty.elements() }
+        let grid = self.grids.get(&id).copied().unwrap_or(Grid::dense(image, ty.layout));
+        let len = reach(&[(image.n, grid.n), (image.c, grid.c), (image.h, grid.h), (image.w, grid.w)]);
+        Placed { buffer: self.buffers[&id], image, grid, len }
     }
 
     /// The value `id` with a border, in scratch; the value itself where there is none.
@@ -206,11 +208,10 @@ impl<'a> Lowering<'a> {
         let [top, left, bottom, right] = pads;
         let lanes = self.lanes(elem);
         // A plane is what has rows and columns; in nhwc each column is a run of channels.
-        let (planes, run) = match layout {
-            Layout::Nchw => (x.image.n * x.image.c, 1),
-            Layout::Nhwc => (x.image.n, x.image.c),
+        let (planes, run, xp, yp) = match layout {
+            Layout::Nchw => (x.image.n * x.image.c, 1, x.grid.c, y.grid.c),
+            Layout::Nhwc => (x.image.n, x.image.c, x.grid.n, y.grid.n),
         };
-        let (xp, yp) = (x.image.h * x.image.w * run, y.image.h * y.image.w * run);
         let mut f = FuncBuilder::kernel("halo");
         let (xs, ys) = (f.input("x", elem, x.len), f.output("y", elem, y.len));
         f.for_("plane", 0..planes, parallel(), |f, plane| {

@@ -14,6 +14,7 @@
 //! Where few products meet in a sum, both would cost more than they save: tiles of pixels ([`pixels`]) or of channels ([`channels`]) in
 //! the lanes are summed and stored by one codelet, written as vectors, and tiles at the edges have codelets of their own.
 
+mod bands;
 mod between;
 mod blocked;
 mod blocking;
@@ -33,13 +34,14 @@ mod matmul;
 mod pixels;
 mod plateaus;
 mod pool;
+mod rows;
 mod share;
 mod strassen;
 pub(crate) mod tile;
 mod tiles;
 mod turn;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use convoke_ir::attr::Algorithm;
 use convoke_ir::elem::Elem;
@@ -49,8 +51,11 @@ use convoke_ir::shape::ShapeError;
 use convoke_ir::types::{Layout, TensorType, TypeError};
 use convoke_machine::Machine;
 
+use crate::bands::{chain, ends, links};
+use bands::Repeat;
 use between::Kept;
 use chain::{Chain, Operand};
+use grid::Grid;
 
 /// Why a layer cannot be lowered.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -72,6 +77,14 @@ pub enum LowerError {
         /// What it needs and what it got.
         reason: String,
     },
+    /// A convolution cannot be computed by bands.
+    #[error("`%{value}`: `band` {reason}")]
+    Band {
+        /// The convolution's result.
+        value: String,
+        /// Why not.
+        reason: &'static str,
+    },
     /// A buffer between two ops would be too large.
     #[error("a buffer for `{what}` would be too large: {source}")]
     TooLarge {
@@ -84,14 +97,29 @@ pub enum LowerError {
 
 /// Lowers a layer whose convolutions have their algorithm, for a machine.
 pub fn lower(layer: Verified<'_>, machine: &Machine) -> Result<Program, LowerError> {
-    let (program, buffers, kept) = (ProgramBuilder::new(layer.name.clone()), HashMap::new(), HashMap::new());
-    let mut lowering = Lowering { layer, machine, program, buffers, kept };
+    let program = ProgramBuilder::new(layer.name.clone());
+    let (buffers, kept, grids, repeats) = (HashMap::new(), HashMap::new(), HashMap::new(), Vec::new());
+    let mut lowering = Lowering { layer, machine, program, buffers, kept, grids, repeats };
     lowering.declare();
-    for instr in &layer.layer().body {
-        lowering.instr(instr)?;
+    // What takes turns is lowered where the last of it stands.
+    let links = links(layer.layer());
+    let mut chains = HashMap::new();
+    for end in ends(layer.layer(), &links) {
+        let value = || layer.values[layer.layer().body[end].result].name.clone();
+        let chain = chain(layer.layer(), &links, end).map_err(|reason| LowerError::Band { value: value(), reason })?;
+        chains.insert(end, chain);
+    }
+    let earlier: HashSet<usize> = chains.values().flat_map(|chain| &chain[..chain.len() - 1]).copied().collect();
+    for (i, instr) in layer.layer().body.iter().enumerate().filter(|(i, _)| !earlier.contains(i)) {
+        match chains.get(&i) {
+            Some(chain) => lowering.chain(chain)?,
+            None => lowering.instr(instr)?,
+        }
     }
     lowering.copy_results();
-    Ok(lowering.program.finish())
+    let mut program = lowering.program.finish();
+    bands::repeat(&mut program, &lowering.repeats);
+    Ok(program)
 }
 
 /// A layer on its way into loops.
@@ -103,6 +131,9 @@ struct Lowering<'a> {
     buffers: HashMap<ValueId, BufferId>,
     /// The values that stay in blocks of channels, and have no buffer of their own.
     kept: HashMap<ValueId, Kept>,
+    /// How the values lie that are bands of larger ones.
+    grids: HashMap<ValueId, Grid>,
+    repeats: Vec<Repeat>,
 }
 
 impl<'a> Lowering<'a> {
@@ -144,15 +175,13 @@ impl<'a> Lowering<'a> {
     }
 
     fn instr(&mut self, instr: &'a Instr) -> Result<(), LowerError> {
-        let value = &self.layer.layer().values[instr.result];
         // Reshaping moves nothing: the result is the same memory, unless a caller owns it.
         if matches!(instr.op, Op::Reshape(_)) && instr.then.is_empty() && !self.buffers.contains_key(&instr.result) {
             self.buffers.insert(instr.result, self.buffers[&instr.args[0]]);
             return Ok(());
         }
-        if !self.buffers.contains_key(&instr.result) && !self.keep_in_blocks(instr)? {
-            let buffer = self.program.buffer(&value.name, value.ty.clone(), Role::Scratch);
-            self.buffers.insert(instr.result, buffer);
+        if !self.keep_in_blocks(instr)? {
+            self.make_room(instr.result);
         }
         match &instr.op {
             Op::Conv2d(conv) => self.conv2d(instr, conv),
@@ -174,6 +203,15 @@ impl<'a> Lowering<'a> {
                 Ok(())
             }
             other => unreachable!("`{}` is neither elementwise nor listed above", other.name()),
+        }
+    }
+
+    /// Memory for a value that has none.
+    fn make_room(&mut self, id: ValueId) {
+        let value = &self.layer.layer().values[id];
+        if !self.buffers.contains_key(&id) {
+            let buffer = self.program.buffer(&value.name, value.ty.clone(), Role::Scratch);
+            self.buffers.insert(id, buffer);
         }
     }
 

@@ -9,7 +9,7 @@ mod compose;
 mod cse;
 mod drop_dead;
 mod drop_identity;
-mod edit;
+pub(crate) mod edit;
 mod factor;
 mod factor_separable;
 mod fold_batch_norm;

@@ -11,6 +11,7 @@
 //! included, even where the sum is so long that its own bound exceeds E. What `--max-error` limits is an algorithm that
 //! rounds more than a plain sum does; see [`Budget`].
 
+mod bands;
 mod budget;
 mod compact;
 mod conv;
@@ -32,6 +33,7 @@ use convoke_ir::attr::{Algorithm, Attr, AttrType};
 use convoke_ir::layer::{Instr, Layer, Op};
 use convoke_machine::Machine;
 
+pub use bands::{Bands, cycles_saved};
 pub use budget::Budget;
 pub use conv::Conv;
 pub use plan::{Plan, Refusal, Term};

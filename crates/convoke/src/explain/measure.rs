@@ -9,10 +9,10 @@ use std::time::{Duration, Instant};
 
 use convoke_ir::attr::Algorithm;
 use convoke_ir::layer::{self as ir, Def, Generator, Instr, Op, Source};
-use convoke_passes::select::{Select, Selection};
+use convoke_passes::select::{Bands, Select, Selection};
 use convoke_passes::{LayerPass, Record, Stage, State};
 
-use super::Explanation;
+use super::{Explanation, LayerStage};
 use crate::clock::time;
 use crate::compiled::CompiledLayer;
 use crate::compiler::{Compiler, Lowered, choices as chosen};
@@ -120,11 +120,14 @@ pub fn measure_stages(
     observer: &mut dyn FnMut(Progress),
 ) -> Result<Vec<Result<Timing, String>>, Error> {
     compiler.machine().runs_on_host()?;
-    let rewritten = explanation.stages.iter().filter(|stage| stage.pass != Some(Select::NAME));
-    let tried = rewritten.map(|stage| (stage.pass, stage.layer.clone())).collect();
+    let select = |stage: &LayerStage| stage.pass == Some(Select::NAME);
+    let compiled = explanation.stages.iter().filter(|stage| !select(stage));
+    let tried = compiled.map(|stage| (stage.pass, stage.layer.clone())).collect();
     let times = in_turns(compiler, layer, tried, &|pass| Progress::Stage(*pass), observer)?;
     let mut times: Vec<_> = times.into_iter().map(|(_, time)| time.map_err(|e| e.to_string())).collect();
-    times.extend(times.last().cloned());
+    if let Some(at) = explanation.stages.iter().position(select) {
+        times.insert(at, times[at - 1].clone());
+    }
     Ok(times)
 }
 
@@ -233,7 +236,8 @@ fn with_algorithm(alone: &ir::Layer, algorithm: Algorithm) -> ir::Layer {
     ir
 }
 
-/// Compiles a layer that has been rewritten: only the passes from `select` on run, since the others have. Weights without values get some: time does not
+/// Compiles a layer that has been rewritten: only the passes from `select` on run, since the others have, but not `bands`: convolutions take turns in a
+/// layer that says so. Weights without values get some: time does not
 /// depend on them.
 fn compile(compiler: &Compiler, layer: &Layer, mut ir: ir::Layer) -> Result<CompiledLayer, Error> {
     let start = Instant::now();
@@ -244,8 +248,8 @@ fn compile(compiler: &Compiler, layer: &Layer, mut ir: ir::Layer) -> Result<Comp
     }
     let layer = Layer::from_ir(ir, layer.files().clone())?;
     compiler.fits(&layer)?;
-    let passes: Vec<_> =
-        compiler.pipeline(Stage::Loops)?.into_iter().skip_while(|pass| pass.name() != Select::NAME).collect();
+    let rest = compiler.pipeline(Stage::Loops)?.into_iter().skip_while(|pass| pass.name() != Select::NAME);
+    let passes: Vec<_> = rest.filter(|pass| pass.name() != Bands::NAME).collect();
     let (mut records, mut choices) = (Vec::new(), Vec::new());
     let observer = |record: &Record, state: &State| {
         records.push(record.clone());

@@ -1,12 +1,12 @@
 //! What each pass did to what a layer takes: parameters, multiplications and predicted time, as given and after each pass that changed it.
 //!
 //! Predicted time is that of every convolution with the fastest algorithm allowed, which is what rewritings are decided by, and of every other op by the
-//! bytes it moves ([`cycles_beside`]). Multiplications are those of the sums as they are written. The last stage, `select`, has instead those that the chosen
-//! algorithms do.
+//! bytes it moves ([`cycles_beside`]). Multiplications are those of the sums as they are written. From the stage `select` on they are those that the
+//! chosen algorithms do; what bands do twice is in their time and in what the pass says.
 
 use convoke_ir::layer as ir;
 use convoke_passes::LayerPass;
-use convoke_passes::select::{Plan, Select, Selection, cycles_beside, selections};
+use convoke_passes::select::{Bands, Plan, Select, Selection, cycles_beside, cycles_saved, selections};
 use convoke_passes::stats::{Stats, multiplications};
 
 use crate::compiler::Compiler;
@@ -54,5 +54,12 @@ impl LayerStage {
         let done = chosen.iter().filter_map(|s| s.plan()).map(|plan| plan.multiplications).sum::<u128>();
         let cost = Cost { multiplications: done + others, ..last.cost };
         Some(LayerStage { pass: Some(Select::NAME), cost, layer: last.layer.clone() })
+    }
+    /// The last of `stages` with some of its convolutions in turns.
+    pub(super) fn in_turns(stages: &[LayerStage], layer: ir::Layer, compiler: &Compiler) -> Option<LayerStage> {
+        let last = stages.last()?;
+        let saved = cycles_saved(&layer, compiler.machine());
+        let cost = Cost { cycles: last.cost.cycles.map(|cycles| cycles - saved), ..last.cost };
+        Some(LayerStage { pass: Some(Bands::NAME), cost, layer })
     }
 }

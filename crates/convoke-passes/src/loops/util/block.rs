@@ -14,7 +14,7 @@ pub(in crate::loops) fn each<'a>(block: &'a [Stmt], visit: &mut impl FnMut(&'a S
 }
 
 /// As [`each`], to change statements in place.
-pub(in crate::loops) fn each_mut(block: &mut [Stmt], visit: &mut impl FnMut(&mut Stmt)) {
+pub(crate) fn each_mut(block: &mut [Stmt], visit: &mut impl FnMut(&mut Stmt)) {
     for stmt in block {
         visit(stmt);
         if let Stmt::For(inner) = stmt {
@@ -58,7 +58,7 @@ pub(in crate::loops) fn expr(stmt: &Stmt) -> Option<&Expr> {
 }
 
 /// As [`expr`], to change it.
-pub(in crate::loops) fn expr_mut(stmt: &mut Stmt) -> Option<&mut Expr> {
+pub(crate) fn expr_mut(stmt: &mut Stmt) -> Option<&mut Expr> {
     match stmt {
         Stmt::Let(_, expr, _) | Stmt::Reg(_, expr, _) | Stmt::Set(_, expr, _) => Some(expr),
         Stmt::Store(..) | Stmt::For(_) | Stmt::Call(_) => None,
@@ -93,7 +93,7 @@ pub(in crate::loops) fn place(stmt: &Stmt) -> Option<&Place> {
 }
 
 /// As [`place`], to change it.
-pub(in crate::loops) fn place_mut(stmt: &mut Stmt) -> Option<&mut Place> {
+pub(crate) fn place_mut(stmt: &mut Stmt) -> Option<&mut Place> {
     match stmt {
         Stmt::Store(place, ..) => Some(place),
         other => match expr_mut(other)? {

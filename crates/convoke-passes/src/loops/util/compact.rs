@@ -10,7 +10,7 @@ use convoke_ir::loops::{Affine, Expr, Func, Stmt, Val, ValId, Var, VarId};
 use rustc_hash::{FxHashMap, FxHashSet};
 
 /// Rebuilds the tables of values and variables.
-pub(in crate::loops) fn compact(func: &mut Func) {
+pub(crate) fn compact(func: &mut Func) {
     let mut names = Names { taken: FxHashSet::default(), next: FxHashMap::default(), number: 0 };
     for (_, slot) in func.slots.iter() {
         names.taken.insert(slot.name.clone());

@@ -1,0 +1,152 @@
+//! Chains of convolutions by bands of rows: which convolutions form one, and which rows each of them computes for a band.
+//!
+//! ```text
+//!   rows of %x   ██████████     a band of the result needs some more rows of what is before it, as far as taps reach. Where these
+//!   rows of %t    ████████      lie outside the image there is padding, so that the first and the last bands are unlike the others.
+//!   rows of %y     ██████
+//! ```
+
+use convoke_ir::layer::{Axis, Conv2d, Instr, Layer, Op};
+
+use crate::rewrite::edit;
+
+/// For each instruction, the place of the convolution that it may take turns with: it is a convolution itself, the other makes its input, and nothing
+/// else reads that. Both are of one image, with constant weights, and with epilogues that do the same in all rows.
+pub(crate) fn links(layer: &Layer) -> Vec<Option<usize>> {
+    let (definitions, readers) = (edit::definitions(layer), edit::single_readers(layer));
+    let link = |(i, instr): (usize, &Instr)| {
+        let before = definitions[instr.args.first()?.index()]?;
+        let alone = readers[instr.args[0].index()] == Some(i);
+        (alone && by_rows(layer, instr) && by_rows(layer, &layer.body[before])).then_some(before)
+    };
+    layer.body.iter().enumerate().map(link).collect()
+}
+
+/// Whether an instruction is a convolution that can be computed by bands.
+fn by_rows(layer: &Layer, instr: &Instr) -> bool {
+    let one_image = layer.ty(instr.result).as_image().is_some_and(|image| image.n == 1);
+    let same_in_all_rows = instr.then.iter().flat_map(|step| &step.args).all(|&id| {
+        let pixels = layer.ty(id).as_image().map_or(1, |image| image.h * image.w);
+        pixels == 1 && layer.constant(id).is_some()
+    });
+    let constant = |op: &Instr| op.args.get(1).is_some_and(|&w| layer.constant(w).is_some());
+    conv(instr).is_some() && one_image && same_in_all_rows && constant(instr)
+}
+
+/// The convolution that an instruction is.
+pub(crate) fn conv(instr: &Instr) -> Option<&Conv2d> {
+    match &instr.op {
+        Op::Conv2d(conv) => Some(conv),
+        _ => None,
+    }
+}
+
+/// The rows of a band, and 0 for what is computed by itself.
+pub(crate) fn rows(instr: &Instr) -> usize {
+    conv(instr).map_or(0, |conv| usize::try_from(conv.band).unwrap_or(0))
+}
+
+/// The chain that ends at `last`, first to last: whatever follows another in turns, and what it follows. An error where there is nothing to take turns with.
+pub(crate) fn chain(layer: &Layer, links: &[Option<usize>], last: usize) -> Result<Vec<usize>, &'static str> {
+    let mut chain = vec![last];
+    while let Some(&at) = chain.last().filter(|&&at| rows(&layer.body[at]) > 0) {
+        if rows(&layer.body[at]) != rows(&layer.body[last]) {
+            return Err("is another than that of the end of its chain");
+        }
+        chain.push(links[at].ok_or("needs a convolution that makes its input, and that nothing else reads")?);
+    }
+    chain.reverse();
+    Ok(chain)
+}
+
+/// The ends of the chains that are computed by bands.
+pub(crate) fn ends(layer: &Layer, links: &[Option<usize>]) -> Vec<usize> {
+    let mut end: Vec<bool> = layer.body.iter().map(|instr| rows(instr) > 0).collect();
+    let banded = |&(i, _): &(usize, &Option<usize>)| rows(&layer.body[i]) > 0;
+    links.iter().enumerate().filter(banded).filter_map(|(_, link)| *link).for_each(|before| end[before] = false);
+    (0..end.len()).filter(|&i| end[i]).collect()
+}
+
+/// Bands that are alike.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Band {
+    /// How many.
+    pub count: usize,
+    /// The rows of each convolution, as an image of their own.
+    pub axes: Vec<Axis>,
+    /// The first rows that the first of them reads and makes.
+    pub first: [usize; 2],
+    /// From band to band.
+    pub step: [usize; 2],
+}
+
+/// The bands of `rows` rows of the result of convolutions with these axes, one after the other. `None` where one of them would read padding alone.
+pub(crate) fn bands(axes: &[Axis], rows: usize) -> Option<Vec<Band>> {
+    let result = axes.last()?.output;
+    let step = [rows * axes.iter().map(|axis| axis.stride).product::<usize>(), rows];
+    let mut all: Vec<Band> = Vec::new();
+    for begin in (0..result).step_by(rows) {
+        let mut needed = begin..result.min(begin + rows);
+        let mut own = Vec::with_capacity(axes.len());
+        for axis in axes.iter().rev() {
+            // Counted from the first row of padding.
+            let (from, to) = (needed.start * axis.stride, (needed.end - 1) * axis.stride + axis.reach());
+            let (low, high) = (from.max(axis.begin), to.min(axis.begin + axis.input));
+            if low >= high {
+                return None;
+            }
+            let output = needed.len();
+            own.push(Axis { input: high - low, begin: low - from, end: to - high, output, ..*axis });
+            needed = low - axis.begin..high - axis.begin;
+        }
+        own.reverse();
+        match all.last_mut() {
+            Some(last) if last.axes == own => last.count += 1,
+            _ => all.push(Band { count: 1, axes: own, first: [needed.start, begin], step }),
+        }
+    }
+    Some(all)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn axis(input: usize, kernel: usize, stride: usize, pad: usize) -> Axis {
+        let output = (input + 2 * pad - kernel) / stride + 1;
+        Axis { input, kernel, stride, dilation: 1, begin: pad, end: pad, output }
+    }
+
+    #[test]
+    fn bands_cover_all_rows_and_stay_inside() {
+        let chains = [
+            vec![axis(40, 31, 1, 15), axis(40, 1, 1, 0)],
+            vec![axis(23, 1, 1, 0), axis(23, 3, 1, 1), axis(23, 1, 1, 0)],
+            vec![axis(30, 3, 2, 1), axis(15, 5, 1, 2), axis(15, 3, 2, 0)],
+        ];
+        for axes in chains {
+            for rows in 1..9 {
+                let bands = bands(&axes, rows).expect("none of them is all padding");
+                let mut next = 0;
+                for band in &bands {
+                    assert_eq!(band.first[1], next);
+                    next += (band.count - 1) * band.step[1] + band.axes.last().unwrap().output;
+                    let read = band.first[0] + (band.count - 1) * band.step[0] + band.axes[0].input;
+                    assert!(read <= axes[0].input, "{band:?}");
+                    for pair in band.axes.windows(2) {
+                        assert_eq!(pair[0].output, pair[1].input);
+                    }
+                    for axis in &band.axes {
+                        assert_eq!(axis.begin + axis.input + axis.end, axis.read());
+                    }
+                }
+                assert_eq!(next, axes.last().unwrap().output);
+            }
+        }
+    }
+
+    #[test]
+    fn a_band_that_is_all_padding_is_refused() {
+        assert_eq!(bands(&[axis(4, 1, 1, 3)], 2), None);
+    }
+}

@@ -1,0 +1,197 @@
+//! Chains of convolutions by bands of rows.
+//!
+//! ```text
+//!   for each stretch of bands that are alike                 first, those inside, last
+//!     %t = conv2d %x, …         over the rows of a band       as any layer is lowered, whatever its algorithms
+//!     %y = conv2d %t, …
+//!   each kernel of that ⟶ for %band in 0..count parallel { the kernel, its band of %x and %y, its slice of what is between }
+//! ```
+//!
+//! So each convolution is still done for all bands before the next; `depth-first` then lets them take turns. Rows that two bands both need are
+//! computed for each, in slices of their own.
+
+use std::collections::HashMap;
+use std::ops::Range;
+
+use convoke_ir::arena::Id;
+use convoke_ir::attr::AutoPad;
+use convoke_ir::layer::{Axis, Def, Layer, Op, ValueId, verify};
+use convoke_ir::loops::{Affine, Buffer, BufferId, For, Func, Program, Role, Run, Stmt, Var};
+use convoke_ir::span::Span;
+use convoke_ir::types::{Image, Layout, TensorType};
+
+use super::tile::parallel;
+use super::{LowerError, Lowering};
+use crate::bands::{Band, bands, rows};
+use crate::loops::util::{block, compact::compact, prune::prune};
+
+/// Runs that are to be repeated for each of some bands.
+pub(super) struct Repeat {
+    runs: Range<usize>,
+    /// The buffers that were made for a band.
+    made: Range<usize>,
+    count: usize,
+    /// Where the first band of what the chain reads and gives begins, and elements from band to band.
+    ends: [(BufferId, usize, usize); 2],
+}
+
+impl<'a> Lowering<'a> {
+    /// Lowers the convolutions at these places of the body, which take turns.
+    pub(super) fn chain(&mut self, chain: &[usize]) -> Result<(), LowerError> {
+        let body = &self.layer.layer().body;
+        let last = &body[*chain.last().expect("a chain has two convolutions or more")];
+        let convs = chain.iter().filter_map(|&at| match &body[at].op {
+            Op::Conv2d(conv) => Some((at, self.window(&body[at], conv))),
+            _ => None,
+        });
+        let axes: Vec<Axis> = convs.map(|(_, window)| window.h).collect();
+        self.make_room(last.result);
+        let Some(all) = bands(&axes, rows(last)) else {
+            let value = self.name(last.result).to_owned();
+            return Err(LowerError::Band { value, reason: "has a band whose rows are all computed from padding" });
+        };
+        all.iter().try_for_each(|band| self.band(chain, band))
+    }
+
+    fn band(&mut self, chain: &[usize], band: &Band) -> Result<(), LowerError> {
+        let layer = self.layer.layer();
+        let (first, last) = (&layer.body[chain[0]], &layer.body[chain[chain.len() - 1]]);
+        let ends = [first.args[0], last.result];
+        let of_band = of_band(layer, chain, &band.axes);
+        let verified = verify(&of_band).expect("its parts are those of a verified layer, with fewer rows");
+        let grids = ends.map(|id| (id, self.placed(id).grid));
+        let mut own = Lowering {
+            layer: verified,
+            machine: self.machine,
+            program: std::mem::take(&mut self.program),
+            buffers: self.buffers.clone(),
+            kept: HashMap::new(),
+            grids: HashMap::from(grids),
+            repeats: Vec::new(),
+        };
+        let counts = |program: &Program| (program.entry.len(), program.buffers.len());
+        let before = counts(own.program.program());
+        let lowered = of_band.body.iter().try_for_each(|instr| own.instr(instr));
+        let after = counts(own.program.program());
+        self.program = own.program;
+        lowered?;
+        let at = |i: usize| {
+            let row = grids[i].1.h;
+            (self.buffers[&ends[i]], band.first[i] * row, band.step[i] * row)
+        };
+        let (runs, made) = (before.0..after.0, before.1..after.1);
+        self.repeats.push(Repeat { runs, made, count: band.count, ends: [at(0), at(1)] });
+        Ok(())
+    }
+}
+
+/// A layer of the convolutions of a chain over the rows of a band.
+fn of_band(layer: &Layer, chain: &[usize], axes: &[Axis]) -> Layer {
+    let mut own = layer.clone();
+    own.body = chain.iter().map(|&at| layer.body[at].clone()).collect();
+    let set_rows = |own: &mut Layer, id: ValueId, h: usize| {
+        let ty = own.ty(id).clone();
+        let image = Image { h, ..ty.as_image().expect("convolutions read and give images") };
+        own.values[id].ty = TensorType::image(ty.elem, image, ty.layout).expect("fewer rows than a valid type has");
+    };
+    let x = own.body[0].args[0];
+    set_rows(&mut own, x, axes[0].input);
+    own.values[x].def = Def::Param;
+    own.params = vec![x];
+    for (i, axis) in axes.iter().enumerate() {
+        let instr = &layer.body[chain[i]];
+        if let Op::Conv2d(conv) = &mut own.body[i].op {
+            let window = conv.window(layer.ty(instr.args[0]), layer.ty(instr.args[1])).expect("the layer is verified");
+            conv.pads = [axis.begin, window.w.begin, axis.end, window.w.end].map(|pad| pad as i64);
+            (conv.auto_pad, conv.band) = (AutoPad::NotSet, 0);
+        }
+        set_rows(&mut own, instr.result, axis.output);
+        own.results = vec![instr.result];
+    }
+    own
+}
+
+/// Repeats the runs of bands, and lets those that prepare the same weights share them.
+pub(super) fn repeat(program: &mut Program, repeats: &[Repeat]) {
+    for repeat in repeats {
+        let made: HashMap<BufferId, usize> = repeat
+            .made
+            .clone()
+            .map(Id::new)
+            .filter(|&id| program.buffers[id].role == Role::Scratch)
+            .map(|id| (id, program.buffers[id].ty.elements()))
+            .collect();
+        for (&buffer, &len) in &made {
+            let Buffer { ty, .. } = &mut program.buffers[buffer];
+            *ty = TensorType::new(ty.elem, [len * repeat.count], Layout::Nchw)
+                .expect("less than the tensor it is a part of");
+        }
+        for at in repeat.runs.clone() {
+            let Run { func, args, .. } = &program.entry[at];
+            let places = args.iter().map(|arg| {
+                let end = repeat.ends.iter().find(|(buffer, ..)| buffer == arg);
+                let (first, step) =
+                    end.map_or((0, made.get(arg).copied().unwrap_or(0)), |&(_, first, step)| (first, step));
+                (program.buffers[*arg].ty.elements(), first, step)
+            });
+            let mut func = repeated(&program.funcs[*func], &places.collect::<Vec<_>>(), repeat.count);
+            func.name = format!("{}.bands.{at}", func.name);
+            program.entry[at].func = program.funcs.push(func);
+        }
+    }
+    if !repeats.is_empty() {
+        share_prepared(program);
+        prune(program);
+    }
+}
+
+/// A kernel for `count` bands: for each parameter, the elements of the whole buffer, where the first band begins, and elements from band to band.
+fn repeated(func: &Func, places: &[(usize, usize, usize)], count: usize) -> Func {
+    let mut func = func.clone();
+    let band = (count > 1).then(|| func.vars.push(Var { name: "band".into() }));
+    for (slot, &(len, ..)) in func.slots.ids().zip(places).collect::<Vec<_>>() {
+        func.slots[slot].len = len;
+    }
+    block::each_mut(&mut func.body, &mut |stmt| {
+        let shift = |slot: usize, at: &mut Affine| {
+            if let Some(&(_, first, step)) = places.get(slot) {
+                let bands = band.map_or_else(Affine::default, |band| Affine::from(band) * step);
+                *at = std::mem::take(at) + bands + first;
+            }
+        };
+        if let Some(place) = block::place_mut(stmt) {
+            shift(place.slot.index(), &mut place.at);
+        }
+        match stmt {
+            Stmt::Call(call) => call.args.iter_mut().for_each(|view| shift(view.slot.index(), &mut view.at)),
+            Stmt::For(inner) => inner.marks.parallel &= count == 1,
+            _ => {}
+        }
+    });
+    if let Some(var) = band {
+        let (marks, body) = (parallel(), std::mem::take(&mut func.body));
+        let (begin, end, span) = (0, count as i64, Span::default());
+        func.body = vec![Stmt::For(For { var, begin, end, step: 1, marks, inductions: vec![], body, span })];
+        compact(&mut func);
+    }
+    func
+}
+
+/// Lets prepared buffers that are made by the same runs be one.
+fn share_prepared(program: &mut Program) {
+    let prepared: Vec<BufferId> =
+        program.buffers.iter().filter(|(_, buffer)| buffer.role == Role::Prepared).map(|(id, _)| id).collect();
+    for (i, &buffer) in prepared.iter().enumerate() {
+        let made_by = |program: &Program, buffer: BufferId| -> Vec<_> {
+            let runs = program.prepare.iter().filter(|run| run.args.contains(&buffer));
+            runs.map(|run| (run.func, run.args.iter().map(|&arg| (arg != buffer).then_some(arg)).collect::<Vec<_>>()))
+                .collect()
+        };
+        let own = made_by(program, buffer);
+        let same = |&other: &BufferId| made_by(program, other) == own;
+        let Some(first) = prepared[..i].iter().copied().find(same) else { continue };
+        program.prepare.retain(|run| !run.args.contains(&buffer));
+        let args = program.entry.iter_mut().chain(&mut program.prepare).flat_map(|run| &mut run.args);
+        args.filter(|arg| **arg == buffer).for_each(|arg| *arg = first);
+    }
+}
