@@ -93,7 +93,9 @@ impl Found {
         let part = parts.iter().copied().max_by_key(|&part| (work(part), std::cmp::Reverse(part)));
         let part = part.expect("a kernel has some of every axis");
         let share = work(part) as f64 / parts.iter().map(|&part| work(part)).sum::<usize>().max(1) as f64;
-        Found { part, share, time: share * uneven(axis[part].count) + (1.0 - share) * LEFT }
+        // A single iteration is no loop to share out, however little it is of its axis.
+        let uneven = if axis[part].count > 1 { uneven(axis[part].count) } else { f64::INFINITY };
+        Found { part, share, time: share * uneven + (1.0 - share) * LEFT }
     }
 }
 
@@ -179,5 +181,7 @@ mod tests {
         let shared = |work| plan(work, &axes).iter().map(|share| share.shared).collect::<Vec<_>>();
         assert_eq!(shared(1 << 30), [Some((1, 16))]);
         assert_eq!(shared(SMALL - 1), [None]);
+        let edges = [vec![Part { count: 1, work: 1 }; 24], alike(2)];
+        assert_eq!(plan(1 << 30, &edges).iter().map(|share| share.shared).collect::<Vec<_>>(), [Some((1, 2))]);
     }
 }
