@@ -21,6 +21,8 @@ pub struct Rates {
     pub gather_cycles: f64,
     /// Cycles for each element of a vector whose elements are stored to places apart.
     pub scatter_cycles: f64,
+    /// Cycles to look up where a page is that was not just used, while its lines are near. Not measured by a calibration.
+    pub page_cycles: f64,
     /// What products in register tiles reach.
     pub product: ProductRates,
 }
@@ -51,6 +53,7 @@ impl Default for Rates {
             store_cycles: 0.65,
             gather_cycles: 0.34,
             scatter_cycles: 0.9,
+            page_cycles: 7.0,
             product: ProductRates::default(),
         }
     }
@@ -75,6 +78,7 @@ impl Rates {
             store_cycles: 2.0,
             gather_cycles: 0.36,
             scatter_cycles: 0.97,
+            page_cycles: 7.0,
             product: ProductRates { sums: vec![1, 2, 4, 8, 12, 28], depths: vec![9, 36, 144, 576], efficiency },
         }
     }
@@ -98,6 +102,7 @@ impl Rates {
             store_cycles: 2.0,
             gather_cycles: 0.19,
             scatter_cycles: 0.3,
+            page_cycles: 25.0,
             product,
         }
     }

@@ -70,6 +70,7 @@ impl Machine {
             ("rates.store_cycles", self.rates.store_cycles),
             ("rates.gather_cycles", self.rates.gather_cycles),
             ("rates.scatter_cycles", self.rates.scatter_cycles),
+            ("rates.page_cycles", self.rates.page_cycles),
         ];
         let cache_rates = self.caches.iter().map(|cache| ("caches.bytes_per_cycle", cache.bytes_per_cycle));
         // Written so that a NaN is refused too.

@@ -16,7 +16,7 @@ use convoke_machine::Machine;
 use crate::edges::{Stretch, input_rows, spans, stretches};
 use crate::lower::tile::even;
 use crate::register_tile::part;
-use crate::select::cost::{LINE, lines_held};
+use crate::select::cost::{LINE, lines_held, pages};
 
 /// The axes of a window under which pixels may be counted through, as an image of one row: `None` unless each output reads the pixel at its
 /// own place alone.
@@ -85,9 +85,6 @@ struct Rows {
 
 /// How much of the shorter of multiplying and loading is not hidden behind the longer.
 const HIDDEN: f64 = 0.25;
-/// Bytes of a page, and cycles to look up where one is.
-const PAGE_BYTES: f64 = 4096.0;
-const PAGE: f64 = 7.0;
 /// The most columns of taps that are written out one by one.
 const WRITTEN: usize = 11;
 /// Registers beside the sums where rows are taken apart in registers: what was loaded, both streams, those that follow, a tap.
@@ -99,24 +96,34 @@ impl Problem {
     /// How the input is read. A row strided by two is taken apart in registers where a single channel reads it, other strided rows first;
     /// the taps of a long row are a loop, which asks for the same everywhere. (Every second pixel loaded where it lies, for each tap, took
     /// 222 µs where rows taken apart first take 184: 3×3 in steps of 2 on 96 channels of 112×112.) What several tiles of channels read is
-    /// copied too, where the lines of its channels drive each other out of the second-level cache.
+    /// copied too, where the lines of its channels drive each other out of the second-level cache, or where looking up the pages they lie in takes
+    /// longer than to multiply.
     pub(crate) fn reading(&self, machine: &Machine) -> Reading {
         let written = self.h.kernel * self.w.kernel <= PAIRED;
         if self.w.stride == 2 && self.k == 1 && self.lanes >= 4 && written {
             Reading::Pairs
-        } else if self.w.stride == 1 && self.w.kernel <= WRITTEN && !self.planes_collide(machine) {
+        } else if self.w.stride == 1 && self.w.kernel <= WRITTEN && !self.planes_are_packed(machine) {
             Reading::InPlace
         } else {
             Reading::Block
         }
     }
 
-    /// Whether several tiles of channels read lines that lie a plane apart, and in so few sets of the second-level cache that they do not stay.
-    fn planes_collide(&self, machine: &Machine) -> bool {
+    /// Whether several tiles of channels read lines that lie a plane apart, for each of which a page is looked up longer than a tile multiplies,
+    /// or so few sets of the second-level cache have room that they do not stay.
+    fn planes_are_packed(&self, machine: &Machine) -> bool {
+        let registers = machine.vector_registers as usize;
+        if !self.is_pointwise() || self.k <= registers {
+            return false;
+        }
         let plane = self.h.input * self.w.input * self.bytes;
-        let pointwise = self.h.is_pointwise() && self.w.is_pointwise();
-        let several = self.k > machine.vector_registers as usize;
-        pointwise && several && plane.is_multiple_of(LINE) && self.c >= lines_held(machine, 1, plane / LINE)
+        let collide = plane.is_multiple_of(LINE) && self.c >= lines_held(machine, 1, plane / LINE);
+        let multiply = registers as f64 / machine.fma_per_cycle;
+        collide || pages(machine, 1, plane) > multiply
+    }
+
+    fn is_pointwise(&self) -> bool {
+        self.h.is_pointwise() && self.w.is_pointwise()
     }
 
     /// The tile with the fewest predicted cycles, and those of a group of an image.
@@ -195,14 +202,17 @@ impl Problem {
         let sums = k * rows.size * spans.len();
         // Each sum waits for itself.
         let waits = depth * machine.fma_latency * rows.taken as f64 / rows.size as f64;
-        let read = self.pages(self.c * rows.inputs, self.w.input) * PAGE;
+        let read = match self.reading(machine) {
+            Reading::Block => 0.0,
+            Reading::InPlace | Reading::Pairs => pages(machine, self.c * rows.inputs, self.w.input * self.bytes),
+        };
         let busy = [multiply, loads, self.fetched(machine, k, rows, columns), read];
         let cycles = busy.into_iter().fold(waits, f64::max)
             + HIDDEN * (multiply.min(loads) + self.fetched_anew(machine, rows, columns));
         let rates = &machine.rates;
         let each = if self.stored_together { rates.store_cycles } else { f64::from(self.lanes) * rates.scatter_cycles };
         let store = sums as f64 * (each + rates.arithmetic_cycles);
-        let written = self.pages(k * rows.size, self.w.output) * PAGE;
+        let written = pages(machine, k * rows.size, self.w.output * self.bytes);
         [cycles, store + written + rates.call_cycles]
     }
 
@@ -210,12 +220,6 @@ impl Problem {
     fn collide(&self, machine: &Machine, channels: usize) -> bool {
         let filter = self.c * self.h.kernel * self.w.kernel * self.bytes;
         filter >= LINE && channels > lines_held(machine, 0, filter / LINE)
-    }
-
-    /// How many pages so many rows lie in.
-    fn pages(&self, rows: usize, width: usize) -> f64 {
-        let bytes = (width * self.bytes) as f64;
-        rows as f64 * (bytes / PAGE_BYTES).min(1.0)
     }
 
     /// Cycles to bring what a tile reads from the second-level cache: nothing if it stays in half the first.

@@ -91,6 +91,12 @@ pub(crate) fn lines_held(machine: &Machine, level: usize, apart: usize) -> usize
     WAYS * (sets / num_integer::gcd(sets, apart).max(1))
 }
 
+/// Cycles to look up the pages of `rows` rows or planes of `bytes` bytes each, which are read a line or two at a time.
+pub(crate) fn pages(machine: &Machine, rows: usize, bytes: usize) -> f64 {
+    const PAGE: f64 = 4096.0;
+    rows as f64 * (bytes as f64 / PAGE).min(1.0) * machine.rates.page_cycles
+}
+
 /// Cycles that an access to each of `lines` lines waits, which are `stride` bytes apart and are come back to in turn: nothing if the sets of
 /// the first-level cache that they fall into hold them, else what the second level takes, or the next if they do not stay there either.
 pub(super) fn conflict(machine: &Machine, lines: usize, stride: usize) -> f64 {

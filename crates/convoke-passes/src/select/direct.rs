@@ -14,7 +14,7 @@ use convoke_ir::types::Layout;
 use convoke_machine::Machine;
 
 use super::Conv;
-use super::cost::{LINE, bandwidth, beside, burst, call, lanes, product, step, straight};
+use super::cost::{LINE, bandwidth, beside, burst, call, lanes, pages, product, step, straight};
 use super::plan::{Plan, Refusal, Term};
 use super::{compact, pixels, plateaus};
 use crate::plateau::{self, Plateau};
@@ -90,7 +90,12 @@ fn channels(conv: &Conv, machine: &Machine) -> Plan {
     let steps = conv.depth() as f64 * step(machine, rows, vectors, 0, conv.depth());
     // The loop over channels goes on once for each kernel that is written out.
     let turns = if conv.taps() > 1 { conv.c_per_group() as f64 } else { 0.0 };
-    let waits = if lines * LINE <= first / 8 * 7 { 0.0 } else { (lines as f64 * FETCH - steps).max(0.0) };
+    let fetched = if lines * LINE <= first / 8 * 7 { 0.0 } else { lines as f64 * FETCH };
+    let looked_up = match conv.layout {
+        Layout::Nchw => pages(machine, conv.c_per_group(), conv.x.h * conv.x.w * conv.elem.bytes()),
+        Layout::Nhwc => 0.0,
+    };
+    let waits = (fetched.max(looked_up) - steps).max(0.0);
 
     let k_tiles = k.div_ceil(vectors * lanes) as u128;
     let blocks = conv.x.n as u128 * conv.y.h.div_ceil(BLOCK) as u128;

@@ -17,7 +17,7 @@ use convoke_ir::types::Layout;
 use convoke_machine::Machine;
 
 use super::Conv;
-use super::cost::{bandwidth, call, conflict, lanes, product, second_level, straight};
+use super::cost::{bandwidth, call, conflict, lanes, pages, product, second_level, straight};
 use super::plan::{Plan, Refusal, Term};
 use crate::register_tile::RegisterTile;
 
@@ -47,7 +47,10 @@ pub(super) fn plan(conv: &Conv, machine: &Machine, explicit: bool) -> Result<Pla
         true => run.div_ceil(lanes) as f64 * straight(machine, 1.0, 0.0, 1.0),
         false => run as f64 * (rates.gather_cycles + rates.store_cycles / lanes as f64),
     };
-    let copies = elements as f64 / run as f64 * (per_run + 1.0);
+    let runs = elements as f64 / run as f64;
+    let plane = pixels * conv.elem.bytes();
+    let looked_up = if conv.layout == Layout::Nchw { runs * pages(machine, 1, plane) } else { 0.0 };
+    let copies = runs * (per_run + 1.0) + looked_up;
 
     let panel = if explicit { patches } else { patches.min(second_level(machine) as u128 / 4) };
     let halo = conv.halo_bytes();
@@ -66,7 +69,6 @@ pub(super) fn plan(conv: &Conv, machine: &Machine, explicit: bool) -> Result<Pla
     let bytes = (row_bytes + column_bytes * row_tiles).min(column_bytes + row_bytes * column_tiles);
 
     // In nchw a tile of pixels goes to a line of every output channel, and without a panel comes from one of every input channel.
-    let plane = pixels * conv.elem.bytes();
     let lines = k + if reads_in_place(conv) { depth } else { 0 };
     let missed = match conv.layout {
         Layout::Nchw => products * (rows as u128 * column_tiles) as f64 * conflict(machine, lines, plane),

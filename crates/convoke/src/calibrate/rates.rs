@@ -49,8 +49,17 @@ pub(super) fn machine(base: &Machine, seconds: impl Fn(Kind) -> f64) -> Calibrat
         depths: DEPTHS.iter().map(|&d| d as u32).collect(),
         efficiency: efficiency.collect(),
     };
-    machine.rates =
-        Rates { call_cycles, load_cycles, arithmetic_cycles, store_cycles, gather_cycles, scatter_cycles, product };
+    let page_cycles = base.rates.page_cycles;
+    machine.rates = Rates {
+        call_cycles,
+        load_cycles,
+        arithmetic_cycles,
+        store_cycles,
+        gather_cycles,
+        scatter_cycles,
+        page_cycles,
+        product,
+    };
     let rates = &mut machine.rates;
     let singles = [
         &mut machine.ghz,
