@@ -113,7 +113,7 @@ impl Problem {
     /// or so few sets of the second-level cache have room that they do not stay.
     fn planes_are_packed(&self, machine: &Machine) -> bool {
         let registers = machine.vector_registers as usize;
-        if !self.is_pointwise() || self.k <= registers {
+        if !self.is_pointwise() || 2 * self.k < registers {
             return false;
         }
         let plane = self.h.input * self.w.input * self.bytes;
