@@ -89,9 +89,9 @@ fn zen4() -> Machine {
 }
 
 /// Intel's fourth generation of scalable Xeons and those after it: two multiply-adds of 512 bits a cycle, and a large second-level
-/// cache, beyond which a core gets little more than from memory.
+/// cache, beyond which a core gets little more than memory gives.
 pub(crate) fn sapphire_rapids() -> Machine {
-    const CACHES: [(usize, f64); 3] = [(48 << 10, 128.0), (2 << 20, 48.0), (60 << 20, 8.0)];
+    const CACHES: [(usize, f64); 3] = [(48 << 10, 128.0), (2 << 20, 48.0), (60 << 20, 10.0)];
     let cache = |(bytes, bytes_per_cycle)| Cache { bytes, bytes_per_cycle };
     Machine {
         name: "sapphirerapids".into(),
@@ -117,10 +117,13 @@ pub(crate) fn aarch64() -> Machine {
     }
 }
 
+/// The most bytes of a level: a larger one is shared by so many cores that the rest is theirs.
+const MOST: usize = 64 << 20;
+
 /// Caches of these sizes with the bandwidths of `like`, level by level; where there are more, those of its last.
 pub(crate) fn resized(sizes: &[usize], like: &[Cache]) -> Vec<Cache> {
     let rates = like.iter().chain(like.last().into_iter().cycle()).map(|cache| cache.bytes_per_cycle);
-    sizes.iter().zip(rates).map(|(&bytes, bytes_per_cycle)| Cache { bytes, bytes_per_cycle }).collect()
+    sizes.iter().zip(rates).map(|(&bytes, bytes_per_cycle)| Cache { bytes: bytes.min(MOST), bytes_per_cycle }).collect()
 }
 
 /// Caches of these sizes with the bandwidths of a typical core for vectors of so many bits: from the nearest two loads a cycle, one of

@@ -101,7 +101,9 @@ fn of_sums(tiling: &Tiling, conv: &Conv, machine: &Machine, halo: u128) -> Cost 
     let cut = ((block.div_ceil(rows) - 1) * k.div_ceil(columns * lanes)) as f64;
     let near = blocks * groups * tile.products as f64 * operands(machine, cut, c, rows + columns * lanes, bytes);
     let weights = weights as u128 * conv.group as u128;
-    let fetched = beside(multiply, near + blocks * weights as f64 / burst(machine, weights));
+    // Weights come with the first run of tiles of a block; the others find them near.
+    let runs = block.div_ceil(rows) as f64;
+    let fetched = beside(multiply, near) + beside(multiply / runs, blocks * weights as f64 / burst(machine, weights));
 
     // Whole lines are copied and stored: what is written is fetched and written back.
     let [x_bytes, _, y_bytes] = conv.bytes();
