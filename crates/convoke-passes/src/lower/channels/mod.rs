@@ -14,7 +14,7 @@ use convoke_ir::loops::{Affine, BufferId, FuncBuilder, FuncId, Marks, Role, Slot
 
 use super::conv::{Conv, ENOUGH, Kernel, divisor};
 use super::grid::Site;
-use super::share::{Part, Share, alike, plan_preferring};
+use super::share::{Loops, Part, Share, alike, plan_preferring};
 use super::tile::{Cut, along, cut, each};
 use super::{LowerError, Lowering};
 use crate::channel_tile::Problem;
@@ -160,37 +160,72 @@ impl Lowering<'_> {
         Ok(Weights { buffer, len, channel: taps, output: taps * channels, packed: true })
     }
 
-    /// A kernel for this share of the tiles. Channels are innermost: they are side by side in memory.
+    /// A kernel for this share of the tiles. What is side by side in the result is done one after the other: channels innermost, or in nchw
+    /// outermost.
     fn channel_kernel(&mut self, conv: &Conv<'_>, weights: &Weights, stripes: &[Stripe], share: &Share<AXES>) {
         let Kernel { mut f, reads, y, operands } =
             conv.kernel("conv_channels", &[("x", conv.x.len), ("w", weights.len)]);
         let views = Views { x: reads[0], w: reads[1], y, operands, weights };
         share.around(&mut f, |f, loops| {
+            let around = Around { stripes, share, loops };
             loops.each(f, (IMAGES, "n"), conv.y.image.n, |f, n| {
-                for &row in &share.parts[ROWS] {
-                    loops.each(f, (ROWS, "p"), stripes[0].rows[row].0.count, |f, p| {
-                        for &column in &share.parts[COLUMNS] {
-                            loops.each(f, (COLUMNS, "q"), stripes[0].rows[row].1[column].w.count, |f, q| {
-                                for Stripe { channels, together, rows } in
-                                    share.parts[CHANNELS].iter().map(|&i| &stripes[i])
-                                {
-                                    let (h, tiles) = &rows[row];
-                                    loops.each(f, (CHANNELS, "c"), channels.count / together, |f, c| {
-                                        each(f, "v", *together, |f, v| {
-                                            let c = (c * *together + v) * channels.size + channels.begin;
-                                            let at = At { n: n.clone(), c, p: p.clone(), q: q.clone() };
-                                            views.tile(f, conv, h, &tiles[column], &at);
-                                        });
-                                    });
-                                }
-                            });
-                        }
-                    });
+                let tile = |f: &mut FuncBuilder, stripe: usize, c: Affine, place: &Place| {
+                    let (h, tiles) = &stripes[stripe].rows[place.row];
+                    let at = At { n: n.clone(), c, p: place.p.clone(), q: place.q.clone() };
+                    views.tile(f, conv, h, &tiles[place.column], &at);
+                };
+                if conv.y.grid.c == 1 {
+                    around.tiles(f, |f, place| around.channels(f, |f, stripe, c| tile(f, stripe, c, place)));
+                } else {
+                    around.channels(f, |f, stripe, c| around.tiles(f, |f, place| tile(f, stripe, c.clone(), place)));
                 }
             });
         });
         let kernel = self.program.func(f.finish());
         self.program.run(kernel, &conv.args(&[conv.x.buffer, weights.buffer]));
+    }
+}
+
+/// The loops of a kernel, within the one that is shared out.
+struct Around<'s> {
+    stripes: &'s [Stripe],
+    share: &'s Share<AXES>,
+    loops: &'s Loops,
+}
+
+/// A tile: the numbers of its stretches, and how many of each are before it.
+struct Place {
+    row: usize,
+    p: Affine,
+    column: usize,
+    q: Affine,
+}
+
+impl Around<'_> {
+    /// The loops over rows and columns of tiles.
+    fn tiles(&self, f: &mut FuncBuilder, mut body: impl FnMut(&mut FuncBuilder, &Place)) {
+        let rows = &self.stripes[0].rows;
+        for &row in &self.share.parts[ROWS] {
+            self.loops.each(f, (ROWS, "p"), rows[row].0.count, |f, p| {
+                for &column in &self.share.parts[COLUMNS] {
+                    self.loops.each(f, (COLUMNS, "q"), rows[row].1[column].w.count, |f, q| {
+                        body(f, &Place { row, p: p.clone(), column, q });
+                    });
+                }
+            });
+        }
+    }
+
+    /// The loops over vectors of channels: the number of the stripe, and the first channel.
+    fn channels(&self, f: &mut FuncBuilder, mut body: impl FnMut(&mut FuncBuilder, usize, Affine)) {
+        for &stripe in &self.share.parts[CHANNELS] {
+            let Stripe { channels, together, .. } = &self.stripes[stripe];
+            self.loops.each(f, (CHANNELS, "c"), channels.count / together, |f, c| {
+                each(f, "v", *together, |f, v| {
+                    body(f, stripe, (c * *together + v) * channels.size + channels.begin);
+                });
+            });
+        }
     }
 }
 
