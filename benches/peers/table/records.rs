@@ -18,7 +18,6 @@ enum Record {
 pub(crate) struct Machine {
     pub(crate) date: String,
     pub(crate) cpu: String,
-    pub(crate) clock_ghz: f64,
     /// Multiply-add peaks of one core, by vector width.
     pub(crate) fma128_gflops: f64,
     pub(crate) fma256_gflops: f64,

@@ -26,9 +26,8 @@ fn heading(table: &Table) -> String {
     let threads = if table.threads == 1 { "1 thread".into() } else { format!("{} threads", table.threads) };
     let machine = table.machine.as_ref().map_or_else(String::new, |m| {
         format!(
-            "; {}, {:.2} GHz, multiply-add peak {:.0} GFLOP/s a core ({:.0} with 128-bit vectors); {}",
+            "; {}, multiply-add peak {:.0} GFLOP/s a core ({:.0} with 128-bit vectors); {}",
             m.cpu,
-            m.clock_ghz,
             m.fma512_gflops.max(m.fma256_gflops),
             m.fma128_gflops,
             m.date

@@ -29,8 +29,8 @@ impl Machine {
     /// The CPU this process runs on.
     ///
     /// Architecture, extensions, cache sizes and threads are detected, and with the extensions the longest vectors that code is written
-    /// for. Clock and rates are not measured here: they are those of the named machine with the most extensions that this one has, until a
-    /// calibration replaces them.
+    /// for. Clock and rates are not measured here: they are those of the first of `sapphirerapids`, `x86-64-v4` and `x86-64-v3` whose
+    /// extensions it has, until a calibration replaces them.
     pub fn host() -> Machine {
         let arch = std::env::consts::ARCH;
         let detected = feature::of(arch).unwrap_or(&[]).iter().filter(|(_, has)| has());
