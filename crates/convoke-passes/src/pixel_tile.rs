@@ -45,8 +45,8 @@ pub(crate) struct Problem {
 pub(crate) enum Reading {
     /// Where they lie, but for what the padding on the left makes necessary.
     InPlace,
-    /// Where they lie, two vectors at a time, of which even and odd columns are made.
-    Pairs,
+    /// Where they lie, each once for all taps of its row; these are picked from registers.
+    Streams,
     /// From a block that they are copied to.
     Block,
 }
@@ -87,10 +87,13 @@ struct Rows {
 const HIDDEN: f64 = 0.25;
 /// The most columns of taps that are written out one by one.
 const WRITTEN: usize = 11;
-/// Registers beside the sums where rows are taken apart in registers: what was loaded, both streams, those that follow, a tap.
-const PAIR: usize = 5;
+/// Registers beside the sums where rows are taken apart in registers: what was loaded, both streams, those that follow, a tap. With steps of
+/// one, beside the vectors of a row.
+const APART: usize = 5;
+/// Columns of a kernel of one row from which on it takes fewer cycles to pick taps from registers.
+const LONG_ROW: usize = 5;
 /// The most taps that are written out where rows are taken apart in registers.
-const PAIRED: usize = 49;
+const WRITTEN_APART: usize = 49;
 
 impl Problem {
     /// How the input is read. A row strided by two is taken apart in registers where a single channel reads it, other strided rows first;
@@ -99,9 +102,10 @@ impl Problem {
     /// copied too, where the lines of its channels drive each other out of the second-level cache, or where looking up the pages they lie in takes
     /// longer than to multiply.
     pub(crate) fn reading(&self, machine: &Machine) -> Reading {
-        let written = self.h.kernel * self.w.kernel <= PAIRED;
-        if self.w.stride == 2 && self.k == 1 && self.lanes >= 4 && written {
-            Reading::Pairs
+        let written = self.h.kernel * self.w.kernel <= WRITTEN_APART;
+        let long = self.w.stride == 1 && self.h.kernel == 1 && self.w.kernel >= LONG_ROW;
+        if (self.w.stride == 2 || long) && self.k == 1 && self.lanes >= 4 && written {
+            Reading::Streams
         } else if self.w.stride == 1 && self.w.kernel <= WRITTEN && !self.planes_are_packed(machine) {
             Reading::InPlace
         } else {
@@ -118,8 +122,8 @@ impl Problem {
         }
         let plane = self.h.input * self.w.input * self.bytes;
         let collide = plane.is_multiple_of(LINE) && self.c >= lines_held(machine, 1, plane / LINE);
-        let multiply = registers as f64 / machine.fma_per_cycle;
-        collide || pages(machine, 1, plane) > multiply
+        let multiply = (self.c * registers) as f64 / machine.fma_per_cycle;
+        collide || pages(machine, self.c, self.c + self.k, plane) > multiply
     }
 
     fn is_pointwise(&self) -> bool {
@@ -131,7 +135,11 @@ impl Problem {
         // One register is the code generator's own.
         let registers = (machine.vector_registers as usize).saturating_sub(1).max(3);
         let vectors = self.w.output.div_ceil(self.lanes.into()).min(registers);
-        let beside = |vectors: usize| if self.reading(machine) == Reading::Pairs { PAIR } else { vectors + 1 };
+        let beside = |vectors: usize| match self.reading(machine) {
+            Reading::Streams if self.w.stride == 1 => vectors + APART,
+            Reading::Streams => APART,
+            Reading::InPlace | Reading::Block => vectors + 1,
+        };
         let columns: Vec<_> = (1..=vectors).map(|v| stretches(&self.w, v * usize::from(self.lanes))).collect();
         let mut best: Option<(PixelTile, Cycles)> = None;
         for rows in 1..=self.h.output.min(registers) {
@@ -184,8 +192,9 @@ impl Problem {
         let width: f64 = spans.iter().map(|span| part(machine, usize::from(span.lanes) * self.bytes)).sum();
         let depth = (self.w.kernel * self.c) as f64;
         let picks = match self.reading(machine) {
-            // Even and odd columns, then all taps but two.
-            Reading::Pairs => (rows.inputs * self.c * self.w.kernel.max(2)) as f64 * width,
+            // Every other tap; or even and odd columns, then all taps but two.
+            Reading::Streams if self.w.stride == 1 => (rows.inputs * self.c * self.w.kernel / 2) as f64 * width,
+            Reading::Streams => (rows.inputs * self.c * self.w.kernel.max(2)) as f64 * width,
             Reading::InPlace | Reading::Block => 0.0,
         };
         let multiply = (k * rows.taken) as f64 * depth * width / machine.fma_per_cycle;
@@ -193,7 +202,8 @@ impl Problem {
         // All but the aligned ones of the loads of neighbouring pixels reach across lines as often as a vector is part of one.
         let across = if self.w.kernel == 1 { 0.0 } else { vector.min(LINE) as f64 / LINE as f64 };
         let each = match self.reading(machine) {
-            Reading::Pairs => (2 * self.c) as f64,
+            Reading::Streams if self.w.stride == 1 => depth / 2.0 * (1.0 + across),
+            Reading::Streams => (2 * self.c) as f64,
             Reading::InPlace | Reading::Block => depth * (1.0 + across),
         };
         let pixels = (rows.inputs * spans.len()) as f64 * each;
@@ -202,9 +212,12 @@ impl Problem {
         let sums = k * rows.size * spans.len();
         // Each sum waits for itself.
         let waits = depth * machine.fma_latency * rows.taken as f64 / rows.size as f64;
+        let among = self.c * rows.inputs + self.k * rows.size;
         let read = match self.reading(machine) {
             Reading::Block => 0.0,
-            Reading::InPlace | Reading::Pairs => pages(machine, self.c * rows.inputs, self.w.input * self.bytes),
+            Reading::InPlace | Reading::Streams => {
+                pages(machine, self.c * rows.inputs, among, self.w.input * self.bytes)
+            }
         };
         let busy = [multiply, loads, self.fetched(machine, k, rows, columns), read];
         let cycles = busy.into_iter().fold(waits, f64::max)
@@ -212,7 +225,7 @@ impl Problem {
         let rates = &machine.rates;
         let each = if self.stored_together { rates.store_cycles } else { f64::from(self.lanes) * rates.scatter_cycles };
         let store = sums as f64 * (each + rates.arithmetic_cycles);
-        let written = pages(machine, k * rows.size, self.w.output * self.bytes);
+        let written = pages(machine, k * rows.size, among, self.w.output * self.bytes);
         [cycles, store + written + rates.call_cycles]
     }
 

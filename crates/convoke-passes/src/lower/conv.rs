@@ -191,7 +191,7 @@ impl<'a> Lowering<'a> {
         if op.algorithm == Algorithm::Depthwise {
             let lanes = select::depthwise::in_lanes(&problem, self.machine);
             let x = match lanes {
-                Lanes::Pixels | Lanes::Channels | Lanes::Rows => self.placed(instr.args[0]),
+                Lanes::Pixels | Lanes::Channels => self.placed(instr.args[0]),
                 Lanes::Turned => self.with_halo_channels_last(instr.args[0], [0; 4])?,
             };
             let conv = self.conv(instr, op, window, x);
@@ -200,7 +200,6 @@ impl<'a> Lowering<'a> {
                     self.pixels(&conv);
                     return Ok(());
                 }
-                Lanes::Rows => return self.rows(instr, conv),
                 Lanes::Channels | Lanes::Turned => {}
             }
             return self.channels(&conv, self.layer.constant(instr.args[1]).is_some());

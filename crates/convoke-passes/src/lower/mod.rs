@@ -34,7 +34,6 @@ mod matmul;
 mod pixels;
 mod plateaus;
 mod pool;
-mod rows;
 mod share;
 mod strassen;
 pub(crate) mod tile;

@@ -91,10 +91,13 @@ pub(crate) fn lines_held(machine: &Machine, level: usize, apart: usize) -> usize
     WAYS * (sets / num_integer::gcd(sets, apart).max(1))
 }
 
-/// Cycles to look up the pages of `rows` rows or planes of `bytes` bytes each, which are read a line or two at a time.
-pub(crate) fn pages(machine: &Machine, rows: usize, bytes: usize) -> f64 {
+/// Cycles to look up the pages of `rows` of the rows or planes, `among` in all, that are come back to in turn, of `bytes` bytes each: nothing
+/// if the nearest table holds them.
+pub(crate) fn pages(machine: &Machine, rows: usize, among: usize, bytes: usize) -> f64 {
     const PAGE: f64 = 4096.0;
-    rows as f64 * (bytes as f64 / PAGE).min(1.0) * machine.rates.page_cycles
+    const HELD: f64 = 48.0;
+    let part = (bytes as f64 / PAGE).min(1.0);
+    if among as f64 * part > HELD { rows as f64 * part * machine.rates.page_cycles } else { 0.0 }
 }
 
 /// Cycles that an access to each of `lines` lines waits, which are `stride` bytes apart and are come back to in turn: nothing if the sets of

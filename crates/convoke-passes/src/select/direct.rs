@@ -92,7 +92,9 @@ fn channels(conv: &Conv, machine: &Machine) -> Plan {
     let turns = if conv.taps() > 1 { conv.c_per_group() as f64 } else { 0.0 };
     let fetched = if lines * LINE <= first / 8 * 7 { 0.0 } else { lines as f64 * FETCH };
     let looked_up = match conv.layout {
-        Layout::Nchw => pages(machine, conv.c_per_group(), conv.x.h * conv.x.w * conv.elem.bytes()),
+        Layout::Nchw => {
+            pages(machine, conv.c_per_group(), conv.c_per_group() + k, conv.x.h * conv.x.w * conv.elem.bytes())
+        }
         Layout::Nhwc => 0.0,
     };
     let waits = (fetched.max(looked_up) - steps).max(0.0);

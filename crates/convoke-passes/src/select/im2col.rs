@@ -49,7 +49,8 @@ pub(super) fn plan(conv: &Conv, machine: &Machine, explicit: bool) -> Result<Pla
     };
     let runs = elements as f64 / run as f64;
     let plane = pixels * conv.elem.bytes();
-    let looked_up = if conv.layout == Layout::Nchw { runs * pages(machine, 1, plane) } else { 0.0 };
+    let planes = conv.c_per_group() + k;
+    let looked_up = if conv.layout == Layout::Nchw { runs * pages(machine, 1, planes, plane) } else { 0.0 };
     let copies = runs * (per_run + 1.0) + looked_up;
 
     let panel = if explicit { patches } else { patches.min(second_level(machine) as u128 / 4) };

@@ -83,7 +83,7 @@ impl Codelet<'_, '_> {
             .collect();
         if self.source.exists() {
             each(&mut f, "c", conv.cg, |f, c| match self.source.reading {
-                Reading::Pairs => self.pairs(f, &slots, &sums, &c),
+                Reading::Streams => self.streams(f, &slots, &sums, &c),
                 Reading::InPlace | Reading::Block => self.channel(f, &slots, &sums, &c),
             });
         }

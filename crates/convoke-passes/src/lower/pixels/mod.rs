@@ -9,8 +9,8 @@
 //! for column as [`source`] says. Tiles at the edges have codelets of their own.
 
 mod codelet;
-mod pairs;
 mod source;
+mod streams;
 
 use convoke_ir::loops::{Affine, FuncBuilder, FuncId, SlotId};
 
@@ -118,7 +118,7 @@ impl Lowering<'_> {
         let source = Source::new(conv, reading, h, w);
         let rows = if source.exists() { input_rows(&conv.window.h, h) } else { vec![] };
         let spans = match reading {
-            Reading::Pairs => pairs::spans(w.size, conv.lanes),
+            Reading::Streams => streams::spans(w.size, conv.lanes),
             Reading::InPlace | Reading::Block => spans(w.size, conv.lanes),
         };
         let copy = source.block.as_ref().map(|block| self.program.func(source.copy(block)));

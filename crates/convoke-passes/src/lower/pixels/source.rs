@@ -4,7 +4,7 @@
 //!   in place   x x x x x x x x x x x …      block   0 0|x x x x x        the columns that some vector needs together with padding
 //!   block      every column under the tile, padding too; with a stride, those of a phase side by side:
 //!              0 x1 x3 x5 … | x0 x2 x4 …
-//!   pairs      rows strided by two, where they lie, for [`pairs`](super::pairs) to take apart
+//!   streams    rows strided by two, or under long kernels, where they lie, for [`streams`](super::streams) to take apart
 //! ```
 //!
 //! A row is read in place where lanes beyond its end can be left out of a load, which makes them 0. Lanes before its beginning cannot be
@@ -61,7 +61,7 @@ impl Source {
         let (rows, cols) = (h.lo..h.hi, w.lo..w.hi);
         let exists = !rows.is_empty() && !cols.is_empty();
         let in_place = reading == Reading::InPlace;
-        let (phases, width) = if reading == Reading::Pairs {
+        let (phases, width) = if reading == Reading::Streams {
             (vec![], 0)
         } else if in_place {
             // Some vectors that begin before the first column end beyond it.
