@@ -1,6 +1,7 @@
 //! The same bits for every number of threads: layers of every lowering, in both layouts, each large enough to be split.
 
 use convoke::{Compiler, Files, Layer, Module, data};
+use ndarray::ArrayD;
 
 /// Input channels, height, width; output channels, kernel, stride, padding, dilation, groups; how.
 type Row = ([usize; 3], [usize; 6], &'static str);
@@ -119,10 +120,14 @@ fn layer(source: &str) -> Layer {
     module.layer(None).expect("one layer")
 }
 
+fn input(layer: &Layer) -> ArrayD<f64> {
+    let (_, ty) = layer.inputs().remove(0);
+    data::random(ty, 7, layer.files()).expect("it fits")
+}
+
 fn same_bits(source: &str) {
     let layer = layer(source);
-    let (_, ty) = layer.inputs().remove(0);
-    let input = data::random(ty, 7, layer.files()).expect("it fits");
+    let input = input(&layer);
     let run = |threads| {
         let compiled = Compiler::host().threads(threads).compile(&layer);
         let compiled = compiled.unwrap_or_else(|e| panic!("{e}\n{source}"));
@@ -160,4 +165,18 @@ fn the_same_bits_in_every_form() {
         assert!(program.contains(telling) && program.contains(" parallel "), "no `{telling}` in\n{program}");
         same_bits(source);
     }
+}
+
+#[test]
+fn callers_at_once_get_what_each_gets_alone() {
+    let layer = layer(FORMS[2].1);
+    let compiled = Compiler::host().threads(3).compile(&layer).expect("it compiles");
+    let input = input(&layer);
+    let run = || compiled.run_rounded(std::slice::from_ref(&input)).expect("an input of its type");
+    let alone = run();
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| (0..10).for_each(|_| assert!(run() == alone)));
+        }
+    });
 }
