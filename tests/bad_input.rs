@@ -91,6 +91,30 @@ fn a_kernel_of_four_million_taps_compiles_to_little_code() {
     assert!(compiled.report().code_bytes < 8 << 20, "{} bytes", compiled.report().code_bytes);
 }
 
+/// The largest tensors that are valid. What is multiplied for them is counted in numbers that do not fit 64 bits.
+#[test]
+fn the_largest_layers_are_lowered_or_refused() {
+    for (x, w, attributes) in [
+        ("1, 4194304, 2048, 2048", "4194304, 4194304, 1, 1", ""),
+        ("1, 1048576, 4096, 4096", "1048576, 1048576, 3, 3", "pads = [1, 1, 1, 1], "),
+        ("4194304, 2097152, 1, 2", "2097152, 2097152, 1, 3", "pads = [0, 1, 0, 1], "),
+        ("1, 4194304, 2048, 2048", "4194304, 1, 3, 3", "pads = [1, 1, 1, 1], group = 4194304, "),
+    ] {
+        for algorithm in ["auto", "direct", "im2col", "depthwise", "strassen(1)", "winograd(2x2)"] {
+            let text = format!(
+                "layer @l(%x: f32[{x}]) -> f32[{x}] {{
+  %w = const f32[{w}] = zeros
+  %0 = conv2d %x, %w {{ {attributes}algorithm = {algorithm} }}
+  return %0
+}}
+"
+            );
+            let result = on_stdin(&["opt", "-", "--passes", "select,lower"], text.as_bytes());
+            assert!(result.status <= 1 && !result.stderr.contains("bug in convoke"), "{}\n{text}", result.stderr);
+        }
+    }
+}
+
 fn small() -> Layer {
     let weights = Generator::Normal { seed: 1, mean: 0.0, std: 0.3 };
     Layer::conv2d([1, 5, 9, 7], [6, 5, 3, 3]).pads([1; 4]).weights(weights).relu().build().expect("valid")

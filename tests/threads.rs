@@ -1,6 +1,7 @@
 //! The same bits for every number of threads: layers of every lowering, in both layouts, each large enough to be split.
 
-use convoke::{Compiler, Files, Module, data};
+use convoke::{Compiler, Files, Layer, Module, data};
+use ndarray::ArrayD;
 
 /// Input channels, height, width; output channels, kernel, stride, padding, dilation, groups; how.
 type Row = ([usize; 3], [usize; 6], &'static str);
@@ -55,11 +56,78 @@ fn text(([c, h, w], [k, kernel, stride, pad, dilation, groups], algorithm): Row,
     )
 }
 
-fn same_bits(source: &str) {
+/// Forms of a lowering that shapes alone do not tell, with what tells them in a program.
+const FORMS: [(&str, &str); 6] = [
+    // Rows in the lanes.
+    (
+        "kernel @turn_rows",
+        "layer @l(%x: f32[1, 2, 150, 400]) -> f32[1, 2, 150, 400] {
+  %w = const f32[2, 1, 1, 31] = normal(seed = 1)
+  %0 = conv2d %x, %w { pads = [0, 15, 0, 15], group = 2, algorithm = depthwise } then relu
+  return %0
+}",
+    ),
+    // A dense copy of what a stride reads, of several images.
+    (
+        "kernel @compact",
+        "layer @l(%x: f32[2, 96, 56, 56]) -> f32[2, 96, 28, 28] {
+  %w = const f32[96, 96, 1, 1] = normal(seed = 1)
+  %0 = conv2d %x, %w { strides = [2, 2], algorithm = direct } then relu
+  return %0
+}",
+    ),
+    // No taps on padding: several tiles of channels, of which the last is smaller; images and groups of one tile.
+    (
+        "kernel @conv_plateaus",
+        "layer @l(%x: f32[1, 64, 33, 33]) -> f32[1, 200, 33, 33] {
+  %w = const f32[200, 64, 3, 3] = normal(seed = 1)
+  %0 = conv2d %x, %w { pads = [12, 12, 12, 12], dilations = [12, 12], algorithm = direct } then relu
+  return %0
+}",
+    ),
+    (
+        "kernel @conv_plateaus",
+        "layer @l(%x: f32[3, 256, 33, 33]) -> f32[3, 32, 33, 33] {
+  %w = const f32[32, 128, 3, 3] = normal(seed = 1)
+  %0 = conv2d %x, %w { pads = [12, 12, 12, 12], dilations = [12, 12], group = 2, algorithm = direct } then relu
+  return %0
+}",
+    ),
+    // Strided rows taken apart in registers.
+    (
+        " = pick ",
+        "layer @l(%x: f32[4, 3, 150, 150]) -> f32[4, 3, 75, 75] {
+  %w = const f32[3, 1, 5, 5] = normal(seed = 1)
+  %0 = conv2d %x, %w { strides = [2, 2], pads = [2, 2, 2, 2], group = 3, algorithm = depthwise } then relu
+  return %0
+}",
+    ),
+    // A chain by bands, of wider numbers.
+    (
+        ".turns.",
+        "layer @l(%x: f64[1, 12, 61, 50]) -> f64[1, 20, 61, 50] {
+  %v = const f64[24, 12, 1, 1] = normal(seed = 1)
+  %w = const f64[20, 24, 3, 3] = normal(seed = 2)
+  %0 = conv2d %x, %v { algorithm = direct } then relu
+  %1 = conv2d %0, %w { pads = [1, 1, 1, 1], algorithm = direct, band = 6 } then relu
+  return %1
+}",
+    ),
+];
+
+fn layer(source: &str) -> Layer {
     let module = Module::from_bytes("layer", source.as_bytes(), Files::none()).expect("it parses");
-    let layer = module.layer(None).expect("one layer");
+    module.layer(None).expect("one layer")
+}
+
+fn input(layer: &Layer) -> ArrayD<f64> {
     let (_, ty) = layer.inputs().remove(0);
-    let input = data::random(ty, 7, layer.files()).expect("it fits");
+    data::random(ty, 7, layer.files()).expect("it fits")
+}
+
+fn same_bits(source: &str) {
+    let layer = layer(source);
+    let input = input(&layer);
     let run = |threads| {
         let compiled = Compiler::host().threads(threads).compile(&layer);
         let compiled = compiled.unwrap_or_else(|e| panic!("{e}\n{source}"));
@@ -87,4 +155,28 @@ fn the_same_bits_where_images_are_shared_out() {
             same_bits(&text(row, images, nhwc));
         }
     }
+}
+
+#[test]
+fn the_same_bits_in_every_form() {
+    for (telling, source) in FORMS {
+        let lowered = Compiler::host().lower(&layer(source)).expect("it lowers");
+        let program = lowered.program.to_string();
+        assert!(program.contains(telling) && program.contains(" parallel "), "no `{telling}` in\n{program}");
+        same_bits(source);
+    }
+}
+
+#[test]
+fn callers_at_once_get_what_each_gets_alone() {
+    let layer = layer(FORMS[2].1);
+    let compiled = Compiler::host().threads(3).compile(&layer).expect("it compiles");
+    let input = input(&layer);
+    let run = || compiled.run_rounded(std::slice::from_ref(&input)).expect("an input of its type");
+    let alone = run();
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| (0..10).for_each(|_| assert!(run() == alone)));
+        }
+    });
 }

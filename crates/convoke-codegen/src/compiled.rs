@@ -7,13 +7,14 @@ use std::time::Duration;
 use convoke_ir::elem::Elem;
 use convoke_ir::loops::{BufferId, Program, Role, Run, Verified};
 use convoke_machine::Machine;
-use rayon::{Scope, ThreadPool};
+use rayon::Scope;
 
 use crate::aligned::Aligned;
 use crate::constants::{self, Constants, Resolved};
 use crate::element::{Element, Raw, Slice, SliceMut};
 use crate::emit;
 use crate::error::{CodegenError, RunError, Side};
+use crate::helpers::Helpers;
 use crate::jit::{Code, Kernel};
 use crate::machine_code::reachable;
 use crate::plan::Plan;
@@ -56,7 +57,7 @@ pub struct Compiled {
     plan: Plan,
     weights_time: Duration,
     threads: usize,
-    helpers: Option<Arc<ThreadPool>>,
+    helpers: Option<Arc<Helpers>>,
     pool: Mutex<Vec<Workspace>>,
 }
 
@@ -171,7 +172,6 @@ fn check_size(program: &Program, plan: &Plan, threads: usize, options: &Options)
 }
 
 /// The slot tables and the workspace of a run, as its threads see them.
-#[derive(Clone, Copy)]
 struct Shared(*const *mut u8, *mut u8);
 
 // SAFETY: the tables are only read, and iterations that run at the same time write to different elements, which is what `parallel`
@@ -270,15 +270,21 @@ impl Compiled {
     /// `pointers` are to the slot tables of all steps, and to a workspace of this program.
     fn run_steps(&self, pointers: &Shared) {
         let most = self.chunks.iter().copied().max().unwrap_or(1);
-        let helpers = (self.threads - 1).min(most as usize - 1);
+        let most = (self.threads - 1).min(most as usize - 1);
         let region = &Region::new();
         let lead = || region.lead(&self.chunks, |step, chunk| self.run_chunk(step, chunk, 0, pointers));
-        if helpers == 0 {
+        if most == 0 {
             return lead();
         }
         match &self.helpers {
-            Some(pool) => pool.in_place_scope(|scope| self.run_together(scope, (helpers, region), pointers, lead)),
-            None => rayon::in_place_scope(|scope| self.run_together(scope, (helpers, region), pointers, lead)),
+            Some(helpers) => {
+                let taken = helpers.take(most);
+                helpers.pool.in_place_scope(|scope| self.run_together(scope, (taken.count, region), pointers, lead));
+            }
+            None => {
+                let most = most.min(rayon::current_num_threads());
+                rayon::in_place_scope(|scope| self.run_together(scope, (most, region), pointers, lead));
+            }
         }
     }
 
@@ -351,9 +357,9 @@ impl Compiled {
         self.weights_time
     }
 
-    /// Takes the threads that help the caller's from this pool, whichever one a run is called in.
-    pub fn helped_by(self, pool: Arc<ThreadPool>) -> Compiled {
-        Compiled { helpers: Some(pool), ..self }
+    /// Takes the threads that help the caller's from these, whichever pool a run is called in.
+    pub fn helped_by(self, helpers: Arc<Helpers>) -> Compiled {
+        Compiled { helpers: Some(helpers), ..self }
     }
 
     /// The most threads a run uses.

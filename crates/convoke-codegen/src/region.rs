@@ -6,7 +6,9 @@
 //! ```
 //!
 //! Waking a thread takes longer than a small step runs, so helpers are asked for once. The caller goes from step to step; whoever is there
-//! takes chunks of the step it is at. Nobody waits for a helper that has not come, only for chunks that are being run.
+//! takes chunks of the step it is at. Between steps nobody waits for a helper that has not come, only for chunks that are being run; while a step is
+//! not split, helpers look for the next one, and soon yield their processors to others. A run ends when each helper that was asked for has come and
+//! left, which is up to who asked: to come late, to a run that is over, is to leave at once.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -31,6 +33,7 @@ impl Region {
 
     /// The caller's part: all steps, of so many chunks each.
     pub(crate) fn lead(&self, chunks: &[u64], run: impl Fn(usize, u64)) {
+        let _end = End(&self.open);
         for (step, &count) in chunks.iter().enumerate() {
             if count == 1 {
                 run(step, 0);
@@ -45,7 +48,6 @@ impl Region {
             }
             wait(|| self.done.load(Ordering::Acquire) == count);
         }
-        self.open.store(OVER << 32, Ordering::Release);
     }
 
     /// A helper's part: whatever chunks there are until the run is over.
@@ -74,6 +76,15 @@ impl Region {
     }
 }
 
+/// Sends the helpers away when the caller leaves, and if it panics too.
+struct End<'r>(&'r AtomicU64);
+
+impl Drop for End<'_> {
+    fn drop(&mut self) {
+        self.0.store(OVER << 32, Ordering::Release);
+    }
+}
+
 fn wait(until: impl Fn() -> bool) {
     let mut spins = 0;
     while !until() {
@@ -83,5 +94,129 @@ fn wait(until: impl Fn() -> bool) {
         } else {
             std::thread::yield_now();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicBool;
+
+    use rayon::{Scope, ThreadPoolBuilder};
+
+    use super::*;
+
+    /// Steps that are not split, before, between and after those that are.
+    const CHUNKS: [u64; 7] = [1, 64, 1, 1, 3, 200, 1];
+
+    /// A run that counts what is done of each step.
+    struct Counted {
+        region: Region,
+        done: [AtomicU64; CHUNKS.len()],
+        /// Whether a chunk was begun before all of the steps before, or after its own step.
+        astray: AtomicBool,
+    }
+
+    impl Counted {
+        fn new() -> Counted {
+            let done = CHUNKS.map(|_| AtomicU64::new(0));
+            Counted { region: Region::new(), done, astray: AtomicBool::new(false) }
+        }
+
+        fn done(&self, step: usize) -> u64 {
+            self.done[step].load(Ordering::SeqCst)
+        }
+
+        fn chunk(&self, step: usize, chunk: u64) {
+            let before = (0..step).all(|step| self.done(step) == CHUNKS[step]);
+            let after = (step + 1..CHUNKS.len()).all(|step| self.done(step) == 0);
+            if !before || !after || chunk >= CHUNKS[step] {
+                self.astray.store(true, Ordering::SeqCst);
+            }
+            std::thread::yield_now();
+            self.done[step].fetch_add(1, Ordering::SeqCst);
+        }
+
+        fn lead(&self) {
+            self.region.lead(&CHUNKS, |step, chunk| self.chunk(step, chunk));
+        }
+
+        fn help(&self) {
+            self.region.help(&CHUNKS, |step, chunk| self.chunk(step, chunk));
+        }
+
+        /// Leads with so many helpers of a pool.
+        fn with<'s>(&'s self, scope: &Scope<'s>, helpers: usize) {
+            (0..helpers).for_each(|_| scope.spawn(move |_| self.help()));
+            self.lead();
+        }
+
+        fn check(&self) {
+            assert_eq!(self.done.each_ref().map(|done| done.load(Ordering::SeqCst)), CHUNKS);
+            assert!(!self.astray.load(Ordering::SeqCst), "a chunk of another step than the open one");
+        }
+    }
+
+    #[test]
+    fn each_chunk_is_run_once_within_its_step() {
+        // More helpers than some steps have chunks, and none.
+        for helpers in [0, 1, 8] {
+            let run = Counted::new();
+            std::thread::scope(|scope| {
+                for _ in 0..helpers {
+                    scope.spawn(|| run.help());
+                }
+                run.lead();
+            });
+            run.check();
+        }
+    }
+
+    #[test]
+    fn helpers_may_come_late_or_never_find_a_chunk() {
+        for after in 0..CHUNKS.len() {
+            let run = Counted::new();
+            std::thread::scope(|scope| {
+                scope.spawn(|| {
+                    wait(|| run.done(after) > 0);
+                    run.help();
+                });
+                run.lead();
+            });
+            run.help();
+            run.check();
+        }
+    }
+
+    #[test]
+    fn two_callers_share_a_pool() {
+        let pool = ThreadPoolBuilder::new().num_threads(2).build().expect("two threads");
+        let (pool, runs) = (&pool, [Counted::new(), Counted::new()]);
+        std::thread::scope(|scope| {
+            for run in &runs {
+                scope.spawn(move || pool.in_place_scope(|scope| run.with(scope, 2)));
+            }
+        });
+        runs.iter().for_each(Counted::check);
+    }
+
+    #[test]
+    fn a_caller_may_be_the_only_thread_of_the_pool() {
+        let pool = ThreadPoolBuilder::new().num_threads(1).build().expect("a thread");
+        let run = Counted::new();
+        pool.install(|| rayon::in_place_scope(|scope| run.with(scope, 3)));
+        run.check();
+    }
+
+    #[test]
+    fn helpers_leave_when_the_caller_panics() {
+        let region = Region::new();
+        let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            std::thread::scope(|scope| {
+                scope.spawn(|| region.help(&CHUNKS, |_, _| {}));
+                region.lead(&CHUNKS, |step, _| assert_ne!(step, 2, "on purpose"));
+            });
+        }));
+        // The scope would wait for a helper that stayed.
+        assert!(result.is_err());
     }
 }

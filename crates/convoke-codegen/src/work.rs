@@ -9,6 +9,8 @@ const WORTH_WAKING: u64 = 1 << 21;
 /// between threads that are awake.
 const WORTH_SPLITTING: u64 = 1 << 16;
 
+/// The most chunks of a step: a region counts them in 32 bits, and each thread may ask for one too many.
+const MOST_CHUNKS: u64 = 1 << 31;
 /// Chunks for each thread: few enough to cost nothing, enough that one slow thread does not keep the others waiting.
 const CHUNKS_PER_THREAD: u64 = 8;
 
@@ -32,7 +34,8 @@ impl Step {
 
     fn chunks(&self, threads: u64) -> u64 {
         let worth = (self.work / (WORTH_SPLITTING / 4)).max(2);
-        if self.splits() { self.trips.min(threads * CHUNKS_PER_THREAD).min(worth) } else { 1 }
+        let most = threads.saturating_mul(CHUNKS_PER_THREAD).min(MOST_CHUNKS);
+        if self.splits() { self.trips.min(most).min(worth) } else { 1 }
     }
 }
 
@@ -58,4 +61,17 @@ fn block(program: &Program, func: &Func, body: &[Stmt]) -> u64 {
             Stmt::Call(call) => of(program, &program.funcs[call.func]),
         })
         .fold(1, u64::saturating_add)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn chunks_are_bounded_for_any_number_of_threads() {
+        let steps = [Step { trips: u64::MAX, work: u64::MAX }, Step { trips: 1, work: 1 }];
+        assert_eq!(chunks(&steps, usize::MAX), [MOST_CHUNKS, 1]);
+        assert_eq!(chunks(&steps, 3), [3 * CHUNKS_PER_THREAD, 1]);
+        assert_eq!(chunks(&steps, 1), [1, 1]);
+    }
 }

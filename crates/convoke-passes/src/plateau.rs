@@ -34,24 +34,24 @@ impl Plateau {
 
 /// The most plateaus of an axis: those of three taps. Each rectangle of two has code of its own.
 const MOST: usize = 5;
-/// The most output rows of a band.
+/// The most output rows of a strip.
 const ROWS: usize = 12;
 
 /// The plateaus of both axes, if it pays to tell them apart: there is padding, they are few, and none is all padding.
 pub(crate) fn of_window(window: &Window) -> Option<[Vec<Plateau>; 2]> {
-    let all = [&window.h, &window.w].map(of_axis);
-    let few = all.iter().all(|axis| axis.len() <= MOST && axis.iter().all(|plateau| !plateau.taps.is_empty()));
-    (few && all.iter().any(|axis| axis.len() > 1)).then_some(all)
+    let all = [of_axis(&window.h)?, of_axis(&window.w)?];
+    let empty = all.iter().flatten().any(|plateau| plateau.taps.is_empty());
+    (!empty && all.iter().any(|axis| axis.len() > 1)).then_some(all)
 }
 
-/// Output rows of a band, whose sums, `row` bytes for each, stay in a quarter of the second-level cache. Fewer than [`ROWS`] make weights come
+/// Output rows of a strip, whose sums, `row` bytes for each, stay in a quarter of the second-level cache. Fewer than [`ROWS`] make weights come
 /// more often (10 to 20 % slower with 4, on 33×33 pixels).
-pub(crate) fn band(machine: &Machine, row: usize) -> usize {
+pub(crate) fn strip(machine: &Machine, row: usize) -> usize {
     (second_level(machine) / 4 / row).clamp(1, ROWS)
 }
 
-/// The plateaus of an axis, those without taps too.
-fn of_axis(axis: &Axis) -> Vec<Plateau> {
+/// The plateaus of an axis, those without taps too; none of more than [`MOST`].
+fn of_axis(axis: &Axis) -> Option<Vec<Plateau>> {
     let mut found: Vec<Plateau> = Vec::new();
     for output in 0..axis.output {
         let before = |input: usize| {
@@ -63,8 +63,11 @@ fn of_axis(axis: &Axis) -> Vec<Plateau> {
             Some(last) if last.taps == taps => last.outputs += 1,
             _ => found.push(Plateau { begin: output, outputs: 1, taps }),
         }
+        if found.len() > MOST {
+            return None;
+        }
     }
-    found
+    Some(found)
 }
 
 #[cfg(test)]
@@ -84,7 +87,7 @@ mod tests {
             let output = (input + 2 * pad - (kernel - 1) * dilation - 1) / stride + 1;
             let axis = Axis { input, kernel, stride, dilation, begin: pad, end: pad, output };
             let mut next = 0;
-            for plateau in of_axis(&axis) {
+            for plateau in of_axis(&axis).expect("few") {
                 assert_eq!(plateau.begin, next);
                 next += plateau.outputs;
                 for q in plateau.begin..next {
@@ -95,5 +98,20 @@ mod tests {
             }
             assert_eq!(next, output);
         }
+    }
+
+    #[test]
+    fn many_plateaus_are_none() {
+        let axis = |kernel: usize| Axis {
+            input: 33,
+            kernel,
+            stride: 1,
+            dilation: 1,
+            begin: kernel / 2,
+            end: kernel / 2,
+            output: 33,
+        };
+        assert_eq!(of_axis(&axis(5)).expect("2 at each edge").len(), MOST);
+        assert_eq!(of_axis(&axis(7)), None);
     }
 }

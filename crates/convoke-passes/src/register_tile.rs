@@ -2,8 +2,8 @@
 //! them.
 //!
 //! A tile is rows × vectors. Each step of the reduction loads the vectors once, broadcasts one number for each row, and
-//! multiplies every vector with every row. So the registers hold the sums, the vectors of a step and, where an instruction cannot
-//! broadcast from memory, one number; one more is the code generator's own.
+//! multiplies every vector with every row. So the registers hold the sums, the vectors of a step and one number; one more is the code
+//! generator's own. Where instructions broadcast from memory, the number of a single vector needs no register.
 
 use convoke_machine::Machine;
 
@@ -14,8 +14,9 @@ pub(crate) struct RegisterTile {
     sums: usize,
     /// Registers for sums and for the vectors of a step.
     registers: usize,
-    /// Vectors up to which a broadcast needs no register: each is an operand in memory, once for each vector.
-    embedded: usize,
+    /// Vectors up to which a broadcast is not counted, neither as a register nor as an instruction: one vector's is an operand in memory;
+    /// two share a register, for which there is room, and a load beside their multiply-adds.
+    free: usize,
     /// Multiply-adds to start before the first is done.
     in_flight: usize,
 }
@@ -25,10 +26,10 @@ impl RegisterTile {
         let in_flight = (machine.fma_per_cycle * machine.fma_latency).ceil() as usize;
         match machine.vector_bits {
             // 28 rows of a vector or 14 of two: 14 divides 14, 28, 56, 112 and 224.
-            512 => RegisterTile { sums: 28, registers: 31, embedded: 2, in_flight },
-            256 => RegisterTile { sums: 12, registers: 15, embedded: 0, in_flight },
+            512 => RegisterTile { sums: 28, registers: 31, free: 2, in_flight },
+            256 => RegisterTile { sums: 12, registers: 15, free: 0, in_flight },
             // Cranelift's multiply-adds overwrite a factor, so that sums wander among the registers.
-            _ => RegisterTile { sums: 8, registers: 15, embedded: 0, in_flight },
+            _ => RegisterTile { sums: 8, registers: 15, free: 0, in_flight },
         }
     }
 
@@ -40,7 +41,7 @@ impl RegisterTile {
     /// The rows of a tile of `vectors` vectors where rows are plenty.
     pub(crate) fn rows(self, vectors: usize) -> usize {
         let vectors = vectors.max(1);
-        let number = usize::from(vectors > self.embedded);
+        let number = usize::from(vectors > self.free);
         let left = self.registers.saturating_sub(vectors + number);
         (left.min(self.sums) / vectors).max(1)
     }
@@ -51,7 +52,7 @@ impl RegisterTile {
         let rows = rows.max(1);
         let cost = |[r, v]: [usize; 2]| {
             let cycles = |r: usize| if r > 0 { (r * v).max(self.in_flight) } else { 0 };
-            let numbers = if v > self.embedded { rows } else { 0 };
+            let numbers = if v > self.free { rows } else { 0 };
             let instructions = rows * v + rows.div_ceil(r) * v + numbers;
             [rows / r * cycles(r) + cycles(rows % r), instructions].map(|count| count as f64 / v as f64)
         };

@@ -71,7 +71,7 @@ impl CompiledLayer {
         let weights_time = compiled.weights_time();
         let codegen_time = start.elapsed().saturating_sub(weights_time);
         let compiled = match threads::helpers(compiler.get_threads())? {
-            Some(pool) => compiled.helped_by(pool),
+            Some(helpers) => compiled.helped_by(helpers),
             None => compiled,
         };
         let own = |named: Vec<(&str, &TensorType)>| {

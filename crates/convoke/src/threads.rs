@@ -3,27 +3,28 @@
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock, Mutex, Weak};
 
-use rayon::{ThreadPool, ThreadPoolBuilder};
+use convoke_codegen::Helpers;
+use rayon::ThreadPoolBuilder;
 
 use crate::error::Error;
 
-static POOLS: LazyLock<Mutex<HashMap<usize, Weak<ThreadPool>>>> = LazyLock::new(Mutex::default);
+static POOLS: LazyLock<Mutex<HashMap<usize, Weak<Helpers>>>> = LazyLock::new(Mutex::default);
 
 /// Helpers that make `threads` threads of a caller's; `None` for one, which needs none. They end with the last layer that uses them.
-pub(crate) fn helpers(threads: usize) -> Result<Option<Arc<ThreadPool>>, Error> {
+pub(crate) fn helpers(threads: usize) -> Result<Option<Arc<Helpers>>, Error> {
     if threads <= 1 {
         return Ok(None);
     }
     let mut pools = POOLS.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-    if let Some(pool) = pools.get(&threads).and_then(Weak::upgrade) {
-        return Ok(Some(pool));
+    if let Some(helpers) = pools.get(&threads).and_then(Weak::upgrade) {
+        return Ok(Some(helpers));
     }
     let pool = ThreadPoolBuilder::new()
         .num_threads(threads - 1)
         .thread_name(|i| format!("convoke-{i}"))
         .build()
         .map_err(|source| Error::Threads { threads, source })?;
-    let pool = Arc::new(pool);
-    pools.insert(threads, Arc::downgrade(&pool));
-    Ok(Some(pool))
+    let helpers = Arc::new(Helpers::new(pool));
+    pools.insert(threads, Arc::downgrade(&helpers));
+    Ok(Some(helpers))
 }

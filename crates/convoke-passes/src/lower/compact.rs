@@ -30,24 +30,23 @@ impl Lowering<'_> {
 
         let mut f = FuncBuilder::kernel("compact");
         let (xs, ys) = (f.input("x", elem, x.len), f.output("y", elem, y.len));
-        f.for_("c", 0..image.c, parallel(), |f, c| {
-            f.for_("n", 0..image.n, Marks::default(), |f, n| {
-                f.for_("p", 0..image.h, Marks::default(), |f, p| {
-                    let row = |grid: &Grid, step: usize| {
-                        grid.at(&Site { n: n.into(), c: c.into(), h: Affine::from(p) * step, w: Affine::default() })
+        // The planes of all images follow each other.
+        f.for_("plane", 0..image.n * image.c, parallel(), |f, plane| {
+            f.for_("p", 0..image.h, Marks::default(), |f, p| {
+                let row = |grid: &Grid, step: usize| {
+                    grid.at(&Site { c: plane.into(), h: Affine::from(p) * step, ..Site::default() })
+                };
+                for span in spans(image.w, self.lanes(elem)) {
+                    let place = |slot, row: Affine, step: usize| Place {
+                        slot,
+                        at: row + span.at * step,
+                        stride: step as i64,
+                        lanes: span.active,
                     };
-                    for span in spans(image.w, self.lanes(elem)) {
-                        let place = |slot, row: Affine, step: usize| Place {
-                            slot,
-                            at: row + span.at * step,
-                            stride: step as i64,
-                            lanes: span.active,
-                        };
-                        let ty = VecType { elem, lanes: span.lanes };
-                        let pixels = f.define(ty, Expr::Load(place(xs, row(&x.grid, h.stride), w.stride)));
-                        f.store_to(place(ys, row(&y.grid, 1), 1), pixels);
-                    }
-                });
+                    let ty = VecType { elem, lanes: span.lanes };
+                    let pixels = f.define(ty, Expr::Load(place(xs, row(&x.grid, h.stride), w.stride)));
+                    f.store_to(place(ys, row(&y.grid, 1), 1), pixels);
+                }
             });
         });
         let kernel = self.program.func(f.finish());

@@ -5,9 +5,9 @@
 //! ```
 //!
 //! Output channels are the lanes, each pixel is broadcast, so any stride or dilation costs the same and nothing is
-//! gathered. Weights are packed so that a tile's channels are contiguous. A band of rows is computed for one tile of
+//! gathered. Weights are packed so that a tile's channels are contiguous. A strip of rows is computed for one tile of
 //! channels after the other; where the reduction has many channels it is blocked, so that a tile's weights and the
-//! input rows they meet stay in the nearest cache, and the band's sums wait in a local buffer.
+//! input rows they meet stay in the nearest cache, and the strip's sums wait in a local buffer.
 //!
 //! Source: Georganas et al., *Anatomy of High-Performance Deep Learning Convolutions on SIMD Architectures*, SC'18, §II.
 
@@ -17,15 +17,15 @@ use convoke_ir::types::Layout;
 use super::blocking::equal_blocks;
 use super::conv::{Conv, Kernel, Packed, divisor};
 use super::grid::Site;
-use super::share::{Share, alike, cuts, plan};
+use super::share::{Share, alike, cuts, plan, work};
 use super::tile::{Cut, Depth, Product, StoreTile, cut, even, reduction};
 use super::{LowerError, Lowering};
 
-/// The most output rows of a band.
+/// The most output rows of a strip.
 const ROWS: usize = 8;
 
 /// The axes around a row of tiles, and how many there are. Channels are those of the output of a group.
-const BANDS: usize = 0;
+const STRIPS: usize = 0;
 const CHANNELS: usize = 1;
 const GROUPS: usize = 2;
 const IMAGES: usize = 3;
@@ -46,13 +46,13 @@ impl Lowering<'_> {
         let c_cuts = cut(conv.cg, equal_blocks(conv.cg, self.direct_channels(conv, cols)));
         let packed = self.pack(conv, &c_cuts, &k_cuts, conv.layout == Layout::Nhwc)?;
         let blocks = reduction(&c_cuts);
-        let band = divisor(conv.y.image.h, 1..ROWS + 1);
+        let rows = divisor(conv.y.image.h, 1..ROWS + 1);
 
-        let stripes: Vec<(Cut, Vec<Tiles>)> =
+        let channels: Vec<(Cut, Vec<Tiles>)> =
             k_cuts.iter().map(|&k| (k, self.direct_tiles(conv, k, &blocks, cols))).collect();
-        let axes = [alike(conv.y.image.h / band), cuts(&k_cuts), alike(conv.groups), alike(conv.y.image.n)];
-        for share in plan(conv.y.len * conv.cg * conv.taps(), &axes) {
-            Bands { conv, cols, band, packed: &packed, blocks: &blocks, stripes: &stripes }.kernel(self, &share);
+        let axes = [alike(conv.y.image.h / rows), cuts(&k_cuts), alike(conv.groups), alike(conv.y.image.n)];
+        for share in plan(work([conv.y.len, conv.cg, conv.taps()]), &axes) {
+            Strips { conv, cols, rows, packed: &packed, blocks: &blocks, channels: &channels }.kernel(self, &share);
         }
         Ok(())
     }
@@ -77,15 +77,16 @@ impl Lowering<'_> {
     }
 }
 
-/// What a kernel goes over: bands of so many rows, and tiles of at most `cols` output channels.
-struct Bands<'d, 'c> {
+/// What a kernel goes over: strips of so many rows, and tiles of at most `cols` output channels.
+struct Strips<'d, 'c> {
     conv: &'d Conv<'c>,
     cols: usize,
-    band: usize,
+    rows: usize,
     packed: &'d Packed,
     /// Of the reduction.
     blocks: &'d [Cut],
-    stripes: &'d [(Cut, Vec<Tiles>)],
+    /// Of the output channels of a group, with the tiles of a row of pixels.
+    channels: &'d [(Cut, Vec<Tiles>)],
 }
 
 /// The memory of a kernel.
@@ -99,34 +100,34 @@ struct Memory {
 
 /// The variables of the loops around a tile.
 struct At {
-    band: Affine,
+    strip: Affine,
     n: Affine,
     g: Affine,
     k: Affine,
 }
 
-impl Bands<'_, '_> {
-    /// Whether the sums of a band wait for the next block of the reduction.
+impl Strips<'_, '_> {
+    /// Whether the sums of a strip wait for the next block of the reduction.
     fn blocked(&self) -> bool {
         self.blocks.iter().map(|c| c.count).sum::<usize>() > 1
     }
 
     fn kernel(&self, lowering: &mut Lowering<'_>, share: &Share<AXES>) {
-        let Bands { conv, cols, band, .. } = *self;
+        let Strips { conv, cols, rows, .. } = *self;
         let reads = [("x", conv.x.len), ("w", self.packed.len)];
         let Kernel { mut f, reads, y, operands } = conv.kernel("conv_direct", &reads);
-        let pixels = if self.blocked() { band * conv.y.image.w } else { Product::rows(conv.tile, conv.lanes, 1) };
+        let pixels = if self.blocked() { rows * conv.y.image.w } else { Product::rows(conv.tile, conv.lanes, 1) };
         let acc = f.local("acc", conv.elem, pixels * cols);
         let memory = Memory { x: reads[0], w: reads[1], y, operands, acc };
         share.around(&mut f, |f, loops| {
-            loops.each(f, (BANDS, "band"), conv.y.image.h / band, |f, band| {
+            loops.each(f, (STRIPS, "strip"), conv.y.image.h / rows, |f, strip| {
                 loops.each(f, (IMAGES, "n"), conv.y.image.n, |f, n| {
                     loops.each(f, (GROUPS, "g"), conv.groups, |f, g| {
-                        for (k_cut, tiles) in share.parts[CHANNELS].iter().map(|&i| &self.stripes[i]) {
+                        for (k_cut, tiles) in share.parts[CHANNELS].iter().map(|&i| &self.channels[i]) {
                             loops.each(f, (CHANNELS, "k"), k_cut.count, |f, k| {
                                 let k = k * k_cut.size + k_cut.begin;
-                                let at = At { band: band.clone(), n: n.clone(), g: g.clone(), k };
-                                self.stripe(f, &memory, tiles, &at);
+                                let at = At { strip: strip.clone(), n: n.clone(), g: g.clone(), k };
+                                self.strip(f, &memory, tiles, &at);
                             });
                         }
                     });
@@ -137,8 +138,8 @@ impl Bands<'_, '_> {
         lowering.program.run(kernel, &conv.args(&[conv.x.buffer, self.packed.buffer]));
     }
 
-    /// A band for a tile of output channels.
-    fn stripe(&self, f: &mut FuncBuilder, memory: &Memory, tiles: &[Tiles], At { band, n, g, k }: &At) {
+    /// A strip for a tile of output channels.
+    fn strip(&self, f: &mut FuncBuilder, memory: &Memory, tiles: &[Tiles], At { strip, n, g, k }: &At) {
         let (conv, blocked) = (self.conv, self.blocked());
         // Where the sums of a tile wait.
         let sum_at = |p: VarId, q: &Affine| match blocked {
@@ -147,7 +148,7 @@ impl Bands<'_, '_> {
         };
         let site = |p: VarId, q: &Affine| {
             let c = g.clone() * conv.kg + k.clone();
-            Site { n: n.clone(), c, h: band.clone() * self.band + p, w: q.clone() }
+            Site { n: n.clone(), c, h: strip.clone() * self.rows + p, w: q.clone() }
         };
         let store = |f: &mut FuncBuilder, tile: &Tiles, p: VarId, q: &Affine| {
             let stores = conv.stores(memory.y, &memory.operands, &site(p, q));
@@ -157,7 +158,7 @@ impl Bands<'_, '_> {
             f.for_("c", 0..c_cut.count, Marks::default(), |f, c| {
                 let c = Affine::from(c) * c_cut.size + c_cut.begin;
                 let weights = Packed::at(conv, g.clone(), c.clone(), c_cut.size, k.clone());
-                each(f, self.band, tiles, |f, tile, p, q| {
+                each(f, self.rows, tiles, |f, tile, p, q| {
                     let input = Site { c: g.clone() * conv.cg + c.clone(), ..site(p, q) };
                     let x = (memory.x, conv.under(&input));
                     let sums = (memory.acc, sum_at(p, q));
@@ -169,14 +170,14 @@ impl Bands<'_, '_> {
             });
         }
         if blocked {
-            each(f, self.band, tiles, store);
+            each(f, self.rows, tiles, store);
         }
     }
 }
 
-/// Loops over the rows of a band and the tiles of each.
-fn each(f: &mut FuncBuilder, band: usize, tiles: &[Tiles], body: impl Fn(&mut FuncBuilder, &Tiles, VarId, &Affine)) {
-    f.for_("p", 0..band, Marks::default(), |f, p| {
+/// Loops over the rows of a strip and the tiles of each.
+fn each(f: &mut FuncBuilder, rows: usize, tiles: &[Tiles], body: impl Fn(&mut FuncBuilder, &Tiles, VarId, &Affine)) {
+    f.for_("p", 0..rows, Marks::default(), |f, p| {
         for tile in tiles {
             f.for_("q", 0..tile.q.count, Marks::default(), |f, q| {
                 body(f, tile, p, &(Affine::from(q) * tile.q.size + tile.q.begin));

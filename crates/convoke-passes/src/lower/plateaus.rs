@@ -5,19 +5,26 @@
 //! ```
 //!
 //! As in [`direct`](super::direct) output channels are the lanes, pixels are broadcast and the reduction is blocked; the input is read in place,
-//! without a halo. A tile of output channels is computed band by band; a band lies within a plateau of rows. Threads share out tiles of
-//! channels, since all of them are alike.
+//! without a halo. A tile of output channels is computed strip by strip; a strip lies within a plateau of rows. Threads share out tiles of
+//! channels, images or groups: plateaus are not alike.
 
-use convoke_ir::loops::{Affine, FuncBuilder, FuncId, Marks};
+use convoke_ir::loops::{Affine, FuncBuilder, FuncId, SlotId};
 use convoke_ir::types::Layout;
 
 use super::blocking::equal_blocks;
 use super::conv::{Conv, Kernel, Packed};
 use super::direct::{direct_product, direct_store};
 use super::grid::Site;
-use super::tile::{Cut, Product, cut, each, even, parallel, reduction};
+use super::share::{Share, alike, cuts, plan, work};
+use super::tile::{Cut, Product, cut, each, even, reduction};
 use super::{LowerError, Lowering};
 use crate::plateau::{self, Plateau};
+
+/// The axes around a plateau of rows, and how many there are. Channels are those of the output of a group.
+const CHANNELS: usize = 0;
+const IMAGES: usize = 1;
+const GROUPS: usize = 2;
+const AXES: usize = 3;
 
 /// Pixel tiles of a rectangle of two plateaus.
 struct Tiles<'p> {
@@ -29,6 +36,9 @@ struct Tiles<'p> {
     store: FuncId,
 }
 
+/// Tiles of output channels, with the pixel tiles of each plateau of rows.
+type Channels<'p> = (Cut, Vec<(&'p Plateau, Vec<Tiles<'p>>)>);
+
 impl Lowering<'_> {
     pub(super) fn plateaus(&mut self, conv: &Conv<'_>, [rows, columns]: &[Vec<Plateau>; 2]) -> Result<(), LowerError> {
         let cols = Product::tile(conv.tile, conv.lanes).1;
@@ -36,81 +46,58 @@ impl Lowering<'_> {
         let c_cuts = cut(conv.cg, equal_blocks(conv.cg, self.direct_channels(conv, cols)));
         let packed = self.pack(conv, &c_cuts, &k_cuts, conv.layout == Layout::Nhwc)?;
         let blocks = reduction(&c_cuts);
-        for &k_cut in &k_cuts {
-            self.plateaus_kernel(conv, &packed, &blocks, (k_cut, cols), [rows, columns]);
+        let channels: Vec<Channels<'_>> = k_cuts
+            .iter()
+            .map(|&k| {
+                let tiles = rows.iter().map(|r| {
+                    let of_rows = columns.iter().flat_map(|s| self.plateau_tiles(conv, &blocks, (k.size, cols), r, s));
+                    (r, of_rows.collect())
+                });
+                (k, tiles.collect())
+            })
+            .collect();
+        let axes = [cuts(&k_cuts), alike(conv.y.image.n), alike(conv.groups)];
+        for share in plan(work([conv.y.len, conv.cg, conv.taps()]), &axes) {
+            self.plateaus_kernel(conv, &packed, &blocks, (&channels, cols), &share);
         }
         Ok(())
     }
 
-    /// The kernel of so many tiles of output channels, whose sums are `ld` apart from pixel to pixel.
+    /// The kernel of a share, whose sums are `ld` apart from pixel to pixel.
     fn plateaus_kernel(
         &mut self,
         conv: &Conv<'_>,
         packed: &Packed,
         blocks: &[Cut],
-        (k_cut, ld): (Cut, usize),
-        [rows, columns]: [&[Plateau]; 2],
+        (channels, ld): (&[Channels<'_>], usize),
+        share: &Share<AXES>,
     ) {
-        let (h, w) = (conv.window.h, conv.window.w);
-        let width = w.output;
-        let most = plateau::band(self.machine, width * ld * conv.elem.bytes());
-        let stripes: Vec<(&Plateau, Vec<Tiles<'_>>)> = rows
-            .iter()
-            .map(|r| {
-                (r, columns.iter().flat_map(|s| self.plateau_tiles(conv, blocks, (k_cut.size, ld), r, s)).collect())
-            })
-            .collect();
-
+        let width = conv.window.w.output;
+        let most = plateau::strip(self.machine, width * ld * conv.elem.bytes());
         let Kernel { mut f, reads, y, operands } =
             conv.kernel("conv_plateaus", &[("x", conv.x.len), ("w", packed.len)]);
-        let bands = stripes.iter().flat_map(|(plateau, _)| even(plateau.outputs, most));
-        let acc = f.local("acc", conv.elem, bands.map(|band| band.size).max().unwrap_or(0) * width * ld);
-        f.for_("k", 0..k_cut.count, parallel(), |f, k| {
-            let k = Affine::from(k) * k_cut.size + k_cut.begin;
-            f.for_("n", 0..conv.y.image.n, Marks::default(), |f, n| {
-                f.for_("g", 0..conv.groups, Marks::default(), |f, g| {
-                    for (plateau, tiles) in &stripes {
-                        for band in even(plateau.outputs, most) {
-                            each(f, "b", band.count, |f, b| {
-                                // The band's first row within its plateau.
-                                let top = b * band.size + band.begin;
-                                for (i, c_cut) in blocks.iter().enumerate() {
-                                    each(f, "c", c_cut.count, |f, c| {
-                                        let c = c * c_cut.size + c_cut.begin;
-                                        let weights = Packed::at(conv, g, c.clone(), c_cut.size, k.clone());
-                                        walk(f, band.size, tiles, |f, tile, p, q| {
-                                            let input = Site {
-                                                n: n.into(),
-                                                c: Affine::from(g) * conv.cg + c.clone(),
-                                                h: (top.clone() + p.clone()) * h.stride + plateau.first(&h),
-                                                w: q.clone() * w.stride + tile.columns.first(&w),
-                                            };
-                                            let tap = plateau.taps.start * w.kernel + tile.columns.taps.start;
-                                            let taps = tap * if conv.layout == Layout::Nchw { 1 } else { c_cut.size };
-                                            let weights = weights.clone() + taps * k_cut.size;
-                                            let sums = (p * width + (q + tile.columns.begin)) * ld;
-                                            let x = conv.x.grid.at(&input);
-                                            f.call(tile.products[i], [(reads[0], x), (reads[1], weights), (acc, sums)]);
-                                        });
+        let strips = channels[0].1.iter().flat_map(|(plateau, _)| even(plateau.outputs, most));
+        let acc = f.local("acc", conv.elem, strips.map(|strip| strip.size).max().unwrap_or(0) * width * ld);
+        let memory = Memory { x: reads[0], w: reads[1], y, operands, acc, ld };
+        share.around(&mut f, |f, loops| {
+            for (k_cut, rows) in share.parts[CHANNELS].iter().map(|&i| &channels[i]) {
+                loops.each(f, (CHANNELS, "k"), k_cut.count, |f, k| {
+                    let k = k * k_cut.size + k_cut.begin;
+                    loops.each(f, (IMAGES, "n"), conv.y.image.n, |f, n| {
+                        loops.each(f, (GROUPS, "g"), conv.groups, |f, g| {
+                            let at = At { n, g, k: k.clone(), channels: k_cut.size };
+                            for (plateau, tiles) in rows {
+                                for strip in even(plateau.outputs, most) {
+                                    each(f, "b", strip.count, |f, b| {
+                                        let top = b * strip.size + strip.begin;
+                                        memory.strip(f, (conv, blocks), (plateau, tiles), (top, strip.size), &at);
                                     });
                                 }
-                                walk(f, band.size, tiles, |f, tile, p, q| {
-                                    let q = q + tile.columns.begin;
-                                    let sums = (p.clone() * width + q.clone()) * ld;
-                                    let site = Site {
-                                        n: n.into(),
-                                        c: Affine::from(g) * conv.kg + k.clone(),
-                                        h: top.clone() + p + plateau.begin,
-                                        w: q,
-                                    };
-                                    let stores = conv.stores(y, &operands, &site);
-                                    f.call(tile.store, std::iter::once((acc, sums)).chain(stores));
-                                });
-                            });
-                        }
-                    }
+                            }
+                        });
+                    });
                 });
-            });
+            }
         });
         let kernel = self.program.func(f.finish());
         self.program.run(kernel, &conv.args(&[conv.x.buffer, packed.buffer]));
@@ -135,7 +122,67 @@ impl Lowering<'_> {
     }
 }
 
-/// Loops over the rows of a band and the tiles of each; `body` gets the row in the band and the column in the plateau.
+/// The variables of the loops around a strip, and how many channels a tile has.
+struct At {
+    n: Affine,
+    g: Affine,
+    k: Affine,
+    channels: usize,
+}
+
+/// The memory of a kernel.
+struct Memory {
+    x: SlotId,
+    w: SlotId,
+    y: SlotId,
+    operands: Vec<SlotId>,
+    acc: SlotId,
+    /// Sums from pixel to pixel.
+    ld: usize,
+}
+
+impl Memory {
+    /// So many rows from `top` on of a plateau, for a tile of output channels.
+    fn strip(
+        &self,
+        f: &mut FuncBuilder,
+        (conv, blocks): (&Conv<'_>, &[Cut]),
+        (plateau, tiles): (&Plateau, &[Tiles<'_>]),
+        (top, rows): (Affine, usize),
+        at: &At,
+    ) {
+        let (h, w) = (conv.window.h, conv.window.w);
+        let sums = |p: Affine, q: Affine| (self.acc, (p * w.output + q) * self.ld);
+        for (i, c_cut) in blocks.iter().enumerate() {
+            each(f, "c", c_cut.count, |f, c| {
+                let c = c * c_cut.size + c_cut.begin;
+                let weights = Packed::at(conv, at.g.clone(), c.clone(), c_cut.size, at.k.clone());
+                walk(f, rows, tiles, |f, tile, p, q| {
+                    let input = Site {
+                        n: at.n.clone(),
+                        c: at.g.clone() * conv.cg + c.clone(),
+                        h: (top.clone() + p.clone()) * h.stride + plateau.first(&h),
+                        w: q.clone() * w.stride + tile.columns.first(&w),
+                    };
+                    let tap = plateau.taps.start * w.kernel + tile.columns.taps.start;
+                    let taps = tap * if conv.layout == Layout::Nchw { 1 } else { c_cut.size };
+                    let weights = weights.clone() + taps * at.channels;
+                    let sums = sums(p, q + tile.columns.begin);
+                    f.call(tile.products[i], [(self.x, conv.x.grid.at(&input)), (self.w, weights), sums]);
+                });
+            });
+        }
+        walk(f, rows, tiles, |f, tile, p, q| {
+            let q = q + tile.columns.begin;
+            let h = top.clone() + p.clone() + plateau.begin;
+            let site = Site { n: at.n.clone(), c: at.g.clone() * conv.kg + at.k.clone(), h, w: q.clone() };
+            let stores = conv.stores(self.y, &self.operands, &site);
+            f.call(tile.store, std::iter::once(sums(p, q)).chain(stores));
+        });
+    }
+}
+
+/// Loops over the rows of a strip and the tiles of each; `body` gets the row in the strip and the column in the plateau.
 fn walk(
     f: &mut FuncBuilder,
     rows: usize,

@@ -20,6 +20,12 @@ const LITTLE: usize = 64;
 /// Fewer multiply-adds than this in all are not worth waking a thread.
 pub(super) const SMALL: usize = 1 << 19;
 
+/// How much there is to do: the product of these sizes, which each fit a tensor but all together need not fit a number. Beyond that it is as much as
+/// a number holds.
+pub(super) fn work<const N: usize>(sizes: [usize; N]) -> usize {
+    sizes.into_iter().fold(1, usize::saturating_mul)
+}
+
 /// A run of iterations that are alike.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Part {
@@ -56,7 +62,7 @@ pub(super) fn plan_preferring<const N: usize>(preferred: f64, work: usize, axes:
     let mut rest = axes.each_ref().map(|axis| (0..axis.len()).collect::<Vec<_>>());
     let mut kernels = Vec::new();
     let mut left = work;
-    while left >= SMALL && left.saturating_mul(LITTLE) > work {
+    while left >= SMALL && left > work / LITTLE {
         let found = axes.iter().zip(&rest).map(|(axis, parts)| Found::of(axis, parts)).collect::<Vec<_>>();
         let least = found.iter().map(|found| found.time).fold(f64::INFINITY, f64::min);
         let axis = found.iter().position(|found| found.time <= least * preferred).expect("some axis takes the least");
@@ -89,10 +95,10 @@ struct Found {
 
 impl Found {
     fn of(axis: &[Part], parts: &[usize]) -> Found {
-        let work = |part: usize| axis[part].count * axis[part].work;
+        let work = |part: usize| work([axis[part].count, axis[part].work]);
         let part = parts.iter().copied().max_by_key(|&part| (work(part), std::cmp::Reverse(part)));
         let part = part.expect("a kernel has some of every axis");
-        let share = work(part) as f64 / parts.iter().map(|&part| work(part)).sum::<usize>().max(1) as f64;
+        let share = work(part) as f64 / parts.iter().map(|&part| work(part) as f64).sum::<f64>().max(1.0);
         // A single iteration is no loop to share out, however little it is of its axis.
         let uneven = if axis[part].count > 1 { uneven(axis[part].count) } else { f64::INFINITY };
         Found { part, share, time: share * uneven + (1.0 - share) * LEFT }
@@ -180,6 +186,7 @@ mod tests {
         let axes = [alike(3), alike(16), vec![Part { count: 1, work: 1 }, Part { count: 7, work: 1 }]];
         let shared = |work| plan(work, &axes).iter().map(|share| share.shared).collect::<Vec<_>>();
         assert_eq!(shared(1 << 30), [Some((1, 16))]);
+        assert_eq!(shared(work([1 << 44, 1 << 22])), [Some((1, 16))]);
         assert_eq!(shared(SMALL - 1), [None]);
         let edges = [vec![Part { count: 1, work: 1 }; 24], alike(2)];
         assert_eq!(plan(1 << 30, &edges).iter().map(|share| share.shared).collect::<Vec<_>>(), [Some((1, 2))]);

@@ -3,8 +3,8 @@
 //! ```text
 //! multiply  for each rectangle of two plateaus N·group·rows products of columns × K/group sums, as deep as it has taps
 //! store     every sum is written alone in nchw, where channels are far apart; by vectors in nhwc
-//! sums      a band's sums are read and written for each block of the reduction
-//! stream    the input for each tile of channels, its weights for each band, the output once
+//! sums      a strip's sums are read and written for each block of the reduction
+//! stream    the input for each tile of channels, its weights for each strip, the output once
 //! ```
 
 use convoke_ir::attr::Algorithm;
@@ -23,12 +23,13 @@ pub(super) fn plan(conv: &Conv, machine: &Machine, [rows, columns]: &[Vec<Platea
     let registers = RegisterTile::of(machine);
     let [tile, vectors] = registers.square();
     let products = (conv.x.n * conv.group) as f64;
-    let (mut multiply, mut pixels, mut tiles) = (0.0, 0, 0);
+    let (mut multiply, mut pixel_taps, mut tiles) = (0.0, 0, 0);
     for (r, s) in rows.iter().flat_map(|r| columns.iter().map(move |s| (r, s))) {
         let depth = c * r.taps.len() * s.taps.len();
         let size = [s.outputs, k, depth];
         multiply += r.outputs as f64 * product(machine, lanes, size, vectors, |v| registers.rows(v));
-        pixels += r.outputs * s.outputs * r.taps.len() * s.taps.len();
+        let sizes = [r.outputs, r.taps.len(), s.outputs, s.taps.len()];
+        pixel_taps += sizes.map(|n| n as u128).iter().product::<u128>();
         tiles += r.outputs * s.outputs.div_ceil(tile);
     }
     let k_tiles = k.div_ceil(vectors * lanes);
@@ -38,15 +39,15 @@ pub(super) fn plan(conv: &Conv, machine: &Machine, [rows, columns]: &[Vec<Platea
         Layout::Nchw => sums * (machine.rates.gather_cycles + machine.rates.scatter_cycles),
         Layout::Nhwc => sums / lanes as f64 * straight(machine, 1.0, 0.0, 1.0),
     };
-    let most = plateau::band(machine, conv.y.w * vectors * lanes * conv.elem.bytes());
-    let bands = conv.x.n * rows.iter().map(|r| r.outputs.div_ceil(most)).sum::<usize>();
-    let [read, weights] = [x_bytes * k_tiles as u128, w_bytes * bands as u128];
+    let most = plateau::strip(machine, conv.y.w * vectors * lanes * conv.elem.bytes());
+    let strips = conv.x.n * rows.iter().map(|r| r.outputs.div_ceil(most)).sum::<usize>();
+    let [read, weights] = [x_bytes * k_tiles as u128, w_bytes * strips as u128];
     let stream = read as f64 / bandwidth(machine, x_bytes)
         + weights as f64 / bandwidth(machine, w_bytes)
         + y_bytes as f64 / bandwidth(machine, y_bytes);
     Plan {
         algorithm: Algorithm::Direct,
-        multiplications: (conv.x.n * conv.y.c * c) as u128 * pixels as u128,
+        multiplications: conv.x.n as u128 * conv.y.c as u128 * c as u128 * pixel_taps,
         bytes_moved: read + weights + y_bytes,
         scratch_bytes: 0,
         terms: vec![

@@ -70,7 +70,8 @@ pub(super) fn plan(conv: &Conv, machine: &Machine, levels: u8) -> Result<Plan, R
             let (part, added) = (vector(parts.channels * of.pixels), added_results as f64);
             sums += chunks * (part * straight(machine, products as f64 + added, added, added));
             sums += chunks * products as f64 * tiles * call(machine);
-            multiplications += chunks as u128 * (products * depth * parts.channels * of.pixels) as u128;
+            multiplications += chunks as u128
+                * [products, depth, parts.channels, of.pixels].map(|n| n as u128).iter().product::<u128>();
         }
     }
 

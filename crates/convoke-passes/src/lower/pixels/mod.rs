@@ -17,7 +17,7 @@ use convoke_ir::loops::{Affine, FuncBuilder, FuncId, SlotId};
 use super::Lowering;
 use super::conv::{Conv, ENOUGH, Kernel, divisor};
 use super::grid::Site;
-use super::share::{Loops, Part, Share, alike, cuts, plan};
+use super::share::{Loops, Part, Share, alike, cuts, plan, work};
 use super::tile::{Cut, LONG, each, even};
 use crate::edges::{Stretch, input_rows, spans, stretches};
 use crate::pixel_tile::{Problem, Reading};
@@ -101,7 +101,7 @@ impl Lowering<'_> {
             columns.iter().map(stretch).collect(),
             channels,
         ];
-        for share in plan(conv.y.len * conv.cg * conv.taps(), &around) {
+        for share in plan(work([conv.y.len, conv.cg, conv.taps()]), &around) {
             self.pixel_kernel(conv, &rows, block.map(|len| (len, batch)), &share);
         }
     }

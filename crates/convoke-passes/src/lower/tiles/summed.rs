@@ -120,7 +120,7 @@ impl Lowering<'_> {
         let filters = self.filters(conv, tile, &panels)?;
         for block in Block::kinds(conv, tiling, extent) {
             let blocks = block.count() * conv.groups;
-            let work = blocks * block.tiles() * tile.products * conv.cg * conv.kg;
+            let work = share::work([blocks, block.tiles(), tile.products, conv.cg, conv.kg]);
             let axes = block.axes(alike(conv.groups));
             let summed = Summed { block, c, k, panels: &panels, filters: &filters };
             let steps = summed.steps(self);
