@@ -33,6 +33,16 @@ fn by_rows(layer: &Layer, instr: &Instr) -> bool {
     conv(instr).is_some() && one_image && same_in_all_rows && constant(instr)
 }
 
+/// The places of convolutions by bands that have nothing to take turns with.
+pub(crate) fn alone(layer: &Layer) -> Vec<usize> {
+    let mut banded = (0..layer.body.len()).filter(|&at| rows(&layer.body[at]) > 0).peekable();
+    if banded.peek().is_none() {
+        return vec![];
+    }
+    let links = links(layer);
+    banded.filter(|&at| links[at].is_none()).collect()
+}
+
 /// The convolution that an instruction is.
 pub(crate) fn conv(instr: &Instr) -> Option<&Conv2d> {
     match &instr.op {
@@ -76,14 +86,13 @@ pub(crate) struct Band {
     pub axes: Vec<Axis>,
     /// The first rows that the first of them reads and makes.
     pub first: [usize; 2],
-    /// From band to band.
+    /// From band to band, if there are several.
     pub step: [usize; 2],
 }
 
 /// The bands of `rows` rows of the result of convolutions with these axes, one after the other. `None` where one of them would read padding alone.
 pub(crate) fn bands(axes: &[Axis], rows: usize) -> Option<Vec<Band>> {
     let result = axes.last()?.output;
-    let step = [rows * axes.iter().map(|axis| axis.stride).product::<usize>(), rows];
     let mut all: Vec<Band> = Vec::new();
     for begin in (0..result).step_by(rows) {
         let mut needed = begin..result.min(begin + rows);
@@ -101,8 +110,11 @@ pub(crate) fn bands(axes: &[Axis], rows: usize) -> Option<Vec<Band>> {
         }
         own.reverse();
         match all.last_mut() {
-            Some(last) if last.axes == own => last.count += 1,
-            _ => all.push(Band { count: 1, axes: own, first: [needed.start, begin], step }),
+            Some(last) if last.axes == own => {
+                last.step = [(needed.start - last.first[0]) / last.count, rows];
+                last.count += 1;
+            }
+            _ => all.push(Band { count: 1, axes: own, first: [needed.start, begin], step: [0; 2] }),
         }
     }
     Some(all)

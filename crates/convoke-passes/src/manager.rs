@@ -7,9 +7,10 @@ use std::fmt;
 use std::time::{Duration, Instant};
 
 use convoke_ir::diagnostic::Diagnostic;
-use convoke_ir::layer::{self, Layer};
+use convoke_ir::layer::{self, Layer, Op};
 use convoke_ir::loops::{self, Program};
 
+use crate::bands;
 use crate::error::PassError;
 use crate::lower::lower;
 use crate::note::{Log, Note};
@@ -154,7 +155,17 @@ impl<'a> PassManager<'a> {
 
     fn step(&self, mut state: State, pass: &Pass, log: &mut Log) -> Result<(State, Changed), PassError> {
         let changed = match (pass, &mut state) {
-            (Pass::Layer(pass), State::Layer(layer)) => pass.run(layer, &self.cx, log)?,
+            (Pass::Layer(pass), State::Layer(layer)) => {
+                let linked = bands::alone(layer).is_empty();
+                let changed = pass.run(layer, &self.cx, log)?;
+                // What a rewriting leaves nothing to take turns with is computed by itself; what the text asks for in vain, lowering refuses.
+                for at in bands::alone(layer).into_iter().filter(|_| linked) {
+                    if let Op::Conv2d(conv) = &mut layer.body[at].op {
+                        conv.band = 0;
+                    }
+                }
+                changed
+            }
             (Pass::Loops(pass), State::Loops(program)) => pass.run(program, &self.cx)?,
             (Pass::Lower, State::Layer(layer)) => {
                 let verified = layer::verify(layer).map_err(PassError::Invalid)?;

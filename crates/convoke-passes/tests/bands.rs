@@ -62,3 +62,54 @@ fn strided_dilated_and_grouped() {
 fn without_padding() {
     chain(33, [3, 1, 1, 0], 1, &["direct", "winograd(2x2)"]);
 }
+
+/// Nobody reads the first result but the second convolution, by tiles of as many channels: without bands it would stay in blocks of these.
+#[test]
+fn behind_a_convolution_by_tiles() {
+    agree(
+        "layer @l(%x: f32[1, 16, 12, 6]) -> {result} {\n\
+         %u = const f32[16, 16, 3, 3] = normal(seed = 1)\n\
+         %p = conv2d %x, %u { pads = [1, 1, 1, 1], algorithm = winograd(2x2) }\n\
+         %a = conv2d %p, %u { pads = [1, 1, 1, 1], algorithm = winograd(2x2) }\n\
+         %y = conv2d %a, %u { pads = [1, 1, 1, 1], algorithm = winograd(2x2), band = 8 }\n\
+         return %y\n}\n",
+    );
+}
+
+/// One number for each channel, stretched over a last band of one row.
+#[test]
+fn stretched_over_one_row() {
+    for columns in [9, 1] {
+        for (layout, x, s) in [("", [1, 2, 33, columns], [1, 3, 1, 1]), (" nhwc", [1, 33, columns, 2], [1, 1, 1, 3])] {
+            for algorithm in ["direct", "im2col", "im2col(explicit)"] {
+                agree(&format!(
+                    "layer @l(%x: f32{x:?}{layout}) -> {{result}} {{\n\
+                     %v = const f32[4, 2, 1, 1] = normal(seed = 1)\n\
+                     %w = const f32[3, 4, 3, 3] = normal(seed = 2)\n\
+                     %s = const f32{s:?}{layout} = normal(seed = 3)\n\
+                     %t = conv2d %x, %v {{ algorithm = direct }}\n\
+                     %y = conv2d %t, %w {{ pads = [1, 1, 1, 1], algorithm = {algorithm}, band = 8 }} then mul %s\n\
+                     return %y\n}}\n",
+                ));
+            }
+        }
+    }
+}
+
+/// Kernels of one row, under which blocks of rows are turned, with one number for each channel and one for all.
+#[test]
+fn stretched_over_rows_that_are_turned() {
+    for s in [2, 1] {
+        for band in [0, 13] {
+            agree(&format!(
+                "layer @l(%x: f32[1, 2, 40, 30]) -> {{result}} {{\n\
+                 %v = const f32[2, 1, 3, 1] = normal(seed = 1)\n\
+                 %w = const f32[2, 1, 1, 25] = normal(seed = 2)\n\
+                 %s = const f32[1, {s}, 1, 1] = normal(seed = 3)\n\
+                 %t = conv2d %x, %v {{ pads = [1, 0, 1, 0], group = 2, algorithm = depthwise }}\n\
+                 %y = conv2d %t, %w {{ pads = [0, 12, 0, 12], group = 2, algorithm = depthwise, band = {band} }} then relu then mul %s\n\
+                 return %y\n}}\n"
+            ));
+        }
+    }
+}

@@ -251,8 +251,9 @@ pub(super) fn conv2d(op: &Conv2d, args: &[&TensorType]) -> Inferred {
         return Err(InferError::operand(1, format!("weights are always stored `[K, C/group, R, S]`, found `{w}`"))
             .help("leave the layout out of the weights' type"));
     }
-    if op.band < 0 {
-        return Err(InferError::attribute("band", format!("`band` is not negative, found {}", op.band)));
+    if !(0..=1 << 30).contains(&op.band) {
+        let message = format!("`band` must be between 0 and {}, found {}", 1 << 30, op.band);
+        return Err(InferError::attribute("band", message));
     }
     let group = match usize::try_from(op.group) {
         Ok(g) if g > 0 => g,

@@ -14,7 +14,7 @@
 //! Applies:  two runs whose kernels are parallel loops of as many iterations, if in every buffer that both touch, and one writes, iteration i touches
 //!           nothing but the i-th of as many equal slices. Then no iteration of the second reads what another of the first wrote. Scratch that no other
 //!           run touches becomes a local buffer of one slice. So on with the kernel that this makes.
-//! Leaves:   kernels that share no such scratch; slices that half the second-level cache does not hold.
+//! Leaves:   kernels that share no such scratch, or are given a buffer twice; slices that half the second-level cache does not hold.
 //! Guarantee: `Exact`; the same operations, those on any one element in the same order.
 
 use convoke_ir::arena::Arena;
@@ -27,6 +27,7 @@ use super::util::renumber::Renumber;
 use super::util::{block, compact, prune};
 use crate::error::PassError;
 use crate::pass::{Changed, Context, LoopPass};
+use crate::select::cost::second_level;
 
 /// The pass.
 #[derive(Clone, Copy, Debug, Default)]
@@ -37,7 +38,7 @@ impl LoopPass for DepthFirst {
     const SUMMARY: &'static str = "let kernels take turns, so that what lies between them stays in a cache";
 
     fn run(&self, program: &mut Program, cx: &Context<'_>) -> Result<Changed, PassError> {
-        let cache = cx.machine.caches.get(1).or(cx.machine.caches.last()).map_or(1 << 18, |cache| cache.bytes);
+        let cache = second_level(cx.machine);
         // From the last to the first, since whoever writes something alone still has a reader behind it: the runs so far, and whether each was joined.
         let mut entry: Vec<(Run, bool)> = Vec::new();
         for run in std::mem::take(&mut program.entry).into_iter().rev() {
@@ -59,7 +60,7 @@ impl LoopPass for DepthFirst {
     }
 }
 
-/// A kernel that is constants and a parallel loop.
+/// A kernel that is constants and a parallel loop without inductions, and is given each buffer once.
 struct Kernel<'a> {
     func: &'a Func,
     args: &'a [BufferId],
@@ -70,9 +71,14 @@ struct Kernel<'a> {
 impl<'a> Kernel<'a> {
     fn of(program: &'a Program, run: &'a Run) -> Option<Kernel<'a>> {
         let func = &program.funcs[run.func];
+        if (1..run.args.len()).any(|i| run.args[..i].contains(&run.args[i])) {
+            return None;
+        }
         match func.body.split_last()? {
             (Stmt::For(parallel), constants)
-                if parallel.marks.parallel && parallel.begin == 0 && parallel.step == 1 =>
+                if parallel.marks.parallel
+                    && (parallel.begin, parallel.step) == (0, 1)
+                    && parallel.inductions.is_empty() =>
             {
                 Some(Kernel { func, args: &run.args, constants, parallel })
             }

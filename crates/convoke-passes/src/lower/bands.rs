@@ -10,7 +10,7 @@
 //! So each convolution is still done for all bands before the next; `depth-first` then lets them take turns. Rows that two bands both need are
 //! computed for each, in slices of their own.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 
 use convoke_ir::arena::Id;
@@ -21,7 +21,7 @@ use convoke_ir::span::Span;
 use convoke_ir::types::{Image, Layout, TensorType};
 
 use super::tile::parallel;
-use super::{LowerError, Lowering};
+use super::{LowerError, Lowering, too_large};
 use crate::bands::{Band, bands, rows};
 use crate::loops::util::{block, compact::compact, prune::prune};
 
@@ -58,7 +58,11 @@ impl<'a> Lowering<'a> {
         let (first, last) = (&layer.body[chain[0]], &layer.body[chain[chain.len() - 1]]);
         let ends = [first.args[0], last.result];
         let of_band = of_band(layer, chain, &band.axes);
-        let verified = verify(&of_band).expect("its parts are those of a verified layer, with fewer rows");
+        // Derived pads may be more than the language lets one write.
+        let Ok(verified) = verify(&of_band) else {
+            let value = self.name(last.result).to_owned();
+            return Err(LowerError::Band { value, reason: "has more padding than can be written" });
+        };
         let grids = ends.map(|id| (id, self.placed(id).grid));
         let mut own = Lowering {
             layer: verified,
@@ -112,7 +116,7 @@ fn of_band(layer: &Layer, chain: &[usize], axes: &[Axis]) -> Layer {
 }
 
 /// Repeats the runs of bands, and lets those that prepare the same weights share them.
-pub(super) fn repeat(program: &mut Program, repeats: &[Repeat]) {
+pub(super) fn repeat(program: &mut Program, repeats: &[Repeat]) -> Result<(), LowerError> {
     for repeat in repeats {
         let made: HashMap<BufferId, usize> = repeat
             .made
@@ -122,9 +126,9 @@ pub(super) fn repeat(program: &mut Program, repeats: &[Repeat]) {
             .map(|id| (id, program.buffers[id].ty.elements()))
             .collect();
         for (&buffer, &len) in &made {
-            let Buffer { ty, .. } = &mut program.buffers[buffer];
-            *ty = TensorType::new(ty.elem, [len * repeat.count], Layout::Nchw)
-                .expect("less than the tensor it is a part of");
+            let Buffer { name, ty, .. } = &mut program.buffers[buffer];
+            let all = len.checked_mul(repeat.count).and_then(|all| TensorType::new(ty.elem, [all], Layout::Nchw).ok());
+            *ty = all.ok_or_else(|| too_large(name, &[repeat.count, len]))?;
         }
         for at in repeat.runs.clone() {
             let Run { func, args, .. } = &program.entry[at];
@@ -143,6 +147,7 @@ pub(super) fn repeat(program: &mut Program, repeats: &[Repeat]) {
         share_prepared(program);
         prune(program);
     }
+    Ok(())
 }
 
 /// A kernel for `count` bands: for each parameter, the elements of the whole buffer, where the first band begins, and elements from band to band.
@@ -179,19 +184,22 @@ fn repeated(func: &Func, places: &[(usize, usize, usize)], count: usize) -> Func
 
 /// Lets prepared buffers that are made by the same runs be one.
 fn share_prepared(program: &mut Program) {
-    let prepared: Vec<BufferId> =
-        program.buffers.iter().filter(|(_, buffer)| buffer.role == Role::Prepared).map(|(id, _)| id).collect();
-    for (i, &buffer) in prepared.iter().enumerate() {
-        let made_by = |program: &Program, buffer: BufferId| -> Vec<_> {
-            let runs = program.prepare.iter().filter(|run| run.args.contains(&buffer));
-            runs.map(|run| (run.func, run.args.iter().map(|&arg| (arg != buffer).then_some(arg)).collect::<Vec<_>>()))
-                .collect()
-        };
-        let own = made_by(program, buffer);
-        let same = |&other: &BufferId| made_by(program, other) == own;
-        let Some(first) = prepared[..i].iter().copied().find(same) else { continue };
-        program.prepare.retain(|run| !run.args.contains(&buffer));
-        let args = program.entry.iter_mut().chain(&mut program.prepare).flat_map(|run| &mut run.args);
-        args.filter(|arg| **arg == buffer).for_each(|arg| *arg = first);
+    // The runs that touch each buffer, with `None` in its place.
+    let mut made_by: BTreeMap<BufferId, Vec<_>> = BTreeMap::new();
+    for run in &program.prepare {
+        for &buffer in run.args.iter().filter(|&&arg| program.buffers[arg].role == Role::Prepared) {
+            let others = run.args.iter().map(|&arg| (arg != buffer).then_some(arg)).collect::<Vec<_>>();
+            made_by.entry(buffer).or_default().push((run.func, others));
+        }
+    }
+    let mut firsts = HashMap::new();
+    let first = |(buffer, runs)| {
+        let first = *firsts.entry(runs).or_insert(buffer);
+        (first != buffer).then_some((buffer, first))
+    };
+    let same: HashMap<BufferId, BufferId> = made_by.into_iter().filter_map(first).collect();
+    program.prepare.retain(|run| !run.args.iter().any(|arg| same.contains_key(arg)));
+    for arg in program.entry.iter_mut().flat_map(|run| &mut run.args) {
+        *arg = same.get(arg).copied().unwrap_or(*arg);
     }
 }

@@ -16,6 +16,7 @@ use super::conv::padded_end;
 use super::grid::{Grid, stretched};
 use super::halo::{Pads, Placed};
 use super::{LowerError, Lowering};
+use crate::bands::rows;
 use crate::tiling::{NoTiling, Tiling};
 
 /// A value in blocks of channels inside a border of zeros.
@@ -80,12 +81,14 @@ impl Lowering<'_> {
         Ok(true)
     }
 
-    /// How the only reader of the result of `instr` reads it, if both work on the same full vectors of channels.
+    /// How the only reader of the result of `instr` reads it, if both work on the same full vectors of channels. What is computed by bands
+    /// reads them where they lie in an image.
     fn read_in_blocks(&self, instr: &Instr) -> Option<(Pads, Blocked)> {
         let layer = self.layer.layer();
         let written = self.blocks_written(instr)?;
         let reader = layer.body.iter().find(|reader| reader.args.first() == Some(&instr.result))?;
-        if layer.uses()[instr.result.index()] != 1 {
+        let in_turns = layer.body.iter().any(|next| rows(next) > 0 && next.args.first() == Some(&reader.result));
+        if in_turns || layer.uses()[instr.result.index()] != 1 {
             return None;
         }
         let Taken { pads, stored, .. } = self.tiled(reader)?;

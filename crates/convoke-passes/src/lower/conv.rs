@@ -240,7 +240,8 @@ impl<'a> Lowering<'a> {
     fn conv(&self, instr: &'a Instr, op: &Conv2d, window: Window, x: Placed) -> Conv<'a> {
         let ty = self.ty(instr.result);
         let chain = Chain::epilogue(self, instr);
-        let operands = chain.operands.iter().map(|o| Grid::stored(&o.strides, ty.layout)).collect();
+        let image = ty.as_image().expect("a convolution computes an image");
+        let operands = chain.operands.iter().map(|o| Grid::stored(&o.strides, ty.layout).over(image)).collect();
         let groups = usize::try_from(op.group).expect("the layer is verified");
         let kept = self.kept.get(&instr.result);
         let y = kept.map_or_else(|| self.placed(instr.result), |kept| kept.written);

@@ -40,6 +40,20 @@ impl Grid {
         }
     }
 
+    /// The same with other strides along axes of which `image` has one index, where any will do: none from image to image, and rows that join.
+    pub(super) fn over(mut self, image: Image) -> Grid {
+        if image.n == 1 {
+            self.n = 0;
+        }
+        match (image.h, image.w) {
+            (1, 1) => (self.h, self.w) = (0, 0),
+            (1, width) => self.h = self.w * width,
+            (_, 1) => self.w = self.h,
+            _ => {}
+        }
+        self
+    }
+
     /// The element at `site`.
     pub(super) fn at(&self, site: &Site) -> Affine {
         site.n.clone() * self.n + site.c.clone() * self.c + site.h.clone() * self.h + site.w.clone() * self.w

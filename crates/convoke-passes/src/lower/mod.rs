@@ -117,7 +117,7 @@ pub fn lower(layer: Verified<'_>, machine: &Machine) -> Result<Program, LowerErr
     }
     lowering.copy_results();
     let mut program = lowering.program.finish();
-    bands::repeat(&mut program, &lowering.repeats);
+    bands::repeat(&mut program, &lowering.repeats)?;
     Ok(program)
 }
 
@@ -224,6 +224,10 @@ impl<'a> Lowering<'a> {
     fn epilogue_in_place(&mut self, instr: &'a Instr) {
         let chain = Chain::epilogue(self, instr);
         if !instr.then.is_empty() {
+            debug_assert!(
+                !self.grids.contains_key(&instr.result),
+                "epilogues of bands are the same in all rows and fused"
+            );
             let ty = self.ty(instr.result);
             let first = self.operand(instr.result, ty.shape.strides());
             self.elementwise(instr.result, &chain, &first);

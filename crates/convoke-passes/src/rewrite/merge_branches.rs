@@ -364,6 +364,6 @@ fn sum(layer: &Layer, x: ValueId, branches: &[Branch], cx: &Context<'_>) -> Resu
     }
     let Window { h, w } = target.window;
     let pads = [h.begin, w.begin, h.end, w.end].map(|p| p as i64);
-    let conv = Conv2d { pads, auto_pad: AutoPad::NotSet, ..conv.clone() };
+    let conv = Conv2d { pads, auto_pad: AutoPad::NotSet, band: 0, ..conv.clone() };
     Ok(Some(Sum { conv, weights_of: *weights_of, weights, bias, taken }))
 }

@@ -11,7 +11,7 @@
 //!
 //! Applies:    to convolutions of one image of which one makes what only the next reads, where that is larger than the second-level cache; those of a
 //!             longer chain that gain most, if they gain at least a fiftieth.
-//! Guarantee:  `Exact`; the same sums in the same order.
+//! Guarantee:  `Exact`; the same sums, tiles begin anew in each band.
 //! Leaves:     chains of which some convolution names its band; results of fewer than eight bands, which are what threads share out.
 
 use std::ops::Range;
@@ -60,7 +60,7 @@ impl LayerPass for Bands {
 
     fn set(&mut self, _: &str, value: &Attr) -> Result<(), String> {
         let rows = i64::from_attr(value).and_then(|rows| usize::try_from(rows).ok());
-        self.rows = Some(rows.filter(|&rows| rows > 0).ok_or("a whole number above 0")?);
+        self.rows = Some(rows.filter(|rows| (1..=1 << 30).contains(rows)).ok_or("a whole number between 1 and 2^30")?);
         Ok(())
     }
 

@@ -176,9 +176,9 @@ impl Kernel {
     }
 }
 
-/// A convolution without derived pads: `auto_pad` written out.
+/// A convolution without derived pads, `auto_pad` written out, and by itself: whoever rewrites it takes its place in a chain by bands away.
 pub(crate) fn written_out(op: &Conv2d, x: &TensorType, w: &TensorType) -> Option<Conv2d> {
     let window = op.window(x, w).ok()?;
     let pads = [window.h.begin, window.w.begin, window.h.end, window.w.end].map(|p| p as i64);
-    Some(Conv2d { pads, auto_pad: AutoPad::NotSet, ..op.clone() })
+    Some(Conv2d { pads, auto_pad: AutoPad::NotSet, band: 0, ..op.clone() })
 }

@@ -1,0 +1,86 @@
+//! Chains by bands as native code: within the interpreter's bound at every width, the same bits on one, two and three threads.
+
+use convoke::check::Reference;
+use convoke::{Compiler, Layer, Machine, data};
+
+/// Chains over 33 rows; the last band has one where nothing goes by tiles of several. `X`, `Y` are the types of input and result, `S` that of two channels, `E` the elements.
+const CHAINS: [&str; 4] = [
+    // A bottleneck, with one number for each channel behind it.
+    "layer @l(%x: X) -> Y {
+       %v = const E[16, 2, 1, 1] = normal(seed = 1)
+       %w = const E[16, 16, 3, 3] = normal(seed = 2, std = 0.1)
+       %u = const E[2, 16, 1, 1] = normal(seed = 3)
+       %b = const E[16] = normal(seed = 4)
+       %s = const S = normal(seed = 5)
+       %0 = conv2d %x, %v { algorithm = direct } then bias %b then relu
+       %1 = conv2d %0, %w { pads = [1, 1, 1, 1], algorithm = direct, band = 8 } then bias %b
+       %2 = conv2d %1, %u { algorithm = im2col, band = 8 } then mul %s
+       return %2
+     }",
+    // Tiles of their own for each band.
+    "layer @l(%x: X) -> Y {
+       %v = const E[16, 2, 3, 3] = normal(seed = 1)
+       %w = const E[2, 16, 3, 3] = normal(seed = 2, std = 0.1)
+       %0 = conv2d %x, %v { pads = [1, 1, 1, 1], algorithm = winograd(4x4) } then relu
+       %1 = conv2d %0, %w { pads = [1, 1, 1, 1], algorithm = winograd(2x2), band = 10 }
+       return %1
+     }",
+    // Behind a convolution by tiles, the image between which and the chain does not stay in blocks.
+    "layer @l(%x: X) -> Y {
+       %v = const E[16, 2, 3, 3] = normal(seed = 1)
+       %w = const E[16, 16, 3, 3] = normal(seed = 2, std = 0.1)
+       %u = const E[2, 16, 3, 3] = normal(seed = 3, std = 0.1)
+       %0 = conv2d %x, %v { pads = [1, 1, 1, 1], algorithm = winograd(2x2) }
+       %1 = conv2d %0, %w { pads = [1, 1, 1, 1], algorithm = winograd(2x2) }
+       %2 = conv2d %1, %u { pads = [1, 1, 1, 1], algorithm = winograd(2x2), band = 12 }
+       return %2
+     }",
+    // A column and a row: where a band has as many rows as vectors have lanes they are turned, in the last it has not.
+    "layer @l(%x: X) -> Y {
+       %v = const E[2, 1, 9, 1] = normal(seed = 1)
+       %w = const E[2, 1, 1, 25] = normal(seed = 2)
+       %s = const S = normal(seed = 3)
+       %0 = conv2d %x, %v { pads = [4, 0, 4, 0], group = 2, algorithm = depthwise }
+       %1 = conv2d %0, %w { pads = [0, 12, 0, 12], group = 2, algorithm = depthwise, band = 16 } then relu then mul %s
+       return %1
+     }",
+];
+
+/// A chain in this layout and element type.
+fn layer(chain: &str, nhwc: bool, elem: &str) -> Layer {
+    let image = |h: usize, w: usize| match nhwc {
+        true => format!("{elem}[1, {h}, {w}, 2] nhwc"),
+        false => format!("{elem}[1, 2, {h}, {w}]"),
+    };
+    let text = chain.replace("E[", &format!("{elem}["));
+    let text =
+        text.replace("-> Y", &format!("-> {}", image(33, 21))).replace("%x: X", &format!("%x: {}", image(33, 21)));
+    let text = text.replace("= const S", &format!("= const {}", image(1, 1)));
+    Layer::parse(&text).unwrap_or_else(|e| panic!("{text}\n{}", e.render(false)))
+}
+
+#[test]
+fn chains_stay_within_their_bound_with_the_same_bits_on_any_number_of_threads() {
+    for chain in CHAINS {
+        for (nhwc, elem) in [(false, "f32"), (true, "f32"), (false, "f64"), (true, "f64")] {
+            let layer = layer(chain, nhwc, elem);
+            let inputs = layer.inputs().into_iter().map(|(_, ty)| data::random(ty, 7, layer.files()));
+            let inputs = inputs.collect::<Result<_, _>>().expect("a small tensor");
+            let reference = Reference::new(&layer, inputs).expect("the interpreter runs what verifies");
+            for bits in [512, 256, 128] {
+                let compiler = || Compiler::host().machine_of(Machine::host().narrowed(bits));
+                let run = |threads: usize| {
+                    let compiled = compiler().threads(threads).compile(&layer);
+                    let compiled = compiled.unwrap_or_else(|e| panic!("{}\n{}", layer.ir(), e.render(false)));
+                    compiled.run_rounded(reference.inputs()).expect("inputs of its types")
+                };
+                let one = run(1);
+                let found = reference.by(&compiler(), &layer).expect("it applies").compare(&one);
+                assert!(found.passes(), "{}\n{bits} bits: {found:?}", layer.ir());
+                for threads in [2, 3] {
+                    assert!(run(threads) == one, "{threads} threads give other bits\n{}", layer.ir());
+                }
+            }
+        }
+    }
+}
