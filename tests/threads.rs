@@ -17,7 +17,7 @@ const ROWS: [Row; 22] = [
     ([1, 130, 70], [20, 5, 1, 2, 1, 1], "direct"),
     ([96, 14, 14], [96, 3, 1, 1, 1, 12], "direct"),
     ([72, 14, 14], [72, 3, 2, 1, 1, 9], "direct"),
-    // Bands, with fewer rows than threads, and tiles of channels.
+    // Strips of rows, fewer than threads, and tiles of channels.
     ([128, 7, 7], [80, 3, 1, 1, 1, 1], "direct"),
     ([160, 13, 13], [96, 3, 1, 2, 2, 1], "direct"),
     ([96, 17, 17], [50, 1, 2, 0, 1, 1], "im2col"),

@@ -127,7 +127,7 @@ fn deep_reductions_take_several_blocks() {
 }
 
 #[test]
-fn wide_images_take_several_bands() {
+fn wide_images_take_several_strips() {
     conv([1, 3, 40, 50], [8, 3, 3, 3], "pads = [1, 1, 1, 1]", DENSE);
     conv([1, 3, 37, 41], [8, 3, 1, 1], "group = 1", DENSE);
 }
