@@ -58,9 +58,9 @@ fn text(([c, h, w], [k, kernel, stride, pad, dilation, groups], algorithm): Row,
 
 /// Forms of a lowering that shapes alone do not tell, with what tells them in a program.
 const FORMS: [(&str, &str); 6] = [
-    // Rows in the lanes.
+    // Taps of a long row picked from registers.
     (
-        "kernel @turn_rows",
+        "pick",
         "layer @l(%x: f32[1, 2, 150, 400]) -> f32[1, 2, 150, 400] {
   %w = const f32[2, 1, 1, 31] = normal(seed = 1)
   %0 = conv2d %x, %w { pads = [0, 15, 0, 15], group = 2, algorithm = depthwise } then relu

@@ -96,9 +96,9 @@ fn stretched_over_one_row() {
     }
 }
 
-/// Kernels of one row, under which blocks of rows are turned, with one number for each channel and one for all.
+/// Kernels of one row, whose taps are picked from registers, with one number for each channel and one for all.
 #[test]
-fn stretched_over_rows_that_are_turned() {
+fn stretched_over_long_rows() {
     for s in [2, 1] {
         for band in [0, 13] {
             agree(&format!(
