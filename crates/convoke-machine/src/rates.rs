@@ -1,7 +1,7 @@
 //! How fast generated code does the things that algorithms consist of, in cycles of one core.
 //!
-//! The defaults are round figures measured on one core, of AMD's fourth Zen generation unless they say otherwise; a calibration replaces them by those of
-//! another. They weigh algorithms against each other, so that a common factor of all of them changes nothing.
+//! The defaults are round figures measured on one core, of AMD's fourth Zen generation unless they say otherwise; a calibration replaces
+//! them by those of another. They weigh algorithms against each other, so that a common factor of all of them changes nothing.
 
 use serde::{Deserialize, Serialize};
 

@@ -237,7 +237,7 @@ impl Problem {
 
     /// Cycles to bring what a tile reads from the second-level cache: nothing if it stays in half the first.
     fn fetched(&self, machine: &Machine, k: usize, rows: &Rows, columns: &Stretch) -> f64 {
-        let pixels = self.c * rows.inputs * (columns.size * self.w.stride + self.w.reach()) * self.bytes;
+        let pixels = self.c * self.under(rows, columns);
         let weights = k * self.c * self.h.kernel * self.w.kernel * self.bytes;
         match &machine.caches[..] {
             [first, second, ..] if pixels + weights > first.bytes / 2 => {
@@ -253,11 +253,15 @@ impl Problem {
         let of_row = rows.inputs * self.w.input * self.bytes;
         match &machine.caches[..] {
             [first, second, ..] if self.c == 1 && of_row > first.bytes / 2 => {
-                let pixels = rows.inputs * (columns.size * self.w.stride + self.w.reach()) * self.bytes;
-                pixels as f64 / second.bytes_per_cycle.max(f64::MIN_POSITIVE)
+                self.under(rows, columns) as f64 / second.bytes_per_cycle.max(f64::MIN_POSITIVE)
             }
             _ => 0.0,
         }
+    }
+
+    /// Bytes of a channel's pixels under a tile.
+    fn under(&self, rows: &Rows, columns: &Stretch) -> usize {
+        rows.inputs * (columns.size * self.w.stride + self.w.reach()) * self.bytes
     }
 
     /// Cycles to copy what a tile needs into a block.

@@ -22,7 +22,7 @@ use convoke_ir::types::{Image, Layout, TensorType};
 
 use super::tile::parallel;
 use super::{LowerError, Lowering, too_large};
-use crate::bands::{Band, bands, rows};
+use crate::bands::{Band, bands, conv, rows};
 use crate::loops::util::{block, compact::compact, prune::prune};
 
 /// Runs that are to be repeated for each of some bands.
@@ -40,11 +40,8 @@ impl<'a> Lowering<'a> {
     pub(super) fn chain(&mut self, chain: &[usize]) -> Result<(), LowerError> {
         let body = &self.layer.layer().body;
         let last = &body[*chain.last().expect("a chain has two convolutions or more")];
-        let convs = chain.iter().filter_map(|&at| match &body[at].op {
-            Op::Conv2d(conv) => Some((at, self.window(&body[at], conv))),
-            _ => None,
-        });
-        let axes: Vec<Axis> = convs.map(|(_, window)| window.h).collect();
+        let axis = |&at: &usize| conv(&body[at]).map(|op| self.window(&body[at], op).h);
+        let axes: Vec<Axis> = chain.iter().filter_map(axis).collect();
         self.make_room(last.result);
         let Some(all) = bands(&axes, rows(last)) else {
             let value = self.name(last.result).to_owned();

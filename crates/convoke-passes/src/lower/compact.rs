@@ -8,13 +8,13 @@
 //! each tile of output channels, and there its pixels are counted through as if there had been no stride.
 
 use convoke_ir::layer::{ValueId, Window};
-use convoke_ir::loops::{Affine, Expr, FuncBuilder, Marks, Place, Role, VecType};
-use convoke_ir::types::{Image, Layout, TensorType};
+use convoke_ir::loops::{Affine, Expr, FuncBuilder, Marks, Place, VecType};
+use convoke_ir::types::{Image, Layout};
 
 use super::grid::{Grid, Site};
 use super::halo::Placed;
 use super::tile::parallel;
-use super::{LowerError, Lowering, too_large};
+use super::{LowerError, Lowering};
 use crate::edges::spans;
 
 impl Lowering<'_> {
@@ -22,11 +22,7 @@ impl Lowering<'_> {
     pub(super) fn compacted(&mut self, id: ValueId, Window { h, w }: &Window) -> Result<Placed, LowerError> {
         let (x, elem) = (self.placed(id), self.ty(id).elem);
         let image = Image { h: h.output, w: w.output, ..x.image };
-        let what = format!("{}.compact", self.name(id));
-        let ty = TensorType::image(elem, image, Layout::Nchw);
-        let ty = ty.map_err(|_| too_large(&what, &image.stored(Layout::Nchw)))?;
-        let (len, grid) = (ty.elements(), Grid::dense(image, Layout::Nchw));
-        let y = Placed { buffer: self.program.buffer(&what, ty, Role::Scratch), image, grid, len };
+        let y = self.scratch_image(&format!("{}.compact", self.name(id)), elem, image, Layout::Nchw)?;
 
         let mut f = FuncBuilder::kernel("compact");
         let (xs, ys) = (f.input("x", elem, x.len), f.output("y", elem, y.len));

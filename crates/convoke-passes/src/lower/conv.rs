@@ -195,12 +195,9 @@ impl<'a> Lowering<'a> {
                 Lanes::Turned => self.with_halo_channels_last(instr.args[0], [0; 4])?,
             };
             let conv = self.conv(instr, op, window, x);
-            match lanes {
-                Lanes::Pixels => {
-                    self.pixels(&conv);
-                    return Ok(());
-                }
-                Lanes::Channels | Lanes::Turned => {}
+            if lanes == Lanes::Pixels {
+                self.pixels(&conv);
+                return Ok(());
             }
             return self.channels(&conv, self.layer.constant(instr.args[1]).is_some());
         }

@@ -95,11 +95,21 @@ impl<'a> Lowering<'a> {
     fn room(&mut self, id: ValueId, pads: Pads, layout: Layout) -> Result<Placed, LowerError> {
         let x = self.placed(id).image;
         let image = Image { h: pads[0] + x.h + pads[2], w: pads[1] + x.w + pads[3], ..x };
-        let what = format!("{}.halo", self.name(id));
-        let ty = TensorType::image(self.ty(id).elem, image, layout);
-        let ty = ty.map_err(|_| too_large(&what, &image.stored(layout)))?;
+        self.scratch_image(&format!("{}.halo", self.name(id)), self.ty(id).elem, image, layout)
+    }
+
+    /// Scratch for an image, densely stored.
+    pub(super) fn scratch_image(
+        &mut self,
+        what: &str,
+        elem: Elem,
+        image: Image,
+        layout: Layout,
+    ) -> Result<Placed, LowerError> {
+        let ty = TensorType::image(elem, image, layout);
+        let ty = ty.map_err(|_| too_large(what, &image.stored(layout)))?;
         let (len, grid) = (ty.elements(), Grid::dense(image, layout));
-        Ok(Placed { buffer: self.program.buffer(&what, ty, Role::Scratch), image, grid, len })
+        Ok(Placed { buffer: self.program.buffer(what, ty, Role::Scratch), image, grid, len })
     }
 
     /// The value `id` with channels last and a border of zeros. Where it lies so and has no border, the value itself.

@@ -12,7 +12,6 @@
 //! images take channels in nchw too.
 
 use convoke_ir::attr::Algorithm;
-
 use convoke_ir::types::Layout;
 use convoke_machine::Machine;
 
@@ -63,8 +62,8 @@ fn cheapest(conv: &Conv, machine: &Machine) -> (Lanes, Plan) {
     if conv.x.c < lanes(conv, machine) {
         return plain;
     }
-    let channels = plan(Lanes::Turned);
-    if channels.1.cycles() * WORTH < plain.1.cycles() { channels } else { plain }
+    let turned = plan(Lanes::Turned);
+    if turned.1.cycles() * WORTH < plain.1.cycles() { turned } else { plain }
 }
 
 /// Channels in the lanes.
@@ -82,15 +81,15 @@ fn channels(conv: &Conv, machine: &Machine) -> Plan {
     let (_, [multiply, store]) = problem.best(machine);
     let [x_bytes, w_bytes, y_bytes] = conv.bytes();
     let images = conv.x.n as f64;
-    let to_turn = if conv.layout == Layout::Nchw { x_bytes } else { 0 };
+    let turned = if conv.layout == Layout::Nchw { x_bytes } else { 0 };
     let each = machine.rates.gather_cycles + machine.rates.scatter_cycles;
-    let turn = (to_turn / conv.elem.bytes() as u128) as f64 * each;
+    let turn = (turned / conv.elem.bytes() as u128) as f64 * each;
     let stream = x_bytes as f64 / bandwidth(machine, x_bytes) + y_bytes as f64 / bandwidth(machine, y_bytes);
     Plan {
         algorithm: Algorithm::Depthwise,
         multiplications: conv.multiplications(),
-        bytes_moved: x_bytes + w_bytes + y_bytes + 2 * to_turn,
-        scratch_bytes: to_turn,
+        bytes_moved: x_bytes + w_bytes + y_bytes + 2 * turned,
+        scratch_bytes: turned,
         terms: vec![
             Term { name: "multiply", cycles: images * multiply },
             Term { name: "store", cycles: images * store },
