@@ -231,6 +231,39 @@ fn zips_of_registers() {
     }
 }
 
+/// Zips before a loop, in it and behind it, and so many values at once within that there are registers for nothing else.
+#[test]
+fn zips_around_loops() {
+    for machine in machines() {
+        for &elem in Elem::ALL {
+            for &lanes in &VecType::LANES[1..] {
+                for values in (2..34).step_by(if lanes < 16 { 4 } else { 1 }) {
+                    let n = usize::from(lanes);
+                    let numbers: Vec<f64> = (0..values * n).map(|i| (i % 11) as f64 - 5.0).collect();
+                    let (native, reference) = both(&machine, (elem, &numbers), (elem, 2 * n), |f, x, y| {
+                        let ty = VecType { elem, lanes };
+                        let [a, b] = [0, n].map(|at| f.load_vector(x, at, lanes));
+                        let zip = f.reg(ty, Expr::Zip(Half::Lo, a, b));
+                        let sum = f.reg(ty, Expr::Zip(Half::Hi, a, b));
+                        f.for_("i", 0..3, Marks::default(), |f, _| {
+                            f.set(zip, Expr::Zip(Half::Lo, sum, zip));
+                            let all: Vec<ValId> = (0..values).map(|i| f.load_vector(x, i * n, lanes)).collect();
+                            for i in 0..values {
+                                f.set(sum, Expr::Fma(all[i], all[values - 1 - i], sum));
+                            }
+                            f.set(zip, Expr::Zip(Half::Hi, zip, sum));
+                        });
+                        let last = f.zip(Half::Lo, sum, zip);
+                        f.store(y, 0usize, last);
+                        f.store(y, n, zip);
+                    });
+                    assert_eq!(native, reference, "{}, {elem}x{lanes}, {values} values", machine.name);
+                }
+            }
+        }
+    }
+}
+
 /// All that can be picked of two vectors, and into a register that is one of them.
 #[test]
 fn picks() {

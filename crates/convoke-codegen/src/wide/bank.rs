@@ -73,6 +73,12 @@ impl Bank {
         }
     }
 
+    /// One more value: nothing happens to it, so that it is the first to leave.
+    pub(super) fn add(&mut self) -> Key {
+        self.values.push(Value::default());
+        self.values.len() - 1
+    }
+
     /// Where a value is, if in a register.
     pub(super) fn register(&self, key: Key) -> Option<usize> {
         self.values[key].register
@@ -108,8 +114,7 @@ impl Bank {
     ///
     /// If one instruction locks all registers.
     pub(super) fn take(&mut self, position: u32) -> (usize, Option<Key>) {
-        let free = |&&r: &&usize| self.holder[r].is_none() && !self.locked[r];
-        if let Some(&register) = self.order.iter().find(free) {
+        if let Some(register) = self.spare() {
             self.touched[register] = true;
             return (register, None);
         }
@@ -125,6 +130,11 @@ impl Bank {
         let (register, key, _) = furthest.expect("no instruction needs all registers at once");
         self.leave(key);
         (register, Some(key))
+    }
+
+    /// A register that holds nothing.
+    pub(super) fn spare(&self) -> Option<usize> {
+        self.order.iter().copied().find(|&register| self.holder[register].is_none() && !self.locked[register])
     }
 
     /// Says that a register now holds a value.

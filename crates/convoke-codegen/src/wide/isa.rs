@@ -88,6 +88,8 @@ pub(super) enum Op {
     Xor,
     /// AVX-512: lanes of two vectors by the indices in the first, which the result overwrites.
     Permute2,
+    /// The same, with the indices in the second, and the result in place of the first of the two vectors.
+    Permute2Table,
 }
 
 impl Op {
@@ -106,6 +108,7 @@ impl Op {
             Op::And => &AND,
             Op::Xor => &XOR,
             Op::Permute2 => &PERMUTE2,
+            Op::Permute2Table => &PERMUTE2_TABLE,
         }
     }
 }
@@ -328,6 +331,22 @@ const PERMUTE2: Forms = [
         EVEX_Vpermi2pd_xmm_k1z_xmm_xmmm128b64,
         EVEX_Vpermi2pd_ymm_k1z_ymm_ymmm256b64,
         EVEX_Vpermi2pd_zmm_k1z_zmm_zmmm512b64,
+    ],
+];
+const PERMUTE2_TABLE: Forms = [
+    [
+        INVALID,
+        INVALID,
+        EVEX_Vpermt2ps_xmm_k1z_xmm_xmmm128b32,
+        EVEX_Vpermt2ps_ymm_k1z_ymm_ymmm256b32,
+        EVEX_Vpermt2ps_zmm_k1z_zmm_zmmm512b32,
+    ],
+    [
+        INVALID,
+        INVALID,
+        EVEX_Vpermt2pd_xmm_k1z_xmm_xmmm128b64,
+        EVEX_Vpermt2pd_ymm_k1z_ymm_ymmm256b64,
+        EVEX_Vpermt2pd_zmm_k1z_zmm_zmmm512b64,
     ],
 ];
 

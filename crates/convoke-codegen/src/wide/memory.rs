@@ -322,16 +322,14 @@ impl<'a> Emitter<'a> {
             (0, half == Half::Hi)
         };
         let (a, b) = (self.part_operand(x, source), self.part_operand(y, source));
-        let to = self.take(Kind::Vector);
         let bytes = parts.lanes * elem.bytes();
-        if self.isa.evex && bytes > 16 {
+        let permuted = self.isa.evex && bytes > 16;
+        let to = if permuted && parts.count == 1 && x != y && self.dies(x, 0) { a } else { self.take(Kind::Vector) };
+        if permuted {
             let lanes = parts.lanes;
             let first = if upper { lanes / 2 } else { 0 };
-            // Indices into the lanes of a, then those of b.
-            let at = self.asm.lanes(elem, (0..lanes).map(|i| first + i / 2 + (i % 2) * lanes));
-            let load = self.isa.form(&isa::LOAD, elem, length);
-            self.asm.vec2(load, (to, length), (Source::Pool(at), length), None, Mask::None);
-            self.asm.vec3(Op::Permute2.forms(), elem, length, to, a, Source::Register(b));
+            let order = (0..lanes).map(|i| first + i / 2 + (i % 2) * lanes);
+            self.permute2((elem, length), to, (a, Source::Register(b)), order);
         } else if bytes > 16 {
             // The two interleavings within 128 bits, and of these the lower or upper 128 bits.
             let scratch = self.scratch();

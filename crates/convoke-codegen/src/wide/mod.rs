@@ -16,6 +16,7 @@ mod flat;
 mod fold;
 mod isa;
 mod memory;
+mod order;
 mod pick;
 mod place;
 mod prefetch;
@@ -75,6 +76,7 @@ pub(crate) fn function(
         // The last register is the emitter's own.
         vectors: Bank::new(isa.registers(), (0..isa.registers() - 1).collect(), uses.vectors),
         general: Bank::new(16, control::general_order(arguments.is_some()), uses.general),
+        orders: FxHashMap::default(),
         frame: Frame { bytes: control::outgoing(arguments), calls: arguments.is_some(), ..Frame::default() },
         range_begin: None,
         masks: Vec::new(),
@@ -135,6 +137,8 @@ struct Emitter<'a> {
     pressure: Vec<usize>,
     vectors: Bank,
     general: Bank,
+    /// Orders of lanes that may be in registers, by their place among the constants; see [`order`].
+    orders: FxHashMap<usize, Key>,
     frame: Frame,
     /// Lane counts that a mask register holds the mask of, k1 onwards.
     masks: Vec<usize>,
@@ -165,10 +169,12 @@ impl<'a> Emitter<'a> {
                 }
                 Node::Call(call, args) => self.call(call, args),
                 Node::Begin(number) => {
+                    self.forget_orders();
                     let entry = self.begin(&flat.loops[*number], *number);
                     places.push(entry);
                 }
                 Node::End(number) => {
+                    self.forget_orders();
                     let entry = places.pop().expect("loops are nested");
                     self.end(&flat.loops[*number], entry);
                 }

@@ -13,7 +13,7 @@ use iced_x86::Code::*;
 use super::Emitter;
 use super::asm::{Mask, Source};
 use super::flat::Parts;
-use super::isa::{self, Length, Op};
+use super::isa::Length;
 use super::place::Kind;
 
 /// `vpermpd`: 64-bit lanes 0, 2, 1, 3.
@@ -35,10 +35,7 @@ impl Emitter<'_> {
             (1, true) => self.asm.vec3i(align(elem, length), [length; 3], to, b, Source::Register(a), first as u32),
             (1, false) => self.align_bytes(length, to, [a, b], first * elem.bytes()),
             (_, true) => {
-                let order = self.asm.lanes(elem, (0..lanes).map(|lane| first + 2 * lane));
-                let load = self.isa.form(&isa::LOAD, elem, length);
-                self.asm.vec2(load, (to, length), (Source::Pool(order), length), None, Mask::None);
-                self.asm.vec3(Op::Permute2.forms(), elem, length, to, a, Source::Register(b));
+                self.permute2((elem, length), to, (a, Source::Register(b)), (0..lanes).map(|lane| first + 2 * lane));
             }
             (_, false) => self.shuffle(elem, length, to, [a, b], first == 1),
         }

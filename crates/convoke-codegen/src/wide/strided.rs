@@ -12,7 +12,7 @@ use iced_x86::Code::*;
 use super::Emitter;
 use super::asm::{Mask, Mem, Source};
 use super::flat::Parts;
-use super::isa::{self, Length, Op};
+use super::isa::{self, Length};
 
 impl Emitter<'_> {
     /// Loads elements 0, 2, 4, … 2·lanes − 2 from `from` on, 0 into the other lanes. Whether it can.
@@ -36,17 +36,15 @@ impl Emitter<'_> {
             at if at < all => at,
             at => all + at - second,
         };
-        let order = self.asm.lanes(elem, (0..all).map(index));
-        let load = self.isa.form(&isa::LOAD, elem, length);
         self.load_lanes(scratch, elem, reach.min(all), from);
-        self.asm.vec2(load, (to, length), (Source::Pool(order), length), None, Mask::None);
         let other = match second {
             0 => Source::Register(scratch),
             _ => Source::Memory(from.plus((second * elem.bytes()) as i32)),
         };
-        self.asm.vec3(Op::Permute2.forms(), elem, length, to, scratch, other);
+        self.permute2((elem, length), to, (scratch, other), (0..all).map(index));
         if second > 0 && lanes < all {
             let k = self.mask(lanes);
+            let load = self.isa.form(&isa::LOAD, elem, length);
             self.asm.vec2(load, (to, length), (Source::Register(to), length), None, Mask::Zero(k));
         }
         true
