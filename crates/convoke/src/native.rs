@@ -1,7 +1,7 @@
 //! Arrays in the element types of a layer, made from and turned into `f64`: for callers that do not know the types when
 //! they are compiled, such as the command.
 
-use convoke_codegen::{Slice, SliceMut};
+use convoke_codegen::{Memory, Slice, SliceMut};
 use convoke_ir::elem::Elem;
 use convoke_ir::types::TensorType;
 use ndarray::{ArrayD, IxDyn};
@@ -20,8 +20,8 @@ pub struct Buffers {
 
 #[derive(Clone, Debug)]
 enum Numbers {
-    F32(Vec<f32>),
-    F64(Vec<f64>),
+    F32(Memory<f32>),
+    F64(Memory<f64>),
 }
 
 impl Numbers {
@@ -35,10 +35,11 @@ impl Numbers {
     }
 
     fn zeros(ty: &TensorType) -> Result<Numbers, Error> {
-        Ok(match ty.elem {
-            Elem::F32 => Numbers::F32(memory::reserve(ty.elements())?),
-            Elem::F64 => Numbers::F64(memory::reserve(ty.elements())?),
-        })
+        let numbers = match ty.elem {
+            Elem::F32 => Memory::zeros(ty.elements()).map(Numbers::F32),
+            Elem::F64 => Memory::zeros(ty.elements()).map(Numbers::F64),
+        };
+        numbers.ok_or(Error::OutOfMemory { bytes: ty.bytes() })
     }
 
     fn slice(&self) -> Slice<'_> {
@@ -62,7 +63,7 @@ impl Numbers {
         };
         let mut wide = memory::reserve(len)?;
         match self {
-            Numbers::F32(v) => wide.iter_mut().zip(v).for_each(|(to, &from)| *to = f64::from(from)),
+            Numbers::F32(v) => wide.iter_mut().zip(v.iter()).for_each(|(to, &from)| *to = f64::from(from)),
             Numbers::F64(v) => wide.copy_from_slice(v),
         }
         Ok(wide)
