@@ -4,7 +4,7 @@ use convoke::check::Reference;
 use convoke::{Compiler, Layer, Machine, data};
 
 /// Chains over 33 rows; the last band has one where nothing goes by tiles of several. `X`, `Y` are the types of input and result, `S` that of two channels, `E` the elements.
-const CHAINS: [&str; 4] = [
+const CHAINS: [&str; 6] = [
     // A bottleneck, with one number for each channel behind it.
     "layer @l(%x: X) -> Y {
        %v = const E[16, 2, 1, 1] = normal(seed = 1)
@@ -35,7 +35,7 @@ const CHAINS: [&str; 4] = [
        %2 = conv2d %1, %u { pads = [1, 1, 1, 1], algorithm = winograd(2x2), band = 12 }
        return %2
      }",
-    // A column and a row: where a band has as many rows as vectors have lanes they are turned, in the last it has not.
+    // A column and a row, transposed between: where a band has as many rows as vectors have lanes whole vectors are turned, in the last it has not.
     "layer @l(%x: X) -> Y {
        %v = const E[2, 1, 9, 1] = normal(seed = 1)
        %w = const E[2, 1, 1, 25] = normal(seed = 2)
@@ -43,6 +43,25 @@ const CHAINS: [&str; 4] = [
        %0 = conv2d %x, %v { pads = [4, 0, 4, 0], group = 2, algorithm = depthwise }
        %1 = conv2d %0, %w { pads = [0, 12, 0, 12], group = 2, algorithm = depthwise, band = 16 } then relu then mul %s
        return %1
+     }",
+    // Steps along both, apart taps, more padding on one side, bands of another number of rows than vectors have lanes.
+    "layer @l(%x: X) -> Y {
+       %v = const E[2, 1, 17, 1] = normal(seed = 1)
+       %w = const E[2, 1, 1, 11] = normal(seed = 2)
+       %b = const E[2] = normal(seed = 4)
+       %0 = conv2d %x, %v { pads = [19, 0, 13, 0], dilations = [2, 1], group = 2, algorithm = depthwise } then bias %b then relu
+       %1 = conv2d %0, %w { pads = [0, 23, 0, 17], strides = [1, 2], dilations = [1, 2], group = 2, algorithm = depthwise, band = 13 } then bias %b
+       return %1
+     }",
+    // Three in turns, the image transposed between the last two.
+    "layer @l(%x: X) -> Y {
+       %v = const E[2, 1, 3, 1] = normal(seed = 1)
+       %w = const E[2, 1, 31, 1] = normal(seed = 2)
+       %u = const E[2, 1, 1, 31] = normal(seed = 3)
+       %0 = conv2d %x, %v { pads = [1, 0, 1, 0], group = 2, algorithm = depthwise }
+       %1 = conv2d %0, %w { pads = [15, 0, 15, 0], group = 2, algorithm = depthwise, band = 16 } then relu
+       %2 = conv2d %1, %u { pads = [0, 15, 0, 15], group = 2, algorithm = depthwise, band = 16 }
+       return %2
      }",
 ];
 

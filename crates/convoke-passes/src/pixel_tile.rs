@@ -34,10 +34,20 @@ pub(crate) struct Problem {
     /// Output and input channels of a group.
     pub k: usize,
     pub c: usize,
-    /// Whether neighbouring pixels of the output are neighbours in memory.
-    pub stored_together: bool,
+    pub stores: Stores,
     pub h: Axis,
     pub w: Axis,
+}
+
+/// Where the neighbours of an output pixel lie.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stores {
+    /// Those of its row beside it.
+    Rows,
+    /// Those of its column beside it: vectors of the rows of a tile are transposed in registers, as many as have lanes.
+    Columns,
+    /// Neither.
+    Apart,
 }
 
 /// How a tile reads its pixels.
@@ -95,6 +105,11 @@ const LONG_ROW: usize = 5;
 /// The most taps that are written out where rows are taken apart in registers.
 const WRITTEN_APART: usize = 49;
 
+/// Vector registers but for the one that is the code generator's own.
+fn registers(machine: &Machine) -> usize {
+    (machine.vector_registers as usize).saturating_sub(1).max(3)
+}
+
 impl Problem {
     /// How the input is read. A row strided by two is taken apart in registers where a single channel reads it, other strided rows first;
     /// the taps of a long row are a loop, which asks for the same everywhere. (Every second pixel loaded where it lies, for each tap, took
@@ -132,8 +147,7 @@ impl Problem {
 
     /// The tile with the fewest predicted cycles, and those of a group of an image.
     pub(crate) fn best(&self, machine: &Machine) -> (PixelTile, Cycles) {
-        // One register is the code generator's own.
-        let registers = (machine.vector_registers as usize).saturating_sub(1).max(3);
+        let registers = registers(machine);
         let vectors = self.w.output.div_ceil(self.lanes.into()).min(registers);
         let beside = |vectors: usize| match self.reading(machine) {
             Reading::Streams if self.w.stride == 1 => vectors + APART,
@@ -208,8 +222,16 @@ impl Problem {
         };
         let pixels = (rows.inputs * spans.len()) as f64 * each;
         let weights = (k * rows.taken) as f64 * depth * part(machine, self.bytes);
+        let [pixels, weights] = match self.weights_at_once(machine, k, rows.size, spans.len()) {
+            // Each weight once, and for as many as are held the rows that they reach.
+            Some(most) => {
+                let taps = even(self.h.kernel, most).into_iter();
+                let reached = taps.map(|taps| taps.count * (rows.size + taps.size - 1)).sum::<usize>();
+                [reached as f64 * each, self.h.kernel as f64 * part(machine, self.bytes)]
+            }
+            None => [pixels, weights],
+        };
         let loads = (pixels + weights) / machine.loads_per_cycle();
-        let sums = k * rows.size * spans.len();
         // Each sum waits for itself.
         let waits = depth * machine.fma_latency * rows.taken as f64 / rows.size as f64;
         let among = self.c * rows.inputs + self.k * rows.size;
@@ -222,11 +244,52 @@ impl Problem {
         let busy = [multiply, loads, self.fetched(machine, k, rows, columns), read];
         let cycles = busy.into_iter().fold(waits, f64::max)
             + HIDDEN * (multiply.min(loads) + self.fetched_anew(machine, rows, columns));
-        let rates = &machine.rates;
-        let each = if self.stored_together { rates.store_cycles } else { f64::from(self.lanes) * rates.scatter_cycles };
-        let store = sums as f64 * (each + rates.arithmetic_cycles);
-        let written = pages(machine, k * rows.size, among, self.w.output * self.bytes);
-        [cycles, store + written + rates.call_cycles]
+        let store = k as f64 * spans.len() as f64 * self.store(machine, rows.size);
+        let stored = match self.stores {
+            // Each lane of a vector goes to a column of its own.
+            Stores::Columns => {
+                let columns = k * usize::from(self.lanes);
+                pages(machine, columns, columns, self.h.output * self.bytes)
+            }
+            Stores::Rows | Stores::Apart => pages(machine, k * rows.size, among, self.w.output * self.bytes),
+        };
+        [cycles, store + stored + machine.rates.call_cycles]
+    }
+
+    /// Cycles to store the vectors of so many rows that lie below each other.
+    fn store(&self, machine: &Machine, rows: usize) -> f64 {
+        let (rates, lanes) = (&machine.rates, usize::from(self.lanes));
+        let each = match self.stores {
+            Stores::Rows => rates.store_cycles,
+            Stores::Apart => lanes as f64 * rates.scatter_cycles,
+            Stores::Columns => {
+                let square = |columns: usize| {
+                    let vectors = columns.max(2).next_power_of_two();
+                    // Parts of vectors take a mask, and are cut out.
+                    let accesses = if columns == lanes { lanes } else { 2 * lanes };
+                    let zips = vectors * vectors.ilog2() as usize;
+                    accesses as f64 * rates.store_cycles + zips as f64 * rates.arithmetic_cycles
+                };
+                let all = (rows / lanes) as f64 * square(lanes);
+                let rest = if rows.is_multiple_of(lanes) { 0.0 } else { square(rows % lanes) };
+                return all + rest + rows as f64 * rates.arithmetic_cycles;
+            }
+        };
+        rows as f64 * (each + rates.arithmetic_cycles)
+    }
+
+    /// How many weights a tile holds at once, if each is loaded once: those of a column of taps for single vectors of one channel, of which there may be
+    /// more than there are registers beside the sums.
+    pub(crate) fn weights_at_once(
+        &self,
+        machine: &Machine,
+        channels: usize,
+        rows: usize,
+        vectors: usize,
+    ) -> Option<usize> {
+        let column = self.w.kernel == 1 && self.h.kernel > 1 && self.c == 1 && channels == 1 && vectors == 1;
+        let beside = registers(machine).saturating_sub(rows + 1);
+        column.then_some(beside.max(1))
     }
 
     /// Whether the weights of so many channels drive each other out of the nearest cache: their lines, a filter apart, fall into few sets.

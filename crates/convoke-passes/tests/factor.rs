@@ -364,7 +364,12 @@ fn a_level_factors_a_large_blur_by_itself() {
     let mut manager = PassManager::new(Context { machine: &machine, files: &files, grants });
     let State::Layer(after) = manager.run(State::Layer(layer), &passes).expect("runs") else { panic!("layer IR") };
     let notes: Vec<_> = manager.records().iter().flat_map(|r| &r.notes).collect();
-    assert!(matches!(&notes[..], [Note { outcome: Outcome::Rewritten(_), .. }]), "{notes:?}");
+    let [Note { outcome: Outcome::Rewritten(factors), .. }, Note { outcome: Outcome::Rewritten(bands), .. }] =
+        notes[..]
+    else {
+        panic!("{notes:?}")
+    };
+    assert!(factors.form.starts_with("31x1, then 1x31") && bands.form.contains("in turns"), "{notes:?}");
     assert_eq!(Stats::of_layer(&after).multiplications, 2 * 31 * 270 * 480);
 }
 

@@ -80,15 +80,9 @@ fn run(func: &mut Func, shared: FxHashSet<SlotId>, wide: bool) -> bool {
     if !any {
         return false;
     }
-    let mut registers = FxHashSet::default();
-    block::each(&func.body, &mut |stmt| {
-        if let Stmt::Reg(reg, ..) = stmt {
-            registers.insert(*reg);
-        }
-    });
     let read_only = |(id, slot): (SlotId, &Slot)| (slot.access == Access::In && !shared.contains(&id)).then_some(id);
     let read_only = func.slots.iter().filter_map(read_only).collect();
-    let mut pass = Walk { func, registers, read_only, wide, changed: false };
+    let mut pass = Walk { func, read_only, wide, changed: false };
     let body = std::mem::take(&mut pass.func.body);
     pass.func.body = pass.block(body);
     pass.changed
@@ -96,7 +90,6 @@ fn run(func: &mut Func, shared: FxHashSet<SlotId>, wide: bool) -> bool {
 
 struct Walk<'a> {
     func: &'a mut Func,
-    registers: FxHashSet<ValId>,
     /// Memory that nobody writes while the function runs.
     read_only: FxHashSet<SlotId>,
     wide: bool,
@@ -445,10 +438,7 @@ impl Finder<'_> {
             self.stmt(stmt);
             match stmt {
                 Stmt::Let(val, Expr::Load(place), _) if self.kind == Kind::Loads => self.add(place, at, *val),
-                // What a register holds is known where it is stored, and nowhere else.
-                Stmt::Store(place, val, _) if self.kind == Kind::Stores && !self.pass.registers.contains(val) => {
-                    self.add(place, at, *val);
-                }
+                Stmt::Store(place, val, _) if self.kind == Kind::Stores => self.add(place, at, *val),
                 _ => {}
             }
         }
@@ -460,6 +450,12 @@ impl Finder<'_> {
     fn stmt(&mut self, stmt: &Stmt) {
         match stmt {
             Stmt::For(inner) => inner.body.iter().for_each(|stmt| self.stmt(stmt)),
+            // What a register held is stored before it holds another.
+            Stmt::Set(register, ..) if self.kind == Kind::Stores => {
+                let held = |group: &mut Group| group.members.iter().any(|member| member.val == *register);
+                let held = self.open.values_mut().flat_map(|groups| groups.extract_if(.., held));
+                self.done.extend(held);
+            }
             Stmt::Call(call) => {
                 for view in &call.args {
                     self.done.append(&mut self.open.remove(&view.slot).unwrap_or_default());

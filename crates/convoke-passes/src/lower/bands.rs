@@ -22,7 +22,7 @@ use convoke_ir::types::{Image, Layout, TensorType};
 
 use super::tile::parallel;
 use super::{LowerError, Lowering, too_large};
-use crate::bands::{Band, bands, conv, rows};
+use crate::bands::{Band, bands, conv, links, rows};
 use crate::loops::util::{block, compact::compact, prune::prune};
 
 /// Runs that are to be repeated for each of some bands.
@@ -61,18 +61,15 @@ impl<'a> Lowering<'a> {
             return Err(LowerError::Band { value, reason: "has more padding than can be written" });
         };
         let grids = ends.map(|id| (id, self.placed(id).grid));
-        let mut own = Lowering {
-            layer: verified,
-            machine: self.machine,
-            program: std::mem::take(&mut self.program),
-            buffers: self.buffers.clone(),
-            kept: HashMap::new(),
-            grids: HashMap::from(grids),
-            repeats: Vec::new(),
-        };
+        let mut own = Lowering::new(verified, self.machine, std::mem::take(&mut self.program));
+        own.buffers = self.buffers.clone();
+        own.grids = HashMap::from(grids);
+        own.in_band = band.count > 1;
         let counts = |program: &Program| (program.entry.len(), program.buffers.len());
         let before = counts(own.program.program());
-        let lowered = of_band.body.iter().try_for_each(|instr| own.instr(instr));
+        let links = links(&of_band);
+        let lowered = own.transpose_between(&links);
+        let lowered = lowered.and_then(|()| of_band.body.iter().try_for_each(|instr| own.instr(instr)));
         let after = counts(own.program.program());
         self.program = own.program;
         lowered?;

@@ -97,6 +97,20 @@ impl Conv<'_> {
         self
     }
 
+    /// With rows for columns and columns for rows, and taps in the same order: for kernels of one row.
+    pub(super) fn transposed(mut self) -> Self {
+        debug_assert_eq!(self.window.h.kernel, 1, "taps of several rows would be in another order");
+        let Window { h, w } = self.window;
+        self.window = Window { h: w, w: h };
+        for image in [&mut self.x.image, &mut self.y.image] {
+            (image.h, image.w) = (image.w, image.h);
+        }
+        for grid in self.operands.iter_mut().chain([&mut self.x.grid, &mut self.y.grid]) {
+            *grid = grid.transposed();
+        }
+        self
+    }
+
     /// The buffers for the parameters of [`Conv::kernel`].
     pub(super) fn args(&self, reads: &[BufferId]) -> Vec<BufferId> {
         let operands = self.chain.operands.iter().map(|o| o.buffer);
@@ -196,7 +210,7 @@ impl<'a> Lowering<'a> {
             };
             let conv = self.conv(instr, op, window, x);
             if lanes == Lanes::Pixels {
-                self.pixels(&conv);
+                self.pixels(&if self.transposed.contains(&instr.args[0]) { conv.transposed() } else { conv });
                 return Ok(());
             }
             return self.channels(&conv, self.layer.constant(instr.args[1]).is_some());

@@ -17,7 +17,7 @@ use convoke_ir::types::Layout;
 use super::blocking::equal_blocks;
 use super::conv::{Conv, Kernel, Packed, divisor};
 use super::grid::Site;
-use super::share::{Share, alike, cuts, plan, work};
+use super::share::{Share, alike, cuts, plan};
 use super::tile::{Cut, Depth, Product, StoreTile, cut, even, reduction};
 use super::{LowerError, Lowering};
 
@@ -51,7 +51,7 @@ impl Lowering<'_> {
         let channels: Vec<(Cut, Vec<Tiles>)> =
             k_cuts.iter().map(|&k| (k, self.direct_tiles(conv, k, &blocks, cols))).collect();
         let axes = [alike(conv.y.image.h / rows), cuts(&k_cuts), alike(conv.groups), alike(conv.y.image.n)];
-        for share in plan(work([conv.y.len, conv.cg, conv.taps()]), &axes) {
+        for share in plan(self.to_share([conv.y.len, conv.cg, conv.taps()]), &axes) {
             Strips { conv, cols, rows, packed: &packed, blocks: &blocks, channels: &channels }.kernel(self, &share);
         }
         Ok(())

@@ -54,6 +54,11 @@ impl Grid {
         self
     }
 
+    /// The same for an image whose rows are the columns of this one.
+    pub(super) fn transposed(self) -> Grid {
+        Grid { h: self.w, w: self.h, ..self }
+    }
+
     /// The element at `site`.
     pub(super) fn at(&self, site: &Site) -> Affine {
         site.n.clone() * self.n + site.c.clone() * self.c + site.h.clone() * self.h + site.w.clone() * self.w

@@ -38,6 +38,7 @@ mod share;
 mod strassen;
 pub(crate) mod tile;
 mod tiles;
+mod transposed;
 mod turn;
 
 use std::collections::{HashMap, HashSet};
@@ -97,8 +98,7 @@ pub enum LowerError {
 /// Lowers a layer whose convolutions have their algorithm, for a machine.
 pub fn lower(layer: Verified<'_>, machine: &Machine) -> Result<Program, LowerError> {
     let program = ProgramBuilder::new(layer.name.clone());
-    let (buffers, kept, grids, repeats) = (HashMap::new(), HashMap::new(), HashMap::new(), Vec::new());
-    let mut lowering = Lowering { layer, machine, program, buffers, kept, grids, repeats };
+    let mut lowering = Lowering::new(layer, machine, program);
     lowering.declare();
     // What takes turns is lowered where the last of it stands.
     let links = links(layer.layer());
@@ -130,12 +130,30 @@ struct Lowering<'a> {
     buffers: HashMap<ValueId, BufferId>,
     /// The values that stay in blocks of channels, and have no buffer of their own.
     kept: HashMap<ValueId, Kept>,
-    /// How the values lie that are bands of larger ones.
+    /// How the values lie that are not stored densely.
     grids: HashMap<ValueId, Grid>,
+    /// Those of them whose rows and columns are exchanged.
+    transposed: HashSet<ValueId>,
     repeats: Vec<Repeat>,
+    /// Whether what is lowered is done for each of several bands.
+    in_band: bool,
 }
 
 impl<'a> Lowering<'a> {
+    fn new(layer: Verified<'a>, machine: &'a Machine, program: ProgramBuilder) -> Lowering<'a> {
+        Lowering {
+            layer,
+            machine,
+            program,
+            buffers: HashMap::new(),
+            kept: HashMap::new(),
+            grids: HashMap::new(),
+            transposed: HashSet::new(),
+            repeats: Vec::new(),
+            in_band: false,
+        }
+    }
+
     /// Inputs and outputs in the order of the signature; then constants that something reads.
     fn declare(&mut self) {
         let layer = self.layer.layer();

@@ -15,7 +15,7 @@ use super::blocking::equal_blocks;
 use super::conv::{Conv, Kernel, Packed};
 use super::direct::{direct_product, direct_store};
 use super::grid::Site;
-use super::share::{Share, alike, cuts, plan, work};
+use super::share::{Share, alike, cuts, plan};
 use super::tile::{Cut, Product, cut, each, even, reduction};
 use super::{LowerError, Lowering};
 use crate::plateau::{self, Plateau};
@@ -57,7 +57,7 @@ impl Lowering<'_> {
             })
             .collect();
         let axes = [cuts(&k_cuts), alike(conv.y.image.n), alike(conv.groups)];
-        for share in plan(work([conv.y.len, conv.cg, conv.taps()]), &axes) {
+        for share in plan(self.to_share([conv.y.len, conv.cg, conv.taps()]), &axes) {
             self.plateaus_kernel(conv, &packed, &blocks, (&channels, cols), &share);
         }
         Ok(())

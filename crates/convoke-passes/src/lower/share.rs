@@ -7,6 +7,7 @@
 
 use convoke_ir::loops::{Affine, FuncBuilder};
 
+use super::Lowering;
 use super::tile::{Cut, each, parallel};
 
 /// Threads that the iterations of a parallel loop should come out even for.
@@ -22,8 +23,15 @@ pub(super) const SMALL: usize = 1 << 19;
 
 /// How much there is to do: the product of these sizes, which each fit a tensor but all together need not fit a number. Beyond that it is as much as
 /// a number holds.
-pub(super) fn work<const N: usize>(sizes: [usize; N]) -> usize {
+fn work<const N: usize>(sizes: [usize; N]) -> usize {
     sizes.into_iter().fold(1, usize::saturating_mul)
+}
+
+impl Lowering<'_> {
+    /// How much work of these sizes there is for threads to share out: none in a band, since they share out the bands.
+    pub(super) fn to_share<const N: usize>(&self, sizes: [usize; N]) -> usize {
+        if self.in_band { 0 } else { work(sizes) }
+    }
 }
 
 /// A run of iterations that are alike.

@@ -37,6 +37,13 @@ impl Conv {
         })
     }
 
+    /// The same with rows for columns and columns for rows.
+    pub(crate) fn transposed(&self) -> Conv {
+        let turn = |image: Image| Image { h: image.w, w: image.h, ..image };
+        let Window { h, w } = self.window;
+        Conv { x: turn(self.x), y: turn(self.y), window: Window { h: w, w: h }, ..*self }
+    }
+
     /// Input channels of a group.
     pub fn c_per_group(&self) -> usize {
         self.x.c / self.group

@@ -25,6 +25,7 @@ mod plan;
 mod plateaus;
 mod strassen;
 mod tiles;
+pub(crate) mod transposed;
 mod winograd;
 
 use std::fmt;

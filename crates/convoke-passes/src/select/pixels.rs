@@ -15,7 +15,7 @@ use convoke_machine::Machine;
 use super::Conv;
 use super::cost::{LINE, bandwidth, lanes};
 use super::plan::{Plan, Term};
-use crate::pixel_tile::{Problem, Reading, joined};
+use crate::pixel_tile::{Problem, Reading, Stores, joined};
 
 /// How many streams a CPU follows and fetches ahead, and the cycles that a line of another one is waited for in memory.
 const FOLLOWED: usize = 64;
@@ -28,13 +28,19 @@ pub(super) fn neighbours(conv: &Conv) -> bool {
 
 /// What it costs.
 pub(super) fn plan(conv: &Conv, machine: &Machine, algorithm: Algorithm) -> Plan {
+    let rows = conv.layout == Layout::Nchw || conv.y.c == 1;
+    storing(conv, machine, algorithm, if rows { Stores::Rows } else { Stores::Apart })
+}
+
+/// What it costs to store the output so.
+pub(super) fn storing(conv: &Conv, machine: &Machine, algorithm: Algorithm, stores: Stores) -> Plan {
     let [h, w] = joined(&conv.window.h, &conv.window.w).unwrap_or([conv.window.h, conv.window.w]);
     let problem = Problem {
         lanes: lanes(conv, machine) as u8,
         bytes: conv.elem.bytes(),
         k: conv.k_per_group(),
         c: conv.c_per_group(),
-        stored_together: conv.layout == Layout::Nchw || conv.y.c == 1,
+        stores,
         h,
         w,
     };

@@ -14,7 +14,7 @@ use convoke_ir::loops::{Affine, BufferId, FuncBuilder, FuncId, Marks, Role, Slot
 
 use super::conv::{Conv, ENOUGH, Kernel, divisor};
 use super::grid::Site;
-use super::share::{Loops, Part, Share, alike, plan_preferring, work};
+use super::share::{Loops, Part, Share, alike, plan_preferring};
 use super::tile::{Cut, along, cut, each};
 use super::{LowerError, Lowering};
 use crate::channel_tile::Problem;
@@ -123,7 +123,7 @@ impl Lowering<'_> {
             work: stripe.channels.size * stripe.together,
         });
         let axes = [parts(&rows), alike(conv.y.image.n), parts(&columns), channels.collect()];
-        for share in plan_preferring(ROWS_FIRST, work([conv.y.len, conv.taps()]), &axes) {
+        for share in plan_preferring(ROWS_FIRST, self.to_share([conv.y.len, conv.taps()]), &axes) {
             self.channel_kernel(conv, &weights, &stripes, &share);
         }
         Ok(())

@@ -15,7 +15,7 @@ use convoke_ir::loops::{Affine, Expr, Func, FuncBuilder, Marks, Place, SlotId, V
 
 use super::super::conv::Conv;
 use super::super::grid::{Grid, reach};
-use super::super::tile::{each, looped};
+use super::super::tile::{each, even, looped};
 use super::source::Source;
 use crate::edges::{InputRow, Span, row_runs};
 use crate::pixel_tile::Reading;
@@ -35,6 +35,8 @@ pub(super) struct Codelet<'s, 'c> {
     pub rows: Vec<InputRow>,
     /// The most multiply-adds of vectors that are written out one after the other.
     pub long: usize,
+    /// How many weights are held at once, if they are.
+    pub weights: Option<usize>,
     pub source: &'s Source,
 }
 
@@ -54,6 +56,7 @@ pub(super) struct Slots {
 }
 
 /// How far the loops around a step have come: input channel, rows and columns beyond the first of their run.
+#[derive(Default)]
 struct Turn {
     c: Affine,
     row: Affine,
@@ -125,6 +128,9 @@ impl Codelet<'_, '_> {
         let rolled: usize = runs.iter().map(|run| run.first.taps.len()).sum();
         let (roll_rows, roll_columns) =
             (taken * a_row > self.long, rolled * a_row > self.long && self.source.reading == Reading::Block);
+        if let Some(most) = self.weights.filter(|_| !roll_rows) {
+            return self.column(f, slots, sums, most);
+        }
         // Columns of taps that lie in the same phase.
         let by = w.stride / num_integer::gcd(w.stride, w.dilation);
         let columns: Vec<_> = if roll_columns {
@@ -153,13 +159,42 @@ impl Codelet<'_, '_> {
         }
     }
 
-    /// A row of input and a column of taps.
-    fn step(&self, f: &mut FuncBuilder, slots: &Slots, sums: &[ValId], row: &InputRow, columns: &Columns, turn: &Turn) {
+    /// A column of taps of one channel, the weights of `most` at once, for sums of single vectors.
+    fn column(&self, f: &mut FuncBuilder, slots: &Slots, sums: &[ValId], most: usize) {
+        let ty = VecType { elem: self.conv.elem, lanes: self.spans[0].lanes };
+        let (once, here) = (Columns { first: 0, by: 1, count: 1 }, Turn::default());
+        for taps in even(self.conv.window.h.kernel, most) {
+            for first in (0..taps.count).map(|i| taps.begin + i * taps.size) {
+                let mut weights = vec![None; taps.size];
+                for row in &self.rows {
+                    let taken = row.taps.iter().filter(|(_, r)| (first..first + taps.size).contains(r));
+                    let mut x = None;
+                    for &(p, r) in taken {
+                        let Some(x) = *x.get_or_insert_with(|| self.pixels(f, slots, row, &once, &here)[0]) else {
+                            break;
+                        };
+                        let place = Place { slot: slots.w, at: r.into(), stride: 0, lanes: ty.lanes };
+                        let weight = *weights[r - first].get_or_insert_with(|| f.define(ty, Expr::Load(place)));
+                        f.set(sums[p], Expr::Fma(x, weight, sums[p]));
+                    }
+                }
+            }
+        }
+    }
+
+    /// The vectors of a row of input under a column of taps; `None` where all are padding.
+    fn pixels(
+        &self,
+        f: &mut FuncBuilder,
+        slots: &Slots,
+        row: &InputRow,
+        columns: &Columns,
+        turn: &Turn,
+    ) -> Vec<Option<ValId>> {
         let Codelet { conv, source, .. } = *self;
         let elem = conv.elem;
         let (h, w) = (conv.window.h, conv.window.w);
-        let pixels: Vec<Option<ValId>> = self
-            .spans
+        self.spans
             .iter()
             .map(|span| {
                 let found = source.find(span, row.at, columns.first)?;
@@ -170,7 +205,14 @@ impl Codelet<'_, '_> {
                 let place = Place { slot, at, stride: 1, lanes: found.lanes };
                 Some(f.define(VecType { elem, lanes: span.lanes }, Expr::Load(place)))
             })
-            .collect();
+            .collect()
+    }
+
+    /// A row of input and a column of taps.
+    fn step(&self, f: &mut FuncBuilder, slots: &Slots, sums: &[ValId], row: &InputRow, columns: &Columns, turn: &Turn) {
+        let conv = self.conv;
+        let (elem, w) = (conv.elem, conv.window.w);
+        let pixels = self.pixels(f, slots, row, columns, turn);
         for &(p, r) in &row.taps {
             for k in 0..self.channels {
                 let tap =

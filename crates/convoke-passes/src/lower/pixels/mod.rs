@@ -16,11 +16,11 @@ use convoke_ir::loops::{Affine, FuncBuilder, FuncId, SlotId};
 
 use super::Lowering;
 use super::conv::{Conv, ENOUGH, Kernel, divisor};
-use super::grid::Site;
-use super::share::{Loops, Part, Share, alike, cuts, plan, work};
+use super::grid::{Grid, Site};
+use super::share::{Loops, Part, Share, alike, cuts, plan};
 use super::tile::{Cut, LONG, each, even};
 use crate::edges::{Stretch, input_rows, spans, stretches};
-use crate::pixel_tile::{Problem, Reading};
+use crate::pixel_tile::{Problem, Reading, Stores};
 use codelet::Codelet;
 use source::Source;
 
@@ -60,9 +60,13 @@ impl Lowering<'_> {
     pub(super) fn pixels(&mut self, conv: &Conv<'_>) {
         let axes = conv.window;
         let bytes = conv.elem.bytes();
-        let stored_together = conv.y.grid.w == 1;
+        let stores = match conv.y.grid {
+            Grid { w: 1, .. } => Stores::Rows,
+            Grid { h: 1, .. } => Stores::Columns,
+            _ => Stores::Apart,
+        };
         let (k, c) = (conv.kg, conv.cg);
-        let problem = Problem { lanes: conv.lanes, bytes, k, c, stored_together, h: axes.h, w: axes.w };
+        let problem = Problem { lanes: conv.lanes, bytes, k, c, stores, h: axes.h, w: axes.w };
         let (tile, _) = problem.best(self.machine);
         let columns = stretches(&axes.w, tile.vectors * usize::from(conv.lanes));
         let rows = stretches(&axes.h, tile.rows);
@@ -73,7 +77,7 @@ impl Lowering<'_> {
                 let tiles = columns.iter().map(|w| {
                     let rare = RARE * h.count * w.count < all_rows * all_columns;
                     let long = if rare { LONG / 8 } else { LONG };
-                    self.pixel_tiles(conv, problem.reading(self.machine), (tile.channels, long), &h, w)
+                    self.pixel_tiles(conv, &problem, (tile.channels, long), &h, w)
                 });
                 (h, tiles.collect())
             })
@@ -101,7 +105,7 @@ impl Lowering<'_> {
             columns.iter().map(stretch).collect(),
             channels,
         ];
-        for share in plan(work([conv.y.len, conv.cg, conv.taps()]), &around) {
+        for share in plan(self.to_share([conv.y.len, conv.cg, conv.taps()]), &around) {
             self.pixel_kernel(conv, &rows, block.map(|len| (len, batch)), &share);
         }
     }
@@ -110,11 +114,12 @@ impl Lowering<'_> {
     fn pixel_tiles(
         &mut self,
         conv: &Conv<'_>,
-        reading: Reading,
+        problem: &Problem,
         (channels, long): (usize, usize),
         h: &Stretch,
         w: &Stretch,
     ) -> Tiles {
+        let reading = problem.reading(self.machine);
         let source = Source::new(conv, reading, h, w);
         let rows = if source.exists() { input_rows(&conv.window.h, h) } else { vec![] };
         let spans = match reading {
@@ -131,6 +136,7 @@ impl Lowering<'_> {
                 spans: spans.clone(),
                 rows: rows.clone(),
                 long,
+                weights: problem.weights_at_once(self.machine, k.size, h.size, spans.len()),
                 source: &source,
             };
             (k, self.program.func(codelet.build()))

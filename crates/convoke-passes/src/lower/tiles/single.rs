@@ -17,7 +17,7 @@ use super::flat::Flat;
 use crate::lower::blocking::equal_blocks;
 use crate::lower::conv::{Conv, Kernel};
 use crate::lower::grid::{Grid, Site, reach};
-use crate::lower::share::{Share, cuts, plan, work};
+use crate::lower::share::{Share, cuts, plan};
 use crate::lower::tile::{Cut, along, cut, each};
 use crate::lower::{LowerError, Lowering};
 use crate::tiling::{Part, Tiling};
@@ -85,7 +85,7 @@ impl Lowering<'_> {
         };
         let extent = tiling.block(self.machine, numbers * conv.elem.bytes(), 0, least);
         for block in Block::kinds(conv, tiling, extent) {
-            let work = work([TRANSFORMS, block.count(), block.tiles(), tile.products, conv.groups]);
+            let work = self.to_share([TRANSFORMS, block.count(), block.tiles(), tile.products, conv.groups]);
             let axes = block.axes(cuts(&chunks));
             let single = Single { block, lanes, chunks: &chunks, filters: &filters };
             let codelets: Vec<Codelets> = chunks.iter().map(|chunk| single.codelets(self, chunk.size)).collect();

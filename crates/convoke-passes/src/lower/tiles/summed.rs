@@ -23,7 +23,7 @@ use super::flat::Flat;
 use crate::lower::blocked::Blocked;
 use crate::lower::conv::{Conv, ENOUGH, Kernel};
 use crate::lower::grid::{Grid, Site, reach};
-use crate::lower::share::{self, Loops, Share, alike, plan};
+use crate::lower::share::{Loops, SMALL, Share, alike, plan};
 use crate::lower::tile::{Cut, Depth, Product, StoreTile, cut, each};
 use crate::lower::{LowerError, Lowering};
 use crate::tiling::{LEAST, Part, Tiling, held};
@@ -120,11 +120,11 @@ impl Lowering<'_> {
         let filters = self.filters(conv, tile, &panels)?;
         for block in Block::kinds(conv, tiling, extent) {
             let blocks = block.count() * conv.groups;
-            let work = share::work([blocks, block.tiles(), tile.products, conv.cg, conv.kg]);
+            let work = self.to_share([blocks, block.tiles(), tile.products, conv.cg, conv.kg]);
             let axes = block.axes(alike(conv.groups));
             let summed = Summed { block, c, k, panels: &panels, filters: &filters };
             let steps = summed.steps(self);
-            if blocks < ENOUGH && work >= share::SMALL {
+            if blocks < ENOUGH && work >= SMALL {
                 summed.in_steps(self, &steps, work)?;
                 continue;
             }
