@@ -4,9 +4,9 @@ use std::path::Path;
 use std::time::Instant;
 
 use convoke::passes::select::selections;
-use convoke::{Algorithm, CompiledLayer, Compiler, Elem, Error, Layer, Layout};
+use convoke::{Algorithm, CompiledLayer, Compiler, Elem, Error, Layer, Layout, Memory};
 use convoke_benches::rows::Row;
-use ndarray::{Array4, ArrayD};
+use ndarray::{Array4, ArrayD, ArrayView4, ArrayViewMut4};
 use serde::Serialize;
 
 use crate::data;
@@ -14,8 +14,29 @@ use crate::data;
 /// A layer ready to run.
 pub(crate) struct Job {
     compiled: CompiledLayer,
-    x: Array4<f32>,
-    y: Array4<f32>,
+    x: Image,
+    y: Image,
+}
+
+/// An image in memory as its library hands it out, which is where the peers have theirs.
+struct Image {
+    numbers: Memory<f32>,
+    dims: [usize; 4],
+}
+
+impl Image {
+    fn zeros(dims: [usize; 4]) -> Result<Image, String> {
+        let numbers = Memory::zeros(dims.iter().product()).ok_or("no memory is left")?;
+        Ok(Image { numbers, dims })
+    }
+
+    fn view(&self) -> ArrayView4<'_, f32> {
+        ArrayView4::from_shape(self.dims, &self.numbers).expect("as many as there are pixels")
+    }
+
+    fn view_mut(&mut self) -> ArrayViewMut4<'_, f32> {
+        ArrayViewMut4::from_shape(self.dims, &mut self.numbers).expect("as many as there are pixels")
+    }
 }
 
 /// What building a layer took, and what it gave. Times in milliseconds.
@@ -50,7 +71,7 @@ pub(crate) struct Built {
 impl Job {
     /// Compiles the layer of `row` with the weights in the file `path`, and runs it once.
     pub(crate) fn build(compiler: &Compiler, row: &Row, layout: Layout, path: &Path) -> Result<(Job, Built), String> {
-        let x = stored(data::four(path, "x", row.input())?, layout);
+        let x = stored(&data::four(path, "x", row.input())?, layout)?;
         let (w, b) = (data::four(path, "w", row.filter())?, data::one(path, "b", row.oc as usize)?);
         let before = resident();
         let start = Instant::now();
@@ -58,7 +79,7 @@ impl Job {
         let compiled = compiler.compile(&layer).map_err(told)?;
         let compile = start.elapsed();
         let dims = compiled.outputs()[0].1.shape.dims();
-        let y = Array4::zeros(<[usize; 4]>::try_from(dims).expect("a convolution gives an image"));
+        let y = Image::zeros(dims.try_into().expect("a convolution gives an image"))?;
         let mut job = Job { compiled, x, y };
         let start = Instant::now();
         job.run()?;
@@ -112,8 +133,11 @@ impl Job {
 }
 
 /// An image `[N, C, H, W]` as it is stored in this layout.
-fn stored(x: Array4<f32>, layout: Layout) -> Array4<f32> {
-    if layout == Layout::Nhwc { x.permuted_axes([0, 2, 3, 1]).as_standard_layout().into_owned() } else { x }
+fn stored(x: &Array4<f32>, layout: Layout) -> Result<Image, String> {
+    let x = if layout == Layout::Nhwc { x.view().permuted_axes([0, 2, 3, 1]) } else { x.view() };
+    let mut image = Image::zeros(x.dim().into())?;
+    image.view_mut().assign(&x);
+    Ok(image)
 }
 
 /// The error to expect and the certified bound of the algorithm chosen. The bounds of the others are not computed: they take long.

@@ -138,7 +138,7 @@ impl CompiledLayer {
     }
 
     /// As [`CompiledLayer::run`], into arrays of the caller's, which are written in full. Allocates no array if every
-    /// input is in row-major order without gaps.
+    /// input is in row-major order without gaps. Views of [`Memory`](crate::Memory) are the fastest: they begin where lines of the caches do.
     ///
     /// # Errors
     ///

@@ -71,7 +71,7 @@ pub use convoke_ir as ir;
 pub use convoke_machine as machine;
 pub use convoke_passes as passes;
 
-pub use convoke_codegen::Element;
+pub use convoke_codegen::{Element, Memory};
 pub use convoke_data::Files;
 pub use convoke_ir::attr::Algorithm;
 pub use convoke_ir::elem::Elem;
