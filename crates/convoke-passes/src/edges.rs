@@ -60,18 +60,24 @@ pub(crate) struct InputRow {
     pub taps: Vec<(usize, usize)>,
 }
 
+/// The row of taps that takes a row of the input for the row `p` of outputs of a tile.
+fn taken_by(axis: &Axis, at: usize, p: usize) -> Option<usize> {
+    let r = at.checked_sub(p * axis.stride)?;
+    (r.is_multiple_of(axis.dilation) && r / axis.dilation < axis.kernel).then_some(r / axis.dilation)
+}
+
 /// The rows of the input under a tile that exist and that somebody takes. Those that taps reach one after the other follow each other.
 pub(crate) fn input_rows(axis: &Axis, tile: &Stretch) -> Vec<InputRow> {
-    let Axis { kernel, stride, dilation, .. } = *axis;
-    let taker = |at: usize, p: usize| {
-        let r = at.checked_sub(p * stride)?;
-        (r.is_multiple_of(dilation) && r / dilation < kernel).then_some((p, r / dilation))
-    };
+    let dilation = axis.dilation;
     let residues = (0..dilation).flat_map(|residue| (residue..tile.hi).step_by(dilation)).filter(|&at| at >= tile.lo);
-    residues
-        .map(|at| InputRow { at, taps: (0..tile.size).filter_map(|p| taker(at, p)).collect() })
-        .filter(|row| !row.taps.is_empty())
-        .collect()
+    let taps = |at: usize| (0..tile.size).filter_map(|p| Some((p, taken_by(axis, at, p)?))).collect();
+    residues.map(|at| InputRow { at, taps: taps(at) }).filter(|row| !row.taps.is_empty()).collect()
+}
+
+/// How many those are, and how often one is taken.
+pub(crate) fn inputs_taken(axis: &Axis, tile: &Stretch) -> (usize, usize) {
+    let taken = |at: usize| (0..tile.size).filter(|&p| taken_by(axis, at, p).is_some()).count();
+    (tile.lo..tile.hi).map(taken).filter(|&taken| taken > 0).fold((0, 0), |(rows, all), taken| (rows + 1, all + taken))
 }
 
 /// Rows of input that the same rows of sums take: each is a dilation further than the one before, and so are the taps by a row.

@@ -13,10 +13,10 @@
 use convoke_ir::layer::Axis;
 use convoke_machine::Machine;
 
-use crate::edges::{Stretch, input_rows, spans, stretches};
+use crate::edges::{Stretch, inputs_taken, spans, stretches};
 use crate::lower::tile::even;
 use crate::register_tile::part;
-use crate::select::cost::{LINE, lines_held, pages};
+use crate::select::cost::{LINE, PAGE, lines_held, pages};
 
 /// The axes of a window under which pixels may be counted through, as an image of one row: `None` unless each output reads the pixel at its
 /// own place alone.
@@ -93,6 +93,14 @@ struct Rows {
     taken: usize,
 }
 
+/// Tiles of a stretch of columns, in numbers.
+struct Columns {
+    stretch: Stretch,
+    vectors: usize,
+    /// What they take of an instruction's time: less than all of it for narrow ones, where these are faster.
+    width: f64,
+}
+
 /// How much of the shorter of multiplying and loading is not hidden behind the longer.
 const HIDDEN: f64 = 0.25;
 /// The most columns of taps that are written out one by one.
@@ -104,6 +112,9 @@ const APART: usize = 5;
 const LONG_ROW: usize = 5;
 /// The most taps that are written out where rows are taken apart in registers.
 const WRITTEN_APART: usize = 49;
+
+/// For how many times the latency of multiply-adds sums must last so that weights are held: 8 of 256 bits, just as long, took 1.4 times what 12 took.
+const IN_FLIGHT: f64 = 1.5;
 
 /// Vector registers but for the one that is the code generator's own.
 fn registers(machine: &Machine) -> usize {
@@ -154,15 +165,16 @@ impl Problem {
             Reading::Streams => APART,
             Reading::InPlace | Reading::Block => vectors + 1,
         };
-        let columns: Vec<_> = (1..=vectors).map(|v| stretches(&self.w, v * usize::from(self.lanes))).collect();
+        let columns = (1..=vectors).map(|v| stretches(&self.w, v * usize::from(self.lanes)));
+        let columns: Vec<Vec<Columns>> =
+            columns.map(|all| all.into_iter().map(|stretch| self.columns(machine, stretch)).collect()).collect();
         let mut best: Option<(PixelTile, Cycles)> = None;
         for rows in 1..=self.h.output.min(registers) {
             let stretches: Vec<Rows> = stretches(&self.h, rows)
                 .into_iter()
                 .map(|stretch| {
-                    let inputs = input_rows(&self.h, &stretch);
-                    let taken = inputs.iter().map(|row| row.taps.len()).sum();
-                    Rows { count: stretch.count, size: stretch.size, inputs: inputs.len(), taken }
+                    let (inputs, taken) = inputs_taken(&self.h, &stretch);
+                    Rows { count: stretch.count, size: stretch.size, inputs, taken }
                 })
                 .collect();
             for (vectors, columns) in (1..).zip(&columns) {
@@ -182,28 +194,34 @@ impl Problem {
         best.expect("a single sum fits the registers")
     }
 
+    fn columns(&self, machine: &Machine, stretch: Stretch) -> Columns {
+        let spans = spans(stretch.size, self.lanes);
+        let width = spans.iter().map(|span| part(machine, usize::from(span.lanes) * self.bytes)).sum();
+        Columns { stretch, vectors: spans.len(), width }
+    }
+
     /// Cycles of a group of an image, cut into such tiles.
-    fn cycles(&self, machine: &Machine, channels: usize, rows: &[Rows], columns: &[Stretch]) -> Cycles {
+    fn cycles(&self, machine: &Machine, channels: usize, rows: &[Rows], columns: &[Columns]) -> Cycles {
         let mut sum = Cycles::default();
+        let cuts = even(self.k, channels);
         for columns in columns {
             for rows in rows {
-                let times = (columns.count * rows.count) as f64;
-                for k in even(self.k, channels) {
+                let times = (columns.stretch.count * rows.count) as f64;
+                for k in &cuts {
                     let [multiply, store] = self.tile(machine, k.size, rows, columns);
                     sum.multiply += times * k.count as f64 * multiply;
                     sum.store += times * k.count as f64 * store;
                 }
-                sum.copy += times * self.copy(machine, rows.inputs, columns);
+                sum.copy += times * self.copy(machine, rows.inputs, &columns.stretch);
             }
         }
         sum
     }
 
     /// Cycles to sum a tile, and to store it.
-    fn tile(&self, machine: &Machine, k: usize, rows: &Rows, columns: &Stretch) -> [f64; 2] {
+    fn tile(&self, machine: &Machine, k: usize, rows: &Rows, columns: &Columns) -> [f64; 2] {
         let vector = usize::from(self.lanes) * self.bytes;
-        let spans = spans(columns.size, self.lanes);
-        let width: f64 = spans.iter().map(|span| part(machine, usize::from(span.lanes) * self.bytes)).sum();
+        let Columns { ref stretch, vectors, width } = *columns;
         let depth = (self.w.kernel * self.c) as f64;
         let picks = match self.reading(machine) {
             // Every other tap; or even and odd columns, then all taps but two.
@@ -220,9 +238,9 @@ impl Problem {
             Reading::Streams => (2 * self.c) as f64,
             Reading::InPlace | Reading::Block => depth * (1.0 + across),
         };
-        let pixels = (rows.inputs * spans.len()) as f64 * each;
+        let pixels = (rows.inputs * vectors) as f64 * each;
         let weights = (k * rows.taken) as f64 * depth * part(machine, self.bytes);
-        let [pixels, weights] = match self.weights_at_once(machine, k, rows.size, spans.len()) {
+        let [pixels, weights] = match self.weights_at_once(machine, k, rows.size, vectors) {
             // Each weight once, and for as many as are held the rows that they reach.
             Some(most) => {
                 let taps = even(self.h.kernel, most).into_iter();
@@ -234,25 +252,27 @@ impl Problem {
         let loads = (pixels + weights) / machine.loads_per_cycle();
         // Each sum waits for itself.
         let waits = depth * machine.fma_latency * rows.taken as f64 / rows.size as f64;
-        let among = self.c * rows.inputs + self.k * rows.size;
+        // Rows that are stored to, and among how many rows what is read and stored is come back to in turn.
+        let inputs = self.c * rows.inputs;
+        let (stored, row, among) = match self.stores {
+            // Each lane goes to a column of its own, of which a page may have several.
+            Stores::Columns => {
+                let (columns, bytes) = (k * usize::from(self.lanes), self.h.output * self.bytes);
+                (columns, bytes, [inputs + (columns * bytes).div_ceil(PAGE).min(columns), columns])
+            }
+            Stores::Rows | Stores::Apart => {
+                (k * rows.size, self.w.output * self.bytes, [inputs + self.k * rows.size; 2])
+            }
+        };
         let read = match self.reading(machine) {
             Reading::Block => 0.0,
-            Reading::InPlace | Reading::Streams => {
-                pages(machine, self.c * rows.inputs, among, self.w.input * self.bytes)
-            }
+            Reading::InPlace | Reading::Streams => pages(machine, inputs, among[0], self.w.input * self.bytes),
         };
-        let busy = [multiply, loads, self.fetched(machine, k, rows, columns), read];
+        let busy = [multiply, loads, self.fetched(machine, k, rows, stretch), read];
         let cycles = busy.into_iter().fold(waits, f64::max)
-            + HIDDEN * (multiply.min(loads) + self.fetched_anew(machine, rows, columns));
-        let store = k as f64 * spans.len() as f64 * self.store(machine, rows.size);
-        let stored = match self.stores {
-            // Each lane of a vector goes to a column of its own.
-            Stores::Columns => {
-                let columns = k * usize::from(self.lanes);
-                pages(machine, columns, columns, self.h.output * self.bytes)
-            }
-            Stores::Rows | Stores::Apart => pages(machine, k * rows.size, among, self.w.output * self.bytes),
-        };
+            + HIDDEN * (multiply.min(loads) + self.fetched_anew(machine, rows, stretch));
+        let store = k as f64 * vectors as f64 * self.store(machine, rows.size);
+        let stored = pages(machine, stored, among[1], row);
         [cycles, store + stored + machine.rates.call_cycles]
     }
 
@@ -288,6 +308,7 @@ impl Problem {
         vectors: usize,
     ) -> Option<usize> {
         let column = self.w.kernel == 1 && self.h.kernel > 1 && self.c == 1 && channels == 1 && vectors == 1;
+        let column = column && rows as f64 >= IN_FLIGHT * machine.fma_latency * machine.fma_per_cycle;
         let beside = registers(machine).saturating_sub(rows + 1);
         column.then_some(beside.max(1))
     }

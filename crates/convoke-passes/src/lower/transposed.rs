@@ -20,7 +20,7 @@ impl Lowering<'_> {
         for (first, second) in pairs {
             let planned = |instr| Some((select::Conv::new(&self.layer, instr)?, conv(instr)?.algorithm));
             let (Some(a), Some(b)) = (planned(first), planned(second)) else { continue };
-            let faster = transposed::cycles([(&a.0, a.1), (&b.0, b.1)], self.machine).is_some();
+            let faster = transposed::is_faster([(&a.0, a.1), (&b.0, b.1)], self.machine);
             if faster && !self.transposed.contains(&first.args[0]) {
                 self.lay_transposed(first)?;
             }

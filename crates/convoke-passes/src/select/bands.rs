@@ -150,13 +150,14 @@ impl Bands {
 fn worth(part: &[Planned], machine: &Machine) -> Option<Turns> {
     let (last, others) = part.split_last()?;
     let cache = second_level(machine) as u128;
+    let held = others.iter().any(|one| one.conv.bytes()[2] <= cache);
     let convs: Vec<_> = part.iter().map(|one| (one.conv, one.algorithm)).collect();
-    let turned = convs.windows(2).any(|two| transposed(two, machine).is_some());
-    if !turned && others.iter().any(|one| one.conv.bytes()[2] <= cache) {
+    if held && convs.windows(2).all(|two| transposed(two, machine).is_none()) {
         return None;
     }
     let rows = ROWS.into_iter().filter(|rows| rows * FEWEST <= last.conv.y.h);
     let tried = rows.filter_map(|rows| Turns::new(part, rows, machine)).filter(|turns| turns.between <= cache / 2);
+    let tried = tried.filter(|turns| turns.transposed || !held);
     let tried: Vec<Turns> = tried.collect();
     let least = tried.iter().map(|turns| turns.cycles).fold(f64::INFINITY, f64::min);
     let best = tried.into_iter().find(|turns| turns.cycles <= least * EQUAL)?;
@@ -199,45 +200,55 @@ struct Turns {
     cycles: f64,
     /// Bytes of what is between them.
     between: u128,
+    /// Whether some of that lies transposed.
+    transposed: bool,
 }
 
 impl Turns {
     fn new(part: &[Planned], rows: usize, machine: &Machine) -> Option<Turns> {
         let axes: Vec<Axis> = part.iter().map(|one| one.conv.window.h).collect();
         let all = bands(&axes, rows)?;
-        let (mut sum, mut between, mut ends) = (0.0, 0, [0; 2]);
-        for band in &all {
-            let own = part.iter().zip(&band.axes).map(|(one, &axis)| (of_band(&one.conv, axis), one.algorithm));
-            let own: Vec<(Conv, Algorithm)> = own.collect();
-            sum += band.count as f64 * in_order(&own, machine)?;
-            let bytes = |i: usize| own[i].0.bytes();
-            between = between.max((0..own.len() - 1).map(|i| bytes(i)[2]).sum());
-            ends = [ends[0].max(bytes(0)[0]), ends[1].max(bytes(own.len() - 1)[2])];
-        }
+        let of_bands: Vec<Vec<(Conv, Algorithm)>> = all
+            .iter()
+            .map(|band| {
+                part.iter().zip(&band.axes).map(|(one, &axis)| (of_band(&one.conv, axis), one.algorithm)).collect()
+            })
+            .collect();
+        let between = |own: &Vec<(Conv, Algorithm)>| own[..own.len() - 1].iter().map(|(conv, _)| conv.bytes()[2]).sum();
+        let between = of_bands.iter().map(between).max()?;
+        let ends = [(0, 0), (part.len() - 1, 2)];
+        let ends = ends.map(|(i, side)| of_bands.iter().map(|own| own[i].0.bytes()[side]).max().unwrap_or(0));
+        // Those at the edges are like the others.
+        let most = (0..all.len()).max_by_key(|&i| (all[i].count, all[i].axes[part.len() - 1].output))?;
+        let times = axes[part.len() - 1].output as f64 / all[most].axes[part.len() - 1].output as f64;
+        let (cycles, transposed) = in_order(&of_bands[most], machine)?;
+        let mut sum = times * cycles;
         // What is read and written is as far away as ever.
         let rate = |bytes: u128| 1.0 / bandwidth(machine, bytes);
         let farther = |whole: u128, band: u128| whole as f64 * (rate(whole) - rate(band));
         let (first, last) = (&part.first()?.conv, &part.last()?.conv);
         sum += farther(first.bytes()[0], ends[0]) + farther(last.bytes()[2], ends[1]);
-        Some(Turns { rows, cycles: sum, between })
+        Some(Turns { rows, cycles: sum, between, transposed })
     }
 }
 
-/// Cycles of convolutions of a band one after the other, with what is between them transposed where that is faster.
-fn in_order(own: &[(Conv, Algorithm)], machine: &Machine) -> Option<f64> {
-    let (mut sum, mut rest) = (0.0, own);
-    while let [(conv, algorithm), after @ ..] = rest {
-        (sum, rest) = match transposed(rest, machine) {
-            Some(both) => (sum + both, &rest[2..]),
-            None => (sum + cycles(conv, *algorithm, machine)?, after),
-        };
+/// Cycles of convolutions of a band one after the other, with what is between them transposed where that is faster, and whether it is anywhere.
+fn in_order(own: &[(Conv, Algorithm)], machine: &Machine) -> Option<(f64, bool)> {
+    let alone: Vec<f64> =
+        own.iter().map(|(conv, algorithm)| cycles(conv, *algorithm, machine)).collect::<Option<_>>()?;
+    let (mut sum, mut at, mut any) = (0.0, 0, false);
+    while at < own.len() {
+        let both = own.get(at..at + 2).and_then(|two| transposed(two, machine));
+        let both = both.filter(|both| *both < alone[at] + alone[at + 1]);
+        any |= both.is_some();
+        (sum, at) = both.map_or((sum + alone[at], at + 1), |both| (sum + both, at + 2));
     }
-    Some(sum)
+    Some((sum, any))
 }
 
-/// Cycles of the first two, if what is between them is to lie transposed.
-fn transposed(convs: &[(Conv, Algorithm)], machine: &Machine) -> Option<f64> {
-    let [(a, first), (b, second), ..] = convs else { return None };
+/// Cycles of two convolutions, if what is between them may lie transposed.
+fn transposed(two: &[(Conv, Algorithm)], machine: &Machine) -> Option<f64> {
+    let [(a, first), (b, second)] = two else { return None };
     transposed::cycles([(a, *first), (b, *second)], machine)
 }
 

@@ -17,6 +17,8 @@ use crate::lower::tile::{Cut, cut, even};
 
 /// Bytes of a line.
 pub(crate) const LINE: usize = 64;
+/// Bytes of a page of memory.
+pub(crate) const PAGE: usize = 4096;
 /// How much of the shorter of two parts that a core does at a time is not hidden behind the longer one.
 const WAITS: f64 = 0.25;
 
@@ -94,9 +96,8 @@ pub(crate) fn lines_held(machine: &Machine, level: usize, apart: usize) -> usize
 /// Cycles to look up the pages of `rows` of the rows or planes, `among` in all, that are come back to in turn, of `bytes` bytes each: nothing
 /// if the nearest table holds them.
 pub(crate) fn pages(machine: &Machine, rows: usize, among: usize, bytes: usize) -> f64 {
-    const PAGE: f64 = 4096.0;
     const HELD: f64 = 48.0;
-    let part = (bytes as f64 / PAGE).min(1.0);
+    let part = (bytes as f64 / PAGE as f64).min(1.0);
     if among as f64 * part > HELD { rows as f64 * part * machine.rates.page_cycles } else { 0.0 }
 }
 

@@ -44,7 +44,15 @@ pub(super) fn plan(conv: &Conv, machine: &Machine) -> Result<Plan, Refusal> {
 
 /// What is to be in the lanes.
 pub(crate) fn in_lanes(conv: &Conv, machine: &Machine) -> Lanes {
-    cheapest(conv, machine).0
+    only(conv, machine).unwrap_or_else(|| cheapest(conv, machine).0)
+}
+
+/// What is in the lanes whatever it costs: channels where these are neighbours, pixels where channels do not fill a vector.
+fn only(conv: &Conv, machine: &Machine) -> Option<Lanes> {
+    if conv.layout == Layout::Nhwc && !(conv.x.c == 1 && conv.y.c == 1) {
+        return Some(Lanes::Channels);
+    }
+    (conv.x.c < lanes(conv, machine)).then_some(Lanes::Pixels)
 }
 
 fn cheapest(conv: &Conv, machine: &Machine) -> (Lanes, Plan) {
@@ -55,14 +63,10 @@ fn cheapest(conv: &Conv, machine: &Machine) -> (Lanes, Plan) {
         };
         (lanes, plan)
     };
-    if conv.layout == Layout::Nhwc && !(conv.x.c == 1 && conv.y.c == 1) {
-        return plan(Lanes::Channels);
+    if let Some(only) = only(conv, machine) {
+        return plan(only);
     }
-    let plain = plan(Lanes::Pixels);
-    if conv.x.c < lanes(conv, machine) {
-        return plain;
-    }
-    let turned = plan(Lanes::Turned);
+    let (plain, turned) = (plan(Lanes::Pixels), plan(Lanes::Turned));
     if turned.1.cycles() * WORTH < plain.1.cycles() { turned } else { plain }
 }
 

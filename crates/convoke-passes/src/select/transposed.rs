@@ -16,8 +16,8 @@ use super::depthwise::{Lanes, in_lanes};
 use super::pixels;
 use crate::pixel_tile::Stores;
 
-/// Predicted cycles of two convolutions one after the other, with what is between them transposed. `None` if that is not faster, if one of them is
-/// not `depthwise`, if the taps of the first are not those of a column, or the taps of the second not those of a row.
+/// Predicted cycles of two convolutions one after the other, with what is between them transposed. `None` if one of them is not `depthwise` with pixels
+/// in the lanes, if the taps of the first are not those of a column, or the taps of the second not those of a row.
 pub(crate) fn cycles(two: [(&Conv, Algorithm); 2], machine: &Machine) -> Option<f64> {
     let pixels = |(conv, algorithm): (&Conv, Algorithm)| {
         algorithm == Algorithm::Depthwise && pixels::neighbours(conv) && in_lanes(conv, machine) == Lanes::Pixels
@@ -27,8 +27,12 @@ pub(crate) fn cycles(two: [(&Conv, Algorithm); 2], machine: &Machine) -> Option<
     if !one_dimensional || !two.into_iter().all(pixels) {
         return None;
     }
-    let as_it_is = |conv: &Conv| pixels::plan(conv, machine, Algorithm::Depthwise).cycles();
-    let transposed = |conv: &Conv| pixels::storing(conv, machine, Algorithm::Depthwise, Stores::Columns).cycles();
-    let cycles = transposed(first) + transposed(&second.transposed());
-    (cycles < as_it_is(first) + as_it_is(second)).then_some(cycles)
+    let storing = |conv: &Conv| pixels::storing(conv, machine, Algorithm::Depthwise, Stores::Columns).cycles();
+    Some(storing(first) + storing(&second.transposed()))
+}
+
+/// Whether that is faster than with what is between them as it is.
+pub(crate) fn is_faster(two: [(&Conv, Algorithm); 2], machine: &Machine) -> bool {
+    let as_it_is = |(conv, _): (&Conv, Algorithm)| pixels::plan(conv, machine, Algorithm::Depthwise).cycles();
+    cycles(two, machine).is_some_and(|cycles| cycles < two.into_iter().map(as_it_is).sum())
 }
