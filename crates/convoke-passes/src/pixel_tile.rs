@@ -14,9 +14,9 @@ use convoke_ir::layer::Axis;
 use convoke_machine::Machine;
 
 use crate::edges::{Stretch, inputs_taken, spans, stretches};
-use crate::lower::tile::even;
+use crate::lower::tile::{LONG, even};
 use crate::register_tile::part;
-use crate::select::cost::{LINE, PAGE, lines_held, pages};
+use crate::select::cost::{LINE, PAGE, lines_held, pages, straight};
 
 /// The axes of a window under which pixels may be counted through, as an image of one row: `None` unless each output reads the pixel at its
 /// own place alone.
@@ -44,7 +44,7 @@ pub(crate) struct Problem {
 pub(crate) enum Stores {
     /// Those of its row beside it.
     Rows,
-    /// Those of its column beside it: vectors of the rows of a tile are transposed in registers, as many as have lanes.
+    /// Those of its column beside it: the rows of a tile are transposed in registers, squares of them at a time.
     Columns,
     /// Neither.
     Apart,
@@ -240,12 +240,16 @@ impl Problem {
         };
         let pixels = (rows.inputs * vectors) as f64 * each;
         let weights = (k * rows.taken) as f64 * depth * part(machine, self.bytes);
-        let [pixels, weights] = match self.weights_at_once(machine, k, rows.size, vectors) {
+        let written = |_: &usize| rows.taken <= LONG;
+        let [pixels, weights] = match self.weights_at_once(machine, k, rows.size, vectors).filter(written) {
             // Each weight once, and for as many as are held the rows that they reach.
             Some(most) => {
-                let taps = even(self.h.kernel, most).into_iter();
-                let reached = taps.map(|taps| taps.count * (rows.size + taps.size - 1)).sum::<usize>();
-                [reached as f64 * each, self.h.kernel as f64 * part(machine, self.bytes)]
+                let Axis { kernel, stride, dilation, .. } = self.h;
+                let between = num_integer::gcd(stride, dilation);
+                let reached = |taps: usize| ((rows.size - 1) * stride + (taps - 1) * dilation) / between + 1;
+                let taps = even(kernel, most).into_iter();
+                let reached = taps.map(|taps| taps.count * reached(taps.size).min(rows.inputs)).sum::<usize>();
+                [reached as f64 * each, kernel as f64 * part(machine, self.bytes)]
             }
             None => [pixels, weights],
         };
@@ -288,7 +292,7 @@ impl Problem {
                     // Parts of vectors take a mask, and are cut out.
                     let accesses = if columns == lanes { lanes } else { 2 * lanes };
                     let zips = vectors * vectors.ilog2() as usize;
-                    accesses as f64 * rates.store_cycles + zips as f64 * rates.arithmetic_cycles
+                    straight(machine, 0.0, zips as f64, accesses as f64)
                 };
                 let all = (rows / lanes) as f64 * square(lanes);
                 let rest = if rows.is_multiple_of(lanes) { 0.0 } else { square(rows % lanes) };
@@ -298,8 +302,8 @@ impl Problem {
         rows as f64 * (each + rates.arithmetic_cycles)
     }
 
-    /// How many weights a tile holds at once, if each is loaded once: those of a column of taps for single vectors of one channel, of which there may be
-    /// more than there are registers beside the sums.
+    /// The most weights of a column of taps that have registers beside the sums of a tile, one vector of one channel for each row. `None` where weights are
+    /// loaded for each row of the input.
     pub(crate) fn weights_at_once(
         &self,
         machine: &Machine,
@@ -308,6 +312,7 @@ impl Problem {
         vectors: usize,
     ) -> Option<usize> {
         let column = self.w.kernel == 1 && self.h.kernel > 1 && self.c == 1 && channels == 1 && vectors == 1;
+        let column = column && self.reading(machine) != Reading::Streams;
         let column = column && rows as f64 >= IN_FLIGHT * machine.fma_latency * machine.fma_per_cycle;
         let beside = registers(machine).saturating_sub(rows + 1);
         column.then_some(beside.max(1))

@@ -14,7 +14,7 @@
 //!           where the columns were loaded. Stores alike: zips and stores of rows stand where the last column was stored. Columns
 //!           that are all of the memory they span, 2, 4 or 8, are loaded and stored as that memory; where a function
 //!           only reads, columns may be missing. Of a few columns, each vector has several rows, which are stored as its parts.
-//! Leaves:   groups that would take as many operations as they do now, counting an access and an insertion for each
+//! Leaves:   columns on both sides of where a register that one of them stores is set; groups that would take as many operations as they do now, counting an access and an insertion for each
 //!           lane against accesses of rows and zips; what would have to move across memory that may overlap.
 //! Guarantee: `Exact`; the same elements are stored, and nothing is loaded before the first element or behind the last.
 //!
@@ -450,20 +450,24 @@ impl Finder<'_> {
     fn stmt(&mut self, stmt: &Stmt) {
         match stmt {
             Stmt::For(inner) => inner.body.iter().for_each(|stmt| self.stmt(stmt)),
-            // What a register held is stored before it holds another.
-            Stmt::Set(register, ..) if self.kind == Kind::Stores => {
-                let held = |group: &mut Group| group.members.iter().any(|member| member.val == *register);
-                let held = self.open.values_mut().flat_map(|groups| groups.extract_if(.., held));
-                self.done.extend(held);
-            }
             Stmt::Call(call) => {
                 for view in &call.args {
                     self.done.append(&mut self.open.remove(&view.slot).unwrap_or_default());
                 }
             }
             other => {
-                block::place(other).into_iter().for_each(|place| self.access(place, matches!(other, Stmt::Store(..))))
+                if let (Kind::Stores, Stmt::Set(register, ..)) = (self.kind, other) {
+                    self.close(|group| group.members.iter().any(|member| member.val == *register));
+                }
+                block::place(other).into_iter().for_each(|place| self.access(place, matches!(other, Stmt::Store(..))));
             }
+        }
+    }
+
+    /// Lets groups have no more members.
+    fn close(&mut self, which: impl Fn(&Group) -> bool) {
+        for groups in self.open.values_mut() {
+            self.done.extend(groups.extract_if(.., |group| which(group)));
         }
     }
 

@@ -22,7 +22,7 @@ use convoke_ir::types::{Image, Layout, TensorType};
 
 use super::tile::parallel;
 use super::{LowerError, Lowering, too_large};
-use crate::bands::{Band, bands, conv, links, rows};
+use crate::bands::{Band, bands, conv, rows};
 use crate::loops::util::{block, compact::compact, prune::prune};
 
 /// Runs that are to be repeated for each of some bands.
@@ -67,8 +67,7 @@ impl<'a> Lowering<'a> {
         own.in_band = band.count > 1;
         let counts = |program: &Program| (program.entry.len(), program.buffers.len());
         let before = counts(own.program.program());
-        let links = links(&of_band);
-        let lowered = own.transpose_between(&links);
+        let lowered = own.transpose_between();
         let lowered = lowered.and_then(|()| of_band.body.iter().try_for_each(|instr| own.instr(instr)));
         let after = counts(own.program.program());
         self.program = own.program;

@@ -14,7 +14,7 @@ pub(super) const UNROLLED: usize = 12;
 const WRITTEN: usize = 112;
 
 /// The most multiply-adds of vectors that a codelet without loops writes out one after the other.
-pub(super) const LONG: usize = 1_000;
+pub(crate) const LONG: usize = 1_000;
 
 /// Marks of the loop over a tile's columns: the lanes of vectors, all written out.
 pub(super) fn across(lanes: u8) -> Marks {

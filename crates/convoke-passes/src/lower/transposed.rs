@@ -13,11 +13,10 @@ use crate::select;
 use crate::select::transposed;
 
 impl Lowering<'_> {
-    /// Makes room for what is to lie so. `links`: for each instruction, the place of the one whose result it alone reads.
-    pub(super) fn transpose_between(&mut self, links: &[Option<usize>]) -> Result<(), LowerError> {
-        let body = &self.layer.layer().body;
-        let pairs = links.iter().enumerate().filter_map(|(at, before)| Some((&body[(*before)?], &body[at])));
-        for (first, second) in pairs {
+    /// Makes room for what is to lie so in a chain, which is all that is lowered.
+    pub(super) fn transpose_between(&mut self) -> Result<(), LowerError> {
+        for two in self.layer.layer().body.windows(2) {
+            let [first, second] = two else { unreachable!("windows have two") };
             let planned = |instr| Some((select::Conv::new(&self.layer, instr)?, conv(instr)?.algorithm));
             let (Some(a), Some(b)) = (planned(first), planned(second)) else { continue };
             let faster = transposed::is_faster([(&a.0, a.1), (&b.0, b.1)], self.machine);
@@ -34,9 +33,8 @@ impl Lowering<'_> {
         let Image { n, c, h, w } = self.ty(id).as_image().expect("a convolution computes an image");
         let column = h.next_multiple_of(self.lanes(elem).into());
         let too_large = || too_large(&name, &[n, c, w, column]);
-        let columns = n.checked_mul(c).and_then(|planes| planes.checked_mul(w)).ok_or_else(too_large)?;
-        let len = (columns - 1).checked_mul(column).and_then(|len| len.checked_add(h)).ok_or_else(too_large)?;
-        let buffer = self.flat(&name, elem, len, Role::Scratch)?;
+        let len = [c, w, column].iter().try_fold(n, |len: usize, &extent| len.checked_mul(extent));
+        let buffer = self.flat(&name, elem, len.ok_or_else(too_large)?, Role::Scratch)?;
         self.buffers.insert(id, buffer);
         self.grids.insert(id, Grid { n: c * w * column, c: w * column, h: 1, w: column });
         self.transposed.insert(id);

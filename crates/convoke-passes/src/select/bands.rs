@@ -7,10 +7,10 @@
 //!
 //! For each chain, and each number of rows, the plan of every convolution is made for a band, as for an image of so few rows: what is between them then
 //! counts as read from the cache that holds it, and the rows that neighbouring bands both need are computed twice. What the chain reads and gives comes from
-//! where it would without.
+//! where it would without. Between a column and a row of taps a band may lie [transposed](super::transposed).
 //!
-//! Applies:    to convolutions of one image of which one makes what only the next reads, where that is larger than the second-level cache; those of a
-//!             longer chain that gain most, if they gain at least a fiftieth.
+//! Applies:    to convolutions of one image of which one makes what only the next reads, where that is larger than the second-level cache or bands are to
+//!             lie transposed; those of a longer chain that gain most, if they gain at least a fiftieth.
 //! Guarantee:  `Exact`; the same sums, tiles begin anew in each band.
 //! Leaves:     chains of which some convolution names its band; results of fewer than eight bands, which are what threads share out.
 
@@ -182,6 +182,12 @@ fn cycles(conv: &Conv, algorithm: Algorithm, machine: &Machine) -> Option<f64> {
     Some(plan(algorithm, conv, machine, Errors::None).ok()?.cycles())
 }
 
+/// Whether an algorithm that computes a convolution computes this part of it, which may be less than a tile.
+fn applies(conv: &Conv, algorithm: Algorithm, machine: &Machine) -> bool {
+    let any = matches!(algorithm, Algorithm::Depthwise | Algorithm::Direct | Algorithm::Im2col { .. });
+    any || plan(algorithm, conv, machine, Errors::None).is_ok()
+}
+
 /// Cycles of convolutions each by itself.
 fn apart(part: &[Planned], machine: &Machine) -> f64 {
     let between: f64 = part[..part.len() - 1].iter().map(|one| waits(one, machine)).sum();
@@ -218,7 +224,10 @@ impl Turns {
         let between = of_bands.iter().map(between).max()?;
         let ends = [(0, 0), (part.len() - 1, 2)];
         let ends = ends.map(|(i, side)| of_bands.iter().map(|own| own[i].0.bytes()[side]).max().unwrap_or(0));
-        // Those at the edges are like the others.
+        if !of_bands.iter().flatten().all(|(conv, algorithm)| applies(conv, *algorithm, machine)) {
+            return None;
+        }
+        // Those at the edges take as long as the others.
         let most = (0..all.len()).max_by_key(|&i| (all[i].count, all[i].axes[part.len() - 1].output))?;
         let times = axes[part.len() - 1].output as f64 / all[most].axes[part.len() - 1].output as f64;
         let (cycles, transposed) = in_order(&of_bands[most], machine)?;

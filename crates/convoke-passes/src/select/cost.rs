@@ -29,7 +29,7 @@ pub(super) fn call(machine: &Machine) -> f64 {
 
 /// Cycles of straight-line code that does `loads` loads and `stores` stores of vectors, and `operations` between them. A core does
 /// both at a time, as far as they do not wait for each other: [`WAITS`] of the lesser part.
-pub(super) fn straight(machine: &Machine, loads: f64, operations: f64, stores: f64) -> f64 {
+pub(crate) fn straight(machine: &Machine, loads: f64, operations: f64, stores: f64) -> f64 {
     let rates = &machine.rates;
     let (moves, arithmetic) =
         (loads * rates.load_cycles + stores * rates.store_cycles, operations * rates.arithmetic_cycles);

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! multiply  tiles of channels × rows × vectors of pixels, (C/group)·R·S deep (`pixel_tile`)
-//! store     as many vectors as there are sums; in nhwc each number alone
+//! store     as many vectors as there are sums; in nhwc each number alone; in columns, transposed in registers
 //! copy      pixels that are loaded together with padding, or whole rows where taps are many or strided
 //! turn      nhwc: the input with its channels first
 //! stream    input and output once

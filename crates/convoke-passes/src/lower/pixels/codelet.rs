@@ -8,6 +8,8 @@
 //!   y = chain(sums)
 //! ```
 //!
+//! Where sums are single vectors, as many taps of a column at a time as there are registers for their weights, each loaded once.
+//!
 //! Sums are registers all along. Neighbouring rows of input that the same rows of sums take are a loop where writing them out would
 //! be long, and so are the columns of taps.
 
