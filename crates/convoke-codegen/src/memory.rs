@@ -10,6 +10,14 @@ use crate::element::Element;
 
 /// Numbers for a layer to run on: a vector of them that begins where a line of the caches does, so that no vector register takes two, and
 /// on a huge page if there are enough of them to fill one. Layers run on any slice, but faster on these.
+///
+/// ```
+/// use convoke_codegen::Memory;
+///
+/// let mut x = Memory::<f32>::zeros(3 * 224 * 224).expect("there is that much");
+/// x[0] = 1.0; // a slice, of which arrays can be views: `ArrayView4::from_shape([1, 3, 224, 224], &x)`
+/// assert_eq!(x.as_ptr().align_offset(64), 0);
+/// ```
 pub struct Memory<T> {
     bytes: Aligned,
     of: PhantomData<T>,
