@@ -15,8 +15,8 @@ use crate::select::transposed;
 impl Lowering<'_> {
     /// Makes room for what is to lie so in a chain, which is all that is lowered.
     pub(super) fn transpose_between(&mut self) -> Result<(), LowerError> {
-        for two in self.layer.layer().body.windows(2) {
-            let [first, second] = two else { unreachable!("windows have two") };
+        let body = &self.layer.layer().body;
+        for (first, second) in body.iter().zip(body.iter().skip(1)) {
             let planned = |instr| Some((select::Conv::new(&self.layer, instr)?, conv(instr)?.algorithm));
             let (Some(a), Some(b)) = (planned(first), planned(second)) else { continue };
             let faster = transposed::is_faster([(&a.0, a.1), (&b.0, b.1)], self.machine);
