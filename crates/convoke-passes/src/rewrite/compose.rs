@@ -24,7 +24,7 @@ use super::factor::{deviation, options};
 use super::fold_batch_norm::in_range;
 use crate::error::PassError;
 use crate::guarantee::{Granted, Guarantee, Rounding};
-use crate::note::{Counts, Left, Log, Outcome, Rewritten};
+use crate::note::{Left, Log, Outcome, Rewritten};
 use crate::pass::{Changed, Context, LayerPass, PassOption};
 
 /// The most multiplications that composing one pair may take.
@@ -208,15 +208,9 @@ impl Compose {
             return Ok(Outcome::Left(Left::Pair("one convolution of these strides makes another number of pixels")));
         }
 
-        let costs = [(&first, &x, &v), (&second, &middle, &h), (&op, &x, &w_ty)].map(|(op, x, w)| cost(op, x, w, cx));
-        let [Some(one), Some(two), Some(after)] = costs else {
+        let (before, after) = (cost(&[(&first, &x, &v), (&second, &middle, &h)], cx), cost(&[(&op, &x, &w_ty)], cx));
+        let (Some(before), Some(after)) = (before, after) else {
             return Ok(Outcome::Left(Left::Pair("nothing computes it")));
-        };
-        let before = Counts {
-            parameters: one.parameters + two.parameters,
-            multiplications: one.multiplications + two.multiplications,
-            bytes: one.bytes + two.bytes,
-            cycles: one.cycles + two.cycles,
         };
         let form = format!("{}x{} of both", down.kernel, across.kernel);
         if after.cycles >= before.cycles && !self.always {

@@ -12,7 +12,7 @@
 //! Applies:    to convolutions of one image of which one makes what only the next reads, where that is larger than the second-level cache or bands are to
 //!             lie transposed; those of a longer chain that gain most, if they gain at least a fiftieth.
 //! Guarantee:  `Exact`; the same sums, tiles begin anew in each band.
-//! Leaves:     chains of which some convolution names its band; results of fewer than eight bands, which are what threads share out.
+//! Leaves:     chains of which some convolution names its band; results of fewer than six bands, which are what threads share out.
 
 use std::ops::Range;
 
@@ -22,7 +22,7 @@ use convoke_ir::types::Image;
 use convoke_machine::Machine;
 
 use super::cost::{bandwidth, burst, second_level};
-use super::{Conv, Errors, plan, transposed};
+use super::{Conv, Errors, Plan, plan, transposed};
 use crate::bands::{bands, chain, conv, ends, links, rows};
 use crate::error::PassError;
 use crate::guarantee::{Exact, Granted, Guarantee};
@@ -32,7 +32,7 @@ use crate::pass::{Changed, Context, LayerPass, PassOption};
 /// Rows of a band that are tried.
 const ROWS: [usize; 7] = [4, 8, 12, 16, 24, 32, 48];
 /// The fewest bands.
-const FEWEST: usize = 8;
+const FEWEST: usize = 6;
 /// The most convolutions that take turns.
 const LONGEST: usize = 4;
 /// How many times as fast bands must be: there is code of its own for those at the edges.
@@ -192,6 +192,16 @@ fn applies(conv: &Conv, algorithm: Algorithm, machine: &Machine) -> bool {
 fn apart(part: &[Planned], machine: &Machine) -> f64 {
     let between: f64 = part[..part.len() - 1].iter().map(|one| waits(one, machine)).sum();
     between + part.iter().map(|one| one.cycles).sum::<f64>()
+}
+
+/// Cycles of convolutions of which each makes what only the next reads, by bands if those of one image are worth it.
+pub(crate) fn in_turns(convs: &[(Conv, Plan)], machine: &Machine) -> f64 {
+    let planned =
+        |(conv, plan): &(Conv, Plan)| Planned { conv: *conv, algorithm: plan.algorithm, cycles: plan.cycles() };
+    let part: Vec<Planned> = convs.iter().map(planned).collect();
+    let one_image = convs.first().is_some_and(|(conv, _)| conv.x.n == 1);
+    let turns = if one_image && part.len() > 1 { worth(&part, machine) } else { None };
+    turns.map_or_else(|| part.iter().map(|one| one.cycles).sum(), |turns| turns.cycles)
 }
 
 /// What it takes beyond its cycles that the result is written as a whole, and read when it has left the nearer caches.

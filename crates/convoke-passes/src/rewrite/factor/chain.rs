@@ -55,37 +55,39 @@ pub(crate) fn numbers(op: &Conv2d, x: &TensorType, w: &TensorType) -> Option<(Co
     Some((conv, y))
 }
 
-/// What a convolution takes with the fastest algorithm that is allowed.
-fn counts(conv: Conv, cx: &Context<'_>) -> Option<Counts> {
-    let plan = select::quickest(&conv, cx.machine, &cx.grants)?;
-    let bytes: u128 = conv.bytes().iter().sum();
+/// What convolutions one after the other take, each with the fastest algorithm that is allowed.
+fn counts(convs: &[Conv], cx: &Context<'_>) -> Option<Counts> {
+    let planned = |conv: &Conv| Some((*conv, select::quickest(conv, cx.machine, &cx.grants)?));
+    let planned = convs.iter().map(planned).collect::<Option<Vec<_>>>()?;
     Some(Counts {
-        parameters: conv.bytes()[1] / conv.elem.bytes() as u128,
-        multiplications: conv.multiplications(),
-        bytes,
-        cycles: plan.cycles(),
+        parameters: convs.iter().map(|conv| conv.bytes()[1] / conv.elem.bytes() as u128).sum(),
+        multiplications: convs.iter().map(Conv::multiplications).sum(),
+        bytes: convs.iter().flat_map(Conv::bytes).sum(),
+        cycles: select::in_turns(&planned, cx.machine),
     })
 }
 
-/// What one convolution takes; `None` where it is no valid one.
-pub(crate) fn cost(op: &Conv2d, x: &TensorType, w: &TensorType, cx: &Context<'_>) -> Option<Counts> {
-    counts(numbers(op, x, w)?.0, cx)
+/// What convolutions of these inputs and weights take one after the other; `None` where one is no valid one.
+pub(crate) fn cost(chain: &[(&Conv2d, &TensorType, &TensorType)], cx: &Context<'_>) -> Option<Counts> {
+    let convs = chain.iter().map(|(op, x, w)| Some(numbers(op, x, w)?.0));
+    counts(&convs.collect::<Option<Vec<_>>>()?, cx)
 }
 
 /// What a sum of chains takes over `x`; `None` where a factor is no valid convolution.
 pub(crate) fn cost_of_sum(terms: &[Vec<Factor>], x: &TensorType, cx: &Context<'_>) -> Option<Counts> {
     let mut sum = Counts::default();
     for (i, chain) in terms.iter().enumerate() {
-        let mut input = x.clone();
+        let (mut input, mut convs) = (x.clone(), Vec::new());
         for factor in chain {
             let (conv, output) = numbers(&factor.op, &input, &factor.ty(x.elem)?)?;
-            let own = counts(conv, cx)?;
-            sum.parameters += own.parameters;
-            sum.multiplications += own.multiplications;
-            sum.bytes += own.bytes;
-            sum.cycles += own.cycles;
+            convs.push(conv);
             input = output;
         }
+        let own = counts(&convs, cx)?;
+        sum.parameters += own.parameters;
+        sum.multiplications += own.multiplications;
+        sum.bytes += own.bytes;
+        sum.cycles += own.cycles;
         if i > 0 {
             // The sum so far is read again where the last factor is stored.
             sum.bytes += input.bytes() as u128;

@@ -47,7 +47,7 @@ impl Target {
 
     /// What it takes as it is; `None` where no algorithm computes it.
     pub(super) fn counts(&self, cx: &Context<'_>) -> Option<Counts> {
-        cost(&self.op, &self.x, &self.w, cx)
+        cost(&[(&self.op, &self.x, &self.w)], cx)
     }
 
     /// Taps of a kernel.
