@@ -12,8 +12,8 @@
 use convoke_ir::layer::Axis;
 use convoke_machine::Machine;
 
-use crate::edges::{Stretch, input_rows, stretches, tap_runs};
-use crate::register_tile::part;
+use crate::edges::{Stretch, stretches, takers, tap_runs};
+use crate::register_tile::{part, registers};
 
 /// What is to be cut.
 #[derive(Clone, Copy, Debug)]
@@ -50,10 +50,13 @@ struct Tiles {
 
 impl Tiles {
     fn rows(axis: &Axis, stretch: &Stretch) -> Tiles {
-        let rows = input_rows(axis, stretch);
-        let takers = rows.iter().map(|row| row.taps.len());
-        let (most, taken) = (takers.clone().max().unwrap_or(0), takers.sum());
-        Tiles { count: stretch.count, size: stretch.size, steps: rows.len(), most, taken }
+        let none = Tiles { count: stretch.count, size: stretch.size, steps: 0, most: 0, taken: 0 };
+        takers(axis, stretch).fold(none, |tiles, taken| Tiles {
+            steps: tiles.steps + 1,
+            most: tiles.most.max(taken),
+            taken: tiles.taken + taken,
+            ..tiles
+        })
     }
 
     fn columns(axis: &Axis, stretch: &Stretch) -> Tiles {
@@ -70,8 +73,7 @@ const HIDDEN: f64 = 0.25;
 impl Problem {
     /// The tile with the fewest predicted cycles, and those to multiply and to store an image.
     pub(crate) fn best(&self, machine: &Machine) -> (ChannelTile, [f64; 2]) {
-        // One register is the code generator's own.
-        let registers = (machine.vector_registers as usize).saturating_sub(1).max(3);
+        let registers = registers(machine);
         let tiles = |axis: &Axis, of: fn(&Axis, &Stretch) -> Tiles| -> Vec<Vec<Tiles>> {
             let sizes = 1..=axis.output.min(registers);
             sizes.map(|size| stretches(axis, size).iter().map(|stretch| of(axis, stretch)).collect()).collect()

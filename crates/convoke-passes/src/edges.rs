@@ -74,10 +74,10 @@ pub(crate) fn input_rows(axis: &Axis, tile: &Stretch) -> Vec<InputRow> {
     residues.map(|at| InputRow { at, taps: taps(at) }).filter(|row| !row.taps.is_empty()).collect()
 }
 
-/// How many those are, and how often one is taken.
-pub(crate) fn inputs_taken(axis: &Axis, tile: &Stretch) -> (usize, usize) {
+/// How often each of those is taken, for who only counts.
+pub(crate) fn takers(axis: &Axis, tile: &Stretch) -> impl Iterator<Item = usize> {
     let taken = |at: usize| (0..tile.size).filter(|&p| taken_by(axis, at, p).is_some()).count();
-    (tile.lo..tile.hi).map(taken).filter(|&taken| taken > 0).fold((0, 0), |(rows, all), taken| (rows + 1, all + taken))
+    (tile.lo..tile.hi).map(taken).filter(|&taken| taken > 0)
 }
 
 /// Rows of input that the same rows of sums take: each is a dilation further than the one before, and so are the taps by a row.

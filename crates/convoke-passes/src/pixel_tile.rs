@@ -13,9 +13,9 @@
 use convoke_ir::layer::Axis;
 use convoke_machine::Machine;
 
-use crate::edges::{Stretch, inputs_taken, spans, stretches};
+use crate::edges::{Stretch, spans, stretches, takers};
 use crate::lower::tile::{LONG, even};
-use crate::register_tile::part;
+use crate::register_tile::{part, registers};
 use crate::select::cost::{LINE, PAGE, lines_held, pages, straight};
 
 /// The axes of a window under which pixels may be counted through, as an image of one row: `None` unless each output reads the pixel at its
@@ -116,11 +116,6 @@ const WRITTEN_APART: usize = 49;
 /// For how many times the latency of multiply-adds sums must last so that weights are held: 8 of 256 bits, just as long, took 1.4 times what 12 took.
 const IN_FLIGHT: f64 = 1.5;
 
-/// Vector registers but for the one that is the code generator's own.
-fn registers(machine: &Machine) -> usize {
-    (machine.vector_registers as usize).saturating_sub(1).max(3)
-}
-
 impl Problem {
     /// How the input is read. A row strided by two is taken apart in registers where a single channel reads it, other strided rows first;
     /// the taps of a long row are a loop, which asks for the same everywhere. (Every second pixel loaded where it lies, for each tap, took
@@ -143,17 +138,13 @@ impl Problem {
     /// or so few sets of the second-level cache have room that they do not stay.
     fn planes_are_packed(&self, machine: &Machine) -> bool {
         let registers = machine.vector_registers as usize;
-        if !self.is_pointwise() || 2 * self.k < registers {
+        if joined(&self.h, &self.w).is_none() || 2 * self.k < registers {
             return false;
         }
         let plane = self.h.input * self.w.input * self.bytes;
         let collide = plane.is_multiple_of(LINE) && self.c >= lines_held(machine, 1, plane / LINE);
         let multiply = (self.c * registers) as f64 / machine.fma_per_cycle;
         collide || pages(machine, self.c, self.c + self.k, plane) > multiply
-    }
-
-    fn is_pointwise(&self) -> bool {
-        self.h.is_pointwise() && self.w.is_pointwise()
     }
 
     /// The tile with the fewest predicted cycles, and those of a group of an image.
@@ -173,7 +164,8 @@ impl Problem {
             let stretches: Vec<Rows> = stretches(&self.h, rows)
                 .into_iter()
                 .map(|stretch| {
-                    let (inputs, taken) = inputs_taken(&self.h, &stretch);
+                    let (inputs, taken) =
+                        takers(&self.h, &stretch).fold((0, 0), |(n, all), taken| (n + 1, all + taken));
                     Rows { count: stretch.count, size: stretch.size, inputs, taken }
                 })
                 .collect();
@@ -283,9 +275,10 @@ impl Problem {
     /// Cycles to store the vectors of so many rows that lie below each other.
     fn store(&self, machine: &Machine, rows: usize) -> f64 {
         let (rates, lanes) = (&machine.rates, usize::from(self.lanes));
-        let each = match self.stores {
-            Stores::Rows => rates.store_cycles,
-            Stores::Apart => lanes as f64 * rates.scatter_cycles,
+        let alone = |each: f64| rows as f64 * (each + rates.arithmetic_cycles);
+        match self.stores {
+            Stores::Rows => alone(rates.store_cycles),
+            Stores::Apart => alone(lanes as f64 * rates.scatter_cycles),
             Stores::Columns => {
                 let square = |columns: usize| {
                     let vectors = columns.max(2).next_power_of_two();
@@ -296,10 +289,9 @@ impl Problem {
                 };
                 let all = (rows / lanes) as f64 * square(lanes);
                 let rest = if rows.is_multiple_of(lanes) { 0.0 } else { square(rows % lanes) };
-                return all + rest + rows as f64 * rates.arithmetic_cycles;
+                all + rest + alone(0.0)
             }
-        };
-        rows as f64 * (each + rates.arithmetic_cycles)
+        }
     }
 
     /// The most weights of a column of taps that have registers beside the sums of a tile, one vector of one channel for each row. `None` where weights are
@@ -311,11 +303,11 @@ impl Problem {
         rows: usize,
         vectors: usize,
     ) -> Option<usize> {
-        let column = self.w.kernel == 1 && self.h.kernel > 1 && self.c == 1 && channels == 1 && vectors == 1;
-        let column = column && self.reading(machine) != Reading::Streams;
-        let column = column && rows as f64 >= IN_FLIGHT * machine.fma_latency * machine.fma_per_cycle;
+        let column = self.w.kernel == 1 && self.h.kernel > 1 && self.reading(machine) != Reading::Streams;
+        let single = self.c == 1 && channels == 1 && vectors == 1;
+        let in_flight = rows as f64 >= IN_FLIGHT * machine.fma_latency * machine.fma_per_cycle;
         let beside = registers(machine).saturating_sub(rows + 1);
-        column.then_some(beside.max(1))
+        (column && single && in_flight).then_some(beside.max(1))
     }
 
     /// Whether the weights of so many channels drive each other out of the nearest cache: their lines, a filter apart, fall into few sets.

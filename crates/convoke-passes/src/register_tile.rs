@@ -67,6 +67,11 @@ impl RegisterTile {
     }
 }
 
+/// Vector registers but for the one that is the code generator's own.
+pub(crate) fn registers(machine: &Machine) -> usize {
+    (machine.vector_registers as usize).saturating_sub(1).max(3)
+}
+
 /// What loading or multiplying `bytes` bytes takes of what a whole vector does. Where fewer than two multiply-adds of vectors start in a
 /// cycle, twice as many of half the width do; nothing narrower than [`NARROW`] bytes takes less.
 pub(crate) fn part(machine: &Machine, bytes: usize) -> f64 {

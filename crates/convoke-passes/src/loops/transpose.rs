@@ -14,8 +14,9 @@
 //!           where the columns were loaded. Stores alike: zips and stores of rows stand where the last column was stored. Columns
 //!           that are all of the memory they span, 2, 4 or 8, are loaded and stored as that memory; where a function
 //!           only reads, columns may be missing. Of a few columns, each vector has several rows, which are stored as its parts.
-//! Leaves:   columns on both sides of where a register that one of them stores is set; groups that would take as many operations as they do now, counting an access and an insertion for each
-//!           lane against accesses of rows and zips; what would have to move across memory that may overlap.
+//! Leaves:   columns on both sides of where a register that one of them stores is set; groups that would take as many operations
+//!           as they do now, counting an access and an insertion for each lane against accesses of rows and zips; what would have
+//!           to move across memory that may overlap.
 //! Guarantee: `Exact`; the same elements are stored, and nothing is loaded before the first element or behind the last.
 //!
 //! Cost: n columns of n lanes take n rows and n·log₂ n zips, and n registers and one; so many are alive from the last row loaded

@@ -210,7 +210,7 @@ impl<'a> Lowering<'a> {
             };
             let conv = self.conv(instr, op, window, x);
             if lanes == Lanes::Pixels {
-                self.pixels(&if self.transposed.contains(&instr.args[0]) { conv.transposed() } else { conv });
+                self.pixels(&if conv.x.grid.is_transposed() { conv.transposed() } else { conv });
                 return Ok(());
             }
             return self.channels(&conv, self.layer.constant(instr.args[1]).is_some());

@@ -89,13 +89,22 @@ struct Strips<'d, 'c> {
     channels: &'d [(Cut, Vec<Tiles>)],
 }
 
-/// The memory of a kernel.
-struct Memory {
-    x: SlotId,
-    w: SlotId,
-    y: SlotId,
-    operands: Vec<SlotId>,
-    acc: SlotId,
+/// The memory of a kernel that reads packed weights and whose sums wait between blocks of the reduction.
+pub(super) struct Slots {
+    pub x: SlotId,
+    pub w: SlotId,
+    pub y: SlotId,
+    pub operands: Vec<SlotId>,
+    pub acc: SlotId,
+}
+
+impl Slots {
+    /// Starts a kernel with room for so many sums.
+    pub(super) fn of(conv: &Conv<'_>, name: &str, packed: &Packed, sums: usize) -> (FuncBuilder, Slots) {
+        let Kernel { mut f, reads, y, operands } = conv.kernel(name, &[("x", conv.x.len), ("w", packed.len)]);
+        let acc = f.local("acc", conv.elem, sums);
+        (f, Slots { x: reads[0], w: reads[1], y, operands, acc })
+    }
 }
 
 /// The variables of the loops around a tile.
@@ -114,11 +123,8 @@ impl Strips<'_, '_> {
 
     fn kernel(&self, lowering: &mut Lowering<'_>, share: &Share<AXES>) {
         let Strips { conv, cols, rows, .. } = *self;
-        let reads = [("x", conv.x.len), ("w", self.packed.len)];
-        let Kernel { mut f, reads, y, operands } = conv.kernel("conv_direct", &reads);
         let pixels = if self.blocked() { rows * conv.y.image.w } else { Product::rows(conv.tile, conv.lanes, 1) };
-        let acc = f.local("acc", conv.elem, pixels * cols);
-        let memory = Memory { x: reads[0], w: reads[1], y, operands, acc };
+        let (mut f, slots) = Slots::of(conv, "conv_direct", self.packed, pixels * cols);
         share.around(&mut f, |f, loops| {
             loops.each(f, (STRIPS, "strip"), conv.y.image.h / rows, |f, strip| {
                 loops.each(f, (IMAGES, "n"), conv.y.image.n, |f, n| {
@@ -127,7 +133,7 @@ impl Strips<'_, '_> {
                             loops.each(f, (CHANNELS, "k"), k_cut.count, |f, k| {
                                 let k = k * k_cut.size + k_cut.begin;
                                 let at = At { strip: strip.clone(), n: n.clone(), g: g.clone(), k };
-                                self.strip(f, &memory, tiles, &at);
+                                self.strip(f, &slots, tiles, &at);
                             });
                         }
                     });
@@ -139,7 +145,7 @@ impl Strips<'_, '_> {
     }
 
     /// A strip for a tile of output channels.
-    fn strip(&self, f: &mut FuncBuilder, memory: &Memory, tiles: &[Tiles], At { strip, n, g, k }: &At) {
+    fn strip(&self, f: &mut FuncBuilder, slots: &Slots, tiles: &[Tiles], At { strip, n, g, k }: &At) {
         let (conv, blocked) = (self.conv, self.blocked());
         // Where the sums of a tile wait.
         let sum_at = |p: VarId, q: &Affine| match blocked {
@@ -151,8 +157,8 @@ impl Strips<'_, '_> {
             Site { n: n.clone(), c, h: strip.clone() * self.rows + p, w: q.clone() }
         };
         let store = |f: &mut FuncBuilder, tile: &Tiles, p: VarId, q: &Affine| {
-            let stores = conv.stores(memory.y, &memory.operands, &site(p, q));
-            f.call(tile.store, std::iter::once((memory.acc, sum_at(p, q))).chain(stores));
+            let stores = conv.stores(slots.y, &slots.operands, &site(p, q));
+            f.call(tile.store, std::iter::once((slots.acc, sum_at(p, q))).chain(stores));
         };
         for (i, c_cut) in self.blocks.iter().enumerate() {
             f.for_("c", 0..c_cut.count, Marks::default(), |f, c| {
@@ -160,9 +166,9 @@ impl Strips<'_, '_> {
                 let weights = Packed::at(conv, g.clone(), c.clone(), c_cut.size, k.clone());
                 each(f, self.rows, tiles, |f, tile, p, q| {
                     let input = Site { c: g.clone() * conv.cg + c.clone(), ..site(p, q) };
-                    let x = (memory.x, conv.under(&input));
-                    let sums = (memory.acc, sum_at(p, q));
-                    f.call(tile.products[i], [x, (memory.w, weights.clone()), sums]);
+                    let x = (slots.x, conv.under(&input));
+                    let sums = (slots.acc, sum_at(p, q));
+                    f.call(tile.products[i], [x, (slots.w, weights.clone()), sums]);
                     if !blocked {
                         store(f, tile, p, q);
                     }

@@ -54,6 +54,11 @@ impl Grid {
         self
     }
 
+    /// Whether pixels below each other are nearer than those beside each other.
+    pub(super) fn is_transposed(&self) -> bool {
+        self.h < self.w
+    }
+
     /// The same for an image whose rows are the columns of this one.
     pub(super) fn transposed(self) -> Grid {
         Grid { h: self.w, w: self.h, ..self }

@@ -132,8 +132,6 @@ struct Lowering<'a> {
     kept: HashMap<ValueId, Kept>,
     /// How the values lie that are not stored densely.
     grids: HashMap<ValueId, Grid>,
-    /// Those of them whose rows and columns are exchanged.
-    transposed: HashSet<ValueId>,
     repeats: Vec<Repeat>,
     /// Whether what is lowered is done for each of several bands.
     in_band: bool,
@@ -148,7 +146,6 @@ impl<'a> Lowering<'a> {
             buffers: HashMap::new(),
             kept: HashMap::new(),
             grids: HashMap::new(),
-            transposed: HashSet::new(),
             repeats: Vec::new(),
             in_band: false,
         }

@@ -8,12 +8,12 @@
 //! without a halo. A tile of output channels is computed strip by strip; a strip lies within a plateau of rows. Threads share out tiles of
 //! channels, images or groups: plateaus are not alike.
 
-use convoke_ir::loops::{Affine, FuncBuilder, FuncId, SlotId};
+use convoke_ir::loops::{Affine, FuncBuilder, FuncId};
 use convoke_ir::types::Layout;
 
 use super::blocking::equal_blocks;
-use super::conv::{Conv, Kernel, Packed};
-use super::direct::{direct_product, direct_store};
+use super::conv::{Conv, Packed};
+use super::direct::{Slots, direct_product, direct_store};
 use super::grid::Site;
 use super::share::{Share, alike, cuts, plan};
 use super::tile::{Cut, Product, cut, each, even, reduction};
@@ -58,49 +58,9 @@ impl Lowering<'_> {
             .collect();
         let axes = [cuts(&k_cuts), alike(conv.y.image.n), alike(conv.groups)];
         for share in plan(self.to_share([conv.y.len, conv.cg, conv.taps()]), &axes) {
-            self.plateaus_kernel(conv, &packed, &blocks, (&channels, cols), &share);
+            Plateaus { conv, cols, packed: &packed, blocks: &blocks, channels: &channels }.kernel(self, &share);
         }
         Ok(())
-    }
-
-    /// The kernel of a share, whose sums are `ld` apart from pixel to pixel.
-    fn plateaus_kernel(
-        &mut self,
-        conv: &Conv<'_>,
-        packed: &Packed,
-        blocks: &[Cut],
-        (channels, ld): (&[Channels<'_>], usize),
-        share: &Share<AXES>,
-    ) {
-        let width = conv.window.w.output;
-        let most = plateau::strip(self.machine, width * ld * conv.elem.bytes());
-        let Kernel { mut f, reads, y, operands } =
-            conv.kernel("conv_plateaus", &[("x", conv.x.len), ("w", packed.len)]);
-        let strips = channels[0].1.iter().flat_map(|(plateau, _)| even(plateau.outputs, most));
-        let acc = f.local("acc", conv.elem, strips.map(|strip| strip.size).max().unwrap_or(0) * width * ld);
-        let memory = Memory { x: reads[0], w: reads[1], y, operands, acc, ld };
-        share.around(&mut f, |f, loops| {
-            for (k_cut, rows) in share.parts[CHANNELS].iter().map(|&i| &channels[i]) {
-                loops.each(f, (CHANNELS, "k"), k_cut.count, |f, k| {
-                    let k = k * k_cut.size + k_cut.begin;
-                    loops.each(f, (IMAGES, "n"), conv.y.image.n, |f, n| {
-                        loops.each(f, (GROUPS, "g"), conv.groups, |f, g| {
-                            let at = At { n, g, k: k.clone(), channels: k_cut.size };
-                            for (plateau, tiles) in rows {
-                                for strip in even(plateau.outputs, most) {
-                                    each(f, "b", strip.count, |f, b| {
-                                        let top = b * strip.size + strip.begin;
-                                        memory.strip(f, (conv, blocks), (plateau, tiles), (top, strip.size), &at);
-                                    });
-                                }
-                            }
-                        });
-                    });
-                });
-            }
-        });
-        let kernel = self.program.func(f.finish());
-        self.program.run(kernel, &conv.args(&[conv.x.buffer, packed.buffer]));
     }
 
     /// The tiles of a rectangle, for a tile of `channels` output channels.
@@ -130,30 +90,61 @@ struct At {
     channels: usize,
 }
 
-/// The memory of a kernel.
-struct Memory {
-    x: SlotId,
-    w: SlotId,
-    y: SlotId,
-    operands: Vec<SlotId>,
-    acc: SlotId,
-    /// Sums from pixel to pixel.
-    ld: usize,
+/// What a kernel goes over: plateaus of rows, and tiles of at most `cols` output channels.
+struct Plateaus<'d, 'c> {
+    conv: &'d Conv<'c>,
+    cols: usize,
+    packed: &'d Packed,
+    /// Of the reduction.
+    blocks: &'d [Cut],
+    channels: &'d [Channels<'d>],
 }
 
-impl Memory {
+impl Plateaus<'_, '_> {
+    fn kernel(&self, lowering: &mut Lowering<'_>, share: &Share<AXES>) {
+        let Plateaus { conv, cols, packed, channels, .. } = *self;
+        let row = conv.window.w.output * cols;
+        let most = plateau::strip(lowering.machine, row * conv.elem.bytes());
+        let strips = channels[0].1.iter().flat_map(|(plateau, _)| even(plateau.outputs, most));
+        let rows = strips.map(|strip| strip.size).max().unwrap_or(0);
+        let (mut f, slots) = Slots::of(conv, "conv_plateaus", packed, rows * row);
+        share.around(&mut f, |f, loops| {
+            for (k_cut, rows) in share.parts[CHANNELS].iter().map(|&i| &channels[i]) {
+                loops.each(f, (CHANNELS, "k"), k_cut.count, |f, k| {
+                    let k = k * k_cut.size + k_cut.begin;
+                    loops.each(f, (IMAGES, "n"), conv.y.image.n, |f, n| {
+                        loops.each(f, (GROUPS, "g"), conv.groups, |f, g| {
+                            let at = At { n, g, k: k.clone(), channels: k_cut.size };
+                            for (plateau, tiles) in rows {
+                                for strip in even(plateau.outputs, most) {
+                                    each(f, "b", strip.count, |f, b| {
+                                        let top = b * strip.size + strip.begin;
+                                        self.strip(f, &slots, (plateau, tiles), (top, strip.size), &at);
+                                    });
+                                }
+                            }
+                        });
+                    });
+                });
+            }
+        });
+        let kernel = lowering.program.func(f.finish());
+        lowering.program.run(kernel, &conv.args(&[conv.x.buffer, packed.buffer]));
+    }
+
     /// So many rows from `top` on of a plateau, for a tile of output channels.
     fn strip(
         &self,
         f: &mut FuncBuilder,
-        (conv, blocks): (&Conv<'_>, &[Cut]),
+        slots: &Slots,
         (plateau, tiles): (&Plateau, &[Tiles<'_>]),
         (top, rows): (Affine, usize),
         at: &At,
     ) {
+        let conv = self.conv;
         let (h, w) = (conv.window.h, conv.window.w);
-        let sums = |p: Affine, q: Affine| (self.acc, (p * w.output + q) * self.ld);
-        for (i, c_cut) in blocks.iter().enumerate() {
+        let sums = |p: Affine, q: Affine| (slots.acc, (p * w.output + q) * self.cols);
+        for (i, c_cut) in self.blocks.iter().enumerate() {
             each(f, "c", c_cut.count, |f, c| {
                 let c = c * c_cut.size + c_cut.begin;
                 let weights = Packed::at(conv, at.g.clone(), c.clone(), c_cut.size, at.k.clone());
@@ -168,7 +159,7 @@ impl Memory {
                     let taps = tap * if conv.layout == Layout::Nchw { 1 } else { c_cut.size };
                     let weights = weights.clone() + taps * at.channels;
                     let sums = sums(p, q + tile.columns.begin);
-                    f.call(tile.products[i], [(self.x, conv.x.grid.at(&input)), (self.w, weights), sums]);
+                    f.call(tile.products[i], [(slots.x, conv.x.grid.at(&input)), (slots.w, weights), sums]);
                 });
             });
         }
@@ -176,7 +167,7 @@ impl Memory {
             let q = q + tile.columns.begin;
             let h = top.clone() + p.clone() + plateau.begin;
             let site = Site { n: at.n.clone(), c: at.g.clone() * conv.kg + at.k.clone(), h, w: q.clone() };
-            let stores = conv.stores(self.y, &self.operands, &site);
+            let stores = conv.stores(slots.y, &slots.operands, &site);
             f.call(tile.store, std::iter::once(sums(p, q)).chain(stores));
         });
     }

@@ -2,12 +2,12 @@
 //!
 //! Each column is one piece, filled up to whole vectors, so that none is part of two.
 
-use convoke_ir::layer::Instr;
-use convoke_ir::loops::Role;
-use convoke_ir::types::Image;
+use convoke_ir::layer::ValueId;
+use convoke_ir::types::{Image, Layout};
 
 use super::grid::Grid;
-use super::{LowerError, Lowering, too_large};
+use super::halo::Placed;
+use super::{LowerError, Lowering};
 use crate::bands::conv;
 use crate::select;
 use crate::select::transposed;
@@ -19,25 +19,23 @@ impl Lowering<'_> {
         for (first, second) in body.iter().zip(body.iter().skip(1)) {
             let planned = |instr| Some((select::Conv::new(&self.layer, instr)?, conv(instr)?.algorithm));
             let (Some(a), Some(b)) = (planned(first), planned(second)) else { continue };
-            let faster = transposed::is_faster([(&a.0, a.1), (&b.0, b.1)], self.machine);
-            if faster && !self.transposed.contains(&first.args[0]) {
-                self.lay_transposed(first)?;
+            let reads_one = self.grids.get(&first.args[0]).is_some_and(Grid::is_transposed);
+            if !reads_one && transposed::is_faster(&[a, b], self.machine) {
+                self.lay_transposed(first.result)?;
             }
         }
         Ok(())
     }
 
-    fn lay_transposed(&mut self, instr: &Instr) -> Result<(), LowerError> {
-        let (id, name) = (instr.result, format!("{}.transposed", self.name(instr.result)));
-        let elem = self.ty(id).elem;
-        let Image { n, c, h, w } = self.ty(id).as_image().expect("a convolution computes an image");
-        let column = h.next_multiple_of(self.lanes(elem).into());
-        let too_large = || too_large(&name, &[n, c, w, column]);
-        let len = [c, w, column].iter().try_fold(n, |len: usize, &extent| len.checked_mul(extent));
-        let buffer = self.flat(&name, elem, len.ok_or_else(too_large)?, Role::Scratch)?;
+    fn lay_transposed(&mut self, id: ValueId) -> Result<(), LowerError> {
+        let ty = self.ty(id);
+        let image = ty.as_image().expect("a convolution computes an image");
+        let column = image.h.next_multiple_of(self.lanes(ty.elem).into());
+        let columns = Image { h: image.w, w: column, ..image };
+        let name = format!("{}.transposed", self.name(id));
+        let Placed { buffer, grid, .. } = self.scratch_image(&name, ty.elem, columns, Layout::Nchw)?;
         self.buffers.insert(id, buffer);
-        self.grids.insert(id, Grid { n: c * w * column, c: w * column, h: 1, w: column });
-        self.transposed.insert(id);
+        self.grids.insert(id, grid.transposed());
         Ok(())
     }
 }

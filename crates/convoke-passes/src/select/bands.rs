@@ -152,7 +152,8 @@ fn worth(part: &[Planned], machine: &Machine) -> Option<Turns> {
     let cache = second_level(machine) as u128;
     let held = others.iter().any(|one| one.conv.bytes()[2] <= cache);
     let convs: Vec<_> = part.iter().map(|one| (one.conv, one.algorithm)).collect();
-    if held && convs.windows(2).all(|two| transposed(two, machine).is_none()) {
+    let mut pairs = (0..convs.len()).filter_map(|at| convs[at..].first_chunk());
+    if held && !pairs.any(|two| transposed::may_lie(two, machine)) {
         return None;
     }
     let rows = ROWS.into_iter().filter(|rows| rows * FEWEST <= last.conv.y.h);
@@ -257,18 +258,12 @@ fn in_order(own: &[(Conv, Algorithm)], machine: &Machine) -> Option<(f64, bool)>
         own.iter().map(|(conv, algorithm)| cycles(conv, *algorithm, machine)).collect::<Option<_>>()?;
     let (mut sum, mut at, mut any) = (0.0, 0, false);
     while at < own.len() {
-        let both = own.get(at..at + 2).and_then(|two| transposed(two, machine));
+        let both = own[at..].first_chunk().and_then(|two| transposed::cycles(two, machine));
         let both = both.filter(|both| *both < alone[at] + alone[at + 1]);
         any |= both.is_some();
         (sum, at) = both.map_or((sum + alone[at], at + 1), |both| (sum + both, at + 2));
     }
     Some((sum, any))
-}
-
-/// Cycles of two convolutions, if what is between them may lie transposed.
-fn transposed(two: &[(Conv, Algorithm)], machine: &Machine) -> Option<f64> {
-    let [(a, first), (b, second)] = two else { return None };
-    transposed::cycles([(a, *first), (b, *second)], machine)
 }
 
 /// The convolution of a band.

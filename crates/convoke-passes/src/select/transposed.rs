@@ -16,23 +16,25 @@ use super::depthwise::{Lanes, in_lanes};
 use super::pixels;
 use crate::pixel_tile::Stores;
 
-/// Predicted cycles of two convolutions one after the other, with what is between them transposed. `None` if one of them is not `depthwise` with pixels
-/// in the lanes, if the taps of the first are not those of a column, or the taps of the second not those of a row.
-pub(crate) fn cycles(two: [(&Conv, Algorithm); 2], machine: &Machine) -> Option<f64> {
-    let pixels = |(conv, algorithm): (&Conv, Algorithm)| {
-        algorithm == Algorithm::Depthwise && pixels::neighbours(conv) && in_lanes(conv, machine) == Lanes::Pixels
+/// Whether what is between two convolutions may lie so: both are `depthwise` with pixels in the lanes, the taps of the first are those of a column, and
+/// the taps of the second those of a row.
+pub(crate) fn may_lie([first, second]: &[(Conv, Algorithm); 2], machine: &Machine) -> bool {
+    let pixels = |(conv, algorithm): &(Conv, Algorithm)| {
+        *algorithm == Algorithm::Depthwise && pixels::neighbours(conv) && in_lanes(conv, machine) == Lanes::Pixels
     };
-    let [(first, _), (second, _)] = two;
-    let one_dimensional = first.window.w.is_pointwise() && second.window.h.is_pointwise();
-    if !one_dimensional || !two.into_iter().all(pixels) {
-        return None;
-    }
+    let one_dimensional = first.0.window.w.is_pointwise() && second.0.window.h.is_pointwise();
+    one_dimensional && pixels(first) && pixels(second)
+}
+
+/// Predicted cycles of two convolutions one after the other, if what is between them lies so. `None` if it may not.
+pub(crate) fn cycles(two: &[(Conv, Algorithm); 2], machine: &Machine) -> Option<f64> {
     let storing = |conv: &Conv| pixels::storing(conv, machine, Algorithm::Depthwise, Stores::Columns).cycles();
-    Some(storing(first) + storing(&second.transposed()))
+    let [(first, _), (second, _)] = two;
+    may_lie(two, machine).then(|| storing(first) + storing(&second.transposed()))
 }
 
 /// Whether that is faster than with what is between them as it is.
-pub(crate) fn is_faster(two: [(&Conv, Algorithm); 2], machine: &Machine) -> bool {
-    let as_it_is = |(conv, _): (&Conv, Algorithm)| pixels::plan(conv, machine, Algorithm::Depthwise).cycles();
-    cycles(two, machine).is_some_and(|cycles| cycles < two.into_iter().map(as_it_is).sum())
+pub(crate) fn is_faster(two: &[(Conv, Algorithm); 2], machine: &Machine) -> bool {
+    let as_it_is = |(conv, _): &(Conv, Algorithm)| pixels::plan(conv, machine, Algorithm::Depthwise).cycles();
+    cycles(two, machine).is_some_and(|cycles| cycles < two.iter().map(as_it_is).sum())
 }
