@@ -63,6 +63,7 @@ const PROGRAM: &str = r#"program @edges {
   kernel @conv(in %p: f32[309444], in %w: f32[9], out %y: f32[307200]) {
     for %i in 0..480 parallel {
       call @row(%p[642*%i], %w[0], %y[640*%i])
+      call @row(%p[642*%i], %w[0], %y[640*%i]) if %p[%i]
     }
   }
 

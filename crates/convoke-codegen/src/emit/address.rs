@@ -115,7 +115,7 @@ fn for_each_address(body: &[Stmt], see: &mut impl FnMut(SlotId, &Affine)) {
             | Stmt::Store(place, _, _) => see(place.slot, &place.at),
             Stmt::Let(..) | Stmt::Reg(..) | Stmt::Set(..) => {}
             Stmt::For(inner) => for_each_address(&inner.body, see),
-            Stmt::Call(call) => call.args.iter().for_each(|view| see(view.slot, &view.at)),
+            Stmt::Call(call) => call.views().for_each(|view| see(view.slot, &view.at)),
         }
     }
 }

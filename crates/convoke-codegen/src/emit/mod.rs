@@ -17,9 +17,9 @@ mod memory;
 mod vector;
 
 use convoke_ir::loops::{
-    Access, Affine, Call, Expr, For, Func, FuncId, FuncKind, Place, Program, SlotId, Stmt, ValId, VarId,
+    Access, Affine, Call, Expr, For, Func, FuncId, FuncKind, Place, Program, SlotId, Stmt, ValId, VarId, VecType, View,
 };
-use cranelift_codegen::ir::condcodes::IntCC;
+use cranelift_codegen::ir::condcodes::{FloatCC, IntCC};
 use cranelift_codegen::ir::{
     AbiParam, ExtFuncData, ExternalName, Function, InstBuilder, MemFlagsData, Signature, Type, UserExternalName,
     UserFuncName, Value, types,
@@ -86,7 +86,7 @@ fn instructions(func: &Func, body: &[Stmt]) -> usize {
             Stmt::Store(place, val, _) if place.stride != 1 => 2 * usize::from(func.vals[*val].ty.lanes),
             Stmt::Store(_, val, _) => 2 * parts(*val),
             Stmt::For(inner) => 6 + 2 * inner.inductions.len() + instructions(func, &inner.body),
-            Stmt::Call(call) => 1 + 3 * call.args.len(),
+            Stmt::Call(call) => 1 + 3 * call.views().count(),
         })
         .fold(0, usize::saturating_add)
 }
@@ -474,7 +474,9 @@ impl<'a> Emitter<'a, '_> {
         }
     }
 
+    /// A call; with an element that decides, in a block of its own that is jumped over where the element is 0.
     fn call(&mut self, call: &Call) {
+        // Addresses are computed before the branch, where all that follows sees them.
         let args: Vec<Value> = call
             .args
             .iter()
@@ -488,7 +490,28 @@ impl<'a> Emitter<'a, '_> {
         let name = UserExternalName::new(0, (self.number)(call.func));
         let name = ExternalName::user(self.b.func.declare_imported_user_function(name));
         let callee = self.b.import_function(ExtFuncData { name, signature, colocated: true, patchable: false });
+        let Some(when) = &call.when else {
+            self.b.ins().call(callee, &args);
+            return;
+        };
+        let decides = self.is_not_zero(when);
+        let (then, after) = (self.b.create_block(), self.b.create_block());
+        self.b.ins().brif(decides, then, &[], after, &[]);
+        self.b.switch_to_block(then);
+        self.b.seal_block(then);
         self.b.ins().call(callee, &args);
+        self.b.ins().jump(after, &[]);
+        self.b.switch_to_block(after);
+        self.b.seal_block(after);
+    }
+
+    /// Whether an element is not 0. A NaN is not.
+    fn is_not_zero(&mut self, View { slot, at }: &View) -> Value {
+        let at = self.place(&Place { slot: *slot, at: at.clone(), stride: 1, lanes: 1 });
+        let parts = Parts::of(VecType::scalar(self.func.slots[*slot].elem));
+        let element = memory::load(&mut self.b, parts, at, 1)[0];
+        let zero = vector::constant(&mut self.b, parts, 0.0);
+        self.b.ins().fcmp(FloatCC::NotEqual, element, zero)
     }
 }
 

@@ -34,6 +34,12 @@ impl Mem {
     }
 }
 
+/// A branch whose target is not known yet.
+pub(super) struct Forward {
+    /// Where its instruction, and with it its displacement, ends.
+    end: u64,
+}
+
 /// The last operand of a vector instruction.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Source {
@@ -71,6 +77,8 @@ pub(super) struct Assembler {
     pooled: FxHashMap<Vec<u8>, usize>,
     /// Where a displacement stands, the end of its instruction, and what it is to reach in the pool.
     patches: Vec<(u64, u64, usize)>,
+    /// Where forward branches end, and where they go.
+    landings: Vec<(u64, u64)>,
 }
 
 /// The name of a vector register of this length.
@@ -96,6 +104,7 @@ impl Assembler {
             pool: Vec::new(),
             pooled: FxHashMap::default(),
             patches: Vec::new(),
+            landings: Vec::new(),
         }
     }
 
@@ -111,6 +120,18 @@ impl Assembler {
 
     pub(super) fn branch(&mut self, code: Code, to: u64) {
         self.push(Instruction::with_branch(code, to).expect(FITS));
+    }
+
+    /// A branch to a place that [`Assembler::land`] is to say.
+    pub(super) fn branch_forward(&mut self, code: Code) -> Forward {
+        // Far enough for a displacement of 32 bits, which is patched in.
+        self.branch(code, self.at + (1 << 20));
+        Forward { end: self.at }
+    }
+
+    /// Says that a forward branch goes here.
+    pub(super) fn land(&mut self, from: Forward) {
+        self.landings.push((from.end, self.at));
     }
 
     /// A call of the module's function with this number.
@@ -245,7 +266,10 @@ impl Assembler {
 
     /// The bytes of `prologue` and of everything so far, with the constants behind; and the calls in it.
     pub(super) fn finish_function(mut self, prologue: &[Instruction]) -> (Vec<u8>, Vec<ModuleReloc>) {
-        let body = self.encoder.take_buffer();
+        let mut body = self.encoder.take_buffer();
+        for &(end, target) in &self.landings {
+            body[end as usize - 4..end as usize].copy_from_slice(&((target - end) as u32).to_le_bytes());
+        }
         let mut encoder = Encoder::new(64);
         let mut head = 0;
         for instruction in prologue {

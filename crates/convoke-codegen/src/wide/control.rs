@@ -4,12 +4,13 @@
 //! end: values that moved or left meanwhile are brought back. Values that a loop does not use leave before it if it
 //! wants their registers, so that they are not brought back each time. What the loop assigns is not taken as saved at its head.
 
+use convoke_ir::elem::Elem;
 use convoke_ir::loops::{Access, Affine, Call, FuncKind, SlotId, VarId};
 use cranelift_module::ModuleReloc;
 use iced_x86::Code::*;
 use iced_x86::{Instruction, MemoryOperand, Register};
 
-use super::asm::Mem;
+use super::asm::{Forward, Mem};
 use super::bank::{Key, NEVER, Places};
 use super::flat::{Address, Flat, Loop};
 use super::place::Kind;
@@ -383,8 +384,9 @@ impl<'a> Emitter<'a> {
         }
     }
 
-    /// A call: what it may overwrite goes to the stack.
-    pub(super) fn call(&mut self, call: &Call, args: &[Address]) {
+    /// A call: what it may overwrite goes to the stack. `views` are the addresses of [`Call::views`].
+    pub(super) fn call(&mut self, call: &Call, views: &[Address]) {
+        let (args, when) = views.split_at(call.args.len());
         for (register, key) in self.vectors.held() {
             self.save(Kind::Vector, key, register);
             self.vectors.leave(key);
@@ -395,6 +397,8 @@ impl<'a> Emitter<'a> {
                 self.general.leave(key);
             }
         }
+        // Whether the call is done or skipped, everything is in the same place behind it.
+        let skip = when.first().map(|address| self.skip_if_zero(address));
         for (i, address) in args.iter().enumerate().skip(ARGUMENTS.len()) {
             self.evaluate(Register::R10, Register::RAX, address, 0);
             let at = 8 * (i - ARGUMENTS.len());
@@ -405,10 +409,31 @@ impl<'a> Emitter<'a> {
         }
         self.asm.call((self.number)(call.func));
         self.load_masks();
-        for address in args {
+        if let Some(skip) = skip {
+            self.asm.land(skip);
+        }
+        for address in views {
             let keys: Vec<Key> = address.keys(&self.keys).collect();
             keys.into_iter().for_each(|key| self.release(Kind::General, key));
         }
+    }
+
+    /// A branch that is taken where the element at an address is 0, of either sign.
+    fn skip_if_zero(&mut self, address: &Address) -> Forward {
+        self.evaluate(Register::R10, Register::RAX, address, 0);
+        let (load, twice) = match self.func.slots[address.slot].elem {
+            Elem::F32 => {
+                (Instruction::with2(Mov_r32_rm32, Register::EAX, Mem::at(Register::R10, 0).plain()), Register::EAX)
+            }
+            Elem::F64 => {
+                (Instruction::with2(Mov_r64_rm64, Register::RAX, Mem::at(Register::R10, 0).plain()), Register::RAX)
+            }
+        };
+        self.asm.push(load.expect("a load"));
+        // All bits but that of the sign.
+        let add = if twice == Register::EAX { Add_r32_rm32 } else { Add_r64_rm64 };
+        self.general2(add, twice, twice);
+        self.asm.branch_forward(Je_rel32_64)
     }
 
     /// The return, and the prologue that the body turned out to need.

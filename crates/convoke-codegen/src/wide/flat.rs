@@ -112,7 +112,7 @@ impl<'a> Walk<'a> {
                     self.push(Node::Op(stmt, None));
                 }
                 Stmt::Call(call) => {
-                    let args = call.args.iter().map(|view| self.address(view.slot, &view.at)).collect();
+                    let args = call.views().map(|view| self.address(view.slot, &view.at)).collect();
                     self.push(Node::Call(call, args));
                 }
                 Stmt::For(inner) => self.repeat(inner),

@@ -1,7 +1,7 @@
 //! Functions in the form that is run: every value is a place in one array of numbers, every address a short list of
 //! variables and factors. Nothing is looked up by name or type any more.
 
-use convoke_ir::loops::{self, Affine, BinOp, Expr, Func, Half, Pick, Program, Stmt, UnOp, ValId, VecType};
+use convoke_ir::loops::{self, Affine, BinOp, Expr, Func, Half, Pick, Program, Stmt, UnOp, ValId, VecType, View};
 
 use crate::{InterpError, Result};
 
@@ -96,6 +96,8 @@ pub(super) struct For {
 pub(super) struct Call {
     pub(super) func: usize,
     pub(super) args: Vec<(usize, Address)>,
+    /// The element that decides, where one does.
+    pub(super) when: Option<(usize, Address)>,
 }
 
 impl Code {
@@ -158,8 +160,9 @@ impl Builder<'_> {
                 body: self.block(&f.body)?,
             })),
             Stmt::Call(call) => {
-                let args = call.args.iter().map(|view| (view.slot.index(), Address::of(&view.at))).collect();
-                Node::Call(Box::new(Call { func: call.func.index(), args }))
+                let view = |view: &View| (view.slot.index(), Address::of(&view.at));
+                let (args, when) = (call.args.iter().map(view).collect(), call.when.as_ref().map(view));
+                Node::Call(Box::new(Call { func: call.func.index(), args, when }))
             }
         })
     }

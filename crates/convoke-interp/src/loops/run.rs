@@ -209,10 +209,24 @@ impl<'a> Machine<'a> {
                         }
                     }
                 }
-                Node::Call(call) => self.call(call.func, &call.args, frame)?,
+                Node::Call(call) => {
+                    if self.decides(call.when.as_ref(), frame)? {
+                        self.call(call.func, &call.args, frame)?;
+                    }
+                }
             }
         }
         Ok(())
+    }
+
+    /// Whether a call is done: the element that decides, where one does, is not 0.
+    fn decides(&self, when: Option<&(usize, Address)>, frame: &Frame) -> std::result::Result<bool, Fault> {
+        let Some((slot, at)) = when else { return Ok(true) };
+        let (view, at) = (frame.views[*slot], at.at(&frame.vars));
+        match usize::try_from(at).ok().filter(|&at| at < view.len) {
+            Some(at) => Ok(self.memory[view.buffer][view.start + at] != 0.0),
+            None => Err(Fault::Outside { slot: *slot, at }),
+        }
     }
 
     fn call(&mut self, func: usize, args: &[(usize, Address)], frame: &Frame) -> std::result::Result<(), Fault> {

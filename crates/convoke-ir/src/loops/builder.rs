@@ -213,7 +213,18 @@ impl FuncBuilder {
     /// A call of a codelet.
     pub fn call(&mut self, func: FuncId, args: impl IntoIterator<Item = (SlotId, Affine)>) {
         let args = args.into_iter().map(|(slot, at)| View { slot, at }).collect();
-        self.push(Stmt::Call(Call { func, args, span: Span::default() }));
+        self.push(Stmt::Call(Call { func, args, when: None, span: Span::default() }));
+    }
+
+    /// A call that is done only where element `when` is not 0.
+    pub fn call_if(
+        &mut self,
+        func: FuncId,
+        args: impl IntoIterator<Item = (SlotId, Affine)>,
+        (slot, at): (SlotId, Affine),
+    ) {
+        let args = args.into_iter().map(|(slot, at)| View { slot, at }).collect();
+        self.push(Stmt::Call(Call { func, args, when: Some(View { slot, at }), span: Span::default() }));
     }
 
     /// The function.

@@ -44,6 +44,7 @@
 //! - `prepare` runs once, when the program is compiled: it packs constants. `entry` is a run. Both are a list of
 //!   kernels, each run after the other. The outermost loop of a kernel may be `parallel`: its iterations are
 //!   independent and may run on several threads, in any order.
+//! - A call with `if` is done only where the element it names is not 0: rare work that depends on the data.
 //! - A *codelet* is a leaf: straight-line vector arithmetic in a few counted loops. It is the unit that a wide emitter assembles.
 //! - Values are defined once (`=`) and seen in the rest of their block and the blocks within. A `reg` may be assigned again (`<-`); this
 //!   is how a sum stays in a register across a loop.
@@ -277,7 +278,7 @@ pub enum Stmt {
     Store(Place, ValId, Span),
     /// A counted loop.
     For(For),
-    /// `call @f(%a[at], %b[at])`: a codelet on parts of buffers.
+    /// `call @f(%a[at], %b[at])`, maybe `if %c[at]`: a codelet on parts of buffers.
     Call(Call),
 }
 
@@ -549,8 +550,22 @@ pub struct Call {
     pub func: FuncId,
     /// For each parameter, a buffer and the element where the parameter begins.
     pub args: Vec<View>,
+    /// The element that decides, where one does: the call is skipped where it is 0. A NaN is not 0.
+    pub when: Option<View>,
     /// Where it stands in the text.
     pub span: Span,
+}
+
+impl Call {
+    /// Every part of a buffer that the call reads or writes: its arguments, then the element that decides.
+    pub fn views(&self) -> impl Iterator<Item = &View> {
+        self.args.iter().chain(&self.when)
+    }
+
+    /// As [`Call::views`], to move them.
+    pub fn views_mut(&mut self) -> impl Iterator<Item = &mut View> {
+        self.args.iter_mut().chain(&mut self.when)
+    }
 }
 
 /// A part of a buffer, as long as the parameter it is given for.

@@ -3,7 +3,9 @@
 use std::fmt::{self, Display, Formatter};
 
 use super::print_layer::{number, write_source};
-use crate::loops::{Access, Affine, Expr, For, Func, FuncKind, Place, Program, Role, Run, Stmt, ValId, VarId, VecType};
+use crate::loops::{
+    Access, Affine, Expr, For, Func, FuncKind, Place, Program, Role, Run, Stmt, ValId, VarId, VecType, View,
+};
 
 /// Prints the program, with a line end behind the brace.
 impl Display for Program {
@@ -94,12 +96,14 @@ impl FuncText<'_> {
                 Stmt::Call(call) => {
                     write!(f, "call @{}(", self.program.funcs[call.func].name)?;
                     for (i, view) in call.args.iter().enumerate() {
-                        let comma = if i == 0 { "" } else { ", " };
-                        write!(f, "{comma}%{}[", self.func.slots[view.slot].name)?;
-                        self.write_affine(f, &view.at)?;
-                        f.write_str("]")?;
+                        f.write_str(if i == 0 { "" } else { ", " })?;
+                        self.write_view(f, view)?;
                     }
                     f.write_str(")")?;
+                    if let Some(view) = &call.when {
+                        f.write_str(" if ")?;
+                        self.write_view(f, view)?;
+                    }
                 }
                 Stmt::For(inner) => {
                     self.write_head(f, inner)?;
@@ -111,6 +115,12 @@ impl FuncText<'_> {
             f.write_str("\n")?;
         }
         Ok(())
+    }
+
+    fn write_view(&self, f: &mut Formatter<'_>, view: &View) -> fmt::Result {
+        write!(f, "%{}[", self.func.slots[view.slot].name)?;
+        self.write_affine(f, &view.at)?;
+        f.write_str("]")
     }
 
     fn val(&self, val: ValId) -> impl Display + '_ {

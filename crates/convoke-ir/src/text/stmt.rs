@@ -71,8 +71,12 @@ impl Parser<'_> {
                 let func = self.callee(body.names)?;
                 self.expect("(")?;
                 let args = self.list(")", |p| p.place(body).map(|(slot, at)| View { slot, at }))?;
+                let when = match self.eat_word("if") {
+                    true => Some(self.place(body).map(|(slot, at)| View { slot, at })?),
+                    false => None,
+                };
                 let func = func.filter(|&id| body.funcs.get(id).is_some()).ok_or(Failed)?;
-                Ok(Stmt::Call(Call { func, args, span: self.since(begin) }))
+                Ok(Stmt::Call(Call { func, args, when, span: self.since(begin) }))
             }
             Some("for") => {
                 self.bump();

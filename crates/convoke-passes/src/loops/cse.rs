@@ -148,7 +148,7 @@ impl Walk {
                 self.here().memory.add(place.clone(), held);
             }
             Stmt::For(inner) => self.enter(inner),
-            Stmt::Call(call) => call.args.iter().for_each(|view| self.clear_slot(view.slot)),
+            Stmt::Call(call) => call.views().for_each(|view| self.clear_slot(view.slot)),
         }
         // A store frees a register rather than taking one.
         self.statements += usize::from(!matches!(stmt, Stmt::Store(..)));
@@ -159,7 +159,7 @@ impl Walk {
     fn enter(&mut self, inner: &mut For) {
         block::each(&inner.body, &mut |stmt| match stmt {
             Stmt::Store(place, ..) => self.clear(place),
-            Stmt::Call(call) => call.args.iter().for_each(|view| self.clear_slot(view.slot)),
+            Stmt::Call(call) => call.views().for_each(|view| self.clear_slot(view.slot)),
             Stmt::Set(reg, ..) => self.versions[reg.index()] += 1,
             Stmt::Let(..) | Stmt::Reg(..) | Stmt::For(_) => {}
         });

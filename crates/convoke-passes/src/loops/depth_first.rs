@@ -126,9 +126,10 @@ impl Slices<'_> {
                 inner.inductions.is_empty() && (inner.trips() == 0 || self.hold(&inner.body, ranges))
             }
             Stmt::Call(call) => {
-                call.args.iter().zip(self.program.funcs[call.func].slots.iter()).all(|(view, (_, param))| {
-                    view.slot != self.slot || self.holds(&view.at, (0, param.len as i64 - 1), &ranges)
-                })
+                let params = self.program.funcs[call.func].slots.iter().map(|(_, param)| param.len as i64);
+                call.views()
+                    .zip(params.chain([1]))
+                    .all(|(view, len)| view.slot != self.slot || self.holds(&view.at, (0, len - 1), &ranges))
             }
             other => block::place(other).is_none_or(|place| {
                 let reach = place.stride * (i64::from(place.lanes) - 1);
@@ -279,7 +280,7 @@ fn make_local(program: &mut Program, at: usize) {
         if let Some(place) = block::place_mut(stmt) {
             within(place.slot, &mut place.at);
         } else if let Stmt::Call(call) = stmt {
-            call.args.iter_mut().for_each(|view| within(view.slot, &mut view.at));
+            call.views_mut().for_each(|view| within(view.slot, &mut view.at));
         }
     });
     let slot = |slot: SlotId| moved[slot.index()].expect("each slot is kept or local");

@@ -71,11 +71,11 @@ fn drop_overwritten(stmts: &mut Vec<Stmt>) {
             | Stmt::Reg(_, Expr::Load(place), _)
             | Stmt::Set(_, Expr::Load(place), _) => later.clear(place),
             Stmt::Let(..) | Stmt::Reg(..) | Stmt::Set(..) => {}
-            Stmt::Call(call) => call.args.iter().for_each(|view| later.clear_slot(view.slot)),
+            Stmt::Call(call) => call.views().for_each(|view| later.clear_slot(view.slot)),
             Stmt::For(inner) => {
                 drop_overwritten(&mut inner.body);
                 block::each(&inner.body, &mut |stmt| match stmt {
-                    Stmt::Call(call) => call.args.iter().for_each(|view| later.clear_slot(view.slot)),
+                    Stmt::Call(call) => call.views().for_each(|view| later.clear_slot(view.slot)),
                     Stmt::Store(..) => {}
                     other => block::place(other).into_iter().for_each(|place| later.clear(place)),
                 });

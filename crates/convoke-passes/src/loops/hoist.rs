@@ -59,7 +59,7 @@ fn hoist(of: &mut For, registers: usize) -> Vec<Stmt> {
             changing.vars.insert(inner.var);
             changing.vars.extend(inner.inductions.iter().map(|ind| ind.var));
         }
-        Stmt::Call(call) => changing.slots.extend(call.args.iter().map(|view| view.slot)),
+        Stmt::Call(call) => changing.slots.extend(call.views().map(|view| view.slot)),
     });
     block::each(&of.body, &mut |stmt| {
         outside.extend(block::reads(stmt).into_iter().filter(|val| !changing.vals.contains(val)));

@@ -165,7 +165,7 @@ impl Seen {
                         return false;
                     }
                 }
-                Stmt::Call(call) => self.closed.extend(call.args.iter().map(|view| view.slot)),
+                Stmt::Call(call) => self.closed.extend(call.views().map(|view| view.slot)),
                 _ => {}
             }
         }

@@ -452,7 +452,7 @@ impl Finder<'_> {
         match stmt {
             Stmt::For(inner) => inner.body.iter().for_each(|stmt| self.stmt(stmt)),
             Stmt::Call(call) => {
-                for view in &call.args {
+                for view in call.views() {
                     self.done.append(&mut self.open.remove(&view.slot).unwrap_or_default());
                 }
             }

@@ -161,7 +161,7 @@ fn repeated(func: &Func, places: &[(usize, usize, usize)], count: usize) -> Func
             shift(place.slot.index(), &mut place.at);
         }
         match stmt {
-            Stmt::Call(call) => call.args.iter_mut().for_each(|view| shift(view.slot.index(), &mut view.at)),
+            Stmt::Call(call) => call.views_mut().for_each(|view| shift(view.slot.index(), &mut view.at)),
             Stmt::For(inner) => inner.marks.parallel &= count == 1,
             _ => {}
         }

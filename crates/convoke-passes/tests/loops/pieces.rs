@@ -70,7 +70,7 @@ enum Piece {
     Binary(usize, usize, usize),
     Fma(usize, usize, usize),
     Store { val: usize, coefficient: i64, offset: i64 },
-    Call { x: i64, y: i64 },
+    Call { x: i64, y: i64, when: Option<(bool, i64)> },
     Register { op: usize, val: usize },
     Reduction { op: usize, trips: i64, step: i64, mark: usize },
     Map { trips: i64, step: i64, back: bool, mark: usize, op: usize, local: bool },
@@ -96,7 +96,11 @@ fn piece() -> impl Strategy<Value = Piece> {
             coefficient,
             offset
         }),
-        (0i64..6, 0i64..6).prop_map(|(x, y)| Piece::Call { x, y }),
+        (0i64..6, 0i64..6, prop::option::of((any::<bool>(), 0i64..12))).prop_map(|(x, y, when)| Piece::Call {
+            x,
+            y,
+            when
+        }),
         (0usize..4, any::<usize>()).prop_map(|(op, val)| Piece::Register { op, val }),
         (0usize..4, 0i64..80, 1i64..3, 0usize..8).prop_map(|(op, trips, step, mark)| Piece::Reduction {
             op,
@@ -203,7 +207,14 @@ impl Render {
                 let (at, val) = (self.address(&[*coefficient], *offset, 0), self.val(*val));
                 self.line(format!("store %y[{at}], {val}"));
             }
-            Piece::Call { x, y } => self.line(format!("call @leaf(%x[{x}], %y[{y}])")),
+            Piece::Call { x, y, when: None } => self.line(format!("call @leaf(%x[{x}], %y[{y}])")),
+            Piece::Call { x, y, when: Some((zero, at)) } => {
+                if *zero {
+                    let none = self.fresh();
+                    self.line(format!("{none} = {elem} 0.0\nstore %y[{at}], {none}"));
+                }
+                self.line(format!("call @leaf(%x[{x}], %y[{y}]) if %y[{at}]"));
+            }
             Piece::Register { op, val } => {
                 let expr = match op {
                     0 => format!("add %r, {}", self.val(*val)),

@@ -152,7 +152,7 @@ impl Tables {
                     }
                     self.block(&mut inner.body);
                 }
-                Stmt::Call(call) => call.args.iter_mut().for_each(|view| self.affine(&mut view.at)),
+                Stmt::Call(call) => call.views_mut().for_each(|view| self.affine(&mut view.at)),
             }
         }
     }

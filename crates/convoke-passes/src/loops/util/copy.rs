@@ -1,6 +1,6 @@
 //! Copies of a block: every value, register and loop variable defined in it gets a twin.
 
-use convoke_ir::loops::{Affine, Call, Expr, For, Func, Induction, Place, Stmt, ValId, VarId, View};
+use convoke_ir::loops::{Affine, Expr, For, Func, Induction, Place, Stmt, ValId, VarId};
 use rustc_hash::FxHashMap;
 
 /// Copies `block` with `vars` in place of loop variables. Names are those of the originals; [`super::compact`] makes
@@ -34,8 +34,9 @@ impl Copier<'_> {
             Stmt::Store(place, val, span) => Stmt::Store(self.place(place), self.val(*val), *span),
             Stmt::For(inner) => Stmt::For(self.loop_(inner)),
             Stmt::Call(call) => {
-                let args = call.args.iter().map(|view| View { slot: view.slot, at: self.affine(&view.at) }).collect();
-                Stmt::Call(Call { func: call.func, args, span: call.span })
+                let mut call = call.clone();
+                call.views_mut().for_each(|view| view.at = self.affine(&view.at));
+                Stmt::Call(call)
             }
         }
     }

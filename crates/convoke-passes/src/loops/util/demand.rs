@@ -33,7 +33,7 @@ impl Demand {
                 local_stores.entry(place.slot).or_default().push((*val, place.lanes));
             }
             Stmt::Store(place, val, _) => work.push((*val, place.lanes)),
-            Stmt::Call(call) => live_locals.extend(call.args.iter().map(|view| view.slot)),
+            Stmt::Call(call) => live_locals.extend(call.views().map(|view| view.slot)),
             Stmt::For(_) => {}
         });
         let mut demand = Demand { lanes: vec![0; func.vals.len()], locals: vec![false; func.slots.len()] };

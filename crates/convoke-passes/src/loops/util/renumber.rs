@@ -41,7 +41,7 @@ where
                     }
                 }
                 Stmt::Call(call) => {
-                    for view in &mut call.args {
+                    for view in call.views_mut() {
                         view.slot = (self.slot)(view.slot);
                         view.at = view.at.rename(&self.var);
                     }

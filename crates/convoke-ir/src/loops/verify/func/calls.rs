@@ -56,6 +56,12 @@ impl Check<'_, '_> {
             self.touches.truncate(before);
             views.push(at.map(|at| (view, at, param.len as i128, writes)));
         }
+        if let Some(View { slot, at }) = &call.when {
+            if self.func.slots.get(*slot).is_none() {
+                return self.error(Code::Table, span, format!("buffer {} is not of this function", slot.index()));
+            }
+            self.access(*slot, at, (1, 1), false, span);
+        }
         let Some(views) = views.into_iter().collect::<Option<Vec<_>>>() else { return };
         if self.empty > 0 {
             return;
