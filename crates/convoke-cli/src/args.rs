@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use convoke::Algorithm;
+use convoke::{Algorithm, Compiler};
 
 /// A compiler for convolution layers.
 ///
@@ -88,6 +88,9 @@ pub(crate) struct Options {
     /// largest there may be
     #[arg(long, value_name = "E", allow_negative_numbers = true, value_parser = not_negative)]
     pub(crate) max_error: Option<f64>,
+    /// Compute a tile by plain sums where its largest pixel is more than K times those an output reads; 0 trusts every tile
+    #[arg(long, value_name = "K", default_value_t = Compiler::GUARD, value_parser = clap::value_parser!(u32).range(..=1 << 20))]
+    pub(crate) guard: u32,
     /// Grant passes that approximate the function, up to this relative error
     #[arg(long, value_name = "T", allow_negative_numbers = true, value_parser = not_negative)]
     pub(crate) tolerance: Option<f64>,

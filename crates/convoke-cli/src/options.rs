@@ -22,6 +22,7 @@ pub(crate) fn compiler(options: &Options) -> Result<Compiler, Failure> {
         .level(options.level)
         .structural(options.structural)
         .certified(options.certified)
+        .guard(options.guard)
         .threads(options.threads.into())
         .max_memory(options.max_memory);
     if let Some(e) = options.max_error {

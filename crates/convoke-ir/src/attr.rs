@@ -311,6 +311,11 @@ impl Algorithm {
         }
     }
 
+    /// Whether it transforms tiles, multiplies, and transforms back.
+    pub fn transforms_tiles(self) -> bool {
+        matches!(self, Algorithm::Winograd { .. } | Algorithm::Fft { .. })
+    }
+
     /// Whether it only rounds as a sum of all products in some order does.
     pub fn is_plain_sum(self) -> bool {
         !matches!(self, Algorithm::Winograd { .. } | Algorithm::Fft { .. } | Algorithm::Strassen { .. })

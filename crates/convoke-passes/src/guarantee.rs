@@ -107,6 +107,9 @@ pub struct Grants {
     pub max_error: Option<f64>,
     /// `--certified`: whether `max_error` limits what no input exceeds, rather than the error to expect.
     pub certified: bool,
+    /// `--guard`: how much larger the largest pixel of a tile may be than those an output reads, before the tile is computed by plain
+    /// sums; see the attribute `guard` of `conv2d`. 0 guards nothing.
+    pub guard: i64,
     /// `--tolerance`: the change of the function allowed to `Approximate` passes, relative; `None` refuses them.
     pub tolerance: Option<f64>,
     /// `--structural`: whether the function may change freely.

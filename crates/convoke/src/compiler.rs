@@ -50,6 +50,9 @@ impl Compiler {
     /// What a layer may take in all if no limit is set: 2 GiB of tensors and scratch.
     pub const DEFAULT_MAX_MEMORY: u64 = 2 << 30;
 
+    /// How much larger a tile's largest pixel may be than those an output reads if [`Compiler::guard`] is not set.
+    pub const GUARD: u32 = 8;
+
     /// Compiles for the CPU this process runs on.
     pub fn host() -> Compiler {
         Compiler::for_machine(Machine::host())
@@ -60,7 +63,7 @@ impl Compiler {
         Compiler {
             machine,
             level: 2,
-            grants: Grants::default(),
+            grants: Grants { guard: Compiler::GUARD.into(), ..Grants::default() },
             algorithm: Algorithm::Auto,
             threads: 1,
             max_memory: Compiler::DEFAULT_MAX_MEMORY,
@@ -91,6 +94,13 @@ impl Compiler {
     /// Holds [`Compiler::max_error`] against what no input exceeds, rather than against the error to expect.
     pub fn certified(mut self, certified: bool) -> Compiler {
         self.grants.certified = certified;
+        self
+    }
+
+    /// How much larger the largest pixel of a tile of Winograd or an FFT may be than the largest one that an output reads, by their
+    /// Euclidean norms over the channels, before the tile is computed by plain sums. 0 guards nothing; [`Compiler::GUARD`] if not set.
+    pub fn guard(mut self, kappa: u32) -> Compiler {
+        self.grants.guard = kappa.into();
         self
     }
 

@@ -154,6 +154,7 @@ fn step(op: &Op, args: &[&Tracked], types: &[&TensorType], result: &TensorType) 
                     each2(&from_x, &product(&wide_x, &w.error)?, |a, b| a + b)?
                 }
             };
+            let (gamma, underflow) = (unit.gamma(terms), terms as f64 * unit.tiny);
             let fast = match op {
                 Op::Conv2d(conv) => fast(conv, args, types, result, unit)?,
                 _ => None,
@@ -163,10 +164,13 @@ fn step(op: &Op, args: &[&Tracked], types: &[&TensorType], result: &TensorType) 
                 let own = terms as f64 * f64::EPSILON;
                 spoilt = true;
                 let depth = rounded.roundings.max(terms);
-                let error = each2(&inherited, &rounded.error, |e, r| e + r)?;
+                // Tiles that are guarded may have been computed by plain sums.
+                let guarded = matches!(op, Op::Conv2d(conv) if conv.guard > 0);
+                let by_sums = each(&magnitude, |m| if guarded { gamma * m + underflow } else { 0.0 })?;
+                let own_rounding = each2(&rounded.error, &by_sums, f64::max)?;
+                let error = each2(&inherited, &own_rounding, |e, r| e + r)?;
                 (each2(&error, &magnitude, |e, m| e + own * m)?, scale, depth)
             } else {
-                let (gamma, underflow) = (unit.gamma(terms), terms as f64 * unit.tiny);
                 (each2(&inherited, &magnitude, |e, m| e + gamma * m + underflow)?, scale, terms)
             }
         }

@@ -255,6 +255,11 @@ pub(super) fn conv2d(op: &Conv2d, args: &[&TensorType]) -> Inferred {
         let message = format!("`band` must be between 0 and {}, found {}", 1 << 30, op.band);
         return Err(InferError::attribute("band", message));
     }
+    if !(-1..=1 << 20).contains(&op.guard) {
+        let message =
+            format!("`guard` must be between 0 and {}, or -1 for `select` to choose, found {}", 1 << 20, op.guard);
+        return Err(InferError::attribute("guard", message));
+    }
     let group = match usize::try_from(op.group) {
         Ok(g) if g > 0 => g,
         _ => return Err(InferError::attribute("group", format!("`group` must be at least 1, found {}", op.group))),

@@ -167,6 +167,9 @@ ops! {
         /// Rows of the chain's result that are computed at a time: this convolution and the one that makes its input take turns, and what
         /// is between them is never stored as a whole. 0 for each by itself.
         band: i64 = 0,
+        /// With an algorithm of tiles that are summed over channels: a tile whose largest pixel, by its Euclidean norm over the channels, is more
+        /// than so many times the largest one that some output reads is computed by plain sums. 0 guards nothing; −1 leaves it to `select`.
+        guard: i64 = -1,
     } => infer::conv2d;
 
     /// `y[n,c,…] = x[n,c,…] + b[c]`. b `[C]`.

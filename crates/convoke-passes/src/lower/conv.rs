@@ -178,7 +178,13 @@ impl<'a> Lowering<'a> {
             };
             let conv = self.conv(instr, op, window, x);
             return match taken.stored {
-                Stored::Blocked(_) => self.summed_tiles(&conv, &taken.tiling),
+                Stored::Blocked(_) => {
+                    self.summed_tiles(&conv, &taken.tiling)?;
+                    match usize::try_from(op.guard) {
+                        Ok(kappa) if kappa > 0 => self.guard_tiles(&conv, &taken.tiling, kappa),
+                        _ => Ok(()),
+                    }
+                }
                 Stored::AsItIs | Stored::ChannelsLast => self.single_tiles(&conv, &taken.tiling),
             };
         }

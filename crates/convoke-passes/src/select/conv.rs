@@ -5,6 +5,8 @@ use convoke_ir::elem::Elem;
 use convoke_ir::layer::{Instr, Layer, Op, Window};
 use convoke_ir::types::{Image, Layout};
 
+use crate::guarantee::Grants;
+
 /// The numbers of one convolution.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Conv {
@@ -20,6 +22,8 @@ pub struct Conv {
     pub window: Window,
     /// Groups.
     pub group: usize,
+    /// The attribute `guard`.
+    pub guard: i64,
 }
 
 impl Conv {
@@ -34,6 +38,7 @@ impl Conv {
             y: y.as_image()?,
             window: op.window(layer.ty(x), layer.ty(w)).ok()?,
             group: usize::try_from(op.group).ok()?,
+            guard: op.guard,
         })
     }
 
@@ -42,6 +47,17 @@ impl Conv {
         let turn = |image: Image| Image { h: image.w, w: image.h, ..image };
         let Window { h, w } = self.window;
         Conv { x: turn(self.x), y: turn(self.y), window: Window { h: w, w: h }, ..*self }
+    }
+
+    /// The same guarded as `grants` say, where the text does not.
+    pub(super) fn guarded(self, grants: &Grants) -> Conv {
+        Conv { guard: if self.guard < 0 { grants.guard } else { self.guard }, ..self }
+    }
+
+    /// How much larger than what an output reads a tile's inputs may be, if tiles are guarded: only those that are summed over channels can be.
+    pub(crate) fn kappa(&self) -> Option<usize> {
+        let summed = self.c_per_group() > 1 || self.k_per_group() > 1;
+        usize::try_from(self.guard).ok().filter(|&kappa| summed && kappa > 0)
     }
 
     /// Input channels of a group.

@@ -19,6 +19,7 @@ pub(crate) mod cost;
 pub(crate) mod depthwise;
 pub(crate) mod direct;
 mod fft;
+mod guard;
 mod im2col;
 mod pixels;
 mod plan;
@@ -191,6 +192,7 @@ impl Selection {
         machine: &Machine,
         grants: &Grants,
     ) -> Result<Selection, SelectError> {
+        let conv = conv.guarded(grants);
         let budget = Budget::new(&conv, grants);
         let mut all = candidates(&conv);
         // What nobody tries may be asked for.
@@ -256,6 +258,7 @@ fn cheapest(candidates: &Weighed, budget: &Budget) -> Option<(Algorithm, Reason)
 /// The plan that [`cheapest`] finds, where nobody asks about the others: errors of tiles are computed from the fewest cycles on, until
 /// one is allowed.
 pub(crate) fn quickest(conv: &Conv, machine: &Machine, grants: &Grants) -> Option<Plan> {
+    let conv = &conv.guarded(grants);
     let budget = Budget::new(conv, grants);
     let all = candidates(conv).into_iter().filter(|a| *a != Algorithm::Im2col { explicit: true });
     let mut plans: Vec<Plan> = all.filter_map(|a| plan(a, conv, machine, Errors::None).ok()).collect();
@@ -409,11 +412,15 @@ impl LayerPass for Select {
         };
         let mut chosen = chosen.into_iter();
         let mut changed = false;
-        for instr in &mut layer.body {
-            if let Op::Conv2d(conv) = &mut instr.op {
-                let chosen = chosen.next().expect("one for each convolution of a verified layer");
-                changed |= conv.algorithm != chosen;
-                conv.algorithm = chosen;
+        for at in 0..layer.body.len() {
+            let Some(problem) = Conv::new(layer, &layer.body[at]) else { continue };
+            let Op::Conv2d(conv) = &mut layer.body[at].op else { continue };
+            let chosen = chosen.next().expect("one for each convolution of a verified layer");
+            changed |= conv.algorithm != chosen;
+            conv.algorithm = chosen;
+            if let (Some(kappa), true) = (problem.guarded(&cx.grants).kappa(), chosen.transforms_tiles()) {
+                changed |= conv.guard != kappa as i64;
+                conv.guard = kappa as i64;
             }
         }
         Ok(changed.into())

@@ -6,6 +6,7 @@
 //! inverse   every output channel of every tile; without a sum and in nchw, where channels are far apart, each number is stored alone
 //! halo      the input is copied once, in blocks of channels or with channels last; in nchw it is turned
 //! weights   the transformed weights once for each block of tiles, as far as products do not hide it
+//! guard     the input is looked through for tiles that plain sums compute instead; see [`super::guard`]
 //! stream    what lies between the transforms, written and read; the output, in nchw turned
 //! ```
 
@@ -19,7 +20,7 @@ use super::cost::{
     bandwidth, beside, burst, call, lanes, operands, product, scattered, second_level, straight, strided, turned,
 };
 use super::plan::{Plan, Refusal, Term};
-use super::{Conv, Errors};
+use super::{Conv, Errors, guard};
 use crate::register_tile::RegisterTile;
 use crate::tiling::{self, LEAST, Tiling};
 
@@ -49,6 +50,7 @@ pub(super) fn plan(algorithm: Algorithm, conv: &Conv, machine: &Machine, errors:
         terms: ["data", "multiply", "inverse", "halo", "weights", "stream"]
             .into_iter()
             .zip(cost.terms)
+            .chain(conv.kappa().map(|_| ("guard", guard::cycles(&tiling, conv, machine))))
             .map(|(name, cycles)| Term { name, cycles })
             .collect(),
         error_bound: if errors >= Errors::Bound { tiling.error_bound(c, unit) } else { f64::INFINITY },

@@ -49,6 +49,7 @@ impl Key {
         line("level", &compiler.get_level());
         line("memory", &compiler.get_max_memory());
         line("error", &format_args!("{:e}{}", budget.limit, if budget.certified { " certified" } else { "" }));
+        line("guard", &compiler.grants().guard);
         line("layer", &nameless(alone));
         Key { text }
     }

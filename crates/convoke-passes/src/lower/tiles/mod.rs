@@ -18,5 +18,6 @@ mod block;
 mod code;
 mod filter;
 mod flat;
+mod guard;
 mod single;
 mod summed;
