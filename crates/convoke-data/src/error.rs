@@ -124,6 +124,26 @@ pub enum DataError {
         /// What can be read.
         expected: &'static str,
     },
+    /// An integer that would have to be rounded.
+    #[error(
+        "{}: {array} has elements of type {found}, and element {index} is {number}, which `{expected}` does not hold exactly; \
+         save it as floating-point numbers, or declare f64",
+        shown(path)
+    )]
+    Inexact {
+        /// The file.
+        path: PathBuf,
+        /// The array, in words.
+        array: String,
+        /// The element type as the file writes it.
+        found: String,
+        /// Which element, as stored.
+        index: usize,
+        /// Its value.
+        number: i128,
+        /// The declared type.
+        expected: Box<TensorType>,
+    },
 }
 
 impl DataError {
