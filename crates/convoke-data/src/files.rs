@@ -70,23 +70,29 @@ impl Files {
     }
 
     /// Room for `count` numbers of 64 bits, if the budget and the system allow it.
-    pub fn allocate(&self, count: usize, what: impl FnOnce() -> String) -> Result<Vec<f64>, DataError> {
+    pub fn allocate(&self, count: usize, what: impl Fn() -> String) -> Result<Vec<f64>, DataError> {
         self.room(count, what)
     }
 
     /// Zeros, if the budget and the system allow them; `None` is more than can be counted.
-    pub(crate) fn bytes(&self, count: Option<usize>, what: impl FnOnce() -> String) -> Result<Vec<u8>, DataError> {
+    pub(crate) fn bytes(&self, count: Option<usize>, what: impl Fn() -> String) -> Result<Vec<u8>, DataError> {
         let count = count.unwrap_or(usize::MAX);
         let mut bytes = self.room(count, what)?;
         bytes.resize(count, 0);
         Ok(bytes)
     }
 
-    fn room<T>(&self, count: usize, what: impl FnOnce() -> String) -> Result<Vec<T>, DataError> {
-        let needed = count as u128 * size_of::<T>() as u128;
-        if needed > u128::from(self.budget) {
-            return Err(DataError::Budget { what: what(), needed, budget: self.budget });
+    /// Refuses more bytes than the budget.
+    pub(crate) fn allow(&self, needed: u128, what: impl Fn() -> String) -> Result<(), DataError> {
+        match needed <= u128::from(self.budget) {
+            true => Ok(()),
+            false => Err(DataError::Budget { what: what(), needed, budget: self.budget }),
         }
+    }
+
+    fn room<T>(&self, count: usize, what: impl Fn() -> String) -> Result<Vec<T>, DataError> {
+        let needed = count as u128 * size_of::<T>() as u128;
+        self.allow(needed, &what)?;
         let mut room = Vec::new();
         match room.try_reserve_exact(count) {
             Ok(()) => Ok(room),

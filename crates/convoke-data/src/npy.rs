@@ -166,11 +166,10 @@ impl Header {
             let value = value.trim_start();
             rest = match key {
                 "descr" => {
-                    // A list here is a record type, which holds no single numbers.
-                    let (text, rest) = string(value).ok_or_else(|| {
-                        let save = "save each field as an array of its own";
-                        format!("its `descr` is {}, not a string; if its elements are records, {save}", quoted(value))
-                    })?;
+                    // A list is a record type, which is refused with all other types that are no numbers.
+                    let (text, rest) = string(value)
+                        .or_else(|| list(value))
+                        .ok_or_else(|| format!("its `descr` is {}, neither a string nor a list", quoted(value)))?;
                     if descr.replace(text.to_owned()).is_some() {
                         return Err(repeated(key));
                     }
@@ -234,6 +233,16 @@ fn tuple(inner: &str) -> Result<Vec<u64>, String> {
 fn string(text: &str) -> Option<(&str, &str)> {
     let quote = text.chars().next().filter(|c| matches!(c, '\'' | '"'))?;
     text[1..].split_once(quote)
+}
+
+/// A list in brackets at the start of `text`, as it is written, and what follows it.
+fn list(text: &str) -> Option<(&str, &str)> {
+    let mut depth = 0;
+    let end = text.find(|c| {
+        depth += i32::from(c == '[') - i32::from(c == ']');
+        depth <= 0
+    })?;
+    (end > 0).then(|| text.split_at(end + 1))
 }
 
 /// Writes an array as `elem`, little-endian, in row-major order; in full or not at all.
@@ -377,7 +386,10 @@ mod tests {
             (npy(false, &dict("<f4", "Maybe", "(2, 3)"), &six), "neither True nor False"),
             (npy(false, &dict("<f4", "False", "(-2, 3)"), &six), "extent \"-2\" is no size"),
             (npy(false, "{'descr': '<f4', 'shape': (2, 3)}", &six), "no `fortran_order`"),
-            (npy(false, "{'descr': [('a', '<f4')]}", &six), "save each field as an array of its own"),
+            (
+                npy(false, &dict("@", "False", "(2, 3)").replace("'@'", "[('a', '<f4', (2,))]"), &six),
+                "elements of type \"[('a', '<f4', (2,))]\"",
+            ),
             (npy(false, &dict("|f4", "False", "(2, 3)"), &six), "elements of type \"|f4\""),
             (npy(false, &dict("<V2", "False", "(2, 3)"), &six), "elements of type \"<V2\""),
             (npy(false, &dict("<f4", "False", "(2,, 3)"), &six), "extent \"\" is no size"),
@@ -386,6 +398,8 @@ mod tests {
             (npy(false, &dict("<f4", "False", "(6)"), &six), "`shape` is \"(6)\", which is no tuple"),
             ([&MAGIC[..], &[1, 7], &good[8..]].concat(), "format version 1.7"),
             (npy(false, "{'a': 1}", &six), "does not know"),
+            (npy(false, "{'descr': 4}", &six), "its `descr` is \"4\", neither a string nor a list"),
+            (npy(false, "{'descr': [[}", &six), "neither a string nor a list"),
         ] {
             let error = parse(&bytes, &[2, 3]).expect_err(expected).to_string();
             assert!(error.contains(expected), "{error}");

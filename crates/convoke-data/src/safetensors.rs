@@ -26,8 +26,10 @@ use crate::number::{Elements, Kind, Number, write_numbers};
 use crate::open::opened;
 use crate::{DataError, Files, write_whole};
 
-/// The longest header that is read: large models have some 100 kB. Parsed, a header takes a few times its length.
-const HEADER_LIMIT: u64 = 32 << 20;
+/// The longest header that is read, as in the format's own reader: large models have some 100 kB.
+const HEADER_LIMIT: u64 = 100_000_000;
+/// How many times its length a header takes, parsed.
+const PARSED: u128 = 4;
 
 /// What the header says of an array.
 #[derive(Deserialize)]
@@ -119,20 +121,20 @@ impl Header<'_> {
         in_place.sort_unstable_by_key(|(offsets, _, _)| *offsets);
         let (mut end, mut before) = (0, "");
         for ((first, last), name, info) in in_place {
-            let array = quoted(name);
+            let array = || quoted(name);
             if last < first {
-                return Err(format!("array {array} ends at byte {last}, before it begins, at {first}"));
+                return Err(format!("array {} ends at byte {last}, before it begins, at {first}", array()));
             }
             if first < end {
-                return Err(format!("arrays {} and {array} overlap", quoted(before)));
+                return Err(format!("arrays {} and {} overlap", quoted(before), array()));
             }
             if first > end {
-                return Err(format!("the {} bytes before array {array} belong to none", first - end));
+                return Err(format!("the {} bytes before array {} belong to none", first - end, array()));
             }
             let needed = info.bytes();
             if info.kind().is_some() && needed != Some(u128::from(last - first)) {
                 let needed = needed.map_or("more than can be counted".into(), |n| n.to_string());
-                let (dtype, shape, has) = (quoted(&info.dtype), &info.shape, last - first);
+                let (array, dtype, shape, has) = (array(), quoted(&info.dtype), &info.shape, last - first);
                 return Err(format!("array {array} of {dtype} and shape {shape:?} takes {needed} bytes and has {has}"));
             }
             (end, before) = (last, name);
@@ -161,6 +163,7 @@ pub(crate) fn read(path: &Path, name: Option<&str>, ty: &TensorType, files: &Fil
             "its header claims {size} bytes; {left} are left in the file, and at most {HEADER_LIMIT} are read"
         )));
     }
+    files.allow(PARSED * u128::from(size), || "the header of a safetensors file".into())?;
     let mut header = vec![0; size as usize];
     file.read_exact(&mut header).map_err(io)?;
     let Header(arrays) = Header::parse(&header, length - 8 - size).map_err(wrong)?;
@@ -346,6 +349,9 @@ mod tests {
         // The rest is a hole, which takes no room.
         std::fs::File::options().write(true).open(&path).and_then(|file| file.set_len(long + 8)).expect("lengthened");
         let error = read(&path, None, &ty(&[1]), &Files::none()).expect_err("too long").to_string();
-        assert!(error.ends_with("claims 209715200 bytes; 209715200 are left in the file, and at most 33554432 are read"), "{error}");
+        assert!(
+            error.ends_with("claims 209715200 bytes; 209715200 are left in the file, and at most 100000000 are read"),
+            "{error}"
+        );
     }
 }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use convoke::check::{Comparison, Reference};
-use convoke::data::{self, Files};
+use convoke::data::{self, DataError, Files};
 use convoke::interp;
 use convoke::ir::diagnostic::shown;
 use convoke::{CompiledLayer, Compiler, Layer, TensorType};
@@ -113,7 +113,11 @@ fn inputs(
         // The last one given counts, as everywhere on the command line.
         inputs.push(match given.iter().rev().find(|(n, _)| n == name) {
             Some((_, file)) => {
-                let tensor = data::read_tensor(file, None, ty, files)?;
+                let tensor = match data::read_tensor(file, None, ty, files) {
+                    // Of several arrays, the one of its name.
+                    Err(DataError::Unnamed { .. }) => data::read_tensor(file, Some(name), ty, files)?,
+                    tensor => tensor?,
+                };
                 notes(tensor.notes, io);
                 tensor.array
             }
