@@ -151,6 +151,15 @@ impl DataError {
         DataError::Format { path: path.into(), reason: reason.into() }
     }
 
+    /// One of these arrays was to be named.
+    pub(crate) fn unnamed<'a>(path: &std::path::Path, names: impl Iterator<Item = &'a str>) -> DataError {
+        let mut names = names.peekable();
+        match names.peek() {
+            None => DataError::format(path, "it holds no arrays"),
+            Some(_) => DataError::Unnamed { path: path.into(), known: listed(names) },
+        }
+    }
+
     pub(crate) fn read(path: &std::path::Path, source: std::io::Error) -> DataError {
         DataError::Io { doing: "read", path: path.into(), source }
     }

@@ -45,16 +45,16 @@ pub(crate) fn read(path: &Path, name: Option<&str>, ty: &TensorType, files: &Fil
     if twice {
         return Err(DataError::format(path, "it is damaged: two of its arrays have one name"));
     }
-    let known = || listed(names.keys().map(String::as_str));
+    let all = || names.keys().map(String::as_str);
     let index = match name {
         // It may be written with its ending or without.
         Some(name) => *names.get(stem(name)).ok_or_else(|| DataError::Missing {
             path: path.into(),
             name: name.into(),
-            known: known(),
+            known: listed(all()),
         })?,
         None if names.len() == 1 => 0,
-        None => return Err(DataError::Unnamed { path: path.into(), known: known() }),
+        None => return Err(DataError::unnamed(path, all())),
     };
     left.set(u64::MAX);
     let array = quoted(names.iter().find(|(_, at)| **at == index).map_or("", |(name, _)| name));
@@ -213,6 +213,15 @@ mod tests {
         archive(&path, &[("a.npy", &[&npy[..], b"x"].concat())]);
         let longer = read(&path, None, &one(), &Files::none()).expect_err("a byte too many").to_string();
         assert!(longer.ends_with("take 4 bytes, 5 are there"), "{longer}");
+        archive(&path, &[]);
+        let empty = read(&path, None, &one(), &Files::none()).expect_err("nothing in it").to_string();
+        assert!(empty.ends_with("it holds no arrays"), "{empty}");
+        // Its first member is said to be compressed in a way that is not read, in both places.
+        let mut packed = good.clone();
+        let directory = at(b"PK\x01\x02");
+        (packed[8], packed[directory + 10]) = (12, 12);
+        let error = refused(&path, &packed, Some("a1"));
+        assert!(error.contains("\"a1\" cannot be read: compression method not supported"), "{error}");
     }
 
     #[test]

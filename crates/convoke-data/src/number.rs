@@ -159,6 +159,7 @@ pub(crate) fn broken(error: io::Error, path: &Path, array: &str, part: &str) -> 
     match error.kind() {
         io::ErrorKind::UnexpectedEof => damaged(path, array, format!("the file ends within {part}")),
         io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput => damaged(path, array, error),
+        io::ErrorKind::Unsupported => DataError::format(path, format!("{array} cannot be read: {error}")),
         _ => DataError::read(path, error),
     }
 }

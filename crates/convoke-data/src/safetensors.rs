@@ -167,14 +167,14 @@ pub(crate) fn read(path: &Path, name: Option<&str>, ty: &TensorType, files: &Fil
     let mut header = vec![0; size as usize];
     file.read_exact(&mut header).map_err(io)?;
     let Header(arrays) = Header::parse(&header, length - 8 - size).map_err(wrong)?;
-    let known = || listed(arrays.iter().map(|(name, _)| &**name));
+    let all = || arrays.iter().map(|(name, _)| &**name);
     let (name, info) = match (name, &arrays[..]) {
         (Some(name), _) => match arrays.binary_search_by(|(known, _)| (**known).cmp(name)) {
             Ok(at) => &arrays[at],
-            Err(_) => return Err(DataError::Missing { path: path.into(), name: name.into(), known: known() }),
+            Err(_) => return Err(DataError::Missing { path: path.into(), name: name.into(), known: listed(all()) }),
         },
         (None, [only]) => only,
-        (None, _) => return Err(DataError::Unnamed { path: path.into(), known: known() }),
+        (None, _) => return Err(DataError::unnamed(path, all())),
     };
     let array = quoted(name);
     let Some(kind) = info.kind() else {
