@@ -56,6 +56,8 @@ fn wrong_usage_is_status_2_with_the_nearest_name() {
         (vec!["run", "x", "-O4"], "0..=3"),
         (vec!["run", "x", "--threads", "0"], "1..=1024"),
         (vec!["run", "x", "--max-memory", "4X"], "512M"),
+        (vec!["run", "x", "--max-memory", "512MBBB"], "512M"),
+        (vec!["run", "x", "--max-memory", "512iB"], "512M"),
         (vec!["run", "x", "--input", "x"], "NAME=FILE"),
         (vec!["opt", "x", "--stage", "loop"], "loops"),
     ] {

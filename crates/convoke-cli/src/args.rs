@@ -118,6 +118,13 @@ pub(crate) struct Options {
     /// Keep verdicts in this folder rather than in $CONVOKE_CACHE_DIR or the user's cache; it may be deleted at any time
     #[arg(long, value_name = "DIR", requires = "tune")]
     pub(crate) tune_cache: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) which: Which,
+}
+
+/// What every command that reads a layer's numbers takes.
+#[derive(Debug, Args)]
+pub(crate) struct Which {
     /// Refuse layers that need more memory than this for tensors and scratch: `512M`, `4G`
     #[arg(long, value_name = "BYTES", value_parser = bytes, default_value = "2G")]
     pub(crate) max_memory: u64,
@@ -136,7 +143,7 @@ pub(crate) struct Run {
     /// The layer, as text
     #[arg(value_name = "FILE")]
     pub(crate) file: PathBuf,
-    /// An input: NumPy array or PNG image. Inputs not given are random
+    /// An input: NumPy array or PNG image; an image has 1 to 4 channels: grey or colours, and alpha. Inputs not given are random
     #[arg(long, value_name = "NAME=FILE", value_parser = binding)]
     pub(crate) input: Vec<(String, PathBuf)>,
     /// Where an output goes: NumPy array or PNG image
@@ -317,9 +324,8 @@ pub(crate) struct Analyze {
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,
-    /// The layer to take of a file that holds several
-    #[arg(long, value_name = "NAME")]
-    pub(crate) layer: Option<String>,
+    #[command(flatten)]
+    pub(crate) which: Which,
 }
 
 #[derive(Debug, Args)]
@@ -422,12 +428,12 @@ fn bytes(text: &str) -> Result<u64, String> {
     let wrong = || "expected a number of bytes such as 512M or 4G".to_owned();
     let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let number: u64 = text[..digits].parse().map_err(|_| wrong())?;
-    let shift = match text[digits..].trim_end_matches("iB").trim_end_matches('B') {
-        "" => 0,
-        "K" => 10,
-        "M" => 20,
-        "G" => 30,
-        "T" => 40,
+    let shift = match &text[digits..] {
+        "" | "B" => 0,
+        "K" | "KB" | "KiB" => 10,
+        "M" | "MB" | "MiB" => 20,
+        "G" | "GB" | "GiB" => 30,
+        "T" | "TB" | "TiB" => 40,
         _ => return Err(wrong()),
     };
     number.checked_mul(1 << shift).ok_or_else(|| "more bytes than 64 bits can count".into())

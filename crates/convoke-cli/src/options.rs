@@ -24,7 +24,7 @@ pub(crate) fn compiler(options: &Options) -> Result<Compiler, Failure> {
         .certified(options.certified)
         .guard(options.guard)
         .threads(options.threads.into())
-        .max_memory(options.max_memory);
+        .max_memory(options.which.max_memory);
     if let Some(e) = options.max_error {
         compiler = compiler.max_error(e);
     }
@@ -62,7 +62,7 @@ pub(crate) fn named(name: &str) -> Result<Machine, Failure> {
 
 fn described(file: &Path) -> Result<Machine, Failure> {
     let at = |what: String| Failure::Input(format!("{}: {what}", shown(&file.to_string_lossy())));
-    let open = std::fs::File::open(file).and_then(convoke::layer::read_capped);
+    let open = convoke::data::open_text(file).and_then(convoke::layer::read_capped);
     let bytes = open.map_err(|e| at(format!("cannot be read: {e}")))?;
     let text = String::from_utf8(bytes).map_err(|_| at("a machine description is TOML, written in UTF-8".into()))?;
     Machine::from_toml(&text).map_err(|e| at(e.to_string()))

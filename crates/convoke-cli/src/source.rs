@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use convoke::{Layer, Module, layer::read_capped};
 
+use crate::args::Which;
 use crate::failure::Failure;
 use crate::io::Io;
 use convoke::data::Files;
@@ -25,13 +26,14 @@ pub(crate) fn module(path: &Path, io: &mut Io<'_>) -> Result<Module, Failure> {
     Ok(Module::from_bytes("<stdin>", &bytes, Files::at("."))?)
 }
 
-/// The layers of a file: the one named, or all.
-pub(crate) fn layers(path: &Path, name: Option<&str>, io: &mut Io<'_>) -> Result<Vec<Layer>, Failure> {
+/// The layers of a file: the one named, or all. Whoever interprets them has the memory that `which` allows.
+pub(crate) fn layers(path: &Path, which: &Which, io: &mut Io<'_>) -> Result<Vec<Layer>, Failure> {
     let module = module(path, io)?;
-    match name {
-        None if module.layers.len() > 1 => Ok(module.layers),
-        name => Ok(vec![module.layer(name)?]),
-    }
+    let found = match which.layer.as_deref() {
+        None if module.layers.len() > 1 => module.layers,
+        name => vec![module.layer(name)?],
+    };
+    Ok(found.into_iter().map(|layer| layer.with_budget(which.max_memory)).collect())
 }
 
 /// The files that a layer's constants are read from, as far as they can be named.
@@ -46,6 +48,6 @@ pub(crate) fn constant_files(layer: &ir::Layer, files: &Files) -> Vec<PathBuf> {
 }
 
 /// The layer of a file: the one named, or the only one.
-pub(crate) fn layer(path: &Path, name: Option<&str>, io: &mut Io<'_>) -> Result<Layer, Failure> {
-    Ok(module(path, io)?.layer(name)?)
+pub(crate) fn layer(path: &Path, which: &Which, io: &mut Io<'_>) -> Result<Layer, Failure> {
+    Ok(module(path, io)?.layer(which.layer.as_deref())?.with_budget(which.max_memory))
 }

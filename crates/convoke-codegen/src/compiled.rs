@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use convoke_data::Files;
 use convoke_ir::elem::Elem;
 use convoke_ir::loops::{BufferId, Program, Role, Run, Verified};
 use convoke_machine::Machine;
@@ -33,9 +34,9 @@ pub struct Options {
 }
 
 impl Default for Options {
-    /// All threads, 4 GiB.
+    /// All threads, and the budget of files.
     fn default() -> Options {
-        Options { threads: None, max_bytes: 4 << 30 }
+        Options { threads: None, max_bytes: Files::DEFAULT_BUDGET }
     }
 }
 

@@ -32,14 +32,15 @@ pub enum CodegenError {
     },
     /// More memory than the limit allows.
     #[error(
-        "the program needs {needed} bytes of {what}, the limit is {limit}; raise it or choose an algorithm with less"
+        "the program needs {needed} bytes of {what}, and {limit} are left for it; raise the limit (`Compiler::max_memory`, \
+         `--max-memory`) or choose an algorithm with less"
     )]
     Memory {
         /// Constants, or workspace.
         what: &'static str,
         /// Bytes needed.
         needed: u128,
-        /// The limit.
+        /// What the limit leaves for it.
         limit: u64,
     },
     /// Memory was not to be had.

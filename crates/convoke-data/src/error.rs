@@ -124,11 +124,40 @@ pub enum DataError {
         /// What can be read.
         expected: &'static str,
     },
+    /// An integer that would have to be rounded.
+    #[error(
+        "{}: {array} has elements of type {found}, and element {index} is {number}, which `{expected}` does not hold exactly; \
+         save it as floating-point numbers, or declare f64",
+        shown(path)
+    )]
+    Inexact {
+        /// The file.
+        path: PathBuf,
+        /// The array, in words.
+        array: String,
+        /// The element type as the file writes it.
+        found: String,
+        /// Which element, as stored.
+        index: usize,
+        /// Its value.
+        number: i128,
+        /// The declared type.
+        expected: Box<TensorType>,
+    },
 }
 
 impl DataError {
     pub(crate) fn format(path: &std::path::Path, reason: impl Into<String>) -> DataError {
         DataError::Format { path: path.into(), reason: reason.into() }
+    }
+
+    /// One of these arrays was to be named.
+    pub(crate) fn unnamed<'a>(path: &std::path::Path, names: impl Iterator<Item = &'a str>) -> DataError {
+        let mut names = names.peekable();
+        match names.peek() {
+            None => DataError::format(path, "it holds no arrays"),
+            Some(_) => DataError::Unnamed { path: path.into(), known: listed(names) },
+        }
     }
 
     pub(crate) fn read(path: &std::path::Path, source: std::io::Error) -> DataError {

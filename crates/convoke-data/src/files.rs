@@ -20,8 +20,9 @@ impl Default for Files {
 }
 
 impl Files {
-    /// What a constant, and all tensors of an interpreter's run together, may take: 3 GiB.
-    pub const DEFAULT_BUDGET: u64 = 3 << 30;
+    /// What a constant, all tensors of an interpreter's run together, and all memory of a compiled layer may each take if no budget
+    /// is set: 2 GiB.
+    pub const DEFAULT_BUDGET: u64 = 2 << 30;
 
     /// No folder: every `file("…")` is refused.
     pub fn none() -> Files {
@@ -69,14 +70,32 @@ impl Files {
     }
 
     /// Room for `count` numbers of 64 bits, if the budget and the system allow it.
-    pub fn allocate(&self, count: usize, what: impl FnOnce() -> String) -> Result<Vec<f64>, DataError> {
-        let needed = count as u128 * 8;
-        if needed > u128::from(self.budget) {
-            return Err(DataError::Budget { what: what(), needed, budget: self.budget });
+    pub fn allocate(&self, count: usize, what: impl Fn() -> String) -> Result<Vec<f64>, DataError> {
+        self.room(count, what)
+    }
+
+    /// Zeros, if the budget and the system allow them; `None` is more than can be counted.
+    pub(crate) fn bytes(&self, count: Option<usize>, what: impl Fn() -> String) -> Result<Vec<u8>, DataError> {
+        let count = count.unwrap_or(usize::MAX);
+        let mut bytes = self.room(count, what)?;
+        bytes.resize(count, 0);
+        Ok(bytes)
+    }
+
+    /// Refuses more bytes than the budget.
+    pub(crate) fn allow(&self, needed: u128, what: impl Fn() -> String) -> Result<(), DataError> {
+        match needed <= u128::from(self.budget) {
+            true => Ok(()),
+            false => Err(DataError::Budget { what: what(), needed, budget: self.budget }),
         }
-        let mut numbers = Vec::new();
-        match numbers.try_reserve_exact(count) {
-            Ok(()) => Ok(numbers),
+    }
+
+    fn room<T>(&self, count: usize, what: impl Fn() -> String) -> Result<Vec<T>, DataError> {
+        let needed = count as u128 * size_of::<T>() as u128;
+        self.allow(needed, &what)?;
+        let mut room = Vec::new();
+        match room.try_reserve_exact(count) {
+            Ok(()) => Ok(room),
             Err(_) => Err(DataError::OutOfMemory { what: what(), needed }),
         }
     }

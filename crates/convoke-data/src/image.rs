@@ -1,9 +1,11 @@
-//! PNG images as tensors: grey or RGB, values in `[0, 1]`, batch 1, in the layout of the type.
+//! PNG images as tensors of batch 1, in the layout of the type, with values in `[0, 1]`.
 //!
-//! Read are all PNG colour types at all depths: 8 bits are divided by 255, 16 by 65535. Written are 8 bits, with
-//! values clamped to `[0, 1]`. No gamma is applied in either direction.
+//! One channel is grey, two are grey and alpha, three are red, green and blue, four are these and alpha. Read are all PNG
+//! colour types at all depths: 8 bits are divided by 255, 16 by 65535. Written are 8 bits, with values clipped to `[0, 1]`.
+//! Neither gamma nor colour profiles are applied in either direction, and colours are not multiplied by alpha.
+//!
+//! What a tensor has no channel for is left out, and what the image does not have is made up: each time, a note says so.
 
-use std::fs::File;
 use std::io::{self, BufReader, Write};
 use std::path::Path;
 
@@ -11,71 +13,133 @@ use convoke_ir::types::{Image, Layout, TensorType};
 use ndarray::{ArrayD, IxDyn};
 use png::{BitDepth, ColorType, Transformations};
 
+use crate::open::opened;
 use crate::{DataError, Files, write_whole};
 
 /// Weights of red, green and blue in grey: ITU-R BT.601, as in libjpeg and Pillow.
 const LUMA: [f64; 3] = [0.299, 0.587, 0.114];
 
+/// The most bytes that chunks beside the pixels, of which one is in memory at a time, may take; none is of use here.
+const CHUNKS: usize = 4 << 20;
+
+/// The channels of an image or a tensor.
+#[derive(Clone, Copy, PartialEq)]
+struct Channels {
+    coloured: bool,
+    alpha: bool,
+}
+
+impl Channels {
+    /// Those of a tensor, and its height and width.
+    fn of(path: &Path, ty: &TensorType) -> Result<(Channels, usize, usize), DataError> {
+        match ty.as_image() {
+            Some(Image { n: 1, c: c @ 1..=4, h, w }) => Ok((Channels { coloured: c > 2, alpha: c % 2 == 0 }, h, w)),
+            _ => {
+                Err(DataError::format(path, format!("an image has batch 1 and 1 to 4 channels, which `{ty}` has not")))
+            }
+        }
+    }
+
+    fn colour_type(self) -> ColorType {
+        match (self.coloured, self.alpha) {
+            (false, false) => ColorType::Grayscale,
+            (false, true) => ColorType::GrayscaleAlpha,
+            (true, false) => ColorType::Rgb,
+            (true, true) => ColorType::Rgba,
+        }
+    }
+
+    /// How many there are that are not alpha.
+    fn colours(self) -> usize {
+        if self.coloured { 3 } else { 1 }
+    }
+
+    fn count(self) -> usize {
+        self.colours() + usize::from(self.alpha)
+    }
+
+    /// What is lost, and what is made up, where these are asked for and an image has `found`.
+    fn notes(self, found: Channels) -> Vec<String> {
+        let alpha = match (self.alpha, found.alpha) {
+            (false, true) => Some("the alpha channel was left out"),
+            (true, false) => Some("the image has no alpha channel: alpha is 1 everywhere"),
+            _ => None,
+        };
+        let colours = match (self.coloured, found.coloured) {
+            (false, true) => Some("colours were made grey (0.299 R + 0.587 G + 0.114 B)"),
+            (true, false) => Some("the grey channel was used for all three colours"),
+            _ => None,
+        };
+        alpha.into_iter().chain(colours).map(str::to_owned).collect()
+    }
+
+    /// Channel `c` of a pixel of an image that has `found`.
+    fn value(self, c: usize, found: Channels, sample: impl Fn(usize) -> f64) -> f64 {
+        match (self.coloured, found.coloured) {
+            _ if c == self.colours() => {
+                if found.alpha {
+                    sample(found.colours())
+                } else {
+                    1.0
+                }
+            }
+            (false, true) => (0..3).map(|i| LUMA[i] * sample(i)).sum(),
+            (true, true) => sample(c),
+            (_, false) => sample(0),
+        }
+    }
+}
+
 /// Reads an image of the size that `ty` asks for. The notes say what was converted.
 pub(crate) fn read(path: &Path, ty: &TensorType, files: &Files) -> Result<(Vec<f64>, Vec<String>), DataError> {
     let wrong = |e: png::DecodingError| match e {
-        png::DecodingError::IoError(e) => DataError::read(path, e),
+        png::DecodingError::IoError(e) if e.kind() != io::ErrorKind::UnexpectedEof => DataError::read(path, e),
+        png::DecodingError::LimitsExceeded => {
+            DataError::format(path, format!("a chunk beside its pixels has more than {CHUNKS} bytes"))
+        }
         e => DataError::format(path, format!("it cannot be read as PNG: {e}")),
     };
-    let Some(Image { n: 1, c: channels @ (1 | 3), h, w }) = ty.as_image() else {
-        return Err(DataError::format(
-            path,
-            format!("an image fills a tensor of batch 1 and 1 or 3 channels, not `{ty}`"),
-        ));
-    };
-    let file = File::open(path).map_err(|e| DataError::read(path, e))?;
-    let limits = png::Limits { bytes: usize::try_from(files.budget()).unwrap_or(usize::MAX) };
-    let mut decoder = png::Decoder::new_with_limits(BufReader::new(file), limits);
+    let (wanted, h, w) = Channels::of(path, ty)?;
+    let (file, _) = opened(path)?;
+    let mut decoder = png::Decoder::new(BufReader::new(file));
     decoder.set_transformations(Transformations::EXPAND);
-    let mut reader = decoder.read_info().map_err(wrong)?;
-    let (width, height) = reader.info().size();
+    // A short text or colour profile can be made to unpack to gigabytes.
+    decoder.set_ignore_text_chunk(true);
+    decoder.set_ignore_iccp_chunk(true);
+    let (width, height) = decoder.read_header_info().map_err(wrong)?.size();
     if (height as usize, width as usize) != (h, w) {
         let reason = format!("the image is {height} rows of {width} pixels, `{ty}` asks for {h} rows of {w}");
         return Err(DataError::format(path, reason));
     }
-    let (colour, depth) = reader.output_color_type();
+    // The decoder counts one row to them, of at most 8 bytes for each pixel.
+    decoder.set_limits(png::Limits { bytes: w.saturating_mul(8).saturating_add(CHUNKS) });
     let mut out = files.allocate(ty.elements(), || format!("`{ty}`"))?;
+    let mut reader = decoder.read_info().map_err(wrong)?;
+    let (colour, depth) = reader.output_color_type();
+    let found = Channels {
+        coloured: matches!(colour, ColorType::Rgb | ColorType::Rgba),
+        alpha: matches!(colour, ColorType::GrayscaleAlpha | ColorType::Rgba),
+    };
+    let mut bytes = files.bytes(reader.output_buffer_size(), || format!("the decoded image for `{ty}`"))?;
+    let line = reader.next_frame(&mut bytes).map_err(wrong)?.line_size;
+    // The rest of the file has checksums and an end.
+    reader.finish().map_err(wrong)?;
     out.resize(ty.elements(), 0.0);
-    let samples = colour.samples();
-    let mut notes = Vec::new();
-    if matches!(colour, ColorType::GrayscaleAlpha | ColorType::Rgba) {
-        notes.push("the alpha channel was left out".to_owned());
-    }
-    let coloured = matches!(colour, ColorType::Rgb | ColorType::Rgba);
-    match (coloured, channels) {
-        (true, 1) => notes.push("colours were made grey (0.299 R + 0.587 G + 0.114 B)".to_owned()),
-        (false, 3) => notes.push("the grey channel was used for all three colours".to_owned()),
-        _ => {}
-    }
-    let size = reader.output_buffer_size().filter(|&n| n as u64 <= files.budget());
-    let size = size.ok_or_else(|| DataError::format(path, "the decoded image is larger than the memory budget"))?;
-    let mut bytes = vec![0; size];
-    let info = reader.next_frame(&mut bytes).map_err(wrong)?;
-    for row in 0..h {
-        let line = &bytes[row * info.line_size..];
+    for (row, line) in bytes.chunks_exact(line).enumerate() {
         for column in 0..w {
             let sample = |i: usize| {
-                let at = column * samples + i;
+                let at = column * found.count() + i;
                 match depth {
                     BitDepth::Sixteen => f64::from(u16::from_be_bytes([line[2 * at], line[2 * at + 1]])) / 65535.0,
                     _ => f64::from(line[at]) / 255.0,
                 }
             };
-            for c in 0..channels {
-                out[place(ty, c, row, column)] = match (coloured, channels) {
-                    (true, 1) => (0..3).map(|i| LUMA[i] * sample(i)).sum(),
-                    (true, _) => sample(c),
-                    (false, _) => sample(0),
-                };
+            for c in 0..wanted.count() {
+                out[place(ty, c, row, column)] = wanted.value(c, found, sample);
             }
         }
     }
-    Ok((out, notes))
+    Ok((out, wanted.notes(found)))
 }
 
 /// Where channel, row and column lie in an image of batch 1.
@@ -87,16 +151,11 @@ fn place(ty: &TensorType, channel: usize, row: usize, column: usize) -> usize {
     }
 }
 
-/// Writes a tensor of batch 1 and 1 or 3 channels, stored as `ty` says, as an 8-bit PNG; in full or not at all.
+/// Writes a tensor of batch 1 and 1 to 4 channels, stored as `ty` says, as an 8-bit PNG; in full or not at all.
 ///
-/// Gives a note if values were outside `[0, 1]` and had to be clamped.
+/// Gives a note if values were outside `[0, 1]` and had to be clipped, or were no numbers and became 0.
 pub fn write(path: &Path, ty: &TensorType, array: &ArrayD<f64>) -> Result<Vec<String>, DataError> {
-    let Some(Image { n: 1, c: channels @ (1 | 3), h, w }) = ty.as_image() else {
-        return Err(DataError::format(
-            path,
-            format!("an image holds a tensor of batch 1 and 1 or 3 channels, not `{ty}`"),
-        ));
-    };
+    let (channels, h, w) = Channels::of(path, ty)?;
     if array.raw_dim() != IxDyn(ty.shape.dims()) {
         return Err(DataError::format(path, format!("the array has shape {:?}, expected `{ty}`", array.shape())));
     }
@@ -105,24 +164,25 @@ pub fn write(path: &Path, ty: &TensorType, array: &ArrayD<f64>) -> Result<Vec<St
     };
     let numbers = array.as_standard_layout();
     let numbers = numbers.as_slice().expect("in standard layout");
-    let (mut bytes, mut outside) = (Vec::with_capacity(h * w * channels), 0);
+    let (mut bytes, mut outside, mut nans) = (Vec::with_capacity(numbers.len()), 0, 0);
     for row in 0..h {
         for column in 0..w {
-            for c in 0..channels {
+            for c in 0..channels.count() {
                 let x = numbers[place(ty, c, row, column)];
-                outside += usize::from(!(0.0..=1.0).contains(&x));
+                outside += usize::from(x < 0.0 || x > 1.0);
+                nans += usize::from(x.is_nan());
                 // A NaN becomes 0 in the conversion to an integer.
                 bytes.push((x.clamp(0.0, 1.0) * 255.0).round() as u8);
             }
         }
     }
-    let colour = if channels == 1 { ColorType::Grayscale } else { ColorType::Rgb };
-    write_whole(path, |out| encode(out, [width, height], colour, &bytes))?;
+    write_whole(path, |out| encode(out, [width, height], channels.colour_type(), &bytes))?;
     let total = numbers.len();
-    Ok(match outside {
-        0 => Vec::new(),
-        n => vec![format!("{n} of {total} values were outside [0, 1] and were clamped")],
-    })
+    let note = |count: usize, what: &str| (count > 0).then(|| format!("{count} of {total} values {what}"));
+    Ok(note(outside, "were outside [0, 1] and were clipped")
+        .into_iter()
+        .chain(note(nans, "were NaN and became 0"))
+        .collect())
 }
 
 /// Pixels of three bytes, red, green and blue, row after row, as the bytes of a PNG.
@@ -171,7 +231,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let path = folder.path().join("y.png");
         for layout in [Layout::Nchw, Layout::Nhwc] {
-            for c in [1, 3] {
+            for c in 1..=4 {
                 let ty = ty(c, layout);
                 let numbers = (0..6 * c).map(|i| i as f64 * 10.0 / 255.0).collect();
                 let array = crate::shaped(&ty, numbers);
@@ -183,7 +243,15 @@ mod tests {
         }
         let array = ArrayD::from_elem(IxDyn(&[1, 1, 2, 3]), 1.5);
         let notes = write(&path, &ty(1, Layout::Nchw), &array).expect("written");
-        assert_eq!(notes, ["6 of 6 values were outside [0, 1] and were clamped"]);
+        assert_eq!(notes, ["6 of 6 values were outside [0, 1] and were clipped"]);
+        let array = ArrayD::from_shape_vec(IxDyn(&[1, 1, 2, 3]), vec![f64::NAN, -0.5, 0.0, 1.0, f64::INFINITY, 0.5]);
+        let notes = write(&path, &ty(1, Layout::Nchw), &array.expect("six")).expect("written");
+        assert_eq!(
+            notes,
+            ["2 of 6 values were outside [0, 1] and were clipped", "1 of 6 values were NaN and became 0"]
+        );
+        let (back, _) = read(&path, &ty(1, Layout::Nchw), &Files::none()).expect("read");
+        assert_eq!(back, [0.0, 0.0, 0.0, 1.0, 1.0, 128.0 / 255.0]);
     }
 
     #[test]
@@ -196,6 +264,19 @@ mod tests {
         assert_eq!(notes, ["the alpha channel was left out"]);
         let (numbers, notes) = read(&path, &ty(1, Layout::Nchw), &files).expect("read");
         assert_eq!((numbers, notes.len()), (vec![0.299; 6], 2));
+        let (numbers, notes) = read(&path, &ty(4, Layout::Nhwc), &files).expect("read");
+        assert_eq!((numbers, notes.len()), ([1.0, 0.0, 0.0, 7.0 / 255.0].repeat(6), 0));
+        let (numbers, notes) = read(&path, &ty(2, Layout::Nhwc), &files).expect("read");
+        assert_eq!((numbers, notes.len()), ([0.299, 7.0 / 255.0].repeat(6), 1));
+        written(&path, ColorType::GrayscaleAlpha, BitDepth::Eight, &[255, 51].repeat(6));
+        let (numbers, notes) = read(&path, &ty(2, Layout::Nchw), &files).expect("read");
+        assert_eq!((numbers, notes.len()), ([[1.0; 6], [0.2; 6]].concat(), 0));
+        let (numbers, _) = read(&path, &ty(4, Layout::Nhwc), &files).expect("read");
+        assert_eq!(numbers, [1.0, 1.0, 1.0, 0.2].repeat(6));
+        written(&path, ColorType::Rgb, BitDepth::Eight, &[255, 0, 51].repeat(6));
+        let (numbers, notes) = read(&path, &ty(4, Layout::Nhwc), &files).expect("read");
+        assert_eq!(numbers, [1.0, 0.0, 0.2, 1.0].repeat(6));
+        assert_eq!(notes, ["the image has no alpha channel: alpha is 1 everywhere"]);
         written(&path, ColorType::Grayscale, BitDepth::Sixteen, &[0x33, 0x33].repeat(6));
         assert_eq!(read(&path, &ty(3, Layout::Nchw), &files).expect("read").0, [0.2; 18]);
         written(&path, ColorType::Grayscale, BitDepth::One, &[0b1010_0000, 0b0100_0000]);
@@ -211,9 +292,43 @@ mod tests {
         let error = read(&path, &other, &files).expect_err("another size").to_string();
         assert!(error.contains("the image is 2 rows of 3 pixels"), "{error}");
         let whole = std::fs::read(&path).expect("there");
-        for cut in 0..whole.len() - 12 {
+        for cut in 0..whole.len() {
             std::fs::write(&path, &whole[..cut]).expect("written");
             assert!(read(&path, &ty(3, Layout::Nchw), &files).is_err(), "cut at {cut}");
         }
+    }
+    /// A PNG of 2 rows of 3 pixels, with a chunk before its pixels.
+    fn with_chunk(name: &[u8; 4], data: &[u8]) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        encode(&mut bytes, [3, 2], ColorType::Grayscale, &[51; 6]).expect("written");
+        let mut chunk = name.to_vec();
+        chunk.extend(data);
+        let crc = chunk.iter().fold(u32::MAX, |crc, &byte| {
+            (0..8).fold(crc ^ u32::from(byte), |crc, _| if crc & 1 == 1 { crc >> 1 ^ 0xedb8_8320 } else { crc >> 1 })
+        });
+        let chunk = [&(data.len() as u32).to_be_bytes()[..], &chunk, &(!crc).to_be_bytes()].concat();
+        // Behind the signature and the header of the image.
+        bytes.splice(33..33, chunk);
+        bytes
+    }
+
+    #[test]
+    fn chunks_beside_the_pixels_are_skipped_or_refused() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = folder.path().join("x.png");
+        let opened = |bytes: &[u8]| {
+            std::fs::write(&path, bytes).expect("written");
+            read(&path, &ty(1, Layout::Nchw), &Files::none()).map(|(numbers, _)| numbers).map_err(|e| e.to_string())
+        };
+        // More than any chunk may have in memory, so that reading them would be refused.
+        for name in [b"iCCP", b"tEXt", b"zTXt", b"iTXt", b"prVt"] {
+            assert_eq!(opened(&with_chunk(name, &vec![0; CHUNKS + 1])), Ok(vec![0.2; 6]), "{name:?}");
+        }
+        let large = opened(&with_chunk(b"eXIf", &vec![0; CHUNKS + (1 << 20)])).expect_err("refused");
+        assert!(large.contains("a chunk beside its pixels has more than 4194304 bytes"), "{large}");
+        // A header that claims 2^31 − 1 by 2^31 − 1 pixels.
+        let mut huge = with_chunk(b"prVt", b"");
+        huge[16..24].copy_from_slice(&[0x7f, 0xff, 0xff, 0xff].repeat(2));
+        assert!(opened(&huge).is_err());
     }
 }

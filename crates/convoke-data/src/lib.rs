@@ -11,6 +11,7 @@
 //! | [`random()`], [`random_integers`] | inputs for tests |
 //! | [`npy`], [`npz`], [`safetensors`] | arrays in files |
 //! | [`image`] | PNG images |
+//! | [`open()`], [`open_text`] | regular files, opened to read |
 //! | [`write_whole`] | files that are written in full or not at all |
 
 mod error;
@@ -19,6 +20,8 @@ mod generate;
 pub mod image;
 pub mod npy;
 pub mod npz;
+mod number;
+mod open;
 mod random;
 pub mod safetensors;
 mod write;
@@ -33,6 +36,7 @@ use ndarray::{ArrayD, IxDyn};
 
 pub use error::DataError;
 pub use files::Files;
+pub use open::{open, open_text};
 pub use write::write_whole;
 
 use crate::random::Sequence;

@@ -5,10 +5,9 @@
 //! header     {'descr': '<f4', 'fortran_order': False, 'shape': (2, 3), }   padded with spaces
 //! ```
 //!
-//! Read are floating-point numbers and integers of either byte order, and booleans; written is version 1.
+//! Read are floating-point numbers and integers of either byte order, and booleans, but no records; written is version 1.
 //! Source: NumPy's documentation, `numpy.lib.format`.
 
-use std::fs::File;
 use std::io::{self, BufReader, Read, Write};
 use std::path::Path;
 
@@ -17,17 +16,18 @@ use convoke_ir::types::TensorType;
 use ndarray::ArrayViewD;
 
 use crate::error::quoted;
+use crate::number::{Elements, Kind, Number, broken, damaged, write_numbers};
+use crate::open::opened;
 use crate::{DataError, Files, write_whole};
 
-const MAGIC: &[u8] = b"\x93NUMPY";
+const MAGIC: &[u8; 6] = b"\x93NUMPY";
 
 /// The longest header that is read. NumPy writes a few hundred bytes and reads at most 10,000 unasked.
 const HEADER_LIMIT: u64 = 1 << 16;
 
 /// Reads the array of a file, which must have the shape of `ty`, in row-major order.
 pub(crate) fn read(path: &Path, ty: &TensorType, files: &Files) -> Result<Vec<f64>, DataError> {
-    let file = File::open(path).map_err(|e| DataError::read(path, e))?;
-    let length = file.metadata().map_err(|e| DataError::read(path, e))?.len();
+    let (file, length) = opened(path)?;
     read_from(BufReader::new(file), length, path, "its array", ty, files)
 }
 
@@ -40,41 +40,40 @@ pub(crate) fn read_from(
     ty: &TensorType,
     files: &Files,
 ) -> Result<Vec<f64>, DataError> {
-    let wrong = |reason: String| DataError::format(path, format!("{array} is damaged: {reason}"));
-    let short = |what: &str| wrong(format!("the file ends within {what}"));
+    let wrong = |reason: String| damaged(path, array, reason);
     let mut start = [0; 8];
-    stream.read_exact(&mut start).map_err(|e| ended(e, path, || short("the first 8 bytes")))?;
-    if &start[..6] != MAGIC {
+    stream.read_exact(&mut start).map_err(|e| broken(e, path, array, "its first 8 bytes"))?;
+    let [magic @ .., major, minor] = start;
+    if magic != *MAGIC {
         return Err(DataError::format(
             path,
             format!("{array} is not in npy format: it does not begin with \\x93NUMPY"),
         ));
     }
-    let wide = match start[6] {
-        1 => false,
-        2 | 3 => true,
-        other => return Err(wrong(format!("it is of format version {other}; versions 1 to 3 are read"))),
+    let wide = match (major, minor) {
+        (1, 0) => false,
+        (2 | 3, 0) => true,
+        _ => return Err(wrong(format!("it is of format version {major}.{minor}; read are 1.0, 2.0 and 3.0"))),
     };
     let mut size = [0; 4];
     let width = if wide { 4 } else { 2 };
-    stream.read_exact(&mut size[..width]).map_err(|e| ended(e, path, || short("the header's length")))?;
+    stream.read_exact(&mut size[..width]).map_err(|e| broken(e, path, array, "the length of its header"))?;
     let size = u64::from(u32::from_le_bytes(size));
-    let before = 8 + width as u64;
-    if size > HEADER_LIMIT || size > length.saturating_sub(before) {
-        let left = length.saturating_sub(before);
+    let left = length.saturating_sub(8 + width as u64);
+    if size > HEADER_LIMIT || size > left {
         return Err(wrong(format!(
             "its header claims {size} bytes; {left} are left in the file, and at most {HEADER_LIMIT} are read"
         )));
     }
     let mut header = vec![0; size as usize];
-    stream.read_exact(&mut header).map_err(|e| ended(e, path, || short("the header")))?;
+    stream.read_exact(&mut header).map_err(|e| broken(e, path, array, "its header"))?;
     let header = String::from_utf8(header).map_err(|_| wrong("its header is not UTF-8".into()))?;
     let header = Header::parse(&header).map_err(wrong)?;
-    let number = Number::from_descr(&header.descr).ok_or_else(|| DataError::Elements {
+    let number = number(&header.descr).ok_or_else(|| DataError::Elements {
         path: path.into(),
         array: array.into(),
         found: quoted(&header.descr),
-        expected: "floating-point numbers or integers (f2, f4, f8, i1 to i8, u1 to u8, b1)",
+        expected: "floating-point numbers, integers or booleans (f2, f4, f8, i1 to i8, u1 to u8, b1)",
     })?;
     if !ty.shape.dims().iter().map(|&d| d as u64).eq(header.shape.iter().copied()) {
         return Err(DataError::Shape {
@@ -85,38 +84,17 @@ pub(crate) fn read_from(
         });
     }
     // The shape is the declared one, so that the product is known to fit.
-    let expected = ty.elements() as u64 * number.bytes() as u64;
-    let found = length - before - size;
+    let expected = ty.elements() as u64 * number.kind.bytes() as u64;
+    let found = left - size;
     if found != expected {
         return Err(wrong(format!("`{}` of `{ty}` take {expected} bytes, {found} are there", header.descr)));
     }
-    let stored = read_numbers(&mut stream, number, ty, path, || short("the elements"), files)?;
+    let elements = Elements { path, array, number, written: &header.descr };
+    let stored = elements.read(&mut stream, ty, true, files)?;
     if !header.fortran || ty.shape.rank() < 2 {
         return Ok(stored);
     }
     transposed(&stored, ty, files)
-}
-
-/// Reads as many numbers as `ty` has elements, a block at a time.
-pub(crate) fn read_numbers(
-    stream: &mut dyn Read,
-    number: Number,
-    ty: &TensorType,
-    path: &Path,
-    short: impl FnOnce() -> DataError,
-    files: &Files,
-) -> Result<Vec<f64>, DataError> {
-    let mut numbers = files.allocate(ty.elements(), || format!("`{ty}`"))?;
-    let mut block = vec![0; number.bytes() * 8192];
-    while numbers.len() < ty.elements() {
-        let count = (ty.elements() - numbers.len()).min(8192);
-        let bytes = &mut block[..count * number.bytes()];
-        if let Err(e) = stream.read_exact(bytes) {
-            return Err(ended(e, path, short));
-        }
-        number.decode(bytes, &mut numbers);
-    }
-    Ok(numbers)
 }
 
 /// Column-major numbers in row-major order.
@@ -138,98 +116,32 @@ fn transposed(stored: &[f64], ty: &TensorType, files: &Files) -> Result<Vec<f64>
     Ok(numbers)
 }
 
-fn ended(error: io::Error, path: &Path, short: impl FnOnce() -> DataError) -> DataError {
-    match error.kind() {
-        io::ErrorKind::UnexpectedEof => short(),
-        io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput => DataError::format(path, error.to_string()),
-        _ => DataError::read(path, error),
-    }
-}
-
-/// A stored kind of number.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Number {
-    pub(crate) kind: Kind,
-    pub(crate) big_endian: bool,
-}
-
-/// What the bytes of a number mean.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum Kind {
-    F16,
-    Bf16,
-    F32,
-    F64,
-    I8,
-    I16,
-    I32,
-    I64,
-    U8,
-    U16,
-    U32,
-    U64,
-}
-
-impl Number {
-    fn from_descr(descr: &str) -> Option<Number> {
-        let (order, kind) = descr.split_at_checked(1)?;
-        let kind = match kind {
-            "f2" => Kind::F16,
-            "f4" => Kind::F32,
-            "f8" => Kind::F64,
-            "i1" => Kind::I8,
-            "i2" => Kind::I16,
-            "i4" => Kind::I32,
-            "i8" => Kind::I64,
-            "u1" | "b1" => Kind::U8,
-            "u2" => Kind::U16,
-            "u4" => Kind::U32,
-            "u8" => Kind::U64,
-            _ => return None,
-        };
-        let big_endian = match order {
-            "<" => false,
-            ">" => true,
-            "|" if matches!(kind, Kind::I8 | Kind::U8) => false,
-            _ => return None,
-        };
-        Some(Number { kind, big_endian })
-    }
-
-    pub(crate) fn bytes(self) -> usize {
-        match self.kind {
-            Kind::I8 | Kind::U8 => 1,
-            Kind::F16 | Kind::Bf16 | Kind::I16 | Kind::U16 => 2,
-            Kind::F32 | Kind::I32 | Kind::U32 => 4,
-            Kind::F64 | Kind::I64 | Kind::U64 => 8,
-        }
-    }
-
-    /// Appends the numbers that `bytes` hold. Integers beyond 2^53 are rounded.
-    fn decode(self, bytes: &[u8], out: &mut Vec<f64>) {
-        macro_rules! each {
-            ($ty:ty, $to:expr) => {
-                out.extend(bytes.chunks_exact(size_of::<$ty>()).map(|b| {
-                    let b = b.try_into().expect("chunks have the size asked for");
-                    $to(if self.big_endian { <$ty>::from_be_bytes(b) } else { <$ty>::from_le_bytes(b) })
-                }))
-            };
-        }
-        match self.kind {
-            Kind::F16 => each!(u16, |b| half::f16::from_bits(b).to_f64()),
-            Kind::Bf16 => each!(u16, |b| half::bf16::from_bits(b).to_f64()),
-            Kind::F32 => each!(f32, f64::from),
-            Kind::F64 => each!(f64, |x| x),
-            Kind::I8 => each!(i8, f64::from),
-            Kind::I16 => each!(i16, f64::from),
-            Kind::I32 => each!(i32, f64::from),
-            Kind::I64 => each!(i64, |x| x as f64),
-            Kind::U8 => each!(u8, f64::from),
-            Kind::U16 => each!(u16, f64::from),
-            Kind::U32 => each!(u32, f64::from),
-            Kind::U64 => each!(u64, |x| x as f64),
-        }
-    }
+/// The kind of number that a `descr` names: a byte order and a type. `=` is this machine's order, `|` is for single bytes.
+fn number(descr: &str) -> Option<Number> {
+    let (order, kind) = descr.split_at_checked(1)?;
+    let kind = match kind {
+        "b1" => Kind::Bool,
+        "f2" => Kind::F16,
+        "f4" => Kind::F32,
+        "f8" => Kind::F64,
+        "i1" => Kind::I8,
+        "i2" => Kind::I16,
+        "i4" => Kind::I32,
+        "i8" => Kind::I64,
+        "u1" => Kind::U8,
+        "u2" => Kind::U16,
+        "u4" => Kind::U32,
+        "u8" => Kind::U64,
+        _ => return None,
+    };
+    let big_endian = match order {
+        "<" => false,
+        ">" => true,
+        "=" => cfg!(target_endian = "big"),
+        "|" if kind.bytes() == 1 => false,
+        _ => return None,
+    };
+    Some(Number { kind, big_endian })
 }
 
 /// The dictionary at the start.
@@ -254,9 +166,10 @@ impl Header {
             let value = value.trim_start();
             rest = match key {
                 "descr" => {
-                    // A list here is a record type, which holds no single numbers.
-                    let (text, rest) =
-                        string(value).ok_or_else(|| format!("its `descr` is {}, not a string", quoted(value)))?;
+                    // A list is a record type, which is refused with all other types that are no numbers.
+                    let (text, rest) = string(value)
+                        .or_else(|| list(value))
+                        .ok_or_else(|| format!("its `descr` is {}, neither a string nor a list", quoted(value)))?;
                     if descr.replace(text.to_owned()).is_some() {
                         return Err(repeated(key));
                     }
@@ -276,11 +189,7 @@ impl Header {
                 "shape" => {
                     let inner = value.strip_prefix('(').and_then(|v| v.split_once(')'));
                     let (inner, rest) = inner.ok_or("its `shape` is no tuple in parentheses")?;
-                    let parts = inner.split(',').map(str::trim).filter(|p| !p.is_empty());
-                    let extents = parts.map(|p| {
-                        p.trim_end_matches('L').parse().map_err(|_| format!("extent {} is no size", quoted(p)))
-                    });
-                    if shape.replace(extents.collect::<Result<Vec<u64>, _>>()?).is_some() {
+                    if shape.replace(tuple(inner)?).is_some() {
                         return Err(repeated(key));
                     }
                     rest
@@ -303,10 +212,37 @@ impl Header {
     }
 }
 
+/// The extents between the parentheses of a tuple, in which one alone has a comma behind it, and others may. An `L` behind an extent
+/// is Python 2's.
+fn tuple(inner: &str) -> Result<Vec<u64>, String> {
+    let mut parts: Vec<_> = inner.split(',').map(str::trim).collect();
+    let comma = parts.pop_if(|last| last.is_empty()).is_some();
+    if parts.len() == 1 && !comma {
+        let shape = quoted(&format!("({inner})"));
+        return Err(format!("its `shape` is {shape}, which is no tuple; one extent has a comma behind it"));
+    }
+    let extent = |p: &str| {
+        let digits = p.strip_suffix('L').unwrap_or(p);
+        let digits = Some(digits).filter(|d| d.bytes().all(|b| b.is_ascii_digit()));
+        digits.and_then(|d| d.parse().ok()).ok_or_else(|| format!("extent {} is no size", quoted(p)))
+    };
+    parts.into_iter().map(extent).collect()
+}
+
 /// A string in single or double quotes at the start of `text`, and what follows it.
 fn string(text: &str) -> Option<(&str, &str)> {
     let quote = text.chars().next().filter(|c| matches!(c, '\'' | '"'))?;
     text[1..].split_once(quote)
+}
+
+/// A list in brackets at the start of `text`, as it is written, and what follows it.
+fn list(text: &str) -> Option<(&str, &str)> {
+    let mut depth = 0;
+    let end = text.find(|c| {
+        depth += i32::from(c == '[') - i32::from(c == ']');
+        depth <= 0
+    })?;
+    (end > 0).then(|| text.split_at(end + 1))
 }
 
 /// Writes an array as `elem`, little-endian, in row-major order; in full or not at all.
@@ -329,17 +265,6 @@ pub fn write_to(out: &mut dyn Write, array: ArrayViewD<'_, f64>, elem: Elem) -> 
     out.write_all(&(header.len() as u16).to_le_bytes())?;
     out.write_all(header.as_bytes())?;
     write_numbers(out, array, elem)
-}
-
-/// The elements in row-major order, little-endian.
-pub(crate) fn write_numbers(out: &mut dyn Write, array: ArrayViewD<'_, f64>, elem: Elem) -> io::Result<()> {
-    for &x in array.iter() {
-        match elem {
-            Elem::F32 => out.write_all(&(x as f32).to_le_bytes())?,
-            Elem::F64 => out.write_all(&x.to_le_bytes())?,
-        }
-    }
-    Ok(())
 }
 
 #[cfg(test)]
@@ -403,11 +328,36 @@ mod tests {
             ("<u4", &[0xff, 0xff, 0xff, 0xff], 4294967295.0),
             (">i8", &[0xff; 8], -1.0),
             ("<u8", &[0, 1, 0, 0, 0, 0, 0, 0], 256.0),
+            ("=f4", &1.5_f32.to_ne_bytes(), 1.5),
+            ("=i8", &(-7_i64).to_ne_bytes(), -7.0),
+            ("=u1", &[7], 7.0),
         ] {
             for wide in [false, true] {
                 assert_eq!(parse(&npy(wide, &dict(descr, "False", "(1,)"), data), &[1]).expect(descr), [expected]);
             }
         }
+    }
+
+    #[test]
+    fn integers_are_read_where_the_declared_type_holds_them() {
+        let single = TensorType::new(Elem::F32, [1], Layout::Nchw).expect("a type");
+        let one = |descr: &str, data: &[u8], ty: &TensorType| {
+            let bytes = npy(false, &dict(descr, "False", "(1,)"), data);
+            let read = read_from(&bytes[..], bytes.len() as u64, Path::new("w.npy"), "its array", ty, &Files::none());
+            read.map(|numbers| numbers[0]).map_err(|e| e.to_string())
+        };
+        let most = (1_i64 << 24) + 1;
+        assert_eq!(one("<i8", &most.to_le_bytes(), &ty(&[1])), Ok(most as f64));
+        let refused = one("<i8", &most.to_le_bytes(), &single).expect_err("f32 has 24 bits");
+        let expected = "\"w.npy\": its array has elements of type <i8, and element 0 is 16777217, which `f32[1]` does not hold exactly; \
+                        save it as floating-point numbers, or declare f64";
+        assert_eq!(refused, expected);
+        assert_eq!(one("<i4", &(1_i32 << 24).to_le_bytes(), &single), Ok(16777216.0));
+        assert_eq!(one("<i8", &i64::MIN.to_le_bytes(), &single), Ok(-9223372036854775808.0));
+        for (descr, data) in [("<u8", u64::MAX.to_le_bytes()), ("<i8", i64::MAX.to_le_bytes())] {
+            assert!(one(descr, &data, &ty(&[1])).is_err_and(|e| e.contains("does not hold exactly")), "{descr}");
+        }
+        assert!(one("|b1", &[2], &single).is_err_and(|e| e.ends_with("element 0 is 2; a boolean is 0 or 1")));
     }
 
     #[test]
@@ -423,7 +373,7 @@ mod tests {
         let good = npy(false, &dict("<f4", "False", "(2, 3)"), &six);
         assert!(parse(&good, &[2, 3]).is_ok());
         // Twelve bytes that claim a header of almost 4 GiB.
-        let bomb = [MAGIC, &[2, 0], &0xffff_fff0_u32.to_le_bytes()].concat();
+        let bomb = [&MAGIC[..], &[2, 0], &0xffff_fff0_u32.to_le_bytes()].concat();
         let shape = parse(&good, &[3, 2]).expect_err("another shape").to_string();
         assert_eq!(shape, "\"w.npy\": its array has shape [2, 3], expected `f64[3, 2]`");
         for (bytes, expected) in [
@@ -436,12 +386,31 @@ mod tests {
             (npy(false, &dict("<f4", "Maybe", "(2, 3)"), &six), "neither True nor False"),
             (npy(false, &dict("<f4", "False", "(-2, 3)"), &six), "extent \"-2\" is no size"),
             (npy(false, "{'descr': '<f4', 'shape': (2, 3)}", &six), "no `fortran_order`"),
-            (npy(false, "{'descr': [('a', '<f4')]}", &six), "not a string"),
+            (
+                npy(false, &dict("@", "False", "(2, 3)").replace("'@'", "[('a', '<f4', (2,))]"), &six),
+                "elements of type \"[('a', '<f4', (2,))]\"",
+            ),
+            (npy(false, &dict("|f4", "False", "(2, 3)"), &six), "elements of type \"|f4\""),
+            (npy(false, &dict("<V2", "False", "(2, 3)"), &six), "elements of type \"<V2\""),
+            (npy(false, &dict("<f4", "False", "(2,, 3)"), &six), "extent \"\" is no size"),
+            (npy(false, &dict("<f4", "False", "(+2, 3)"), &six), "extent \"+2\" is no size"),
+            (npy(false, &dict("<f4", "False", "(2LL, 3)"), &six), "extent \"2LL\" is no size"),
+            (npy(false, &dict("<f4", "False", "(6)"), &six), "`shape` is \"(6)\", which is no tuple"),
+            ([&MAGIC[..], &[1, 7], &good[8..]].concat(), "format version 1.7"),
             (npy(false, "{'a': 1}", &six), "does not know"),
+            (npy(false, "{'descr': 4}", &six), "its `descr` is \"4\", neither a string nor a list"),
+            (npy(false, "{'descr': [[}", &six), "neither a string nor a list"),
         ] {
             let error = parse(&bytes, &[2, 3]).expect_err(expected).to_string();
             assert!(error.contains(expected), "{error}");
         }
+        let python2 = npy(false, &dict("<f4", "False", "(2L, 3L,)"), &six);
+        assert!(parse(&python2, &[2, 3]).is_ok());
+        // A stream that goes on behind the length it claims.
+        let longer = [&good[..], &[0]].concat();
+        let path = Path::new("w.npy");
+        let error = read_from(&longer[..], good.len() as u64, path, "its array", &ty(&[2, 3]), &Files::none());
+        assert!(error.expect_err("too long").to_string().ends_with("more bytes follow its elements"));
         for cut in 0..good.len() {
             assert!(parse(&good[..cut], &[2, 3]).is_err(), "cut at {cut}");
         }

@@ -65,6 +65,10 @@ impl Comparison {
 
 impl Reference {
     /// Runs the layer in the interpreter. Its error bounds are those of plain sums, whatever algorithms it names.
+    ///
+    /// # Errors
+    ///
+    /// What the interpreter refuses, such as more memory than the layer's budget: see [`Layer::with_budget`].
     pub fn new(layer: &Layer, inputs: Vec<ArrayD<f64>>) -> Result<Reference, Error> {
         let plain = without_algorithms(layer)?;
         let outputs = error_bounds(plain.verified(), &inputs, layer.files())?;
@@ -81,7 +85,7 @@ impl Reference {
         let mut reference = self.clone();
         let approximates = compiler.grants().tolerance.is_some();
         if approximates || algorithms(selected.ir()).any(|a| !a.is_plain_sum()) {
-            let lowered = error_bounds(selected.verified(), &self.inputs, layer.files())?;
+            let lowered = error_bounds(selected.verified(), &self.inputs, &compiler.files(layer))?;
             for (output, lowered) in reference.outputs.iter_mut().zip(&lowered) {
                 output.bound.zip_mut_with(&lowered.bound, |bound, more| *bound += more);
                 if approximates {
@@ -196,7 +200,7 @@ pub fn stages(
     mut before: impl FnMut(&str),
 ) -> Result<Vec<StageCheck>, Error> {
     let mut found = Vec::new();
-    let (files, reference) = (layer.files(), reference.by(compiler, layer)?);
+    let (files, reference) = (&compiler.files(layer), reference.by(compiler, layer)?);
     let mut stage = |name: &str, engine: &'static str, run: Option<Run<'_>>| {
         before(name);
         let start = Instant::now();

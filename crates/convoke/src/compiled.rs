@@ -62,7 +62,7 @@ impl Report {
 
 impl CompiledLayer {
     pub(crate) fn new(compiler: &Compiler, lowered: Lowered) -> Result<CompiledLayer, Error> {
-        let files = lowered.layer.files().clone().with_budget(compiler.get_max_memory());
+        let files = compiler.files(&lowered.layer);
         let max_bytes = memory::left_for_code(&lowered.layer, compiler.get_max_memory());
         let options = Options { threads: Some(compiler.get_threads()), max_bytes };
         let start = Instant::now();

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use convoke_data::Files;
 use convoke_ir::attr::{Algorithm, AttrType};
 use convoke_ir::layer::Op;
 use convoke_ir::loops::{self, Program};
@@ -48,7 +49,7 @@ pub struct Compiler {
 
 impl Compiler {
     /// What a layer may take in all if no limit is set: 2 GiB of tensors and scratch.
-    pub const DEFAULT_MAX_MEMORY: u64 = 2 << 30;
+    pub const DEFAULT_MAX_MEMORY: u64 = Files::DEFAULT_BUDGET;
 
     /// How much larger a tile's largest pixel may be than those an output reads if [`Compiler::guard`] is not set.
     pub const GUARD: u32 = 8;
@@ -184,6 +185,11 @@ impl Compiler {
         self.max_memory
     }
 
+    /// Where the files of a layer are looked up, with the memory limit as their budget.
+    pub fn files(&self, layer: &Layer) -> Files {
+        layer.files().clone().with_budget(self.max_memory)
+    }
+
     /// Refuses a layer whose inputs, outputs and constants alone need more than the memory limit.
     pub fn fits(&self, layer: &Layer) -> Result<(), Error> {
         memory::check_layer(layer, self.max_memory)
@@ -209,7 +215,7 @@ impl Compiler {
         &self,
         state: State,
         passes: &[Pass],
-        files: &convoke_data::Files,
+        files: &Files,
         observer: impl FnMut(&Record, &State),
     ) -> Result<State, Error> {
         self.run_passes_verified(state, passes, files, Verify::Each, observer)
@@ -219,7 +225,7 @@ impl Compiler {
         &self,
         state: State,
         passes: &[Pass],
-        files: &convoke_data::Files,
+        files: &Files,
         verify: Verify,
         observer: impl FnMut(&Record, &State),
     ) -> Result<State, Error> {

@@ -77,6 +77,12 @@ impl Layer {
         &self.files
     }
 
+    /// With another memory budget, in bytes, for whoever reads its constants or interprets it. A [`Compiler`](crate::Compiler) has its
+    /// own: [`Compiler::max_memory`](crate::Compiler::max_memory).
+    pub fn with_budget(self, bytes: u64) -> Layer {
+        Layer { files: self.files.with_budget(bytes), ..self }
+    }
+
     /// The name, without `@`.
     pub fn name(&self) -> &str {
         &self.ir.name
@@ -116,11 +122,15 @@ pub struct Module {
 }
 
 impl Module {
-    /// Reads a file. `file("…")` in it is looked up in its folder.
+    /// Reads a file, or a stream that the process was given, such as `/dev/stdin`. `file("…")` in it is looked up in its folder.
+    ///
+    /// # Errors
+    ///
+    /// A folder, a named pipe or a device; every mistake in the text.
     pub fn read(path: &Path) -> Result<Module, Error> {
         let failed = |source| Error::Read { path: path.into(), source };
         let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let bytes = read_capped(std::fs::File::open(path).map_err(failed)?).map_err(failed)?;
+        let bytes = read_capped(convoke_data::open_text(path).map_err(failed)?).map_err(failed)?;
         Module::from_bytes(&path.to_string_lossy(), &bytes, Files::at(folder))
     }
 

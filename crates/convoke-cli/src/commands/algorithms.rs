@@ -100,7 +100,7 @@ fn read(path: &Path, io: &mut Io<'_>) -> Result<String, Failure> {
     if is_standard(path) {
         (&mut *io.stdin).take(most).read_to_string(&mut text).map_err(failed)?;
     } else {
-        std::fs::File::open(path).map_err(failed)?.take(most).read_to_string(&mut text).map_err(failed)?;
+        convoke::data::open_text(path).map_err(failed)?.take(most).read_to_string(&mut text).map_err(failed)?;
     }
     Ok(text)
 }

@@ -38,7 +38,7 @@ pub(crate) fn run(args: Bench, io: &mut Io<'_>) -> Result<(), Failure> {
     let compiler = compiler(&args.options)?;
     let mut layers = Vec::new();
     for file in &args.files {
-        layers.extend(source::layers(file, args.options.layer.as_deref(), io)?);
+        layers.extend(source::layers(file, &args.options.which, io)?);
     }
     let mut peak = Peak::new(compiler.machine())?;
     let bar = if io.progress { ProgressBar::new(layers.len() as u64) } else { ProgressBar::hidden() };
@@ -62,7 +62,7 @@ pub(crate) fn run(args: Bench, io: &mut Io<'_>) -> Result<(), Failure> {
 
 fn one(compiler: &Compiler, layer: Layer, peak: &mut Peak, least: f64, seed: u64) -> Result<Measured, Failure> {
     let compiled = compiler.compile(&layer)?;
-    let files = layer.files().clone().with_budget(compiler.get_max_memory());
+    let files = compiler.files(&layer);
     let inputs = layer.inputs().into_iter().enumerate();
     let inputs = inputs.map(|(i, (_, ty))| data::random(ty, seed.wrapping_add(i as u64) as i64, &files));
     let mut buffers = compiled.buffers(&inputs.collect::<Result<Vec<_>, _>>()?)?;

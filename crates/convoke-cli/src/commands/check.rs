@@ -19,7 +19,7 @@ pub(crate) fn run(args: Check, io: &mut Io<'_>) -> Result<(), Failure> {
     let compiler = compiler(&args.options)?;
     let mut layers = Vec::new();
     for file in &args.files {
-        let found = source::layers(file, args.options.layer.as_deref(), io)?;
+        let found = source::layers(file, &args.options.which, io)?;
         layers.extend(found.into_iter().map(|layer| (file.display().to_string(), layer)));
     }
     let bar =
@@ -57,7 +57,7 @@ fn one(
     before: impl FnMut(&str),
 ) -> Result<Vec<StageCheck>, Failure> {
     compiler.fits(layer)?;
-    let files = layer.files().clone().with_budget(compiler.get_max_memory());
+    let files = compiler.files(layer);
     let inputs = layer.inputs().into_iter().enumerate();
     let inputs = inputs.map(|(i, (_, ty))| data::random(ty, seed.wrapping_add(i as u64) as i64, &files));
     let reference = Reference::new(layer, inputs.collect::<Result<_, _>>()?)?;

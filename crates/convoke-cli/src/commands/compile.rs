@@ -23,7 +23,7 @@ pub(crate) fn run(args: Compile, io: &mut Io<'_>) -> Result<(), Failure> {
     if let Some(triple) = &args.target {
         compiler = for_target(compiler, triple, args.options.cpu.is_some() || args.options.machine.is_some())?;
     }
-    let layer = source::layer(&args.file, args.options.layer.as_deref(), io)?;
+    let layer = source::layer(&args.file, &args.options.which, io)?;
     for file in source::constant_files(layer.ir(), layer.files()) {
         sink::not_over(&args.output, &[&file])?;
     }
@@ -42,7 +42,7 @@ pub(crate) fn run(args: Compile, io: &mut Io<'_>) -> Result<(), Failure> {
 }
 
 fn object(compiler: &Compiler, lowered: &Lowered) -> Result<Vec<u8>, Failure> {
-    let files = lowered.layer.files().clone().with_budget(compiler.get_max_memory());
+    let files = compiler.files(&lowered.layer);
     let constants = |source: &Source, ty: &TensorType| data::values(source, ty, &files).map_err(BoxError::from);
     Ok(codegen::object(lowered.verified(), compiler.machine(), &constants)?)
 }

@@ -18,7 +18,7 @@ pub(crate) fn run(args: Opt, no_times: bool, io: &mut Io<'_>) -> Result<(), Fail
     let compiler = compiler(&args.options)?;
     let specs = args.passes.as_deref().map(Spec::parse_list).transpose().map_err(in_passes)?;
     let module = source::module(&args.file, io)?;
-    let states = match args.options.layer.as_deref() {
+    let states = match args.options.which.layer.as_deref() {
         Some(name) => vec![State::Layer(module.layer(Some(name))?.ir().clone())],
         None if module.layers.is_empty() && module.programs.is_empty() => {
             vec![State::Layer(module.layer(None)?.ir().clone())]

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use convoke::check::{Comparison, Reference};
-use convoke::data::{self, Files};
+use convoke::data::{self, DataError, Files};
 use convoke::interp;
 use convoke::ir::diagnostic::shown;
 use convoke::{CompiledLayer, Compiler, Layer, TensorType};
@@ -25,7 +25,7 @@ const MOST_RUNS: usize = 100;
 
 pub(crate) fn run(args: Run, no_times: bool, io: &mut Io<'_>) -> Result<(), Failure> {
     let compiler = compiler(&args.options)?;
-    let layer = source::layer(&args.file, args.options.layer.as_deref(), io)?;
+    let layer = source::layer(&args.file, &args.options.which, io)?;
     let constants = source::constant_files(layer.ir(), layer.files());
     let inputs_read: Vec<&Path> = args.input.iter().map(|(_, p)| p.as_path()).chain([args.file.as_path()]).collect();
     let inputs_read: Vec<&Path> = inputs_read
@@ -53,7 +53,7 @@ pub(crate) fn run(args: Run, no_times: bool, io: &mut Io<'_>) -> Result<(), Fail
     if let Some(compiled) = &compiled {
         tell_not_kept(&compiled.report().verdicts, io);
     }
-    let files = layer.files().clone().with_budget(compiler.get_max_memory());
+    let files = compiler.files(&layer);
     let inputs = inputs(&layer, &args.input, args.seed, &files, io)?;
 
     let (outputs, timing) = match &compiled {
@@ -113,7 +113,11 @@ fn inputs(
         // The last one given counts, as everywhere on the command line.
         inputs.push(match given.iter().rev().find(|(n, _)| n == name) {
             Some((_, file)) => {
-                let tensor = data::read_tensor(file, None, ty, files)?;
+                let tensor = match data::read_tensor(file, None, ty, files) {
+                    // Of several arrays, the one of its name.
+                    Err(DataError::Unnamed { .. }) => data::read_tensor(file, Some(name), ty, files)?,
+                    tensor => tensor?,
+                };
                 notes(tensor.notes, io);
                 tensor.array
             }
@@ -162,10 +166,37 @@ fn save(file: &Path, array: &ArrayD<f64>, ty: &TensorType, io: &mut Io<'_>) -> R
     Ok(data::npy::write(file, array.view(), ty.elem)?)
 }
 
-/// Smallest, largest and mean element, so that a user sees at once what came out.
-fn summary(array: &ArrayD<f64>) -> (f64, f64, f64) {
-    let (low, high) = array.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), &v| (l.min(v), h.max(v)));
-    (low, high, array.iter().sum::<f64>() / array.len() as f64)
+/// What a user sees at once of an output. NaNs are counted, and take no part in the numbers.
+struct Summary {
+    /// Smallest, largest and mean number, unless there is none.
+    numbers: Option<[f64; 3]>,
+    nans: usize,
+}
+
+impl Summary {
+    fn of(array: &ArrayD<f64>) -> Summary {
+        let numbers = || array.iter().copied().filter(|v| !v.is_nan());
+        let count = numbers().count();
+        let (low, high) = numbers().fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), v| (l.min(v), h.max(v)));
+        let numbers = (count > 0).then(|| [low, high, numbers().sum::<f64>() / count as f64]);
+        Summary { numbers, nans: array.len() - count }
+    }
+
+    fn text(&self) -> String {
+        match (self.numbers, self.nans) {
+            (None, _) => "all NaN".to_owned(),
+            (Some([low, high, mean]), 0) => format!("from {low:.4} to {high:.4}, mean {mean:.4}"),
+            (Some([low, high, mean]), nans) => {
+                format!("{nans} NaN, the others from {low:.4} to {high:.4}, mean {mean:.4}")
+            }
+        }
+    }
+
+    /// JSON has no NaN and no infinity: they are `null`.
+    fn json(&self, name: &str, ty: &TensorType) -> Value {
+        let [low, high, mean] = self.numbers.unwrap_or([f64::NAN; 3]);
+        json!({ "name": name, "type": ty.to_string(), "min": low, "max": high, "mean": mean, "nan": self.nans })
+    }
 }
 
 fn as_text(
@@ -219,10 +250,7 @@ fn as_text(
         );
     }
     for ((name, ty), array) in layer.outputs().iter().zip(outputs) {
-        let (low, high, mean) = summary(array);
-        let nans = array.iter().filter(|v| v.is_nan()).count();
-        let nans = if nans == 0 { String::new() } else { format!(", {nans} NaN") };
-        text += &format!("output    %{name}: {ty}, from {low:.4} to {high:.4}, mean {mean:.4}{nans}\n");
+        text += &format!("output    %{name}: {ty}, {}\n", Summary::of(array).text());
     }
     if let Some(c) = comparison {
         let verdict = if c.passes() { "ok" } else { "FAILED" };
@@ -260,8 +288,7 @@ fn as_json(
         "threads": compiler.get_threads(),
         "multiply_adds": flops as f64 / 2.0,
         "outputs": layer.outputs().iter().zip(outputs).map(|((name, ty), array)| {
-            let (low, high, mean) = summary(array);
-            json!({ "name": name, "type": ty.to_string(), "min": low, "max": high, "mean": mean })
+            Summary::of(array).json(name, ty)
         }).collect::<Vec<_>>(),
     });
     if let Some(compiled) = compiled {

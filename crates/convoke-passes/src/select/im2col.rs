@@ -13,6 +13,7 @@
 //! R·S times the memory of the input and has to come back from wherever that fits.
 
 use convoke_ir::attr::Algorithm;
+use convoke_ir::loops::MAX_BYTES;
 use convoke_ir::types::Layout;
 use convoke_machine::Machine;
 
@@ -20,9 +21,6 @@ use super::Conv;
 use super::cost::{bandwidth, call, conflict, lanes, pages, product, second_level, straight};
 use super::plan::{Plan, Refusal, Term};
 use crate::register_tile::RegisterTile;
-
-/// The most bytes of an explicit patch matrix.
-const MAX_MATRIX: u128 = 1 << 30;
 
 pub(super) fn plan(conv: &Conv, machine: &Machine, explicit: bool) -> Result<Plan, Refusal> {
     let lanes = lanes(conv, machine);
@@ -36,8 +34,9 @@ pub(super) fn plan(conv: &Conv, machine: &Machine, explicit: bool) -> Result<Pla
     let [x_bytes, w_bytes, y_bytes] = conv.bytes();
     let elements = (conv.x.n * conv.group) as u128 * pixels as u128 * depth as u128;
     let patches = elements * conv.elem.bytes() as u128;
-    if explicit && patches > MAX_MATRIX {
-        return Err(Refusal::Scratch { bytes: patches, limit: MAX_MATRIX });
+    // How much memory there may be, code generation is told; here only what no program may have is refused.
+    if explicit && patches > MAX_BYTES {
+        return Err(Refusal::Scratch { bytes: patches, limit: MAX_BYTES });
     }
     let by_vectors = conv.layout == Layout::Nhwc || conv.window.w.stride == 1;
     // A run of neighbours that is copied by vectors, and how many such runs there are.

@@ -142,7 +142,7 @@ fn in_turns<K>(
     named: &dyn Fn(&K) -> Progress,
     observer: &mut dyn FnMut(Progress),
 ) -> Result<Timed<K>, Error> {
-    let files = layer.files().clone().with_budget(compiler.get_max_memory());
+    let files = compiler.files(layer);
     let inputs = tried.first().map_or(Ok(Vec::new()), |(_, first)| {
         let inputs = first.params.iter().enumerate();
         inputs.map(|(i, &id)| convoke_data::random(first.ty(id), i as i64, &files)).collect::<Result<Vec<_>, _>>()

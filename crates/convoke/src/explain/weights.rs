@@ -28,7 +28,7 @@ pub fn weight_bounds(
     layer: &Layer,
     explanation: &Explanation,
 ) -> Result<Vec<Option<WeightBounds>>, Error> {
-    let files = layer.files().clone().with_budget(compiler.get_max_memory());
+    let files = compiler.files(layer);
     let weighed = &explanation.weighed;
     let convs = weighed.body.iter().filter(|instr| matches!(instr.op, Op::Conv2d(_)));
     let one = |(instr, selection): (&convoke_ir::layer::Instr, &convoke_passes::select::Selection)| {

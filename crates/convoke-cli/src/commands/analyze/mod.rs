@@ -18,7 +18,7 @@ pub(crate) fn run(args: Analyze, io: &mut Io<'_>) -> Result<(), Failure> {
         sink::not_over(path, &[&args.file])?;
     }
     let mut all = Vec::new();
-    for layer in source::layers(&args.file, args.layer.as_deref(), io)? {
+    for layer in source::layers(&args.file, &args.which, io)? {
         if let Some((plot, _)) = plot {
             for file in source::constant_files(layer.ir(), layer.files()) {
                 sink::not_over(plot, &[&file])?;

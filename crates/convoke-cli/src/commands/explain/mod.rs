@@ -28,7 +28,7 @@ pub(crate) fn run(args: Explain, no_times: bool, io: &mut Io<'_>) -> Result<(), 
     }
     let named = args.passes.as_deref().map_or(Ok(Vec::new()), Spec::parse_list).map_err(in_passes)?;
     let compiler = compiler(&args.options)?.passes(named);
-    let layer = source::layer(&args.file, args.options.layer.as_deref(), io)?;
+    let layer = source::layer(&args.file, &args.options.which, io)?;
     let explanation = explain(&compiler, &layer).map_err(in_passes)?;
     tell_not_kept(&explanation.verdicts, io);
     let measured = if args.measure { Some(measured(&compiler, &layer, &explanation, io)?) } else { None };
