@@ -140,7 +140,7 @@ pub enum DataError {
         /// Which element, as stored.
         index: usize,
         /// Its value.
-        number: i128,
+        number: Box<i128>,
         /// The declared type.
         expected: Box<TensorType>,
     },

@@ -169,8 +169,8 @@ pub fn write(path: &Path, ty: &TensorType, array: &ArrayD<f64>) -> Result<Vec<St
         for column in 0..w {
             for c in 0..channels.count() {
                 let x = numbers[place(ty, c, row, column)];
-                outside += usize::from(x < 0.0 || x > 1.0);
                 nans += usize::from(x.is_nan());
+                outside += usize::from(!x.is_nan() && !(0.0..=1.0).contains(&x));
                 // A NaN becomes 0 in the conversion to an integer.
                 bytes.push((x.clamp(0.0, 1.0) * 255.0).round() as u8);
             }

@@ -143,7 +143,7 @@ impl Elements<'_> {
             array: self.array.into(),
             found: self.written.into(),
             index,
-            number,
+            number: Box::new(number),
             expected: Box::new(ty.clone()),
         }
     }
