@@ -199,9 +199,9 @@ impl Analysed {
         let full = (c * inner).min(k * outer);
         let worth = ((c * k * rows * columns).div_ceil(c * inner + k * outer) - 1).clamp(1, full);
         let work = (c * inner * k * outer).saturating_mul((c * inner).min(k * outer)).max(LEAST_WORK);
-        if wanted.settings.by_level && work.saturating_mul(target.group) > LEVEL_WORK {
-            let why = "to factor its kernels would take longer than a level may; `--passes factor-separable` does it";
-            return Err(Left::Pair(why));
+        let work = work.saturating_mul(target.group);
+        if wanted.settings.by_level && work > LEVEL_WORK {
+            return Err(Left::TooLong { work, limit: LEVEL_WORK, pass: "factor-separable" });
         }
         let matrix = |group: usize| {
             let w = target.of_group(weights, group);
