@@ -1,7 +1,7 @@
 //! Chains by bands as native code: within the interpreter's bound at every width, the same bits on one, two and three threads.
 
 use convoke::check::Reference;
-use convoke::{Compiler, Layer, Machine, data};
+use convoke::{Compiler, Layer, Machine, Subnormals, data};
 
 /// Chains over 33 rows; the last band has one where nothing goes by tiles of several. `X`, `Y` are the types of input and result, `S` that of two channels, `E` the elements.
 const CHAINS: [&str; 6] = [
@@ -85,7 +85,8 @@ fn chains_stay_within_their_bound_with_the_same_bits_on_any_number_of_threads() 
             let layer = layer(chain, nhwc, elem);
             let inputs = layer.inputs().into_iter().map(|(_, ty)| data::random(ty, 7, layer.files()));
             let inputs = inputs.collect::<Result<_, _>>().expect("a small tensor");
-            let reference = Reference::new(&layer, inputs).expect("the interpreter runs what verifies");
+            let reference =
+                Reference::new(&layer, inputs, Subnormals::Flush).expect("the interpreter runs what verifies");
             for bits in [512, 256, 128] {
                 let compiler = || Compiler::host().machine_of(Machine::host().narrowed(bits));
                 let run = |threads: usize| {

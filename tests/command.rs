@@ -309,8 +309,8 @@ fn a_c_program_calls_the_object_through_its_header() {
     let program = format!(
         "#include <stdio.h>\n#include <stdlib.h>\n#include \"blur.h\"\nint main(void) {{\n  \
          static const float x[64] = {{ {} }};\n  static float y[64];\n  \
-         void *w = aligned_alloc(BLUR_WORKSPACE_ALIGN, BLUR_WORKSPACE_BYTES + BLUR_WORKSPACE_ALIGN);\n  \
-         blur(x, y, w);\n  for (int i = 0; i < 64; i++) printf(\"%.9g\\n\", y[i]);\n  return 0;\n}}\n",
+         void *w = aligned_alloc(CONVOKE_BLUR_WORKSPACE_ALIGN,\n    CONVOKE_BLUR_WORKSPACE_BYTES + CONVOKE_BLUR_WORKSPACE_ALIGN);\n  \
+         convoke_blur(x, y, w);\n  for (int i = 0; i < 64; i++) printf(\"%.9g\\n\", y[i]);\n  return 0;\n}}\n",
         x.join(", ")
     );
     fs::write(at("main.c"), program).expect("written");
@@ -327,6 +327,15 @@ fn a_c_program_calls_the_object_through_its_header() {
         let printed = String::from_utf8_lossy(&run.stdout).into_owned();
         let found: Vec<f32> = printed.lines().map(|l| l.parse().expect("a number")).collect();
         assert_eq!(found, numbers(&at("y.npy")), "{library}");
+    }
+}
+
+#[test]
+fn a_symbol_prefix_begins_like_a_name_of_c() {
+    for wrong in ["--symbol-prefix=9a", "--symbol-prefix=a-b", "--symbol-prefix=_a", "--symbol-prefix=\u{e9}"] {
+        let result = convoke(&["compile", "-", "-o", "-", wrong]);
+        assert_eq!(result.status, 2, "{wrong}: {}", result.stderr);
+        assert!(result.stderr.contains("letters, digits and `_`"), "{wrong}: {}", result.stderr);
     }
 }
 

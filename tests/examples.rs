@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use convoke::check::Reference;
-use convoke::{Compiler, Module, data};
+use convoke::{Compiler, Module, Subnormals, data};
 
 fn examples() -> Vec<PathBuf> {
     let entries = std::fs::read_dir("../ir-examples").expect("the examples are there");
@@ -30,7 +30,7 @@ fn every_example_runs_natively_within_its_bound_and_with_the_same_bits_on_two_th
         let inputs = layer.inputs().into_iter().enumerate();
         let inputs = inputs.map(|(i, (_, ty))| data::random(ty, i as i64, layer.files()));
         let inputs = inputs.collect::<Result<Vec<_>, _>>().expect("an example fits the budget");
-        let reference = Reference::new(&layer, inputs).expect("the interpreter runs what verifies");
+        let reference = Reference::new(&layer, inputs, Subnormals::Flush).expect("the interpreter runs what verifies");
         let run = |threads| {
             let compiled = Compiler::host().threads(threads).compile(&layer).unwrap_or_else(|e| panic!("{e}"));
             compiled.run_rounded(reference.inputs()).expect("inputs of its types")

@@ -11,7 +11,7 @@
 
 use convoke::ir::layer::{Axis, Window};
 use convoke::passes::select::{Conv, selections};
-use convoke::{Algorithm, Compiler, Layer, Layout, Machine, data, interp};
+use convoke::{Algorithm, Compiler, Layer, Layout, Machine, Subnormals, data, interp};
 use convoke_tests::{ConvShape, Random};
 use ndarray::{ArrayD, Dimension, IxDyn};
 
@@ -88,7 +88,7 @@ fn worst(case: &Case, machine: &Machine, algorithm: Algorithm, kappa: u32) -> Op
     let plain = Compiler::for_machine(machine.clone()).algorithm(Algorithm::Direct);
     let plain = plain.select(&case.layer).expect("plain sums apply");
     let expected =
-        interp::error_bounds(plain.verified(), &[case.x.clone()], case.layer.files()).expect("it runs").remove(0);
+        interp::error_bounds(plain.verified(), &[case.x.clone()], case.layer.files(), Subnormals::default()).expect("it runs").remove(0);
     let weights =
         case.layer.ir().values.iter().find_map(|(id, _)| case.layer.ir().constant(id).map(|source| (id, source)));
     let (id, source) = weights.expect("the weights are a constant");
@@ -183,7 +183,7 @@ fn one_bright_pixel_spoils_no_neighbour() {
     let layer = shape.layer(Layout::Nchw, weights, false).expect("a valid shape");
     let mut x = data::random(layer.inputs()[0].1, 3, layer.files()).expect("a small image");
     x[[0, 5, 20, 31]] = 1e6;
-    let reference = convoke::check::Reference::new(&layer, vec![x]).expect("it runs");
+    let reference = convoke::check::Reference::new(&layer, vec![x], Subnormals::default()).expect("it runs");
     let relative = |kappa: u32| {
         let compiler = Compiler::host().algorithm("winograd(4x4)".parse().expect("an algorithm")).guard(kappa);
         let outputs = compiler.compile(&layer).expect("it compiles").run_rounded(reference.inputs()).expect("it runs");

@@ -10,7 +10,7 @@ use convoke::check::Reference;
 use convoke::ir::layer::{Generator, Source};
 use convoke::passes::PassError;
 use convoke::passes::select::SelectError;
-use convoke::{Algorithm, Compiler, Error, Layer, Layout, Machine, check, data};
+use convoke::{Algorithm, Compiler, Error, Layer, Layout, Machine, Subnormals, check, data};
 use convoke_tests::{ConvShape, Random, corpus};
 use ndarray::ArrayD;
 
@@ -82,7 +82,7 @@ struct Count(std::collections::BTreeMap<String, usize>);
 fn every_algorithm(shape: &ConvShape, layout: Layout, seed: u64, count: &mut Count) -> Result<(), String> {
     let name = |e: &dyn std::fmt::Display| format!("{shape}: {e}");
     let layer = shape.layer(layout, integer_weights(shape, seed), false).map_err(|e| name(&e))?;
-    let reference = Reference::new(&layer, integers(&layer, seed)).map_err(|e| name(&e))?;
+    let reference = Reference::new(&layer, integers(&layer, seed), Subnormals::Flush).map_err(|e| name(&e))?;
     for &algorithm in Algorithm::ALL {
         let threads = 1 + (seed % 2) as usize;
         if exact(&layer, &reference, algorithm, threads)? {
@@ -152,7 +152,8 @@ fn edges_are_exact_on_integers_at_every_width() {
         for layout in [Layout::Nchw, Layout::Nhwc] {
             for bits in [512, 256, 128] {
                 let layer = shape.layer(layout, integer_weights(&shape, seed), false).expect("a valid shape");
-                let reference = Reference::new(&layer, integers(&layer, seed)).expect("the interpreter runs it");
+                let reference =
+                    Reference::new(&layer, integers(&layer, seed), Subnormals::Flush).expect("the interpreter runs it");
                 let machine = Machine::host().narrowed(bits);
                 for algorithm in [Algorithm::Direct, Algorithm::Depthwise] {
                     let compiler = Compiler::host().machine_of(machine.clone()).algorithm(algorithm).threads(2);
@@ -183,7 +184,7 @@ fn random_layers_stay_within_their_bound_at_every_stage() {
         let layer = shape.layer(layout, weights, true).expect("a random shape is valid");
         let inputs = layer.inputs().into_iter().map(|(_, ty)| data::random(ty, seed, layer.files()));
         let inputs = inputs.collect::<Result<Vec<_>, _>>().expect("a small tensor");
-        let reference = Reference::new(&layer, inputs).expect("the interpreter runs what verifies");
+        let reference = Reference::new(&layer, inputs, Subnormals::Flush).expect("the interpreter runs what verifies");
         match check::stages(&compiler(), &layer, &reference, u64::MAX, |_| {}) {
             Err(error) => complaints.push(format!("{shape}: {}", error.render(false))),
             Ok(stages) => {
@@ -213,7 +214,7 @@ fn not_a_number_is_never_lost() {
             let at = random.between(0, inputs[0].len() - 1);
             *inputs[0].iter_mut().nth(at).expect("below the length") = special;
         }
-        let reference = Reference::new(&layer, inputs).expect("the interpreter runs what verifies");
+        let reference = Reference::new(&layer, inputs, Subnormals::Flush).expect("the interpreter runs what verifies");
         for &algorithm in Algorithm::ALL {
             complaints.extend(native(&layer, &reference, algorithm, 1, Algorithm::is_plain_sum).err());
         }
@@ -266,7 +267,7 @@ fn fast_algorithms_stay_within_their_bound() {
         let mut inputs = integers(&layer, 0);
         let values = numbers(seed / 4 % 4, inputs[0].len(), &mut random);
         inputs[0].iter_mut().zip(values).for_each(|(x, value)| *x = value);
-        let reference = Reference::new(&layer, inputs).expect("the interpreter runs what verifies");
+        let reference = Reference::new(&layer, inputs, Subnormals::Flush).expect("the interpreter runs what verifies");
         for algorithm in algorithms {
             match native(&layer, &reference, algorithm, 1 + (seed % 2) as usize, |_| false) {
                 Ok(ran) => *count.0.entry(algorithm.to_string()).or_default() += usize::from(ran),
@@ -312,7 +313,8 @@ fn tiles_that_follow_tiles_stay_within_their_bound() {
                  }}"
             );
             let layer = Layer::parse(&text).unwrap_or_else(|e| panic!("{text}\n{}", e.render(false)));
-            let reference = Reference::new(&layer, integers(&layer, 7)).expect("the interpreter runs it");
+            let reference =
+                Reference::new(&layer, integers(&layer, 7), Subnormals::Flush).expect("the interpreter runs it");
             for bits in [512, 256, 128] {
                 let compiler = Compiler::host().machine_of(Machine::host().narrowed(bits)).threads(2);
                 let compiled = compiler.compile(&layer).unwrap_or_else(|e| panic!("{text}\n{}", e.render(false)));
@@ -340,7 +342,8 @@ fn extreme_numbers_stay_within_the_bound() {
             let layer = shape.layer(Layout::Nchw, Source::Numbers(weights), false).expect("valid");
             let mut inputs = integers(&layer, seed);
             inputs[0].mapv_inplace(|_| f64::from(signed(x) as f32));
-            let reference = Reference::new(&layer, inputs).expect("the interpreter runs what verifies");
+            let reference =
+                Reference::new(&layer, inputs, Subnormals::Flush).expect("the interpreter runs what verifies");
             for algorithm in [Algorithm::Auto, Algorithm::Direct, Algorithm::Im2col { explicit: false }] {
                 let compiled = compiler().algorithm(algorithm).compile(&layer).expect("it compiles");
                 let c = reference.compare(&compiled.run_rounded(reference.inputs()).expect("inputs of its types"));
@@ -410,7 +413,7 @@ fn fast_algorithms_ride_in_double_precision() {
         let layer = Layer::parse(&text).unwrap_or_else(|e| panic!("{}", e.render(false)));
         let inputs = layer.inputs().into_iter().map(|(_, ty)| data::random(ty, 7, layer.files()));
         let inputs = inputs.collect::<Result<Vec<_>, _>>().expect("a small tensor");
-        let reference = Reference::new(&layer, inputs).expect("the interpreter runs what verifies");
+        let reference = Reference::new(&layer, inputs, Subnormals::Flush).expect("the interpreter runs what verifies");
         for algorithm in algorithms {
             let algorithm = algorithm.parse().expect("an algorithm with its sizes");
             let ran = native(&layer, &reference, algorithm, 1, |_| false);

@@ -24,6 +24,7 @@ pub(crate) fn compiler(options: &Options) -> Result<Compiler, Failure> {
         .certified(options.certified)
         .guard(options.guard)
         .threads(options.threads.into())
+        .subnormals(options.subnormals.into())
         .max_memory(options.which.max_memory);
     if let Some(e) = options.max_error {
         compiler = compiler.max_error(e);
@@ -49,6 +50,13 @@ pub(crate) fn tell_not_kept(verdicts: &[Verdict], io: &mut Io<'_>) {
             let _ = io.stderr.write_all(visible(&text).as_bytes());
         }
     }
+}
+
+/// What is to be said of so many subnormal numbers of packed weights; nothing of none.
+pub(crate) fn flushed(count: usize) -> Option<String> {
+    let s = if count == 1 { "" } else { "s" };
+    (count > 0)
+        .then(|| format!("{count} subnormal number{s} of the packed weights to zero; `--subnormals keep` keeps them"))
 }
 
 /// The machine of this name; another name is wrong usage.

@@ -73,6 +73,27 @@ impl Aligned {
         Some(memory)
     }
 
+    /// Makes subnormal numbers among elements of this type zeros of the same sign, and gives how many there were.
+    pub(crate) fn flush(&mut self, elem: Elem) -> usize {
+        let single = |bytes: &[u8; 4]| f32::from_ne_bytes(*bytes).is_subnormal();
+        let double = |bytes: &[u8; 8]| f64::from_ne_bytes(*bytes).is_subnormal();
+        let found = match elem {
+            Elem::F32 => self.bytes().as_chunks().0.iter().filter(|bytes| single(bytes)).count(),
+            Elem::F64 => self.bytes().as_chunks().0.iter().filter(|bytes| double(bytes)).count(),
+        };
+        // Most memory has none, and is not written.
+        if found > 0 {
+            let signed = |bytes: &[u8; 4]| 0f32.copysign(f32::from_ne_bytes(*bytes)).to_ne_bytes();
+            let wide_signed = |bytes: &[u8; 8]| 0f64.copysign(f64::from_ne_bytes(*bytes)).to_ne_bytes();
+            let bytes = self.bytes_mut();
+            match elem {
+                Elem::F32 => bytes.as_chunks_mut().0.iter_mut().filter(|b| single(b)).for_each(|b| *b = signed(b)),
+                Elem::F64 => bytes.as_chunks_mut().0.iter_mut().filter(|b| double(b)).for_each(|b| *b = wide_signed(b)),
+            }
+        }
+        found
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.len
     }
@@ -117,6 +138,19 @@ mod tests {
             memory.bytes_mut().fill(7);
             assert!(memory.bytes().iter().all(|&byte| byte == 7), "{len} bytes");
         }
+    }
+
+    #[test]
+    fn subnormal_numbers_become_zeros_of_their_sign() {
+        let tiny = f64::from(f32::MIN_POSITIVE);
+        let numbers = [1.0, -tiny / 2.0, tiny, 0.0, tiny / 4.0, f64::INFINITY, f64::NAN];
+        let mut memory = Aligned::of(&numbers, Elem::F32).expect("a few bytes");
+        assert_eq!(memory.flush(Elem::F32), 2);
+        let expected = [1.0, -0.0, tiny, 0.0, 0.0, f64::INFINITY, f64::NAN];
+        assert_eq!(memory.bytes(), Aligned::of(&expected, Elem::F32).expect("a few bytes").bytes());
+        let mut memory = Aligned::of(&[-5e-324, tiny / 2.0], Elem::F64).expect("a few bytes");
+        assert_eq!(memory.flush(Elem::F64), 1);
+        assert_eq!(memory.bytes(), Aligned::of(&[-0.0, tiny / 2.0], Elem::F64).expect("a few bytes").bytes());
     }
 
     #[test]

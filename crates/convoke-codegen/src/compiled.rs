@@ -5,13 +5,14 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use convoke_data::Files;
-use convoke_ir::elem::Elem;
+use convoke_ir::elem::{Elem, Subnormals};
 use convoke_ir::loops::{BufferId, Program, Role, Run, Verified};
 use convoke_machine::Machine;
 use rayon::Scope;
 
 use crate::aligned::Aligned;
 use crate::constants::{self, Constants, Resolved};
+use crate::control::{self, Arguments};
 use crate::element::{Element, Raw, Slice, SliceMut};
 use crate::emit;
 use crate::error::{CodegenError, RunError, Side};
@@ -23,7 +24,7 @@ use crate::region::Region;
 use crate::target::{Place, Target};
 use crate::work;
 
-/// What may be chosen about compiled code without changing what it computes.
+/// What may be chosen about compiled code.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {
     /// The most threads a run uses: the caller's, and others of the rayon pool that `run` is called in, or the global one, unless
@@ -31,19 +32,21 @@ pub struct Options {
     pub threads: Option<usize>,
     /// The most bytes that constants and workspace may take together.
     pub max_bytes: u64,
+    /// How subnormal numbers are taken.
+    pub subnormals: Subnormals,
 }
 
 impl Default for Options {
-    /// All threads, and the budget of files.
+    /// All threads, the budget of files, subnormal numbers flushed to zero.
     fn default() -> Options {
-        Options { threads: None, max_bytes: Files::DEFAULT_BUDGET }
+        Options { threads: None, max_bytes: Files::DEFAULT_BUDGET, subnormals: Subnormals::default() }
     }
 }
 
 /// A compiled program. `Send + Sync`: any number of threads may run it at once, each run with a workspace of its own.
 ///
-/// Code rounds as the calling thread's control register says: a caller that sets flush-to-zero gets flushed results
-/// in its thread; other threads of the pool use their own register. The register is never changed.
+/// Kernels round to nearest and take subnormal numbers as [`Options::subnormals`] says, whatever the control register of the calling
+/// thread says; each thread that takes part has its register back after each kernel.
 pub struct Compiled {
     /// Tells the workspaces of this program from those of others.
     id: u64,
@@ -57,6 +60,8 @@ pub struct Compiled {
     chunks: Vec<u64>,
     plan: Plan,
     weights_time: Duration,
+    flushed: usize,
+    subnormals: Subnormals,
     threads: usize,
     helpers: Option<Arc<Helpers>>,
     pool: Mutex<Vec<Workspace>>,
@@ -114,7 +119,8 @@ pub fn compile(
     check_size(program, &plan, threads, options)?;
 
     let target = Target::new(machine, Place::Jit)?;
-    let Resolved { memory: constants, weights_time } = constants::resolve(program, constants)?;
+    let Resolved { memory: constants, weights_time, flushed } =
+        constants::resolve(program, constants, options.subnormals)?;
     let code = Code::new(program, &reachable(program, &program.entry), &target)?;
     let params = |role: Role| -> Vec<Param> {
         let with_role = program.buffers.iter().filter(|(_, buffer)| buffer.role == role);
@@ -146,6 +152,8 @@ pub fn compile(
         constants,
         plan,
         weights_time,
+        flushed,
+        subnormals: options.subnormals,
         threads,
         helpers: None,
         pool: Mutex::new(Vec::new()),
@@ -312,10 +320,12 @@ impl Compiled {
         let (begin, end) = (bound(chunk), bound(chunk + 1));
         if begin < end {
             let local = self.plan.scratch_bytes + self.plan.local_bytes * thread;
+            let (slots, local) = (tables.wrapping_add(step.table), memory.wrapping_add(local));
+            let arguments = Arguments { slots, local, range: (begin, end) };
             // SAFETY: the verifier proved that the kernel stays inside its slots; each slot is a buffer of the length the kernel
             // declares, checked at the door or laid out by the plan; no two that it writes overlap; `local` is this
             // thread's part of the workspace; the CPU has the extensions that the code uses.
-            unsafe { (step.kernel)(tables.add(step.table), memory.add(local), begin, end) }
+            unsafe { control::call(step.kernel, &arguments, self.subnormals) }
         }
     }
 
@@ -356,6 +366,11 @@ impl Compiled {
     /// does it.
     pub fn weights_time(&self) -> Duration {
         self.weights_time
+    }
+
+    /// How many of the numbers that runs read, weights as packed among them, were subnormal and are zero now.
+    pub fn flushed(&self) -> usize {
+        self.flushed
     }
 
     /// Takes the threads that help the caller's from these, whichever pool a run is called in.

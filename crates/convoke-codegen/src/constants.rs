@@ -3,12 +3,14 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use convoke_ir::elem::Subnormals;
 use convoke_ir::layer::Source;
 use convoke_ir::loops::{BufferId, Program, Role, Run};
 use convoke_ir::types::TensorType;
 use convoke_machine::Machine;
 
 use crate::aligned::Aligned;
+use crate::control::{self, Arguments};
 use crate::error::{BoxError, CodegenError};
 use crate::jit::Code;
 use crate::machine_code::reachable;
@@ -36,10 +38,18 @@ pub(crate) struct Resolved {
     pub memory: Vec<Option<Arc<Aligned>>>,
     /// How long all of it took, without the compilation of `prepare`.
     pub weights_time: Duration,
+    /// How many of its numbers were subnormal and are zero now.
+    pub flushed: usize,
 }
 
 /// Reads constants and prepares what `entry` reads.
-pub(crate) fn resolve(program: &Program, constants: &dyn Constants) -> Result<Resolved, CodegenError> {
+///
+/// Where runs flush subnormal numbers, those of the result are zero: a run takes them as zero anyway, and sooner from memory.
+pub(crate) fn resolve(
+    program: &Program,
+    constants: &dyn Constants,
+    subnormals: Subnormals,
+) -> Result<Resolved, CodegenError> {
     let start = Instant::now();
     let mut memory: Vec<Option<Arc<Aligned>>> = vec![None; program.buffers.len()];
     for (id, buffer) in program.buffers.iter() {
@@ -59,12 +69,16 @@ pub(crate) fn resolve(program: &Program, constants: &dyn Constants) -> Result<Re
         memory[id.index()] = Some(Arc::new(held.ok_or(CodegenError::OutOfMemory { what: "a constant", bytes })?));
     }
     let code_time = if program.prepare.is_empty() { Duration::ZERO } else { prepare(program, &mut memory)? };
-    for id in program.buffers.ids() {
+    let mut flushed = 0;
+    for (id, buffer) in program.buffers.iter() {
+        let held = &mut memory[id.index()];
         if !reads(&program.entry, id) {
-            memory[id.index()] = None;
+            *held = None;
+        } else if let Some(held) = held.as_mut().and_then(Arc::get_mut).filter(|_| subnormals == Subnormals::Flush) {
+            flushed += held.flush(buffer.ty.elem);
         }
     }
-    Ok(Resolved { memory, weights_time: start.elapsed().saturating_sub(code_time) })
+    Ok(Resolved { memory, weights_time: start.elapsed().saturating_sub(code_time), flushed })
 }
 
 fn reads(runs: &[Run], buffer: BufferId) -> bool {
@@ -102,12 +116,11 @@ fn prepare(program: &Program, memory: &mut [Option<Arc<Aligned>>]) -> Result<Dur
             .collect::<Result<_, _>>()?;
         let trips = crate::emit::parallel_loop(&program.funcs[run.func]).map_or(1, |parallel| parallel.trips());
         if trips > 0 {
+            let local = workspace.as_ptr().wrapping_add(plan.scratch_bytes);
+            let arguments = Arguments { slots: slots.as_ptr(), local, range: (0, trips as i64) };
             // SAFETY: the verifier proved that the kernel stays inside its slots, each of which has the length it declares. Constants are
             // only read; prepared buffers and workspace are not shared with anyone yet.
-            unsafe {
-                let local = workspace.as_ptr().add(plan.scratch_bytes);
-                code.kernel(run.func)(slots.as_ptr(), local, 0, trips as i64);
-            }
+            unsafe { control::call(code.kernel(run.func), &arguments, Subnormals::Keep) }
         }
     }
     Ok(code_time)

@@ -75,6 +75,19 @@ pub enum CodegenError {
         /// The system's words.
         reason: String,
     },
+    /// A function whose name C, C++ or the C library has taken, or that is none of C.
+    #[error(
+        "layer @{layer} would be the C function `{symbol}`, but {reason}; rename the layer or take a prefix \
+         (`--symbol-prefix convoke_`)"
+    )]
+    Symbol {
+        /// The layer.
+        layer: String,
+        /// The name of its function.
+        symbol: String,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
     /// A function that the back end refused.
     #[error("@{func}: {reason}")]
     BackEnd {

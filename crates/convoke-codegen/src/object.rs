@@ -6,11 +6,11 @@
 //!
 //! Inputs and outputs stand in the order the program declares them. Constants lie in the object, read-only. The function calls the
 //! kernels one after the other on the calling thread and keeps no state: any number of threads may call it, each with a
-//! workspace of its own.
+//! workspace of its own. It sets the floating-point control register for itself, and gives it back as it was ([`control`]).
 
 use std::fmt::Write;
 
-use convoke_ir::elem::Elem;
+use convoke_ir::elem::{Elem, Subnormals};
 use convoke_ir::loops::{BufferId, Program, Role, Verified};
 use convoke_machine::Machine;
 use cranelift_codegen::Context;
@@ -22,23 +22,56 @@ use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext};
 use cranelift_module::{DataDescription, DataId, FuncId as ModuleFuncId, Linkage, Module, default_libcall_names};
 use cranelift_object::{ObjectBuilder, ObjectModule};
 
-use crate::constants::{self, Constants};
+use crate::constants::{self, Constants, Resolved};
+use crate::control;
 use crate::emit::{self, ALIGN};
 use crate::error::CodegenError;
 use crate::machine_code::{Numbered, compile_all, guard, internal, reachable};
 use crate::plan::Plan;
+use crate::symbol::{SYMBOL_PREFIX, identifier, symbol};
 use crate::target::{Place, Target};
 
+/// What callers see of an object file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Export {
+    /// What the function's name begins with, before the layer's; see [`symbol`](crate::symbol()).
+    pub prefix: String,
+    /// How subnormal numbers are taken.
+    pub subnormals: Subnormals,
+}
+
+impl Default for Export {
+    /// [`SYMBOL_PREFIX`], subnormal numbers flushed to zero.
+    fn default() -> Export {
+        Export { prefix: SYMBOL_PREFIX.into(), subnormals: Subnormals::default() }
+    }
+}
+
+/// An object file.
+pub struct Object {
+    /// What goes into the file.
+    pub bytes: Vec<u8>,
+    /// How many of the numbers that runs read, weights as packed among them, were subnormal and are zero now.
+    pub flushed: usize,
+}
+
 /// An object file for `machine`, in the format of this operating system.
-pub fn object(program: Verified<'_>, machine: &Machine, constants: &dyn Constants) -> Result<Vec<u8>, CodegenError> {
+pub fn object(
+    program: Verified<'_>,
+    machine: &Machine,
+    constants: &dyn Constants,
+    export: &Export,
+) -> Result<Object, CodegenError> {
     let program = program.program();
+    let name = symbol(&export.prefix, &program.name)?;
     let target = Target::new(machine, Place::Object)?;
-    let memory = constants::resolve(program, constants)?.memory;
+    let Resolved { memory, flushed, .. } = constants::resolve(program, constants, export.subnormals)?;
     let funcs = reachable(program, &program.entry);
     let numbers = Numbered::new(program, &funcs);
     let compiled = compile_all(program, &funcs, &target, &numbers, false)?;
+    let control = control::word(&machine.arch, export.subnormals).zip(control::exchange(&machine.arch));
     guard(|| {
-        let builder = ObjectBuilder::new(target.ordered.clone(), c_name(&program.name), default_libcall_names());
+        let builder = ObjectBuilder::new(target.ordered.clone(), name.clone(), default_libcall_names());
         let mut module = ObjectModule::new(builder.map_err(internal)?);
         numbers.define(program, &funcs, &compiled, &target, &mut module).map_err(|error| internal(*error))?;
         let mut data: Vec<Option<DataId>> = vec![None; program.buffers.len()];
@@ -52,10 +85,25 @@ pub fn object(program: Verified<'_>, machine: &Machine, constants: &dyn Constant
             module.define_data(number, &description).map_err(internal)?;
             data[id.index()] = Some(number);
         }
-        let entry = Entry { program, numbers: &numbers, data: &data, target: &target };
+        let control = match control {
+            Some((word, code)) => Some((word, define_exchange(code, &target, &mut module)?)),
+            None => None,
+        };
+        let entry = Entry { program, name: &name, numbers: &numbers, data: &data, target: &target, control };
         entry.define(&mut module)?;
-        module.finish().emit().map_err(|error| CodegenError::Internal(error.to_string()))
+        let bytes = module.finish().emit().map_err(|error| CodegenError::Internal(error.to_string()))?;
+        Ok(Object { bytes, flushed })
     })
+}
+
+/// Puts the code of [`control::exchange`] into the module.
+fn define_exchange(code: &[u8], target: &Target, module: &mut ObjectModule) -> Result<ModuleFuncId, CodegenError> {
+    let mut signature = Signature::new(target.call_conv());
+    signature.params.push(AbiParam::new(types::I64));
+    signature.returns.push(AbiParam::new(types::I64));
+    let number = module.declare_function("convoke.control", Linkage::Local, &signature).map_err(internal)?;
+    module.define_function_bytes(number, 16, code, &[]).map_err(internal)?;
+    Ok(number)
 }
 
 /// Inputs, then outputs: the parameters of the C function, before the workspace.
@@ -67,9 +115,12 @@ fn params(program: &Program) -> Vec<BufferId> {
 /// The exported function.
 struct Entry<'a> {
     program: &'a Program,
+    name: &'a str,
     numbers: &'a Numbered,
     data: &'a [Option<DataId>],
     target: &'a Target,
+    /// The word that kernels run with, and the function that exchanges the control register for it.
+    control: Option<(u64, ModuleFuncId)>,
 }
 
 impl Entry<'_> {
@@ -79,8 +130,7 @@ impl Entry<'_> {
         let params = params(self.program);
         let mut signature = Signature::new(isa.default_call_conv());
         signature.params = vec![AbiParam::new(pointer); params.len() + 1];
-        let number =
-            module.declare_function(&c_name(&self.program.name), Linkage::Export, &signature).map_err(internal)?;
+        let number = module.declare_function(self.name, Linkage::Export, &signature).map_err(internal)?;
         let mut func = Function::with_name_signature(UserFuncName::user(0, number.as_u32()), signature);
         let mut context = FunctionBuilderContext::new();
         let mut b = FunctionBuilder::new(&mut func, &mut context);
@@ -91,7 +141,17 @@ impl Entry<'_> {
         let values = b.block_params(block).to_vec();
         let (&workspace, buffers) = values.split_last().expect("the workspace is a parameter");
         let given: Vec<(BufferId, Value)> = params.into_iter().zip(buffers.iter().copied()).collect();
-        self.calls(&mut b, module, &given, workspace);
+        match self.control {
+            None => self.calls(&mut b, module, &given, workspace),
+            Some((word, exchange)) => {
+                let exchange = module.declare_func_in_func(exchange, b.func);
+                let word = b.ins().iconst(types::I64, word as i64);
+                let before = b.ins().call(exchange, &[word]);
+                let before = b.inst_results(before)[0];
+                self.calls(&mut b, module, &given, workspace);
+                b.ins().call(exchange, &[before]);
+            }
+        }
         b.ins().return_(&[]);
         b.finalize(isa.frontend_config());
         let mut context = Context::for_function(func);
@@ -138,10 +198,19 @@ impl Entry<'_> {
 }
 
 /// A C header that declares what [`object`] exports.
-pub fn header(program: Verified<'_>) -> String {
+///
+/// # Errors
+///
+/// As [`symbol`](crate::symbol()).
+pub fn header(program: Verified<'_>, export: &Export) -> Result<String, CodegenError> {
     let program = program.program();
-    let name = c_name(&program.name);
+    let name = symbol(&export.prefix, &program.name)?;
     let upper = name.to_uppercase();
+    let guard = if upper.starts_with("CONVOKE_") { String::new() } else { "CONVOKE_".into() } + &upper + "_H";
+    let subnormals = match export.subnormals {
+        Subnormals::Flush => "are taken as zero, read or computed",
+        Subnormals::Keep => "are kept, as IEEE 754 says",
+    };
     let workspace = Plan::new(program, &program.entry).bytes(1);
     let mut lines = String::new();
     let mut args = Vec::new();
@@ -153,7 +222,8 @@ pub fn header(program: Verified<'_>) -> String {
             Elem::F64 => "double",
         };
         // Numbered, since two names may become the same in C.
-        let arg = format!("{}_{}", c_name(&buffer.name), args.len());
+        let begins = buffer.name.starts_with(|c: char| c.is_ascii_alphabetic());
+        let arg = format!("{}{}_{}", if begins { "" } else { "convoke_" }, identifier(&buffer.name), args.len());
         let (layout, elements) = (buffer.ty.layout, buffer.ty.elements());
         let _ = writeln!(
             lines,
@@ -163,54 +233,20 @@ pub fn header(program: Verified<'_>) -> String {
         args.push(format!("{constant}{ty} *{arg}"));
     }
     args.push("void *workspace".into());
-    format!(
+    Ok(format!(
         "/* Generated by convoke.\n *\n\
          {lines} *\n\
          \x20* Arrays are dense, in the order of the shape. Outputs overlap nothing. `workspace` has\n\
          \x20* {upper}_WORKSPACE_BYTES bytes on a {ALIGN}-byte boundary and may be null if that is 0; it\n\
-         \x20* needs no contents and keeps none. Threads may call at once, each with its own.\n\
+         \x20* needs no contents and keeps none. Threads may call at once, each with its own.\n *\n\
+         \x20* Subnormal numbers {subnormals}. The function rounds to nearest and\n\
+         \x20* leaves the floating-point control register as it was. Macros have its name in capitals.\n\
          \x20*/\n\
-         #ifndef CONVOKE_{upper}_H\n#define CONVOKE_{upper}_H\n\n\
+         #ifndef {guard}\n#define {guard}\n\n\
          #define {upper}_WORKSPACE_BYTES {workspace}\n#define {upper}_WORKSPACE_ALIGN {ALIGN}\n\n\
          #ifdef __cplusplus\nextern \"C\" {{\n#endif\n\n\
          void {name}({});\n\n\
          #ifdef __cplusplus\n}}\n#endif\n\n#endif\n",
         args.join(", "),
-    )
+    ))
 }
-
-/// An identifier of C: other characters become `_`, and [`KEYWORDS`] and [`LIBRARY`] get a prefix.
-fn c_name(name: &str) -> String {
-    let mut out: String = name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
-    let taken = [KEYWORDS, LIBRARY].iter().any(|words| words.split_whitespace().any(|word| word == out));
-    if taken || !out.starts_with(|c: char| c.is_ascii_alphabetic()) {
-        out.insert_str(0, "convoke_");
-    }
-    out
-}
-
-/// Keywords of C23 and C++23, and of the dialects that compilers speak unless told not to.
-const KEYWORDS: &str = "\
-    alignas alignof and and_eq asm auto bitand bitor bool break case catch char char16_t char32_t char8_t class co_await \
-    co_return co_yield compl concept const const_cast consteval constexpr constinit continue decltype default delete do \
-    double dynamic_cast else enum explicit export extern false float for friend goto if inline int linux long mutable \
-    namespace new noexcept not not_eq nullptr operator or or_eq private protected public register reinterpret_cast \
-    requires restrict return short signed sizeof static static_assert static_cast struct switch template this \
-    thread_local throw true try typedef typeid typename typeof typeof_unqual union unix unsigned using virtual void \
-    volatile wchar_t while xor xor_eq";
-
-/// Functions of the C library, and of POSIX where the name is a word that a layer might have. An object that defines one
-/// replaces it for the whole program.
-const LIBRARY: &str = "\
-    abort abs accept acos acosh alarm asctime asin asinh atan atan2 atanh atexit atof atoi atol bind bsearch calloc cbrt \
-    ceil chdir clearerr clock close connect copysign cos cosh ctime difftime div dup erf erfc exec exit exp exp2 expm1 \
-    fabs fclose fdim feof ferror fflush fgetc fgetpos fgets floor fma fmax fmin fmod fopen fork fprintf fputc fputs fread \
-    free freopen frexp fscanf fseek fsetpos ftell fwrite gamma getc getchar getenv gets gmtime hypot ilogb index isalnum \
-    isalpha iscntrl isdigit isgraph islower isprint ispunct isspace isupper isxdigit j0 j1 jn kill labs ldexp ldiv lgamma \
-    link listen llabs lldiv llrint llround localtime log log10 log1p log2 logb longjmp lrint lround lseek main malloc \
-    mblen memchr memcmp memcpy memmove memset mkdir mktime mmap modf munmap nan nearbyint nextafter open pause perror pipe \
-    poll pow printf putc putchar puts qsort raise rand random read realloc recv remainder remove remquo rename rewind \
-    rindex rint rmdir round scalbln scalbn scanf select send setbuf setjmp setlocale setvbuf signal sin sinh sleep socket \
-    sprintf sqrt srand sscanf stat strcat strchr strcmp strcoll strcpy strcspn strerror strftime strlen strncat strncmp \
-    strncpy strpbrk strrchr strspn strstr strtod strtok strtol strtoul strxfrm sync system tan tanh tgamma time tmpfile \
-    tmpnam tolower toupper trunc truncate ungetc unlink usleep vfprintf vprintf vsprintf wait write y0 y1 yn";

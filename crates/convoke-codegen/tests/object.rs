@@ -10,7 +10,7 @@ mod common;
 use std::path::Path;
 use std::process::Command;
 
-use convoke_codegen::{header, object};
+use convoke_codegen::{CodegenError, Export, header, object};
 use convoke_ir::loops::{self, Program};
 use convoke_machine::Machine;
 
@@ -28,7 +28,7 @@ const ELEMENTS: [usize; 2] = [5 * 9 * 11, 7 * 9 * 11];
 
 fn object_of(program: &Program, machine: &Machine) -> Vec<u8> {
     let verified = loops::verify(program).expect("the pass manager verified it");
-    object(verified, machine, &common::constants).expect("it compiles")
+    object(verified, machine, &common::constants, &Export::default()).expect("it compiles").bytes
 }
 
 #[test]
@@ -43,7 +43,8 @@ fn the_same_bytes_each_time() {
     }
 }
 
-/// Runs `l` on numbers that `input` gives too, between guard pages, and prints the bits of the result, once for each side.
+/// Runs `l` on numbers that the test gives too, between guard pages, and prints the bits of the result, once for each side. The second time the
+/// caller rounds upwards and flushes subnormal numbers, and has both back.
 const MAIN: &str = r#"
 #define _DEFAULT_SOURCE
 #include <stdint.h>
@@ -52,6 +53,20 @@ const MAIN: &str = r#"
 #include <sys/mman.h>
 #include <unistd.h>
 #include "l.h"
+
+#if defined(__x86_64__)
+#define UPWARDS_FLUSHED 0xdfc0ul
+static unsigned long control(void) { unsigned v; __asm__ volatile("stmxcsr %0" : "=m"(v)); return v; }
+static void set_control(unsigned long v) { unsigned w = (unsigned)v; __asm__ volatile("ldmxcsr %0" : : "m"(w)); }
+#elif defined(__aarch64__)
+#define UPWARDS_FLUSHED 0x1400000ul
+static unsigned long control(void) { unsigned long v; __asm__ volatile("mrs %0, fpcr" : "=r"(v)); return v; }
+static void set_control(unsigned long v) { __asm__ volatile("msr fpcr, %0" : : "r"(v)); }
+#else
+#define UPWARDS_FLUSHED 0ul
+static unsigned long control(void) { return 0; }
+static void set_control(unsigned long v) { (void)v; }
+#endif
 
 static void *guarded(size_t bytes, int at_end) {
   size_t page = (size_t)sysconf(_SC_PAGESIZE), inner = (bytes + page - 1) / page * page;
@@ -63,10 +78,15 @@ static void *guarded(size_t bytes, int at_end) {
 int main(void) {
   for (int at_end = 0; at_end < 2; at_end++) {
     float *x = guarded(INPUTS * sizeof(float), at_end), *y = guarded(OUTPUTS * sizeof(float), at_end);
-    void *workspace = guarded(L_WORKSPACE_BYTES, at_end);
-    if ((uintptr_t)workspace % L_WORKSPACE_ALIGN) return 4;
+    void *workspace = guarded(CONVOKE_L_WORKSPACE_BYTES, at_end);
+    if ((uintptr_t)workspace % CONVOKE_L_WORKSPACE_ALIGN) return 4;
     for (int i = 0; i < INPUTS; i++) x[i] = (float)(i % 23 - 11) / 8.0f;
-    l(x, y, L_WORKSPACE_BYTES ? workspace : NULL);
+    unsigned long before = control();
+    if (at_end) set_control(UPWARDS_FLUSHED);
+    unsigned long expected = control();
+    convoke_l(x, y, CONVOKE_L_WORKSPACE_BYTES ? workspace : NULL);
+    if (control() != expected) return 5;
+    set_control(before);
     for (int i = 0; i < OUTPUTS; i++) {
       uint32_t bits;
       memcpy(&bits, y + i, 4);
@@ -84,44 +104,30 @@ fn write(folder: &Path, name: &str, bytes: impl AsRef<[u8]>) {
 /// A layer may have any name that loop IR allows; the function's name is one that C and C++ take, without a warning.
 #[test]
 fn names_that_c_has_taken_get_a_prefix() {
-    let names = [
-        "nullptr",
-        "constexpr",
-        "const_cast",
-        "typeof",
-        "and_eq",
-        "alignas",
-        "thread_local",
-        "static_assert",
-        "int",
-        "class",
-        "main",
-        "sin",
-        "round",
-        "abs",
-        "index",
-        "read",
-        "write",
-        "memmove",
-        "y0",
-        "linux",
-        "concept",
-        "char8_t",
-    ];
+    let names =
+        ["nullptr", "and_eq", "int", "main", "expf", "environ", "sbrk", "memcpy", "y0", "linux", "conv_3x3", "a.b"];
     let machine = Machine::x86_64_v3();
     let program = common::program(&source("direct", ""), &machine);
     let mut all = String::new();
     for name in names {
         let program = Program { name: name.into(), ..program.clone() };
-        let text = header(loops::verify(&program).expect("the name is an identifier"));
+        let verified = loops::verify(&program).expect("the name is an identifier");
+        let text = header(verified, &Export::default()).expect("no name with the prefix is taken");
+        let (name, exact) = (name.replace('.', "_"), Export { prefix: String::new(), ..Export::default() });
         assert!(text.contains(&format!("void convoke_{name}(")), "{text}");
+        assert!(text.contains(&format!("#define CONVOKE_{}_WORKSPACE_BYTES", name.to_uppercase())), "{text}");
+        match (header(verified, &exact), object(verified, &machine, &common::constants, &exact)) {
+            (Ok(text), Ok(_)) if ["conv_3x3", "a_b"].contains(&&*name) => {
+                assert!(text.contains(&format!("void {name}(")), "{text}");
+            }
+            (Err(CodegenError::Symbol { .. }), Err(CodegenError::Symbol { .. })) => {}
+            (text, object) => panic!("{name}: {text:?}, an object: {}", object.is_ok()),
+        }
         all.push_str(&text);
     }
-    let plain = Program { name: "conv_3x3".into(), ..program };
-    let text = header(loops::verify(&plain).expect("the name is an identifier"));
-    assert!(text.contains("void conv_3x3("), "{text}");
     let folder = tempfile::tempdir().expect("a temporary folder");
-    write(folder.path(), "all.h", all + &text);
+    // The library's declarations are there too.
+    write(folder.path(), "all.h", "#include <math.h>\n#include <string.h>\n#include <unistd.h>\n".to_owned() + &all);
     for language in ["c", "c++"] {
         let mut compiler = Command::new("cc");
         compiler.args(["-fsyntax-only", "-Wall", "-Werror", "-x", language, "all.h"]).current_dir(folder.path());
@@ -151,8 +157,9 @@ fn a_c_program_gets_the_bits_of_the_jit() {
     {
         let text = source(algorithm, layout);
         let program = common::program(&text, &machine);
-        let declarations = header(loops::verify(&program).expect("the pass manager verified it"));
-        with_workspace += usize::from(!declarations.contains("#define L_WORKSPACE_BYTES 0\n"));
+        let declarations = header(loops::verify(&program).expect("the pass manager verified it"), &Export::default())
+            .expect("the name is free");
+        with_workspace += usize::from(!declarations.contains("#define CONVOKE_L_WORKSPACE_BYTES 0\n"));
         write(folder, "l.h", declarations);
         write(folder, "l.o", object_of(&program, &machine));
         write(folder, "main.c", MAIN);

@@ -1,4 +1,4 @@
-//! Running compiled code: threads, the door, the control register.
+//! Running compiled code: threads, the door.
 
 mod common;
 
@@ -74,39 +74,6 @@ fn the_door() {
     let mut other = conv("direct", 1).workspace().expect("memory");
     assert!(matches!(compiled.run_with(&mut other, &[&x], &mut [&mut y]), Err(RunError::Workspace)));
     assert!(y.iter().all(|&v| v == -1.0), "an output was touched");
-}
-
-/// The caller's rounding mode and flush-to-zero are the caller's business: found as left, and used.
-#[cfg(target_arch = "x86_64")]
-#[test]
-fn the_control_register_is_left_alone() {
-    fn control() -> u32 {
-        let mut value = 0u32;
-        // SAFETY: stores the control register, which every x86-64 has, to a local.
-        unsafe { std::arch::asm!("stmxcsr [{}]", in(reg) &mut value) };
-        value
-    }
-    fn set_control(value: u32) {
-        // SAFETY: loads a value that `control` gave, with bits changed that only concern rounding and subnormals.
-        unsafe { std::arch::asm!("ldmxcsr [{}]", in(reg) &value) };
-    }
-    const FLUSH: u32 = 1 << 15 | 1 << 6;
-    const UP: u32 = 0b10 << 13;
-    /// Exceptions that happened, which arithmetic sets.
-    const HAPPENED: u32 = 0x3f;
-    let compiled = conv("direct", 1);
-    let x = input(3);
-    let before = control();
-    for bits in [FLUSH, UP, FLUSH | UP] {
-        set_control(before | bits);
-        let mut y = vec![0.0f32; 10 * 40 * 21];
-        let result = compiled.run(&[&x], &mut [&mut y]);
-        let after = control();
-        set_control(before);
-        result.expect("it runs");
-        assert_eq!(after & !HAPPENED, (before | bits) & !HAPPENED);
-        assert!(y.iter().all(|v| v.is_finite()));
-    }
 }
 
 #[test]

@@ -3,7 +3,7 @@
 
 use convoke_data::Files;
 use convoke_interp::{Bounded, error_bounds};
-use convoke_ir::elem::Elem;
+use convoke_ir::elem::{Elem, Subnormals};
 use convoke_ir::layer::*;
 use convoke_ir::types::{Layout, TensorType};
 use ndarray::{ArrayD, IxDyn};
@@ -74,7 +74,8 @@ fn array(dims: &[usize], numbers: &[f32]) -> ArrayD<f64> {
 }
 
 fn bounds(layer: &Layer, inputs: &[ArrayD<f64>]) -> Bounded {
-    error_bounds(verify(layer).expect("correct"), inputs, &Files::none()).expect("runs").remove(0)
+    let layer = verify(layer).expect("correct");
+    error_bounds(layer, inputs, &Files::none(), Subnormals::Keep).expect("runs").remove(0)
 }
 
 /// Checks a native result, and gives the largest part of the bound that it uses.
@@ -277,4 +278,61 @@ fn what_is_not_finite_spoils_the_tile_that_reads_it() {
         let exact = direct.bound.iter().zip(&direct.value).filter(|(_, value)| !value.is_finite());
         assert!(exact.into_iter().all(|(bound, _)| *bound == 0.0), "{special}");
     }
+}
+
+/// As a CPU that flushes takes a number, read or computed.
+fn flushed(x: f32) -> f32 {
+    if x.is_subnormal() { 0.0 } else { x }
+}
+
+/// `relu(x · w + b) · v`, all near the smallest normal number, by code that flushes: inside the bounds of flushing, and outside those of IEEE 754.
+#[test]
+fn flushing_to_zero_stays_inside_its_own_bounds() {
+    let (m, k, l, n) = (3, 11, 7, 4);
+    let mut rng = Rng(5);
+    let dot = |terms: &[(f32, f32)]| {
+        let mul = |a: f32, b: f32| flushed(flushed(a) * flushed(b));
+        terms.iter().fold(0.0f32, |acc, &(a, b)| flushed(acc + mul(a, b)))
+    };
+    let mut outside = 0;
+    for exponent in [-126, -100, -63, -20, 0] {
+        // Products of x and w, or else x, are near 2⁻¹²⁶.
+        let scaled = |count: usize, exponent: i32, rng: &mut Rng| -> Vec<f32> {
+            (0..count).map(|_| rng.number() * 2.0_f32.powi(exponent)).collect()
+        };
+        let x = scaled(m * k, exponent, &mut rng);
+        let w = scaled(k * l, -126 - exponent, &mut rng);
+        let (b, v) = (scaled(l, -126, &mut rng), scaled(l * n, 0, &mut rng));
+        let mut builder = LayerBuilder::new("net").expect("a name");
+        let px = builder.param("x", ty(&[m, k])).expect("a name");
+        let mut constant = |name: &str, dims: &[usize], numbers: &[f32]| {
+            let numbers = Source::Numbers(numbers.iter().map(|&x| x.into()).collect());
+            builder.constant(name, ty(dims), numbers).expect("fits")
+        };
+        let (cw, cb, cv) = (constant("w", &[k, l], &w), constant("b", &[l], &b), constant("v", &[l, n], &v));
+        builder.op(MatMul {}, &[px, cw]).expect("fits");
+        builder.then(Bias {}, &[cb]).expect("elementwise");
+        let hidden = builder.then(Relu {}, &[]).expect("elementwise");
+        let y = builder.op(MatMul {}, &[hidden, cv]).expect("fits");
+        let layer = builder.finish(&[y]).expect("a result");
+        let inputs = [array(&[m, k], &x)];
+        let hidden: Vec<f32> = (0..m * l)
+            .map(|i| {
+                let terms: Vec<_> = (0..k).map(|j| (x[i / l * k + j], w[j * l + i % l])).collect();
+                flushed(dot(&terms) + flushed(b[i % l])).max(0.0)
+            })
+            .collect();
+        let native: Vec<f32> = (0..m * n)
+            .map(|i| dot(&(0..l).map(|j| (hidden[i / n * l + j], v[j * n + i % n])).collect::<Vec<_>>()))
+            .collect();
+        let bounds = |subnormals| {
+            let layer = verify(&layer).expect("correct");
+            error_bounds(layer, &inputs, &Files::none(), subnormals).expect("runs").remove(0)
+        };
+        check(&native, &bounds(Subnormals::Flush), &format!("2^{exponent}"));
+        let kept = bounds(Subnormals::Keep);
+        let errors = native.iter().zip(&kept.value).zip(&kept.bound);
+        outside += errors.filter(|((y, value), bound)| (f64::from(**y) - **value).abs() > **bound).count();
+    }
+    assert!(outside > 0, "nothing was flushed");
 }

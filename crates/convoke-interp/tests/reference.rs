@@ -7,6 +7,7 @@ use std::path::Path;
 
 use convoke_data::{Files, read_tensor};
 use convoke_interp::{error_bounds, run_layer};
+use convoke_ir::elem::Subnormals;
 use convoke_ir::{layer, text};
 
 #[test]
@@ -31,7 +32,8 @@ fn every_reference_case_agrees() {
         let inputs = [numbers("v0", layer.params[0])];
         let expected = numbers("result", layer.results[0]);
         let found = run_layer(verified, &inputs, &files).unwrap_or_else(|error| panic!("{name}: {error}"));
-        let bounded = error_bounds(verified, &inputs, &files).unwrap_or_else(|error| panic!("{name}: {error}"));
+        let bounded =
+            error_bounds(verified, &inputs, &files, Subnormals::Keep).unwrap_or_else(|error| panic!("{name}: {error}"));
         assert_eq!(bounded[0].value, found[0], "{name}");
         for (i, expected) in expected.iter().enumerate() {
             let at = |array: &ndarray::ArrayD<f64>| array.as_slice().expect("in order")[i];

@@ -3,11 +3,11 @@
 
 use std::ops::Range;
 
-use convoke_ir::layer::Axis;
+use convoke_ir::layer::{Axis, Window};
 
 use crate::lower::tile::cut;
 
-/// Equal tiles of one axis, side by side, whose windows meet the edges of the input in the same way.
+/// Equal tiles of one axis, side by side, whose taps meet the same inputs, counted from where the first tap lies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Stretch {
     /// First output of the first tile.
@@ -16,7 +16,8 @@ pub(crate) struct Stretch {
     pub count: usize,
     /// Outputs of each.
     pub size: usize,
-    /// The inputs that exist, counted from where the first tap of the first output lies: `lo..hi`; 0..0 if none does.
+    /// From the first to the last input that exists and that a tap meets, counted from where the first tap of the first output lies: `lo..hi`;
+    /// 0..0 if none does.
     pub lo: usize,
     pub hi: usize,
 }
@@ -40,10 +41,10 @@ pub(crate) fn stretches(axis: &Axis, size: usize) -> Vec<Stretch> {
         let reach = (tiles.size - 1) * axis.stride + axis.reach();
         for begin in (0..tiles.count).map(|i| tiles.begin + i * tiles.size) {
             let within = |input: usize| input.saturating_sub(begin * axis.stride).min(reach);
-            let (lo, hi) = match (within(axis.begin), within(axis.begin + axis.input)) {
-                (lo, hi) if lo < hi => (lo, hi),
-                _ => (0, 0),
-            };
+            // Backwards, a tile's taps lie as they do forwards.
+            let lo = first_met(axis, tiles.size, within(axis.begin));
+            let hi = first_met(axis, tiles.size, reach - within(axis.begin + axis.input)).map(|before| reach - before);
+            let (lo, hi) = lo.zip(hi).filter(|(lo, hi)| lo < hi).unwrap_or((0, 0));
             match found.last_mut() {
                 Some(last) if (last.size, last.lo, last.hi) == (tiles.size, lo, hi) => last.count += 1,
                 _ => found.push(Stretch { begin, count: 1, size: tiles.size, lo, hi }),
@@ -51,6 +52,37 @@ pub(crate) fn stretches(axis: &Axis, size: usize) -> Vec<Stretch> {
         }
     }
     found
+}
+
+/// The most kinds of tiles that an image is cut into. Each has code of its own, some hundred statements that take 0.1 ms to compile.
+const KINDS: usize = 512;
+/// Outputs of the tiles by which kinds are counted, down and across. Those chosen are seldom smaller.
+const COUNTED: [usize; 2] = [4, 16];
+
+/// The window that tiles are cut by: over the image, or, where kernels so large meet the edges that there would be more than [`KINDS`] kinds of tiles, over
+/// the image with its padding in memory.
+pub(crate) fn tiled(window: &Window) -> Window {
+    let kinds = stretches(&window.h, COUNTED[0]).len() * stretches(&window.w, COUNTED[1]).len();
+    // Only as much padding as is read.
+    let padded = |axis: Axis| Axis { input: axis.read().max(axis.begin + axis.input), begin: 0, end: 0, ..axis };
+    if kinds > KINDS { Window { h: padded(window.h), w: padded(window.w) } } else { *window }
+}
+
+/// The first input from `least` on that a tap of a tile of `size` outputs meets. Tiles of which more or less lies outside the image, but not another
+/// tap, are thus the same: of a large dilation they would all be different otherwise.
+fn first_met(axis: &Axis, size: usize, least: usize) -> Option<usize> {
+    if least == 0 {
+        return Some(0);
+    }
+    let last = (size - 1) * axis.stride;
+    let first = least.saturating_sub(last).div_ceil(axis.dilation);
+    // A later tap meets an earlier input only while outputs of the tile lie between: at most as many taps as reach across a tile.
+    let taps = first..axis.kernel.min(first + last / axis.dilation + 2);
+    taps.map(|tap| {
+        let at = tap * axis.dilation;
+        at + least.saturating_sub(at).next_multiple_of(axis.stride)
+    })
+    .min()
 }
 
 /// A row of the input under a tile, counted from where its first tap lies, and who takes it: (row of outputs, row of taps).
@@ -196,6 +228,27 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn a_dilation_beside_the_image_leaves_few_kinds_of_tiles() {
+        let axis = axis(4096, 3, 1, 2000, 2000, 2000);
+        for size in [1, 8, 48] {
+            let kinds = stretches(&axis, size).len();
+            // Three plateaus, the borders of two of which lie in a tile, and what is left at the end.
+            assert!(kinds <= 8, "{kinds} kinds of tiles of {size}");
+        }
+    }
+
+    #[test]
+    fn large_kernels_at_the_edges_have_few_kinds_of_tiles() {
+        // 401 taps, 5 apart, far into the padding; 31 taps on an image of their size, which are few enough.
+        let (large, usual) = (axis(4096, 401, 1, 5, 1000, 1000), axis(31, 31, 1, 1, 15, 15));
+        assert!(stretches(&large, 4).len() > 100);
+        let [inside, same] = [large, usual].map(|axis| tiled(&Window { h: axis, w: axis }));
+        assert_eq!(inside.h, Axis { input: 6096, begin: 0, end: 0, ..large });
+        assert!(stretches(&inside.h, 4).len() <= 2);
+        assert_eq!(same, Window { h: usual, w: usual });
     }
 
     #[test]

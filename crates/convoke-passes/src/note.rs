@@ -96,6 +96,19 @@ pub enum Left {
         /// The most.
         limit: usize,
     },
+    /// Kernels that a level does not look at, since that takes too long.
+    #[error(
+        "to look for forms of its kernels takes about {work} multiplications, more than the {limit} that a level may \
+         spend; `--passes {pass}` does it all the same"
+    )]
+    TooLong {
+        /// How many.
+        work: usize,
+        /// The most.
+        limit: usize,
+        /// The pass to name.
+        pass: &'static str,
+    },
     /// Kernels of a shape that has no such form.
     #[error("{needs}, and its kernels are {rows}x{columns} over {channels} input channel{}", plural(*.channels))]
     Shape {

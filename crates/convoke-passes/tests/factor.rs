@@ -782,3 +782,27 @@ fn architectures_change_by_name_and_grant_only() {
     manager.run(State::Layer(layer), &passes).expect("runs");
     assert!(manager.records().iter().all(|r| r.notes.is_empty()));
 }
+
+/// A level does not look at what takes long to look at; who names the pass has it.
+#[test]
+fn a_level_leaves_what_takes_long_to_factor() {
+    let grants = Grants::default();
+    let level = || registry::pipeline(2, Stage::Layer, &grants, &[]).expect("the passes of -O2");
+    let (machine, files) = (Machine::x86_64_v3(), Files::none());
+    let left = |layer: &Layer| {
+        let mut manager = PassManager::new(Context { machine: &machine, files: &files, grants });
+        manager.run(State::Layer(layer.clone()), &level()).expect("it has all it needs");
+        let notes: Vec<Note> = manager.records().iter().flat_map(|record| record.notes.clone()).collect();
+        notes.iter().any(|note| matches!(note.outcome, Outcome::Left(Left::TooLong { .. })))
+    };
+    let groups = |count: usize| {
+        let shape = format!("1, {count}, 4, 4");
+        let layer =
+            conv(&shape, &shape, &format!("{count}, 1, 3, 3"), &format!("pads = [1, 1, 1, 1], group = {count}"));
+        bind(layer, [1.0, 2.0, 1.0, 2.0, 4.0, 2.0, 1.0, 2.0, 1.0].repeat(count))
+    };
+    assert!(!left(&groups(8)));
+    assert!(left(&groups(300_000)));
+    let large = conv("1, 1, 1500, 1500", "1, 1, 1, 1", "1, 1, 1500, 1500", "group = 1");
+    assert!(left(&bind(large, vec![1.0; 1500 * 1500])));
+}

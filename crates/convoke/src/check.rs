@@ -9,13 +9,14 @@
 //!   |ŷ − y| ≤ |ŷ − y′| + |y′ − y|       the bound of the lowered layer with its algorithms, and that of the layer given
 //! ```
 //!
-//! Where the user grants a tolerance y′ may be another function, and |y′ − y| is what it is: native code is then checked to compute the layer as
+//! The same where that layer has subnormal weights and code flushes them. Where the user grants a tolerance y′ may be another function, and |y′ − y| is what it is: native code is then checked to compute the layer as
 //! it was approximated. How far that is from the layer given is what the passes say of it.
 
 use std::time::{Duration, Instant};
 
 use convoke_interp::{Bounded, error_bounds, run_layer, run_program};
 use convoke_ir::attr::Algorithm;
+use convoke_ir::elem::Subnormals;
 use convoke_ir::{layer as ir, loops};
 use convoke_passes::{Record, Stage, State};
 use ndarray::ArrayD;
@@ -64,14 +65,15 @@ impl Comparison {
 }
 
 impl Reference {
-    /// Runs the layer in the interpreter. Its error bounds are those of plain sums, whatever algorithms it names.
+    /// Runs the layer in the interpreter. Its error bounds are those of plain sums, whatever algorithms it names, for code that takes
+    /// subnormal numbers in this way.
     ///
     /// # Errors
     ///
     /// What the interpreter refuses, such as more memory than the layer's budget: see [`Layer::with_budget`].
-    pub fn new(layer: &Layer, inputs: Vec<ArrayD<f64>>) -> Result<Reference, Error> {
+    pub fn new(layer: &Layer, inputs: Vec<ArrayD<f64>>, subnormals: Subnormals) -> Result<Reference, Error> {
         let plain = without_algorithms(layer)?;
-        let outputs = error_bounds(plain.verified(), &inputs, layer.files())?;
+        let outputs = error_bounds(plain.verified(), &inputs, layer.files(), subnormals)?;
         Ok(Reference { inputs, outputs })
     }
 
@@ -83,9 +85,11 @@ impl Reference {
     pub fn by(&self, compiler: &Compiler, layer: &Layer) -> Result<Reference, Error> {
         let selected = compiler.select(layer)?;
         let mut reference = self.clone();
-        let approximates = compiler.grants().tolerance.is_some();
-        if approximates || algorithms(selected.ir()).any(|a| !a.is_plain_sum()) {
-            let lowered = error_bounds(selected.verified(), &self.inputs, &compiler.files(layer))?;
+        let (approximates, subnormals) = (compiler.grants().tolerance.is_some(), compiler.get_subnormals());
+        let fast = algorithms(selected.ir()).any(|a| !a.is_plain_sum());
+        // Passes may have made subnormal weights of others.
+        if approximates || fast || (subnormals == Subnormals::Flush && has_subnormals(&selected)?) {
+            let lowered = error_bounds(selected.verified(), &self.inputs, &compiler.files(layer), subnormals)?;
             for (output, lowered) in reference.outputs.iter_mut().zip(&lowered) {
                 output.bound.zip_mut_with(&lowered.bound, |bound, more| *bound += more);
                 if approximates {
@@ -138,6 +142,20 @@ fn algorithms(layer: &ir::Layer) -> impl Iterator<Item = Algorithm> {
         ir::Op::Conv2d(conv) => Some(conv.algorithm),
         _ => None,
     })
+}
+
+/// Whether a constant of the layer holds a subnormal number of its element type.
+fn has_subnormals(layer: &Layer) -> Result<bool, Error> {
+    let ir = layer.ir();
+    for id in ir.values.ids() {
+        let Some(source) = ir.constant(id) else { continue };
+        let (ty, normal) = (ir.ty(id), ir.ty(id).elem.smallest_normal());
+        let numbers = convoke_data::values(source, ty, layer.files())?;
+        if numbers.iter().any(|v| *v != 0.0 && v.abs() < normal) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 fn without_algorithms(layer: &Layer) -> Result<Layer, Error> {

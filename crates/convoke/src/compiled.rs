@@ -47,6 +47,8 @@ pub struct Report {
     pub code_bytes: usize,
     /// Bytes of the constants that runs read, as packed.
     pub constant_bytes: usize,
+    /// How many of these numbers were subnormal and are zero now; see [`Compiler::subnormals`].
+    pub flushed: usize,
     /// Bytes of scratch of one run.
     pub scratch_bytes: usize,
     /// Floating-point operations of one run of the layer as it was given: two for each multiply-add.
@@ -64,7 +66,8 @@ impl CompiledLayer {
     pub(crate) fn new(compiler: &Compiler, lowered: Lowered) -> Result<CompiledLayer, Error> {
         let files = compiler.files(&lowered.layer);
         let max_bytes = memory::left_for_code(&lowered.layer, compiler.get_max_memory());
-        let options = Options { threads: Some(compiler.get_threads()), max_bytes };
+        let options =
+            Options { threads: Some(compiler.get_threads()), max_bytes, subnormals: compiler.get_subnormals() };
         let start = Instant::now();
         let constants = |source: &Source, ty: &TensorType| Ok(convoke_data::values(source, ty, &files)?);
         let compiled = convoke_codegen::compile(lowered.verified(), compiler.machine(), &constants, &options)?;
@@ -83,6 +86,7 @@ impl CompiledLayer {
             weights_time,
             code_bytes: compiled.code_bytes(),
             constant_bytes: compiled.constant_bytes(),
+            flushed: compiled.flushed(),
             scratch_bytes: compiled.workspace_bytes(),
             flops: 2 * convoke_passes::stats::Stats::of_layer(lowered.layer.ir()).multiplications,
             passes: lowered.records,

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use convoke_data::Files;
 use convoke_ir::attr::{Algorithm, AttrType};
+use convoke_ir::elem::Subnormals;
 use convoke_ir::layer::Op;
 use convoke_ir::loops::{self, Program};
 use convoke_machine::Machine;
@@ -43,6 +44,7 @@ pub struct Compiler {
     algorithm: Algorithm,
     threads: usize,
     max_memory: u64,
+    subnormals: Subnormals,
     tuning: Option<Tuning>,
     named: Vec<Spec>,
 }
@@ -68,6 +70,7 @@ impl Compiler {
             algorithm: Algorithm::Auto,
             threads: 1,
             max_memory: Compiler::DEFAULT_MAX_MEMORY,
+            subnormals: Subnormals::default(),
             tuning: None,
             named: Vec::new(),
         }
@@ -144,6 +147,13 @@ impl Compiler {
         self
     }
 
+    /// How native code takes subnormal numbers; [`Subnormals::Flush`] if not set. Interpreters keep them, and [`crate::check`] bounds the difference.
+    /// Kernels set the control register for themselves and give it back as they found it.
+    pub fn subnormals(mut self, subnormals: Subnormals) -> Compiler {
+        self.subnormals = subnormals;
+        self
+    }
+
     /// Times the candidates that may be the fastest, rather than trust the prediction; see [`crate::tune`]. Verdicts are kept in the
     /// folder `cache`, which is made if it is not there and may be deleted at any time, and in this compiler and its clones. Compiling is then possible only on the CPU that code is made for, and takes seconds where there is no verdict yet.
     pub fn tune(mut self, cache: Option<PathBuf>) -> Compiler {
@@ -188,6 +198,11 @@ impl Compiler {
     /// Where the files of a layer are looked up, with the memory limit as their budget.
     pub fn files(&self, layer: &Layer) -> Files {
         layer.files().clone().with_budget(self.max_memory)
+    }
+
+    /// How native code takes subnormal numbers.
+    pub fn get_subnormals(&self) -> Subnormals {
+        self.subnormals
     }
 
     /// Refuses a layer whose inputs, outputs and constants alone need more than the memory limit.

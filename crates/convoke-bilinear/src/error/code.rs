@@ -96,12 +96,13 @@ impl Code {
         self.outputs.len()
     }
 
-    /// Fills the registers, of which the inputs are there already. Each multiplication adds `lost`, to bound what underflow takes.
+    /// Fills the registers, of which the inputs are there already. Each product and each sum adds `lost`, to bound what underflow takes.
     pub(super) fn run(&self, registers: &mut [f64], lost: f64) {
         registers[0] = 0.0;
         for (i, step) in self.steps.iter().enumerate() {
             let value = step.fx * registers[step.x] + step.fy * registers[step.y];
-            registers[1 + self.inputs + i] = if step.fx.abs() == 1.0 { value } else { value + lost };
+            let operations = u8::from(step.fx.abs() != 1.0) + u8::from(step.fy != 0.0);
+            registers[1 + self.inputs + i] = value + f64::from(operations) * lost;
         }
     }
 

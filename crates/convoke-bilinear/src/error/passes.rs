@@ -59,7 +59,7 @@ impl Passes {
         self.passes.iter().flat_map(|p| &p.lines).map(|l| l.count * l.code.registers()).sum()
     }
 
-    /// The outputs. Each multiplication adds `lost`; `largest` becomes at least as large as every number on the way.
+    /// The outputs. Each product and each sum adds `lost`; `largest` becomes at least as large as every number on the way.
     pub(super) fn run(&self, x: &[f64], lost: f64, largest: &mut f64, scratch: &mut Scratch, y: &mut [f64]) {
         scratch.registers.resize(self.registers, 0.0);
         scratch.between.resize(self.passes[0].size, 0.0);

@@ -77,7 +77,7 @@ impl Analysis {
         if rounded.is_nan() { f64::INFINITY } else { rounded }
     }
 
-    /// |A||x|, for `x` of [`Analysis::inputs`] magnitudes. Each multiplication adds `lost`, to bound what underflow takes. `largest`
+    /// |A||x|, for `x` of [`Analysis::inputs`] magnitudes. Each product and each sum adds `lost`, to bound what underflow takes. `largest`
     /// becomes at least as large as every number on the way.
     pub fn data(&mut self, x: &[f64], lost: f64, largest: &mut f64, y: &mut [f64]) {
         self.data.run(x, lost, largest, &mut self.scratch, y);

@@ -60,7 +60,7 @@ fn one(
     let files = compiler.files(layer);
     let inputs = layer.inputs().into_iter().enumerate();
     let inputs = inputs.map(|(i, (_, ty))| data::random(ty, seed.wrapping_add(i as u64) as i64, &files));
-    let reference = Reference::new(layer, inputs.collect::<Result<_, _>>()?)?;
+    let reference = Reference::new(layer, inputs.collect::<Result<_, _>>()?, compiler.get_subnormals())?;
     Ok(stages(compiler, layer, &reference, most, before)?)
 }
 

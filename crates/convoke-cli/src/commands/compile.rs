@@ -3,15 +3,15 @@
 use std::path::Path;
 use std::process::Command;
 
-use convoke::codegen::{self, BoxError};
+use convoke::codegen::{self, BoxError, Export};
 use convoke::ir::diagnostic::shown;
 use convoke::ir::layer::Source;
-use convoke::{Compiler, Lowered, TensorType, data, targets};
+use convoke::{Compiler, Layer, Lowered, Module, TensorType, data, targets};
 
 use crate::args::{Compile, Emit};
 use crate::failure::Failure;
 use crate::io::Io;
-use crate::options::{compiler, near, tell_not_kept};
+use crate::options::{compiler, flushed, near, tell_not_kept};
 use crate::{sink, source};
 
 pub(crate) fn run(args: Compile, io: &mut Io<'_>) -> Result<(), Failure> {
@@ -23,28 +23,53 @@ pub(crate) fn run(args: Compile, io: &mut Io<'_>) -> Result<(), Failure> {
     if let Some(triple) = &args.target {
         compiler = for_target(compiler, triple, args.options.cpu.is_some() || args.options.machine.is_some())?;
     }
-    let layer = source::layer(&args.file, &args.options.which, io)?;
+    let module = source::module(&args.file, io)?;
+    let layer = module.layer(args.options.which.layer.as_deref())?.with_budget(args.options.which.max_memory);
+    let export = Export { prefix: args.symbol_prefix, subnormals: compiler.get_subnormals() };
+    if !matches!(args.emit, Emit::Asm | Emit::Clif | Emit::Loops) {
+        only_one(&module, &layer, &export.prefix)?;
+    }
     for file in source::constant_files(layer.ir(), layer.files()) {
         sink::not_over(&args.output, &[&file])?;
     }
     let lowered = compiler.lower(&layer)?;
     tell_not_kept(&lowered.verdicts, io);
     let bytes = match args.emit {
-        Emit::Obj => object(&compiler, &lowered)?,
+        Emit::Obj => object(&compiler, &lowered, &export, io)?,
         Emit::Asm => codegen::asm(lowered.verified(), compiler.machine())?.into_bytes(),
         Emit::Clif => codegen::clif(lowered.verified(), compiler.machine())?.into_bytes(),
         Emit::Loops => lowered.program.to_string().into_bytes(),
-        Emit::Header => codegen::header(lowered.verified()).into_bytes(),
-        Emit::Staticlib => linked(&object(&compiler, &lowered)?, layer.name(), "ar", &["rcs"])?,
-        Emit::Sharedlib => linked(&object(&compiler, &lowered)?, layer.name(), "cc", &["-shared", "-o"])?,
+        Emit::Header => codegen::header(lowered.verified(), &export)?.into_bytes(),
+        Emit::Staticlib => linked(&object(&compiler, &lowered, &export, io)?, layer.name(), "ar", &["rcs"])?,
+        Emit::Sharedlib => linked(&object(&compiler, &lowered, &export, io)?, layer.name(), "cc", &["-shared", "-o"])?,
     };
     sink::write(&args.output, &bytes, io)
 }
 
-fn object(compiler: &Compiler, lowered: &Lowered) -> Result<Vec<u8>, Failure> {
+/// Refuses a name of C that is taken, by C or by another layer of the file.
+fn only_one(module: &Module, layer: &Layer, prefix: &str) -> Result<(), Failure> {
+    let symbol = codegen::symbol(prefix, layer.name())?;
+    let same = |other: &&Layer| codegen::symbol(prefix, other.name()).is_ok_and(|other| other == symbol);
+    let others = module.layers.iter().filter(|other| other.name() != layer.name());
+    match others.filter(same).next() {
+        None => Ok(()),
+        Some(other) => Err(Failure::Input(format!(
+            "layers @{} and @{} would both be the C function `{symbol}`; rename one of them",
+            layer.name(),
+            other.name()
+        ))),
+    }
+}
+
+fn object(compiler: &Compiler, lowered: &Lowered, export: &Export, io: &mut Io<'_>) -> Result<Vec<u8>, Failure> {
     let files = compiler.files(&lowered.layer);
     let constants = |source: &Source, ty: &TensorType| data::values(source, ty, &files).map_err(BoxError::from);
-    Ok(codegen::object(lowered.verified(), compiler.machine(), &constants)?)
+    let object = codegen::object(lowered.verified(), compiler.machine(), &constants, export)?;
+    if let Some(note) = flushed(object.flushed) {
+        // Where standard error is gone, there is no one to tell.
+        let _ = writeln!(io.stderr, "note: flushed {note}");
+    }
+    Ok(object.bytes)
 }
 
 /// The compiler with the target's machine, unless one was named that is of the same architecture.

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use crate::args::{Backend, Run};
 use crate::failure::{Failure, visible};
 use crate::io::Io;
-use crate::options::{compiler, machine_line, signature, tell_not_kept};
+use crate::options::{compiler, flushed, machine_line, signature, tell_not_kept};
 use crate::table::{bytes, count, seconds, threads};
 use crate::{sink, source};
 
@@ -65,7 +65,9 @@ pub(crate) fn run(args: Run, no_times: bool, io: &mut Io<'_>) -> Result<(), Fail
         }
     };
     let comparison = match args.check {
-        true => Some(Reference::new(&layer, inputs)?.by(&compiler, &layer)?.compare(&outputs)),
+        true => {
+            Some(Reference::new(&layer, inputs, compiler.get_subnormals())?.by(&compiler, &layer)?.compare(&outputs))
+        }
         false => None,
     };
 
@@ -234,6 +236,9 @@ fn as_text(
             bytes(report.constant_bytes as u64),
             bytes(report.scratch_bytes as u64)
         );
+        if let Some(note) = flushed(report.flushed) {
+            text += &format!("flushed   {note}\n");
+        }
     }
     let what = if compiled.is_some() { "native code" } else { "interpreter" };
     text += &format!("run       {what}, {} multiply-adds", count(flops as f64 / 2.0));
@@ -302,6 +307,7 @@ fn as_json(
         object["code_bytes"] = json!(report.code_bytes);
         object["weight_bytes"] = json!(report.constant_bytes);
         object["scratch_bytes"] = json!(report.scratch_bytes);
+        object["flushed_weights"] = json!(report.flushed);
         if !no_times {
             object["compile_seconds"] = json!({
                 "all": report.compile_time().as_secs_f64(),

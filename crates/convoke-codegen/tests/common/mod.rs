@@ -60,10 +60,14 @@ pub(crate) fn compiled(source: &str, threads: usize) -> Compiled {
 
 /// Compiled for a machine that this CPU includes.
 pub(crate) fn compiled_for(machine: &Machine, source: &str, threads: usize) -> Compiled {
+    compiled_with(machine, source, &Options { threads: Some(threads), ..Options::default() })
+}
+
+/// The same with these options.
+pub(crate) fn compiled_with(machine: &Machine, source: &str, options: &Options) -> Compiled {
     let program = program(source, machine);
     let verified = loops::verify(&program).expect("the pass manager verified it");
-    let options = Options { threads: Some(threads), ..Options::default() };
-    compile(verified, machine, &constants, &options).expect("it compiles")
+    compile(verified, machine, &constants, options).expect("it compiles")
 }
 
 /// Convolutions of awkward shapes, by every algorithm, in both layouts.

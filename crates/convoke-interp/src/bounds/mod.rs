@@ -21,9 +21,16 @@
 //! pad, concat, reshape, …       as their elements
 //! ```
 //!
-//! To each product comes an absolute term for gradual underflow, the smallest subnormal number; to sigmoid and silu
-//! one for an exponential that is clamped where its result would no longer be normal. Flushing to zero is not covered.
-//! Where M exceeds the largest finite number of the element type a native sum may overflow, and E is infinite.
+//! To each operation comes an absolute term η for underflow. Where subnormal numbers are kept, η is the smallest of them. Where they are
+//! flushed to zero, η is the smallest normal number N, and operands are read with more error too:
+//!
+//! ```text
+//! operand x with |x| − E_x < N  E_x becomes max(E_x, min(|x|, N + E_x)): its native value may be subnormal, and is then read as 0
+//! ```
+//!
+//! To sigmoid and silu comes a term for an exponential that is clamped where its result would no longer be normal.
+//! Weights that passes computed, such as those with a batch norm folded in, may be subnormal where those given are not; whoever compares with such a layer adds
+//! the bounds of the layer that has them. Where M exceeds the largest finite number of the element type a native sum may overflow, and E is infinite.
 //! Where v is NaN or infinite E is 0: a native run gives the same.
 //!
 //! Inputs and constants have E = 0: they are given in the element type.
@@ -44,6 +51,7 @@ use std::sync::Arc;
 
 use convoke_data::Files;
 use convoke_ir::attr::Algorithm;
+use convoke_ir::elem::Subnormals;
 use convoke_ir::layer::{BatchNorm, Conv2d, Op, Verified};
 use convoke_ir::types::TensorType;
 use ndarray::ArrayD;
@@ -69,10 +77,23 @@ pub struct Bounded {
 /// # Errors
 ///
 /// As [`run_layer`](crate::run_layer); about four times the memory is needed.
-pub fn error_bounds(layer: Verified<'_>, inputs: &[ArrayD<f64>], files: &Files) -> Result<Vec<Bounded>> {
+pub fn error_bounds(
+    layer: Verified<'_>,
+    inputs: &[ArrayD<f64>],
+    files: &Files,
+    subnormals: Subnormals,
+) -> Result<Vec<Bounded>> {
     let layer = layer.layer();
     prepare(layer, inputs, files, 4)?;
     let inputs = inputs.iter().map(|input| Tracked::exact(Arc::new(flat(input)?))).collect::<Result<Vec<_>>>()?;
+    let step = |op: &Op, args: &[&Tracked], types: &[&TensorType], result: &TensorType| {
+        let unit = Unit::of(result.elem, subnormals);
+        if subnormals == Subnormals::Keep {
+            return step(op, args, types, result, unit);
+        }
+        let read = args.iter().map(|arg| arg.read(unit)).collect::<Result<Vec<_>>>()?;
+        step(op, &read.iter().collect::<Vec<_>>(), types, result, unit)
+    };
     let results = walk::walk(layer, inputs, |id| Tracked::exact(constant(layer, id, files)?), step)?;
     let results = layer.results.iter().zip(results).map(|(&id, tracked)| {
         let array = |numbers: Arc<Vec<f64>>| shaped(layer.ty(id), Arc::unwrap_or_clone(numbers));
@@ -98,6 +119,14 @@ impl Tracked {
         Ok(Tracked { scale: Arc::new(each(&value, f64::abs)?), value, error, depth: 0, spoilt: false })
     }
 
+    /// The same as an operation reads it.
+    fn read(&self, unit: Unit) -> Result<Tracked> {
+        let same = self.value.iter().zip(self.error.iter()).all(|(&x, &e)| unit.read(x, e) == e);
+        let error =
+            if same { self.error.clone() } else { Arc::new(each2(&self.value, &self.error, |x, e| unit.read(x, e))?) };
+        Ok(Tracked { error, ..self.clone() })
+    }
+
     /// M: what the terms that were summed come to, native errors included.
     fn magnitude(&self) -> Result<Vec<f64>> {
         let terms = if self.depth > 0 { &self.scale } else { &self.value };
@@ -118,8 +147,7 @@ fn each2(a: &[f64], b: &[f64], f: impl Fn(f64, f64) -> f64) -> Result<Vec<f64>> 
 }
 
 /// The rules of the table above, op by op.
-fn step(op: &Op, args: &[&Tracked], types: &[&TensorType], result: &TensorType) -> Result<Tracked> {
-    let unit = Unit::of(result.elem);
+fn step(op: &Op, args: &[&Tracked], types: &[&TensorType], result: &TensorType, unit: Unit) -> Result<Tracked> {
     // Any array of numbers in place of the operands' values.
     fn with<'a>(data: &'a [f64], ty: &'a TensorType) -> Operand<'a> {
         Operand { data, ty }
@@ -154,7 +182,8 @@ fn step(op: &Op, args: &[&Tracked], types: &[&TensorType], result: &TensorType) 
                     each2(&from_x, &product(&wide_x, &w.error)?, |a, b| a + b)?
                 }
             };
-            let (gamma, underflow) = (unit.gamma(terms), terms as f64 * unit.tiny);
+            // Products and sums.
+            let (gamma, underflow) = (unit.gamma(terms), 2.0 * terms as f64 * unit.lost);
             let fast = match op {
                 Op::Conv2d(conv) => fast(conv, args, types, result, unit)?,
                 _ => None,
@@ -180,7 +209,8 @@ fn step(op: &Op, args: &[&Tracked], types: &[&TensorType], result: &TensorType) 
             let from_a = each2(&x.error, &x.magnitude()?, |e, m| e + gamma_a * m)?;
             let from_b = each2(&b.error, &b.magnitude()?, |e, m| e + gamma_b * m)?;
             let sum = |a: &[f64], b: &[f64]| eval(op, &[with(a, types[0]), with(b, types[1])], result);
-            (sum(&from_a, &from_b)?, sum(&x.scale, &b.scale)?, x.depth + b.depth + 1)
+            let error = each(&sum(&from_a, &from_b)?, |e| e + unit.lost)?;
+            (error, sum(&x.scale, &b.scale)?, x.depth + b.depth + 1)
         }
         Op::Mul(_) => {
             let b = args[1];
@@ -190,7 +220,7 @@ fn step(op: &Op, args: &[&Tracked], types: &[&TensorType], result: &TensorType) 
             let inherited = each2(&product(&x.error, &abs_b)?, &product(&wide_a, &b.error)?, |a, b| a + b)?;
             let gamma = unit.gamma(2);
             let magnitude = product(&x.magnitude()?, &b.magnitude()?)?;
-            let error = each2(&inherited, &magnitude, |e, m| e + gamma * m + unit.tiny)?;
+            let error = each2(&inherited, &magnitude, |e, m| e + gamma * m + unit.lost)?;
             (error, product(&x.scale, &b.scale)?, x.depth + b.depth)
         }
         Op::BatchNorm(op) => batch_norm(op, args, types, unit)?,
@@ -201,7 +231,8 @@ fn step(op: &Op, args: &[&Tracked], types: &[&TensorType], result: &TensorType) 
                 _ => layer::image(types[0]).h * layer::image(types[0]).w,
             };
             let (gamma, abs) = (unit.gamma(terms + 2), each2(&x.value, &x.error, |x, e| x.abs() + e)?);
-            let error = each2(&unary(&x.error)?, &unary(&abs)?, |e, m| e + gamma * m + unit.tiny)?;
+            let underflow = (terms as f64 + 2.0) * unit.lost;
+            let error = each2(&unary(&x.error)?, &unary(&abs)?, |e, m| e + gamma * m + underflow)?;
             (error, unary(&x.scale)?, 0)
         }
         Op::Pad(_) | Op::Reshape(_) | Op::Transpose(_) | Op::ToLayout(_) => {
@@ -218,10 +249,16 @@ fn step(op: &Op, args: &[&Tracked], types: &[&TensorType], result: &TensorType) 
         Op::Relu(_) | Op::Relu6(_) => {
             activation(x, &value, Smooth { lipschitz: 1.0, roundings: 0.0, floor: 0.0 }, unit)?
         }
-        Op::Clip(_) => activation(x, &value, Smooth { lipschitz: 1.0, roundings: 2.0, floor: 0.0 }, unit)?,
+        Op::Clip(_) => activation(x, &value, Smooth { lipschitz: 1.0, roundings: 2.0, floor: unit.lost }, unit)?,
         Op::LeakyRelu(op) => {
             let lipschitz = op.alpha.abs().max(1.0);
-            activation(x, &value, Smooth { lipschitz, roundings: 2.5, floor: unit.tiny }, unit)?
+            let (mut error, scale, depth) =
+                activation(x, &value, Smooth { lipschitz, roundings: 2.5, floor: unit.lost }, unit)?;
+            let slope = unit.read(op.alpha, 0.0);
+            for (e, (&x, &ex)) in error.iter_mut().zip(x.value.iter().zip(x.error.iter())) {
+                *e += slope * (x.abs() + ex);
+            }
+            (error, scale, depth)
         }
         Op::Sigmoid(_) => {
             let floor = 4.0 * unit.normal;
@@ -238,7 +275,7 @@ fn step(op: &Op, args: &[&Tracked], types: &[&TensorType], result: &TensorType) 
             (error, scale, depth)
         }
         Op::HardSwish(_) => {
-            let smooth = Smooth { lipschitz: 1.5, roundings: 0.0, floor: unit.tiny };
+            let smooth = Smooth { lipschitz: 1.5, roundings: 0.0, floor: 4.0 * unit.lost };
             let (mut error, scale, depth) = activation(x, &value, smooth, unit)?;
             let gamma = unit.gamma(6);
             for (e, (&x, &ex)) in error.iter_mut().zip(x.value.iter().zip(x.error.iter())) {
@@ -339,7 +376,8 @@ fn batch_norm(op: &BatchNorm, args: &[&Tracked], types: &[&TensorType], unit: Un
         let a = factor[c].abs() + factor_error[c];
         let constant = a * (mean.value[c].abs() + mean.error[c]) + b.value[c].abs() + b.error[c];
         let inherited = b.error[c] + a * mean.error[c] + factor_error[c] * (m + mean.value[c].abs());
-        near * a * m + far * constant + inherited + 4.0 * unit.tiny
+        let flushed = unit.read(a, 0.0) * (m + mean.value[c].abs() + mean.error[c]);
+        near * a * m + far * constant + inherited + flushed + 4.0 * unit.lost
     })?;
     let from_x = per_channel(operand(&x.error), |e, c| e * (factor[c].abs() + factor_error[c]))?;
     error.iter_mut().zip(&from_x).for_each(|(e, x)| *e += x);

@@ -9,7 +9,7 @@
 //!   E = γ_α · min( ‖N‖₂^levels · ‖w‖₂ ‖x‖₂,  G^levels · max over k of Σ_d |w[k, d]| + E_w, times max_d x_d ) + underflow
 //! ```
 //!
-//! The same for all outputs of a group. Only products lose to underflow; additions are exact there.
+//! The same for all outputs of a group. Products and sums lose to underflow, where subnormal numbers are flushed.
 
 use convoke_bilinear::error::Growth;
 use convoke_bilinear::matmul::strassen;
@@ -60,7 +60,9 @@ pub(super) fn rounded(operands: Operands<'_>, levels: u8, unit: Unit) -> Result<
         // Sums of blocks are at most so many times their largest number.
         let grown = [w_most, most].map(|most| most * sums);
         let overflows = !(magnitude <= unit.largest && grown.iter().all(|g| *g <= unit.largest));
-        let underflow = 2.0 * sums * depth as f64 * unit.tiny;
+        // Products and sums of products; and, for each level, sums of blocks, which the other operand multiplies.
+        let blocks = f64::from(4 * levels) * (1.0 + row_sum + depth as f64 * most);
+        let underflow = sums * (2.0 * depth as f64 + blocks) * unit.lost;
         let bound = if overflows { f64::INFINITY } else { unit.gamma(roundings) * magnitude + underflow };
         for (plane, numbers) in error.chunks_exact_mut(to.h * to.w).enumerate() {
             if plane % outputs / (outputs / groups) == group {

@@ -10,7 +10,7 @@
 //! or, where that is less, what Euclidean norms say: `f · Σ_c max U_c · ‖|x_c| + E_x‖₂` with the tile's factor f.
 //!
 //! Filters are transformed in `f64`, from which they are off by ε, and rounded once; U is therefore the magnitude of what the products read,
-//! rather than B |w|. Each multiplication may lose the smallest subnormal number to underflow, wherever it is.
+//! rather than B |w|. Each product and each sum may lose η to underflow, wherever it is.
 //!
 //! Along an axis of stride s and dilation d, with g = gcd(s, d), the outputs p = a + (d/g)·i of each residue a are cut into tiles of m: tile t
 //! computes i = t·m, …, t·m + m − 1 from the inputs s·a + d·((s/g)·t·m + j) of the padded image, which is 0 outside.
@@ -120,7 +120,7 @@ impl Norms {
         let (data, inverse) = (most(1.0, 0.0, false)?, most(1.0, 0.0, true)?);
         let (lost_data, lost_inverse) = (most(0.0, 1.0, false)?, most(0.0, 1.0, true)?);
         // Twice, for what rounding adds.
-        let tiny = 2.0 * unit.tiny;
+        let tiny = 2.0 * unit.lost;
         Ok(Norms {
             rounded: analysis.by_norms(channels, unit.roundoff),
             lost_data: tiny * inverse * lost_data,
@@ -167,7 +167,7 @@ pub(super) fn rounded(op: &Conv2d, operands: Operands<'_>, kind: Kind, unit: Uni
     let mut error = filled(result.elements(), 0.0)?;
     // What underflow takes from the transform of the data.
     let mut lost = filled(tile.products, 0.0)?;
-    analysis.data(&filled(tile.data.inputs, 0.0)?, unit.tiny, &mut 0.0, &mut lost);
+    analysis.data(&filled(tile.data.inputs, 0.0)?, unit.lost, &mut 0.0, &mut lost);
 
     let lines: Vec<_> = Line::all(&h, tile.outputs[0]).collect();
     let columns: Vec<_> = Line::all(&v, tile.outputs[1]).collect();
@@ -198,7 +198,7 @@ pub(super) fn rounded(op: &Conv2d, operands: Operands<'_>, kind: Kind, unit: Uni
                             };
                         }
                     }
-                    analysis.data(&patch, unit.tiny, &mut largest, data);
+                    analysis.data(&patch, unit.lost, &mut largest, data);
                     *of = size(&patch);
                 }
                 let fits = largest <= finite && !data.iter().any(|v| v.is_nan());
@@ -209,7 +209,7 @@ pub(super) fn rounded(op: &Conv2d, operands: Operands<'_>, kind: Kind, unit: Uni
                         products.iter_mut().zip(data.iter().zip(factors)).for_each(|(p, (v, u))| *p += v * u);
                     }
                     let mut largest = 0.0;
-                    analysis.inverse(&products, 2.0 * unit.tiny, &mut largest, &mut y);
+                    analysis.inverse(&products, 2.0 * unit.lost, &mut largest, &mut y);
                     // Magnitudes are at most errors divided by γ.
                     let fits = fits && largest <= gamma * finite && !y.iter().any(|y| y.is_nan());
                     let by_norms = norms.bound(&sizes, &filters.largest[k * inputs..][..inputs]);
@@ -249,7 +249,7 @@ fn filters(
     let given = w.error.iter().all(|&e| e == 0.0);
     for (k, channel) in channels.enumerate() {
         let constant = &mut filters.constant[k * products..][..products];
-        constant.fill(2.0 * inputs as f64 * unit.tiny);
+        constant.fill(2.0 * inputs as f64 * unit.lost);
         for c in 0..inputs {
             let at = (channel * inputs + c) * taps;
             analysis.filter_exactly(&w.value[at..at + taps], &mut exact, &mut off);
@@ -261,7 +261,7 @@ fn filters(
             for q in 0..products {
                 let magnitude = exact[q].abs() + off[q] + inherited[q];
                 let fits = magnitude <= unit.largest / (1.0 + gamma);
-                factors[q] = if fits { gamma * magnitude + 2.0 * off[q] + 2.0 * unit.tiny } else { f64::INFINITY };
+                factors[q] = if fits { gamma * magnitude + 2.0 * off[q] + 2.0 * unit.lost } else { f64::INFINITY };
                 *largest = largest.max(magnitude + off[q] / unit.roundoff);
                 constant[q] += 2.0 * lost_by_data[q] * magnitude;
             }

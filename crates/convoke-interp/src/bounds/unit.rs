@@ -1,14 +1,17 @@
 //! What of the analysis depends on the element type.
 
-use convoke_ir::elem::Elem;
+use convoke_ir::elem::{Elem, Subnormals};
 
 /// What depends on the element type.
 #[derive(Clone, Copy)]
 pub(super) struct Unit {
     /// The unit roundoff, with that of the interpreter's own `f64`.
     pub(super) roundoff: f64,
-    /// The smallest subnormal number: at least what a product loses to gradual underflow.
-    pub(super) tiny: f64,
+    /// At least what the result of an operation loses to underflow: the smallest subnormal number, or, where subnormal numbers are
+    /// flushed, the smallest normal one.
+    pub(super) lost: f64,
+    /// How subnormal numbers are taken.
+    pub(super) subnormals: Subnormals,
     /// The smallest normal number.
     pub(super) normal: f64,
     /// The largest finite number.
@@ -16,13 +19,22 @@ pub(super) struct Unit {
 }
 
 impl Unit {
-    pub(super) fn of(elem: Elem) -> Unit {
+    pub(super) fn of(elem: Elem, subnormals: Subnormals) -> Unit {
         let roundoff = elem.unit_roundoff() + Elem::F64.unit_roundoff();
-        let (tiny, normal, largest) = match elem {
-            Elem::F32 => (f32::from_bits(1).into(), f32::MIN_POSITIVE.into(), f32::MAX.into()),
-            Elem::F64 => (f64::from_bits(1), f64::MIN_POSITIVE, f64::MAX),
+        let normal = elem.smallest_normal();
+        let (tiny, largest) = match elem {
+            Elem::F32 => (f32::from_bits(1).into(), f32::MAX.into()),
+            Elem::F64 => (f64::from_bits(1), f64::MAX),
         };
-        Unit { roundoff, tiny, normal, largest }
+        let lost = if subnormals == Subnormals::Flush { normal } else { tiny };
+        Unit { roundoff, lost, subnormals, normal, largest }
+    }
+
+    /// How far a number may be from what an operation reads it as, if its native value is within `error` of `value`. A subnormal one is
+    /// read as zero where such are flushed.
+    pub(super) fn read(self, value: f64, error: f64) -> f64 {
+        let flushed = self.subnormals == Subnormals::Flush && value.abs() - error < self.normal;
+        if flushed { error.max(value.abs().min(self.normal + error)) } else { error }
     }
 
     /// γ_n; infinite where the theory ends.

@@ -3,6 +3,7 @@
 //! The builder gives names and types; the verifier decides what is right.
 
 use std::collections::{HashMap, HashSet};
+use std::hash::{DefaultHasher, Hash, Hasher};
 
 use super::{
     Access, Affine, BinOp, Buffer, BufferId, Call, Expr, For, Func, FuncId, FuncKind, Half, Marks, Pick, Place,
@@ -234,12 +235,37 @@ impl FuncBuilder {
     }
 }
 
+/// A number that equal functions share, and others seldom: parameters, sizes, and where each statement reads and writes.
+fn likeness(func: &Func) -> u64 {
+    fn block(body: &[Stmt], hasher: &mut impl Hasher) {
+        body.len().hash(hasher);
+        for stmt in body {
+            match stmt {
+                Stmt::Let(_, Expr::Load(place), _) | Stmt::Store(place, ..) => place.at.hash(hasher),
+                Stmt::For(inner) => {
+                    (inner.begin, inner.trips()).hash(hasher);
+                    block(&inner.body, hasher);
+                }
+                Stmt::Call(call) => call.func.hash(hasher),
+                Stmt::Let(..) | Stmt::Reg(..) | Stmt::Set(..) => {}
+            }
+        }
+    }
+    let mut hasher = DefaultHasher::new();
+    (func.vars.len(), func.vals.len()).hash(&mut hasher);
+    func.slots.iter().for_each(|(_, slot)| slot.len.hash(&mut hasher));
+    block(&func.body, &mut hasher);
+    hasher.finish()
+}
+
 /// Builds a [`Program`].
 #[derive(Debug, Default)]
 pub struct ProgramBuilder {
     program: Program,
     buffers: Names,
     funcs: Names,
+    /// Functions by their [`likeness`].
+    alike: HashMap<u64, Vec<FuncId>>,
 }
 
 impl ProgramBuilder {
@@ -270,11 +296,14 @@ impl ProgramBuilder {
             (other.kind, &other.slots, &other.vars, &other.vals, &other.body)
                 == (func.kind, &func.slots, &func.vars, &func.vals, &func.body)
         };
-        if let Some((id, _)) = self.program.funcs.iter().find(|(_, other)| same(other)) {
+        let alike = self.alike.entry(likeness(&func)).or_default();
+        if let Some(&id) = alike.iter().find(|&&id| same(&self.program.funcs[id])) {
             return id;
         }
         func.name = self.funcs.fresh(&func.name);
-        self.program.funcs.push(func)
+        let id = self.program.funcs.push(func);
+        alike.push(id);
+        id
     }
 
     /// Runs a kernel at compile time.

@@ -6,8 +6,9 @@ use convoke_ir::attr::Algorithm;
 use convoke_ir::elem::Elem;
 use convoke_ir::layer::{Axis, Conv2d, Instr, Window};
 use convoke_ir::loops::{Affine, BufferId, FuncBuilder, Marks, Role, SlotId};
-use convoke_ir::types::Layout;
+use convoke_ir::types::{Image, Layout};
 
+use crate::edges;
 use crate::pixel_tile::joined;
 use crate::register_tile::RegisterTile;
 
@@ -193,7 +194,8 @@ impl<'a> Lowering<'a> {
             match select::direct::form(&problem, self.machine) {
                 Form::Pixels => {
                     let x = self.with_channels_first(instr.args[0])?;
-                    self.pixels(&self.conv(instr, op, window, x).joined());
+                    let conv = self.bordered(self.conv(instr, op, window, x))?;
+                    self.pixels(&conv.joined());
                     return Ok(());
                 }
                 Form::Compact(dense) => {
@@ -214,7 +216,7 @@ impl<'a> Lowering<'a> {
                 Lanes::Pixels | Lanes::Channels => self.placed(instr.args[0]),
                 Lanes::Turned => self.with_halo_channels_last(instr.args[0], [0; 4])?,
             };
-            let conv = self.conv(instr, op, window, x);
+            let conv = self.bordered(self.conv(instr, op, window, x))?;
             if lanes == Lanes::Pixels {
                 self.pixels(&if conv.x.grid.is_transposed() { conv.transposed() } else { conv });
                 return Ok(());
@@ -247,6 +249,21 @@ impl<'a> Lowering<'a> {
             self.epilogue_in_place(instr);
         }
         Ok(())
+    }
+
+    /// The convolution over the window that its tiles are cut by: where that is over padding too, the image is copied with its padding.
+    fn bordered(&mut self, conv: Conv<'a>) -> Result<Conv<'a>, LowerError> {
+        let (window, image) = (edges::tiled(&conv.window), conv.x.image);
+        let layout = if conv.x.grid.c == 1 && image.c > 1 { Layout::Nhwc } else { Layout::Nchw };
+        if window == conv.window || conv.x.grid != Grid::dense(image, layout) {
+            return Ok(conv);
+        }
+        let [top, left] = [conv.window.h.begin, conv.window.w.begin];
+        let pads = [top, left, window.h.input - top - image.h, window.w.input - left - image.w];
+        let padded = Image { h: window.h.input, w: window.w.input, ..image };
+        let x = self.scratch_image("halo", conv.elem, padded, layout)?;
+        self.halo_kernel(conv.elem, layout, &conv.x, &x, pads, Border::Number(0.0));
+        Ok(Conv { window, x, ..conv })
     }
 
     pub(super) fn window(&self, instr: &Instr, op: &Conv2d) -> Window {

@@ -214,7 +214,16 @@ impl<'a> Lowering<'a> {
         Ok(())
     }
 
-    fn halo_kernel(&mut self, elem: Elem, layout: Layout, x: &Placed, y: &Placed, pads: Pads, border: Border) {
+    /// Copies a dense image into another with a border.
+    pub(super) fn halo_kernel(
+        &mut self,
+        elem: Elem,
+        layout: Layout,
+        x: &Placed,
+        y: &Placed,
+        pads: Pads,
+        border: Border,
+    ) {
         let [top, left, bottom, right] = pads;
         let lanes = self.lanes(elem);
         // A plane is what has rows and columns; in nhwc each column is a run of channels.

@@ -19,7 +19,7 @@ use super::Conv;
 use super::cost::{bandwidth, lanes};
 use super::pixels;
 use super::plan::{Plan, Refusal, Term};
-use crate::channel_tile;
+use crate::{channel_tile, edges};
 
 /// How many times as fast turning the input must be: tiles at the edges are more code then, which has to be compiled and fetched.
 const WORTH: f64 = 1.25;
@@ -73,27 +73,29 @@ fn cheapest(conv: &Conv, machine: &Machine) -> (Lanes, Plan) {
 /// Channels in the lanes.
 fn channels(conv: &Conv, machine: &Machine) -> Plan {
     let lanes = lanes(conv, machine);
+    let window = edges::tiled(&conv.window);
+    let halo = if window == conv.window { 0 } else { conv.halo_bytes() };
     let problem = channel_tile::Problem {
         lanes: lanes as u8,
         bytes: conv.elem.bytes(),
         channels: conv.x.c,
         multiplier: conv.k_per_group(),
         stored_together: conv.layout == Layout::Nhwc,
-        h: conv.window.h,
-        w: conv.window.w,
+        h: window.h,
+        w: window.w,
     };
     let (_, [multiply, store]) = problem.best(machine);
     let [x_bytes, w_bytes, y_bytes] = conv.bytes();
     let images = conv.x.n as f64;
     let turned = if conv.layout == Layout::Nchw { x_bytes } else { 0 };
     let each = machine.rates.gather_cycles + machine.rates.scatter_cycles;
-    let turn = (turned / conv.elem.bytes() as u128) as f64 * each;
+    let turn = (turned / conv.elem.bytes() as u128) as f64 * each + 2.0 * halo as f64 / bandwidth(machine, halo);
     let stream = x_bytes as f64 / bandwidth(machine, x_bytes) + y_bytes as f64 / bandwidth(machine, y_bytes);
     Plan {
         algorithm: Algorithm::Depthwise,
         multiplications: conv.multiplications(),
-        bytes_moved: x_bytes + w_bytes + y_bytes + 2 * turned,
-        scratch_bytes: turned,
+        bytes_moved: x_bytes + w_bytes + y_bytes + 2 * (turned + halo),
+        scratch_bytes: turned + halo,
         terms: vec![
             Term { name: "multiply", cycles: images * multiply },
             Term { name: "store", cycles: images * store },

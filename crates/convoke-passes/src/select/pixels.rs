@@ -15,6 +15,7 @@ use convoke_machine::Machine;
 use super::Conv;
 use super::cost::{LINE, bandwidth, lanes};
 use super::plan::{Plan, Term};
+use crate::edges;
 use crate::pixel_tile::{Problem, Reading, Stores, joined};
 
 /// How many streams a CPU follows and fetches ahead, and the cycles that a line of another one is waited for in memory.
@@ -34,7 +35,9 @@ pub(super) fn plan(conv: &Conv, machine: &Machine, algorithm: Algorithm) -> Plan
 
 /// What it costs to store the output so.
 pub(super) fn storing(conv: &Conv, machine: &Machine, algorithm: Algorithm, stores: Stores) -> Plan {
-    let [h, w] = joined(&conv.window.h, &conv.window.w).unwrap_or([conv.window.h, conv.window.w]);
+    let window = edges::tiled(&conv.window);
+    let halo = if window == conv.window { 0 } else { conv.halo_bytes() };
+    let [h, w] = joined(&window.h, &window.w).unwrap_or([window.h, window.w]);
     let problem = Problem {
         lanes: lanes(conv, machine) as u8,
         bytes: conv.elem.bytes(),
@@ -56,12 +59,12 @@ pub(super) fn storing(conv: &Conv, machine: &Machine, algorithm: Algorithm, stor
     Plan {
         algorithm,
         multiplications: conv.multiplications(),
-        bytes_moved: x_bytes + w_bytes + y_bytes + 2 * turned,
-        scratch_bytes: turned,
+        bytes_moved: x_bytes + w_bytes + y_bytes + 2 * (turned + halo),
+        scratch_bytes: turned + halo,
         terms: vec![
             Term { name: "multiply", cycles: groups * cycles.multiply },
             Term { name: "store", cycles: groups * cycles.store },
-            Term { name: "copy", cycles: groups * cycles.copy },
+            Term { name: "copy", cycles: groups * cycles.copy + 2.0 * halo as f64 / bandwidth(machine, halo) },
             Term { name: "turn", cycles: (turned / conv.elem.bytes() as u128) as f64 * each },
             Term { name: "stream", cycles: stream },
         ],

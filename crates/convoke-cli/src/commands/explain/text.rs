@@ -1,5 +1,6 @@
 //! The report as text, for a terminal of 130 columns.
 
+use convoke::Subnormals;
 use convoke::passes::Record;
 
 use super::facts::{PRODUCTS, Report, Row, Standing, View, bounds, budget, error};
@@ -15,6 +16,11 @@ const BAR: f64 = 24.0;
 
 pub(super) fn text(report: &Report<'_>) -> String {
     let mut text = format!("layer    {}\nmachine  {}\n", signature(report.layer), report.machine());
+    if report.compiler.get_subnormals() == Subnormals::Keep {
+        text += &wrapped(
+            "subnormal numbers are kept: an operation that meets one takes up to 700 times as long, which no prediction counts",
+        );
+    }
     for view in report.views() {
         text += &convolution(&view);
     }

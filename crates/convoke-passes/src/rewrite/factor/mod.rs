@@ -70,9 +70,13 @@ pub(super) fn rewrite(
     let tolerance = granted.map_or(0.0, |t| (t - log.spent).max(0.0));
     let wanted = Wanted { cx, settings, tolerance };
     let say = |log: &mut Log, target: &str, why: Left| {
-        // A level tries every convolution; that most are left is no news, unless counting multiplications would have misled.
-        let misleads = matches!(&why, Left::Slower { multiplications, .. } if *multiplications < 1.0);
-        if !settings.by_level || misleads {
+        // A level tries every convolution; that most are left is no news, unless counting multiplications would have misled, or it did not try.
+        let news = match &why {
+            Left::Slower { multiplications, .. } => *multiplications < 1.0,
+            Left::TooLong { .. } => true,
+            _ => false,
+        };
+        if !settings.by_level || news {
             log.say(target, Outcome::Left(why));
         }
     };

@@ -41,6 +41,10 @@ pub(crate) enum Order {
 const RANKS: usize = 16;
 /// The most elements of a matrix whose rank is decided over the rationals.
 const EXACT_ELEMENTS: usize = 1 << 12;
+/// The most that a level does to find out whether kernels are separable: elements of all matrices times the shorter side of one, about a second.
+const LEVEL_WORK: usize = 1 << 31;
+/// What a matrix counts there at least: one of a few elements is decomposed in two microseconds, and its factors take half a kilobyte.
+const LEAST_WORK: usize = 1 << 13;
 /// The most terms that are looked for there.
 const EXACT_TERMS: usize = 4;
 
@@ -194,6 +198,11 @@ impl Analysed {
         let unit = rounding(target.x.elem);
         let full = (c * inner).min(k * outer);
         let worth = ((c * k * rows * columns).div_ceil(c * inner + k * outer) - 1).clamp(1, full);
+        let work = (c * inner * k * outer).saturating_mul((c * inner).min(k * outer)).max(LEAST_WORK);
+        let work = work.saturating_mul(target.group);
+        if wanted.settings.by_level && work > LEVEL_WORK {
+            return Err(Left::TooLong { work, limit: LEVEL_WORK, pass: "factor-separable" });
+        }
         let matrix = |group: usize| {
             let w = target.of_group(weights, group);
             Matrix::from_fn(c * inner, k * outer, |i, j| {
