@@ -10,7 +10,7 @@ use convoke_machine::Machine;
 use convoke_passes::registry::{self, Pass};
 use convoke_passes::select::Select;
 use convoke_passes::spec::Spec;
-use convoke_passes::{Context, Grants, LayerPass, PassManager, Record, Stage, State};
+use convoke_passes::{Context, Grants, LayerPass, PassManager, Record, Stage, State, Watch};
 
 use crate::compiled::CompiledLayer;
 use crate::error::Error;
@@ -44,6 +44,7 @@ pub struct Compiler {
     max_memory: u64,
     tuning: Option<Tuning>,
     named: Vec<Spec>,
+    watch: Watch,
 }
 
 impl Compiler {
@@ -66,6 +67,7 @@ impl Compiler {
             max_memory: Compiler::DEFAULT_MAX_MEMORY,
             tuning: None,
             named: Vec::new(),
+            watch: Watch::default(),
         }
     }
 
@@ -130,6 +132,12 @@ impl Compiler {
     /// not set. What needs more is refused before any of it is taken.
     pub fn max_memory(mut self, bytes: u64) -> Compiler {
         self.max_memory = bytes;
+        self
+    }
+
+    /// Tells `watch` how far passes are that take long.
+    pub fn watch(mut self, watch: Watch) -> Compiler {
+        self.watch = watch;
         self
     }
 
@@ -215,7 +223,7 @@ impl Compiler {
     ) -> Result<State, Error> {
         let files = files.clone().with_budget(self.max_memory);
         let cx = Context { machine: &self.machine, files: &files, grants: self.grants };
-        let manager = PassManager::new(cx).observe(observer);
+        let manager = PassManager::new(cx).observe(observer).watch(self.watch.clone());
         let mut manager = if verify == Verify::Each { manager } else { manager.verify_at_end() };
         Ok(manager.run(state, passes)?)
     }
