@@ -27,6 +27,13 @@ impl Svd {
         if !matrix.is_finite() {
             return Err(FactorError::NotFinite);
         }
+        if matrix.numbers().iter().all(|v| *v == 0.0) {
+            // Any vectors will do.
+            let n = matrix.rows().min(matrix.columns());
+            let units = |rows| Matrix::from_fn(rows, n, |i, j| f64::from(u8::from(i == j)));
+            let (left, right, values) = (units(matrix.rows()), units(matrix.columns()), vec![0.0; n]);
+            return Ok(Svd { left, right, tails: Tails::new(&values), values });
+        }
         let (scaled, scale) = within_reach(matrix);
         let svd = scaled.view().thin_svd().map_err(|_| FactorError::NoConvergence)?;
         let (left, right) = (Matrix::of(&svd.U().to_owned()), Matrix::of(&svd.V().to_owned()));
