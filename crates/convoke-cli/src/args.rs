@@ -329,6 +329,12 @@ pub(crate) struct Analyze {
     /// Draw responses, radial profiles and the energy of ranks to this file, whose name ends in .svg or .png
     #[arg(long, value_name = "OUT")]
     pub(crate) plot: Option<PathBuf>,
+    /// The most kernels of a convolution to look at, spread evenly
+    #[arg(long, value_name = "N", default_value_t = 1024, value_parser = at_least_one)]
+    pub(crate) kernels: usize,
+    /// The most multiplications to spend on the kernels of a convolution, and on its channels
+    #[arg(long, value_name = "W", default_value = "1e11", allow_negative_numbers = true, value_parser = not_negative)]
+    pub(crate) work: f64,
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,
@@ -449,6 +455,10 @@ fn symbol_prefix(text: &str) -> Result<String, String> {
 /// Seconds, an hour at the most.
 fn duration(text: &str) -> Result<f64, String> {
     not_negative(text).ok().filter(|s| *s <= 3600.0).ok_or_else(|| "expected seconds between 0 and 3600".into())
+}
+
+fn at_least_one(text: &str) -> Result<usize, String> {
+    text.parse().ok().filter(|n| *n >= 1).ok_or_else(|| "expected a whole number of at least 1".into())
 }
 
 fn not_negative(text: &str) -> Result<f64, String> {

@@ -1,18 +1,20 @@
 //! The options that all commands share, as a [`Compiler`].
 
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 
 use convoke::ir::diagnostic::shown;
-use convoke::passes::PassError;
+use convoke::passes::{PassError, Watch};
 use convoke::tune::{Origin, Verdict};
 use convoke::{Compiler, Error, Layer, Machine};
+use indicatif::ProgressBar;
 
 use crate::args::Options;
 use crate::failure::{Failure, visible};
 use crate::io::Io;
 
 /// The compiler these options ask for.
-pub(crate) fn compiler(options: &Options) -> Result<Compiler, Failure> {
+pub(crate) fn compiler(options: &Options, io: &Io<'_>) -> Result<Compiler, Failure> {
     let machine = match (&options.cpu, &options.machine) {
         (Some(name), _) => named(name)?,
         (None, Some(file)) => described(file)?,
@@ -25,7 +27,8 @@ pub(crate) fn compiler(options: &Options) -> Result<Compiler, Failure> {
         .guard(options.guard)
         .threads(options.threads.into())
         .subnormals(options.subnormals.into())
-        .max_memory(options.which.max_memory);
+        .max_memory(options.which.max_memory)
+        .watch(watch(io));
     if let Some(e) = options.max_error {
         compiler = compiler.max_error(e);
     }
@@ -39,6 +42,25 @@ pub(crate) fn compiler(options: &Options) -> Result<Compiler, Failure> {
         compiler = compiler.tune(options.tune_cache.clone());
     }
     Ok(compiler)
+}
+
+/// Shows how far passes are that look for factors, on a terminal alone.
+fn watch(io: &Io<'_>) -> Watch {
+    if !io.progress {
+        return Watch::default();
+    }
+    let bar = Mutex::new(None::<ProgressBar>);
+    Watch::new(move |fitting| {
+        let mut bar = bar.lock().unwrap_or_else(PoisonError::into_inner);
+        match fitting {
+            Some(fitting) => {
+                let bar = bar.get_or_insert_with(ProgressBar::new_spinner);
+                bar.set_message(fitting.to_string());
+                bar.tick();
+            }
+            None => bar.take().iter().for_each(ProgressBar::finish_and_clear),
+        }
+    })
 }
 
 /// Says on standard error which verdicts of tuning could not be kept, and why: the result is right, but took longer than it need.

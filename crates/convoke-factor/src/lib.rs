@@ -12,13 +12,14 @@
 //! |---|---|
 //! | [`matrix`] | dense matrices, row-major |
 //! | [`svd`] | singular values, the error of each rank, the best factors of a rank |
-//! | [`exact`] | rank over the rationals, by fraction-free minors in big integers |
+//! | [`exact`] | rank over the rationals, by elimination modulo primes |
 //! | [`tucker`] | Tucker-2 of a layer's weights over its channels |
 //! | [`evbmf`] | ranks by analytic variational Bayes |
 //! | [`cp`] | canonical polyadic form of a layer's weights, by alternating least squares |
 //! | [`polynomial`] | 1-D kernels as products of kernels of at most three taps |
 //! | [`stack`] | 2-D kernels as products of small ones, fitted |
 //! | [`pair`] | a layer that mixes channels as two of small kernels, fitted |
+//! | [`work`] | a limit on the work of a search |
 //!
 //! Errors are relative and in the Frobenius norm, unless a name says otherwise. All of it is deterministic for a given CPU: starts of
 //! iterations are seeded, nothing runs on threads. Between CPUs the last digits of an SVD may differ, as its sums are vectorised.
@@ -27,6 +28,7 @@ pub mod cp;
 mod descent;
 pub mod evbmf;
 pub mod exact;
+mod field;
 pub mod matrix;
 pub mod pair;
 pub mod polynomial;
@@ -35,9 +37,11 @@ mod solve;
 pub mod stack;
 pub mod svd;
 pub mod tucker;
+pub mod work;
 
 pub use matrix::Matrix;
 pub use svd::Svd;
+pub use work::Work;
 
 /// Why something has no factors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -46,6 +50,9 @@ pub enum FactorError {
     #[error("an infinity or a NaN is among the numbers")]
     NotFinite,
     /// An iteration that should end did not.
-    #[error("the singular value decomposition did not converge")]
+    #[error("the iteration that finds factors did not converge")]
     NoConvergence,
+    /// More multiplications than were allowed.
+    #[error("finding factors takes more multiplications than are allowed")]
+    TooMuchWork,
 }

@@ -1,6 +1,7 @@
 //! Dense matrices of `f64`, row after row.
 
-use faer::{Mat, MatRef};
+use faer::linalg::matmul::matmul;
+use faer::{Accum, Mat, MatMut, MatRef, Par};
 
 /// A matrix, stored row after row.
 #[derive(Clone, Debug, PartialEq)]
@@ -64,7 +65,12 @@ impl Matrix {
 
     /// The product with a matrix that has as many rows as this has columns.
     pub fn times(&self, other: &Matrix) -> Matrix {
-        Matrix::of(&(self.view() * other.view()))
+        product(self.view(), other.view())
+    }
+
+    /// The product with the transpose of a matrix that has as many columns as this.
+    pub fn times_transposed(&self, other: &Matrix) -> Matrix {
+        product(self.view(), other.view().transpose())
     }
 
     /// √Σa².
@@ -84,6 +90,15 @@ impl Matrix {
     pub(crate) fn of(mat: &Mat<f64>) -> Matrix {
         Matrix::from_fn(mat.nrows(), mat.ncols(), |i, j| mat[(i, j)])
     }
+}
+
+/// Written where it stays, row after row.
+fn product(a: MatRef<'_, f64>, b: MatRef<'_, f64>) -> Matrix {
+    let (rows, columns) = (a.nrows(), b.ncols());
+    let mut numbers = vec![0.0; rows * columns];
+    let to = MatMut::from_row_major_slice_mut(&mut numbers, rows, columns);
+    matmul(to, Accum::Replace, a, b, 1.0, Par::Seq);
+    Matrix { rows, columns, numbers }
 }
 
 /// √Σv², scaled so that squares neither overflow nor vanish.

@@ -14,10 +14,13 @@
 //!         on half of the starts from which this finds a composition of 6 to 16 channels to eight digits.
 //! Cost    a step takes about 1000 J³ multiplications for 5 × 5.
 
+use std::cell::Cell;
+
 use crate::descent::minimise;
 use crate::matrix::norm;
 use crate::random::Random;
 use crate::solve::normal_equations;
+use crate::work::{Step, Work};
 use crate::{FactorError, Matrix};
 
 /// Starts of small layers, up to [`SMALL`] pairs of channels, and of larger ones. Small layers have more minima that are not the least.
@@ -77,7 +80,7 @@ impl Kernels {
 /// # Panics
 ///
 /// If the sizes do not add up to the extents.
-pub fn fit(weights: &[f64], extents: [usize; 4], sizes: [[usize; 2]; 2]) -> Result<Pair, FactorError> {
+pub fn fit(weights: &[f64], extents: [usize; 4], sizes: [[usize; 2]; 2], work: &Work<'_>) -> Result<Pair, FactorError> {
     let [m, c, rows, columns] = extents;
     let [[r1, s1], [r2, s2]] = sizes;
     assert_eq!(
@@ -88,41 +91,81 @@ pub fn fit(weights: &[f64], extents: [usize; 4], sizes: [[usize; 2]; 2]) -> Resu
     if !weights.iter().all(|v| v.is_finite()) {
         return Err(FactorError::NotFinite);
     }
-    let target = Kernels { outer: m, inner: c, rows, columns, numbers: weights.to_vec() };
+    let count = if m * c <= SMALL { STARTS[0] } else { STARTS[1] };
+    let cost = step_cost(extents, sizes);
+    if cost * (count * STEPS) as f64 > work.left() {
+        return Err(FactorError::TooMuchWork);
+    }
+    // Squares are taken: the weights are given norm 1, and their own back at the end.
+    let whole = norm(weights);
+    let whole = if whole > 0.0 { whole } else { 1.0 };
+    let numbers = weights.iter().map(|v| v / whole).collect();
+    let target = Kernels { outer: m, inner: c, rows, columns, numbers };
     let mut random = Random::new(8);
     let mut starts: Vec<(Kernels, Kernels, f64)> = Vec::new();
-    let count = if m * c <= SMALL { STARTS[0] } else { STARTS[1] };
     for i in 0..count {
         let first = match i {
             // Where B is the identity, A is best the part of W that it covers.
             0 => Kernels::from_fn([m, c, r1, s1], |j, c, r, s| target.at(j, c, r + (r2 - 1) / 2, s + (s2 - 1) / 2)),
             _ => Kernels::from_fn([m, c, r1, s1], |_, _, _, _| random.normal()),
         };
-        starts.push(descend(&target, first, [r2, s2]));
+        let steps = Cell::new(0);
+        let step = || {
+            steps.set(steps.get() + 1);
+            work.step(cost, Step { start: i + 1, starts: count, iteration: steps.get() })
+        };
+        starts.push(descend(&target, first, [r2, s2], &step)?);
     }
     starts.sort_by(|a, b| a.2.total_cmp(&b.2));
     let errors = starts.iter().map(|start| start.2).collect();
-    let (first, second, error) = starts.swap_remove(0);
+    let (first, mut second, error) = starts.swap_remove(0);
     if !error.is_finite() {
         return Err(FactorError::NoConvergence);
     }
+    second.numbers.iter_mut().for_each(|v| *v *= whole);
     Ok(Pair { first: first.numbers, second: second.numbers, error, starts: errors })
 }
 
-fn descend(target: &Kernels, first: Kernels, size: [usize; 2]) -> (Kernels, Kernels, f64) {
-    let whole = norm(&target.numbers).max(f64::MIN_POSITIVE);
+/// Multiplications of a step, about: the least squares, their right sides and what they leave, and the slope.
+fn step_cost([m, c, rows, columns]: [usize; 4], [[r1, s1], [r2, s2]]: [[usize; 2]; 2]) -> f64 {
+    let [m, c, whole, own, taps] = [m, c, rows * columns, r1 * s1, r2 * s2].map(|n| n as f64);
+    let unknowns = m * taps;
+    unknowns.powi(3) / 3.0 + 2.0 * unknowns * c * whole * m + 4.0 * taps * m * m * c * own + taps * m * m * c * own
+}
+
+/// The bytes that [`fit`] takes beside the weights, about.
+pub fn bytes([m, c, rows, columns]: [usize; 4], [_, [r2, s2]]: [[usize; 2]; 2]) -> u64 {
+    let [m, whole, taps] = [m, c * rows * columns, r2 * s2].map(|n| n as u64);
+    8 * m * taps * (whole + 4 * m * taps)
+}
+
+fn descend(
+    target: &Kernels,
+    first: Kernels,
+    size: [usize; 2],
+    step: &dyn Fn() -> Result<(), FactorError>,
+) -> Result<(Kernels, Kernels, f64), FactorError> {
+    let mut refused = None;
     let of = |numbers: &[f64]| Kernels { numbers: numbers.to_vec(), ..first };
     let left = |numbers: &[f64]| {
+        if let Err(error) = step() {
+            // No place is better any more, which ends the descent.
+            refused = Some(error);
+            return (f64::INFINITY, vec![0.0; numbers.len()]);
+        }
         let (second, rest) = solve(&of(numbers), target, size);
-        let square = (norm(rest.numbers()) / whole).powi(2);
+        let square = norm(rest.numbers()).powi(2);
         let mut slope = slope(&first, &second, target, &rest);
-        slope.iter_mut().for_each(|v| *v *= 2.0 / whole / whole);
+        slope.iter_mut().for_each(|v| *v *= 2.0);
         (square, slope)
     };
     let (numbers, square) = minimise(left, first.numbers.clone(), STEPS, NEAR * NEAR);
+    if let Some(error) = refused {
+        return Err(error);
+    }
     let first = of(&numbers);
     let (second, _) = solve(&first, target, size);
-    (first, second, square.sqrt())
+    Ok((first, second, square.sqrt()))
 }
 
 /// How half of the square of what is left changes with each number of the first kernels.
@@ -228,7 +271,7 @@ mod tests {
             let [[r1, s1], [r2, s2]] = sizes;
             let whole = composed(&random(seed, [m, c, r1, s1]), &random(seed + 50, [m, m, r2, s2]));
             let extents = [m, c, r1 + r2 - 1, s1 + s2 - 1];
-            let pair = fit(&whole.numbers, extents, sizes).expect("finite");
+            let pair = fit(&whole.numbers, extents, sizes, &Work::new(1e12)).expect("finite");
 
             assert!(pair.error < 1e-6, "{:?}", pair.starts);
             let [a, b] = [
@@ -243,9 +286,11 @@ mod tests {
     #[test]
     fn random_weights_are_not_two_small_layers() {
         let weights = random(4, [6, 6, 5, 5]);
-        let pair = fit(&weights.numbers, [6, 6, 5, 5], [[3, 3]; 2]).expect("finite");
+        let pair = fit(&weights.numbers, [6, 6, 5, 5], [[3, 3]; 2], &Work::new(1e12)).expect("finite");
 
         assert!((0.2..0.7).contains(&pair.error) && pair.starts.len() == STARTS[0], "{:?}", pair.starts);
-        assert!(fit(&[f64::NAN; 25], [1, 1, 5, 5], [[3, 3]; 2]).is_err());
+        assert!(fit(&[f64::NAN; 25], [1, 1, 5, 5], [[3, 3]; 2], &Work::new(1e12)).is_err());
+        let little = fit(&weights.numbers, [6, 6, 5, 5], [[3, 3]; 2], &Work::new(1e6));
+        assert_eq!(little.map(|_| ()), Err(FactorError::TooMuchWork));
     }
 }

@@ -10,7 +10,10 @@ use faer::Mat;
 use num_rational::BigRational;
 use num_traits::{One, Zero};
 
-use crate::exact::{number, rational};
+use crate::exact::{self, number, rational};
+
+/// The most bits of all coefficients of a polynomial whose multiple roots are looked for: exact division makes numbers that long, or longer.
+const LONGEST: usize = 1 << 13;
 
 /// Kernels of three taps whose product is `taps`, or nearly: `(n − 1) / 2` of them for n taps. `None` if n is even or less than 3, if all taps
 /// are 0 or one is not finite.
@@ -58,9 +61,14 @@ type Factors = (Vec<[f64; 2]>, Vec<[f64; 3]>);
 /// magnitude stand side by side.
 fn linear_and_quadratic(polynomial: &[f64]) -> Option<Factors> {
     let exact: Vec<BigRational> = polynomial.iter().map(|&v| rational(v)).collect();
+    // Most polynomials have simple roots only, which one prime mostly shows; of very long numbers more is not asked.
+    let parts = match exact::is_square_free(polynomial) || polynomial.len() * exact::bits(polynomial) > LONGEST {
+        true => vec![(monic(exact), 1)],
+        false => square_free(&exact),
+    };
     let mut reals: Vec<f64> = Vec::new();
     let mut quadratics: Vec<[f64; 3]> = Vec::new();
-    for (part, multiplicity) in square_free(&exact) {
+    for (part, multiplicity) in parts {
         let (real, complex) = roots(&part)?;
         for _ in 0..multiplicity {
             reals.extend(&real);
@@ -127,12 +135,14 @@ fn divide(a: &[BigRational], b: &[BigRational]) -> (Vec<BigRational>, Vec<BigRat
     (quotient, trimmed(rest))
 }
 
+/// A polynomial over its first coefficient.
+fn monic(p: Vec<BigRational>) -> Vec<BigRational> {
+    let lead = p[0].clone();
+    p.into_iter().map(|v| v / &lead).collect()
+}
+
 /// The monic greatest common divisor.
 fn gcd(a: &[BigRational], b: &[BigRational]) -> Vec<BigRational> {
-    let monic = |p: Vec<BigRational>| {
-        let lead = p[0].clone();
-        p.into_iter().map(|v| v / &lead).collect::<Vec<_>>()
-    };
     let (mut a, mut b) = (a.to_vec(), trimmed(b.to_vec()));
     while !b.is_empty() {
         b = monic(b);
@@ -237,6 +247,10 @@ mod tests {
             let found = triples(&taps).expect("odd");
             assert!(error(&taps, &found) < 1e-14, "{taps:?}: {found:?}");
         }
+        // Coefficients of all sizes: exact division would make numbers of a million bits.
+        let wide: Vec<f64> = (0..63).map(|i| f64::from(2 * (i * 37 % 31) + 1) * 2f64.powi(i * 53 % 121 - 60)).collect();
+        assert!(exact::is_square_free(&wide) && exact::bits(&wide) > 100);
+        assert!(!exact::is_square_free(&[1.0, 2.0, 1.0]) && exact::is_square_free(&[1.0, 3.0, 1.0]));
         assert_eq!(triples(&[0.0; 5]), None);
         assert_eq!(triples(&[1.0, 2.0]), None);
         assert_eq!(triples(&[1.0, f64::NAN, 1.0]), None);

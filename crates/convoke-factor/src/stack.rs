@@ -10,7 +10,8 @@
 use crate::matrix::norm;
 use crate::random::Random;
 use crate::solve::normal_equations;
-use crate::{FactorError, Matrix, Svd, polynomial};
+use crate::work::{Step, Work};
+use crate::{FactorError, Matrix, Svd, polynomial, svd};
 
 /// Starts, the separable one included.
 pub const STARTS: usize = 12;
@@ -74,7 +75,7 @@ pub fn of_roots(column: &[f64], row: &[f64]) -> Option<Vec<Kernel>> {
 }
 
 /// Fits a stack to a kernel of odd extents; `None` if there are no smaller kernels for it.
-pub fn fit(kernel: &Kernel) -> Result<Option<Stack>, FactorError> {
+pub fn fit(kernel: &Kernel, work: &Work<'_>) -> Result<Option<Stack>, FactorError> {
     if !kernel.is_finite() {
         return Err(FactorError::NotFinite);
     }
@@ -84,48 +85,67 @@ pub fn fit(kernel: &Kernel) -> Result<Option<Stack>, FactorError> {
         let kernels = sizes.iter().map(|&[r, s]| Matrix::new(r, s, vec![0.0; r * s])).collect();
         return Ok(Some(Stack { kernels, error: 0.0, starts: vec![0.0] }));
     }
+    // Squares are taken: the kernel is given norm 1, and its own back at the end.
+    let kernel = &Matrix::from_fn(kernel.rows(), kernel.columns(), |i, j| kernel.at(i, j) / whole);
+    work.spend(svd::cost(kernel.rows(), kernel.columns()))?;
     let (column, row) = Svd::new(kernel)?.factors(1);
     let mut random = Random::new(8);
     let mut seeded =
         || -> Vec<Kernel> { sizes.iter().map(|&[r, s]| Matrix::from_fn(r, s, |_, _| random.normal())).collect() };
     let separable = of_roots(column.numbers(), row.numbers());
     let starts = separable.into_iter().chain(std::iter::repeat_with(&mut seeded)).take(STARTS);
-    let mut fits: Vec<(Vec<Kernel>, f64)> = starts.map(|start| descend(kernel, start)).collect();
+    let mut fits: Vec<(Vec<Kernel>, f64)> = Vec::new();
+    for (i, start) in starts.enumerate() {
+        fits.push(descend(kernel, start, i + 1, work)?);
+    }
     fits.sort_by(|a, b| a.1.total_cmp(&b.1));
     let starts = fits.iter().map(|(_, error)| *error).collect();
     let (kernels, error) = fits.swap_remove(0);
+    let gain = whole.powf(1.0 / kernels.len() as f64);
+    let kernels = kernels.iter().map(|kernel| scaled(kernel, gain)).collect();
     Ok(Some(Stack { kernels, error, starts }))
 }
 
-/// All factors but the last with norm 1.
+fn scaled(kernel: &Kernel, gain: f64) -> Kernel {
+    Matrix::from_fn(kernel.rows(), kernel.columns(), |i, j| kernel.at(i, j) * gain)
+}
+
+/// All factors with the same norm.
 fn balanced(mut kernels: Vec<Kernel>) -> Vec<Kernel> {
     let count = kernels.len();
     let gain: f64 = kernels.iter().map(Matrix::norm).product::<f64>().powf(1.0 / count as f64);
     for kernel in &mut kernels {
-        let scale = gain / kernel.norm().max(f64::MIN_POSITIVE);
-        *kernel = Matrix::from_fn(kernel.rows(), kernel.columns(), |i, j| kernel.at(i, j) * scale);
+        *kernel = scaled(kernel, gain / kernel.norm().max(f64::MIN_POSITIVE));
     }
     kernels
 }
 
 /// Damped least squares from a start. Gives the factors and their relative error.
-fn descend(target: &Kernel, start: Vec<Kernel>) -> (Vec<Kernel>, f64) {
+fn descend(
+    target: &Kernel,
+    kernels: Vec<Kernel>,
+    start: usize,
+    work: &Work<'_>,
+) -> Result<(Vec<Kernel>, f64), FactorError> {
     let whole = target.norm();
     let rest = |kernels: &[Kernel]| -> Vec<f64> {
         product(kernels).numbers().iter().zip(target.numbers()).map(|(a, b)| a - b).collect()
     };
-    let mut kernels = start;
+    let mut kernels = kernels;
     let mut error = norm(&rest(&kernels));
     // A start far from the target's size is brought to it.
     if error > 2.0 * whole {
         let gain = (whole / product(&kernels).norm().max(f64::MIN_POSITIVE)).powf(1.0 / kernels.len() as f64);
         for k in &mut kernels {
-            *k = Matrix::from_fn(k.rows(), k.columns(), |i, j| k.at(i, j) * gain);
+            *k = scaled(k, gain);
         }
         error = norm(&rest(&kernels));
     }
     let mut damping = 1e-3;
-    for _ in 0..ITERATIONS {
+    let unknowns = kernels.iter().map(|kernel| kernel.numbers().len()).sum::<usize>() as f64;
+    let cost = 2.0 * unknowns * unknowns * (target.numbers().len() as f64 + unknowns);
+    for iteration in 1..=ITERATIONS {
+        work.step(cost, Step { start, starts: STARTS, iteration })?;
         if error <= 1e-15 * whole {
             break;
         }
@@ -162,7 +182,7 @@ fn descend(target: &Kernel, start: Vec<Kernel>) -> (Vec<Kernel>, f64) {
             break;
         }
     }
-    (balanced(kernels), error / whole)
+    Ok((balanced(kernels), error / whole))
 }
 
 /// One row for each tap of each factor: how the product changes with it.
@@ -205,7 +225,7 @@ mod tests {
     fn a_product_is_taken_apart() {
         for seed in 0..5 {
             let kernel = product(&[random(seed, 3, 3), random(seed + 100, 3, 3)]);
-            let stack = fit(&kernel).expect("finite").expect("5 × 5");
+            let stack = fit(&kernel, &Work::new(1e12)).expect("finite").expect("5 × 5");
             assert!(stack.error < 1e-10, "{:?}", stack.starts);
             let rest: Vec<f64> =
                 product(&stack.kernels).numbers().iter().zip(kernel.numbers()).map(|(a, b)| a - b).collect();
@@ -216,7 +236,7 @@ mod tests {
     #[test]
     fn a_random_kernel_is_not_two_small_ones() {
         // The medians of thirty kernels of alternating least squares were 0.33, and 0.16 to 0.42 the range.
-        let stack = fit(&random(9, 5, 5)).expect("finite").expect("5 × 5");
+        let stack = fit(&random(9, 5, 5), &Work::new(1e12)).expect("finite").expect("5 × 5");
         assert!((0.05..0.5).contains(&stack.error), "{:?}", stack.starts);
         assert_eq!(stack.starts.len(), STARTS);
     }

@@ -11,16 +11,17 @@
 //! Source  Kim et al., Compression of Deep Convolutional Neural Networks for Fast and Low Power Mobile Applications, arXiv:1511.06530.
 //!         De Lathauwer, De Moor, Vandewalle, A Multilinear Singular Value Decomposition, SIAM J. Matrix Anal. 21, 2000.
 
-use crate::{FactorError, Matrix, Svd};
+use crate::matrix::norm;
+use crate::{FactorError, Matrix, Svd, svd};
 
 /// The decomposition at full rank, to be cut off.
 #[derive(Clone, Debug)]
 pub struct Tucker {
     /// Extents of the weights: output channels, input channels, taps.
     extents: [usize; 3],
-    /// The unfolding over output channels: `M × C·taps`.
+    /// The unfolding over output channels, `M × C·taps`, of the weights at norm 1.
     pub outputs: Svd,
-    /// The unfolding over input channels: `C × M·taps`.
+    /// The unfolding over input channels, `C × M·taps`, of the same.
     pub inputs: Svd,
     /// The full core: `[M', C', taps]`, M' and C' the numbers of singular values.
     core: Vec<f64>,
@@ -42,12 +43,16 @@ pub struct Bottleneck {
 impl Tucker {
     /// Decomposes weights stored `[M, C, taps]`.
     pub fn new(weights: &[f64], [m, c, taps]: [usize; 3]) -> Result<Tucker, FactorError> {
-        let outputs = Matrix::new(m, c * taps, weights.to_vec());
+        // Squares are taken: the weights are given norm 1, and their own back at the end.
+        let whole = norm(weights);
+        let whole = if whole > 0.0 && whole.is_finite() { whole } else { 1.0 };
+        let weights: Vec<f64> = weights.iter().map(|v| v / whole).collect();
+        let outputs = Matrix::new(m, c * taps, weights.clone());
         let inputs = Matrix::from_fn(c, m * taps, |i, at| weights[(at / taps * c + i) * taps + at % taps]);
         let (outputs, inputs) = (Svd::new(&outputs)?, Svd::new(&inputs)?);
         let (m_, c_) = (outputs.values.len(), inputs.values.len());
         // Uᵀ · W, then each of its rows as taps × C times V.
-        let half = outputs.left.transposed().times(&Matrix::new(m, c * taps, weights.to_vec()));
+        let half = outputs.left.transposed().times(&Matrix::new(m, c * taps, weights));
         let by_tap = Matrix::from_fn(m_ * taps, c, |at, j| half.at(at / taps, j * taps + at % taps));
         let product = by_tap.times(&inputs.left);
         let mut core = vec![0.0; m_ * c_ * taps];
@@ -63,7 +68,13 @@ impl Tucker {
                 kept[(i + 1) * (c_ + 1) + j + 1] = own + before;
             }
         }
+        core.iter_mut().for_each(|v| *v *= whole);
         Ok(Tucker { extents: [m, c, taps], outputs, inputs, core, kept })
+    }
+
+    /// Multiplications that a decomposition takes, about.
+    pub fn cost([m, c, taps]: [usize; 3]) -> f64 {
+        svd::cost(m, c * taps) + svd::cost(c, m * taps)
     }
 
     /// The largest ranks R₃, R₄.
@@ -99,7 +110,6 @@ impl Tucker {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::matrix::norm;
     use crate::random::Random;
 
     fn product(b: &Bottleneck, [m, c, taps]: [usize; 3]) -> Vec<f64> {

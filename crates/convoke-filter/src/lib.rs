@@ -21,7 +21,7 @@ pub use rank::{Rank, Sense};
 pub use response::{Orientation, Response};
 pub use symmetry::Symmetry;
 
-use convoke_factor::{FactorError, Matrix};
+use convoke_factor::{FactorError, Matrix, svd};
 
 /// A kernel, looked at.
 #[derive(Clone, Debug)]
@@ -43,6 +43,12 @@ pub struct Filter {
 }
 
 impl Filter {
+    /// Multiplications that looking at a kernel takes, about.
+    pub fn cost(rows: usize, columns: usize) -> f64 {
+        let n = Response::frequencies(rows, columns) as f64;
+        svd::cost(rows, columns) + 64.0 * n * n
+    }
+
     /// Looks at a kernel whose taps are rounded to `unit`, the unit roundoff of their type.
     pub fn new(kernel: Matrix, unit: f64) -> Result<Filter, FactorError> {
         let rank = Rank::new(&kernel, unit)?;
@@ -96,7 +102,7 @@ mod tests {
     #[test]
     fn a_sobel_kernel_in_every_respect() {
         let sobel = filter(3, &[-1.0, 0.0, 1.0, -2.0, 0.0, 2.0, -1.0, 0.0, 1.0]);
-        assert_eq!((sobel.rank.exact, sobel.rank.sense), (1, Sense::Exact));
+        assert_eq!((sobel.rank.exact, sobel.rank.sense), (Some(1), Sense::Exact));
         assert_eq!(sobel.dc_gain, 0.0);
         assert_eq!(sobel.symmetries, [Symmetry::EvenDown, Symmetry::OddAcross, Symmetry::OddAround]);
         // |H| = |2 sin ω_x| · (2 + 2 cos ω_y), 8 at most, across.

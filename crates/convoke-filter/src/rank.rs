@@ -16,8 +16,8 @@ pub enum Sense {
 /// The rank of a kernel.
 #[derive(Clone, Debug)]
 pub struct Rank {
-    /// Over the rationals.
-    pub exact: usize,
+    /// Over the rationals; `None` if its minors are too long to tell.
+    pub exact: Option<usize>,
     /// The least that rounding allows: what is left is at most the unit roundoff, relative, in the Frobenius norm.
     pub rounding: usize,
     /// The part of the energy in each rank, largest first.
@@ -30,11 +30,9 @@ impl Rank {
     pub(crate) fn new(kernel: &Matrix, unit: f64) -> Result<Rank, FactorError> {
         let svd = Svd::new(kernel)?;
         let rounding = svd.rank_within(unit.max(1e-15));
-        let full = kernel.rows().min(kernel.columns());
-        // The rank over the rationals is no less than up to rounding.
-        let exact = (rounding..full).find(|&rank| exact::rank_at_most(kernel, rank)).unwrap_or(full);
+        let exact = exact::rank(kernel);
         let sense = match (exact, rounding) {
-            (0 | 1, _) => Sense::Exact,
+            (Some(0 | 1), _) => Sense::Exact,
             (_, 0 | 1) => Sense::Rounding,
             _ => Sense::Approximate,
         };

@@ -4,12 +4,14 @@
 //!   H(f_y, f_x) = Σ k[r,s] · exp(−2πi (r·f_y + s·f_x)),    |H| on a grid of n × n frequencies from −½ to ½
 //! ```
 //!
-//! The kernel is laid into n × n zeros and goes through an FFT of its rows, then of its columns. A correlation conjugates H; its magnitude is the same.
+//! The kernel is laid into n × n zeros, around their ends if it is longer, and goes through an FFT of its rows, then of its columns. A correlation conjugates H; its magnitude is the same.
 
 use convoke_factor::Matrix;
 use rustfft::FftPlanner;
 use rustfft::num_complex::Complex;
 
+/// The most frequencies along an axis. A kernel of more than half as many taps is folded: at these frequencies its response is the same.
+const FREQUENCIES: usize = 256;
 /// Points of the radial profile, from 0 to √½.
 const RADII: usize = 48;
 
@@ -31,11 +33,11 @@ pub struct Orientation {
 
 impl Response {
     pub(crate) fn new(kernel: &Matrix) -> Response {
-        let n = (2 * kernel.rows().max(kernel.columns())).next_power_of_two().max(64);
+        let n = Response::frequencies(kernel.rows(), kernel.columns());
         let mut plane = vec![Complex::new(0.0, 0.0); n * n];
         for i in 0..kernel.rows() {
-            for (to, &tap) in plane[i * n..].iter_mut().zip(kernel.row(i)) {
-                to.re = tap;
+            for (j, tap) in kernel.row(i).iter().enumerate() {
+                plane[i % n * n + j % n].re += tap;
             }
         }
         let fft = FftPlanner::new().plan_fft_forward(n);
@@ -44,6 +46,11 @@ impl Response {
         fft.process(&mut columns);
         let centred = |i: usize| (i + n / 2) % n;
         Response { magnitudes: Matrix::from_fn(n, n, |i, j| columns[centred(j) * n + centred(i)].norm()) }
+    }
+
+    /// How many frequencies along one axis the response of a kernel has.
+    pub fn frequencies(rows: usize, columns: usize) -> usize {
+        (2 * rows.max(columns)).next_power_of_two().clamp(64, FREQUENCIES)
     }
 
     /// Frequencies along one axis.
@@ -111,5 +118,23 @@ impl Response {
         let spread = (xx - yy).hypot(2.0 * xy);
         let coherence = if xx + yy > 0.0 { spread / (xx + yy) } else { 0.0 };
         Orientation { degrees: 0.5 * (2.0 * xy).atan2(xx - yy).to_degrees(), coherence }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_kernels_are_folded_without_loss() {
+        let taps: Vec<f64> = (0..601).map(|i| 1.0 / (1.0 + f64::from(i))).collect();
+        let response = Response::new(&Matrix::new(1, 601, taps.clone()));
+        assert_eq!(response.size(), FREQUENCIES);
+        for j in [0, 5, 128, 200] {
+            let turn = -std::f64::consts::TAU * response.frequency(j);
+            let sum: Complex<f64> =
+                taps.iter().enumerate().map(|(i, tap)| Complex::from_polar(*tap, turn * i as f64)).sum();
+            assert!((response.magnitudes.at(7, j) - sum.norm()).abs() < 1e-9, "column {j}");
+        }
     }
 }

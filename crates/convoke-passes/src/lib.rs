@@ -37,6 +37,7 @@ pub mod select;
 pub mod spec;
 pub mod stats;
 mod tiling;
+pub mod watch;
 
 pub use error::PassError;
 pub use guarantee::{Approximate, Exact, Granted, Grants, Guarantee, Rounding, Structural};
@@ -45,3 +46,4 @@ pub use note::{Counts, Deviation, Left, Note, Outcome, Rewritten};
 pub use parts::NoParts;
 pub use pass::{Changed, Context, LayerPass, LoopPass, PassOption};
 pub use tiling::NoTiling;
+pub use watch::Watch;

@@ -17,6 +17,7 @@ use crate::note::{Log, Note};
 use crate::pass::{Changed, Context};
 use crate::registry::Pass;
 use crate::stats::Stats;
+use crate::watch::Watch;
 
 /// Which of the two languages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -99,6 +100,7 @@ pub struct PassManager<'a> {
     cx: Context<'a>,
     observer: Option<Observer<'a>>,
     each: bool,
+    watch: Watch,
     records: Vec<Record>,
 }
 
@@ -108,12 +110,18 @@ type Observer<'a> = Box<dyn FnMut(&Record, &State) + 'a>;
 impl<'a> PassManager<'a> {
     /// A manager that has run nothing yet.
     pub fn new(cx: Context<'a>) -> PassManager<'a> {
-        PassManager { cx, observer: None, each: true, records: Vec::new() }
+        PassManager { cx, observer: None, each: true, watch: Watch::default(), records: Vec::new() }
     }
 
     /// Calls `observer` after each pass, for `--print-after-all`.
     pub fn observe(mut self, observer: impl FnMut(&Record, &State) + 'a) -> PassManager<'a> {
         self.observer = Some(Box::new(observer));
+        self
+    }
+
+    /// Tells `watch` how far long passes are.
+    pub fn watch(mut self, watch: Watch) -> PassManager<'a> {
+        self.watch = watch;
         self
     }
 
@@ -132,11 +140,13 @@ impl<'a> PassManager<'a> {
     pub fn run(&mut self, mut state: State, passes: &[Pass]) -> Result<State, PassError> {
         state.verify().map_err(PassError::Invalid)?;
         let mut before = state.stats();
-        let mut log = Log::default();
+        let mut log = Log { watch: self.watch.clone(), ..Log::default() };
         for (i, pass) in passes.iter().enumerate() {
             let start = Instant::now();
             let changed;
-            (state, changed) = self.step(state, pass, &mut log)?;
+            let done = self.step(state, pass, &mut log);
+            self.watch.tell(None);
+            (state, changed) = done?;
             let elapsed = start.elapsed();
             if self.each || state.stage() == Stage::Layer || i + 1 == passes.len() {
                 state.verify().map_err(|diagnostics| PassError::Broken { pass: pass.name(), diagnostics })?;

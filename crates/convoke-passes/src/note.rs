@@ -12,6 +12,7 @@
 use std::fmt;
 
 use crate::guarantee::Guarantee;
+use crate::watch::Watch;
 
 /// What a pass says of one value.
 #[derive(Clone, Debug, PartialEq)]
@@ -121,6 +122,47 @@ pub enum Left {
         /// Input channels of a group.
         channels: usize,
     },
+    /// A rank of no use.
+    #[error("{what} {rank} is more than is of use: {most} {why}; give at most {most}")]
+    Rank {
+        /// What is counted.
+        what: &'static str,
+        /// The rank that was given.
+        rank: usize,
+        /// The most that is of use.
+        most: usize,
+        /// Why, in words that follow that number.
+        why: &'static str,
+    },
+    /// More work than is allowed.
+    #[error("it takes more than {} multiplications to find its new weights; allow more with the option work={}", short(*.limit), short(10.0 * .limit))]
+    TooMuchWork {
+        /// The most multiplications.
+        limit: f64,
+    },
+    /// More memory than is allowed.
+    #[error("it takes {bytes} bytes to find its new weights, more than {limit}; allow more with --max-memory")]
+    TooMuchMemory {
+        /// What it takes.
+        bytes: u64,
+        /// The most.
+        limit: u64,
+    },
+    /// Kernels that take too long.
+    #[error("its kernels are {rows}x{columns}, and kernels up to {limit}x{limit} are {done}; allow more with the option largest={}", rows.max(columns))]
+    LargeKernels {
+        /// Rows of a kernel.
+        rows: usize,
+        /// Columns.
+        columns: usize,
+        /// The largest extent.
+        limit: usize,
+        /// What is done with those that are smaller.
+        done: &'static str,
+    },
+    /// An iteration that ended nowhere.
+    #[error("the iteration that looks for its factors did not converge")]
+    NoConvergence,
     /// Groups that the form does not know.
     #[error("{needs}, and it has {groups}")]
     Groups {
@@ -135,6 +177,16 @@ pub enum Left {
         /// The form.
         form: String,
         /// Its relative error in the Frobenius norm.
+        error: f64,
+        /// What rounding explains, or what is left of the tolerance.
+        allowed: f64,
+    },
+    /// No form of any allowed rank comes near enough.
+    #[error("every {form} is off by {error:.1e} or more, and {allowed:.1e} is allowed")]
+    Bound {
+        /// The form of the largest rank.
+        form: String,
+        /// The error that none is below, relative, in the Frobenius norm.
         error: f64,
         /// What rounding explains, or what is left of the tolerance.
         allowed: f64,
@@ -165,7 +217,11 @@ pub enum Left {
 }
 
 fn tolerance_hint(error: f64) -> String {
-    if error.is_finite() { format!("; allow it with --tolerance {}", above(error)) } else { String::new() }
+    if error.is_finite() && error > 0.0 {
+        format!("; allow it with --tolerance {}", above(error))
+    } else {
+        String::new()
+    }
 }
 
 /// A number of one digit that is at least `error`.
@@ -173,6 +229,11 @@ fn above(error: f64) -> String {
     let power = 10f64.powi(error.log10().floor() as i32);
     let digit = (error / power).ceil();
     format!("{:.0e}", digit * power)
+}
+
+/// A number of a few digits.
+fn short(number: f64) -> String {
+    if number < 1e6 { number.to_string() } else { format!("{number:e}") }
 }
 
 fn plural(count: usize) -> &'static str {
@@ -246,6 +307,8 @@ pub struct Log {
     pub notes: Vec<Note>,
     /// The sum of the relative errors of all approximations so far: one budget for the whole net.
     pub spent: f64,
+    /// Who is told how far long work is.
+    pub watch: Watch,
 }
 
 impl Log {

@@ -1,7 +1,7 @@
 //! What the kernels of a layer's convolutions are as filters, and how far their channels are mixtures of fewer.
 //!
 //! Each kernel, one for each pair of output and input channel, is looked at by itself ([`Filter`]); of layers with very many a sample, spread
-//! evenly. What a bottleneck could save is read off the Tucker decomposition of the weights over both kinds of channels.
+//! evenly. [`Limits`] say how many. What a bottleneck could save is read off the Tucker decomposition of the weights over both kinds of channels.
 
 use convoke_data::values;
 use convoke_factor::tucker::Tucker;
@@ -12,10 +12,24 @@ use convoke_ir::layer::{Op, Source};
 use crate::error::Error;
 use crate::layer::Layer;
 
-/// The most kernels of a layer that are looked at.
-pub const SAMPLE: usize = 1024;
-/// The most weights whose channels are decomposed; more take longer than a few seconds.
-const CHANNELS: usize = 1 << 22;
+/// The most numbers of responses that are held: 256 MiB.
+const RESPONSES: usize = 1 << 25;
+
+/// What looking at one convolution may take.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Limits {
+    /// The most kernels that are looked at; 1024 by default.
+    pub kernels: usize,
+    /// The most multiplications, for all kernels and for the channels each; 1e11 by default, a few seconds.
+    pub work: f64,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits { kernels: 1024, work: 1e11 }
+    }
+}
+
 /// The errors that bottlenecks are told for.
 const ERRORS: [f64; 4] = [0.3, 0.1, 0.03, 0.01];
 
@@ -28,8 +42,12 @@ pub struct Analysis {
     pub extents: [usize; 4],
     /// Groups.
     pub group: usize,
-    /// The kernels looked at, in order: all, or [`SAMPLE`] of them.
+    /// How many kernels were looked at: all, or as many as [`Limits`] allow.
+    pub looked: usize,
+    /// Those of them that are finite, in order.
     pub filters: Vec<Filter>,
+    /// Whether the channels were too many to be decomposed.
+    pub too_many_channels: bool,
     /// The bottlenecks of the first group with several channels on both sides.
     pub bottlenecks: Vec<Bottleneck>,
 }
@@ -51,6 +69,19 @@ pub struct Bottleneck {
 ///
 /// Numbers that cannot be had.
 pub fn analyze(layer: &Layer) -> Result<Vec<Analysis>, Error> {
+    analyze_within(layer, Limits::default(), &mut |_, _, _| {})
+}
+
+/// [`analyze`] within limits of one's own. `observer` is told which value is at hand, how many of its kernels have been looked at, and of how many.
+///
+/// # Errors
+///
+/// As [`analyze`].
+pub fn analyze_within(
+    layer: &Layer,
+    limits: Limits,
+    observer: &mut dyn FnMut(&str, usize, usize),
+) -> Result<Vec<Analysis>, Error> {
     let ir = layer.ir();
     let mut found = Vec::new();
     for instr in &ir.body {
@@ -60,21 +91,31 @@ pub fn analyze(layer: &Layer) -> Result<Vec<Analysis>, Error> {
         let &[k, c, rows, columns] = ty.shape.dims() else { continue };
         let numbers = values(source, ty, layer.files())?;
         let planes = k * c;
-        let looked = planes.min(SAMPLE);
+        let frequencies = Response::frequencies(rows, columns);
+        let most = (limits.work / Filter::cost(rows, columns)) as usize;
+        let looked = planes.min(limits.kernels).min(most).min(RESPONSES / (frequencies * frequencies));
+        let value = ir.values[instr.result].name.clone();
         let plane = |i: usize| {
             let at = i * planes / looked * rows * columns;
             Matrix::new(rows, columns, numbers[at..][..rows * columns].to_vec())
         };
         // Kernels with an infinity or a NaN are no filters.
-        let filters = (0..looked).filter_map(|i| Filter::new(plane(i), ty.elem.unit_roundoff()).ok()).collect();
+        let mut filters = Vec::new();
+        for i in 0..looked {
+            observer(&value, i, looked);
+            filters.extend(Filter::new(plane(i), ty.elem.unit_roundoff()));
+        }
         let group = op.group as usize;
         let first = &numbers[..numbers.len() / group];
-        let bottlenecks = match c > 1 && k / group > 1 && first.len() <= CHANNELS {
-            true => bottlenecks(first, [k / group, c, rows * columns]).unwrap_or_default(),
+        let own = [k / group, c, rows * columns];
+        let channels = c > 1 && k / group > 1;
+        let too_many_channels = channels && Tucker::cost(own) > limits.work;
+        let bottlenecks = match channels && !too_many_channels {
+            true => bottlenecks(first, own).unwrap_or_default(),
             false => Vec::new(),
         };
-        let value = ir.values[instr.result].name.clone();
-        found.push(Analysis { value, extents: [k, c, rows, columns], group, filters, bottlenecks });
+        let extents = [k, c, rows, columns];
+        found.push(Analysis { value, extents, group, looked, filters, too_many_channels, bottlenecks });
     }
     Ok(found)
 }

@@ -12,7 +12,7 @@ use convoke_machine::Machine;
 use convoke_passes::registry::{self, Pass};
 use convoke_passes::select::Select;
 use convoke_passes::spec::Spec;
-use convoke_passes::{Context, Grants, LayerPass, PassManager, Record, Stage, State};
+use convoke_passes::{Context, Grants, LayerPass, PassManager, Record, Stage, State, Watch};
 
 use crate::compiled::CompiledLayer;
 use crate::error::Error;
@@ -47,6 +47,7 @@ pub struct Compiler {
     subnormals: Subnormals,
     tuning: Option<Tuning>,
     named: Vec<Spec>,
+    watch: Watch,
 }
 
 impl Compiler {
@@ -73,6 +74,7 @@ impl Compiler {
             subnormals: Subnormals::default(),
             tuning: None,
             named: Vec::new(),
+            watch: Watch::default(),
         }
     }
 
@@ -151,6 +153,12 @@ impl Compiler {
     /// Kernels set the control register for themselves and give it back as they found it.
     pub fn subnormals(mut self, subnormals: Subnormals) -> Compiler {
         self.subnormals = subnormals;
+        self
+    }
+
+    /// Tells `watch` how far passes are that take long.
+    pub fn watch(mut self, watch: Watch) -> Compiler {
+        self.watch = watch;
         self
     }
 
@@ -246,7 +254,7 @@ impl Compiler {
     ) -> Result<State, Error> {
         let files = files.clone().with_budget(self.max_memory);
         let cx = Context { machine: &self.machine, files: &files, grants: self.grants };
-        let manager = PassManager::new(cx).observe(observer);
+        let manager = PassManager::new(cx).observe(observer).watch(self.watch.clone());
         let mut manager = if verify == Verify::Each { manager } else { manager.verify_at_end() };
         Ok(manager.run(state, passes)?)
     }

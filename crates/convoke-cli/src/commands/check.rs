@@ -16,7 +16,7 @@ use crate::{sink, source};
 const MOST: u64 = 50_000_000;
 
 pub(crate) fn run(args: Check, io: &mut Io<'_>) -> Result<(), Failure> {
-    let compiler = compiler(&args.options)?;
+    let compiler = compiler(&args.options, io)?;
     let mut layers = Vec::new();
     for file in &args.files {
         let found = source::layers(file, &args.options.which, io)?;

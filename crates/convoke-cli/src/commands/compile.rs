@@ -19,7 +19,7 @@ pub(crate) fn run(args: Compile, io: &mut Io<'_>) -> Result<(), Failure> {
     if let Some(machine) = &args.options.machine {
         sink::not_over(&args.output, &[machine])?;
     }
-    let mut compiler = compiler(&args.options)?;
+    let mut compiler = compiler(&args.options, io)?;
     if let Some(triple) = &args.target {
         compiler = for_target(compiler, triple, args.options.cpu.is_some() || args.options.machine.is_some())?;
     }

@@ -15,7 +15,7 @@ use crate::{sink, source};
 
 pub(crate) fn run(args: Opt, no_times: bool, io: &mut Io<'_>) -> Result<(), Failure> {
     sink::not_over(&args.output, &[&args.file])?;
-    let compiler = compiler(&args.options)?;
+    let compiler = compiler(&args.options, io)?;
     let specs = args.passes.as_deref().map(Spec::parse_list).transpose().map_err(in_passes)?;
     let module = source::module(&args.file, io)?;
     let states = match args.options.which.layer.as_deref() {

@@ -24,7 +24,7 @@ const LEAST: Duration = Duration::from_millis(200);
 const MOST_RUNS: usize = 100;
 
 pub(crate) fn run(args: Run, no_times: bool, io: &mut Io<'_>) -> Result<(), Failure> {
-    let compiler = compiler(&args.options)?;
+    let compiler = compiler(&args.options, io)?;
     let layer = source::layer(&args.file, &args.options.which, io)?;
     let constants = source::constant_files(layer.ir(), layer.files());
     let inputs_read: Vec<&Path> = args.input.iter().map(|(_, p)| p.as_path()).chain([args.file.as_path()]).collect();

@@ -35,6 +35,7 @@ impl LayerPass for Asymmetric {
     const OPTIONS: &'static [PassOption] = &[
         options::TOLERANCE,
         options::ALWAYS,
+        options::WORK,
         PassOption {
             name: "rank",
             doc: "how many channels to have between; the lesser of those of input and output if not given",

@@ -10,12 +10,13 @@
 //!             `ranks=bayes`), or at those that are predicted to be the fastest within the tolerance. To unbound weights with `--structural`.
 //! Guarantee:  `Rounding`, where channels are mixtures of fewer; with a tolerance `Approximate`; `Structural` of unbound weights. Only by name.
 //! Leaves:     depthwise layers; what has no ranks within the tolerance; what is not faster, unless `always=true`.
-//! Source:     see [`bottleneck`].
+//! Source:     see [`bottleneck`] and [`polyadic`].
 
 use convoke_ir::attr::Attr;
 use convoke_ir::layer::{Layer, Op};
 
 use super::factor::bottleneck::{self, Ranks};
+use super::factor::polyadic;
 use super::factor::{Settings, Target, Wanted, options, rewrite};
 use crate::error::PassError;
 use crate::guarantee::{Granted, Grants, Rounding};
@@ -38,6 +39,7 @@ impl LayerPass for Bottleneck {
     const OPTIONS: &'static [PassOption] = &[
         options::TOLERANCE,
         options::ALWAYS,
+        options::WORK,
         PassOption {
             name: "ranks",
             doc: "channels out of the middle and into it, [R3, R4], or bayes to estimate them; those of the tolerance if not given",
@@ -91,7 +93,7 @@ impl LayerPass for Bottleneck {
         log: &mut Log,
     ) -> Result<Changed, PassError> {
         let form = |target: &Target, wanted: &Wanted<'_>| match self.polyadic {
-            true => bottleneck::polyadic(target, wanted, self.settings.rank),
+            true => polyadic::candidates(target, wanted, self.settings.rank),
             false => bottleneck::candidates(target, wanted, self.ranks, self.activation.as_ref()),
         };
         rewrite(layer, cx, log, Self::NAME, &self.settings, &[&form])

@@ -27,13 +27,14 @@ use crate::guarantee::{Granted, Guarantee, Rounding};
 use crate::note::{Left, Log, Outcome, Rewritten};
 use crate::pass::{Changed, Context, LayerPass, PassOption};
 
-/// The most multiplications that composing one pair may take.
-const MOST_WORK: u128 = 1 << 32;
+/// The most multiplications that composing one pair may take, if no option says otherwise: a few seconds.
+const MULTIPLICATIONS: f64 = 4e9;
 
 /// See the [module](self).
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Compose {
     always: bool,
+    work: Option<f64>,
     by_level: bool,
 }
 
@@ -41,9 +42,19 @@ impl LayerPass for Compose {
     type Needs = Rounding;
     const NAME: &'static str = "compose";
     const SUMMARY: &'static str = "make one convolution of two in a row";
-    const OPTIONS: &'static [PassOption] = &[options::ALWAYS];
+    const OPTIONS: &'static [PassOption] = &[
+        options::ALWAYS,
+        PassOption {
+            name: "work",
+            doc: "the most multiplications that making the weights of one convolution may take; 4e9, a few seconds, if not given",
+        },
+    ];
 
-    fn set(&mut self, _: &str, value: &Attr) -> Result<(), String> {
+    fn set(&mut self, option: &str, value: &Attr) -> Result<(), String> {
+        if option == "work" {
+            self.work = Some(options::number(value)?);
+            return Ok(());
+        }
         let Attr::Bool(always) = value else { return Err("`true` or `false`".into()) };
         self.always = *always;
         Ok(())
@@ -165,6 +176,17 @@ fn axis(first: &Axis, second: &Axis) -> Option<Composed> {
     Some(Composed { kernel: (reach - 1) / dilation + 1, stride, dilation, begin, end })
 }
 
+/// The extents of weights.
+fn dims(ty: &TensorType) -> [usize; 4] {
+    ty.shape.dims().try_into().expect("weights have four axes")
+}
+
+/// How many numbers a kernel has whose taps are so many steps apart.
+fn written_out_elements([k, c, rows, columns]: [usize; 4], [down, across]: [usize; 2]) -> usize {
+    let reach = |taps: usize, step: usize| (taps - 1).saturating_mul(step).saturating_add(1);
+    [c, reach(rows, down), reach(columns, across)].iter().fold(k, |product, n| product.saturating_mul(*n))
+}
+
 impl Compose {
     fn compose(
         &self,
@@ -200,7 +222,7 @@ impl Compose {
         let extents = [k, c, down.kernel, across.kernel];
         let w_ty = TensorType::new(x.elem, extents, Layout::Nchw).ok();
         let Some(w_ty) = w_ty.filter(|ty| ty.elements() <= edit::MAX_ELEMENTS) else {
-            let elements = extents.iter().product();
+            let elements = extents.iter().fold(1, |product: usize, n| product.saturating_mul(*n));
             return Ok(Outcome::Left(Left::TooLarge { elements, limit: edit::MAX_ELEMENTS }));
         };
         let result = layer.ty(layer.body[pair.second].result);
@@ -212,6 +234,25 @@ impl Compose {
         let (Some(before), Some(after)) = (before, after) else {
             return Ok(Outcome::Left(Left::Pair("nothing computes it")));
         };
+        // Both kernels in steps of the composite, whose elements are limited, as are these.
+        let unit = [down.dilation, across.dilation];
+        let steps_of = |extents: [usize; 4], steps: [i64; 2]| -> [usize; 2] {
+            std::array::from_fn(|axis| if extents[axis + 2] > 1 { steps[axis] as usize / unit[axis] } else { 1 })
+        };
+        let strided = std::array::from_fn(|axis| second.dilations[axis] * first.strides[axis]);
+        let (steps_of_first, steps_of_second) = (steps_of(dims(&v), first.dilations), steps_of(dims(&h), strided));
+        for (extents, steps) in [(dims(&v), steps_of_first), (dims(&h), steps_of_second)] {
+            let elements = written_out_elements(extents, steps);
+            if elements > edit::MAX_ELEMENTS {
+                return Ok(Outcome::Left(Left::TooLarge { elements, limit: edit::MAX_ELEMENTS }));
+            }
+        }
+        let limit = self.work.unwrap_or(MULTIPLICATIONS);
+        let taps_of_first = written_out_elements(dims(&v), steps_of_first) / dims(&v)[0];
+        if h.elements() as f64 * taps_of_first as f64 > limit {
+            return Ok(Outcome::Left(Left::TooMuchWork { limit }));
+        }
+
         let form = format!("{}x{} of both", down.kernel, across.kernel);
         if after.cycles >= before.cycles && !self.always {
             return Ok(Outcome::Left(Left::Slower {
@@ -234,21 +275,11 @@ impl Compose {
         let (Some(v_numbers), Some(h_numbers)) = (weights(pair.first)?, weights(pair.second)?) else {
             return Ok(Outcome::Left(Left::Unbound));
         };
-        let dims = |ty: &TensorType| -> [usize; 4] { ty.shape.dims().try_into().expect("weights have four axes") };
         let per_channel = v_numbers.len() / affine.gain.len();
         let gained: Vec<f64> = v_numbers.iter().enumerate().map(|(i, w)| w * affine.gain[i / per_channel]).collect();
-        let (one, two) = (Kernel::new(&first, dims(&v), &gained), Kernel::new(&second, dims(&h), &h_numbers));
-        if one.work(&two) > MOST_WORK {
-            let elements = w_ty.elements();
-            return Ok(Outcome::Left(Left::TooLarge { elements, limit: edit::MAX_ELEMENTS }));
-        }
-        let whole = one.then(&two);
-        let taps = down.kernel * across.kernel;
-        let composed = (0..w_ty.elements()).map(|at| {
-            let (plane, r, s) = (at / taps, at / across.kernel % down.kernel, at % across.kernel);
-            whole.numbers[(plane * whole.rows + r * down.dilation) * whole.columns + s * across.dilation]
-        });
-        let composed: Vec<f64> = composed.collect();
+        let one = Kernel::new(first.group as usize, dims(&v), steps_of_first, &gained);
+        let two = Kernel::new(second.group as usize, dims(&h), steps_of_second, &h_numbers);
+        let composed = one.then(&two).numbers;
         // Σ over the taps and the channels of its group.
         let h_per_channel = h_numbers.len() / k;
         let shift = |output: usize| -> f64 {

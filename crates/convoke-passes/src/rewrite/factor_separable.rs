@@ -37,6 +37,7 @@ impl LayerPass for FactorSeparable {
     const OPTIONS: &'static [PassOption] = &[
         options::TOLERANCE,
         options::ALWAYS,
+        options::WORK,
         PassOption { name: "rank", doc: "how many products to sum, or channels to have between; found if not given" },
     ];
 

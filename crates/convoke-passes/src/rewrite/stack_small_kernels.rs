@@ -25,16 +25,27 @@ use crate::pass::{Changed, Context, LayerPass, PassOption};
 pub struct StackSmallKernels {
     settings: Settings,
     activation: Option<Op>,
+    largest: Option<usize>,
 }
 
 impl LayerPass for StackSmallKernels {
     type Needs = Rounding;
     const NAME: &'static str = "stack-small-kernels";
     const SUMMARY: &'static str = "make a stack of 3x3 kernels of a larger one";
-    const OPTIONS: &'static [PassOption] = &[options::TOLERANCE, options::ALWAYS, options::ACTIVATION];
+    const OPTIONS: &'static [PassOption] = &[
+        options::TOLERANCE,
+        options::ALWAYS,
+        options::WORK,
+        PassOption {
+            name: "largest",
+            doc: "the largest extent of a kernel that is stacked; 63 if not given, and 9 where kernels must be fitted",
+        },
+        options::ACTIVATION,
+    ];
 
     fn set(&mut self, option: &str, value: &Attr) -> Result<(), String> {
         match option {
+            "largest" => self.largest = Some(options::positive(value)?),
             "activation" => self.activation = Some(options::activation(value)?),
             _ => self.settings.set(option, value)?,
         }
@@ -52,7 +63,9 @@ impl LayerPass for StackSmallKernels {
         _: Granted<Rounding>,
         log: &mut Log,
     ) -> Result<Changed, PassError> {
-        let form = |target: &Target, wanted: &Wanted<'_>| stack::candidates(target, wanted, self.activation.as_ref());
+        let form = |target: &Target, wanted: &Wanted<'_>| {
+            stack::candidates(target, wanted, self.activation.as_ref(), self.largest)
+        };
         rewrite(layer, cx, log, Self::NAME, &self.settings, &[&form])
     }
 }

@@ -25,7 +25,7 @@ pub(super) fn text(all: &[(String, Vec<Analysis>)]) -> String {
 fn one(layer: &str, analysis: &Analysis) -> String {
     let [k, c, rows, columns] = analysis.extents;
     let kernels = analysis.kernels();
-    let looked = match analysis.filters.len() {
+    let looked = match analysis.looked {
         n if n < kernels => format!(", of which {n} were looked at"),
         _ => String::new(),
     };
@@ -34,6 +34,9 @@ fn one(layer: &str, analysis: &Analysis) -> String {
     let mut out =
         format!("@{layer} %{}: {rows}x{columns}, {channels}, {kernels} kernel{plural}{looked}\n", analysis.value);
     match &analysis.filters[..] {
+        [] if analysis.looked == 0 => {
+            out += "  kernels of this size take too long to look at; allow more with --work\n"
+        }
         [] => out += "  none of them is finite\n",
         // Kernels of one tap are gains, whatever the filter.
         _ if rows * columns == 1 => {
@@ -41,6 +44,9 @@ fn one(layer: &str, analysis: &Analysis) -> String {
         }
         [filter] => out += &single(filter),
         filters => out += &many(analysis, filters),
+    }
+    if analysis.too_many_channels {
+        out += "  channels     too many to look for a bottleneck; allow more with --work\n";
     }
     for b in &analysis.bottlenecks {
         let [r3, r4] = b.ranks;
@@ -84,7 +90,8 @@ fn separable(filter: &Filter) -> String {
     match rank.sense {
         Sense::Exact => "exactly: a column times a row".into(),
         Sense::Rounding => {
-            format!("up to rounding: a column times a row, though of rank {} in exact numbers", rank.exact)
+            let exact = rank.exact.map_or("of an unknown rank".into(), |exact| format!("of rank {exact}"));
+            format!("up to rounding: a column times a row, though {exact} in exact numbers")
         }
         Sense::Approximate => {
             let left = (1.0 - rank.energies.first().copied().unwrap_or(0.0)).max(0.0).sqrt();

@@ -27,7 +27,7 @@ pub(crate) fn run(args: Explain, no_times: bool, io: &mut Io<'_>) -> Result<(), 
         return Err(Failure::Usage("--json and --html - both write to standard output; name a file for --html".into()));
     }
     let named = args.passes.as_deref().map_or(Ok(Vec::new()), Spec::parse_list).map_err(in_passes)?;
-    let compiler = compiler(&args.options)?.passes(named);
+    let compiler = compiler(&args.options, io)?.passes(named);
     let layer = source::layer(&args.file, &args.options.which, io)?;
     let explanation = explain(&compiler, &layer).map_err(in_passes)?;
     tell_not_kept(&explanation.verdicts, io);

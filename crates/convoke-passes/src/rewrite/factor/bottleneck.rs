@@ -1,9 +1,8 @@
-//! K×K as 1×1, K×K over fewer channels, 1×1; of a 1×1 layer two 1×1; or the canonical polyadic form 1×1, K×1, 1×K, 1×1.
+//! K×K as 1×1, K×K over fewer channels, 1×1; of a 1×1 layer two 1×1.
 //!
 //! ```text
 //!   Tucker-2   C ─1×1─► R₄ ─K×K─► R₃ ─1×1─► M       CR₄ + K²R₃R₄ + R₃M of K²CM
 //!   SVD        C ─1×1─► R  ─1×1─► M                  R(C + M) of CM
-//!   CP         C ─1×1─► R ─K×1─► R ─1×K─► R ─1×1─► M  R(C + 2K + M) of K²CM; the middle ones are depthwise
 //! ```
 //!
 //! A factor that would keep all its channels is left out. Groups are decomposed one by one, at the same ranks.
@@ -11,13 +10,13 @@
 //! Borders   a 1×1 factor without bias leaves zeros zero, so each axis is padded where its taps are.
 //! Ranks     given; by a ratio of the channels; by analytic variational Bayes of both unfoldings; or all pairs that the tolerance allows, of which those that no
 //!           other beats in both error and multiplications are weighed.
-//! Source    Kim et al., arXiv:1511.06530 (Tucker-2, its ranks). Lebedev et al., arXiv:1412.6553 (CP).
+//! Source    Kim et al., arXiv:1511.06530 (Tucker-2, its ranks).
 
 use std::rc::Rc;
 
 use convoke_factor::tucker::Tucker;
-use convoke_factor::{Matrix, Svd, cp, evbmf};
-use convoke_ir::layer::{Conv2d, Op};
+use convoke_factor::{Matrix, Svd, evbmf, svd};
+use convoke_ir::layer::Op;
 
 use super::chain::{Factor, pointwise};
 use super::{Candidate, Target, Wanted, rounding};
@@ -55,10 +54,22 @@ pub(crate) fn candidates(
     if c == 1 || k == 1 {
         return Err(target.shape("a bottleneck needs several channels on both sides"));
     }
+    if let Ranks::Given([r3, r4]) = ranks {
+        for (rank, most) in [(r3, k), (r4, c)] {
+            if rank > most {
+                return Err(Left::Rank {
+                    what: "a rank of",
+                    rank,
+                    most,
+                    why: "channels are all there are on that side",
+                });
+            }
+        }
+    }
     let at_ratio = |ratio: f64| [k, c].map(|n| ((n as f64 * ratio).ceil() as usize).clamp(1, n));
     let Some(weights) = &target.weights else {
         let ranks = match ranks {
-            Ranks::Given([r3, r4]) => [r3.min(k), r4.min(c)],
+            Ranks::Given(ranks) => ranks,
             Ranks::Ratio(ratio) => at_ratio(ratio),
             Ranks::Tolerance | Ranks::Bayes => at_ratio(HALF),
         };
@@ -67,10 +78,10 @@ pub(crate) fn candidates(
         let (name, sense) = (name(target, ranks), (Guarantee::Structural, 0.0));
         return Ok(vec![Candidate::new(target, wanted, name, sense, vec![terms], None)]);
     };
-    let analysed = Rc::new(Analysed::new(target, weights)?);
+    let analysed = Rc::new(Analysed::new(target, weights, wanted)?);
     let unit = rounding(target.x.elem);
     let pairs = match ranks {
-        Ranks::Given([r3, r4]) => vec![[r3.min(k), r4.min(c)]],
+        Ranks::Given(ranks) => vec![ranks],
         Ranks::Ratio(ratio) => vec![at_ratio(ratio)],
         Ranks::Bayes => vec![analysed.bayes(target)],
         Ranks::Tolerance => analysed.pareto(target, wanted.tolerance.max(unit), wanted.settings.always),
@@ -153,8 +164,10 @@ enum Decomposed {
 }
 
 impl Analysed {
-    fn new(target: &Target, weights: &[f64]) -> Result<Analysed, Left> {
+    fn new(target: &Target, weights: &[f64], wanted: &Wanted<'_>) -> Result<Analysed, Left> {
         let extents = [target.k_per_group(), target.c, target.taps()];
+        let cost = if extents[2] == 1 { svd::cost(extents[0], extents[1]) } else { Tucker::cost(extents) };
+        wanted.spend(target.group as f64 * cost)?;
         let decomposed = |group: usize| {
             let w = target.of_group(weights, group);
             match extents {
@@ -162,9 +175,9 @@ impl Analysed {
                 extents => Tucker::new(w, extents).map(|t| Decomposed::Tucker(Box::new(t))),
             }
         };
-        let groups = (0..target.group).map(decomposed).collect::<Result<_, _>>().map_err(|_| Left::NotFinite)?;
-        let square = |g: usize| convoke_factor::matrix::norm(target.of_group(weights, g)).powi(2);
-        Ok(Analysed { groups, squares: (0..target.group).map(square).collect(), extents })
+        let groups = (0..target.group).map(decomposed).collect::<Result<_, _>>().map_err(|e| wanted.refusal(e))?;
+        let norm = |g: usize| convoke_factor::matrix::norm(target.of_group(weights, g));
+        Ok(Analysed { groups, squares: super::squares((0..target.group).map(norm)), extents })
     }
 
     /// The relative error over all groups at a pair of ranks.
@@ -291,81 +304,4 @@ fn grid(full: usize) -> Vec<usize> {
     let mut ranks: Vec<usize> = (1..=steps).map(|i| (full * i).div_ceil(steps)).collect();
     ranks.dedup();
     ranks
-}
-
-/// The canonical polyadic form of a target, of a rank that is given or the least, up to a factor of 1.3, that the tolerance allows.
-pub(crate) fn polyadic(target: &Target, wanted: &Wanted<'_>, rank: Option<usize>) -> Result<Vec<Candidate>, Left> {
-    let (k, c, rows, columns) = (target.k, target.c, target.rows, target.columns);
-    if target.group > 1 {
-        return Err(Left::Groups { needs: "the canonical form is of one group of channels", groups: target.group });
-    }
-    if rows == 1 || columns == 1 || c == 1 || k == 1 {
-        return Err(target.shape("the canonical form needs several rows, columns and channels"));
-    }
-    let whole = k * c * rows * columns;
-    let worth = (whole.div_ceil(k + c + rows + columns) - 1).max(1);
-    let Some(weights) = &target.weights else {
-        let rank = rank.unwrap_or(k.min(c));
-        let terms = vec![polyadic_chain(target, rank)];
-        return Ok(vec![Candidate::new(
-            target,
-            wanted,
-            polyadic_name(target, rank),
-            (Guarantee::Structural, 0.0),
-            terms,
-            None,
-        )]);
-    };
-    let mut nearest = (1, f64::INFINITY);
-    let mut tried = match rank {
-        Some(rank) => vec![rank],
-        None => std::iter::successors(Some(1.0f64), |r| Some((r * 1.3).max(r + 1.0)))
-            .map(|r| r as usize)
-            .take_while(|&r| r <= worth)
-            .collect(),
-    };
-    tried.dedup();
-    for rank in tried {
-        let fit = cp::fit(weights, target.extents(), rank).map_err(|_| Left::NotFinite)?;
-        nearest = (rank, fit.error);
-        let unit = rounding(target.x.elem);
-        if fit.error > wanted.tolerance.max(unit) {
-            continue;
-        }
-        let sense = if fit.error <= unit { Guarantee::Rounding } else { Guarantee::Approximate };
-        let [outputs, inputs, down, across] = fit.factors.map(|f| f.transposed());
-        let expand = outputs.transposed().into_numbers();
-        let chain = vec![inputs.into_numbers(), down.into_numbers(), across.into_numbers(), expand];
-        let fill = move || vec![chain.clone()];
-        let terms = vec![polyadic_chain(target, rank)];
-        let error = (sense, fit.error);
-        return Ok(vec![Candidate::new(
-            target,
-            wanted,
-            polyadic_name(target, rank),
-            error,
-            terms,
-            Some(Rc::new(fill)),
-        )]);
-    }
-    let form = polyadic_name(target, nearest.0);
-    Err(Left::Error { form, error: nearest.1, allowed: wanted.tolerance })
-}
-
-fn polyadic_name(target: &Target, rank: usize) -> String {
-    format!("1x1 to {rank} channels, {}x1 and 1x{} of each, then 1x1", target.rows, target.columns)
-}
-
-fn polyadic_chain(target: &Target, rank: usize) -> Vec<Factor> {
-    let [top, left, bottom, right] = target.op.pads;
-    let ([sh, sw], [dh, dw]) = (target.op.strides, target.op.dilations);
-    let each = pointwise(rank);
-    let down = Conv2d { pads: [top, 0, bottom, 0], strides: [sh, 1], dilations: [dh, 1], ..each.clone() };
-    let across = Conv2d { pads: [0, left, 0, right], strides: [1, sw], dilations: [1, dw], ..each };
-    vec![
-        Factor::new("reduce", pointwise(1), [rank, target.c, 1, 1]),
-        Factor::new("down", down, [rank, 1, target.rows, 1]),
-        Factor::new("across", across, [rank, 1, 1, target.columns]),
-        Factor::new("expand", pointwise(1), [target.k, rank, 1, 1]),
-    ]
 }

@@ -98,7 +98,8 @@ pub(crate) fn cost_of_sum(terms: &[Vec<Factor>], x: &TensorType, cx: &Context<'_
     Some(sum)
 }
 
-/// A kernel over places of the input: a convolution with its dilation written out.
+/// A kernel over places of the input, in steps that all its taps are multiples of. Strides come after it along axes where another kernel has
+/// taps, or are part of those steps: so there are none here.
 #[derive(Clone, Debug)]
 pub(crate) struct Kernel {
     /// Output channels.
@@ -108,36 +109,25 @@ pub(crate) struct Kernel {
     pub(crate) group: usize,
     pub(crate) rows: usize,
     pub(crate) columns: usize,
-    pub(crate) strides: [usize; 2],
     /// `[k, c, rows, columns]`.
     pub(crate) numbers: Vec<f64>,
 }
 
 impl Kernel {
-    /// The kernel of a convolution with these weights.
-    pub(crate) fn new(op: &Conv2d, [k, c, r, s]: [usize; 4], weights: &[f64]) -> Kernel {
-        let [dh, dw] = op.dilations.map(|d| d as usize);
+    /// The kernel of weights whose taps are so many steps apart.
+    pub(crate) fn new(group: usize, [k, c, r, s]: [usize; 4], [dh, dw]: [usize; 2], weights: &[f64]) -> Kernel {
         let (rows, columns) = ((r - 1) * dh + 1, (s - 1) * dw + 1);
         let mut numbers = vec![0.0; k * c * rows * columns];
         for (at, &v) in weights.iter().enumerate() {
             let (plane, i, j) = (at / (r * s), at / s % r, at % s);
             numbers[(plane * rows + i * dh) * columns + j * dw] = v;
         }
-        Kernel { k, c, group: op.group as usize, rows, columns, strides: op.strides.map(|s| s as usize), numbers }
-    }
-
-    /// Multiplications to compose this with `next`.
-    pub(crate) fn work(&self, next: &Kernel) -> u128 {
-        [next.k, next.c, self.c, next.rows * next.columns, self.rows * self.columns]
-            .iter()
-            .map(|&n| n as u128)
-            .product()
+        Kernel { k, c, group, rows, columns, numbers }
     }
 
     /// The kernel of this convolution followed by `next`, which reads as many channels as this gives.
     pub(crate) fn then(&self, next: &Kernel) -> Kernel {
-        let [sh, sw] = self.strides;
-        let (rows, columns) = (self.rows + (next.rows - 1) * sh, self.columns + (next.columns - 1) * sw);
+        let (rows, columns) = (self.rows + next.rows - 1, self.columns + next.columns - 1);
         let group = num_integer::gcd(self.group, next.group);
         let c = self.c * self.group / group;
         let mut numbers = vec![0.0; next.k * c * rows * columns];
@@ -154,7 +144,7 @@ impl Kernel {
                     if w == 0.0 {
                         continue;
                     }
-                    let (i, j) = (at / next.columns * sh, at % next.columns * sw);
+                    let (i, j) = (at / next.columns, at % next.columns);
                     for own in 0..self.c {
                         let from = &self.numbers[(middle * self.c + own) * self.rows * self.columns..];
                         let to = ((k * c + first + own) * rows + i) * columns + j;
@@ -167,13 +157,14 @@ impl Kernel {
                 }
             }
         }
-        Kernel { k: next.k, c, group, rows, columns, strides: [sh * next.strides[0], sw * next.strides[1]], numbers }
+        Kernel { k: next.k, c, group, rows, columns, numbers }
     }
 
-    /// The kernel of a chain, with every number mapped by `f`.
+    /// The kernel of a chain whose factors have the same dilations where they have taps, in steps of these, with every number mapped by `f`.
     pub(crate) fn of_chain(chain: &[Factor], weights: &[Vec<f64>], f: impl Fn(f64) -> f64) -> Option<Kernel> {
         let one = |(factor, weights): (&Factor, &Vec<f64>)| {
-            Kernel::new(&factor.op, factor.extents, &weights.iter().map(|&v| f(v)).collect::<Vec<_>>())
+            let group = factor.op.group as usize;
+            Kernel::new(group, factor.extents, [1, 1], &weights.iter().map(|&v| f(v)).collect::<Vec<_>>())
         };
         chain.iter().zip(weights).map(one).reduce(|whole, next| whole.then(&next))
     }

@@ -94,15 +94,12 @@ fn frobenius_of(a: &[f64], b: &[f64]) -> f64 {
 
 /// The kernel that a sum of chains is, `[K, C/group, R, S]` as the target's, with every number mapped by `f`.
 fn composite(target: &Target, terms: &[Vec<Factor>], weights: &[Vec<Vec<f64>>], f: impl Fn(f64) -> f64) -> Vec<f64> {
-    let [dh, dw] = target.op.dilations.map(|d| d as usize);
     let mut sum = vec![0.0; target.extents().iter().product()];
     for (chain, weights) in terms.iter().zip(weights) {
         let Some(kernel) = Kernel::of_chain(chain, weights, &f) else { continue };
         debug_assert_eq!([kernel.k, kernel.c, kernel.group], [target.k, target.c, target.group], "{terms:?}");
-        for (at, v) in sum.iter_mut().enumerate() {
-            let (plane, i, j) = (at / target.taps(), at / target.columns % target.rows, at % target.columns);
-            *v += kernel.numbers[(plane * kernel.rows + i * dh) * kernel.columns + j * dw];
-        }
+        debug_assert_eq!([kernel.rows, kernel.columns], [target.rows, target.columns], "{terms:?}");
+        sum.iter_mut().zip(&kernel.numbers).for_each(|(sum, v)| *sum += v);
     }
     sum
 }

@@ -22,6 +22,7 @@ pub(super) mod settings;
 mod target;
 
 pub(super) mod bottleneck;
+pub(super) mod polyadic;
 pub(super) mod separable;
 pub(super) mod stack;
 
@@ -35,6 +36,8 @@ use crate::error::PassError;
 use crate::guarantee::Guarantee;
 use crate::note::{Left, Log, Outcome};
 use crate::pass::{Changed, Context};
+use crate::watch::Fitting;
+use convoke_factor::{FactorError, Work};
 use convoke_ir::elem::Elem;
 use convoke_ir::layer::Layer;
 
@@ -49,12 +52,43 @@ pub(super) struct Wanted<'a> {
     pub(super) settings: &'a Settings,
     /// The largest error that is of use: what is left of the tolerance, 0 if only rounding is allowed.
     pub(super) tolerance: f64,
+    /// What the target at hand may take, and who follows it.
+    pub(super) work: &'a Work<'a>,
+}
+
+impl Wanted<'_> {
+    /// Why a target without factors is left.
+    pub(super) fn refusal(&self, error: FactorError) -> Left {
+        match error {
+            FactorError::NotFinite => Left::NotFinite,
+            FactorError::NoConvergence => Left::NoConvergence,
+            FactorError::TooMuchWork => Left::TooMuchWork { limit: self.work.limit() },
+        }
+    }
+
+    /// Spends some of the target's work.
+    pub(super) fn spend(&self, multiplications: f64) -> Result<(), Left> {
+        self.work.spend(multiplications).map_err(|error| self.refusal(error))
+    }
+
+    /// Refuses what takes more memory than `--max-memory`.
+    pub(super) fn fits(&self, bytes: u64) -> Result<(), Left> {
+        let limit = self.cx.files.budget();
+        if bytes > limit { Err(Left::TooMuchMemory { bytes, limit }) } else { Ok(()) }
+    }
 }
 
 /// How far rounding to the element type may have put a kernel from one that has a form, relative, in the Frobenius norm: its unit roundoff u, since each
 /// number moved by at most u of itself; of `f64` what a decomposition in `f64` can tell from nothing.
 pub(super) fn rounding(elem: Elem) -> f64 {
     elem.unit_roundoff().max(1e-15)
+}
+
+/// The squares of norms, relative to the largest: they neither overflow nor vanish.
+pub(super) fn squares(norms: impl Iterator<Item = f64>) -> Vec<f64> {
+    let norms: Vec<f64> = norms.collect();
+    let most = norms.iter().copied().fold(0.0, f64::max);
+    norms.iter().map(|norm| if most > 0.0 { (norm / most).powi(2) } else { 0.0 }).collect()
 }
 
 /// Rewrites every convolution of `layer` for which `forms` have something that is allowed and cheaper.
@@ -68,12 +102,13 @@ pub(super) fn rewrite(
 ) -> Result<Changed, PassError> {
     let granted = if settings.by_level && !settings.joint { None } else { cx.grants.tolerance };
     let tolerance = granted.map_or(0.0, |t| (t - log.spent).max(0.0));
-    let wanted = Wanted { cx, settings, tolerance };
     let say = |log: &mut Log, target: &str, why: Left| {
         // A level tries every convolution; that most are left is no news, unless counting multiplications would have misled, or it did not try.
         let news = match &why {
             Left::Slower { multiplications, .. } => *multiplications < 1.0,
             Left::TooLong { .. } => true,
+            // Who allows an approximation wants to know why there is none.
+            Left::TooMuchWork { .. } | Left::TooMuchMemory { .. } => settings.joint,
             _ => false,
         };
         if !settings.by_level || news {
@@ -92,6 +127,10 @@ pub(super) fn rewrite(
     for target in targets {
         let mut candidates = Vec::new();
         let mut left = None;
+        let watch = &log.watch;
+        let follow = |step| watch.tell(Some(&Fitting { pass, value: &target.name, step }));
+        let work = Work::new(settings.multiplications()).observed(&follow);
+        let wanted = Wanted { cx, settings, tolerance, work: &work };
         for form in forms {
             match form(&target, &wanted) {
                 Ok(more) => candidates.extend(more),

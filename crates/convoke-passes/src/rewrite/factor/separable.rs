@@ -20,7 +20,7 @@ use std::rc::Rc;
 
 use convoke_factor::exact::{self, Term};
 use convoke_factor::svd::plainly_above;
-use convoke_factor::{Matrix, Svd};
+use convoke_factor::{Matrix, Svd, svd};
 use convoke_ir::layer::Conv2d;
 
 use super::chain::Factor;
@@ -57,6 +57,17 @@ pub(crate) fn candidates(
 ) -> Result<Vec<Candidate>, Left> {
     if target.rows == 1 || target.columns == 1 {
         return Err(target.shape("only a kernel of several rows and columns can be separable"));
+    }
+    if let Some(rank) = rank {
+        let (c, k) = (target.c, target.k_per_group());
+        let full = |order: &Order| match order {
+            Order::Down => (c * target.rows).min(k * target.columns),
+            Order::Across => (c * target.columns).min(k * target.rows),
+        };
+        let most = orders.iter().map(full).max().unwrap_or(0);
+        if rank > most {
+            return Err(Left::Rank { what: "a rank of", rank, most, why: "is the most that its kernels can have" });
+        }
     }
     let Some(weights) = &target.weights else {
         let rank = rank.unwrap_or(target.c.min(target.k_per_group()));
@@ -180,7 +191,7 @@ struct Analysed {
     /// The order they are of.
     order: Order,
     svds: Vec<Svd>,
-    /// ‖A‖² of each group.
+    /// ‖A‖² of each group, relative to the largest.
     squares: Vec<f64>,
     /// For each group, the rank at which rounding explains what is left; at least 1.
     ranks: Vec<usize>,
@@ -213,12 +224,17 @@ impl Analysed {
             })
         };
         // A level tries every kernel: of what is plainly not separable no more is asked.
+        let groups = target.group as f64;
+        if wanted.settings.by_level {
+            wanted.spend(groups * 2.0 * (worth * c * inner) as f64 * (k * outer) as f64)?;
+        }
         let far = |group: usize| plainly_above(&matrix(group), worth, wanted.tolerance.max(unit));
         if wanted.settings.by_level && (0..target.group).any(far) {
             return Err(Left::Pair("its kernels are plainly not separable"));
         }
+        wanted.spend(groups * svd::cost(c * inner, k * outer))?;
         let matrices: Vec<Matrix> = (0..target.group).map(matrix).collect();
-        let svds = matrices.iter().map(Svd::new).collect::<Result<Vec<_>, _>>().map_err(|_| Left::NotFinite)?;
+        let svds = matrices.iter().map(Svd::new).collect::<Result<Vec<_>, _>>().map_err(|e| wanted.refusal(e))?;
         let ranks: Vec<usize> = svds.iter().map(|svd| svd.rank_within(unit).max(1)).collect();
         let most = ranks.iter().copied().max().unwrap_or(1);
         let holds = |v: f64| convoke_data::round(target.x.elem, v) == v;
@@ -230,7 +246,7 @@ impl Analysed {
                 matrices.iter().zip(&ranks).map(exact).collect::<Option<Vec<_>>>()
             })
             .flatten();
-        let squares = matrices.iter().map(|m| m.norm().powi(2)).collect();
+        let squares = super::squares(matrices.iter().map(Matrix::norm));
         Ok(Analysed { order, svds, squares, ranks, terms, worth, unit })
     }
 

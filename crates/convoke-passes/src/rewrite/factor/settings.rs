@@ -15,6 +15,8 @@ pub(crate) struct Settings {
     pub(crate) always: bool,
     /// A rank that is given.
     pub(crate) rank: Option<usize>,
+    /// The most multiplications for a convolution, if not [`MULTIPLICATIONS`].
+    pub(crate) work: Option<f64>,
     /// Whether a level runs the pass, not the user by its name.
     pub(crate) by_level: bool,
     /// Whether the pass spends the tolerance of the command even so.
@@ -25,6 +27,14 @@ pub(crate) struct Settings {
 pub(crate) const TOLERANCE: PassOption = PassOption {
     name: "tolerance",
     doc: "the relative error allowed over the net, in the Frobenius norm of the kernels; that of --tolerance if not given, else none",
+};
+/// The most multiplications that finding factors of one convolution may take: about a minute.
+pub(crate) const MULTIPLICATIONS: f64 = 5e11;
+
+/// `work`.
+pub(crate) const WORK: PassOption = PassOption {
+    name: "work",
+    doc: "the most multiplications that finding new weights of one convolution may take; 5e11, about a minute, if not given",
 };
 /// `always`.
 pub(crate) const ALWAYS: PassOption =
@@ -44,10 +54,16 @@ impl Settings {
                 Attr::Bool(v) => self.always = *v,
                 _ => return Err("`true` or `false`".into()),
             },
+            "work" => self.work = Some(number(value)?),
             "rank" => self.rank = Some(positive(value)?),
             other => unreachable!("`{other}` is in no list of options"),
         }
         Ok(())
+    }
+
+    /// The most multiplications for a convolution.
+    pub(crate) fn multiplications(&self) -> f64 {
+        self.work.unwrap_or(MULTIPLICATIONS)
     }
 
     /// The grants with the pass's own tolerance in place of the command's.

@@ -16,7 +16,7 @@
 
 use std::rc::Rc;
 
-use convoke_factor::{Matrix, Svd, exact, pair, stack};
+use convoke_factor::{Matrix, Svd, exact, pair, stack, svd};
 use convoke_ir::layer::{Conv2d, Op};
 
 use super::chain::Factor;
@@ -24,20 +24,27 @@ use super::{Candidate, Target, Wanted, frobenius, rounding};
 use crate::guarantee::Guarantee;
 use crate::note::Left;
 
-/// The largest extent of a kernel that is fitted: three or more factors take seconds for each.
+/// The largest extent of a kernel that is fitted, if no option says otherwise: three or more factors take seconds for each.
 const LARGEST_FITTED: usize = 9;
 
-/// The most weights of a group that mixes channels: 64 channels of 5x5 take half a minute.
-const LARGEST_MIXED: usize = 64 * 64 * 25;
+/// The largest extent of a kernel that is split by its roots, or made anew, if no option says otherwise.
+const LARGEST_SPLIT: usize = 63;
 
 /// Stacks for a target. `activation` stands between the factors of new architectures.
 pub(crate) fn candidates(
     target: &Target,
     wanted: &Wanted<'_>,
     activation: Option<&Op>,
+    largest: Option<usize>,
 ) -> Result<Vec<Candidate>, Left> {
+    let up_to = |limit: usize, done: &'static str| {
+        let limit = largest.unwrap_or(limit);
+        let (rows, columns) = (target.rows, target.columns);
+        if rows.max(columns) > limit { Err(Left::LargeKernels { rows, columns, limit, done }) } else { Ok(()) }
+    };
     let needs = "small kernels stand for ones of odd extents, at least 5 along one axis";
     let sizes = stack::sizes(target.rows, target.columns).ok_or_else(|| target.shape(needs))?;
+    up_to(LARGEST_SPLIT, "stacked")?;
     let form = name(&sizes);
     let mut chain = chain(target, &sizes);
     let Some(weights) = &target.weights else {
@@ -60,26 +67,27 @@ pub(crate) fn candidates(
     // What is off so far, and what may be, squared: fitting ends with the first kernel that is too much.
     let allowed = wanted.tolerance.max(unit);
     let total = convoke_factor::matrix::norm(weights);
-    let (mut off, most) = (0.0, (allowed * total).powi(2));
+    let mut off: f64 = 0.0;
+    let part = |error: f64, own: f64| if own > 0.0 { error * (own / total) } else { 0.0 };
     for numbers in weights.chunks_exact(target.taps()) {
         let kernel = Matrix::new(target.rows, target.columns, numbers.to_vec());
         let holds = |v: f64| convoke_data::round(target.x.elem, v) == v;
-        let (stacked, error) = match by_roots(&kernel, unit, holds)? {
+        let (stacked, error) = match by_roots(&kernel, unit, holds, wanted)? {
             Some(stacked) => stacked,
             // Not separable: without a tolerance there may still be factors, but finding them is fitting them.
             None => {
-                if target.rows.max(target.columns) > LARGEST_FITTED {
-                    return Err(target.shape("kernels that are not separable are fitted up to 9x9"));
-                }
-                let fit = stack::fit(&kernel).map_err(|_| Left::NotFinite)?.ok_or_else(|| target.shape(needs))?;
+                up_to(LARGEST_FITTED, "fitted where they are not separable")?;
+                let fit = stack::fit(&kernel, wanted.work)
+                    .map_err(|e| wanted.refusal(e))?
+                    .ok_or_else(|| target.shape(needs))?;
                 let found = agreement(&fit.starts, unit);
                 agree = Some(agree.map_or(found, |known| if known[0] <= found[0] { known } else { found }));
                 (fit.kernels, fit.error)
             }
         };
-        off += (error * kernel.norm()).powi(2);
-        if off > most {
-            return Err(Left::Error { form: fitted(&form, agree), error: off.sqrt() / total, allowed });
+        off = off.hypot(part(error, kernel.norm()));
+        if off > allowed {
+            return Err(Left::Error { form: fitted(&form, agree), error: off, allowed });
         }
         exactly &= error == 0.0 && stacked.iter().all(|k| k.numbers().iter().all(|&v| holds(v)));
         within &= error <= unit;
@@ -113,28 +121,26 @@ fn mixed(
         return Err(target.shape("weights that mix channels are fitted as two layers, of kernels up to 5x5"));
     };
     let extents = [target.k_per_group(), target.c, target.rows, target.columns];
-    let elements = extents.iter().product();
-    if elements > LARGEST_MIXED {
-        return Err(Left::TooLarge { elements, limit: LARGEST_MIXED });
-    }
+    wanted.fits(pair::bytes(extents, [first, second]))?;
     let unit = rounding(target.x.elem);
     let allowed = wanted.tolerance.max(unit);
     let total = convoke_factor::matrix::norm(weights);
-    let (mut off, mut agree) = (0.0, [usize::MAX, 0]);
+    let (mut off, mut agree) = (0.0f64, [usize::MAX, 0]);
     let (mut firsts, mut seconds) = (Vec::new(), Vec::new());
     for group in 0..target.group {
         let own = target.of_group(weights, group);
-        let fit = pair::fit(own, extents, [first, second]).map_err(|_| Left::NotFinite)?;
+        let fit = pair::fit(own, extents, [first, second], wanted.work).map_err(|e| wanted.refusal(e))?;
         let found = agreement(&fit.starts, unit);
         agree = if agree[0] <= found[0] { agree } else { found };
-        off += (fit.error * convoke_factor::matrix::norm(own)).powi(2);
-        if off > (allowed * total).powi(2) {
-            return Err(Left::Error { form: fitted(&form, Some(agree)), error: off.sqrt() / total, allowed });
+        let own = convoke_factor::matrix::norm(own);
+        off = off.hypot(if own > 0.0 { fit.error * (own / total) } else { 0.0 });
+        if off > allowed {
+            return Err(Left::Error { form: fitted(&form, Some(agree)), error: off, allowed });
         }
         firsts.extend(fit.first);
         seconds.extend(fit.second);
     }
-    let error = if total > 0.0 { off.sqrt() / total } else { 0.0 };
+    let error = off;
     let sense = if error <= unit { Guarantee::Rounding } else { Guarantee::Approximate };
     let fill = move || vec![vec![firsts.clone(), seconds.clone()]];
     let form = fitted(&form, Some(agree));
@@ -158,7 +164,12 @@ fn fitted(form: &str, agree: Option<[usize; 2]>) -> String {
 }
 
 /// The stack of a kernel that is separable within `unit`, with its error; `None` if it is not.
-fn by_roots(kernel: &Matrix, unit: f64, holds: impl Fn(f64) -> bool) -> Result<Option<(Vec<Matrix>, f64)>, Left> {
+fn by_roots(
+    kernel: &Matrix,
+    unit: f64,
+    holds: impl Fn(f64) -> bool,
+    wanted: &Wanted<'_>,
+) -> Result<Option<(Vec<Matrix>, f64)>, Left> {
     if exact::rank_at_most(kernel, 1)
         && let Some(terms) = exact::terms(kernel, 1, holds)
     {
@@ -171,7 +182,8 @@ fn by_roots(kernel: &Matrix, unit: f64, holds: impl Fn(f64) -> bool) -> Result<O
             .map(|k| (frobenius(stack::product(&k).numbers(), kernel.numbers()), k))
             .map(|(e, k)| (k, e)));
     }
-    let svd = Svd::new(kernel).map_err(|_| Left::NotFinite)?;
+    wanted.spend(svd::cost(kernel.rows(), kernel.columns()))?;
+    let svd = Svd::new(kernel).map_err(|e| wanted.refusal(e))?;
     if svd.error(1) > unit {
         return Ok(None);
     }

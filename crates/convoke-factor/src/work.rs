@@ -1,0 +1,74 @@
+//! A limit on the work of a search, and a way to follow it.
+//!
+//! Work is counted in multiplications, before they are done. It does not depend on the machine, so that whatever is refused for it is
+//! refused everywhere.
+
+use std::cell::Cell;
+use std::fmt;
+
+use crate::FactorError;
+
+/// How far an iteration is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Step {
+    /// Which start, from 1.
+    pub start: usize,
+    /// How many starts there are.
+    pub starts: usize,
+    /// Which iteration of the start, from 1.
+    pub iteration: usize,
+}
+
+/// A number of multiplications that may be spent.
+pub struct Work<'a> {
+    limit: f64,
+    spent: Cell<f64>,
+    observer: Option<&'a dyn Fn(Step)>,
+}
+
+impl<'a> Work<'a> {
+    /// At most `limit` multiplications.
+    pub fn new(limit: f64) -> Work<'a> {
+        Work { limit, spent: Cell::new(0.0), observer: None }
+    }
+
+    /// Tells `observer` of each iteration.
+    pub fn observed(self, observer: &'a dyn Fn(Step)) -> Work<'a> {
+        Work { observer: Some(observer), ..self }
+    }
+
+    /// The most multiplications.
+    pub fn limit(&self) -> f64 {
+        self.limit
+    }
+
+    /// What may still be spent.
+    pub(crate) fn left(&self) -> f64 {
+        self.limit - self.spent.get()
+    }
+
+    /// Spends `multiplications`; an error if that would exceed the limit.
+    pub fn spend(&self, multiplications: f64) -> Result<(), FactorError> {
+        let spent = self.spent.get() + multiplications;
+        if spent > self.limit {
+            return Err(FactorError::TooMuchWork);
+        }
+        self.spent.set(spent);
+        Ok(())
+    }
+
+    /// Spends `multiplications` on an iteration.
+    pub(crate) fn step(&self, multiplications: f64, step: Step) -> Result<(), FactorError> {
+        self.spend(multiplications)?;
+        if let Some(observer) = self.observer {
+            observer(step);
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Work<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Work").field("limit", &self.limit).field("spent", &self.spent.get()).finish_non_exhaustive()
+    }
+}
