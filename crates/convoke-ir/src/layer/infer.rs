@@ -315,8 +315,17 @@ pub(super) fn bias(_: &Bias, args: &[&TensorType]) -> Inferred {
     Ok(args[0].clone())
 }
 
+/// Refuses a number that the element type cannot hold.
+fn held(attribute: &'static str, number: f64, x: &TensorType) -> Result<(), InferError> {
+    if x.elem.holds(number) {
+        return Ok(());
+    }
+    Err(InferError::attribute(attribute, format!("`{attribute}`: {}", x.elem.cannot_hold(number))))
+}
+
 pub(super) fn batch_norm(op: &BatchNorm, args: &[&TensorType]) -> Inferred {
     per_channel(args)?;
+    held("epsilon", op.epsilon, args[0])?;
     if !(op.epsilon >= 0.0 && op.epsilon.is_finite()) {
         return Err(InferError::attribute(
             "epsilon",
@@ -334,6 +343,7 @@ pub(super) fn leaky_relu(op: &LeakyRelu, args: &[&TensorType]) -> Inferred {
     if !op.alpha.is_finite() {
         return Err(InferError::attribute("alpha", format!("`alpha` must be finite, found {:?}", op.alpha)));
     }
+    held("alpha", op.alpha, args[0])?;
     Ok(args[0].clone())
 }
 
@@ -343,6 +353,9 @@ pub(super) fn clip(op: &Clip, args: &[&TensorType]) -> Inferred {
             "min",
             format!("`min` must not exceed `max`, found {:?} and {:?}", op.min, op.max),
         ));
+    }
+    for (name, bound) in [("min", op.min), ("max", op.max)] {
+        held(name, bound, args[0]).map_err(|error| error.help("leave it out for no bound"))?;
     }
     Ok(args[0].clone())
 }

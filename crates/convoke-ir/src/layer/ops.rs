@@ -8,7 +8,11 @@
 //!
 //! - Sums are taken over the reals; the order of a sum is not part of the meaning, its rounding is bounded, not fixed.
 //! - A NaN in a window makes the output NaN; no op loses one. Infinities follow IEEE 754.
-//! - Padding reads as 0 unless a mode says otherwise; for `max_pool` it reads as −∞, for `avg_pool` it is not there.
+//! - Padding reads as 0 unless a mode says otherwise; for `max_pool` it reads as −∞, for `avg_pool` it is not there. 0 times a weight
+//!   that is NaN or infinite is NaN, so that such a weight makes NaN of the outputs whose window has it over padding.
+//! - `relu`, `relu6` and `clip` give back what equals a bound: −0 stays −0. Which zero a `max_pool` gives of two, and the sign of a
+//!   sum that is 0, is not part of the meaning.
+//! - Numbers of attributes are rounded to the element type, as constants are; what it cannot hold is refused.
 //! - `x`, `w`, … are the operands in order. Image extents are N, C, H, W whatever the layout; `i` ranges over the
 //!   input, `p, q` over output rows and columns, `r, s` over kernel rows and columns.
 
