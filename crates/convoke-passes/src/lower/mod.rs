@@ -31,6 +31,7 @@ mod halo;
 mod im2col;
 mod math;
 mod matmul;
+mod not_finite;
 mod pixels;
 mod plateaus;
 mod pool;
@@ -54,6 +55,7 @@ use convoke_machine::Machine;
 use crate::bands::{chain, ends, links};
 use bands::Repeat;
 use between::Kept;
+pub(crate) use not_finite::with_padding_read;
 use chain::{Chain, Operand};
 use grid::Grid;
 
