@@ -5,8 +5,7 @@ use convoke::{Compiler, Layer, Layout, Machine};
 use ndarray::ArrayD;
 
 /// The columns, in order.
-const HEADER: &str =
-    "op,image,kernel_shape,strides,dilations,pads,ceil_mode,count_include_pad,result_shape,result";
+const HEADER: &str = "op,image,kernel_shape,strides,dilations,pads,ceil_mode,count_include_pad,result_shape,result";
 /// Channel c holds the image times c + 1, so that channels last fill vectors too.
 const CHANNELS: usize = 3;
 
@@ -61,7 +60,8 @@ fn every_pooling_gives_what_onnx_gives() {
         let layout = [Layout::Nchw, Layout::Nhwc][i % 2];
         let layer = layer(&fields, layout);
         let input = shape(fields[1], layout);
-        let plane: Vec<f64> = (0..input.iter().product::<usize>() / CHANNELS).map(|i| (37 * i % 101) as f64 - 50.0).collect();
+        let plane: Vec<f64> =
+            (0..input.iter().product::<usize>() / CHANNELS).map(|i| (37 * i % 101) as f64 - 50.0).collect();
         let x = ArrayD::from_shape_vec(input.to_vec(), channels(&plane, layout)).expect("as many");
         let result: Vec<f64> = fields[9].split(' ').map(|y| y.parse().expect("a number")).collect();
         let expected = channels(&result, layout);

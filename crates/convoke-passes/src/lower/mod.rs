@@ -55,9 +55,9 @@ use convoke_machine::Machine;
 use crate::bands::{chain, ends, links};
 use bands::Repeat;
 use between::Kept;
-pub(crate) use not_finite::with_padding_read;
 use chain::{Chain, Operand};
 use grid::Grid;
+pub(crate) use not_finite::with_padding_read;
 
 /// Why a layer cannot be lowered.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]

@@ -55,8 +55,7 @@ impl<'a> Lowering<'a> {
                 (axis.begin, axis.begin + axis.input)
             };
             // The taps of the window in front of an element.
-            let before =
-                |at: usize| at.saturating_sub(p * axis.stride).div_ceil(axis.dilation).min(axis.kernel);
+            let before = |at: usize| at.saturating_sub(p * axis.stride).div_ceil(axis.dilation).min(axis.kernel);
             before(high) - before(low)
         };
         let pixels = (0..window.h.output).flat_map(|p| (0..window.w.output).map(move |q| (p, q)));
