@@ -43,10 +43,7 @@ use crate::random::Sequence;
 
 /// The nearest number of the element type, ties to even.
 pub fn round(elem: Elem, x: f64) -> f64 {
-    match elem {
-        Elem::F32 => f64::from(x as f32),
-        Elem::F64 => x,
-    }
+    elem.round(x)
 }
 
 /// The numbers of a constant of type `ty`, in storage order, rounded to its element type.

@@ -159,7 +159,7 @@ impl<const N: usize> AttrType for [i64; N] {
     }
 }
 
-/// Declares an enum whose cases are written as bare words.
+/// Declares an enum whose cases are written as bare words, in letters of either case.
 macro_rules! words {
     ($(#[$doc:meta])* $name:ident { $($(#[$case_doc:meta])* $case:ident = $word:literal,)* }) => {
         $(#[$doc])*
@@ -181,7 +181,7 @@ macro_rules! words {
             }
             fn from_attr(attr: &Attr) -> Option<Self> {
                 match attr {
-                    Attr::Word(word) => $name::ALL.iter().copied().find(|case| case.name() == word),
+                    Attr::Word(word) => $name::ALL.iter().copied().find(|case| case.name().eq_ignore_ascii_case(word)),
                     _ => None,
                 }
             }

@@ -36,6 +36,24 @@ impl Elem {
         }
     }
 
+    /// The nearest number of this type, ties to even.
+    pub fn round(self, x: f64) -> f64 {
+        match self {
+            Elem::F32 => f64::from(x as f32),
+            Elem::F64 => x,
+        }
+    }
+
+    /// Whether this type has a number near `x`: no finite number may round to an infinite one.
+    pub fn holds(self, x: f64) -> bool {
+        !x.is_finite() || self.round(x).is_finite()
+    }
+
+    /// What to say of a number that this type does not [hold](Elem::holds).
+    pub(crate) fn cannot_hold(self, x: f64) -> String {
+        format!("{x:?} is beyond the largest number of `{self}`")
+    }
+
     /// The unit roundoff `u`: half the distance from 1 to the next larger number.
     pub fn unit_roundoff(self) -> f64 {
         match self {

@@ -3,16 +3,17 @@
 //!
 //! Verification after a pass is not the user's business: if it fails, the pass is wrong, and the error says so.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::time::{Duration, Instant};
 
 use convoke_ir::diagnostic::Diagnostic;
-use convoke_ir::layer::{self, Layer, Op};
+use convoke_ir::layer::{self, Layer, Op, ValueId};
 use convoke_ir::loops::{self, Program};
 
 use crate::bands;
 use crate::error::PassError;
-use crate::lower::lower;
+use crate::lower::{lower, with_padding_read};
 use crate::note::{Log, Note};
 use crate::pass::{Changed, Context};
 use crate::registry::Pass;
@@ -163,22 +164,35 @@ impl<'a> PassManager<'a> {
         Ok(state)
     }
 
+    /// The places of convolutions by bands that lowering refuses.
+    fn refused(&self, layer: &Layer) -> impl Iterator<Item = usize> + use<> {
+        bands::refused(layer, self.cx.machine).into_iter()
+    }
+
     fn step(&self, mut state: State, pass: &Pass, log: &mut Log) -> Result<(State, Changed), PassError> {
         let changed = match (pass, &mut state) {
             (Pass::Layer(pass), State::Layer(layer)) => {
-                let linked = bands::alone(layer).is_empty();
+                let asked: HashSet<ValueId> = self.refused(layer).map(|at| layer.body[at].result).collect();
                 let changed = pass.run(layer, &self.cx, log)?;
-                // What a rewriting leaves nothing to take turns with is computed by itself; what the text asks for in vain, lowering refuses.
-                for at in bands::alone(layer).into_iter().filter(|_| linked) {
-                    if let Op::Conv2d(conv) = &mut layer.body[at].op {
-                        conv.band = 0;
+                // What a pass leaves unable to take turns is computed by itself; what the text asks for in vain, lowering refuses.
+                loop {
+                    let left: Vec<usize> =
+                        self.refused(layer).filter(|&at| !asked.contains(&layer.body[at].result)).collect();
+                    for &at in &left {
+                        if let Op::Conv2d(conv) = &mut layer.body[at].op {
+                            conv.band = 0;
+                        }
+                    }
+                    if left.is_empty() {
+                        break;
                     }
                 }
                 changed
             }
             (Pass::Loops(pass), State::Loops(program)) => pass.run(program, &self.cx)?,
             (Pass::Lower, State::Layer(layer)) => {
-                let verified = layer::verify(layer).map_err(PassError::Invalid)?;
+                let layer = with_padding_read(layer, self.cx.files)?;
+                let verified = layer::verify(&layer).map_err(PassError::Invalid)?;
                 state = State::Loops(lower(verified, self.cx.machine)?);
                 Changed::Yes
             }

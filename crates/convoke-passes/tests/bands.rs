@@ -1,6 +1,8 @@
 //! Chains by bands of rows compute what their layers mean, by any algorithm, and nothing between them is stored as a whole.
 
 mod common;
+#[path = "bands/passes.rs"]
+mod passes;
 
 use common::agree;
 use convoke_data::Files;

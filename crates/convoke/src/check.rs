@@ -14,7 +14,8 @@
 
 use std::time::{Duration, Instant};
 
-use convoke_interp::{Bounded, error_bounds, run_layer, run_program};
+use convoke_data::values;
+use convoke_interp::{Bounded, InterpError, error_bounds, run_layer, run_program};
 use convoke_ir::attr::Algorithm;
 use convoke_ir::elem::Subnormals;
 use convoke_ir::{layer as ir, loops};
@@ -29,6 +30,8 @@ use crate::layer::Layer;
 #[derive(Clone, Debug)]
 pub struct Reference {
     inputs: Vec<ArrayD<f64>>,
+    /// Whether all numbers of inputs and constants are.
+    finite: bool,
     outputs: Vec<Bounded>,
 }
 
@@ -43,7 +46,7 @@ pub struct Comparison {
     pub bound: f64,
     /// The largest error as a fraction of its element's bound; above 1 the check fails.
     pub of_bound: f64,
-    /// How many elements are not finite where the reference is, though all inputs are: a sum or a transform overflowed. With any the
+    /// How many elements are not finite where the reference is, though all inputs and constants are: a sum or a transform overflowed. With any the
     /// check fails.
     pub overflowed: usize,
 }
@@ -74,7 +77,8 @@ impl Reference {
     pub fn new(layer: &Layer, inputs: Vec<ArrayD<f64>>, subnormals: Subnormals) -> Result<Reference, Error> {
         let plain = without_algorithms(layer)?;
         let outputs = error_bounds(plain.verified(), &inputs, layer.files(), subnormals)?;
-        Ok(Reference { inputs, outputs })
+        let finite = inputs.iter().flatten().all(|x| x.is_finite()) && finite_constants(layer)?;
+        Ok(Reference { inputs, finite, outputs })
     }
 
     /// The same with the bounds of what `compiler` makes of `layer`, which is that of the reference.
@@ -117,13 +121,12 @@ impl Reference {
         if outputs.len() != self.outputs.len() || !outputs.iter().zip(&self.outputs).all(|(a, b)| shapes(a, b)) {
             return Comparison::WRONG;
         }
-        let finite = self.inputs.iter().flatten().all(|x| x.is_finite());
         let mut worst = Comparison { max_error: 0.0, relative: 0.0, bound: 0.0, of_bound: 0.0, overflowed: 0 };
         for (found, expected) in outputs.iter().zip(&self.outputs) {
             let elements = found.iter().zip(&expected.value).zip(&expected.bound).zip(&expected.scale);
             for (((&found, &value), &bound), &scale) in elements {
                 let error = distance(found, value);
-                worst.overflowed += usize::from(finite && value.is_finite() && !found.is_finite());
+                worst.overflowed += usize::from(self.finite && value.is_finite() && !found.is_finite());
                 // An infinite bound says that a sum may overflow: then any finite number is allowed.
                 let fraction = |of: f64| if error == 0.0 || of == f64::INFINITY { 0.0 } else { error / of };
                 worst.max_error = worst.max_error.max(error);
@@ -135,6 +138,19 @@ impl Reference {
         }
         worst
     }
+}
+
+fn finite_constants(layer: &Layer) -> Result<bool, Error> {
+    let uses = layer.ir().uses();
+    for (id, value) in layer.ir().values.iter().filter(|(id, _)| uses[id.index()] > 0) {
+        let Some(source) = layer.ir().constant(id) else { continue };
+        let numbers = values(source, &value.ty, layer.files())
+            .map_err(|source| InterpError::Constant { name: value.name.clone(), source: Box::new(source) })?;
+        if numbers.iter().any(|number| !number.is_finite()) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 fn algorithms(layer: &ir::Layer) -> impl Iterator<Item = Algorithm> {

@@ -153,9 +153,9 @@ pub(crate) fn binary(
         BinOp::Sub => b.ins().fsub(x.value, y.value),
         BinOp::Mul => b.ins().fmul(x.value, y.value),
         BinOp::Div => b.ins().fdiv(x.value, y.value),
-        BinOp::Min | BinOp::Max if target.is_x86() && (x.number || y.number || parts.per > 1) => {
-            // `minps a, b` is `a < b ? a : b`, hence b if either is NaN. With the constant first, a NaN comes through in
-            // one instruction. Otherwise a NaN in `a` is put back by a second step.
+        BinOp::Min | BinOp::Max if x.number || y.number || (target.is_x86() && parts.per > 1) => {
+            // `minps a, b` is `a < b ? a : b`, hence b if either is NaN, or if they are equal. With the constant first, a NaN and
+            // a zero of the other sign come through in one instruction. Otherwise a NaN in `a` is put back by a second step.
             let (first, second) = if y.number { (y, x) } else { (x, y) };
             let (less, more) = if op == BinOp::Min { (first, second) } else { (second, first) };
             let mask = b.ins().fcmp(FloatCC::LessThan, less.value, more.value);

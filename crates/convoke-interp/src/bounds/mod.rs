@@ -356,16 +356,16 @@ fn activation(x: &Tracked, value: &[f64], f: Smooth, unit: Unit) -> Result<Rule>
 /// Batch norm, computed as it is written, as `a·x + (b − mean·a)`, or folded into the weights before it.
 fn batch_norm(op: &BatchNorm, args: &[&Tracked], types: &[&TensorType], unit: Unit) -> Result<Rule> {
     let [x, scale, b, mean, var] = [0, 1, 2, 3, 4].map(|i| args[i]);
-    let channels = scale.value.len();
+    let (channels, epsilon) = (scale.value.len(), types[0].elem.round(op.epsilon));
     let (mut factor, mut factor_error) = (filled(channels, 0.0)?, filled(channels, 0.0)?);
     for c in 0..channels {
-        factor[c] = norm_scale(scale.value[c], var.value[c], op.epsilon);
+        factor[c] = norm_scale(scale.value[c], var.value[c], epsilon);
         // The largest factor that operands within their own errors give.
         let (wide, low) = (scale.value[c].abs() + scale.error[c], var.value[c] - var.error[c]);
         let exact = scale.error[c] == 0.0 && var.error[c] == 0.0;
         factor_error[c] = match exact {
             true => 0.0,
-            false if low + op.epsilon > 0.0 => norm_scale(wide, low, op.epsilon) - factor[c].abs(),
+            false if low + epsilon > 0.0 => norm_scale(wide, low, epsilon) - factor[c].abs(),
             false => f64::INFINITY,
         };
     }

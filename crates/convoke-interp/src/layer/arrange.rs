@@ -7,10 +7,12 @@ use convoke_ir::types::TensorType;
 use super::{Operand, image, planes, stored};
 use crate::{Result, filled};
 
-/// Where element `i` of an axis padded by `begin` comes from, in an axis of `extent`; `None` for a zero.
-fn source(mode: PadMode, i: usize, begin: usize, extent: usize) -> Option<usize> {
-    let at = i as i64 - begin as i64;
-    let last = extent as i64 - 1;
+/// Where element `i` of an axis of `extent` with pads comes from; `None` for a zero.
+fn source(mode: PadMode, i: usize, [begin, end]: [i64; 2], extent: usize) -> Option<usize> {
+    // Counted from the first element that cropping leaves.
+    let at = i as i64 - begin.max(0);
+    let first = -begin.min(0);
+    let last = extent as i64 - 1 - first + end.min(0);
     let at = match mode {
         PadMode::Zeros if !(0..=last).contains(&at) => return None,
         PadMode::Zeros => at,
@@ -21,18 +23,18 @@ fn source(mode: PadMode, i: usize, begin: usize, extent: usize) -> Option<usize>
         PadMode::Replicate => at.clamp(0, last),
         PadMode::Circular => at.rem_euclid(last + 1),
     };
-    Some(at as usize)
+    Some((first + at) as usize)
 }
 
 pub(super) fn pad(op: &Pad, x: Operand<'_>, result: &TensorType) -> Result<Vec<f64>> {
     let (from, to) = (image(x.ty), image(result));
-    let [top, left, ..] = op.pads.map(|pad| pad as usize);
+    let [top, left, bottom, right] = op.pads;
     let input = planes(x)?;
     let mut y = filled(result.elements(), 0.0)?;
     for (x, y) in input.chunks_exact(from.h * from.w).zip(y.chunks_exact_mut(to.h * to.w)) {
         for (i, y) in y.iter_mut().enumerate() {
-            let row = source(op.mode, i / to.w, top, from.h);
-            let column = source(op.mode, i % to.w, left, from.w);
+            let row = source(op.mode, i / to.w, [top, bottom], from.h);
+            let column = source(op.mode, i % to.w, [left, right], from.w);
             if let (Some(row), Some(column)) = (row, column) {
                 *y = x[row * from.w + column];
             }

@@ -24,21 +24,30 @@ pub(super) fn eval(op: &Op, args: &[Operand<'_>], result: &TensorType) -> Result
         y.iter_mut().for_each(|y| *y = f(*y));
         Ok(y)
     };
+    // Numbers of attributes are constants of the element type.
+    let number = |attribute: f64| result.elem.round(attribute);
     match op {
         Op::Relu(_) => each(&|x| max(x, 0.0)),
         Op::Relu6(_) => each(&|x| min(max(x, 0.0), 6.0)),
-        Op::Clip(op) => each(&|x| min(max(x, op.min), op.max)),
+        Op::Clip(op) => {
+            let [low, high] = [op.min, op.max].map(number);
+            each(&|x| min(max(x, low), high))
+        }
         Op::Sigmoid(_) => each(&logistic),
         // As written in the table, which gives NaN at −∞.
         Op::Silu(_) => each(&|x| x / (1.0 + (-x).exp())),
         Op::HardSwish(_) => each(&|x| x * min(max(x / 6.0 + 0.5, 0.0), 1.0)),
-        Op::LeakyRelu(op) => each(&|x| if x >= 0.0 { x } else { op.alpha * x }),
+        Op::LeakyRelu(op) => {
+            let alpha = number(op.alpha);
+            each(&|x| if x >= 0.0 { x } else { alpha * x })
+        }
         Op::Add(_) => broadcast(args[0], args[1], result, |a, b| a + b),
         Op::Mul(_) => broadcast(args[0], args[1], result, |a, b| a * b),
         Op::Bias(_) => per_channel(args[0], |x, c| x + args[1].data[c]),
         Op::BatchNorm(op) => {
             let [scale, b, mean, var] = [1, 2, 3, 4].map(|i| args[i].data);
-            per_channel(args[0], |x, c| (x - mean[c]) * norm_scale(scale[c], var[c], op.epsilon) + b[c])
+            let epsilon = number(op.epsilon);
+            per_channel(args[0], |x, c| (x - mean[c]) * norm_scale(scale[c], var[c], epsilon) + b[c])
         }
         _ => unreachable!("`{}` is not pointwise", op.name()),
     }

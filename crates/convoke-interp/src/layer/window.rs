@@ -24,6 +24,12 @@ fn taps(axis: &Axis, output: usize) -> (usize, usize) {
     (from.min(to), to)
 }
 
+/// How many taps of output `output` lie inside the input or its padding; those of the last output may reach further.
+fn padded_taps(axis: &Axis, output: usize) -> usize {
+    let padded = axis.begin + axis.input + axis.end;
+    padded.saturating_sub(output * axis.stride).div_ceil(axis.dilation).min(axis.kernel)
+}
+
 const FITS: &str = "the verifier derived this window before";
 
 /// Each tap adds its weight times a shifted plane. Plain loops, with the columns innermost so that they run along memory.
@@ -72,14 +78,15 @@ pub(super) fn conv2d(op: &Conv2d, x: Operand<'_>, w: Operand<'_>, result: &Tenso
     stored(y.into(), result)
 }
 
-/// Combines the elements of each output's window that lie inside the input, then finishes with their number.
+/// Combines the elements of each output's window that lie inside the input. Then `finish` gets how many taps of a window lie inside the
+/// input, and how many inside the input and its padding.
 fn pool(
     window: Window,
     x: Operand<'_>,
     result: &TensorType,
     first: f64,
     combine: impl Fn(f64, f64) -> f64,
-    finish: impl Fn(f64, usize) -> f64,
+    finish: impl Fn(f64, [usize; 2]) -> f64,
 ) -> Result<Vec<f64>> {
     let Window { h, w } = window;
     let input = planes(x)?;
@@ -95,7 +102,8 @@ fn pool(
                     *y = combine(*y, x[row * w.input + column]);
                 }
             }
-            *y = finish(*y, (rows.1 - rows.0) * (columns.1 - columns.0));
+            let inside = (rows.1 - rows.0) * (columns.1 - columns.0);
+            *y = finish(*y, [inside, padded_taps(&h, p) * padded_taps(&w, q)]);
         }
     }
     stored(y.into(), result)
@@ -107,9 +115,8 @@ pub(super) fn max_pool(op: &MaxPool, x: Operand<'_>, result: &TensorType) -> Res
 
 pub(super) fn avg_pool(op: &AvgPool, x: Operand<'_>, result: &TensorType) -> Result<Vec<f64>> {
     let window = op.window(x.ty).expect(FITS);
-    let whole = window.h.kernel * window.w.kernel;
-    let divisor = |inside: usize| if op.count_include_pad { whole } else { inside };
-    pool(window, x, result, 0.0, |a, b| a + b, |y, inside| y / divisor(inside) as f64)
+    let divisor = |[inside, padded]: [usize; 2]| if op.count_include_pad { padded } else { inside };
+    pool(window, x, result, 0.0, |a, b| a + b, |y, counts| y / divisor(counts) as f64)
 }
 
 /// The most terms of a mean that an `avg_pool` computes.

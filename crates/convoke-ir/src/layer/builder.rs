@@ -178,7 +178,10 @@ impl Source {
             Source::Unbound | Source::File { .. } => None,
             Source::Numbers(numbers) => count(numbers.len()),
             Source::Computed(numbers) => count(numbers.len()),
-            Source::Generate(generator) => generator.refuses(ty.shape.dims()),
+            Source::Generate(generator) => generator.refuses(ty.shape.dims()).or_else(|| {
+                let (argument, number) = generator.beyond(ty.elem)?;
+                Some(format!("`{argument}` of `{}`: {}", generator.name(), ty.elem.cannot_hold(number)))
+            }),
         }
     }
 }

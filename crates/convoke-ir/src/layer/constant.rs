@@ -5,6 +5,7 @@
 use std::sync::Arc;
 
 use crate::attr::{Attr, AttrError, AttrType};
+use crate::elem::Elem;
 
 /// Where a constant's numbers come from.
 #[derive(Clone, Debug, PartialEq)]
@@ -144,6 +145,16 @@ generators! {
 }
 
 impl Generator {
+    /// The argument that is too large for the numbers it makes, if they are to be of type `elem`.
+    pub fn beyond(&self, elem: Elem) -> Option<(&'static str, f64)> {
+        let arguments = match *self {
+            Generator::Normal { mean, std, .. } => [("mean", mean), ("std", std)],
+            Generator::Uniform { low, high, .. } => [("low", low), ("high", high)],
+            _ => return None,
+        };
+        arguments.into_iter().find(|&(_, number)| !elem.holds(number))
+    }
+
     /// Why this generator cannot fill a tensor of extents `dims`, if it cannot.
     pub fn refuses(&self, dims: &[usize]) -> Option<String> {
         let name = self.name();

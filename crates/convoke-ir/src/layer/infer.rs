@@ -79,9 +79,9 @@ pub struct Axis {
     pub input: usize,
     /// Taps.
     pub kernel: usize,
-    /// Step between outputs.
+    /// Step between outputs; no larger than the padded input, and so of no meaning where there is one output.
     pub stride: usize,
-    /// Step between taps.
+    /// Step between taps; 1 where there is one tap.
     pub dilation: usize,
     /// Padding before the first element.
     pub begin: usize,
@@ -140,17 +140,23 @@ fn window(image: Image, a: &WindowAttrs) -> Result<Window, InferError> {
     let axis = |i: usize, input: usize| -> Result<Axis, InferError> {
         let which = ["rows", "columns"][i];
         // 2^44 leaves room for every product below: a shape has at most 2^44 elements.
-        let positive = |name: &'static str, v: i64, least: i64| match usize::try_from(v) {
-            Ok(u) if v >= least && v <= 1 << 30 => Ok(u),
-            _ => Err(InferError::attribute(
-                name,
-                format!("`{name}` over {which} must be between {least} and {}, found {v}", 1 << 30),
-            )),
+        let step = |name: &'static str, v: i64| {
+            usize::try_from(v).ok().filter(|&v| v > 0).ok_or_else(|| {
+                InferError::attribute(name, format!("`{name}` over {which} must be at least 1, found {v}"))
+            })
+        };
+        let pad = |v: i64| {
+            usize::try_from(v).ok().filter(|&v| v <= 1 << 30).ok_or_else(|| {
+                let message = format!("`pads` over {which} must be between 0 and {}, found {v}", 1 << 30);
+                let error = InferError::attribute("pads", message);
+                if v < 0 { error.help("to crop an image, give negative pads to `pad`") } else { error }
+            })
         };
         let kernel = a.kernel[i];
-        let stride = positive("strides", a.strides[i], 1)?;
-        let dilation = positive("dilations", a.dilations[i], 1)?;
-        let (mut begin, mut end) = (positive("pads", a.pads[i], 0)?, positive("pads", a.pads[i + 2], 0)?);
+        let stride = step("strides", a.strides[i])?;
+        // With one tap there is no step between taps.
+        let dilation = step("dilations", a.dilations[i]).map(|step| if kernel == 1 { 1 } else { step })?;
+        let (mut begin, mut end) = (pad(a.pads[i])?, pad(a.pads[i + 2])?);
         let reach = (kernel - 1).checked_mul(dilation).and_then(|r| r.checked_add(1)).filter(|&r| r <= 1 << 44);
         let reach = reach.ok_or_else(|| {
             InferError::attribute("dilations", format!("a kernel of {kernel} taps dilated by {dilation} is too long"))
@@ -164,22 +170,26 @@ fn window(image: Image, a: &WindowAttrs) -> Result<Window, InferError> {
             }
         }
         let padded = input + begin + end;
-        if reach > padded {
+        // Rounded up, one window may reach over the end by less than a step.
+        let over = reach.saturating_sub(padded);
+        if over > 0 && !(a.ceil && over < stride) {
             return Err(InferError::attribute(
                 "pads",
                 format!(
                     "a kernel that reaches over {reach} {which} does not fit the input's {input} with {begin} + {end} of padding"
                 ),
             )
-            .help(format!("pad {which} by at least {} more, or use a smaller kernel or dilation", reach - padded)));
+            .help(format!("pad {which} by at least {over} more, or use a smaller kernel or dilation")));
         }
-        let steps = if a.ceil { (padded - reach).div_ceil(stride) } else { (padded - reach) / stride };
+        let room = padded.saturating_sub(reach);
+        let steps = if a.ceil { room.div_ceil(stride) } else { room / stride };
         let mut output = steps + 1;
         // As in ONNX and PyTorch, a window that would start in the end padding is dropped.
         if a.ceil && (output - 1) * stride >= input + begin {
             output -= 1;
         }
-        Ok(Axis { input, kernel, stride, dilation, begin, end, output })
+        // A longer step is never taken.
+        Ok(Axis { input, kernel, stride: stride.min(padded), dilation, begin, end, output })
     };
     Ok(Window { h: axis(0, image.h)?, w: axis(1, image.w)? })
 }
@@ -310,8 +320,17 @@ pub(super) fn bias(_: &Bias, args: &[&TensorType]) -> Inferred {
     Ok(args[0].clone())
 }
 
+/// Refuses a number that the element type cannot hold.
+fn held(attribute: &'static str, number: f64, x: &TensorType) -> Result<(), InferError> {
+    if x.elem.holds(number) {
+        return Ok(());
+    }
+    Err(InferError::attribute(attribute, format!("`{attribute}`: {}", x.elem.cannot_hold(number))))
+}
+
 pub(super) fn batch_norm(op: &BatchNorm, args: &[&TensorType]) -> Inferred {
     per_channel(args)?;
+    held("epsilon", op.epsilon, args[0])?;
     if !(op.epsilon >= 0.0 && op.epsilon.is_finite()) {
         return Err(InferError::attribute(
             "epsilon",
@@ -329,6 +348,7 @@ pub(super) fn leaky_relu(op: &LeakyRelu, args: &[&TensorType]) -> Inferred {
     if !op.alpha.is_finite() {
         return Err(InferError::attribute("alpha", format!("`alpha` must be finite, found {:?}", op.alpha)));
     }
+    held("alpha", op.alpha, args[0])?;
     Ok(args[0].clone())
 }
 
@@ -338,6 +358,9 @@ pub(super) fn clip(op: &Clip, args: &[&TensorType]) -> Inferred {
             "min",
             format!("`min` must not exceed `max`, found {:?} and {:?}", op.min, op.max),
         ));
+    }
+    for (name, bound) in [("min", op.min), ("max", op.max)] {
+        held(name, bound, args[0]).map_err(|error| error.help("leave it out for no bound"))?;
     }
     Ok(args[0].clone())
 }
@@ -366,22 +389,28 @@ pub(super) fn pad(op: &Pad, args: &[&TensorType]) -> Inferred {
     let x = image(args, 0)?;
     let [top, left, bottom, right] = op.pads;
     let axis = |which: &str, extent: usize, begin: i64, end: i64| -> Result<usize, InferError> {
-        let mut padded = extent;
-        for pad in [begin, end] {
+        // Negative pads take rows or columns away first.
+        let cropped = [begin, end].iter().try_fold(extent, |left, pad| {
+            let away = usize::try_from(pad.min(&0).unsigned_abs()).ok()?;
+            left.checked_sub(away).filter(|&left| left > 0)
+        });
+        let left = cropped.ok_or_else(|| {
+            let message = format!("`pads` of {begin} and {end} leave none of {extent} {which}");
+            InferError::attribute("pads", message).help("negative pads crop, and must leave something")
+        })?;
+        let mut padded = left;
+        for pad in [begin, end].into_iter().filter(|&pad| pad > 0) {
             let most = match op.mode {
                 PadMode::Zeros | PadMode::Replicate => 1 << 30,
-                PadMode::Reflect => extent - 1,
-                PadMode::Circular => extent,
+                PadMode::Reflect => left - 1,
+                PadMode::Circular => left,
             };
-            match usize::try_from(pad) {
-                Ok(p) if p <= most => padded += p,
-                _ => {
-                    let mode = op.mode.name();
-                    let message = format!("`{mode}` pads of {extent} {which} are between 0 and {most}, found {pad}");
-                    let error = InferError::attribute("pads", message);
-                    return Err(if pad < 0 { error.help("cropping is not supported") } else { error });
-                }
-            }
+            let fits = usize::try_from(pad).ok().filter(|&pad| pad <= most);
+            padded += fits.ok_or_else(|| {
+                let mode = op.mode.name();
+                let message = format!("`{mode}` pads of {left} {which} are at most {most}, found {pad}");
+                InferError::attribute("pads", message)
+            })?;
         }
         Ok(padded)
     };
@@ -434,7 +463,7 @@ impl AvgPool {
             pads: self.pads,
             auto_pad: self.auto_pad,
             strides: self.strides,
-            dilations: [1, 1],
+            dilations: self.dilations,
             ceil: self.ceil_mode,
         };
         pool(x, self.kernel_shape, attrs)

@@ -8,7 +8,11 @@
 //!
 //! - Sums are taken over the reals; the order of a sum is not part of the meaning, its rounding is bounded, not fixed.
 //! - A NaN in a window makes the output NaN; no op loses one. Infinities follow IEEE 754.
-//! - Padding reads as 0 unless a mode says otherwise; for `max_pool` it reads as −∞, for `avg_pool` it is not there.
+//! - Padding reads as 0 unless a mode says otherwise; for `max_pool` it reads as −∞, for `avg_pool` it is not there. 0 times a weight
+//!   that is NaN or infinite is NaN, so that such a weight makes NaN of the outputs whose window has it over padding.
+//! - `relu`, `relu6` and `clip` give back what equals a bound: −0 stays −0. Which zero a `max_pool` gives of two, and the sign of a
+//!   sum that is 0, is not part of the meaning.
+//! - Numbers of attributes are rounded to the element type, as constants are; what it cannot hold is refused.
 //! - `x`, `w`, … are the operands in order. Image extents are N, C, H, W whatever the layout; `i` ranges over the
 //!   input, `p, q` over output rows and columns, `r, s` over kernel rows and columns.
 
@@ -210,11 +214,12 @@ ops! {
     /// `y = a · b`; extents of 1 are stretched to the other operand's (ranks are equal).
     Mul = "mul"(a, b) {} => infer::broadcast;
 
-    /// Rows and columns added around an image.
+    /// Rows and columns added around an image, or taken away.
     ///
-    /// `reflect` needs every pad below the extent, `circular` at most the extent.
+    /// Negative pads crop. They do so first: the mode sees the image that is left. `reflect` needs every pad below its extent,
+    /// `circular` at most its extent.
     Pad = "pad"(x) {
-        /// Top, left, bottom, right; not negative.
+        /// Top, left, bottom, right.
         pads: [i64; 4] = [0; 4],
         /// What stands there.
         mode: PadMode = PadMode::Zeros,
@@ -236,19 +241,24 @@ ops! {
         ceil_mode: bool = false,
     } => infer::max_pool;
 
-    /// As `max_pool` with the mean in place of the maximum; taps outside x are left out of the mean.
+    /// As `max_pool` with the mean in place of the maximum.
+    ///
+    /// The mean is over the taps that lie inside x. With `count_include_pad` it is over those inside x and its pads, where pads
+    /// count as zeros. Taps beyond the pads, which windows have with `ceil_mode`, never count.
     AvgPool = "avg_pool"(x) {
         /// Window rows and columns.
         kernel_shape: [i64; 2] = [1; 2],
-        /// Top, left, bottom, right; each smaller than the window.
+        /// Top, left, bottom, right; each smaller than the dilated window.
         pads: [i64; 4] = [0; 4],
         /// Derives `pads` from the shapes.
         auto_pad: AutoPad = AutoPad::NotSet,
         /// Steps over rows and columns.
         strides: [i64; 2] = [1; 2],
+        /// Distance between window taps.
+        dilations: [i64; 2] = [1; 2],
         /// Round the output size up rather than down.
         ceil_mode: bool = false,
-        /// Count padding as zeros, so that every mean divides by the whole window.
+        /// Count the pads as zeros of the image.
         count_include_pad: bool = false,
     } => infer::avg_pool;
 

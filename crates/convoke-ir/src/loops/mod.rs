@@ -427,9 +427,9 @@ pub enum BinOp {
     Mul,
     /// a / b.
     Div,
-    /// The smaller; NaN if either is NaN.
+    /// The smaller; NaN if either is NaN. Of a constant and its equal the other; of equal numbers otherwise either.
     Min,
-    /// The larger; NaN if either is NaN.
+    /// The larger; NaN if either is NaN. Of a constant and its equal the other; of equal numbers otherwise either.
     Max,
 }
 

@@ -58,6 +58,17 @@ impl Parser<'_> {
         }
     }
 
+    /// A number that the element type holds.
+    pub(super) fn number_of(&mut self, elem: Elem) -> Parse<f64> {
+        let start = self.tok.span;
+        let number = self.number()?;
+        if elem.holds(number) {
+            return Ok(number);
+        }
+        let diagnostic = Diagnostic::new(Code::Number, self.since(start), elem.cannot_hold(number));
+        Err(self.fail(diagnostic.help("write `inf` for infinity")))
+    }
+
     /// A number, whole if it is written without point and exponent.
     fn numeric(&mut self) -> Parse<Attr> {
         let start = self.tok.span;

@@ -17,7 +17,7 @@ impl Parser<'_> {
         }
         if self.at_number() {
             let start = self.tok.span;
-            let number = self.number()?;
+            let number = self.number_of(ty.elem)?;
             let Some(rest) = self.fill.checked_sub(ty.elements()) else {
                 let message = format!("one number fills at most {MAX_FILL} elements in a text");
                 let diagnostic = Diagnostic::new(Code::Numbers, self.since(start), message);
@@ -38,8 +38,14 @@ impl Parser<'_> {
             }
             _ => match Generator::from_name(word) {
                 Some(mut generator) => {
-                    if self.eat("(") {
-                        self.settings(")", word, |name, value| generator.set_arg(name, value))?;
+                    let given = match self.eat("(") {
+                        true => self.settings(")", word, |name, value| generator.set_arg(name, value))?,
+                        false => vec![],
+                    };
+                    if let Some((argument, number)) = generator.beyond(ty.elem) {
+                        let span = given.iter().find(|(name, _)| name == argument).map_or(start, |(_, span)| *span);
+                        let message = format!("`{argument}` of `{word}`: {}", ty.elem.cannot_hold(number));
+                        return Err(self.fail(Diagnostic::new(Code::Number, span, message)));
                     }
                     Ok(Source::Generate(generator))
                 }
@@ -90,7 +96,7 @@ impl Parser<'_> {
                 }
             } else {
                 let here = self.tok.span;
-                numbers.push(self.number()?);
+                numbers.push(self.number_of(ty.elem)?);
                 *counts.last_mut().expect("the list has begun with a bracket") += 1;
                 let depth = counts.len();
                 if *nested.get_or_insert(depth) != depth || (depth != 1 && depth != dims.len()) {

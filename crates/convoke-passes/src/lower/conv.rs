@@ -262,7 +262,7 @@ impl<'a> Lowering<'a> {
         let pads = [top, left, window.h.input - top - image.h, window.w.input - left - image.w];
         let padded = Image { h: window.h.input, w: window.w.input, ..image };
         let x = self.scratch_image("halo", conv.elem, padded, layout)?;
-        self.halo_kernel(conv.elem, layout, &conv.x, &x, pads, Border::Number(0.0));
+        self.halo_kernel((conv.elem, layout), (&conv.x, [0; 4]), &x, pads, Border::Number(0.0));
         Ok(Conv { window, x, ..conv })
     }
 

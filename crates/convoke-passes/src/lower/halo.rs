@@ -87,7 +87,7 @@ impl<'a> Lowering<'a> {
         }
         let (elem, layout) = (self.ty(id).elem, self.ty(id).layout);
         let y = self.room(id, pads, layout)?;
-        self.halo_kernel(elem, layout, &x, &y, pads, border);
+        self.halo_kernel((elem, layout), (&x, [0; 4]), &y, pads, border);
         Ok(y)
     }
 
@@ -208,23 +208,24 @@ impl<'a> Lowering<'a> {
         };
         let (x, y) = (self.placed(instr.args[0]), self.placed(instr.result));
         let ty = self.ty(instr.result);
-        let pads = pad.pads.map(|p| usize::try_from(p).expect("the verifier refuses negative pads"));
-        self.halo_kernel(ty.elem, ty.layout, &x, &y, pads, border);
+        let size = |pad: i64| usize::try_from(pad).unwrap_or(0);
+        let (pads, crops) = (pad.pads.map(size), pad.pads.map(|pad| size(-pad)));
+        self.halo_kernel((ty.elem, ty.layout), (&x, crops), &y, pads, border);
         self.epilogue_in_place(instr);
         Ok(())
     }
 
-    /// Copies a dense image into another with a border.
+    /// Writes `x`, without what is cropped from it, with a border to `y`.
     pub(super) fn halo_kernel(
         &mut self,
-        elem: Elem,
-        layout: Layout,
-        x: &Placed,
+        (elem, layout): (Elem, Layout),
+        (x, crops): (&Placed, Pads),
         y: &Placed,
         pads: Pads,
         border: Border,
     ) {
         let [top, left, bottom, right] = pads;
+        let (h, w) = (x.image.h - crops[0] - crops[2], x.image.w - crops[1] - crops[3]);
         let lanes = self.lanes(elem);
         // A plane is what has rows and columns; in nhwc each column is a run of channels.
         let (planes, run, xp, yp) = match layout {
@@ -234,14 +235,15 @@ impl<'a> Lowering<'a> {
         let mut f = FuncBuilder::kernel("halo");
         let (xs, ys) = (f.input("x", elem, x.len), f.output("y", elem, y.len));
         f.for_("plane", 0..planes, parallel(), |f, plane| {
-            for rows in segments(x.image.h, top, bottom, border) {
+            for rows in segments(h, top, bottom, border) {
                 f.for_("i", 0..rows.count, Marks::default(), |f, i| {
                     let to = Affine::from(plane) * yp + (Affine::from(i) + rows.to) * (y.image.w * run);
                     let Some(row) = rows.source(i) else {
                         return write(f, ys, to, y.image.w * run, border, None, lanes);
                     };
-                    let from = Affine::from(plane) * xp + row * (x.image.w * run);
-                    for cols in segments(x.image.w, left, right, border) {
+                    let row = row + crops[0];
+                    let from = Affine::from(plane) * xp + row * (x.image.w * run) + crops[1] * run;
+                    for cols in segments(w, left, right, border) {
                         let to = to.clone() + cols.to * run;
                         match cols.from {
                             None => write(f, ys, to, cols.count * run, border, None, lanes),

@@ -55,10 +55,10 @@ pub(super) fn one_plus_exp_neg(f: &mut FuncBuilder, x: ValId) -> ValId {
     f.binary(BinOp::Add, one, e)
 }
 
-/// `min(max(x, low), high)`; an infinite bound costs nothing.
+/// `min(max(x, low), high)`; no bound costs nothing.
 pub(super) fn clamp(f: &mut FuncBuilder, mut x: ValId, low: f64, high: f64) -> ValId {
-    for (op, bound) in [(BinOp::Max, low), (BinOp::Min, high)] {
-        if bound.is_finite() {
+    for (op, bound, none) in [(BinOp::Max, low, f64::NEG_INFINITY), (BinOp::Min, high, f64::INFINITY)] {
+        if bound != none {
             let bound = f.constant(f.ty(x), bound);
             x = f.binary(op, x, bound);
         }

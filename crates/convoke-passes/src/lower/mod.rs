@@ -31,6 +31,7 @@ mod halo;
 mod im2col;
 mod math;
 mod matmul;
+mod not_finite;
 mod pixels;
 mod plateaus;
 mod pool;
@@ -56,6 +57,7 @@ use bands::Repeat;
 use between::Kept;
 use chain::{Chain, Operand};
 use grid::Grid;
+pub(crate) use not_finite::with_padding_read;
 
 /// Why a layer cannot be lowered.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]

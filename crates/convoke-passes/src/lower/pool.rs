@@ -49,13 +49,14 @@ impl<'a> Lowering<'a> {
         let window = op.window(self.ty(instr.args[0])).expect("the layer is verified");
         let pool = self.pool(instr, window, BinOp::Add, 0.0)?;
         let counted = |axis: Axis, p: usize| {
-            let (from, to) = (p * axis.stride, p * axis.stride + axis.kernel);
             let (low, high) = if op.count_include_pad {
                 (0, axis.begin + axis.input + axis.end)
             } else {
                 (axis.begin, axis.begin + axis.input)
             };
-            to.min(high).saturating_sub(from.max(low))
+            // The taps of the window in front of an element.
+            let before = |at: usize| at.saturating_sub(p * axis.stride).div_ceil(axis.dilation).min(axis.kernel);
+            before(high) - before(low)
         };
         let pixels = (0..window.h.output).flat_map(|p| (0..window.w.output).map(move |q| (p, q)));
         let inverse: Vec<f64> =

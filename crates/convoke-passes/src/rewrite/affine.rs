@@ -40,7 +40,8 @@ impl Affine {
             match (op, &constants[..]) {
                 (Op::Bias(_), [b]) => *shift += b[k],
                 (Op::BatchNorm(op), [scale, b, mean, var]) => {
-                    let factor = scale[k] / (var[k] + op.epsilon).sqrt();
+                    let epsilon = layer.ty(others[0]).elem.round(op.epsilon);
+                    let factor = scale[k] / (var[k] + epsilon).sqrt();
                     *gain *= factor;
                     *shift = (*shift - mean[k]) * factor + b[k];
                 }

@@ -162,7 +162,7 @@ fn axis(first: &Axis, second: &Axis) -> Option<Composed> {
     if pads && (first.kernel > 1 || first.begin > 0 || first.end > 0) {
         return None;
     }
-    let reach = first.reach() + (second.reach() - 1) * first.stride;
+    let reach = first.reach() + (second.reach() - 1).checked_mul(first.stride)?;
     // Taps lie at sums of multiples of both steps.
     let dilation = match (first.kernel > 1, second.kernel > 1) {
         (true, true) => num_integer::gcd(first.dilation, second.dilation * first.stride),
@@ -170,7 +170,8 @@ fn axis(first: &Axis, second: &Axis) -> Option<Composed> {
         (false, true) => second.dilation * first.stride,
         (false, false) => 1,
     };
-    let (begin, stride) = (first.begin + second.begin * first.stride, first.stride * second.stride);
+    let begin = first.begin + second.begin.checked_mul(first.stride)?;
+    let stride = first.stride.checked_mul(second.stride)?;
     let read = (second.output - 1) * stride + reach;
     let end = read.saturating_sub(first.input + begin);
     Some(Composed { kernel: (reach - 1) / dilation + 1, stride, dilation, begin, end })

@@ -158,19 +158,21 @@ fn elementwise(op: &Op, result: &TensorType, args: &[Operand]) -> Vec<f64> {
     let other = |f: &dyn Fn(f64, f64) -> f64| -> Vec<f64> {
         x.iter().zip(args[1].stretched(result)).map(|(&a, b)| f(a, b)).collect()
     };
+    let number = |attribute: f64| result.elem.round(attribute);
     let numbers = match op {
         Op::Relu(_) => unary(&|v| clamp(v, 0.0, f64::INFINITY)),
         Op::Relu6(_) => unary(&|v| clamp(v, 0.0, 6.0)),
-        Op::Clip(op) => unary(&|v| clamp(v, op.min, op.max)),
+        Op::Clip(op) => unary(&|v| clamp(v, number(op.min), number(op.max))),
         Op::Sigmoid(_) => unary(&|v| 1.0 / (1.0 + (-v).exp())),
         Op::Silu(_) => unary(&|v| v / (1.0 + (-v).exp())),
         Op::HardSwish(_) => unary(&|v| v * clamp(v / 6.0 + 0.5, 0.0, 1.0)),
-        Op::LeakyRelu(op) => unary(&|v| if v < 0.0 { op.alpha * v } else { v }),
+        Op::LeakyRelu(op) => unary(&|v| if v < 0.0 { number(op.alpha) * v } else { v }),
         Op::Add(_) => other(&|a, b| a + b),
         Op::Mul(_) => other(&|a, b| a * b),
         Op::Bias(_) => x.iter().enumerate().map(|(i, v)| v + args[1].numbers[channel(i)]).collect(),
         Op::BatchNorm(BatchNorm { epsilon }) => {
             let [_, scale, b, mean, var] = args else { unreachable!("`batch_norm` has five operands") };
+            let epsilon = number(*epsilon);
             let normal = |(i, v): (usize, &f64)| {
                 let c = channel(i);
                 (v - mean.numbers[c]) * scale.numbers[c] / (var.numbers[c] + epsilon).sqrt() + b.numbers[c]

@@ -15,7 +15,7 @@
 //!             with `count_include_pad` and padding, whose mean is another.
 
 use convoke_ir::attr::AutoPad;
-use convoke_ir::layer::{GlobalAvgPool, Layer, Op, Silu, Step, ValueId, Window};
+use convoke_ir::layer::{Axis, GlobalAvgPool, Layer, Op, Silu, Step, ValueId, Window};
 
 use super::clamp::Range;
 use super::edit;
@@ -81,7 +81,8 @@ fn whole_image(layer: &Layer, at: usize, _: &[Option<usize>]) -> Same {
     let instr = &layer.body[at];
     let Op::AvgPool(op) = &instr.op else { return None };
     let window = op.window(layer.ty(instr.args[0])).ok()?;
-    let whole = [window.h, window.w].iter().all(|a| a.kernel == a.input && a.begin == 0 && a.end == 0 && a.output == 1);
+    let all = |a: &Axis| a.kernel == a.input && a.reach() == a.input && a.begin == 0 && a.end == 0 && a.output == 1;
+    let whole = [window.h, window.w].iter().all(all);
     whole.then(|| (GlobalAvgPool {}.into(), instr.args.clone()))
 }
 

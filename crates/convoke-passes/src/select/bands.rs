@@ -183,6 +183,13 @@ fn cycles(conv: &Conv, algorithm: Algorithm, machine: &Machine) -> Option<f64> {
     Some(plan(algorithm, conv, machine, Errors::None).ok()?.cycles())
 }
 
+/// Whether an algorithm computes the band of a convolution that has these rows.
+pub(crate) fn computes_band(whole: &Conv, rows: Axis, algorithm: Algorithm, machine: &Machine) -> bool {
+    let refused = plan(algorithm, whole, machine, Errors::None).is_err();
+    // What does not compute all of it is told so by its name.
+    refused || applies(&of_band(whole, rows), algorithm, machine)
+}
+
 /// Whether an algorithm that computes a convolution computes this part of it, which may be less than a tile.
 fn applies(conv: &Conv, algorithm: Algorithm, machine: &Machine) -> bool {
     let any = matches!(algorithm, Algorithm::Depthwise | Algorithm::Direct | Algorithm::Im2col { .. });

@@ -35,8 +35,8 @@ use convoke_ir::attr::{Algorithm, Attr, AttrType};
 use convoke_ir::layer::{Instr, Layer, Op};
 use convoke_machine::Machine;
 
-pub(crate) use bands::in_turns;
 pub use bands::{Bands, cycles_saved};
+pub(crate) use bands::{computes_band, in_turns};
 pub use budget::Budget;
 pub use conv::Conv;
 pub use plan::{Plan, Refusal, Term};

@@ -306,7 +306,12 @@ impl<'a, 'f> Check<'a, 'f> {
         }
         let scalar = VecType::scalar(ty.elem);
         let expected = match expr {
-            Expr::Const(_) => return,
+            Expr::Const(number) => {
+                if !ty.elem.holds(*number) {
+                    self.error(Code::Number, span, ty.elem.cannot_hold(*number));
+                }
+                return;
+            }
             Expr::Load(place) => return self.load(place, ty, span),
             Expr::Splat(_) => scalar,
             Expr::Unary(..) | Expr::Binary(..) | Expr::Fma(..) | Expr::Copy(_) => ty,

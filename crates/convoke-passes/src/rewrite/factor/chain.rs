@@ -2,7 +2,7 @@
 
 use convoke_ir::attr::AutoPad;
 use convoke_ir::elem::Elem;
-use convoke_ir::layer::{Conv2d, Op};
+use convoke_ir::layer::{Conv2d, Op, Window};
 use convoke_ir::types::{Layout, TensorType};
 
 use crate::note::Counts;
@@ -170,9 +170,12 @@ impl Kernel {
     }
 }
 
-/// A convolution without derived pads, `auto_pad` written out, and by itself: whoever rewrites it takes its place in a chain by bands away.
+/// A convolution without derived pads, `auto_pad` written out, without steps that it never takes, and by itself: whoever rewrites it takes its
+/// place in a chain by bands away.
 pub(crate) fn written_out(op: &Conv2d, x: &TensorType, w: &TensorType) -> Option<Conv2d> {
     let window = op.window(x, w).ok()?;
-    let pads = [window.h.begin, window.w.begin, window.h.end, window.w.end].map(|p| p as i64);
-    Some(Conv2d { pads, auto_pad: AutoPad::NotSet, band: 0, ..op.clone() })
+    let Window { h, w } = window;
+    let pads = [h.begin, w.begin, h.end, w.end].map(|p| p as i64);
+    let (strides, dilations) = ([h.stride, w.stride].map(|s| s as i64), [h.dilation, w.dilation].map(|d| d as i64));
+    Some(Conv2d { pads, strides, dilations, auto_pad: AutoPad::NotSet, band: 0, ..op.clone() })
 }

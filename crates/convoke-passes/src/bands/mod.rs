@@ -6,9 +6,13 @@
 //!   rows of %y     ██████
 //! ```
 
+mod refused;
+
 use convoke_ir::layer::{Axis, Conv2d, Instr, Layer, Op};
 
 use crate::rewrite::edit;
+
+pub(crate) use refused::refused;
 
 /// For each instruction, the place of the convolution that it may take turns with: it is a convolution itself, the other makes its input, and nothing
 /// else reads that. Both are of one image, with constant weights, and with epilogues that do the same in all rows.
@@ -31,16 +35,6 @@ fn by_rows(layer: &Layer, instr: &Instr) -> bool {
     });
     let constant = |op: &Instr| op.args.get(1).is_some_and(|&w| layer.constant(w).is_some());
     conv(instr).is_some() && one_image && same_in_all_rows && constant(instr)
-}
-
-/// The places of convolutions by bands that have nothing to take turns with.
-pub(crate) fn alone(layer: &Layer) -> Vec<usize> {
-    let mut banded = (0..layer.body.len()).filter(|&at| rows(&layer.body[at]) > 0).peekable();
-    if banded.peek().is_none() {
-        return vec![];
-    }
-    let links = links(layer);
-    banded.filter(|&at| links[at].is_none()).collect()
 }
 
 /// The convolution that an instruction is.
