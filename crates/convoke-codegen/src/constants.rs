@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use convoke_ir::layer::Source;
-use convoke_ir::loops::{BufferId, Program, Role, Run};
+use convoke_ir::loops::{Program, Role, Run};
 use convoke_ir::types::TensorType;
 use convoke_machine::Machine;
 
@@ -41,10 +41,11 @@ pub(crate) struct Resolved {
 /// Reads constants and prepares what `entry` reads.
 pub(crate) fn resolve(program: &Program, constants: &dyn Constants) -> Result<Resolved, CodegenError> {
     let start = Instant::now();
+    let (in_entry, in_prepare) = (used(program, &program.entry), used(program, &program.prepare));
     let mut memory: Vec<Option<Arc<Aligned>>> = vec![None; program.buffers.len()];
     for (id, buffer) in program.buffers.iter() {
         let Role::Const(source) = &buffer.role else { continue };
-        if !reads(&program.entry, id) && !reads(&program.prepare, id) {
+        if !in_entry[id.index()] && !in_prepare[id.index()] {
             continue;
         }
         let name = || buffer.name.clone();
@@ -60,15 +61,18 @@ pub(crate) fn resolve(program: &Program, constants: &dyn Constants) -> Result<Re
     }
     let code_time = if program.prepare.is_empty() { Duration::ZERO } else { prepare(program, &mut memory)? };
     for id in program.buffers.ids() {
-        if !reads(&program.entry, id) {
+        if !in_entry[id.index()] {
             memory[id.index()] = None;
         }
     }
     Ok(Resolved { memory, weights_time: start.elapsed().saturating_sub(code_time) })
 }
 
-fn reads(runs: &[Run], buffer: BufferId) -> bool {
-    runs.iter().any(|run| run.args.contains(&buffer))
+/// Whether some run takes each buffer.
+fn used(program: &Program, runs: &[Run]) -> Vec<bool> {
+    let mut used = vec![false; program.buffers.len()];
+    runs.iter().flat_map(|run| &run.args).for_each(|arg| used[arg.index()] = true);
+    used
 }
 
 /// Runs `prepare` natively: its code is for this CPU, whatever the program itself is compiled for, and freed at the end. Gives how

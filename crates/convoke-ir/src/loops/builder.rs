@@ -3,6 +3,9 @@
 //! The builder gives names and types; the verifier decides what is right.
 
 use std::collections::{HashMap, HashSet};
+use std::hash::{Hash, Hasher};
+
+use rustc_hash::{FxHashMap, FxHasher};
 
 use super::{
     Access, Affine, BinOp, Buffer, BufferId, Call, Expr, For, Func, FuncId, FuncKind, Half, Marks, Pick, Place,
@@ -229,6 +232,8 @@ pub struct ProgramBuilder {
     program: Program,
     buffers: Names,
     funcs: Names,
+    /// The functions of each fingerprint.
+    alike: FxHashMap<u64, Vec<FuncId>>,
 }
 
 impl ProgramBuilder {
@@ -259,11 +264,14 @@ impl ProgramBuilder {
             (other.kind, &other.slots, &other.vars, &other.vals, &other.body)
                 == (func.kind, &func.slots, &func.vars, &func.vals, &func.body)
         };
-        if let Some((id, _)) = self.program.funcs.iter().find(|(_, other)| same(other)) {
+        let alike = self.alike.entry(fingerprint(&func)).or_default();
+        if let Some(&id) = alike.iter().find(|&&id| same(&self.program.funcs[id])) {
             return id;
         }
         func.name = self.funcs.fresh(&func.name);
-        self.program.funcs.push(func)
+        let id = self.program.funcs.push(func);
+        alike.push(id);
+        id
     }
 
     /// Runs a kernel at compile time.
@@ -276,6 +284,19 @@ impl ProgramBuilder {
         self.program.entry.push(Run { func, args: args.to_vec(), span: Span::default() });
     }
 
+    /// Does at compile time what would be done in each run: the runs from number `run` on, with the scratch buffers from number
+    /// `buffer` on.
+    pub fn prepare_from(&mut self, run: usize, buffer: usize) {
+        let runs = self.program.entry.drain(run..);
+        self.program.prepare.extend(runs);
+        for id in self.program.buffers.ids().skip(buffer).collect::<Vec<_>>() {
+            let role = &mut self.program.buffers[id].role;
+            if *role == Role::Scratch {
+                *role = Role::Prepared;
+            }
+        }
+    }
+
     /// What there is so far.
     pub fn program(&self) -> &Program {
         &self.program
@@ -284,6 +305,32 @@ impl ProgramBuilder {
     /// The program.
     pub fn finish(self) -> Program {
         self.program
+    }
+}
+
+/// A number that equal functions have in common, and others hardly ever: of their sizes, loops and addresses.
+fn fingerprint(func: &Func) -> u64 {
+    let mut hash = FxHasher::default();
+    (func.kind == FuncKind::Kernel, func.vars.len(), func.vals.len()).hash(&mut hash);
+    func.slots.iter().for_each(|(_, slot)| slot.len.hash(&mut hash));
+    of_block(&func.body, &mut hash);
+    hash.finish()
+}
+
+fn of_block(body: &[Stmt], hash: &mut FxHasher) {
+    for stmt in body {
+        match stmt {
+            Stmt::Let(_, Expr::Load(place), _) | Stmt::Store(place, ..) => place.hash(hash),
+            Stmt::Let(..) | Stmt::Reg(..) | Stmt::Set(..) => {}
+            Stmt::For(inner) => {
+                (inner.begin, inner.end, inner.step).hash(hash);
+                of_block(&inner.body, hash);
+            }
+            Stmt::Call(call) => {
+                call.func.hash(hash);
+                call.args.iter().for_each(|view| (view.slot, &view.at).hash(hash));
+            }
+        }
     }
 }
 

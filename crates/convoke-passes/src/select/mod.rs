@@ -20,6 +20,7 @@ pub(crate) mod depthwise;
 pub(crate) mod direct;
 mod fft;
 mod im2col;
+mod packing;
 mod pixels;
 mod plan;
 mod plateaus;
@@ -42,6 +43,7 @@ pub use plan::{Plan, Refusal, Term};
 
 use crate::error::PassError;
 use crate::guarantee::{Exact, Granted, Grants};
+use crate::known::Known;
 use crate::note::Log;
 use crate::pass::{Changed, Context, LayerPass, PassOption};
 use crate::stats;
@@ -321,10 +323,11 @@ pub fn selections(
     machine: &Machine,
     grants: &Grants,
 ) -> Result<Vec<Selection>, SelectError> {
+    let known = Known::of(layer);
     let mut refused = None;
     let mut found = Vec::new();
     for instr in &layer.body {
-        let (Some(own), Some(conv)) = (algorithm(instr), Conv::new(layer, instr)) else { continue };
+        let (Some(own), Some(conv)) = (algorithm(instr), Conv::new(layer, &known, instr)) else { continue };
         let value = &layer.values[instr.result].name;
         let select = |asked| Selection::new(value, conv, asked, machine, grants);
         found.push(match select(if own == Algorithm::Auto { asked } else { own }) {
@@ -395,7 +398,8 @@ impl LayerPass for Select {
     fn run(&self, layer: &mut Layer, cx: &Context<'_>, _: Granted<Exact>, _: &mut Log) -> Result<Changed, PassError> {
         let free = |instr: &Instr| algorithm(instr).is_none_or(|own| own == Algorithm::Auto);
         let chosen: Option<Vec<Algorithm>> = if self.algorithm == Algorithm::Auto && layer.body.iter().all(free) {
-            let convs = layer.body.iter().filter_map(|instr| Conv::new(layer, instr));
+            let known = Known::of(layer);
+            let convs = layer.body.iter().filter_map(|instr| Conv::new(layer, &known, instr));
             convs.map(|conv| quickest(&conv, cx.machine, &cx.grants).map(|plan| plan.algorithm)).collect()
         } else {
             None

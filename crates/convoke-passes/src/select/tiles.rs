@@ -7,6 +7,7 @@
 //! halo      the input is copied once, in blocks of channels or with channels last; in nchw it is turned
 //! weights   the transformed weights once for each block of tiles, as far as products do not hide it
 //! stream    what lies between the transforms, written and read; the output, in nchw turned
+//! pack      weights that are not known before the run, transformed in `f64`
 //! ```
 
 use convoke_bilinear::Transform;
@@ -53,7 +54,8 @@ pub(super) fn plan(algorithm: Algorithm, conv: &Conv, machine: &Machine, errors:
             .collect(),
         error_bound: if errors >= Errors::Bound { tiling.error_bound(c, unit) } else { f64::INFINITY },
         error_typical: if errors >= Errors::Estimate { tiling.error_typical(c, unit) } else { f64::INFINITY },
-    })
+    }
+    .with_transformed_weights(conv, machine, &tiling.tile))
 }
 
 /// What the terms say, and what lies between the transforms.

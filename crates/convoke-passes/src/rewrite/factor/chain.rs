@@ -51,6 +51,7 @@ pub(crate) fn numbers(op: &Conv2d, x: &TensorType, w: &TensorType) -> Option<(Co
         y: y.as_image()?,
         window: op.window(x, w).ok()?,
         group: usize::try_from(op.group).ok()?,
+        weights_known: true,
     };
     Some((conv, y))
 }
