@@ -11,73 +11,14 @@ use convoke::ir::layer::{Generator, Source};
 use convoke::passes::PassError;
 use convoke::passes::select::SelectError;
 use convoke::{Algorithm, Compiler, Error, Layer, Layout, Machine, check, data};
+use convoke_tests::native::{Count, MOST, compiler, exact, integers, native, none};
 use convoke_tests::{ConvShape, Random, corpus};
-use ndarray::ArrayD;
-
-/// The largest whole number among inputs and weights: sums of n products are exact while n · most² ≤ 2^24.
-const MOST: u32 = 8;
-
-/// For this CPU, or as the description in the file that `CONVOKE_MACHINE` names says.
-fn compiler() -> Compiler {
-    let Some(path) = std::env::var_os("CONVOKE_MACHINE") else { return Compiler::host() };
-    let text = std::fs::read_to_string(path).expect("CONVOKE_MACHINE names a file");
-    Compiler::for_machine(Machine::from_toml(&text).expect("a description of a machine"))
-}
-
-fn integers(layer: &Layer, seed: u64) -> Vec<ArrayD<f64>> {
-    let inputs = layer.inputs().into_iter();
-    let inputs = inputs.map(|(_, ty)| data::random_integers(ty, MOST, seed as i64, layer.files()));
-    inputs.collect::<Result<_, _>>().expect("a small tensor")
-}
 
 fn integer_weights(shape: &ConvShape, seed: u64) -> Source {
     let mut random = Random::new(seed);
     let count = shape.k * (shape.c / shape.g) * shape.r * shape.s;
     Source::Numbers((0..count).map(|_| random.between(0, 2 * MOST as usize) as f64 - f64::from(MOST)).collect())
 }
-
-/// Compares native code by `algorithm` with the reference: to the bit where the algorithm chosen is exact on integers, else within its
-/// bound. Whether the algorithm applies.
-fn exact(layer: &Layer, reference: &Reference, algorithm: Algorithm, threads: usize) -> Result<bool, String> {
-    native(layer, reference, algorithm, threads, |chosen| chosen.is_plain_sum() || is_strassen(chosen))
-}
-
-fn is_strassen(algorithm: Algorithm) -> bool {
-    matches!(algorithm, Algorithm::Strassen { .. })
-}
-
-fn native(
-    layer: &Layer,
-    reference: &Reference,
-    algorithm: Algorithm,
-    threads: usize,
-    to_the_bit: impl Fn(Algorithm) -> bool,
-) -> Result<bool, String> {
-    let compiler = compiler().algorithm(algorithm).threads(threads);
-    let compiled = match compiler.compile(layer) {
-        Err(Error::Pass(PassError::Select(SelectError { .. }))) => return Ok(false),
-        compiled => compiled.map_err(|e| format!("@{} by {algorithm}: {}", layer.name(), e.render(false)))?,
-    };
-    let outputs = compiled.run_rounded(reference.inputs()).map_err(|e| e.to_string())?;
-    let reference = reference.by(&compiler, layer).map_err(|e| e.to_string())?;
-    let values = || outputs.iter().flatten().zip(reference.outputs().iter().flat_map(|output| &output.value));
-    if values().any(|(found, expected)| found.is_finite() && !expected.is_finite()) {
-        return Err(format!("@{} by {algorithm}: a number where there is none", layer.name()));
-    }
-    let c = reference.compare(&outputs);
-    let fine = match compiled.report().choices.iter().all(|choice| to_the_bit(choice.algorithm)) {
-        true => c.max_error == 0.0,
-        false => c.passes(),
-    };
-    match fine {
-        true => Ok(true),
-        false => Err(format!("@{} by {algorithm}: {c:?}, {:?}", layer.name(), layer.ir().to_string())),
-    }
-}
-
-/// How often each algorithm ran, so that a list that tests nothing is seen.
-#[derive(Default)]
-struct Count(std::collections::BTreeMap<String, usize>);
 
 fn every_algorithm(shape: &ConvShape, layout: Layout, seed: u64, count: &mut Count) -> Result<(), String> {
     let name = |e: &dyn std::fmt::Display| format!("{shape}: {e}");
@@ -90,10 +31,6 @@ fn every_algorithm(shape: &ConvShape, layout: Layout, seed: u64, count: &mut Cou
         }
     }
     Ok(())
-}
-
-fn none(complaints: Vec<String>) {
-    assert!(complaints.is_empty(), "{} failed:\n{}", complaints.len(), complaints.join("\n"));
 }
 
 #[test]
@@ -110,62 +47,6 @@ fn random_shapes_are_exact_on_integers_by_every_algorithm() {
         let ran = count.0.get(&algorithm.to_string()).copied().unwrap_or(0);
         assert!(ran >= 30, "{algorithm} ran on {ran} of 300 shapes only");
     }
-}
-
-/// The layer, its weights given with each run, by every algorithm. How often it was another than a plain sum.
-fn every_algorithm_of_run(shape: &ConvShape, layout: Layout, seed: u64, count: &mut Count) -> Result<(), String> {
-    let name = |e: &dyn std::fmt::Display| format!("{shape}: {e}");
-    let layer = shape.layer_of_run(layout, seed % 3 == 0, seed % 5 == 0).map_err(|e| name(&e.render(false)))?;
-    let reference = Reference::new(&layer, integers(&layer, seed)).map_err(|e| name(&e))?;
-    for &algorithm in Algorithm::ALL {
-        let threads = 1 + (seed % 3) as usize;
-        if exact(&layer, &reference, algorithm, threads)? {
-            *count.0.entry(algorithm.to_string()).or_default() += 1;
-        }
-    }
-    Ok(())
-}
-
-#[test]
-fn weights_of_the_run_are_exact_on_integers_by_every_algorithm() {
-    let mut random = Random::new(8);
-    let mut count = Count::default();
-    let cases = (0..200).map(|seed| {
-        let shape = random.shape(150_000);
-        let layout = if random.one_in(3) { Layout::Nhwc } else { Layout::Nchw };
-        every_algorithm_of_run(&shape, layout, seed, &mut count)
-    });
-    none(cases.filter_map(Result::err).collect());
-    for &algorithm in Algorithm::ALL {
-        let ran = count.0.get(&algorithm.to_string()).copied().unwrap_or(0);
-        assert!(ran >= 20, "{algorithm} ran on {ran} of 200 shapes only");
-    }
-}
-
-/// So many weights that threads share out how they are packed: by tiles of output channels, by blocks of input channels, by groups.
-#[test]
-fn many_weights_of_the_run_are_packed_by_threads() {
-    // Groups, channels and output channels of each, rows and columns, kernel.
-    let shapes = [
-        ([1, 128, 128], [6, 7], [3, 3]),
-        ([1, 200, 90], [5, 5], [3, 3]),
-        ([1, 512, 40], [4, 9], [3, 3]),
-        ([1, 1024, 33], [3, 4], [3, 3]),
-        ([8, 48, 50], [4, 4], [3, 3]),
-        ([1, 400, 500], [5, 3], [1, 1]),
-        ([1, 30, 70], [12, 12], [11, 11]),
-    ];
-    let mut count = Count::default();
-    let mut complaints = Vec::new();
-    for (seed, ([g, cg, kg], [h, w], [r, s])) in (1..).step_by(3).zip(shapes) {
-        let (pads, one) = ([r / 2, s / 2, r / 2, s / 2], [1, 1]);
-        let shape = ConvShape { n: 1, g, c: g * cg, h, w, k: g * kg, r, s, strides: one, pads, dilations: one };
-        for layout in [Layout::Nchw, Layout::Nhwc] {
-            complaints.extend(every_algorithm_of_run(&shape, layout, seed, &mut count).err());
-        }
-    }
-    none(complaints);
-    assert!(count.0.values().sum::<usize>() >= 60, "{:?}", count.0);
 }
 
 /// Shapes whose windows meet the edges of the image in every way, on machines with vectors of every width.

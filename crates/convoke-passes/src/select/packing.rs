@@ -7,14 +7,14 @@
 //! combined     strassen: for each product the sum of some parts, number by number, in `f64`
 //! ```
 //!
-//! Beside that, weights are read once, and what is packed is written.
+//! Beside that, weights are read once, a few numbers of each channel at a time, and what is packed is written.
 
 use convoke_bilinear::Tile;
 use convoke_ir::elem::Elem;
 use convoke_machine::Machine;
 
 use super::Conv;
-use super::cost::{bandwidth, lanes, straight, turned};
+use super::cost::{bandwidth, lanes, scattered, straight, turned};
 use super::plan::{Plan, Term};
 
 impl Plan {
@@ -46,13 +46,14 @@ impl Plan {
     /// With weights of `bytes` bytes for all products, each the sum of `added` in the mean.
     pub(super) fn with_combined_weights(self, conv: &Conv, machine: &Machine, added: f64, bytes: u128) -> Plan {
         let each = added * machine.rates.gather_cycles + machine.rates.scatter_cycles;
-        self.packing(conv, machine, each * bytes as f64 / conv.elem.bytes() as f64, bytes)
+        let again = (added - 1.0).max(0.0) * scattered(machine, bytes);
+        self.packing(conv, machine, again + each * bytes as f64 / conv.elem.bytes() as f64, bytes)
     }
 
     fn packing(mut self, conv: &Conv, machine: &Machine, cycles: f64, bytes: u128) -> Plan {
         if !conv.weights_known {
             let read = conv.bytes()[1];
-            let moved = read as f64 / bandwidth(machine, read) + 2.0 * bytes as f64 / bandwidth(machine, bytes);
+            let moved = scattered(machine, read) + 2.0 * bytes as f64 / bandwidth(machine, bytes);
             self.terms.push(Term { name: "pack", cycles: cycles + moved });
             self.bytes_moved += read + bytes;
             self.scratch_bytes += bytes;
