@@ -65,8 +65,8 @@ const CHAINS: [&str; 6] = [
      }",
 ];
 
-/// A chain in this layout and element type.
-fn layer(chain: &str, nhwc: bool, elem: &str) -> Layer {
+/// A chain in this layout and element type; with `of_run`, constants are inputs.
+fn layer(chain: &str, nhwc: bool, elem: &str, of_run: bool) -> Layer {
     let image = |h: usize, w: usize| match nhwc {
         true => format!("{elem}[1, {h}, {w}, 2] nhwc"),
         false => format!("{elem}[1, 2, {h}, {w}]"),
@@ -75,14 +75,31 @@ fn layer(chain: &str, nhwc: bool, elem: &str) -> Layer {
     let text =
         text.replace("-> Y", &format!("-> {}", image(33, 21))).replace("%x: X", &format!("%x: {}", image(33, 21)));
     let text = text.replace("= const S", &format!("= const {}", image(1, 1)));
+    let text = if of_run { constants_given(&text) } else { text };
     Layer::parse(&text).unwrap_or_else(|e| panic!("{text}\n{}", e.render(false)))
+}
+
+/// The text with inputs for constants.
+fn constants_given(text: &str) -> String {
+    let (mut inputs, mut lines) = (String::new(), Vec::new());
+    for line in text.lines() {
+        match line.split_once(" = const ") {
+            Some((name, rest)) => {
+                let (ty, _) = rest.split_once(" = ").expect("a constant has a source");
+                inputs += &format!(", {}: {ty}", name.trim());
+            }
+            None => lines.push(line),
+        }
+    }
+    lines.join("\n").replacen(") ->", &format!("{inputs}) ->"), 1)
 }
 
 #[test]
 fn chains_stay_within_their_bound_with_the_same_bits_on_any_number_of_threads() {
     for chain in CHAINS {
-        for (nhwc, elem) in [(false, "f32"), (true, "f32"), (false, "f64"), (true, "f64")] {
-            let layer = layer(chain, nhwc, elem);
+        let kinds = [(false, "f32"), (true, "f32"), (false, "f64"), (true, "f64")];
+        for ((nhwc, elem), of_run) in kinds.iter().flat_map(|kind| [(*kind, false), (*kind, true)]) {
+            let layer = layer(chain, nhwc, elem, of_run);
             let inputs = layer.inputs().into_iter().map(|(_, ty)| data::random(ty, 7, layer.files()));
             let inputs = inputs.collect::<Result<_, _>>().expect("a small tensor");
             let reference =

@@ -1,6 +1,7 @@
-//! What the tests of the whole share: convolution shapes with a short spelling, seeded random shapes, the corpus.
+//! What the tests of the whole share: convolution shapes with a short spelling, seeded random shapes, the corpus, native code beside the interpreter.
 
 pub mod corpus;
+pub mod native;
 pub mod random;
 pub mod shape;
 

@@ -69,6 +69,31 @@ impl ConvShape {
             false => conv.build(),
         }
     }
+
+    /// The layer with its weights as an input of each run, and a bias, an input too, and ReLU if `epilogue`; computed from inputs if `computed`.
+    pub fn layer_of_run(&self, layout: Layout, epilogue: bool, computed: bool) -> Result<Layer, Error> {
+        let ConvShape { n, g, c, h, w, k, r, s, strides, pads, dilations } = *self;
+        let [p, q] = self.output().unwrap_or_default();
+        let image = |c: usize, h: usize, w: usize| match layout {
+            Layout::Nchw => format!("f32[{n}, {c}, {h}, {w}]"),
+            Layout::Nhwc => format!("f32[{n}, {h}, {w}, {c}] nhwc"),
+        };
+        let weights = if computed { "clip %given { min = -5, max = 7 }" } else { "reshape %given { shape = [K] }" };
+        let weights = weights.replace('K', &format!("{k}, {}, {r}, {s}", c / g));
+        let (bias, then) =
+            if epilogue { (format!(", %b: f32[{k}]"), " then bias %b then relu") } else { Default::default() };
+        let text = format!(
+            "layer @{self}(%x: {x}, %given: f32[{k}, {cg}, {r}, {s}]{bias}) -> {y} {{
+               %w = {weights}
+               %y = conv2d %x, %w {{ pads = {pads:?}, strides = {strides:?}, dilations = {dilations:?}, group = {g} }}{then}
+               return %y
+             }}",
+            x = image(c, h, w),
+            y = image(k, p, q),
+            cg = c / g,
+        );
+        Layer::parse(&text)
+    }
 }
 
 impl fmt::Display for ConvShape {

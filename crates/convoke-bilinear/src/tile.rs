@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   data     inputs [h, w]  ──rows──► [h, ·] ──columns──► R numbers
-//!   filter   taps   [r, s]  ──rows──► [r, ·] ──columns──► R numbers     at compile time
+//!   filter   taps   [r, s]  ──rows──► [r, ·] ──columns──► R numbers
 //!   products, one for each of the R
 //!   inverse  R numbers      ──columns──► [m, ·] ──rows──► outputs [m, n]
 //! ```

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use convoke_ir::elem::Subnormals;
 use convoke_ir::layer::Source;
-use convoke_ir::loops::{BufferId, Program, Role, Run};
+use convoke_ir::loops::{Program, Role, Run};
 use convoke_ir::types::TensorType;
 use convoke_machine::Machine;
 
@@ -51,10 +51,11 @@ pub(crate) fn resolve(
     subnormals: Subnormals,
 ) -> Result<Resolved, CodegenError> {
     let start = Instant::now();
+    let (in_entry, in_prepare) = (used(program, &program.entry), used(program, &program.prepare));
     let mut memory: Vec<Option<Arc<Aligned>>> = vec![None; program.buffers.len()];
     for (id, buffer) in program.buffers.iter() {
         let Role::Const(source) = &buffer.role else { continue };
-        if !reads(&program.entry, id) && !reads(&program.prepare, id) {
+        if !in_entry[id.index()] && !in_prepare[id.index()] {
             continue;
         }
         let name = || buffer.name.clone();
@@ -72,7 +73,7 @@ pub(crate) fn resolve(
     let mut flushed = 0;
     for (id, buffer) in program.buffers.iter() {
         let held = &mut memory[id.index()];
-        if !reads(&program.entry, id) {
+        if !in_entry[id.index()] {
             *held = None;
         } else if let Some(held) = held.as_mut().and_then(Arc::get_mut).filter(|_| subnormals == Subnormals::Flush) {
             flushed += held.flush(buffer.ty.elem);
@@ -81,8 +82,11 @@ pub(crate) fn resolve(
     Ok(Resolved { memory, weights_time: start.elapsed().saturating_sub(code_time), flushed })
 }
 
-fn reads(runs: &[Run], buffer: BufferId) -> bool {
-    runs.iter().any(|run| run.args.contains(&buffer))
+/// Whether some run takes each buffer.
+fn used(program: &Program, runs: &[Run]) -> Vec<bool> {
+    let mut used = vec![false; program.buffers.len()];
+    runs.iter().flat_map(|run| &run.args).for_each(|arg| used[arg.index()] = true);
+    used
 }
 
 /// Runs `prepare` natively: its code is for this CPU, whatever the program itself is compiled for, and freed at the end. Gives how

@@ -23,31 +23,50 @@ pub fn pack(buffers: &[Lifetime]) -> (Vec<usize>, usize) {
     let mut order: Vec<usize> = (0..buffers.len()).collect();
     order.sort_by_key(|&i| std::cmp::Reverse(buffers[i].bytes));
     let mut offsets = vec![0; buffers.len()];
-    let mut placed: Vec<usize> = Vec::new();
+    let mut areas: Vec<Area> = Vec::new();
     let mut total = 0;
     for i in order {
         let size = buffers[i].bytes.next_multiple_of(ALIGN);
-        let together = |j: &&usize| {
-            buffers[**j].runs.start() <= buffers[i].runs.end() && buffers[i].runs.start() <= buffers[**j].runs.end()
-        };
-        let mut taken: Vec<(usize, usize)> = placed
-            .iter()
-            .filter(together)
-            .map(|&j| (offsets[j], offsets[j] + buffers[j].bytes.next_multiple_of(ALIGN)))
-            .collect();
-        taken.sort_unstable();
         let (mut end, mut best) = (0, None);
-        for (begin, stop) in taken {
+        for area in areas.iter().filter(|area| area.is_taken(&buffers[i].runs)) {
+            let Area { begin, stop, .. } = *area;
             if begin >= end && begin - end >= size && best.is_none_or(|(_, gap)| begin - end < gap) {
                 best = Some((end, begin - end));
             }
             end = end.max(stop);
         }
-        offsets[i] = best.map_or(end, |(at, _)| at);
-        total = total.max(offsets[i] + size);
-        placed.push(i);
+        let begin = best.map_or(end, |(at, _)| at);
+        offsets[i] = begin;
+        total = total.max(begin + size);
+        let place = areas.binary_search_by_key(&(begin, begin + size), |area| (area.begin, area.stop));
+        let place = place.unwrap_or_else(|place| {
+            areas.insert(place, Area { begin, stop: begin + size, times: Vec::new() });
+            place
+        });
+        areas[place].take(&buffers[i].runs);
     }
     (offsets, total)
+}
+
+/// Bytes that some buffers have, one after the other. In the order of their begin, and among these of their end, areas are what is searched for
+/// gaps: there are far fewer of them than buffers where most of these live shortly.
+struct Area {
+    begin: usize,
+    stop: usize,
+    /// When they are taken, in order: buffers that share bytes are never live at once. First and last runs.
+    times: Vec<(usize, usize)>,
+}
+
+impl Area {
+    fn is_taken(&self, runs: &RangeInclusive<usize>) -> bool {
+        let next = self.times.partition_point(|&(_, last)| last < *runs.start());
+        self.times.get(next).is_some_and(|&(first, _)| first <= *runs.end())
+    }
+
+    fn take(&mut self, runs: &RangeInclusive<usize>) {
+        let next = self.times.partition_point(|&(_, last)| last < *runs.start());
+        self.times.insert(next, (*runs.start(), *runs.end()));
+    }
 }
 
 /// The memory of a run besides inputs, outputs and constants.
@@ -64,18 +83,15 @@ pub(crate) struct Plan {
 impl Plan {
     /// For `runs`, the entry of `program`, or its preparation.
     pub(crate) fn new(program: &Program, runs: &[Run]) -> Plan {
-        let mut lifetimes = Vec::new();
-        let mut owners = Vec::new();
-        for (id, buffer) in program.buffers.iter() {
-            let mut uses = runs.iter().enumerate().filter(|(_, run)| run.args.contains(&id)).map(|(i, _)| i);
-            if buffer.role != Role::Scratch {
-                continue;
-            }
-            if let Some(first) = uses.next() {
-                lifetimes.push(Lifetime { bytes: buffer.ty.bytes(), runs: first..=uses.next_back().unwrap_or(first) });
-                owners.push(id);
-            }
+        let mut used: Vec<Option<RangeInclusive<usize>>> = vec![None; program.buffers.len()];
+        for (i, arg) in runs.iter().enumerate().flat_map(|(i, run)| run.args.iter().map(move |arg| (i, arg))) {
+            let used = &mut used[arg.index()];
+            *used = Some(used.as_ref().map_or(i, |runs| *runs.start())..=i);
         }
+        let scratch = program.buffers.iter().zip(used).filter(|((_, buffer), _)| buffer.role == Role::Scratch);
+        let (owners, lifetimes): (Vec<_>, Vec<_>) = scratch
+            .filter_map(|((id, buffer), runs)| Some((id, Lifetime { bytes: buffer.ty.bytes(), runs: runs? })))
+            .unzip();
         let (offsets, scratch_bytes) = pack(&lifetimes);
         let mut scratch = vec![None; program.buffers.len()];
         owners.iter().zip(offsets).for_each(|(id, offset)| scratch[id.index()] = Some(offset));

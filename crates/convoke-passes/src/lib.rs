@@ -22,6 +22,7 @@ mod channel_tile;
 mod edges;
 pub mod error;
 pub mod guarantee;
+mod known;
 pub mod loops;
 pub mod lower;
 pub mod manager;
@@ -41,6 +42,7 @@ pub mod watch;
 
 pub use error::PassError;
 pub use guarantee::{Approximate, Exact, Granted, Grants, Guarantee, Rounding, Structural};
+pub use known::Known;
 pub use manager::{PassManager, Record, Stage, State};
 pub use note::{Counts, Deviation, Left, Note, Outcome, Rewritten};
 pub use parts::NoParts;

@@ -8,7 +8,9 @@ use convoke_factor::tucker::Tucker;
 use convoke_factor::{FactorError, Matrix};
 use convoke_filter::{Filter, Response, Sense};
 use convoke_ir::layer::{Op, Source};
+use convoke_passes::{State, registry};
 
+use crate::compiler::Compiler;
 use crate::error::Error;
 use crate::layer::Layer;
 
@@ -82,7 +84,10 @@ pub fn analyze_within(
     limits: Limits,
     observer: &mut dyn FnMut(&str, usize, usize),
 ) -> Result<Vec<Analysis>, Error> {
-    let ir = layer.ir();
+    // Weights may be computed from constants.
+    let fold = registry::find("fold-constants").and_then(|entry| entry.make(&[]))?;
+    let folded = Compiler::host().run_passes(State::Layer(layer.ir().clone()), &[fold], layer.files(), |_, _| {})?;
+    let State::Layer(ir) = folded else { unreachable!("it rewrites layers") };
     let mut found = Vec::new();
     for instr in &ir.body {
         let (Op::Conv2d(op), &[_, w]) = (&instr.op, &instr.args[..]) else { continue };

@@ -166,7 +166,7 @@ fn has_subnormals(layer: &Layer) -> Result<bool, Error> {
     for id in ir.values.ids() {
         let Some(source) = ir.constant(id) else { continue };
         let (ty, normal) = (ir.ty(id), ir.ty(id).elem.smallest_normal());
-        let numbers = convoke_data::values(source, ty, layer.files())?;
+        let numbers = values(source, ty, layer.files())?;
         if numbers.iter().any(|v| *v != 0.0 && v.abs() < normal) {
             return Ok(true);
         }

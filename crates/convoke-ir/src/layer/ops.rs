@@ -155,6 +155,9 @@ ops! {
     /// x image of C channels, w `[K, C/group, R, S]` → y image of K channels. Names as in ONNX `Conv`. With
     /// `group = g`, output channel k reads the input channels of group `k / (K/g)`; `group = C` is depthwise, with
     /// channel multiplier K/C. A 1-D convolution is one of height 1.
+    ///
+    /// Weights that are constants, or computed from constants alone, are packed when the layer is compiled. Other weights, such as an input
+    /// of the layer, are packed or transformed in each run; the choice of the algorithm counts that.
     Conv2d = "conv2d"(x, w) {
         /// Top, left, bottom, right: all begins, then all ends.
         pads: [i64; 4] = [0; 4],

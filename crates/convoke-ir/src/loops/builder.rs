@@ -3,7 +3,9 @@
 //! The builder gives names and types; the verifier decides what is right.
 
 use std::collections::{HashMap, HashSet};
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::hash::{Hash, Hasher};
+
+use rustc_hash::{FxHashMap, FxHasher};
 
 use super::{
     Access, Affine, BinOp, Buffer, BufferId, Call, Expr, For, Func, FuncId, FuncKind, Half, Marks, Pick, Place,
@@ -235,37 +237,14 @@ impl FuncBuilder {
     }
 }
 
-/// A number that equal functions share, and others seldom: parameters, sizes, and where each statement reads and writes.
-fn likeness(func: &Func) -> u64 {
-    fn block(body: &[Stmt], hasher: &mut impl Hasher) {
-        body.len().hash(hasher);
-        for stmt in body {
-            match stmt {
-                Stmt::Let(_, Expr::Load(place), _) | Stmt::Store(place, ..) => place.at.hash(hasher),
-                Stmt::For(inner) => {
-                    (inner.begin, inner.trips()).hash(hasher);
-                    block(&inner.body, hasher);
-                }
-                Stmt::Call(call) => call.func.hash(hasher),
-                Stmt::Let(..) | Stmt::Reg(..) | Stmt::Set(..) => {}
-            }
-        }
-    }
-    let mut hasher = DefaultHasher::new();
-    (func.vars.len(), func.vals.len()).hash(&mut hasher);
-    func.slots.iter().for_each(|(_, slot)| slot.len.hash(&mut hasher));
-    block(&func.body, &mut hasher);
-    hasher.finish()
-}
-
 /// Builds a [`Program`].
 #[derive(Debug, Default)]
 pub struct ProgramBuilder {
     program: Program,
     buffers: Names,
     funcs: Names,
-    /// Functions by their [`likeness`].
-    alike: HashMap<u64, Vec<FuncId>>,
+    /// The functions of each fingerprint.
+    alike: FxHashMap<u64, Vec<FuncId>>,
 }
 
 impl ProgramBuilder {
@@ -296,7 +275,7 @@ impl ProgramBuilder {
             (other.kind, &other.slots, &other.vars, &other.vals, &other.body)
                 == (func.kind, &func.slots, &func.vars, &func.vals, &func.body)
         };
-        let alike = self.alike.entry(likeness(&func)).or_default();
+        let alike = self.alike.entry(fingerprint(&func)).or_default();
         if let Some(&id) = alike.iter().find(|&&id| same(&self.program.funcs[id])) {
             return id;
         }
@@ -316,6 +295,19 @@ impl ProgramBuilder {
         self.program.entry.push(Run { func, args: args.to_vec(), span: Span::default() });
     }
 
+    /// Does at compile time what would be done in each run: the runs from number `run` on, with the scratch buffers from number
+    /// `buffer` on.
+    pub fn prepare_from(&mut self, run: usize, buffer: usize) {
+        let runs = self.program.entry.drain(run..);
+        self.program.prepare.extend(runs);
+        for id in self.program.buffers.ids().skip(buffer).collect::<Vec<_>>() {
+            let role = &mut self.program.buffers[id].role;
+            if *role == Role::Scratch {
+                *role = Role::Prepared;
+            }
+        }
+    }
+
     /// What there is so far.
     pub fn program(&self) -> &Program {
         &self.program
@@ -324,6 +316,32 @@ impl ProgramBuilder {
     /// The program.
     pub fn finish(self) -> Program {
         self.program
+    }
+}
+
+/// A number that equal functions have in common, and others hardly ever: of their sizes, loops and addresses.
+fn fingerprint(func: &Func) -> u64 {
+    let mut hash = FxHasher::default();
+    (func.kind == FuncKind::Kernel, func.vars.len(), func.vals.len()).hash(&mut hash);
+    func.slots.iter().for_each(|(_, slot)| slot.len.hash(&mut hash));
+    of_block(&func.body, &mut hash);
+    hash.finish()
+}
+
+fn of_block(body: &[Stmt], hash: &mut FxHasher) {
+    for stmt in body {
+        match stmt {
+            Stmt::Let(_, Expr::Load(place), _) | Stmt::Store(place, ..) => place.hash(hash),
+            Stmt::Let(..) | Stmt::Reg(..) | Stmt::Set(..) => {}
+            Stmt::For(inner) => {
+                (inner.begin, inner.end, inner.step).hash(hash);
+                of_block(&inner.body, hash);
+            }
+            Stmt::Call(call) => {
+                call.func.hash(hash);
+                call.args.iter().for_each(|view| (view.slot, &view.at).hash(hash));
+            }
+        }
     }
 }
 

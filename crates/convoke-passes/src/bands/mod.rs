@@ -8,33 +8,48 @@
 
 mod refused;
 
-use convoke_ir::layer::{Axis, Conv2d, Instr, Layer, Op};
+use convoke_ir::layer::{Axis, Conv2d, Instr, Layer, Op, ValueId};
 
 use crate::rewrite::edit;
 
 pub(crate) use refused::refused;
 
 /// For each instruction, the place of the convolution that it may take turns with: it is a convolution itself, the other makes its input, and nothing
-/// else reads that. Both are of one image, with constant weights, and with epilogues that do the same in all rows.
+/// else reads that. Both are of one image, and with epilogues that do the same in all rows.
 pub(crate) fn links(layer: &Layer) -> Vec<Option<usize>> {
     let (definitions, readers) = (edit::definitions(layer), edit::single_readers(layer));
+    let images = images(layer);
+    let by_rows = |at: usize| by_rows(layer, &layer.body[at], &images);
     let link = |(i, instr): (usize, &Instr)| {
         let before = definitions[instr.args.first()?.index()]?;
         let alone = readers[instr.args[0].index()] == Some(i);
-        (alone && by_rows(layer, instr) && by_rows(layer, &layer.body[before])).then_some(before)
+        (alone && by_rows(i) && by_rows(before)).then_some(before)
     };
     layer.body.iter().enumerate().map(link).collect()
 }
 
-/// Whether an instruction is a convolution that can be computed by bands.
-fn by_rows(layer: &Layer, instr: &Instr) -> bool {
+/// Whether each value may share memory with an image that some convolution reads by bands: such an image, or what is reshaped.
+fn images(layer: &Layer) -> Vec<bool> {
+    let mut images = vec![false; layer.values.len()];
+    for instr in &layer.body {
+        match instr.op {
+            Op::Conv2d(_) => images[instr.args[0].index()] = true,
+            Op::Reshape(_) => [instr.args[0], instr.result].iter().for_each(|id| images[id.index()] = true),
+            _ => {}
+        }
+    }
+    images
+}
+
+/// Whether an instruction is a convolution that can be computed by bands. What it reads whole shares no memory with what it reads by bands.
+fn by_rows(layer: &Layer, instr: &Instr, images: &[bool]) -> bool {
+    let apart = |id: ValueId| layer.constant(id).is_some() || !images[id.index()];
     let one_image = layer.ty(instr.result).as_image().is_some_and(|image| image.n == 1);
     let same_in_all_rows = instr.then.iter().flat_map(|step| &step.args).all(|&id| {
         let pixels = layer.ty(id).as_image().map_or(1, |image| image.h * image.w);
-        pixels == 1 && layer.constant(id).is_some()
+        pixels == 1
     });
-    let constant = |op: &Instr| op.args.get(1).is_some_and(|&w| layer.constant(w).is_some());
-    conv(instr).is_some() && one_image && same_in_all_rows && constant(instr)
+    conv(instr).is_some() && one_image && same_in_all_rows && instr.reads().skip(1).all(apart)
 }
 
 /// The convolution that an instruction is.

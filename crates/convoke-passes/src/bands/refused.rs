@@ -8,6 +8,7 @@ use convoke_ir::layer::{Axis, Layer};
 use convoke_machine::Machine;
 
 use super::{Band, bands, conv, ends, links, rows};
+use crate::known::Known;
 use crate::select::{self, Conv};
 
 /// The most padding that an attribute takes.
@@ -41,7 +42,8 @@ pub(crate) fn refused(layer: &Layer, machine: &Machine) -> Vec<usize> {
 
 /// Whether each band of a chain, first to last, can be computed.
 fn fits(layer: &Layer, chain: &[usize], machine: &Machine) -> bool {
-    let convs: Option<Vec<Conv>> = chain.iter().map(|&at| Conv::new(layer, &layer.body[at])).collect();
+    let known = Known::of(layer);
+    let convs: Option<Vec<Conv>> = chain.iter().map(|&at| Conv::new(layer, &known, &layer.body[at])).collect();
     let Some(convs) = convs else { return false };
     let axes: Vec<Axis> = convs.iter().map(|conv| conv.window.h).collect();
     let Some(all) = bands(&axes, rows(&layer.body[chain[chain.len() - 1]])) else { return false };

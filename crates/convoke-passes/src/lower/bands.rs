@@ -10,7 +10,7 @@
 //! So each convolution is still done for all bands before the next; `depth-first` then lets them take turns. Rows that two bands both need are
 //! computed for each, in slices of their own.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::ops::Range;
 
 use convoke_ir::arena::Id;
@@ -28,6 +28,8 @@ use crate::loops::util::{block, compact::compact, prune::prune};
 /// Runs that are to be repeated for each of some bands.
 pub(super) struct Repeat {
     runs: Range<usize>,
+    /// Those among them that pack weights, once for all bands.
+    packing: Vec<usize>,
     /// The buffers that were made for a band.
     made: Range<usize>,
     count: usize,
@@ -65,19 +67,22 @@ impl<'a> Lowering<'a> {
         own.buffers = self.buffers.clone();
         own.grids = HashMap::from(grids);
         own.in_band = band.count > 1;
+        (own.known, own.packed) = (self.known.clone(), std::mem::take(&mut self.packed));
+        let packed = own.packed.runs.len();
         let counts = |program: &Program| (program.entry.len(), program.buffers.len());
         let before = counts(own.program.program());
         let lowered = own.transpose_between();
         let lowered = lowered.and_then(|()| of_band.body.iter().try_for_each(|instr| own.instr(instr)));
         let after = counts(own.program.program());
-        self.program = own.program;
+        (self.program, self.packed) = (own.program, own.packed);
         lowered?;
         let at = |i: usize| {
             let row = grids[i].1.h;
             (self.buffers[&ends[i]], band.first[i] * row, band.step[i] * row)
         };
         let (runs, made) = (before.0..after.0, before.1..after.1);
-        self.repeats.push(Repeat { runs, made, count: band.count, ends: [at(0), at(1)] });
+        let packing = self.packed.runs[packed..].to_vec();
+        self.repeats.push(Repeat { runs, packing, made, count: band.count, ends: [at(0), at(1)] });
         Ok(())
     }
 }
@@ -95,6 +100,15 @@ fn of_band(layer: &Layer, chain: &[usize], axes: &[Axis]) -> Layer {
     set_rows(&mut own, x, axes[0].input);
     own.values[x].def = Def::Param;
     own.params = vec![x];
+    // What others make is there by now.
+    let made: Vec<ValueId> = own.body.iter().map(|instr| instr.result).collect();
+    let read: Vec<ValueId> = own.body.iter().flat_map(|instr| instr.reads().skip(1)).collect();
+    for id in read.into_iter().filter(|id| !made.contains(id)) {
+        if own.constant(id).is_none() && !own.params.contains(&id) {
+            own.values[id].def = Def::Param;
+            own.params.push(id);
+        }
+    }
     for (i, axis) in axes.iter().enumerate() {
         let instr = &layer.body[chain[i]];
         if let Op::Conv2d(conv) = &mut own.body[i].op {
@@ -108,14 +122,20 @@ fn of_band(layer: &Layer, chain: &[usize], axes: &[Axis]) -> Layer {
     own
 }
 
-/// Repeats the runs of bands, and lets those that prepare the same weights share them.
+/// Repeats the runs of bands, after those that pack their weights.
 pub(super) fn repeat(program: &mut Program, repeats: &[Repeat]) -> Result<(), LowerError> {
     for repeat in repeats {
+        let packed: Vec<BufferId> =
+            repeat.packing.iter().filter_map(|&at| program.entry[at].args.last().copied()).collect();
+        let packing_first = repeat.packing.iter().copied();
+        let packing_first = packing_first.chain(repeat.runs.clone().filter(|at| !repeat.packing.contains(at)));
+        let runs: Vec<Run> = packing_first.map(|at| program.entry[at].clone()).collect();
+        program.entry.splice(repeat.runs.clone(), runs);
         let made: HashMap<BufferId, usize> = repeat
             .made
             .clone()
             .map(Id::new)
-            .filter(|&id| program.buffers[id].role == Role::Scratch)
+            .filter(|&id| program.buffers[id].role == Role::Scratch && !packed.contains(&id))
             .map(|id| (id, program.buffers[id].ty.elements()))
             .collect();
         for (&buffer, &len) in &made {
@@ -123,7 +143,7 @@ pub(super) fn repeat(program: &mut Program, repeats: &[Repeat]) -> Result<(), Lo
             let all = len.checked_mul(repeat.count).and_then(|all| TensorType::new(ty.elem, [all], Layout::Nchw).ok());
             *ty = all.ok_or_else(|| too_large(name, &[repeat.count, len]))?;
         }
-        for at in repeat.runs.clone() {
+        for at in repeat.runs.clone().skip(repeat.packing.len()) {
             let Run { func, args, .. } = &program.entry[at];
             let places = args.iter().map(|arg| {
                 let end = repeat.ends.iter().find(|(buffer, ..)| buffer == arg);
@@ -137,7 +157,6 @@ pub(super) fn repeat(program: &mut Program, repeats: &[Repeat]) -> Result<(), Lo
         }
     }
     if !repeats.is_empty() {
-        share_prepared(program);
         prune(program);
     }
     Ok(())
@@ -173,26 +192,4 @@ fn repeated(func: &Func, places: &[(usize, usize, usize)], count: usize) -> Func
         compact(&mut func);
     }
     func
-}
-
-/// Lets prepared buffers that are made by the same runs be one.
-fn share_prepared(program: &mut Program) {
-    // The runs that touch each buffer, with `None` in its place.
-    let mut made_by: BTreeMap<BufferId, Vec<_>> = BTreeMap::new();
-    for run in &program.prepare {
-        for &buffer in run.args.iter().filter(|&&arg| program.buffers[arg].role == Role::Prepared) {
-            let others = run.args.iter().map(|&arg| (arg != buffer).then_some(arg)).collect::<Vec<_>>();
-            made_by.entry(buffer).or_default().push((run.func, others));
-        }
-    }
-    let mut firsts = HashMap::new();
-    let first = |(buffer, runs)| {
-        let first = *firsts.entry(runs).or_insert(buffer);
-        (first != buffer).then_some((buffer, first))
-    };
-    let same: HashMap<BufferId, BufferId> = made_by.into_iter().filter_map(first).collect();
-    program.prepare.retain(|run| !run.args.iter().any(|arg| same.contains_key(arg)));
-    for arg in program.entry.iter_mut().flat_map(|run| &mut run.args) {
-        *arg = same.get(arg).copied().unwrap_or(*arg);
-    }
 }

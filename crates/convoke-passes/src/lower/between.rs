@@ -9,7 +9,7 @@
 //! the second wants them, and the image is neither turned twice nor copied for its border. It is never dearer, so nothing is weighed.
 
 use convoke_ir::attr::Algorithm;
-use convoke_ir::layer::{Conv2d, Instr, Op};
+use convoke_ir::layer::{Conv2d, Instr, Op, ValueId};
 
 use super::blocked::Blocked;
 use super::conv::padded_end;
@@ -86,9 +86,9 @@ impl Lowering<'_> {
     fn read_in_blocks(&self, instr: &Instr) -> Option<(Pads, Blocked)> {
         let layer = self.layer.layer();
         let written = self.blocks_written(instr)?;
-        let reader = layer.body.iter().find(|reader| reader.args.first() == Some(&instr.result))?;
-        let in_turns = layer.body.iter().any(|next| rows(next) > 0 && next.args.first() == Some(&reader.result));
-        if in_turns || layer.uses()[instr.result.index()] != 1 {
+        let only_reader = |id: ValueId| self.readers[id.index()].map(|at| &layer.body[at]);
+        let reader = only_reader(instr.result).filter(|reader| reader.args.first() == Some(&instr.result))?;
+        if only_reader(reader.result).is_some_and(|next| rows(next) > 0) {
             return None;
         }
         let Taken { pads, stored, .. } = self.tiled(reader)?;

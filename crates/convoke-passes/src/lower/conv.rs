@@ -5,7 +5,7 @@ use std::ops::Range;
 use convoke_ir::attr::Algorithm;
 use convoke_ir::elem::Elem;
 use convoke_ir::layer::{Axis, Conv2d, Instr, Window};
-use convoke_ir::loops::{Affine, BufferId, FuncBuilder, Marks, Role, SlotId};
+use convoke_ir::loops::{Affine, BufferId, Func, FuncBuilder, SlotId};
 use convoke_ir::types::{Image, Layout};
 
 use crate::edges;
@@ -16,6 +16,7 @@ use super::between::Stored;
 use super::chain::Chain;
 use super::grid::{Grid, Site};
 use super::halo::{Border, Placed};
+use super::share::{Share, alike, cuts, plan};
 use super::tile::{Cut, each};
 use super::turn::Turn;
 use super::{LowerError, Lowering};
@@ -162,9 +163,6 @@ impl<'a> Lowering<'a> {
         if op.algorithm == Algorithm::Depthwise && self.ty(instr.args[1]).shape.dims()[1] != 1 {
             return refuse("needs one input channel for each group");
         }
-        if op.algorithm != Algorithm::Depthwise && self.layer.constant(instr.args[1]).is_none() {
-            return refuse("packs its weights at compile time and needs them constant");
-        }
         let window = self.window(instr, op);
         if let Algorithm::Winograd { outputs: Some(_) } | Algorithm::Fft { points: Some(_) } = op.algorithm {
             let taken = match self.taken(instr, op) {
@@ -189,7 +187,7 @@ impl<'a> Lowering<'a> {
                 Stored::AsItIs | Stored::ChannelsLast => self.single_tiles(&conv, &taken.tiling),
             };
         }
-        let problem = select::Conv::new(&self.layer, instr).expect("this is a convolution");
+        let problem = select::Conv::new(&self.layer, &self.known, instr).expect("this is a convolution");
         if op.algorithm == Algorithm::Direct {
             match select::direct::form(&problem, self.machine) {
                 Form::Pixels => {
@@ -221,7 +219,7 @@ impl<'a> Lowering<'a> {
                 self.pixels(&if conv.x.grid.is_transposed() { conv.transposed() } else { conv });
                 return Ok(());
             }
-            return self.channels(&conv, self.layer.constant(instr.args[1]).is_some());
+            return self.channels(&conv);
         }
         // Only as much padding as is read: a stride may leave the last rows or columns alone.
         let ends = [window.h, window.w].map(|axis| padded_end(&axis, axis.read()));
@@ -297,7 +295,7 @@ impl<'a> Lowering<'a> {
         }
     }
 
-    /// Packs the weights at compile time: `c_cuts` are the blocks of input channels, `k_cuts` the tiles of output channels.
+    /// Packs the weights: `c_cuts` are the blocks of input channels, `k_cuts` the tiles of output channels.
     /// Within a tile the order is channel, row, column of the kernel, or with `channels_last` row, column, channel.
     pub(super) fn pack(
         &mut self,
@@ -306,37 +304,77 @@ impl<'a> Lowering<'a> {
         k_cuts: &[Cut],
         channels_last: bool,
     ) -> Result<Packed, LowerError> {
-        let taps = conv.taps();
-        let len = conv.groups * conv.kg * conv.cg * taps;
-        let buffer = self.flat("packed", conv.elem, len, Role::Prepared)?;
+        let len = conv.groups * conv.kg * conv.cg * conv.taps();
+        let mut kernels = Vec::new();
+        for &c_cut in c_cuts {
+            let packing = Packing { conv, len, c_cut, k_cuts, channels_last };
+            let axes = [alike(conv.groups), cuts(k_cuts), alike(c_cut.count)];
+            let work = self.to_pack(conv.w, [len / conv.cg, c_cut.size, c_cut.count]);
+            kernels.extend(plan(work, &axes).iter().map(|share| packing.kernel(share)));
+        }
+        Ok(Packed { buffer: self.packed("packed", (conv.elem, len), conv.w, kernels)?, len })
+    }
+}
+
+/// The axes of packed weights, and how many there are.
+const GROUPS: usize = 0;
+const TILES: usize = 1;
+const BLOCKS: usize = 2;
+const AXES: usize = 3;
+
+/// Blocks of input channels that are alike, and the order that their weights are packed in.
+struct Packing<'p, 'c> {
+    conv: &'p Conv<'c>,
+    /// Elements of all weights.
+    len: usize,
+    c_cut: Cut,
+    k_cuts: &'p [Cut],
+    channels_last: bool,
+}
+
+impl Packing<'_, '_> {
+    /// A kernel for this share of the groups, tiles and blocks.
+    fn kernel(&self, share: &Share<AXES>) -> Func {
+        let Packing { conv, c_cut, .. } = *self;
         let mut f = FuncBuilder::kernel("pack");
-        let (w, packed) = (f.input("w", conv.elem, len), f.output("p", conv.elem, len));
-        f.for_("g", 0..conv.groups, Marks::default(), |f, g| {
-            for (c_cut, k_cut) in c_cuts.iter().flat_map(|c| k_cuts.iter().map(move |k| (*c, *k))) {
-                f.for_("cb", 0..c_cut.count, Marks::default(), |f, cb| {
-                    f.for_("kb", 0..k_cut.count, Marks::default(), |f, kb| {
-                        let c = Affine::from(cb) * c_cut.size + c_cut.begin;
-                        let k = Affine::from(kb) * k_cut.size + k_cut.begin;
-                        let to = Packed::at(conv, g, c.clone(), c_cut.size, k.clone());
-                        let from = (Affine::from(g) * conv.kg + k) * (conv.cg * taps) + c * taps;
-                        // Taps are contiguous in the weights, and channels follow them.
-                        let (channels, rows, step) = if channels_last && taps > 1 {
-                            (c_cut.size, taps, c_cut.size)
-                        } else {
-                            (1, c_cut.size * taps, 1)
-                        };
-                        let turn = Turn { rows, cols: k_cut.size, x_col: conv.cg * taps, y_row: step * k_cut.size };
-                        each(f, "c", channels, |f, c| {
-                            let (from, to) = (from.clone() + c.clone() * taps, to.clone() + c * k_cut.size);
-                            turn.copy(f, (w, from), (packed, to), conv.lanes);
+        let slots = [f.input("w", conv.elem, self.len), f.output("p", conv.elem, self.len)];
+        share.around(&mut f, |f, loops| {
+            loops.each(f, (GROUPS, "g"), conv.groups, |f, g| {
+                loops.each(f, (BLOCKS, "cb"), c_cut.count, |f, cb| {
+                    let c = cb * c_cut.size + c_cut.begin;
+                    for k_cut in share.parts[TILES].iter().map(|&k| &self.k_cuts[k]) {
+                        loops.each(f, (TILES, "kb"), k_cut.count, |f, kb| {
+                            let k = kb * k_cut.size + k_cut.begin;
+                            self.tile(f, slots, &g, (c.clone(), c_cut.size), (k, k_cut.size));
                         });
-                    });
+                    }
                 });
-            }
+            });
         });
-        let kernel = self.program.func(f.finish());
-        self.program.prepare(kernel, &[conv.w, buffer]);
-        Ok(Packed { buffer, len })
+        f.finish()
+    }
+
+    /// A tile of output channels and a block of input channels, of a group: first channels and sizes.
+    fn tile(
+        &self,
+        f: &mut FuncBuilder,
+        [w, packed]: [SlotId; 2],
+        g: &Affine,
+        (c, block): (Affine, usize),
+        (k, tile): (Affine, usize),
+    ) {
+        let conv = self.conv;
+        let taps = conv.taps();
+        let to = Packed::at(conv, g.clone(), c.clone(), block, k.clone());
+        let from = (g.clone() * conv.kg + k) * (conv.cg * taps) + c * taps;
+        // Taps are contiguous in the weights, and channels follow them.
+        let (channels, rows, step) =
+            if self.channels_last && taps > 1 { (block, taps, block) } else { (1, block * taps, 1) };
+        let turn = Turn { rows, cols: tile, x_col: conv.cg * taps, y_row: step * tile };
+        each(f, "c", channels, |f, c| {
+            let (from, to) = (from.clone() + c.clone() * taps, to.clone() + c * tile);
+            turn.copy(f, (w, from), (packed, to), conv.lanes);
+        });
     }
 }
 

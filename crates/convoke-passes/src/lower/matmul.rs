@@ -1,11 +1,11 @@
 //! Matrix product `y[i, j] = Σ_k a[i, k] · b[k, j]`.
 //!
-//! a is read where it lies. A tile of columns of b is made contiguous, `panel[k, j]`, at compile time if b is a constant,
+//! a is read where it lies. A tile of columns of b is made contiguous, `panel[k, j]`, at compile time if b is known then,
 //! else when the tile begins; unless a has so few rows that each number of b is used only once or twice.
 
 use convoke_ir::elem::Elem;
 use convoke_ir::layer::Instr;
-use convoke_ir::loops::{Affine, BufferId, Func, FuncBuilder, FuncId, Marks, Role};
+use convoke_ir::loops::{Affine, BufferId, Func, FuncBuilder, FuncId, Marks};
 
 use super::chain::Chain;
 use super::tile::{Cut, Depth, Product, StoreTile, along, cut, parallel};
@@ -38,10 +38,10 @@ impl<'a> Lowering<'a> {
         let Extents { m, k, n } = extents;
         let (elem, lanes) = (a.elem, self.lanes(a.elem));
         let (rows, cols) = Product::tile(RegisterTile::of(self.machine), lanes);
-        let columns = match self.layer.constant(instr.args[1]) {
-            Some(_) => Columns::Packed,
-            None if m >= rows => Columns::Copied,
-            None => Columns::InPlace,
+        let columns = match self.known.has(instr.args[1]) {
+            true => Columns::Packed,
+            false if m >= rows => Columns::Copied,
+            false => Columns::InPlace,
         };
         let source = self.buffers[&instr.args[1]];
         let b = if columns == Columns::Packed { self.pack_columns(source, elem, extents, cols)? } else { source };
@@ -105,7 +105,6 @@ impl<'a> Lowering<'a> {
     fn pack_columns(&mut self, b: BufferId, elem: Elem, extents: Extents, cols: usize) -> Result<BufferId, LowerError> {
         let Extents { k, n, .. } = extents;
         let lanes = self.lanes(elem);
-        let packed = self.flat("packed", elem, k * n, Role::Prepared)?;
         let mut f = FuncBuilder::kernel("pack_columns");
         let (from, to) = (f.input("b", elem, k * n), f.output("p", elem, k * n));
         for column in cut(n, cols) {
@@ -119,9 +118,7 @@ impl<'a> Lowering<'a> {
                 });
             });
         }
-        let kernel = self.program.func(f.finish());
-        self.program.prepare(kernel, &[b, packed]);
-        Ok(packed)
+        self.packed("packed", (elem, k * n), b, vec![f.finish()])
     }
 }
 

@@ -32,6 +32,7 @@ mod im2col;
 mod math;
 mod matmul;
 mod not_finite;
+mod packed;
 mod pixels;
 mod plateaus;
 mod pool;
@@ -53,11 +54,14 @@ use convoke_ir::types::{Layout, TensorType, TypeError};
 use convoke_machine::Machine;
 
 use crate::bands::{chain, ends, links};
+use crate::known::Known;
+use crate::rewrite::edit;
 use bands::Repeat;
 use between::Kept;
 use chain::{Chain, Operand};
 use grid::Grid;
 pub(crate) use not_finite::with_padding_read;
+use packed::Shared;
 
 /// Why a layer cannot be lowered.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -114,7 +118,7 @@ pub fn lower(layer: Verified<'_>, machine: &Machine) -> Result<Program, LowerErr
     for (i, instr) in layer.layer().body.iter().enumerate().filter(|(i, _)| !earlier.contains(i)) {
         match chains.get(&i) {
             Some(chain) => lowering.chain(chain)?,
-            None => lowering.instr(instr)?,
+            None => lowering.when_known(instr)?,
         }
     }
     lowering.copy_results();
@@ -135,6 +139,12 @@ struct Lowering<'a> {
     /// How the values lie that are not stored densely.
     grids: HashMap<ValueId, Grid>,
     repeats: Vec<Repeat>,
+    /// For each value, the place of the only instruction that reads it, if there is one.
+    readers: Vec<Option<usize>>,
+    /// What is known at compile time.
+    known: Known,
+    /// The weights packed so far.
+    packed: Shared,
     /// Whether what is lowered is done for each of several bands.
     in_band: bool,
 }
@@ -142,6 +152,9 @@ struct Lowering<'a> {
 impl<'a> Lowering<'a> {
     fn new(layer: Verified<'a>, machine: &'a Machine, program: ProgramBuilder) -> Lowering<'a> {
         Lowering {
+            known: Known::of(&layer),
+            readers: edit::single_readers(&layer),
+            packed: Shared::default(),
             layer,
             machine,
             program,
@@ -161,13 +174,12 @@ impl<'a> Lowering<'a> {
             let buffer = self.program.buffer(&value.name, value.ty.clone(), Role::Input);
             self.buffers.insert(id, buffer);
         }
-        for (i, &id) in layer.results.iter().enumerate() {
+        for &id in &layer.results {
             let value = &layer.values[id];
             let buffer = self.program.buffer(&value.name, value.ty.clone(), Role::Output);
-            // A value returned twice is computed once and copied.
-            let first = layer.results.iter().position(|&other| other == id) == Some(i);
-            if first && value.def == Def::Instr {
-                self.buffers.insert(id, buffer);
+            // A value returned twice is computed once and copied, and so is one that is known.
+            if value.def == Def::Instr && !self.known.has(id) {
+                self.buffers.entry(id).or_insert(buffer);
             }
         }
         let uses = layer.uses();
@@ -179,7 +191,7 @@ impl<'a> Lowering<'a> {
         }
     }
 
-    /// Outputs that no instruction writes: parameters and constants handed through, and repeated results.
+    /// Outputs that no instruction writes: parameters and what is known handed through, and repeated results.
     fn copy_results(&mut self) {
         let layer = self.layer.layer();
         let outputs = self.program.outputs();

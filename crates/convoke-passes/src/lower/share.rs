@@ -23,7 +23,7 @@ pub(super) const SMALL: usize = 1 << 19;
 
 /// How much there is to do: the product of these sizes, which each fit a tensor but all together need not fit a number. Beyond that it is as much as
 /// a number holds.
-fn work<const N: usize>(sizes: [usize; N]) -> usize {
+pub(super) fn work<const N: usize>(sizes: [usize; N]) -> usize {
     sizes.into_iter().fold(1, usize::saturating_mul)
 }
 

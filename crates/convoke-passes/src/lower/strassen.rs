@@ -1,7 +1,7 @@
 //! Strassen: the product of im2col by an algorithm ⟨m, k, n⟩ that multiplies fewer parts than the definition does.
 //!
 //! ```text
-//!   w       m × k parts (output channels, input channels)      Σ a[q]·w      combined and packed at compile time
+//!   w       m × k parts (output channels, input channels)      Σ a[q]·w      combined and packed
 //!   patch   k × n parts (input channels, pixels of a block)    Σ b[q]·patch  added while a panel is gathered
 //!   y       m × n parts                                        y += c[q]·(product q), tile by tile
 //! ```

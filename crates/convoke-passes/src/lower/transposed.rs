@@ -17,7 +17,7 @@ impl Lowering<'_> {
     pub(super) fn transpose_between(&mut self) -> Result<(), LowerError> {
         let body = &self.layer.layer().body;
         for (first, second) in body.iter().zip(body.iter().skip(1)) {
-            let planned = |instr| Some((select::Conv::new(&self.layer, instr)?, conv(instr)?.algorithm));
+            let planned = |instr| Some((select::Conv::with_known_weights(&self.layer, instr)?, conv(instr)?.algorithm));
             let (Some(a), Some(b)) = (planned(first), planned(second)) else { continue };
             let reads_one = self.grids.get(&first.args[0]).is_some_and(Grid::is_transposed);
             if !reads_one && transposed::is_faster(&[a, b], self.machine) {

@@ -158,6 +158,11 @@ impl Names {
     /// A new constant of `numbers`, rounded to the element type.
     pub(crate) fn constant(&mut self, layer: &mut Layer, stem: &str, ty: TensorType, numbers: Vec<f64>) -> ValueId {
         let numbers = numbers.into_iter().map(|v| round(ty.elem, v)).collect();
+        self.rounded(layer, stem, ty, numbers)
+    }
+
+    /// A new constant of numbers that are rounded already.
+    pub(crate) fn rounded(&mut self, layer: &mut Layer, stem: &str, ty: TensorType, numbers: Vec<f64>) -> ValueId {
         self.value(layer, stem, ty, Def::Const(source(numbers)))
     }
 

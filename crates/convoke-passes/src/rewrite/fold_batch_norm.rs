@@ -15,6 +15,8 @@
 //!             weight out of the element type's range, so that the fault stays where it can be seen; weights of more than
 //!             16 Mi elements; a batch norm that follows anything else.
 
+use std::sync::Arc;
+
 use convoke_data::round;
 use convoke_ir::elem::Elem;
 use convoke_ir::layer::{Bias, Layer, Op, Step, ValueId};
@@ -52,7 +54,7 @@ impl LayerPass for FoldBatchNorm {
             let (result, w) = (layer.body[at].result, layer.body[at].args[1]);
             let stem = format!("{}.bn", layer.values[w].name);
             let bias_ty = layer.ty(tail.steps[0].args[0]).clone();
-            let weights = names.constant(layer, &stem, layer.ty(w).clone(), weights);
+            let weights = names.rounded(layer, &stem, layer.ty(w).clone(), weights);
             let bias = names.constant(layer, &format!("{stem}.bias"), bias_ty, bias);
 
             changed = true;
@@ -130,7 +132,7 @@ fn tail(layer: &Layer, conv: usize, single: &[Option<usize>]) -> Option<Tail> {
     Some(Tail { steps, last, in_last, between: passed })
 }
 
-/// Weights and bias that do what the weights and `steps` do, rounded; `None` if they leave the element type's range.
+/// Weights, rounded, and bias that do what the weights and `steps` do; `None` if they leave the element type's range.
 type Folded = Option<(Vec<f64>, Vec<f64>)>;
 
 fn folded(layer: &Layer, conv: usize, steps: &[Step], cx: &Context<'_>) -> Result<Folded, PassError> {
@@ -141,11 +143,20 @@ fn folded(layer: &Layer, conv: usize, steps: &[Step], cx: &Context<'_>) -> Resul
         affine.then(layer, &step.op, &step.args, cx, FoldBatchNorm::NAME)?;
     }
     let Some(weights) = edit::numbers(layer, w, cx, FoldBatchNorm::NAME)? else { return Ok(None) };
+    if !in_range(&affine.gain, ty.elem) || !in_range(&affine.shift, ty.elem) {
+        return Ok(None);
+    }
+    // Weights that nobody else holds are scaled in place: one pass over memory that is in use anyway.
+    let mut weights = Arc::unwrap_or_clone(weights);
     let per_channel = weights.len() / affine.gain.len();
-    let channels = weights.chunks_exact(per_channel).zip(&affine.gain);
-    let weights: Vec<f64> = channels.flat_map(|(w, gain)| w.iter().map(move |v| v * gain)).collect();
-    let fits = in_range(&weights, ty.elem) && in_range(&affine.gain, ty.elem) && in_range(&affine.shift, ty.elem);
-    Ok(fits.then_some((weights, affine.shift)))
+    let mut fit = true;
+    for (channel, gain) in weights.chunks_exact_mut(per_channel).zip(&affine.gain) {
+        for v in channel {
+            *v = round(ty.elem, *v * gain);
+            fit &= v.is_finite();
+        }
+    }
+    Ok(fit.then_some((weights, affine.shift)))
 }
 
 /// Whether every number is finite in the element type.

@@ -22,13 +22,10 @@ use convoke_ir::types::{Layout, TensorType};
 use super::edit;
 use crate::error::PassError;
 use crate::guarantee::{Exact, Granted};
+use crate::known::grows;
 use crate::note::Log;
 use crate::pass::{Changed, Context, LayerPass};
 
-/// A result may have this many times the elements of its operands.
-const MAX_GROWTH: usize = 4;
-/// A result of so few elements may be made from however few.
-const SMALL: usize = 4096;
 /// The most elements computed in one run of the pass.
 const BUDGET: usize = 4 * edit::MAX_ELEMENTS;
 
@@ -55,8 +52,7 @@ impl LayerPass for FoldConstants {
             let elements = |id| layer.ty(id).elements();
             let read = instr.reads().map(elements).fold(0, usize::saturating_add);
             let cost = ty.elements().saturating_mul(1 + instr.then.len());
-            let large = ty.elements() > SMALL.max(read.saturating_mul(MAX_GROWTH));
-            if large || ty.elements().max(read) > edit::MAX_ELEMENTS || cost > budget {
+            if grows(layer, instr) || ty.elements().max(read) > edit::MAX_ELEMENTS || cost > budget {
                 continue;
             }
             budget -= cost;

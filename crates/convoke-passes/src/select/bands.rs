@@ -173,8 +173,9 @@ struct Planned {
 }
 
 impl Planned {
+    /// Weights are packed once in either case, which is left out.
     fn new(layer: &Layer, at: usize, machine: &Machine) -> Option<Planned> {
-        let (conv, algorithm) = (Conv::new(layer, &layer.body[at])?, conv(&layer.body[at])?.algorithm);
+        let (conv, algorithm) = (Conv::with_known_weights(layer, &layer.body[at])?, conv(&layer.body[at])?.algorithm);
         Some(Planned { conv, algorithm, cycles: cycles(&conv, algorithm, machine)? })
     }
 }

@@ -6,6 +6,7 @@ use convoke_ir::layer::{Instr, Layer, Op, Window};
 use convoke_ir::types::{Image, Layout};
 
 use crate::guarantee::Grants;
+use crate::known::Known;
 
 /// The numbers of one convolution.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -24,11 +25,19 @@ pub struct Conv {
     pub group: usize,
     /// The attribute `guard`.
     pub guard: i64,
+    /// Whether the weights are known when the layer is compiled. Others are packed in each run.
+    pub weights_known: bool,
 }
 
 impl Conv {
-    /// The numbers of an instruction; `None` if it is no convolution.
-    pub fn new(layer: &Layer, instr: &Instr) -> Option<Conv> {
+    /// The numbers of an instruction of a layer with these values known; `None` if it is no convolution.
+    pub fn new(layer: &Layer, known: &Known, instr: &Instr) -> Option<Conv> {
+        let conv = Conv::with_known_weights(layer, instr)?;
+        Some(Conv { weights_known: known.has(instr.args[1]), ..conv })
+    }
+
+    /// The same if its weights were known.
+    pub(crate) fn with_known_weights(layer: &Layer, instr: &Instr) -> Option<Conv> {
         let Op::Conv2d(op) = &instr.op else { return None };
         let (&[x, w], y) = (&instr.args[..], layer.ty(instr.result)) else { return None };
         Some(Conv {
@@ -39,6 +48,7 @@ impl Conv {
             window: op.window(layer.ty(x), layer.ty(w)).ok()?,
             group: usize::try_from(op.group).ok()?,
             guard: op.guard,
+            weights_known: true,
         })
     }
 

@@ -6,6 +6,7 @@
 //! copy      nchw: pixels that are loaded together with padding, or whole rows where taps are many or strided
 //! turn      nchw with channels in the lanes: the input with its channels last
 //! stream    input and output once
+//! pack      with channels in the lanes, weights that are not known before the run, side by side too
 //! ```
 //!
 //! With channels in the lanes every tap on padding is left out; with pixels in the lanes only those of whole vectors. So large kernels on small
@@ -105,4 +106,5 @@ fn channels(conv: &Conv, machine: &Machine) -> Plan {
         error_bound: conv.error_bound(),
         error_typical: conv.error_typical(),
     }
+    .with_gathered_weights(conv, machine)
 }

@@ -6,6 +6,7 @@
 //! store     every sum is written alone in nchw, where channels are far apart; by vectors in nhwc
 //! halo      the input is copied once if there is padding
 //! stream    the input for each tile of channels, all weights for each block of 8 rows, the output once
+//! pack      weights that are not known before the run, with a tile's channels side by side
 //! ```
 
 use convoke_ir::attr::Algorithm;
@@ -123,4 +124,5 @@ fn channels(conv: &Conv, machine: &Machine) -> Plan {
         error_bound: conv.error_bound(),
         error_typical: conv.error_typical(),
     }
+    .with_turned_weights(conv, machine)
 }

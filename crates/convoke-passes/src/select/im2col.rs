@@ -7,6 +7,7 @@
 //!           stride of 1 along the row), else one by one
 //! halo      the input is copied once if there is padding
 //! stream    the panel once for each row tile or the weights once for each column tile, whichever is less; the output once
+//! pack      weights that are not known before the run, with a tile's channels side by side
 //! ```
 //!
 //! *Implicit* keeps one panel, a quarter of the second-level cache; *explicit* the whole matrix, on request only: it takes
@@ -91,7 +92,8 @@ pub(super) fn plan(conv: &Conv, machine: &Machine, explicit: bool) -> Result<Pla
         ],
         error_bound: conv.error_bound(),
         error_typical: conv.error_typical(),
-    })
+    }
+    .with_turned_weights(conv, machine))
 }
 
 /// Whether the patch matrix is the input itself.

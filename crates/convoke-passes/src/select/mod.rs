@@ -21,6 +21,7 @@ pub(crate) mod direct;
 mod fft;
 mod guard;
 mod im2col;
+mod packing;
 mod pixels;
 mod plan;
 mod plateaus;
@@ -43,6 +44,7 @@ pub use plan::{Plan, Refusal, Term};
 
 use crate::error::PassError;
 use crate::guarantee::{Exact, Granted, Grants};
+use crate::known::Known;
 use crate::note::Log;
 use crate::pass::{Changed, Context, LayerPass, PassOption};
 use crate::stats;
@@ -324,10 +326,11 @@ pub fn selections(
     machine: &Machine,
     grants: &Grants,
 ) -> Result<Vec<Selection>, SelectError> {
+    let known = Known::of(layer);
     let mut refused = None;
     let mut found = Vec::new();
     for instr in &layer.body {
-        let (Some(own), Some(conv)) = (algorithm(instr), Conv::new(layer, instr)) else { continue };
+        let (Some(own), Some(conv)) = (algorithm(instr), Conv::new(layer, &known, instr)) else { continue };
         let value = &layer.values[instr.result].name;
         let select = |asked| Selection::new(value, conv, asked, machine, grants);
         found.push(match select(if own == Algorithm::Auto { asked } else { own }) {
@@ -398,7 +401,8 @@ impl LayerPass for Select {
     fn run(&self, layer: &mut Layer, cx: &Context<'_>, _: Granted<Exact>, _: &mut Log) -> Result<Changed, PassError> {
         let free = |instr: &Instr| algorithm(instr).is_none_or(|own| own == Algorithm::Auto);
         let chosen: Option<Vec<Algorithm>> = if self.algorithm == Algorithm::Auto && layer.body.iter().all(free) {
-            let convs = layer.body.iter().filter_map(|instr| Conv::new(layer, instr));
+            let known = Known::of(layer);
+            let convs = layer.body.iter().filter_map(|instr| Conv::new(layer, &known, instr));
             convs.map(|conv| quickest(&conv, cx.machine, &cx.grants).map(|plan| plan.algorithm)).collect()
         } else {
             None
@@ -411,9 +415,9 @@ impl LayerPass for Select {
             }
         };
         let mut chosen = chosen.into_iter();
-        let mut changed = false;
+        let (mut changed, known) = (false, Known::of(layer));
         for at in 0..layer.body.len() {
-            let Some(problem) = Conv::new(layer, &layer.body[at]) else { continue };
+            let Some(problem) = Conv::new(layer, &known, &layer.body[at]) else { continue };
             let Op::Conv2d(conv) = &mut layer.body[at].op else { continue };
             let chosen = chosen.next().expect("one for each convolution of a verified layer");
             changed |= conv.algorithm != chosen;

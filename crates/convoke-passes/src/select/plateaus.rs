@@ -5,6 +5,7 @@
 //! store     every sum is written alone in nchw, where channels are far apart; by vectors in nhwc
 //! sums      a strip's sums are read and written for each block of the reduction
 //! stream    the input for each tile of channels, its weights for each strip, the output once
+//! pack      weights that are not known before the run, with a tile's channels side by side
 //! ```
 
 use convoke_ir::attr::Algorithm;
@@ -58,4 +59,5 @@ pub(super) fn plan(conv: &Conv, machine: &Machine, [rows, columns]: &[Vec<Platea
         error_bound: conv.error_bound(),
         error_typical: conv.error_typical(),
     }
+    .with_turned_weights(conv, machine)
 }

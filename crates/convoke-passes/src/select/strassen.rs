@@ -7,6 +7,7 @@
 //! store     the sums of a block go through the epilogue to their place
 //! halo      the input is copied once if there is padding
 //! stream    the weights of all products once for each block, the output once
+//! pack      weights that are not known before the run: those of every product, combined in `f64`
 //! ```
 //!
 //! What parts there are, and how large, is what lowering cuts: see `parts`.
@@ -104,5 +105,6 @@ pub(super) fn plan(conv: &Conv, machine: &Machine, levels: u8) -> Result<Plan, R
         ],
         error_bound: matmul_bound(&base, levels.into(), conv.c_per_group(), conv.taps(), conv.elem.unit_roundoff()),
         error_typical: matmul_estimate(&base, levels.into(), conv.depth(), conv.elem.unit_roundoff()),
-    })
+    }
+    .with_combined_weights(conv, machine, entries(|rule| &rule.a) as f64 / products as f64, weights))
 }

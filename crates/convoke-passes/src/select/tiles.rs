@@ -8,6 +8,7 @@
 //! weights   the transformed weights once for each block of tiles, as far as products do not hide it
 //! guard     the input is looked through for tiles that plain sums compute instead; see [`super::guard`]
 //! stream    what lies between the transforms, written and read; the output, in nchw turned
+//! pack      weights that are not known before the run, transformed in `f64`
 //! ```
 
 use convoke_bilinear::Transform;
@@ -55,7 +56,8 @@ pub(super) fn plan(algorithm: Algorithm, conv: &Conv, machine: &Machine, errors:
             .collect(),
         error_bound: if errors >= Errors::Bound { tiling.error_bound(c, unit) } else { f64::INFINITY },
         error_typical: if errors >= Errors::Estimate { tiling.error_typical(c, unit) } else { f64::INFINITY },
-    })
+    }
+    .with_transformed_weights(conv, machine, &tiling.tile))
 }
 
 /// What the terms say, and what lies between the transforms.

@@ -9,6 +9,9 @@ use crate::options::machine_line;
 /// The term that the products themselves are under, in every plan.
 pub(super) const PRODUCTS: &str = "multiply";
 
+/// The term that weights packed in each run are under.
+pub(super) const PACKING: &str = "pack";
+
 /// How many times the fastest a bar may be long.
 const BEYOND: f64 = 8.0;
 

@@ -2,6 +2,7 @@
 
 use convoke::explain::{Measured, Timing};
 use convoke::ir::attr::Extent;
+use convoke::passes::Known;
 use convoke::passes::select::{Budget, Conv, Plan, Reason, Refusal, Selection, Term};
 use convoke::{Algorithm, Compiler, Layer, Machine};
 
@@ -16,7 +17,7 @@ const EXPLICIT: Algorithm = Algorithm::Im2col { explicit: true };
 fn conv() -> Conv {
     let layer = Layer::conv2d([1, 64, 32, 32], [64, 64, 3, 3]).pads([1; 4]).build().expect("a valid layer");
     let ir = layer.ir();
-    ir.body.iter().find_map(|instr| Conv::new(ir, instr)).expect("it has a convolution")
+    ir.body.iter().find_map(|instr| Conv::new(ir, &Known::of(ir), instr)).expect("it has a convolution")
 }
 
 /// A plan that takes `multiply` and `stream` milliseconds, with `fewer` times fewer multiplications.

@@ -3,7 +3,7 @@
 
 use convoke::passes::select::Reason;
 
-use super::facts::{PRODUCTS, Row, Standing, View, error, list};
+use super::facts::{PACKING, PRODUCTS, Row, Standing, View, error, list};
 use crate::table::{bytes, seconds, threads};
 
 /// Times this close are equal, as far as a model or a clock can say.
@@ -30,6 +30,7 @@ pub(super) fn sentences(view: &View<'_>) -> Vec<String> {
         _ if chosen.plan.algorithm.is_plain_sum() => said.extend(plain(view, chosen)),
         _ => said.push(saves(view, chosen)),
     }
+    said.extend(packing(view, chosen));
     let reason = &view.selection.reason;
     if !matches!(reason, Reason::Asked | Reason::Measured { .. }) {
         said.extend(next(view, chosen));
@@ -62,6 +63,22 @@ fn asked(view: &View<'_>, chosen: &Row<'_>) -> Vec<String> {
         None => {}
     }
     said
+}
+
+/// What it takes to pack weights that are not known when the layer is compiled.
+fn packing(view: &View<'_>, chosen: &Row<'_>) -> Option<String> {
+    if view.selection.conv.weights_known {
+        return None;
+    }
+    Some(match view.term(chosen, PACKING) {
+        pack if pack > 0.0 => {
+            format!(
+                "The weights are known in the run alone: each run packs them, which takes {} of that.",
+                seconds(pack)
+            )
+        }
+        _ => format!("The weights are known in the run alone; {} reads them as they lie.", chosen.algorithm),
+    })
 }
 
 /// What a fast algorithm saves, and what it pays for that.

@@ -15,13 +15,11 @@ use convoke_ir::loops::{Affine, Expr, Func, FuncBuilder, Marks, Place, SlotId, V
 use super::super::conv::Conv;
 use super::super::grid::{Grid, reach};
 use super::super::tile::{LONG, looped};
-use super::Weights;
 use crate::edges::{InputRow, RowRun, Span, Stretch, TapRun, input_rows, row_runs, tap_runs};
 
 /// A tile.
 pub(super) struct Codelet<'s, 'c> {
     pub conv: &'s Conv<'c>,
-    pub weights: &'s Weights,
     pub h: Stretch,
     pub w: Stretch,
     /// The channels in the lanes.
@@ -39,13 +37,13 @@ struct Turn {
 }
 
 impl<'s, 'c> Codelet<'s, 'c> {
-    pub(super) fn new(conv: &'s Conv<'c>, weights: &'s Weights, h: Stretch, w: Stretch, lanes: Span) -> Self {
+    pub(super) fn new(conv: &'s Conv<'c>, h: Stretch, w: Stretch, lanes: Span) -> Self {
         let columns = tap_runs(&conv.window.w, &w);
         let mut rows = if columns.is_empty() { vec![] } else { input_rows(&conv.window.h, &h) };
         // Taps are counted from the first, so that tiles that differ in nothing else share a codelet.
         let first_row = rows.iter().flat_map(|row| &row.taps).map(|tap| tap.1).min().unwrap_or(0);
         rows.iter_mut().flat_map(|row| &mut row.taps).for_each(|tap| tap.1 -= first_row);
-        Codelet { conv, weights, h, w, lanes, rows, columns, first_row }
+        Codelet { conv, h, w, lanes, rows, columns, first_row }
     }
 
     /// Whether there is anything to read.
@@ -65,7 +63,7 @@ impl<'s, 'c> Codelet<'s, 'c> {
 
     /// The codelet, with parameters x if it reads any, w, y, then the chain's operands.
     pub(super) fn build(&self) -> Func {
-        let Codelet { conv, weights, .. } = *self;
+        let conv = self.conv;
         let (elem, height, width) = (conv.elem, self.h.size, self.w.size);
         let active = usize::from(self.lanes.active);
         let mut f = FuncBuilder::codelet(format!("channels_{elem}_{height}x{width}"));
@@ -74,8 +72,7 @@ impl<'s, 'c> Codelet<'s, 'c> {
             f.input("x", elem, reach(&[(rows, conv.x.grid.h), (cols, conv.x.grid.w), (active, conv.x.grid.c)]))
         });
         let rows = self.rows.iter().flat_map(|row| &row.taps).map(|tap| tap.1 + 1).max().unwrap_or(1);
-        let (tap, lane) = weights.steps(active);
-        let w = f.input("w", elem, reach(&[(rows * conv.window.w.kernel, tap), (active, lane)]));
+        let w = f.input("w", elem, rows * conv.window.w.kernel * active);
         let len = |grid: &Grid| reach(&[(active, grid.c * conv.kg), (height, grid.h), (width, grid.w)]);
         let y = f.output("y", elem, len(&conv.y.grid));
         let operands: Vec<SlotId> =
@@ -141,15 +138,14 @@ impl<'s, 'c> Codelet<'s, 'c> {
         (row, run): (&InputRow, &TapRun),
         turn: &Turn,
     ) {
-        let Codelet { conv, weights, .. } = *self;
+        let conv = self.conv;
         let (h, v, grid) = (conv.window.h, conv.window.w, conv.x.grid);
         let taps: Vec<(usize, ValId)> = row
             .taps
             .iter()
             .map(|&(p, r)| {
                 let tap = turn.row.clone() * v.kernel + turn.column.clone() + (r * v.kernel + run.first);
-                let (step, lane) = weights.steps(self.lanes.active.into());
-                let place = self.place(w, tap * step, lane);
+                let place = self.place(w, tap * usize::from(self.lanes.active), 1);
                 (p, f.define(self.ty(), Expr::Load(place)))
             })
             .collect();

@@ -10,7 +10,7 @@
 
 mod codelet;
 
-use convoke_ir::loops::{Affine, BufferId, FuncBuilder, FuncId, Marks, Role, SlotId};
+use convoke_ir::loops::{Affine, BufferId, FuncBuilder, FuncId, Marks, SlotId};
 
 use super::conv::{Conv, ENOUGH, Kernel, divisor};
 use super::grid::Site;
@@ -21,21 +21,13 @@ use crate::channel_tile::Problem;
 use crate::edges::{Stretch, spans, stretches};
 use codelet::Codelet;
 
-/// Where weights lie. Packed, those of a vector of channels are together, tap by tap, so that they do not meet in the sets of a cache.
+/// Packed weights: those of a vector of channels are together, tap by tap, so that they do not meet in the sets of a cache.
 struct Weights {
     buffer: BufferId,
     len: usize,
     /// From channel to channel at the first tap of a vector, and from one output of a channel to the next.
     channel: usize,
     output: usize,
-    packed: bool,
-}
-
-impl Weights {
-    /// Elements from tap to tap and lane to lane of a vector of so many channels.
-    fn steps(&self, lanes: usize) -> (usize, usize) {
-        if self.packed { (lanes, 1) } else { (1, self.channel) }
-    }
 }
 
 /// A tile of two stretches, for a vector of channels.
@@ -93,10 +85,10 @@ impl Conv<'_> {
 }
 
 impl Lowering<'_> {
-    /// `constant`: whether the weights are known, so that they can be packed.
-    pub(super) fn channels(&mut self, conv: &Conv<'_>, constant: bool) -> Result<(), LowerError> {
+    /// Lowers a convolution with one input channel for each group, which are side by side.
+    pub(super) fn channels(&mut self, conv: &Conv<'_>) -> Result<(), LowerError> {
         let (tile, _) = conv.channel_problem().best(self.machine);
-        let weights = self.channel_weights(conv, constant)?;
+        let weights = self.channel_weights(conv)?;
         let (rows, columns) = (stretches(&conv.window.h, tile.rows), stretches(&conv.window.w, tile.pixels));
         let stripes: Vec<Stripe> = cut(conv.groups, conv.lanes.into())
             .into_iter()
@@ -104,9 +96,9 @@ impl Lowering<'_> {
                 let lanes = spans(channels.size, conv.lanes)[0];
                 let rows = rows.iter().map(|h| {
                     let tiles = columns.iter().map(|w| {
-                        let codelet = Codelet::new(conv, &weights, *h, *w, lanes);
+                        let codelet = Codelet::new(conv, *h, *w, lanes);
                         let (reads, first_row) = (codelet.reads(), codelet.first_row);
-                        let tap = weights.steps(channels.size).0;
+                        let tap = channels.size;
                         Tile { w: *w, reads, first_row, tap, codelet: self.program.func(codelet.build()) }
                     });
                     (*h, tiles.collect())
@@ -129,14 +121,10 @@ impl Lowering<'_> {
         Ok(())
     }
 
-    /// The weights with channels side by side, packed at compile time if they are known by then.
-    fn channel_weights(&mut self, conv: &Conv<'_>, constant: bool) -> Result<Weights, LowerError> {
+    /// The weights with channels side by side.
+    fn channel_weights(&mut self, conv: &Conv<'_>) -> Result<Weights, LowerError> {
         let (taps, m, channels) = (conv.taps(), conv.kg, conv.groups);
         let len = channels * m * taps;
-        if !constant {
-            return Ok(Weights { buffer: conv.w, len, channel: m * taps, output: taps, packed: false });
-        }
-        let buffer = self.flat("packed", conv.elem, len, Role::Prepared)?;
         let mut f = FuncBuilder::kernel("pack_channels");
         let (w, packed) = (f.input("w", conv.elem, len), f.output("p", conv.elem, len));
         for vectors in cut(channels, conv.lanes.into()) {
@@ -155,9 +143,8 @@ impl Lowering<'_> {
                 });
             });
         }
-        let kernel = self.program.func(f.finish());
-        self.program.prepare(kernel, &[conv.w, buffer]);
-        Ok(Weights { buffer, len, channel: taps, output: taps * channels, packed: true })
+        let buffer = self.packed("packed", (conv.elem, len), conv.w, vec![f.finish()])?;
+        Ok(Weights { buffer, len, channel: taps, output: taps * channels })
     }
 
     /// A kernel for this share of the tiles. What is side by side in the result is done one after the other: channels innermost, or in nchw

@@ -1,4 +1,4 @@
-//! Weights of all products, made at compile time: combined in `f64`, rounded once.
+//! Weights of all products: combined in `f64`, rounded once.
 //!
 //! ```text
 //!   packed[group][chunk][q][tile of output channels][depth][output channel of the tile]     depth: (c, r, s), in nhwc (r, s, c)
@@ -7,12 +7,13 @@
 use std::ops::Range;
 
 use convoke_ir::elem::Elem;
-use convoke_ir::loops::{Affine, BufferId, Expr, FuncBuilder, Marks, Role, SlotId, ValId, VarId, VecType};
+use convoke_ir::loops::{Affine, BufferId, Expr, Func, FuncBuilder, Marks, SlotId, ValId, VarId, VecType};
 use convoke_ir::types::Layout;
 
 use super::pieces::pieces;
 use super::rule::{Rule, combination};
 use crate::lower::conv::Conv;
+use crate::lower::share::{Share, alike, plan};
 use crate::lower::tile::{Cut, each};
 use crate::lower::{LowerError, Lowering};
 use crate::parts::{Part, Parts, ranges};
@@ -31,8 +32,7 @@ pub(super) struct Weights {
 impl Weights {
     /// Where the weights of product `q` begin: chunk `i` of the run of equal chunks number `run`.
     pub(super) fn at(&self, shape: &Shape<'_, '_>, g: VarId, (run, i): (usize, Affine), q: usize) -> Affine {
-        let product = shape.product(shape.parts.chunks[run]);
-        Affine::from(g) * self.group + i * (shape.rule.a.len() * product) + (self.chunks[run] + q * product)
+        Affine::from(g) * self.group + shape.within(shape.parts.chunks[run], i, q) + self.chunks[run]
     }
 }
 
@@ -47,6 +47,11 @@ impl Shape<'_, '_> {
     /// The depth of a part of a chunk.
     pub(super) fn depth(&self, chunk: Cut) -> usize {
         self.parts.chunk_channels(chunk.size) * self.conv.taps()
+    }
+
+    /// Where the weights of product `q` begin, of chunk `i` of equal ones.
+    fn within(&self, chunk: Cut, i: Affine, q: usize) -> Affine {
+        (i * self.rule.a.len() + q) * self.product(chunk)
     }
 
     /// Elements of the weights of one product.
@@ -66,27 +71,42 @@ impl Lowering<'_> {
             group += chunk.count * rule.a.len() * shape.product(chunk);
         }
         let len = conv.groups * group;
-        let buffer = self.flat("packed", conv.elem, len, Role::Prepared)?;
-        let weights = Weights { buffer, len, group, chunks };
+        let mut kernels = Vec::new();
+        for (&chunk, &first) in shape.parts.chunks.iter().zip(&chunks) {
+            let axes = [alike(conv.groups), alike(chunk.count)];
+            let work = self.to_pack(conv.w, [conv.groups, chunk.count, rule.a.len(), shape.product(chunk)]);
+            kernels.extend(plan(work, &axes).iter().map(|share| shape.kernel(chunk, (len, group, first), share)));
+        }
+        let buffer = self.packed("packed", (conv.elem, len), conv.w, kernels)?;
+        Ok(Weights { buffer, len, group, chunks })
+    }
+}
 
+/// The axes of packed weights, and how many there are.
+const GROUPS: usize = 0;
+const CHUNKS: usize = 1;
+const AXES: usize = 2;
+
+impl Shape<'_, '_> {
+    /// The kernel that packs equal chunks, the first of which begins at `first`, of groups of `group` of the `len` elements.
+    fn kernel(&self, chunk: Cut, (len, group, first): (usize, usize, usize), share: &Share<AXES>) -> Func {
+        let conv = self.conv;
         let mut f = FuncBuilder::kernel("pack_products");
         let w = f.input("w", conv.elem, conv.groups * conv.kg * conv.cg * conv.taps());
         let packed = f.output("p", conv.elem, len);
-        f.for_("g", 0..conv.groups, Marks::default(), |f, g| {
-            for (run, &chunk) in shape.parts.chunks.iter().enumerate() {
-                each(f, "chunk", chunk.count, |f, i| {
-                    for q in 0..rule.a.len() {
-                        let to = weights.at(shape, g, (run, i.clone()), q);
+        share.around(&mut f, |f, loops| {
+            loops.each(f, (GROUPS, "g"), conv.groups, |f, g| {
+                loops.each(f, (CHUNKS, "chunk"), chunk.count, |f, i| {
+                    for q in 0..self.rule.a.len() {
+                        let to = g.clone() * group + self.within(chunk, i.clone(), q) + first;
                         let c = i.clone() * chunk.size + chunk.begin;
-                        let from = (Affine::from(g) * (conv.kg * conv.cg) + c) * conv.taps();
-                        shape.combine(f, chunk, q, (w, from), (packed, to));
+                        let from = (g.clone() * (conv.kg * conv.cg) + c) * conv.taps();
+                        self.combine(f, chunk, q, (w, from), (packed, to));
                     }
                 });
-            }
+            });
         });
-        let kernel = self.program.func(f.finish());
-        self.program.prepare(kernel, &[conv.w, buffer]);
-        Ok(weights)
+        f.finish()
     }
 }
 

@@ -1,4 +1,4 @@
-//! Filters transformed at compile time, in `f64` and rounded once.
+//! Filters transformed in `f64` and rounded once.
 //!
 //! ```text
 //!   u[g, product, panel of output channels, c, k]        for products summed over input channels
@@ -7,14 +7,14 @@
 
 use convoke_bilinear::Tile;
 use convoke_ir::elem::Elem;
-use convoke_ir::loops::{Affine, BufferId, Expr, FuncBuilder, FuncId, Role, SlotId, VecType};
+use convoke_ir::loops::{Affine, BufferId, Expr, Func, FuncBuilder, FuncId, Marks, SlotId, VecType};
 
 use super::code::pass;
 use super::flat::Flat;
 use crate::lower::conv::Conv;
 use crate::lower::grid::reach;
-use crate::lower::halo::{Border, write};
-use crate::lower::tile::{Cut, each};
+use crate::lower::share::{Part, Share, alike, plan};
+use crate::lower::tile::{Cut, along};
 use crate::lower::{LowerError, Lowering};
 
 /// Transformed filters.
@@ -34,58 +34,41 @@ impl Filters {
 impl Lowering<'_> {
     /// Transforms the filters of every input channel for panels of output channels. Beyond the output channels of a group they are 0.
     pub(super) fn filters(&mut self, conv: &Conv<'_>, tile: &Tile, panels: &[Cut]) -> Result<Filters, LowerError> {
-        let (products, taps) = (tile.products, conv.taps());
         let wide: usize = panels.iter().map(|panel| panel.count * panel.size).sum();
         let of_product = wide * conv.cg;
-        let len = conv.groups * products * of_product;
-        let buffer = self.flat("filters", conv.elem, len, Role::Prepared)?;
-        let mut f = FuncBuilder::kernel("transform_filters");
-        let (w, u) = (f.input("w", conv.elem, conv.groups * conv.kg * conv.cg * taps), f.output("u", conv.elem, len));
-        let between = between(tile, panels[0].size).len(tile.filter.between);
-        let between = f.local("between", Elem::F64, between);
-        if wide > conv.kg {
-            write(&mut f, u, Affine::default(), len, Border::Number(0.0), None, conv.lanes);
-        }
-        each(&mut f, "g", conv.groups, |f, g| {
-            for panel in panels {
-                // Only the last panel may have fewer filters than it has room for.
-                let none = (panel.begin + panel.count * panel.size).saturating_sub(conv.kg);
-                let full = Cut { count: panel.count - usize::from(none > 0), ..*panel };
-                let rest =
-                    Cut { begin: panel.begin + full.count * panel.size, count: panel.count - full.count, ..*panel };
-                for (cut, channels) in [(full, panel.size), (rest, panel.size - none)] {
-                    if cut.count == 0 {
-                        continue;
-                    }
-                    let codelet = self.filter(conv, tile, channels, conv.cg * taps, of_product);
-                    each(f, "k", cut.count, |f, k| {
-                        each(f, "c", conv.cg, |f, c| {
-                            let k = k.clone() * cut.size + cut.begin;
-                            let from = (g.clone() * conv.kg + k.clone()) * (conv.cg * taps) + c.clone() * taps;
-                            let to = g.clone() * (products * of_product) + k * conv.cg + c * cut.size;
-                            f.call(codelet, [(w, from), (between, Affine::default()), (u, to)]);
-                        });
-                    });
+        let len = conv.groups * tile.products * of_product;
+        let mut alike_panels = Vec::new();
+        for panel in panels {
+            // Only the last panel may have fewer filters than it has room for.
+            let none = (panel.begin + panel.count * panel.size).saturating_sub(conv.kg);
+            let full = Cut { count: panel.count - usize::from(none > 0), ..*panel };
+            let rest = Cut { begin: panel.begin + full.count * panel.size, count: panel.count - full.count, ..*panel };
+            for (cut, filters) in [(full, panel.size), (rest, panel.size - none)] {
+                if cut.count > 0 {
+                    let codelet = self.filter(conv, tile, filters, conv.cg * conv.taps(), of_product);
+                    alike_panels.push(Panels { cut, filters, codelet });
                 }
             }
-        });
-        let kernel = self.program.func(f.finish());
-        self.program.prepare(kernel, &[conv.w, buffer]);
-        Ok(Filters { buffer, len })
+        }
+        // Where all panels are alike, input channels can be proved apart.
+        let channels = if alike_panels.len() == 1 { alike(conv.cg) } else { alike(1) };
+        let panels = alike_panels.iter().map(|panels| Part { count: panels.cut.count, work: panels.cut.size });
+        let axes = [alike(conv.groups), panels.collect(), channels];
+        let shares = plan(self.to_pack(conv.w, [len]), &axes);
+        let transforms = Transforms { conv, tile, of_product, len, panels: &alike_panels };
+        let kernels = shares.iter().map(|share| transforms.kernel(share)).collect();
+        Ok(Filters { buffer: self.packed("filters", (conv.elem, len), conv.w, kernels)?, len })
     }
 
     /// Transforms the one filter of every output channel.
     pub(super) fn channel_filters(&mut self, conv: &Conv<'_>, tile: &Tile) -> Result<Filters, LowerError> {
         let (channels, taps) = (conv.y.image.c, conv.taps());
         let len = tile.products * channels;
-        let buffer = self.flat("filters", conv.elem, len, Role::Prepared)?;
         let mut f = FuncBuilder::kernel("transform_filters");
         let (w, u) = (f.input("w", conv.elem, channels * taps), f.output("u", conv.elem, len));
         let between = f.local("between", Elem::F64, between(tile, channels).len(tile.filter.between));
         transform(&mut f, conv, tile, [w, between, u], (channels, taps, channels));
-        let kernel = self.program.func(f.finish());
-        self.program.prepare(kernel, &[conv.w, buffer]);
-        Ok(Filters { buffer, len })
+        Ok(Filters { buffer: self.packed("filters", (conv.elem, len), conv.w, vec![f.finish()])?, len })
     }
 
     /// The codelet that transforms `channels` filters, with parameters w, between, u; filters are `lane` elements apart,
@@ -97,6 +80,70 @@ impl Lowering<'_> {
         let u = f.output("u", conv.elem, reach(&[(tile.products, pitch), (channels, 1)]));
         transform(&mut f, conv, tile, [w, between, u], (channels, lane, pitch));
         self.program.func(f.finish())
+    }
+}
+
+/// Panels that are alike, each with room for as many filters as its size.
+struct Panels {
+    cut: Cut,
+    filters: usize,
+    /// Transforms the filters of a panel.
+    codelet: FuncId,
+}
+
+/// The axes of transformed filters, and how many there are.
+const GROUPS: usize = 0;
+const PANELS: usize = 1;
+const CHANNELS: usize = 2;
+const AXES: usize = 3;
+
+/// Filters that are summed over input channels.
+struct Transforms<'t, 'c> {
+    conv: &'t Conv<'c>,
+    tile: &'t Tile,
+    /// Elements of a product and of all.
+    of_product: usize,
+    len: usize,
+    panels: &'t [Panels],
+}
+
+impl Transforms<'_, '_> {
+    /// A kernel for this share of them.
+    fn kernel(&self, share: &Share<AXES>) -> Func {
+        let Transforms { conv, tile, of_product, .. } = *self;
+        let each = conv.cg * conv.taps();
+        let mut f = FuncBuilder::kernel("transform_filters");
+        let (w, u) = (f.input("w", conv.elem, conv.groups * conv.kg * each), f.output("u", conv.elem, self.len));
+        let widest = self.panels.iter().map(|panels| between(tile, panels.filters).len(tile.filter.between)).max();
+        let between = f.local("between", Elem::F64, widest.unwrap_or(1));
+        share.around(&mut f, |f, loops| {
+            loops.each(f, (GROUPS, "g"), conv.groups, |f, g| {
+                for Panels { cut, filters, codelet } in share.parts[PANELS].iter().map(|&i| &self.panels[i]) {
+                    loops.each(f, (PANELS, "k"), cut.count, |f, k| {
+                        let k = k * cut.size + cut.begin;
+                        loops.each(f, (CHANNELS, "c"), conv.cg, |f, c| {
+                            let from = (g.clone() * conv.kg + k.clone()) * each + c.clone() * conv.taps();
+                            let to = g.clone() * (tile.products * of_product) + k.clone() * conv.cg + c * cut.size;
+                            f.call(*codelet, [(w, from), (between, Affine::default()), (u, to.clone())]);
+                            if *filters < cut.size {
+                                self.zeros(f, u, &(to + *filters), cut.size - filters);
+                            }
+                        });
+                    });
+                }
+            });
+        });
+        f.finish()
+    }
+
+    /// So many zeros in each product.
+    fn zeros(&self, f: &mut FuncBuilder, u: SlotId, at: &Affine, count: usize) {
+        f.for_("q", 0..self.tile.products, Marks::default(), |f, q| {
+            f.for_("none", 0..count, along(self.conv.lanes), |f, k| {
+                let zero = f.number(self.conv.elem, 0.0);
+                f.store(u, at.clone() + Affine::from(q) * self.of_product + k, zero);
+            });
+        });
     }
 }
 

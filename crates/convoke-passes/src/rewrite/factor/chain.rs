@@ -52,6 +52,7 @@ pub(crate) fn numbers(op: &Conv2d, x: &TensorType, w: &TensorType) -> Option<(Co
         window: op.window(x, w).ok()?,
         group: usize::try_from(op.group).ok()?,
         guard: op.guard,
+        weights_known: true,
     };
     Some((conv, y))
 }

@@ -1,0 +1,73 @@
+//! Native code by an algorithm beside the interpreter.
+
+use convoke::check::Reference;
+use convoke::passes::PassError;
+use convoke::passes::select::SelectError;
+use convoke::{Algorithm, Compiler, Error, Layer, Machine, data};
+use ndarray::ArrayD;
+
+/// The largest whole number among inputs and weights: sums of n products are exact while n · most² ≤ 2^24.
+pub const MOST: u32 = 8;
+
+/// For this CPU, or as the description in the file that `CONVOKE_MACHINE` names says.
+pub fn compiler() -> Compiler {
+    let Some(path) = std::env::var_os("CONVOKE_MACHINE") else { return Compiler::host() };
+    let text = std::fs::read_to_string(path).expect("CONVOKE_MACHINE names a file");
+    Compiler::for_machine(Machine::from_toml(&text).expect("a description of a machine"))
+}
+
+/// Small whole numbers for every input.
+pub fn integers(layer: &Layer, seed: u64) -> Vec<ArrayD<f64>> {
+    let inputs = layer.inputs().into_iter();
+    let inputs = inputs.map(|(_, ty)| data::random_integers(ty, MOST, seed as i64, layer.files()));
+    inputs.collect::<Result<_, _>>().expect("a small tensor")
+}
+
+/// Compares native code by `algorithm` with the reference: to the bit where the algorithm chosen is exact on integers, else within its
+/// bound. Whether the algorithm applies.
+pub fn exact(layer: &Layer, reference: &Reference, algorithm: Algorithm, threads: usize) -> Result<bool, String> {
+    native(layer, reference, algorithm, threads, |chosen| chosen.is_plain_sum() || is_strassen(chosen))
+}
+
+fn is_strassen(algorithm: Algorithm) -> bool {
+    matches!(algorithm, Algorithm::Strassen { .. })
+}
+
+/// As [`exact`], where `to_the_bit` says of which algorithms the numbers must be equal.
+pub fn native(
+    layer: &Layer,
+    reference: &Reference,
+    algorithm: Algorithm,
+    threads: usize,
+    to_the_bit: impl Fn(Algorithm) -> bool,
+) -> Result<bool, String> {
+    let compiler = compiler().algorithm(algorithm).threads(threads);
+    let compiled = match compiler.compile(layer) {
+        Err(Error::Pass(PassError::Select(SelectError { .. }))) => return Ok(false),
+        compiled => compiled.map_err(|e| format!("@{} by {algorithm}: {}", layer.name(), e.render(false)))?,
+    };
+    let outputs = compiled.run_rounded(reference.inputs()).map_err(|e| e.to_string())?;
+    let reference = reference.by(&compiler, layer).map_err(|e| e.to_string())?;
+    let values = || outputs.iter().flatten().zip(reference.outputs().iter().flat_map(|output| &output.value));
+    if values().any(|(found, expected)| found.is_finite() && !expected.is_finite()) {
+        return Err(format!("@{} by {algorithm}: a number where there is none", layer.name()));
+    }
+    let c = reference.compare(&outputs);
+    let fine = match compiled.report().choices.iter().all(|choice| to_the_bit(choice.algorithm)) {
+        true => c.max_error == 0.0,
+        false => c.passes(),
+    };
+    match fine {
+        true => Ok(true),
+        false => Err(format!("@{} by {algorithm}: {c:?}, {:?}", layer.name(), layer.ir().to_string())),
+    }
+}
+
+/// How often each algorithm ran, so that a list that tests nothing is seen.
+#[derive(Debug, Default)]
+pub struct Count(pub std::collections::BTreeMap<String, usize>);
+
+/// Panics with all complaints, if there are any.
+pub fn none(complaints: Vec<String>) {
+    assert!(complaints.is_empty(), "{} failed:\n{}", complaints.len(), complaints.join("\n"));
+}
