@@ -50,8 +50,8 @@ pub(crate) fn run(args: Compile, io: &mut Io<'_>) -> Result<(), Failure> {
 fn only_one(module: &Module, layer: &Layer, prefix: &str) -> Result<(), Failure> {
     let symbol = codegen::symbol(prefix, layer.name())?;
     let same = |other: &&Layer| codegen::symbol(prefix, other.name()).is_ok_and(|other| other == symbol);
-    let others = module.layers.iter().filter(|other| other.name() != layer.name());
-    match others.filter(same).next() {
+    let mut others = module.layers.iter().filter(|other| other.name() != layer.name());
+    match others.find(same) {
         None => Ok(()),
         Some(other) => Err(Failure::Input(format!(
             "layers @{} and @{} would both be the C function `{symbol}`; rename one of them",
