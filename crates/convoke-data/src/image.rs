@@ -11,7 +11,7 @@ use convoke_ir::types::{Image, Layout, TensorType};
 use ndarray::{ArrayD, IxDyn};
 use png::{BitDepth, ColorType, Transformations};
 
-use crate::{DataError, Files, write_whole};
+use crate::{DataError, Files, Pending};
 
 /// Weights of red, green and blue in grey: ITU-R BT.601, as in libjpeg and Pillow.
 const LUMA: [f64; 3] = [0.299, 0.587, 0.114];
@@ -91,6 +91,13 @@ fn place(ty: &TensorType, channel: usize, row: usize, column: usize) -> usize {
 ///
 /// Gives a note if values were outside `[0, 1]` and had to be clamped.
 pub fn write(path: &Path, ty: &TensorType, array: &ArrayD<f64>) -> Result<Vec<String>, DataError> {
+    let (file, notes) = prepare(path, ty, array)?;
+    file.commit()?;
+    Ok(notes)
+}
+
+/// As [`write()`], but the file does not have its name yet.
+pub fn prepare(path: &Path, ty: &TensorType, array: &ArrayD<f64>) -> Result<(Pending, Vec<String>), DataError> {
     let Some(Image { n: 1, c: channels @ (1 | 3), h, w }) = ty.as_image() else {
         return Err(DataError::format(
             path,
@@ -117,12 +124,13 @@ pub fn write(path: &Path, ty: &TensorType, array: &ArrayD<f64>) -> Result<Vec<St
         }
     }
     let colour = if channels == 1 { ColorType::Grayscale } else { ColorType::Rgb };
-    write_whole(path, |out| encode(out, [width, height], colour, &bytes))?;
+    let file = Pending::new(path, |out| encode(out, [width, height], colour, &bytes))?;
     let total = numbers.len();
-    Ok(match outside {
+    let notes = match outside {
         0 => Vec::new(),
         n => vec![format!("{n} of {total} values were outside [0, 1] and were clamped")],
-    })
+    };
+    Ok((file, notes))
 }
 
 /// Pixels of three bytes, red, green and blue, row after row, as the bytes of a PNG.
@@ -150,6 +158,7 @@ mod tests {
     use convoke_ir::elem::Elem;
 
     use super::*;
+    use crate::write_whole;
 
     fn ty(c: usize, layout: Layout) -> TensorType {
         TensorType::image(Elem::F32, Image { n: 1, c, h: 2, w: 3 }, layout).expect("a type")
