@@ -22,13 +22,22 @@ pub struct InferError {
     pub operand: Option<usize>,
     /// The attribute at fault, if one is.
     pub attribute: Option<&'static str>,
+    /// The entry of the attribute's list at fault, if one is.
+    pub entry: Option<usize>,
     /// What to do about it.
     pub help: Option<String>,
 }
 
 impl InferError {
     fn operand(operand: usize, message: impl Into<String>) -> InferError {
-        InferError { code: Code::Operand, message: message.into(), operand: Some(operand), attribute: None, help: None }
+        InferError {
+            code: Code::Operand,
+            message: message.into(),
+            operand: Some(operand),
+            attribute: None,
+            entry: None,
+            help: None,
+        }
     }
 
     fn attribute(attribute: &'static str, message: impl Into<String>) -> InferError {
@@ -37,8 +46,15 @@ impl InferError {
             message: message.into(),
             operand: None,
             attribute: Some(attribute),
+            entry: None,
             help: None,
         }
+    }
+
+    /// With the entry of the list at fault.
+    fn entry(mut self, entry: usize) -> InferError {
+        self.entry = Some(entry);
+        self
     }
 
     fn help(mut self, help: impl Into<String>) -> InferError {
@@ -54,6 +70,7 @@ impl From<TypeError> for InferError {
             message: format!("the result would be no tensor: {error}"),
             operand: None,
             attribute: None,
+            entry: None,
             help: None,
         }
     }
@@ -140,20 +157,22 @@ fn window(image: Image, a: &WindowAttrs) -> Result<Window, InferError> {
     let axis = |i: usize, input: usize| -> Result<Axis, InferError> {
         let which = ["rows", "columns"][i];
         // 2^44 leaves room for every product below: a shape has at most 2^44 elements.
-        let positive = |name: &'static str, v: i64, least: i64| match usize::try_from(v) {
-            Ok(u) if v >= least && v <= 1 << 30 => Ok(u),
-            _ => Err(InferError::attribute(
-                name,
-                format!("`{name}` over {which} must be between {least} and {}, found {v}", 1 << 30),
-            )),
+        let positive = |name: &'static str, list: &[i64], entry: usize, least: i64| match usize::try_from(list[entry]) {
+            Ok(u) if u as i64 >= least && u <= 1 << 30 => Ok(u),
+            _ => {
+                let (most, found) = (1 << 30, list[entry]);
+                let message = format!("`{name}` over {which} must be between {least} and {most}, found {found}");
+                Err(InferError::attribute(name, message).entry(entry))
+            }
         };
         let kernel = a.kernel[i];
-        let stride = positive("strides", a.strides[i], 1)?;
-        let dilation = positive("dilations", a.dilations[i], 1)?;
-        let (mut begin, mut end) = (positive("pads", a.pads[i], 0)?, positive("pads", a.pads[i + 2], 0)?);
+        let stride = positive("strides", &a.strides, i, 1)?;
+        let dilation = positive("dilations", &a.dilations, i, 1)?;
+        let (mut begin, mut end) = (positive("pads", &a.pads, i, 0)?, positive("pads", &a.pads, i + 2, 0)?);
         let reach = (kernel - 1).checked_mul(dilation).and_then(|r| r.checked_add(1)).filter(|&r| r <= 1 << 44);
         let reach = reach.ok_or_else(|| {
             InferError::attribute("dilations", format!("a kernel of {kernel} taps dilated by {dilation} is too long"))
+                .entry(i)
         })?;
         if matches!(a.auto_pad, AutoPad::SameUpper | AutoPad::SameLower) {
             let output = input.div_ceil(stride);
@@ -215,6 +234,7 @@ pub(super) fn count(info: &OpInfo, given: usize) -> Result<(), InferError> {
         message: format!("`{}` takes {expected} operands, found {given}", info.name),
         operand: None,
         attribute: None,
+        entry: None,
         help: None,
     })
 }
@@ -359,10 +379,11 @@ pub(super) fn broadcast<T>(_: &T, args: &[&TensorType]) -> Inferred {
 
 pub(super) fn pad(op: &Pad, args: &[&TensorType]) -> Inferred {
     let x = image(args, 0)?;
-    let [top, left, bottom, right] = op.pads;
-    let axis = |which: &str, extent: usize, begin: i64, end: i64| -> Result<usize, InferError> {
+    let axis = |i: usize, extent: usize| -> Result<usize, InferError> {
+        let which = ["rows", "columns"][i];
         let mut padded = extent;
-        for pad in [begin, end] {
+        for entry in [i, i + 2] {
+            let pad = op.pads[entry];
             let most = match op.mode {
                 PadMode::Zeros | PadMode::Replicate => 1 << 30,
                 PadMode::Reflect => extent - 1,
@@ -373,14 +394,14 @@ pub(super) fn pad(op: &Pad, args: &[&TensorType]) -> Inferred {
                 _ => {
                     let mode = op.mode.name();
                     let message = format!("`{mode}` pads of {extent} {which} are between 0 and {most}, found {pad}");
-                    let error = InferError::attribute("pads", message);
+                    let error = InferError::attribute("pads", message).entry(entry);
                     return Err(if pad < 0 { error.help("cropping is not supported") } else { error });
                 }
             }
         }
         Ok(padded)
     };
-    let y = Image { h: axis("rows", x.h, top, bottom)?, w: axis("columns", x.w, left, right)?, ..x };
+    let y = Image { h: axis(0, x.h)?, w: axis(1, x.w)?, ..x };
     Ok(TensorType::image(args[0].elem, y, args[0].layout)?)
 }
 
@@ -388,6 +409,7 @@ fn pool(x: &TensorType, kernel_shape: [i64; 2], mut attrs: WindowAttrs) -> Resul
     for (i, k) in kernel_shape.into_iter().enumerate() {
         attrs.kernel[i] = usize::try_from(k).ok().filter(|k| (1..=1 << 30).contains(k)).ok_or_else(|| {
             InferError::attribute("kernel_shape", format!("a window is between 1 and {} wide, found {k}", 1 << 30))
+                .entry(i)
         })?;
     }
     let window = window(image(&[x], 0)?, &attrs)?;
@@ -498,7 +520,9 @@ pub(super) fn reshape(op: &Reshape, args: &[&TensorType]) -> Inferred {
                 derived = Some(i);
                 dims.push(1);
             }
-            Err(_) => return Err(wrong(format!("extents are not negative, and only one is −1; found {d}"))),
+            Err(_) => {
+                return Err(wrong(format!("extents are not negative, and only one is −1; found {d}")).entry(i));
+            }
         }
     }
     let known = crate::shape::Shape::new(dims.clone()).map_err(TypeError::from)?.elements();
@@ -518,7 +542,9 @@ pub(super) fn transpose(op: &Transpose, args: &[&TensorType]) -> Inferred {
     let dims = perm.iter().filter_map(|&a| x.shape.dims().get(a).copied()).collect::<Vec<_>>();
     perm.sort_unstable();
     if op.perm.len() != rank || perm != (0..rank).collect::<Vec<_>>() {
-        return Err(InferError::attribute("perm", format!("`perm` must hold each of the {rank} axes once")));
+        let error = InferError::attribute("perm", format!("`perm` must hold each of the {rank} axes once"));
+        let repeats = |i: usize| !(0..rank as i64).contains(&op.perm[i]) || op.perm[..i].contains(&op.perm[i]);
+        return Err(InferError { entry: (0..op.perm.len()).find(|&i| repeats(i)), ..error });
     }
     Ok(TensorType::new(x.elem, dims, Layout::Nchw)?)
 }

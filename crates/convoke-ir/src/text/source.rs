@@ -1,7 +1,7 @@
 //! Parsing of constants: inline numbers, generators and files.
 
 use super::lexer::{Kind, unescape};
-use super::parser::{Parse, Parser, suggest};
+use super::parser::{Failed, Parse, Parser, suggest};
 use crate::diagnostic::{Code, Diagnostic, shown};
 use crate::layer::{Generator, Source};
 use crate::types::TensorType;
@@ -38,8 +38,19 @@ impl Parser<'_> {
             }
             _ => match Generator::from_name(word) {
                 Some(mut generator) => {
-                    if self.eat("(") {
-                        self.settings(")", word, |name, value| generator.set_arg(name, value))?;
+                    let errors = self.found.len();
+                    let settings = match self.eat("(") {
+                        true => self.settings(")", word, |name, value| generator.set_arg(name, value))?,
+                        false => Vec::new(),
+                    };
+                    // With a wrong setting nothing can be said about the others.
+                    if self.found.len() > errors {
+                        return Err(Failed);
+                    }
+                    if let Some(reason) = generator.refuses(ty.shape.dims()) {
+                        let named = settings.iter().find(|s| reason.contains(&format!("`{}`", s.name)));
+                        let at = named.map_or(self.since(start), |s| s.span);
+                        return Err(self.fail(Diagnostic::new(Code::Constant, at, reason)));
                     }
                     Ok(Source::Generate(generator))
                 }
