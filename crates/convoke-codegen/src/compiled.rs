@@ -25,17 +25,17 @@ use crate::work;
 /// What may be chosen about compiled code without changing what it computes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {
-    /// The most threads a run uses: the caller's, and others of the rayon pool that `run` is called in, or the global one, unless
-    /// [`Compiled::helped_by`] names another. `None` is as many as that pool had when the program was compiled.
-    pub threads: Option<usize>,
+    /// The most threads a run uses: the caller's, and others that are started once for all programs that use as many. At most
+    /// [`max_threads`](crate::max_threads).
+    pub threads: usize,
     /// The most bytes that constants and workspace may take together.
     pub max_bytes: u64,
 }
 
 impl Default for Options {
-    /// All threads, 4 GiB.
+    /// One thread, 4 GiB.
     fn default() -> Options {
-        Options { threads: None, max_bytes: 4 << 30 }
+        Options { threads: 1, max_bytes: 4 << 30 }
     }
 }
 
@@ -108,9 +108,10 @@ pub fn compile(
 ) -> Result<Compiled, CodegenError> {
     machine.runs_on_host()?;
     let program = program.program();
-    let threads = options.threads.unwrap_or_else(rayon::current_num_threads).max(1);
+    let threads = options.threads.max(1);
     let plan = Plan::new(program, &program.entry);
     check_size(program, &plan, threads, options)?;
+    let helpers = Helpers::of(threads)?;
 
     let target = Target::new(machine, Place::Jit)?;
     let Resolved { memory: constants, weights_time } = constants::resolve(program, constants)?;
@@ -146,7 +147,7 @@ pub fn compile(
         plan,
         weights_time,
         threads,
-        helpers: None,
+        helpers,
         pool: Mutex::new(Vec::new()),
     })
 }
@@ -273,18 +274,12 @@ impl Compiled {
         let most = (self.threads - 1).min(most as usize - 1);
         let region = &Region::new();
         let lead = || region.lead(&self.chunks, |step, chunk| self.run_chunk(step, chunk, 0, pointers));
-        if most == 0 {
-            return lead();
-        }
         match &self.helpers {
-            Some(helpers) => {
+            Some(helpers) if most > 0 => {
                 let taken = helpers.take(most);
                 helpers.pool.in_place_scope(|scope| self.run_together(scope, (taken.count, region), pointers, lead));
             }
-            None => {
-                let most = most.min(rayon::current_num_threads());
-                rayon::in_place_scope(|scope| self.run_together(scope, (most, region), pointers, lead));
-            }
+            _ => lead(),
         }
     }
 
@@ -355,11 +350,6 @@ impl Compiled {
     /// does it.
     pub fn weights_time(&self) -> Duration {
         self.weights_time
-    }
-
-    /// Takes the threads that help the caller's from these, whichever pool a run is called in.
-    pub fn helped_by(self, helpers: Arc<Helpers>) -> Compiled {
-        Compiled { helpers: Some(helpers), ..self }
     }
 
     /// The most threads a run uses.

@@ -62,7 +62,7 @@ pub(crate) fn compiled(source: &str, threads: usize) -> Compiled {
 pub(crate) fn compiled_for(machine: &Machine, source: &str, threads: usize) -> Compiled {
     let program = program(source, machine);
     let verified = loops::verify(&program).expect("the pass manager verified it");
-    let options = Options { threads: Some(threads), ..Options::default() };
+    let options = Options { threads, ..Options::default() };
     compile(verified, machine, &constants, &options).expect("it compiles")
 }
 
