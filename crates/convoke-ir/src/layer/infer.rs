@@ -23,7 +23,7 @@ pub struct InferError {
     /// The attribute at fault, if one is.
     pub attribute: Option<&'static str>,
     /// The entry of the attribute's list at fault, if one is.
-    pub entry: Option<usize>,
+    pub entry: Option<u16>,
     /// What to do about it.
     pub help: Option<String>,
 }
@@ -53,7 +53,7 @@ impl InferError {
 
     /// With the entry of the list at fault.
     fn entry(mut self, entry: usize) -> InferError {
-        self.entry = Some(entry);
+        self.entry = u16::try_from(entry).ok();
         self
     }
 
@@ -544,7 +544,10 @@ pub(super) fn transpose(op: &Transpose, args: &[&TensorType]) -> Inferred {
     if op.perm.len() != rank || perm != (0..rank).collect::<Vec<_>>() {
         let error = InferError::attribute("perm", format!("`perm` must hold each of the {rank} axes once"));
         let repeats = |i: usize| !(0..rank as i64).contains(&op.perm[i]) || op.perm[..i].contains(&op.perm[i]);
-        return Err(InferError { entry: (0..op.perm.len()).find(|&i| repeats(i)), ..error });
+        return Err(match (0..op.perm.len()).find(|&i| repeats(i)) {
+            Some(entry) => error.entry(entry),
+            None => error,
+        });
     }
     Ok(TensorType::new(x.elem, dims, Layout::Nchw)?)
 }
