@@ -82,14 +82,14 @@ impl Command {
 #[derive(Debug, Args)]
 pub(crate) struct Options {
     /// How much to optimise: 0 only selects and lowers, 1 also rewrites and fuses, 2 also folds weights, 3 as 2
-    #[arg(short = 'O', value_name = "LEVEL", default_value_t = 2, value_parser = clap::value_parser!(u8).range(0..=3))]
+    #[arg(short = 'O', value_name = "LEVEL", default_value_t = 2, allow_negative_numbers = true, value_parser = clap::value_parser!(u8).range(0..=3))]
     pub(crate) level: u8,
     /// Largest rounding error to expect (root mean square), relative to Σ|w||x| of an output element; with --certified, the
     /// largest there may be
-    #[arg(long, value_name = "E", allow_negative_numbers = true, value_parser = not_negative)]
+    #[arg(long, value_name = "E", allow_hyphen_values = true, value_parser = not_negative)]
     pub(crate) max_error: Option<f64>,
     /// Grant passes that approximate the function, up to this relative error
-    #[arg(long, value_name = "T", allow_negative_numbers = true, value_parser = not_negative)]
+    #[arg(long, value_name = "T", allow_hyphen_values = true, value_parser = not_negative)]
     pub(crate) tolerance: Option<f64>,
     /// Hold --max-error against a bound that no input exceeds, instead of the error to expect
     #[arg(long)]
@@ -100,8 +100,8 @@ pub(crate) struct Options {
     /// Compute every convolution this way
     #[arg(long, value_name = "A", value_parser = algorithm)]
     pub(crate) algorithm: Option<Algorithm>,
-    /// Threads to run on; the result is the same for any number
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    /// Threads to run on, at most 64, or 4 for each processor if that is more; the result is the same for any number
+    #[arg(long, value_name = "N", default_value_t = 1, allow_negative_numbers = true, value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub(crate) threads: u16,
     /// Compile for a CPU of this name rather than this one
     #[arg(long, value_name = "NAME", conflicts_with = "machine")]
@@ -146,7 +146,7 @@ pub(crate) struct Run {
     #[arg(long)]
     pub(crate) check: bool,
     /// Selects the random inputs
-    #[arg(long, default_value_t = 0)]
+    #[arg(long, value_name = "N", default_value_t = 0, allow_negative_numbers = true, value_parser = seed)]
     pub(crate) seed: u64,
     /// Print one JSON object
     #[arg(long)]
@@ -216,7 +216,7 @@ pub(crate) struct Check {
     #[arg(long)]
     pub(crate) all: bool,
     /// Selects the random inputs
-    #[arg(long, default_value_t = 0)]
+    #[arg(long, value_name = "N", default_value_t = 0, allow_negative_numbers = true, value_parser = seed)]
     pub(crate) seed: u64,
     /// Print one JSON array
     #[arg(long)]
@@ -237,7 +237,7 @@ pub(crate) struct Explain {
     #[arg(long)]
     pub(crate) measure: bool,
     /// Bound the error for the layer's own weights, and for inputs of at most this magnitude
-    #[arg(long, value_name = "X", value_parser = not_negative)]
+    #[arg(long, value_name = "X", allow_hyphen_values = true, value_parser = not_negative)]
     pub(crate) input_range: Option<f64>,
     /// Also write one self-contained HTML page: the same with bars, and the IR after each pass
     #[arg(long, value_name = "OUT")]
@@ -258,10 +258,10 @@ pub(crate) struct Bench {
     #[arg(value_name = "FILE", required = true)]
     pub(crate) files: Vec<PathBuf>,
     /// Seconds to measure each layer for
-    #[arg(long, value_name = "S", default_value_t = 1.0, value_parser = duration)]
+    #[arg(long, value_name = "S", default_value_t = 1.0, allow_hyphen_values = true, value_parser = duration)]
     pub(crate) seconds: f64,
     /// Selects the random inputs
-    #[arg(long, default_value_t = 0)]
+    #[arg(long, value_name = "N", default_value_t = 0, allow_negative_numbers = true, value_parser = seed)]
     pub(crate) seed: u64,
     /// Print one JSON object
     #[arg(long)]
@@ -314,6 +314,9 @@ pub(crate) struct Analyze {
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,
+    /// Refuse kernels that need more memory than this: `512M`, `4G`
+    #[arg(long, value_name = "BYTES", value_parser = bytes, default_value = "2G")]
+    pub(crate) max_memory: u64,
     /// The layer to take of a file that holds several
     #[arg(long, value_name = "NAME")]
     pub(crate) layer: Option<String>,
@@ -349,7 +352,7 @@ pub(crate) struct MachineCommand {
     #[arg(long, conflicts_with_all = ["cpu", "list"])]
     pub(crate) calibrate: bool,
     /// Seconds to measure for
-    #[arg(long, value_name = "S", default_value_t = 5.0, value_parser = duration, requires = "calibrate")]
+    #[arg(long, value_name = "S", default_value_t = 5.0, allow_hyphen_values = true, value_parser = duration, requires = "calibrate")]
     pub(crate) seconds: f64,
     /// Where the description goes
     #[arg(short, value_name = "FILE", default_value = "-", conflicts_with = "list")]
@@ -404,6 +407,10 @@ fn ops() -> clap::builder::PossibleValuesParser {
 /// Seconds, an hour at the most.
 fn duration(text: &str) -> Result<f64, String> {
     not_negative(text).ok().filter(|s| *s <= 3600.0).ok_or_else(|| "expected seconds between 0 and 3600".into())
+}
+
+fn seed(text: &str) -> Result<u64, String> {
+    text.parse().map_err(|_| format!("expected a whole number from 0 to {}", u64::MAX))
 }
 
 fn not_negative(text: &str) -> Result<f64, String> {

@@ -11,34 +11,49 @@ use convoke::{Compiler, Lowered, TensorType, data, targets};
 use crate::args::{Compile, Emit};
 use crate::failure::Failure;
 use crate::io::Io;
-use crate::options::{compiler, near, tell_not_kept};
-use crate::{sink, source};
+use crate::options::{compiler, near, tell_not_kept, tell_unmet};
+use crate::sink::Outputs;
+use crate::source;
+use crate::weights::Weights;
 
 pub(crate) fn run(args: Compile, io: &mut Io<'_>) -> Result<(), Failure> {
-    sink::not_over(&args.output, &[&args.file])?;
-    if let Some(machine) = &args.options.machine {
-        sink::not_over(&args.output, &[machine])?;
-    }
-    let mut compiler = compiler(&args.options)?;
+    let mut outputs = Outputs::of([args.file.as_path()].into_iter().chain(args.options.machine.as_deref()));
+    outputs.announce(&args.output)?;
+    let mut compiler = compiler(&args.options, [&args.file], io)?;
     if let Some(triple) = &args.target {
         compiler = for_target(compiler, triple, args.options.cpu.is_some() || args.options.machine.is_some())?;
     }
-    let layer = source::layer(&args.file, args.options.layer.as_deref(), io)?;
-    for file in source::constant_files(layer.ir(), layer.files()) {
-        sink::not_over(&args.output, &[&file])?;
-    }
+    let (layer, files) = source::layer(&args.file, args.options.layer.as_deref(), io)?;
+    outputs.reads(files)?;
     let lowered = compiler.lower(&layer)?;
     tell_not_kept(&lowered.verdicts, io);
+    tell_unmet(&lowered.unmet, io);
     let bytes = match args.emit {
         Emit::Obj => object(&compiler, &lowered)?,
         Emit::Asm => codegen::asm(lowered.verified(), compiler.machine())?.into_bytes(),
         Emit::Clif => codegen::clif(lowered.verified(), compiler.machine())?.into_bytes(),
-        Emit::Loops => lowered.program.to_string().into_bytes(),
+        Emit::Loops => loops(&args.output, &compiler, lowered, &mut outputs, io)?,
         Emit::Header => codegen::header(lowered.verified()).into_bytes(),
         Emit::Staticlib => linked(&object(&compiler, &lowered)?, layer.name(), "ar", &["rcs"])?,
         Emit::Sharedlib => linked(&object(&compiler, &lowered)?, layer.name(), "cc", &["-shared", "-o"])?,
     };
-    sink::write(&args.output, &bytes, io)
+    outputs.write(&args.output, &bytes, io)?;
+    outputs.commit()
+}
+
+/// The program as text, which finds its weights from where it goes.
+fn loops(
+    output: &Path,
+    compiler: &Compiler,
+    mut lowered: Lowered,
+    outputs: &mut Outputs,
+    io: &mut Io<'_>,
+) -> Result<Vec<u8>, Failure> {
+    let files = lowered.layer.files().clone().with_budget(compiler.get_max_memory());
+    let mut weights = Weights::new(output, &files);
+    weights.program(&mut lowered.program)?;
+    weights.write(outputs, io)?;
+    Ok(lowered.program.to_string().into_bytes())
 }
 
 fn object(compiler: &Compiler, lowered: &Lowered) -> Result<Vec<u8>, Failure> {

@@ -4,31 +4,31 @@ mod json;
 mod plot;
 mod text;
 
-use convoke::analyze;
+use convoke::{Layer, analyze};
 
 use self::plot::Format;
 use crate::args::Analyze;
 use crate::failure::Failure;
 use crate::io::Io;
-use crate::{sink, source};
+use crate::sink::{self, Outputs};
+use crate::source;
 
 pub(crate) fn run(args: Analyze, io: &mut Io<'_>) -> Result<(), Failure> {
     let plot = args.plot.as_deref().map(|path| Ok((path, Format::of(path)?))).transpose().map_err(Failure::Usage)?;
-    if let Some((path, _)) = plot {
-        sink::not_over(path, &[&args.file])?;
-    }
+    let mut outputs = Outputs::of([args.file.as_path()]);
+    plot.map_or(Ok(()), |(path, _)| outputs.announce(path))?;
+    let module = source::module(&args.file, io)?;
+    outputs.reads(source::constant_files(&module))?;
     let mut all = Vec::new();
-    for layer in source::layers(&args.file, args.layer.as_deref(), io)? {
-        if let Some((plot, _)) = plot {
-            for file in source::constant_files(layer.ir(), layer.files()) {
-                sink::not_over(plot, &[&file])?;
-            }
-        }
+    for layer in source::layers_of(module, args.layer.as_deref())? {
+        let files = layer.files().clone().with_budget(args.max_memory);
+        let layer = Layer::from_ir(layer.ir().clone(), files)?;
         all.push((layer.name().to_owned(), analyze::analyze(&layer)?));
     }
     if let Some((path, format)) = plot {
         let analyses: Vec<_> = all.iter().flat_map(|(_, analyses)| analyses).collect();
-        sink::write(path, &plot::picture(&analyses, format).map_err(Failure::Input)?, io)?;
+        outputs.write(path, &plot::picture(&analyses, format).map_err(Failure::Input)?, io)?;
+        outputs.commit()?;
     }
     match args.json {
         true => sink::json(io, &json::value(&all)),
