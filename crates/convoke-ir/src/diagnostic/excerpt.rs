@@ -40,12 +40,13 @@ pub fn render(found: &[Diagnostic], source_name: &str, text: &str, color: bool) 
     for diagnostic in found.iter().take(MAX_SHOWN) {
         let groups = [group(diagnostic, &name, text)];
         // Colours do not count, so that they do not change what is shown.
-        length += Renderer::plain().render(&groups).len() + 2;
+        let plain = Renderer::plain().render(&groups);
+        length += plain.len() + 2;
         if count > 0 && length > LONGEST {
             break;
         }
         count += 1;
-        out.push_str(&renderer.render(&groups));
+        out.push_str(&if color { renderer.render(&groups) } else { plain });
         out.push_str("\n\n");
     }
     if found.len() > count {

@@ -154,7 +154,7 @@ impl<'a> Parser<'a> {
             if self.eat_word("const") {
                 let (ty, _) = self.tensor_type()?;
                 self.expect("=")?;
-                let source = self.source(&ty)?;
+                let source = self.source(&ty, Code::Constant)?;
                 Ok((ty, Def::Const(source), None))
             } else {
                 let (ty, instr) = self.instruction(net, begin)?;
@@ -312,7 +312,8 @@ fn misfit(layer: &Layer, written: &Written, step: bool, error: InferError) -> Di
     let skipped = usize::from(step);
     let operand = error.operand.and_then(|i| written.args.get(i.checked_sub(skipped)?));
     let attribute = error.attribute.and_then(|name| written.attrs.iter().find(|a| a.name == name));
-    let attribute = attribute.map(|a| error.entry.and_then(|i| a.entries.get(usize::from(i))).copied().unwrap_or(a.span));
+    let attribute =
+        attribute.map(|a| error.entry.and_then(|i| a.entries.get(usize::from(i))).copied().unwrap_or(a.span));
     let span = operand.map(|a| a.1).or(attribute).unwrap_or(written.name);
     let mut diagnostic = Diagnostic::new(error.code, span, error.message);
     diagnostic.help = error.help;

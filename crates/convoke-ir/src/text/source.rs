@@ -10,8 +10,8 @@ use crate::types::TensorType;
 pub(super) const MAX_FILL: usize = 1 << 24;
 
 impl Parser<'_> {
-    /// What stands behind `=` of a constant of type `ty`.
-    pub(super) fn source(&mut self, ty: &TensorType) -> Parse<Source> {
+    /// What stands behind `=` of a constant of type `ty`; `refused` is the code of a generator that cannot fill it.
+    pub(super) fn source(&mut self, ty: &TensorType, refused: Code) -> Parse<Source> {
         if self.at("[") {
             return self.numbers(ty).map(Source::Numbers);
         }
@@ -50,7 +50,7 @@ impl Parser<'_> {
                     if let Some(reason) = generator.refuses(ty.shape.dims()) {
                         let named = settings.iter().find(|s| reason.contains(&format!("`{}`", s.name)));
                         let at = named.map_or(self.since(start), |s| s.span);
-                        return Err(self.fail(Diagnostic::new(Code::Constant, at, reason)));
+                        return Err(self.fail(Diagnostic::new(refused, at, reason)));
                     }
                     Ok(Source::Generate(generator))
                 }
