@@ -7,6 +7,7 @@
 //! | `weights` | the weights of a text that is written, as files |
 //! | `source` | files and standard input as layers |
 //! | `sink` | files and standard output as results |
+//! | `temporary` | folders for tools of the system |
 //! | `table` | tables, as text |
 //! | `failure` | why a command stops, and with which status |
 //!
@@ -20,6 +21,7 @@ mod options;
 mod sink;
 mod source;
 mod table;
+mod temporary;
 mod weights;
 
 use std::ffi::OsString;
@@ -29,6 +31,7 @@ use clap::Parser;
 use crate::args::{Cli, Command};
 use crate::failure::{DONE, Failure, WRONG_USAGE, short};
 pub use crate::io::{Captured, Io, capture};
+pub use crate::temporary::{before_temporary, remove_temporary};
 
 /// Runs one command line, which starts with the program's name, and gives its exit status: 0 done, 1 the input is
 /// wrong or a check failed, 2 wrong usage.

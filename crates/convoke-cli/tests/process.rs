@@ -75,3 +75,42 @@ fn the_environment_starts_no_threads() {
         assert!(most < 1000 && status.success(), "{args:?}: {most} threads, {status}");
     }
 }
+
+/// A linker that does not end, and a signal: the folder that was made for it is removed.
+#[test]
+fn a_signal_leaves_no_temporary_folder() {
+    use std::os::unix::fs::PermissionsExt;
+    use std::os::unix::process::ExitStatusExt;
+
+    let folder = folder();
+    let at = |name: &str| folder.path().join(name);
+    fs::create_dir(at("temporary")).expect("a folder");
+    fs::write(at("cc"), format!("#!/bin/sh\necho $$ > {}\nexec sleep 600\n", at("started").display()))
+        .expect("written");
+    fs::set_permissions(at("cc"), fs::Permissions::from_mode(0o755)).expect("it is ours");
+    let path = std::env::join_paths([folder.path(), Path::new("/usr/bin"), Path::new("/bin")]).expect("no colons");
+    let kill = |signal: &str, pid: &str| {
+        assert!(Command::new("kill").args([signal, pid.trim()]).status().expect("it runs").success());
+    };
+    for (signal, number) in [("-TERM", 15), ("-INT", 2)] {
+        let mut command = convoke();
+        command.args(["compile", "large.conv", "--emit", "sharedlib", "-o", "large.so"]).current_dir(folder.path());
+        let mut child = command.env("PATH", &path).env("TMPDIR", at("temporary")).spawn().expect("it starts");
+        // The number is there when its line is.
+        let linker = loop {
+            match fs::read_to_string(at("started")) {
+                Ok(pid) if pid.ends_with('\n') => break pid,
+                _ => assert!(child.try_wait().expect("it is ours").is_none(), "it ended without its linker"),
+            }
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        };
+        assert_eq!(names(&at("temporary")).len(), 1);
+        kill(signal, &child.id().to_string());
+        let status = child.wait().expect("it is ours");
+        kill("-KILL", &linker);
+        fs::remove_file(at("started")).expect("it is there");
+        assert_eq!(status.signal(), Some(number), "{status}");
+        assert_eq!(names(&at("temporary")), Vec::<String>::new());
+        assert!(!at("large.so").exists());
+    }
+}

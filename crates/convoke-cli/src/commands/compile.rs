@@ -14,6 +14,7 @@ use crate::io::Io;
 use crate::options::{compiler, near, tell_not_kept, tell_unmet};
 use crate::sink::Outputs;
 use crate::source;
+use crate::temporary::Folder;
 use crate::weights::Weights;
 
 pub(crate) fn run(args: Compile, io: &mut Io<'_>) -> Result<(), Failure> {
@@ -86,7 +87,7 @@ fn for_target(compiler: Compiler, triple: &str, named: bool) -> Result<Compiler,
 /// What a tool of the system makes of an object file: `TOOL ARGS… OUTPUT OBJECT`, in a temporary folder.
 fn linked(object: &[u8], name: &str, tool: &str, args: &[&str]) -> Result<Vec<u8>, Failure> {
     let failed = |what: String| Failure::Input(format!("`{tool}` is needed for this kind of output, and {what}"));
-    let folder = tempfile::tempdir().map_err(|e| failed(format!("no temporary folder can be made: {e}")))?;
+    let folder = Folder::new().map_err(|e| failed(format!("no temporary folder can be made: {e}")))?;
     // The archive keeps the object's file name.
     let object_file = folder.path().join(Path::new(name).with_extension("o").file_name().unwrap_or("layer.o".as_ref()));
     let output = folder.path().join("output");
