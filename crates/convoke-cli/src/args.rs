@@ -82,17 +82,17 @@ impl Command {
 #[derive(Debug, Args)]
 pub(crate) struct Options {
     /// How much to optimise: 0 only selects and lowers, 1 also rewrites and fuses, 2 also folds weights, 3 as 2
-    #[arg(short = 'O', value_name = "LEVEL", default_value_t = 2, value_parser = clap::value_parser!(u8).range(0..=3))]
+    #[arg(short = 'O', value_name = "LEVEL", default_value_t = 2, allow_negative_numbers = true, value_parser = clap::value_parser!(u8).range(0..=3))]
     pub(crate) level: u8,
     /// Largest rounding error to expect (root mean square), relative to Σ|w||x| of an output element; with --certified, the
     /// largest there may be
-    #[arg(long, value_name = "E", allow_negative_numbers = true, value_parser = not_negative)]
+    #[arg(long, value_name = "E", allow_hyphen_values = true, value_parser = not_negative)]
     pub(crate) max_error: Option<f64>,
     /// Compute a tile by plain sums where its largest pixel is more than K times those an output reads; 0 trusts every tile
     #[arg(long, value_name = "K", default_value_t = Compiler::GUARD, value_parser = clap::value_parser!(u32).range(..=1 << 20))]
     pub(crate) guard: u32,
     /// Grant passes that approximate the function, up to this relative error
-    #[arg(long, value_name = "T", allow_negative_numbers = true, value_parser = not_negative)]
+    #[arg(long, value_name = "T", allow_hyphen_values = true, value_parser = not_negative)]
     pub(crate) tolerance: Option<f64>,
     /// Hold --max-error against a bound that no input exceeds, instead of the error to expect
     #[arg(long)]
@@ -103,8 +103,8 @@ pub(crate) struct Options {
     /// Compute every convolution this way
     #[arg(long, value_name = "A", value_parser = algorithm)]
     pub(crate) algorithm: Option<Algorithm>,
-    /// Threads to run on; the result is the same for any number
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    /// Threads to run on, at most 64, or 4 for each processor if that is more; the result is the same for any number
+    #[arg(long, value_name = "N", default_value_t = 1, allow_negative_numbers = true, value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub(crate) threads: u16,
     /// How native code takes subnormal numbers (below 1.2e-38 in f32), which CPUs compute up to 700 times slower
     #[arg(long, value_enum, default_value_t = SubnormalMode::Flush)]
@@ -159,7 +159,7 @@ pub(crate) struct Run {
     #[arg(long)]
     pub(crate) check: bool,
     /// Selects the random inputs
-    #[arg(long, default_value_t = 0)]
+    #[arg(long, value_name = "N", default_value_t = 0, allow_negative_numbers = true, value_parser = seed)]
     pub(crate) seed: u64,
     /// Print one JSON object
     #[arg(long)]
@@ -234,7 +234,7 @@ pub(crate) struct Check {
     #[arg(long)]
     pub(crate) all: bool,
     /// Selects the random inputs
-    #[arg(long, default_value_t = 0)]
+    #[arg(long, value_name = "N", default_value_t = 0, allow_negative_numbers = true, value_parser = seed)]
     pub(crate) seed: u64,
     /// Print one JSON array
     #[arg(long)]
@@ -255,7 +255,7 @@ pub(crate) struct Explain {
     #[arg(long)]
     pub(crate) measure: bool,
     /// Bound the error for the layer's own weights, and for inputs of at most this magnitude
-    #[arg(long, value_name = "X", value_parser = not_negative)]
+    #[arg(long, value_name = "X", allow_hyphen_values = true, value_parser = not_negative)]
     pub(crate) input_range: Option<f64>,
     /// Also write one self-contained HTML page: the same with bars, and the IR after each pass
     #[arg(long, value_name = "OUT")]
@@ -276,10 +276,10 @@ pub(crate) struct Bench {
     #[arg(value_name = "FILE", required = true)]
     pub(crate) files: Vec<PathBuf>,
     /// Seconds to measure each layer for
-    #[arg(long, value_name = "S", default_value_t = 1.0, value_parser = duration)]
+    #[arg(long, value_name = "S", default_value_t = 1.0, allow_hyphen_values = true, value_parser = duration)]
     pub(crate) seconds: f64,
     /// Selects the random inputs
-    #[arg(long, default_value_t = 0)]
+    #[arg(long, value_name = "N", default_value_t = 0, allow_negative_numbers = true, value_parser = seed)]
     pub(crate) seed: u64,
     /// Print one JSON object
     #[arg(long)]
@@ -372,7 +372,7 @@ pub(crate) struct MachineCommand {
     #[arg(long, conflicts_with_all = ["cpu", "list"])]
     pub(crate) calibrate: bool,
     /// Seconds to measure for
-    #[arg(long, value_name = "S", default_value_t = 5.0, value_parser = duration, requires = "calibrate")]
+    #[arg(long, value_name = "S", default_value_t = 5.0, allow_hyphen_values = true, value_parser = duration, requires = "calibrate")]
     pub(crate) seconds: f64,
     /// Where the description goes
     #[arg(short, value_name = "FILE", default_value = "-", conflicts_with = "list")]
@@ -459,6 +459,10 @@ fn duration(text: &str) -> Result<f64, String> {
 
 fn at_least_one(text: &str) -> Result<usize, String> {
     text.parse().ok().filter(|n| *n >= 1).ok_or_else(|| "expected a whole number of at least 1".into())
+}
+
+fn seed(text: &str) -> Result<u64, String> {
+    text.parse().map_err(|_| format!("expected a whole number from 0 to {}", u64::MAX))
 }
 
 fn not_negative(text: &str) -> Result<f64, String> {

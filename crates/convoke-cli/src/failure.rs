@@ -5,6 +5,8 @@ use std::io;
 use convoke::Error;
 use convoke::ir::diagnostic::shown;
 
+use crate::io::Io;
+
 /// Done.
 pub(crate) const DONE: u8 = 0;
 /// The input is wrong, or a check failed.
@@ -43,10 +45,16 @@ impl Failure {
         }
     }
 
+    /// Tells standard error, and gives the exit status. If standard error is gone, there is no one to tell.
+    pub(crate) fn tell(&self, io: &mut Io<'_>) -> u8 {
+        let _ = io.stderr.write_all(self.message(io.color).as_bytes());
+        self.status()
+    }
+
     /// What standard error gets; nothing if all has been said.
-    pub(crate) fn message(&self, color: bool) -> String {
+    fn message(&self, color: bool) -> String {
         let (bold, plain) = if color { ("\x1b[1;31merror\x1b[0m", "\x1b[0m") } else { ("error", "") };
-        let line = |text: &str| format!("{bold}: {}{plain}\n", visible(text));
+        let line = |text: &str| format!("{bold}: {}{plain}\n", short(text));
         match self {
             Failure::Library(error) => match **error {
                 // Rendered with its own heading, escaped where it shows the text.
@@ -67,12 +75,53 @@ impl Failure {
     }
 }
 
-/// `text` with control and bidirectional characters escaped; line breaks stay.
-pub(crate) fn visible(text: &str) -> String {
-    // `shown` also cuts what is long, so each line is cut into pieces that are not.
-    let piece = |line: &str| -> String {
-        let chars: Vec<char> = line.chars().collect();
-        chars.chunks(100).map(|c| shown(&c.iter().collect::<String>())).collect()
-    };
-    text.split('\n').map(piece).collect::<Vec<_>>().join("\n")
+/// The longest message, in bytes, without its heading.
+const LONGEST: usize = 4000;
+
+/// A message with control and bidirectional characters escaped, and without its end if it is too long; line breaks stay.
+pub(crate) fn short(message: &str) -> String {
+    // What is cut off need not be escaped.
+    let start = &message[..message.floor_char_boundary(LONGEST)];
+    let mut text = visible(start);
+    if text.len() > LONGEST || start.len() < message.len() {
+        text.truncate(text.floor_char_boundary(LONGEST));
+        text += "… (the message is longer)";
+        if message.ends_with('\n') {
+            text.push('\n');
+        }
+    }
+    text
+}
+
+/// What a library says of a file, which may quote it: no line is longer than a name may be.
+pub(crate) fn quoting(message: &str) -> String {
+    message.lines().map(shown).collect::<Vec<_>>().join("\n")
+}
+
+/// `text` with control and bidirectional characters escaped, and words cut that are longer than names are; line breaks stay.
+fn visible(text: &str) -> String {
+    let words = |line: &str| line.split(' ').map(shown).collect::<Vec<_>>().join(" ");
+    text.split('\n').map(words).collect::<Vec<_>>().join("\n")
+}
+
+/// Says something on standard error that is no failure. If standard error is gone, there is no one to tell.
+pub(crate) fn note(io: &mut Io<'_>, text: &str) {
+    let _ = writeln!(io.stderr, "note: {}", short(text));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_are_short_and_cannot_drive_a_terminal() {
+        for word in ["a", "\u{202e}", "é", "a b "] {
+            let text = short(&format!("\u{1b}[2J{}\n", word.repeat(1 << 20)));
+            assert!(text.len() < 4096 && text.ends_with("longer)\n"), "{}", text.len());
+            assert!(!text.contains(['\u{1b}', '\u{202e}']), "{text}");
+            assert!(!text.contains(&"a".repeat(201)), "{text}");
+        }
+        assert_eq!(short("two\nlines\t"), "two\nlines\\u{9}");
+        assert_eq!(quoting(&"a".repeat(1000)).chars().count(), 201);
+    }
 }

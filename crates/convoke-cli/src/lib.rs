@@ -4,9 +4,10 @@
 //! |---|---|
 //! | `args` | every command and option |
 //! | `commands` | one file for each command |
-//! | `computed` | weights that passes computed, as files |
+//! | `weights` | the weights of a text that is written, as files |
 //! | `source` | files and standard input as layers |
 //! | `sink` | files and standard output as results |
+//! | `temporary` | folders for tools of the system |
 //! | `table` | tables, as text |
 //! | `failure` | why a command stops, and with which status |
 //!
@@ -14,21 +15,23 @@
 
 mod args;
 mod commands;
-mod computed;
 mod failure;
 mod io;
 mod options;
 mod sink;
 mod source;
 mod table;
+mod temporary;
+mod weights;
 
 use std::ffi::OsString;
 
 use clap::Parser;
 
 use crate::args::{Cli, Command};
-use crate::failure::{DONE, Failure, WRONG_INPUT, WRONG_USAGE, visible};
+use crate::failure::{DONE, Failure, WRONG_USAGE, short};
 pub use crate::io::{Captured, Io, capture};
+pub use crate::temporary::{before_temporary, remove_temporary};
 
 /// Runs one command line, which starts with the program's name, and gives its exit status: 0 done, 1 the input is
 /// wrong or a check failed, 2 wrong usage.
@@ -59,19 +62,18 @@ pub fn main_with(args: impl IntoIterator<Item = impl Into<OsString> + Clone>, io
     let Err(failure) = result else { return DONE };
     // Results written before the failure stay in order with the message. If a stream is gone, there is no one to tell.
     let _ = io.stdout.flush();
-    let _ = io.stderr.write_all(failure.message(io.color).as_bytes());
-    failure.status()
+    failure.tell(io)
 }
 
 /// Help, version, or a wrong command line.
 fn usage(error: &clap::Error, io: &mut Io<'_>) -> u8 {
-    let text = visible(&error.render().to_string());
+    let text = error.render().to_string();
     if error.use_stderr() {
-        let _ = io.stderr.write_all(text.as_bytes());
+        let _ = io.stderr.write_all(short(&text).as_bytes());
         return WRONG_USAGE;
     }
     match io.stdout.write_all(text.as_bytes()).and_then(|()| io.stdout.flush()) {
-        Err(e) if !io::is_broken_pipe(&e) => WRONG_INPUT,
-        _ => DONE,
+        Err(error) => Failure::Stdout(error).tell(io),
+        Ok(()) => DONE,
     }
 }

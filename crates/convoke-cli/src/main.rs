@@ -14,6 +14,8 @@ fn main() -> ExitCode {
         // Standard error may be gone; a second panic would hide the first.
         let _ = std::io::stderr().write_all(report.as_bytes());
     }));
+    #[cfg(unix)]
+    convoke_cli::before_temporary(watch_signals);
     let plain = std::env::var_os("NO_COLOR").is_some_and(|v| !v.is_empty());
     let terminal = std::io::stderr().is_terminal();
     let mut stdout = BufWriter::new(std::io::stdout().lock());
@@ -30,6 +32,22 @@ fn main() -> ExitCode {
     // What is left in the buffer of a broken pipe must not be written again on drop, nor complained about.
     let (_, _rest) = stdout.into_parts();
     ExitCode::from(status)
+}
+
+/// Removes temporary folders before a signal ends the process.
+#[cfg(unix)]
+fn watch_signals() {
+    use signal_hook::consts::{SIGINT, SIGTERM};
+    use signal_hook::low_level::emulate_default_handler;
+
+    // Without this the process ends as it would anyway.
+    let Ok(mut signals) = signal_hook::iterator::Signals::new([SIGINT, SIGTERM]) else { return };
+    std::thread::spawn(move || {
+        for signal in signals.forever() {
+            convoke_cli::remove_temporary();
+            let _ = emulate_default_handler(signal);
+        }
+    });
 }
 
 /// Where this user's caches are: `$CONVOKE_CACHE_DIR`, else a folder in `$XDG_CACHE_HOME`, else what the system has for them.

@@ -1,23 +1,30 @@
 //! The options that all commands share, as a [`Compiler`].
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use convoke::ir::diagnostic::shown;
+use convoke::layer::read_capped;
 use convoke::passes::{PassError, Watch};
 use convoke::tune::{Origin, Verdict};
-use convoke::{Compiler, Error, Layer, Machine};
+use convoke::{Compiler, Error, Layer, Machine, Unmet};
 use indicatif::ProgressBar;
 
 use crate::args::Options;
-use crate::failure::{Failure, visible};
+use crate::failure::{Failure, note, quoting};
 use crate::io::Io;
+use crate::source::{is_standard, standard_once};
 
-/// The compiler these options ask for.
-pub(crate) fn compiler(options: &Options, io: &Io<'_>) -> Result<Compiler, Failure> {
+/// The compiler these options ask for, of a command that reads `files` too.
+pub(crate) fn compiler<'a>(
+    options: &'a Options,
+    files: impl IntoIterator<Item = &'a PathBuf>,
+    io: &mut Io<'_>,
+) -> Result<Compiler, Failure> {
+    standard_once(files.into_iter().map(PathBuf::as_path).chain(options.machine.as_deref()))?;
     let machine = match (&options.cpu, &options.machine) {
         (Some(name), _) => named(name)?,
-        (None, Some(file)) => described(file)?,
+        (None, Some(file)) => described(file, io)?,
         (None, None) => Machine::host(),
     };
     let mut compiler = Compiler::for_machine(machine)
@@ -67,9 +74,7 @@ fn watch(io: &Io<'_>) -> Watch {
 pub(crate) fn tell_not_kept(verdicts: &[Verdict], io: &mut Io<'_>) {
     for verdict in verdicts {
         if let Origin::NotKept(why) = &verdict.origin {
-            let text = format!("note: the verdict of tuning %{} is not kept: {why}\n", verdict.value);
-            // Where standard error is gone, there is no one to tell.
-            let _ = io.stderr.write_all(visible(&text).as_bytes());
+            note(io, &format!("the verdict of tuning %{} is not kept: {why}", verdict.value));
         }
     }
 }
@@ -81,6 +86,11 @@ pub(crate) fn flushed(count: usize) -> Option<String> {
         .then(|| format!("{count} subnormal number{s} of the packed weights to zero; `--subnormals keep` keeps them"))
 }
 
+/// Says on standard error which convolutions do not keep `--max-error`.
+pub(crate) fn tell_unmet(unmet: &[Unmet], io: &mut Io<'_>) {
+    unmet.iter().for_each(|unmet| note(io, &unmet.to_string()));
+}
+
 /// The machine of this name; another name is wrong usage.
 pub(crate) fn named(name: &str) -> Result<Machine, Failure> {
     Machine::named(name).map_err(|_| {
@@ -90,12 +100,16 @@ pub(crate) fn named(name: &str) -> Result<Machine, Failure> {
     })
 }
 
-fn described(file: &Path) -> Result<Machine, Failure> {
-    let at = |what: String| Failure::Input(format!("{}: {what}", shown(&file.to_string_lossy())));
-    let open = convoke::data::open_text(file).and_then(convoke::layer::read_capped);
-    let bytes = open.map_err(|e| at(format!("cannot be read: {e}")))?;
+fn described(file: &Path, io: &mut Io<'_>) -> Result<Machine, Failure> {
+    let name = if is_standard(file) { "<stdin>".into() } else { shown(&file.to_string_lossy()) };
+    let at = |what: String| Failure::Input(format!("{name}: {what}"));
+    let read = match is_standard(file) {
+        true => read_capped(&mut *io.stdin),
+        false => convoke::data::open_text(file).and_then(read_capped),
+    };
+    let bytes = read.map_err(|e| at(format!("cannot be read: {e}")))?;
     let text = String::from_utf8(bytes).map_err(|_| at("a machine description is TOML, written in UTF-8".into()))?;
-    Machine::from_toml(&text).map_err(|e| at(e.to_string()))
+    Machine::from_toml(&text).map_err(|e| at(quoting(&e.to_string())))
 }
 
 /// The name that differs from `name` by letters left out, added or of the other case, if one does.
@@ -114,6 +128,7 @@ pub(crate) fn in_passes(error: impl Into<Error>) -> Failure {
         Error::Pass(
             error @ (PassError::Unknown { .. }
             | PassError::UnknownOption { .. }
+            | PassError::Repeated { .. }
             | PassError::Option { .. }
             | PassError::Syntax { .. }
             | PassError::Stage { .. }
@@ -126,7 +141,7 @@ pub(crate) fn in_passes(error: impl Into<Error>) -> Failure {
 /// What a machine is, in a few words.
 pub(crate) fn machine_line(machine: &Machine) -> String {
     let fma = if machine.has_fma() { ", fused multiply-add" } else { "" };
-    format!("{} ({}, {}-bit vectors{fma})", machine.name, machine.arch, machine.vector_bits)
+    format!("{} ({}, {}-bit vectors{fma})", shown(&machine.name), machine.arch, machine.vector_bits)
 }
 
 /// What a layer takes and gives, as its text begins: `@l(%x: f32[1, 3, 8, 8]) -> f32[1, 4, 6, 6]`.

@@ -8,11 +8,20 @@ use crate::args::Which;
 use crate::failure::Failure;
 use crate::io::Io;
 use convoke::data::Files;
-use convoke::ir::layer::{self as ir, Source};
+use convoke::ir::layer::Source;
+use convoke::ir::loops::Role;
 
 /// Whether `path` means standard input or output.
 pub(crate) fn is_standard(path: &Path) -> bool {
     path.as_os_str() == "-"
+}
+
+/// Refuses a command that reads standard input twice.
+pub(crate) fn standard_once<'a>(files: impl IntoIterator<Item = &'a Path>) -> Result<(), Failure> {
+    match files.into_iter().filter(|file| is_standard(file)).count() {
+        0 | 1 => Ok(()),
+        _ => Err(Failure::Usage("`-` is given twice as an input; standard input can be read once".into())),
+    }
 }
 
 /// Reads a file, or standard input for `-`. Files of constants are looked up beside the file, and, for standard input,
@@ -26,9 +35,13 @@ pub(crate) fn module(path: &Path, io: &mut Io<'_>) -> Result<Module, Failure> {
     Ok(Module::from_bytes("<stdin>", &bytes, Files::at("."))?)
 }
 
-/// The layers of a file: the one named, or all. Whoever interprets them has the memory that `which` allows.
+/// The layers of a file: the one named, or all.
 pub(crate) fn layers(path: &Path, which: &Which, io: &mut Io<'_>) -> Result<Vec<Layer>, Failure> {
-    let module = module(path, io)?;
+    layers_of(module(path, io)?, which)
+}
+
+/// The layers of a text: the one named, or all. Whoever interprets them has the memory that `which` allows.
+pub(crate) fn layers_of(module: Module, which: &Which) -> Result<Vec<Layer>, Failure> {
     let found = match which.layer.as_deref() {
         None if module.layers.len() > 1 => module.layers,
         name => vec![module.layer(name)?],
@@ -36,18 +49,25 @@ pub(crate) fn layers(path: &Path, which: &Which, io: &mut Io<'_>) -> Result<Vec<
     Ok(found.into_iter().map(|layer| layer.with_budget(which.max_memory)).collect())
 }
 
-/// The files that a layer's constants are read from, as far as they can be named.
-pub(crate) fn constant_files(layer: &ir::Layer, files: &Files) -> Vec<PathBuf> {
-    let sources = layer.values.ids().filter_map(|id| layer.constant(id));
-    sources
-        .filter_map(|source| match source {
-            Source::File { path, .. } => files.resolve(path).ok(),
+/// The files that the constants of a text are read from, as far as they can be named.
+pub(crate) fn constant_files(module: &Module) -> Vec<PathBuf> {
+    let layers = module.layers.iter().map(Layer::ir);
+    let of_layers = layers.flat_map(|layer| layer.values.ids().filter_map(|id| layer.constant(id)));
+    let of_programs = module.programs.iter().flat_map(|program| program.buffers.iter()).filter_map(|(_, buffer)| {
+        match &buffer.role {
+            Role::Const(source) => Some(source),
             _ => None,
-        })
-        .collect()
+        }
+    });
+    let paths = of_layers.chain(of_programs).filter_map(|source| match source {
+        Source::File { path, .. } => module.files.resolve(path).ok(),
+        _ => None,
+    });
+    paths.collect()
 }
 
-/// The layer of a file: the one named, or the only one.
-pub(crate) fn layer(path: &Path, which: &Which, io: &mut Io<'_>) -> Result<Layer, Failure> {
-    Ok(module(path, io)?.layer(which.layer.as_deref())?.with_budget(which.max_memory))
+/// The layer of a file, the one named or the only one, and the files that its text reads.
+pub(crate) fn layer(path: &Path, which: &Which, io: &mut Io<'_>) -> Result<(Layer, Vec<PathBuf>), Failure> {
+    let module = module(path, io)?;
+    Ok((module.layer(which.layer.as_deref())?.with_budget(which.max_memory), constant_files(&module)))
 }

@@ -167,7 +167,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                 let program = program(mr, nr, unroll, order);
                 let program = verify(&program).map_err(|errors| format!("{errors:?}"))?;
                 let start = Instant::now();
-                let compiled = compile(program, &machine, &none, &Options { threads: Some(1), ..Options::default() })?;
+                let compiled = compile(program, &machine, &none, &Options { threads: 1, ..Options::default() })?;
                 let compile_ms = start.elapsed().as_secs_f64() * 1e3;
                 let (a, b, mut c) = (vec![1.0f32; K * mr], vec![1.0f32; K * nr], vec![0.0f32; mr * nr]);
                 let mut workspace = compiled.workspace()?;

@@ -27,9 +27,9 @@ use crate::work;
 /// What may be chosen about compiled code.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {
-    /// The most threads a run uses: the caller's, and others of the rayon pool that `run` is called in, or the global one, unless
-    /// [`Compiled::helped_by`] names another. `None` is as many as that pool had when the program was compiled.
-    pub threads: Option<usize>,
+    /// The most threads a run uses: the caller's, and others that are started once for all programs that use as many. At most
+    /// [`max_threads`](crate::max_threads).
+    pub threads: usize,
     /// The most bytes that constants and workspace may take together.
     pub max_bytes: u64,
     /// How subnormal numbers are taken.
@@ -37,9 +37,9 @@ pub struct Options {
 }
 
 impl Default for Options {
-    /// All threads, the budget of files, subnormal numbers flushed to zero.
+    /// One thread, the budget of files, subnormal numbers flushed to zero.
     fn default() -> Options {
-        Options { threads: None, max_bytes: Files::DEFAULT_BUDGET, subnormals: Subnormals::default() }
+        Options { threads: 1, max_bytes: Files::DEFAULT_BUDGET, subnormals: Subnormals::default() }
     }
 }
 
@@ -114,9 +114,10 @@ pub fn compile(
 ) -> Result<Compiled, CodegenError> {
     machine.runs_on_host()?;
     let program = program.program();
-    let threads = options.threads.unwrap_or_else(rayon::current_num_threads).max(1);
+    let threads = options.threads.max(1);
     let plan = Plan::new(program, &program.entry);
     check_size(program, &plan, threads, options)?;
+    let helpers = Helpers::of(threads)?;
 
     let target = Target::new(machine, Place::Jit)?;
     let Resolved { memory: constants, weights_time, flushed } =
@@ -155,7 +156,7 @@ pub fn compile(
         flushed,
         subnormals: options.subnormals,
         threads,
-        helpers: None,
+        helpers,
         pool: Mutex::new(Vec::new()),
     })
 }
@@ -282,18 +283,12 @@ impl Compiled {
         let most = (self.threads - 1).min(most as usize - 1);
         let region = &Region::new();
         let lead = || region.lead(&self.chunks, |step, chunk| self.run_chunk(step, chunk, 0, pointers));
-        if most == 0 {
-            return lead();
-        }
         match &self.helpers {
-            Some(helpers) => {
+            Some(helpers) if most > 0 => {
                 let taken = helpers.take(most);
                 helpers.pool.in_place_scope(|scope| self.run_together(scope, (taken.count, region), pointers, lead));
             }
-            None => {
-                let most = most.min(rayon::current_num_threads());
-                rayon::in_place_scope(|scope| self.run_together(scope, (most, region), pointers, lead));
-            }
+            _ => lead(),
         }
     }
 
@@ -371,11 +366,6 @@ impl Compiled {
     /// How many of the numbers that runs read, weights as packed among them, were subnormal and are zero now.
     pub fn flushed(&self) -> usize {
         self.flushed
-    }
-
-    /// Takes the threads that help the caller's from these, whichever pool a run is called in.
-    pub fn helped_by(self, helpers: Arc<Helpers>) -> Compiled {
-        Compiled { helpers: Some(helpers), ..self }
     }
 
     /// The most threads a run uses.

@@ -30,6 +30,27 @@ pub enum CodegenError {
         /// The limit.
         limit: usize,
     },
+    /// More threads than are of use.
+    #[error(
+        "{threads} threads were asked for; a run takes at most {most} here, where there are {processors} processors: ask for fewer \
+         (`Compiler::threads`, `--threads`)"
+    )]
+    TooManyThreads {
+        /// How many were asked for.
+        threads: usize,
+        /// How many there may be.
+        most: usize,
+        /// The processors of this machine.
+        processors: usize,
+    },
+    /// The threads cannot be started.
+    #[error("cannot start {threads} threads: {source}")]
+    Threads {
+        /// How many were asked for.
+        threads: usize,
+        /// What the system said.
+        source: rayon::ThreadPoolBuildError,
+    },
     /// More memory than the limit allows.
     #[error(
         "the program needs {needed} bytes of {what}, and {limit} are left for it; raise the limit (`Compiler::max_memory`, \

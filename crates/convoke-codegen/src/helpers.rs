@@ -1,14 +1,27 @@
-//! Threads that help callers, and how many of them are free.
+//! Threads that help callers, and how many of them are free; and those that compile.
 //!
 //! A run ends when each helper that it asked for has come and left. One that is with another run would be waited for, so only as many are asked
 //! for as are free.
+//!
+//! Pools are made once for each number of threads and kept, since to start threads takes longer than many layers run. Each has its number given:
+//! a pool without one asks the environment. For the same reason nothing here uses rayon's global pool.
 
+use std::collections::HashMap;
+use std::num::NonZero;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, LazyLock, Mutex};
 
-use rayon::ThreadPool;
+use rayon::{ThreadPool, ThreadPoolBuilder};
 
-/// A pool of threads that do nothing but help. See [`Compiled::helped_by`](crate::Compiled::helped_by).
-pub struct Helpers {
+use crate::error::CodegenError;
+
+/// What any machine may run a layer on, whatever its processors.
+const ALWAYS: usize = 64;
+/// What no machine may.
+const NEVER: usize = 1024;
+
+/// A pool of threads that do nothing but help.
+pub(crate) struct Helpers {
     pub(crate) pool: ThreadPool,
     busy: AtomicUsize,
 }
@@ -19,10 +32,39 @@ pub(crate) struct Taken<'h> {
     pub(crate) count: usize,
 }
 
+/// The most threads that a run may use: 64, or four for each processor of this machine if that is more, and 1024 at the most.
+pub fn max_threads() -> usize {
+    (4 * processors()).clamp(ALWAYS, NEVER)
+}
+
+/// The processors that this process may use.
+pub(crate) fn processors() -> usize {
+    std::thread::available_parallelism().map_or(1, NonZero::get)
+}
+
 impl Helpers {
-    /// The threads of `pool`, which nobody else should keep busy.
-    pub fn new(pool: ThreadPool) -> Helpers {
-        Helpers { pool, busy: AtomicUsize::new(0) }
+    /// Those that make `threads` threads of a caller's; `None` for one, which needs none.
+    ///
+    /// # Errors
+    ///
+    /// More than [`max_threads`]; more than the system starts.
+    pub(crate) fn of(threads: usize) -> Result<Option<Arc<Helpers>>, CodegenError> {
+        static KEPT: LazyLock<Mutex<HashMap<usize, Arc<Helpers>>>> = LazyLock::new(Mutex::default);
+        if threads <= 1 {
+            return Ok(None);
+        }
+        let most = max_threads();
+        if threads > most {
+            return Err(CodegenError::TooManyThreads { threads, most, processors: processors() });
+        }
+        let mut kept = KEPT.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        if let Some(helpers) = kept.get(&threads) {
+            return Ok(Some(helpers.clone()));
+        }
+        let pool = pool(threads - 1).map_err(|source| CodegenError::Threads { threads, source })?;
+        let helpers = Arc::new(Helpers { pool, busy: AtomicUsize::new(0) });
+        kept.insert(threads, helpers.clone());
+        Ok(Some(helpers))
     }
 
     /// At most so many of those that are free.
@@ -39,13 +81,24 @@ impl Drop for Taken<'_> {
     }
 }
 
+/// The threads that compile functions, one for each processor; `None` if there is one processor, or if the system starts none.
+pub(crate) fn compilers() -> Option<&'static ThreadPool> {
+    static POOL: LazyLock<Option<ThreadPool>> =
+        LazyLock::new(|| pool(processors().min(ALWAYS)).ok().filter(|pool| pool.current_num_threads() > 1));
+    POOL.as_ref()
+}
+
+fn pool(threads: usize) -> Result<ThreadPool, rayon::ThreadPoolBuildError> {
+    ThreadPoolBuilder::new().num_threads(threads).thread_name(|i| format!("convoke-{i}")).build()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn callers_share_the_helpers_that_are_free() {
-        let helpers = Helpers::new(rayon::ThreadPoolBuilder::new().num_threads(3).build().expect("three threads"));
+        let helpers = Helpers::of(4).expect("three threads").expect("helpers");
         let first = helpers.take(2);
         let second = helpers.take(5);
         assert_eq!([first.count, second.count, helpers.take(1).count], [2, 1, 0]);
@@ -53,5 +106,20 @@ mod tests {
         assert_eq!(helpers.take(usize::MAX).count, 2);
         drop(second);
         assert_eq!(helpers.take(usize::MAX).count, 3);
+    }
+
+    #[test]
+    fn pools_are_kept() {
+        let helpers = || Helpers::of(3).expect("two threads").expect("helpers");
+        assert!(Arc::ptr_eq(&helpers(), &helpers()));
+        assert!(Helpers::of(1).expect("no threads").is_none());
+    }
+
+    #[test]
+    fn threads_that_nobody_needs_are_not_started() {
+        for threads in [max_threads() + 1, 100_000, usize::MAX] {
+            let refused = Helpers::of(threads).err().expect("too many").to_string();
+            assert!(refused.contains(&format!("at most {}", max_threads())), "{refused}");
+        }
     }
 }

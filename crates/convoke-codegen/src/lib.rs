@@ -32,7 +32,7 @@ pub use constants::Constants;
 pub use element::{Element, Slice, SliceMut};
 pub use emit::MAX_INSTRUCTIONS;
 pub use error::{BoxError, CodegenError, RunError, Side};
-pub use helpers::Helpers;
+pub use helpers::max_threads;
 pub use listing::{asm, clif};
 pub use memory::Memory;
 pub use object::{Export, Object, header, object};

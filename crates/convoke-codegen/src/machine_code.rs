@@ -10,6 +10,7 @@ use cranelift_module::{FuncId as ModuleFuncId, Linkage, Module, ModuleError, Mod
 
 use crate::emit;
 use crate::error::CodegenError;
+use crate::helpers;
 use crate::target::Target;
 use crate::wide;
 
@@ -136,8 +137,10 @@ pub(crate) fn compile_all(
         })
     };
     // Collected in order first, so that of several errors it is always the first that is reported.
-    let all: Vec<_> =
-        if funcs.len() < 3 { funcs.iter().map(one).collect() } else { funcs.par_iter().map(one).collect() };
+    let all: Vec<_> = match helpers::compilers() {
+        Some(pool) if funcs.len() >= 3 => pool.install(|| funcs.par_iter().map(one).collect()),
+        _ => funcs.iter().map(one).collect(),
+    };
     all.into_iter().collect()
 }
 

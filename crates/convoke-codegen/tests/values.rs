@@ -52,7 +52,7 @@ fn native<T: Element>(
     let program = program.finish();
     let verified = verify(&program).unwrap_or_else(|found| panic!("{found:#?}"));
     let none = |_: &Source, _: &TensorType| -> Result<Arc<Vec<f64>>, BoxError> { Err("no constants".into()) };
-    let compiled = compile(verified, machine, &none, &Options { threads: Some(1), ..Options::default() })
+    let compiled = compile(verified, machine, &none, &Options { threads: 1, ..Options::default() })
         .unwrap_or_else(|error| panic!("{}: {error}", machine.name));
     let mut after = before.to_vec();
     compiled.run(&numbers, &mut [&mut after]).expect("the lengths are right");

@@ -30,13 +30,13 @@ pub enum DataError {
         number: f64,
     },
     /// `file("…")` where no folder was given.
-    #[error("`file({path:?})` cannot be read: no folder was given to look files up in")]
+    #[error("`file({})` cannot be read: no folder was given to look files up in", quoted(path))]
     NoFolder {
         /// The path as written.
         path: String,
     },
     /// A path that leads out of the folder.
-    #[error("`file({path:?})` is refused: {reason}")]
+    #[error("`file({})` is refused: {reason}", quoted(path))]
     Escapes {
         /// The path as written.
         path: String,
@@ -83,7 +83,7 @@ pub enum DataError {
         reason: String,
     },
     /// A file without the array.
-    #[error("{} has no array {name:?}; it has {known}", shown(path))]
+    #[error("{} has no array {}; it has {known}", shown(path), quoted(name))]
     Missing {
         /// The file.
         path: PathBuf,
@@ -93,7 +93,7 @@ pub enum DataError {
         known: String,
     },
     /// A file with several arrays, and none was named.
-    #[error("{} holds {known}; name one of them: `file({:?}, \"…\")`", shown(path), path.file_name().unwrap_or_default())]
+    #[error("{} holds {known}; name one of them: `file({}, \"…\")`", shown(path), shown(path.file_name().unwrap_or_default().as_ref()))]
     Unnamed {
         /// The file.
         path: PathBuf,

@@ -14,7 +14,7 @@ use ndarray::{ArrayD, IxDyn};
 use png::{BitDepth, ColorType, Transformations};
 
 use crate::open::opened;
-use crate::{DataError, Files, write_whole};
+use crate::{DataError, Files, Pending};
 
 /// Weights of red, green and blue in grey: ITU-R BT.601, as in libjpeg and Pillow.
 const LUMA: [f64; 3] = [0.299, 0.587, 0.114];
@@ -155,6 +155,13 @@ fn place(ty: &TensorType, channel: usize, row: usize, column: usize) -> usize {
 ///
 /// Gives a note if values were outside `[0, 1]` and had to be clipped, or were no numbers and became 0.
 pub fn write(path: &Path, ty: &TensorType, array: &ArrayD<f64>) -> Result<Vec<String>, DataError> {
+    let (file, notes) = prepare(path, ty, array)?;
+    file.commit()?;
+    Ok(notes)
+}
+
+/// As [`write()`], but the file does not have its name yet.
+pub fn prepare(path: &Path, ty: &TensorType, array: &ArrayD<f64>) -> Result<(Pending, Vec<String>), DataError> {
     let (channels, h, w) = Channels::of(path, ty)?;
     if array.raw_dim() != IxDyn(ty.shape.dims()) {
         return Err(DataError::format(path, format!("the array has shape {:?}, expected `{ty}`", array.shape())));
@@ -176,13 +183,11 @@ pub fn write(path: &Path, ty: &TensorType, array: &ArrayD<f64>) -> Result<Vec<St
             }
         }
     }
-    write_whole(path, |out| encode(out, [width, height], channels.colour_type(), &bytes))?;
+    let file = Pending::new(path, |out| encode(out, [width, height], channels.colour_type(), &bytes))?;
     let total = numbers.len();
     let note = |count: usize, what: &str| (count > 0).then(|| format!("{count} of {total} values {what}"));
-    Ok(note(outside, "were outside [0, 1] and were clipped")
-        .into_iter()
-        .chain(note(nans, "were NaN and became 0"))
-        .collect())
+    let notes = [note(outside, "were outside [0, 1] and were clipped"), note(nans, "were NaN and became 0")];
+    Ok((file, notes.into_iter().flatten().collect()))
 }
 
 /// Pixels of three bytes, red, green and blue, row after row, as the bytes of a PNG.
@@ -210,6 +215,7 @@ mod tests {
     use convoke_ir::elem::Elem;
 
     use super::*;
+    use crate::write_whole;
 
     fn ty(c: usize, layout: Layout) -> TensorType {
         TensorType::image(Elem::F32, Image { n: 1, c, h: 2, w: 3 }, layout).expect("a type")

@@ -12,7 +12,7 @@
 //! | [`npy`], [`npz`], [`safetensors`] | arrays in files |
 //! | [`image`] | PNG images |
 //! | [`open()`], [`open_text`] | regular files, opened to read |
-//! | [`write_whole`] | files that are written in full or not at all |
+//! | [`write_whole`], [`Pending`] | files that are written in full or not at all, alone or several together |
 
 mod error;
 mod files;
@@ -37,7 +37,7 @@ use ndarray::{ArrayD, IxDyn};
 pub use error::DataError;
 pub use files::Files;
 pub use open::{open, open_text};
-pub use write::write_whole;
+pub use write::{Pending, check_writable, write_whole};
 
 use crate::random::Sequence;
 
@@ -101,7 +101,7 @@ fn round_all(numbers: &mut [f64], ty: &TensorType) -> Result<(), DataError> {
 
 /// Reads an array file by its ending: `.npy`, `.npz` or `.safetensors`. The numbers are as stored, in row-major order.
 fn read(path: &Path, name: Option<&str>, ty: &TensorType, files: &Files) -> Result<Vec<f64>, DataError> {
-    match path.extension().and_then(|e| e.to_str()) {
+    match path.extension().and_then(|e| e.to_str()).map(str::to_ascii_lowercase).as_deref() {
         Some("npy") => match name {
             None => npy::read(path, ty, files),
             Some(name) => Err(DataError::format(
@@ -120,8 +120,8 @@ fn read(path: &Path, name: Option<&str>, ty: &TensorType, files: &Files) -> Resu
 /// Unlike [`values`] this takes any path. What was converted on the way (an alpha channel left out, colours made
 /// grey) is said in the notes.
 pub fn read_tensor(path: &Path, name: Option<&str>, ty: &TensorType, files: &Files) -> Result<Tensor, DataError> {
-    let (mut numbers, notes) = match path.extension().and_then(|e| e.to_str()) {
-        Some("png") => image::read(path, ty, files)?,
+    let (mut numbers, notes) = match path.extension() {
+        Some(ending) if ending.eq_ignore_ascii_case("png") => image::read(path, ty, files)?,
         _ => (read(path, name, ty, files)?, Vec::new()),
     };
     round_all(&mut numbers, ty)?;

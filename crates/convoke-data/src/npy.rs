@@ -18,7 +18,7 @@ use ndarray::ArrayViewD;
 use crate::error::quoted;
 use crate::number::{Elements, Kind, Number, broken, damaged, write_numbers};
 use crate::open::opened;
-use crate::{DataError, Files, write_whole};
+use crate::{DataError, Files, Pending};
 
 const MAGIC: &[u8; 6] = b"\x93NUMPY";
 
@@ -247,7 +247,12 @@ fn list(text: &str) -> Option<(&str, &str)> {
 
 /// Writes an array as `elem`, little-endian, in row-major order; in full or not at all.
 pub fn write(path: &Path, array: ArrayViewD<'_, f64>, elem: Elem) -> Result<(), DataError> {
-    write_whole(path, |out| write_to(out, array, elem))
+    prepare(path, array, elem)?.commit()
+}
+
+/// As [`write()`], but the file does not have its name yet.
+pub fn prepare(path: &Path, array: ArrayViewD<'_, f64>, elem: Elem) -> Result<Pending, DataError> {
+    Pending::new(path, |out| write_to(out, array, elem))
 }
 
 /// As [`write()`], to any stream.

@@ -24,7 +24,7 @@ use serde::de::{self, IgnoredAny, MapAccess, Visitor};
 use crate::error::{listed, quoted};
 use crate::number::{Elements, Kind, Number, write_numbers};
 use crate::open::opened;
-use crate::{DataError, Files, write_whole};
+use crate::{DataError, Files, Pending};
 
 /// The longest header that is read, as in the format's own reader: large models have some 100 kB.
 const HEADER_LIMIT: u64 = 100_000_000;
@@ -192,6 +192,11 @@ pub(crate) fn read(path: &Path, name: Option<&str>, ty: &TensorType, files: &Fil
 
 /// Writes named arrays, each as `elem`; in full or not at all.
 pub fn write(path: &Path, arrays: &[(&str, ArrayViewD<'_, f64>)], elem: Elem) -> Result<(), DataError> {
+    prepare(path, arrays, elem)?.commit()
+}
+
+/// As [`write()`], but the file does not have its name yet.
+pub fn prepare(path: &Path, arrays: &[(&str, ArrayViewD<'_, f64>)], elem: Elem) -> Result<Pending, DataError> {
     let dtype = match elem {
         Elem::F32 => Dtype::F32,
         Elem::F64 => Dtype::F64,
@@ -208,7 +213,7 @@ pub fn write(path: &Path, arrays: &[(&str, ArrayViewD<'_, f64>)], elem: Elem) ->
     let mut header = serde_json::to_string(&infos).map_err(|e| DataError::format(path, e.to_string()))?;
     // The bytes begin at a multiple of 8.
     header.extend(std::iter::repeat_n(' ', header.len().next_multiple_of(8) - header.len()));
-    write_whole(path, |out| {
+    Pending::new(path, |out| {
         out.write_all(&(header.len() as u64).to_le_bytes())?;
         out.write_all(header.as_bytes())?;
         arrays.iter().try_for_each(|(_, array)| write_numbers(out, array.view(), elem))

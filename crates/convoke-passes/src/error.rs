@@ -33,6 +33,14 @@ pub enum PassError {
         /// The options there are.
         known: Vec<&'static str>,
     },
+    /// An option that is given twice.
+    #[error("`{option}` of `{pass}` is given twice; leave one of the two out")]
+    Repeated {
+        /// The pass.
+        pass: &'static str,
+        /// The option.
+        option: &'static str,
+    },
     /// An option of another kind, or out of range.
     #[error("`{option}` of `{pass}` is {expected}, not `{}`", shown(&value.to_string()))]
     Option {

@@ -144,12 +144,15 @@ fn set_all(
     options: &[(String, Attr)],
     mut set: impl FnMut(&'static str, &Attr) -> Result<(), String>,
 ) -> Result<(), PassError> {
-    for (name, value) in options {
+    for (i, (name, value)) in options.iter().enumerate() {
         let Some(option) = known.iter().find(|o| o.name == name) else {
             let known: Vec<_> = known.iter().map(|o| o.name).collect();
             let nearest = nearest(name, known.iter().copied());
             return Err(PassError::UnknownOption { pass, option: name.clone(), nearest, known });
         };
+        if options[..i].iter().any(|(other, _)| other == name) {
+            return Err(PassError::Repeated { pass, option: option.name });
+        }
         set(option.name, value).map_err(|expected| PassError::Option {
             pass,
             option: option.name,

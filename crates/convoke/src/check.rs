@@ -127,8 +127,9 @@ impl Reference {
             for (((&found, &value), &bound), &scale) in elements {
                 let error = distance(found, value);
                 worst.overflowed += usize::from(self.finite && value.is_finite() && !found.is_finite());
-                // An infinite bound says that a sum may overflow: then any finite number is allowed.
-                let fraction = |of: f64| if error == 0.0 || of == f64::INFINITY { 0.0 } else { error / of };
+                // An infinite bound says that a sum may overflow: then any finite number is allowed, and nothing else.
+                let any = |of: f64| of == f64::INFINITY && error != f64::INFINITY;
+                let fraction = |of: f64| if error == 0.0 || any(of) { 0.0 } else { error / of.min(f64::MAX) };
                 worst.max_error = worst.max_error.max(error);
                 worst.relative = worst.relative.max(fraction(scale));
                 if fraction(bound) > worst.of_bound || worst.of_bound == 0.0 {

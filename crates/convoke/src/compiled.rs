@@ -10,8 +10,9 @@ use ndarray::{ArrayD, ArrayView, ArrayViewMut, Dimension, IxDyn};
 
 use crate::compiler::{Choice, Compiler, Lowered};
 use crate::error::Error;
+use crate::memory;
 use crate::tune::Verdict;
-use crate::{memory, threads};
+use crate::unmet::Unmet;
 
 /// A layer as native code. `Send + Sync`, cheap to share in an [`Arc`](std::sync::Arc); its memory is freed when it is dropped.
 pub struct CompiledLayer {
@@ -35,6 +36,8 @@ pub struct Report {
     pub passes: Vec<Record>,
     /// The algorithm of each convolution.
     pub choices: Vec<Choice>,
+    /// The convolutions that do not keep [`Compiler::max_error`].
+    pub unmet: Vec<Unmet>,
     /// What tuning found, if the compiler tunes.
     pub verdicts: Vec<Verdict>,
     /// Time in passes and lowering.
@@ -66,17 +69,12 @@ impl CompiledLayer {
     pub(crate) fn new(compiler: &Compiler, lowered: Lowered) -> Result<CompiledLayer, Error> {
         let files = compiler.files(&lowered.layer);
         let max_bytes = memory::left_for_code(&lowered.layer, compiler.get_max_memory());
-        let options =
-            Options { threads: Some(compiler.get_threads()), max_bytes, subnormals: compiler.get_subnormals() };
+        let options = Options { threads: compiler.get_threads(), max_bytes, subnormals: compiler.get_subnormals() };
         let start = Instant::now();
         let constants = |source: &Source, ty: &TensorType| Ok(convoke_data::values(source, ty, &files)?);
         let compiled = convoke_codegen::compile(lowered.verified(), compiler.machine(), &constants, &options)?;
         let weights_time = compiled.weights_time();
         let codegen_time = start.elapsed().saturating_sub(weights_time);
-        let compiled = match threads::helpers(compiler.get_threads())? {
-            Some(helpers) => compiled.helped_by(helpers),
-            None => compiled,
-        };
         let own = |named: Vec<(&str, &TensorType)>| {
             named.into_iter().map(|(name, ty)| (name.to_owned(), ty.clone())).collect::<Vec<_>>()
         };
@@ -91,6 +89,7 @@ impl CompiledLayer {
             flops: 2 * convoke_passes::stats::Stats::of_layer(lowered.layer.ir()).multiplications,
             passes: lowered.records,
             choices: lowered.choices,
+            unmet: lowered.unmet,
             verdicts: lowered.verdicts,
         };
         Ok(CompiledLayer {

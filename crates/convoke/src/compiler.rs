@@ -19,6 +19,7 @@ use crate::error::Error;
 use crate::layer::Layer;
 use crate::memory;
 use crate::tune::{Tuning, Verdict, tune};
+use crate::unmet::Unmet;
 
 /// Compiles layers. A value of options: cheap to clone, the same options give the same code.
 ///
@@ -91,9 +92,11 @@ impl Compiler {
     }
 
     /// The rounding error allowed in each output element, relative to its Σ|w||x|. Without it any rounding is allowed; 0
-    /// allows none beyond that of plain summation.
+    /// allows none beyond that of plain summation, and so do numbers below 0 and NaN. A plain sum is used even where its own error exceeds the
+    /// limit: see [`Unmet`].
     pub fn max_error(mut self, max_error: f64) -> Compiler {
-        self.grants.max_error = Some(max_error);
+        // NaN is not the larger one.
+        self.grants.max_error = Some(max_error.max(0.0));
         self
     }
 
@@ -135,7 +138,7 @@ impl Compiler {
         self
     }
 
-    /// The most threads that a run uses; 1 if not set. The result is the same bits for any number, except that
+    /// The most threads that a run uses; 1 if not set, at most [`max_threads`](convoke_codegen::max_threads). The result is the same bits for any number, except that
     /// [`Compiler::tune`] may find another algorithm.
     pub fn threads(mut self, threads: usize) -> Compiler {
         self.threads = threads.max(1);
@@ -304,17 +307,19 @@ impl Compiler {
         let start = Instant::now();
         let mut records = Vec::new();
         let mut chosen = choices(layer.ir());
+        let mut unmet = Vec::new();
         let observer = |record: &Record, state: &State| {
             records.push(record.clone());
             // The last layer IR before lowering has the choices.
             if let State::Layer(layer) = state {
                 chosen = choices(layer);
+                unmet = Unmet::of(layer, &self.grants);
             }
         };
         let (state, verdicts) = self.run_level(layer, Stage::Loops, Verify::COMPILER, observer)?;
         let State::Loops(program) = state else { unreachable!("the pipeline to `Stage::Loops` ends with lowering") };
         let elapsed = start.elapsed();
-        Ok(Lowered { layer: layer.clone(), program, records, choices: chosen, verdicts, elapsed })
+        Ok(Lowered { layer: layer.clone(), program, records, choices: chosen, unmet, verdicts, elapsed })
     }
 
     /// Compiles a layer to native code in this process's memory.
@@ -371,6 +376,8 @@ pub struct Lowered {
     pub records: Vec<Record>,
     /// The algorithm of each convolution.
     pub choices: Vec<Choice>,
+    /// The convolutions that do not keep [`Compiler::max_error`].
+    pub unmet: Vec<Unmet>,
     /// What tuning found, if the compiler tunes.
     pub verdicts: Vec<Verdict>,
     /// How long it took.

@@ -28,11 +28,11 @@ pub enum Error {
         source: std::io::Error,
     },
     /// A text without the layer asked for, or with several where one is needed.
-    #[error("{name} {found}")]
+    #[error("{name}{found}")]
     Choice {
         /// The text.
         name: String,
-        /// What it holds, and what to do.
+        /// What it holds, and what to do, as it follows the name.
         found: String,
     },
     /// A layer that cannot be built in Rust.
@@ -130,14 +130,6 @@ pub enum Error {
         name: String,
         /// Its strides in elements.
         strides: Vec<isize>,
-    },
-    /// The threads cannot be started.
-    #[error("cannot start {threads} threads: {source}")]
-    Threads {
-        /// How many were asked for.
-        threads: usize,
-        /// What the thread pool said.
-        source: rayon::ThreadPoolBuildError,
     },
 }
 

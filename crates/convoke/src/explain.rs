@@ -17,6 +17,7 @@ use crate::compiler::{Compiler, Verify};
 use crate::error::Error;
 use crate::layer::Layer;
 use crate::tune::Verdict;
+use crate::unmet::Unmet;
 
 /// What was weighed, and what was done.
 #[derive(Clone, Debug)]
@@ -25,6 +26,8 @@ pub struct Explanation {
     pub weighed: ir::Layer,
     /// For each convolution of it, in order, its candidates and the choice.
     pub selections: Vec<Selection>,
+    /// The convolutions that do not keep [`Compiler::max_error`].
+    pub unmet: Vec<Unmet>,
     /// What tuning found, if the compiler tunes.
     pub verdicts: Vec<Verdict>,
     /// What each pass did, in order.
@@ -76,5 +79,6 @@ pub fn explain(compiler: &Compiler, layer: &Layer) -> Result<Explanation, Error>
     }
     stages.extend(LayerStage::selected(&stages, &selections));
     stages.extend(in_turns.and_then(|layer| LayerStage::in_turns(&stages, layer, compiler)));
-    Ok(Explanation { weighed, selections, verdicts, records, texts, stages })
+    let unmet = Unmet::of_selections(&selections, &compiler.grants());
+    Ok(Explanation { weighed, selections, unmet, verdicts, records, texts, stages })
 }

@@ -159,10 +159,10 @@ impl Module {
         let choice = |found: String| Error::Choice { name: convoke_ir::diagnostic::shown(&self.name), found };
         match (name, self.layers.as_slice()) {
             (None, [layer]) => Ok(layer.clone()),
-            (_, []) => Err(choice("has no layer; it must hold `layer @name(…) -> … { … }`".into())),
-            (None, _) => Err(choice(format!("has {} layers: name one of {}", names.len(), names.join(", ")))),
+            (_, []) => Err(choice(":1:1: there is no layer; a text holds `layer @name(…) -> … { … }`".into())),
+            (None, _) => Err(choice(format!(" has {} layers: name one of {}", names.len(), names.join(", ")))),
             (Some(name), layers) => layers.iter().find(|l| l.name() == name).cloned().ok_or_else(|| {
-                choice(format!("has no layer `{}`; it has {}", convoke_ir::diagnostic::shown(name), names.join(", ")))
+                choice(format!(" has no layer `{}`; it has {}", convoke_ir::diagnostic::shown(name), names.join(", ")))
             }),
         }
     }

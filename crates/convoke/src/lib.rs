@@ -28,6 +28,7 @@
 //! | [`clock`] | times runs |
 //! | [`peak`] | the rate that generated code can reach at best |
 //! | [`calibrate`] | measures this CPU for the cost model |
+//! | [`Unmet`] | limits on rounding that are not kept |
 //! | [`tune`] | verdicts by measurement, and where they are kept |
 //! | [`Error`] | everything that can go wrong |
 //!
@@ -51,8 +52,8 @@ mod memory;
 mod native;
 pub mod peak;
 mod targets;
-mod threads;
 pub mod tune;
+mod unmet;
 
 pub use compiled::{CompiledLayer, Report};
 pub use compiler::{Choice, Compiler, Lowered};
@@ -61,6 +62,7 @@ pub use error::{Error, TextError};
 pub use layer::{Layer, Module};
 pub use native::Buffers;
 pub use targets::{Target, targets};
+pub use unmet::Unmet;
 
 pub use convoke_bilinear as bilinear;
 pub use convoke_codegen as codegen;

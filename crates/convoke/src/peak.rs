@@ -65,7 +65,7 @@ impl Peak {
         let program = program.finish();
         let verified = verify(&program).expect("the loop above is valid for any number of lanes");
         let none = |_: &Source, _: &TensorType| Ok(Vec::new().into());
-        let options = Options { threads: Some(1), ..Options::default() };
+        let options = Options { threads: 1, ..Options::default() };
         let compiled = convoke_codegen::compile(verified, machine, &none, &options)?;
         Ok(Peak { compiled, output: vec![0.0; elements], flops: (2 * elements * REPEATS * ITERATIONS) as f64 })
     }

@@ -5,10 +5,11 @@ use std::path::Path;
 
 use convoke::bilinear::straight::Straight;
 use convoke::bilinear::{Bilinear, Proved, catalog, file};
+use convoke::ir::diagnostic::shown;
 use serde_json::{Value, json};
 
 use crate::args::Algorithms;
-use crate::failure::Failure;
+use crate::failure::{Failure, quoting};
 use crate::io::Io;
 use crate::sink;
 use crate::source::is_standard;
@@ -18,12 +19,14 @@ pub(crate) fn run(args: Algorithms, io: &mut Io<'_>) -> Result<(), Failure> {
     if let Some(name) = &args.name {
         let names = || catalog::all().iter().map(|a| a.name.clone()).collect::<Vec<_>>().join(", ");
         let algorithm = catalog::find(name)
-            .ok_or_else(|| Failure::Usage(format!("there is no algorithm `{name}`; known are {}", names())))?;
+            .ok_or_else(|| Failure::Usage(format!("there is no algorithm `{}`; known are {}", shown(name), names())))?;
         return sink::print(io, &file::print(&algorithm));
     }
     if let Some(path) = &args.verify {
         let text = read(path, io)?;
-        let proved = file::parse(&text).map_err(|error| Failure::Input(format!("{}: {error}", path.display())))?;
+        let proved = file::parse(&text).map_err(|error| {
+            Failure::Input(format!("{}: {}", shown(&path.to_string_lossy()), quoting(&error.to_string())))
+        })?;
         return if args.json { sink::json(io, &as_json(&proved)) } else { sink::print(io, &described(&proved)) };
     }
     let algorithms = catalog::all();
@@ -58,12 +61,12 @@ fn described(algorithm: &Proved) -> String {
     };
     let mut table = Table::new(&["proved", &proved], "ll");
     for (name, value) in [
-        ("algorithm", algorithm.name.clone()),
+        ("algorithm", shown(&algorithm.name)),
         ("computes", algorithm.problem.to_string()),
         ("products", format!("{products}, the definition takes {definition}: {:.2}x as many", algorithm.saving())),
         ("additions", format!("{}: {a} on a, {b} on b, {y} on the products", a + b + y)),
         ("amplification", format!("{:.1}", algorithm.amplification())),
-        ("source", algorithm.source.clone()),
+        ("source", shown(&algorithm.source)),
     ] {
         table.row([name.to_owned(), value]);
     }
@@ -94,7 +97,8 @@ fn as_json(algorithm: &Proved) -> Value {
 
 /// The text of a file, of which no more than an algorithm can have is read.
 fn read(path: &Path, io: &mut Io<'_>) -> Result<String, Failure> {
-    let failed = |error: std::io::Error| Failure::Input(format!("cannot read {}: {error}", path.display()));
+    let failed =
+        |error: std::io::Error| Failure::Input(format!("cannot read {}: {error}", shown(&path.to_string_lossy())));
     let mut text = String::new();
     let most = file::MAX_BYTES as u64 + 1;
     if is_standard(path) {

@@ -1,14 +1,14 @@
 //! `convoke check`: every stage of every layer, and its native code, against the interpreter.
 
 use convoke::check::{Reference, StageCheck, stages};
-use convoke::{Compiler, Layer, data};
+use convoke::{Compiler, Layer, Unmet, data};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 
 use crate::args::Check;
 use crate::failure::Failure;
 use crate::io::Io;
-use crate::options::compiler;
+use crate::options::{compiler, tell_unmet};
 use crate::table::Table;
 use crate::{sink, source};
 
@@ -16,7 +16,7 @@ use crate::{sink, source};
 const MOST: u64 = 50_000_000;
 
 pub(crate) fn run(args: Check, io: &mut Io<'_>) -> Result<(), Failure> {
-    let compiler = compiler(&args.options, io)?;
+    let compiler = compiler(&args.options, &args.files, io)?;
     let mut layers = Vec::new();
     for file in &args.files {
         let found = source::layers(file, &args.options.which, io)?;
@@ -25,12 +25,16 @@ pub(crate) fn run(args: Check, io: &mut Io<'_>) -> Result<(), Failure> {
     let bar =
         if io.progress && layers.len() > 1 { ProgressBar::new(layers.len() as u64) } else { ProgressBar::hidden() };
     bar.set_style(ProgressStyle::with_template("{pos}/{len} {wide_msg}").expect("a constant template that is valid"));
-    let mut reports = Vec::new();
+    let (mut reports, mut unmet) = (Vec::new(), 0);
     for (file, layer) in layers {
         let most = if args.all { u64::MAX } else { MOST };
         let found =
             one(&compiler, &layer, args.seed, most, |stage| bar.set_message(format!("@{}: {stage}", layer.name())));
-        reports.push((file, layer, found?));
+        let found = found?;
+        let selected = Unmet::of(compiler.select(&layer)?.ir(), &compiler.grants());
+        unmet += selected.len();
+        tell_unmet(&selected, io);
+        reports.push((file, layer, found));
         bar.inc(1);
     }
     bar.finish_and_clear();
@@ -45,6 +49,9 @@ pub(crate) fn run(args: Check, io: &mut Io<'_>) -> Result<(), Failure> {
     let failed = all.filter(|s| s.comparison.is_some_and(|c| !c.passes())).count();
     if failed > 0 {
         return Err(Failure::Input(format!("{failed} stages are further from the interpreter than their bound")));
+    }
+    if unmet > 0 {
+        return Err(Failure::Input(format!("{unmet} convolutions do not keep --max-error")));
     }
     Ok(())
 }

@@ -11,39 +11,55 @@ use convoke::{Compiler, Layer, Lowered, Module, TensorType, data, targets};
 use crate::args::{Compile, Emit};
 use crate::failure::Failure;
 use crate::io::Io;
-use crate::options::{compiler, flushed, near, tell_not_kept};
-use crate::{sink, source};
+use crate::options::{compiler, flushed, near, tell_not_kept, tell_unmet};
+use crate::sink::Outputs;
+use crate::source;
+use crate::temporary::Folder;
+use crate::weights::Weights;
 
 pub(crate) fn run(args: Compile, io: &mut Io<'_>) -> Result<(), Failure> {
-    sink::not_over(&args.output, &[&args.file])?;
-    if let Some(machine) = &args.options.machine {
-        sink::not_over(&args.output, &[machine])?;
-    }
-    let mut compiler = compiler(&args.options, io)?;
+    let mut outputs = Outputs::of([args.file.as_path()].into_iter().chain(args.options.machine.as_deref()));
+    outputs.announce(&args.output)?;
+    let mut compiler = compiler(&args.options, [&args.file], io)?;
     if let Some(triple) = &args.target {
         compiler = for_target(compiler, triple, args.options.cpu.is_some() || args.options.machine.is_some())?;
     }
     let module = source::module(&args.file, io)?;
+    outputs.reads(source::constant_files(&module))?;
     let layer = module.layer(args.options.which.layer.as_deref())?.with_budget(args.options.which.max_memory);
     let export = Export { prefix: args.symbol_prefix, subnormals: compiler.get_subnormals() };
     if !matches!(args.emit, Emit::Asm | Emit::Clif | Emit::Loops) {
         only_one(&module, &layer, &export.prefix)?;
     }
-    for file in source::constant_files(layer.ir(), layer.files()) {
-        sink::not_over(&args.output, &[&file])?;
-    }
     let lowered = compiler.lower(&layer)?;
     tell_not_kept(&lowered.verdicts, io);
+    tell_unmet(&lowered.unmet, io);
     let bytes = match args.emit {
         Emit::Obj => object(&compiler, &lowered, &export, io)?,
         Emit::Asm => codegen::asm(lowered.verified(), compiler.machine())?.into_bytes(),
         Emit::Clif => codegen::clif(lowered.verified(), compiler.machine())?.into_bytes(),
-        Emit::Loops => lowered.program.to_string().into_bytes(),
+        Emit::Loops => loops(&args.output, &compiler, lowered, &mut outputs, io)?,
         Emit::Header => codegen::header(lowered.verified(), &export)?.into_bytes(),
         Emit::Staticlib => linked(&object(&compiler, &lowered, &export, io)?, layer.name(), "ar", &["rcs"])?,
         Emit::Sharedlib => linked(&object(&compiler, &lowered, &export, io)?, layer.name(), "cc", &["-shared", "-o"])?,
     };
-    sink::write(&args.output, &bytes, io)
+    outputs.write(&args.output, &bytes, io)?;
+    outputs.commit()
+}
+
+/// The program as text, which finds its weights from where it goes.
+fn loops(
+    output: &Path,
+    compiler: &Compiler,
+    mut lowered: Lowered,
+    outputs: &mut Outputs,
+    io: &mut Io<'_>,
+) -> Result<Vec<u8>, Failure> {
+    let files = lowered.layer.files().clone().with_budget(compiler.get_max_memory());
+    let mut weights = Weights::new(output, &files);
+    weights.program(&mut lowered.program)?;
+    weights.write(outputs, io)?;
+    Ok(lowered.program.to_string().into_bytes())
 }
 
 /// Refuses a name of C that is taken, by C or by another layer of the file.
@@ -96,7 +112,7 @@ fn for_target(compiler: Compiler, triple: &str, named: bool) -> Result<Compiler,
 /// What a tool of the system makes of an object file: `TOOL ARGS… OUTPUT OBJECT`, in a temporary folder.
 fn linked(object: &[u8], name: &str, tool: &str, args: &[&str]) -> Result<Vec<u8>, Failure> {
     let failed = |what: String| Failure::Input(format!("`{tool}` is needed for this kind of output, and {what}"));
-    let folder = tempfile::tempdir().map_err(|e| failed(format!("no temporary folder can be made: {e}")))?;
+    let folder = Folder::new().map_err(|e| failed(format!("no temporary folder can be made: {e}")))?;
     // The archive keeps the object's file name.
     let object_file = folder.path().join(Path::new(name).with_extension("o").file_name().unwrap_or("layer.o".as_ref()));
     let output = folder.path().join("output");

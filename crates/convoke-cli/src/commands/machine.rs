@@ -11,7 +11,7 @@ use crate::args::MachineCommand;
 use crate::failure::Failure;
 use crate::io::Io;
 use crate::options::named;
-use crate::sink;
+use crate::sink::{self, Outputs};
 use crate::source::is_standard;
 use crate::table::Table;
 
@@ -34,7 +34,10 @@ pub(crate) fn run(args: MachineCommand, io: &mut Io<'_>) -> Result<(), Failure> 
         true => format!("{:#}\n", serde_json::to_value(&machine).expect("numbers, strings and lists are JSON")),
         false => machine.to_toml(),
     };
-    sink::write(&args.output, text.as_bytes(), io)?;
+    let mut outputs = Outputs::default();
+    outputs.announce(&args.output)?;
+    outputs.write(&args.output, text.as_bytes(), io)?;
+    outputs.commit()?;
     // Standard output holds the description alone, or what was measured.
     if is_standard(&args.output) || figures.is_empty() {
         return Ok(());

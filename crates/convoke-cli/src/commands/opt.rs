@@ -7,17 +7,21 @@ use convoke::passes::spec::Spec;
 use convoke::passes::{Note, Outcome, Record, Stage, State};
 
 use crate::args::{self, Opt};
-use crate::computed::Computed;
 use crate::failure::Failure;
 use crate::io::Io;
 use crate::options::{compiler, in_passes};
-use crate::{sink, source};
+use crate::sink::Outputs;
+use crate::source;
+use crate::weights::Weights;
 
 pub(crate) fn run(args: Opt, no_times: bool, io: &mut Io<'_>) -> Result<(), Failure> {
-    sink::not_over(&args.output, &[&args.file])?;
-    let compiler = compiler(&args.options, io)?;
+    let mut outputs = Outputs::of([args.file.as_path()].into_iter().chain(args.options.machine.as_deref()));
+    outputs.announce(&args.output)?;
+    let compiler = compiler(&args.options, [&args.file], io)?;
     let specs = args.passes.as_deref().map(Spec::parse_list).transpose().map_err(in_passes)?;
     let module = source::module(&args.file, io)?;
+    outputs.reads(source::constant_files(&module))?;
+    let files = module.files.clone().with_budget(compiler.get_max_memory());
     let states = match args.options.which.layer.as_deref() {
         Some(name) => vec![State::Layer(module.layer(Some(name))?.ir().clone())],
         None if module.layers.is_empty() && module.programs.is_empty() => {
@@ -30,29 +34,23 @@ pub(crate) fn run(args: Opt, no_times: bool, io: &mut Io<'_>) -> Result<(), Fail
     };
 
     let mut out = String::new();
-    let mut weights = Computed::new(&args.output, &module.files);
-    for layer in &module.layers {
-        let read = source::constant_files(layer.ir(), &module.files);
-        for file in &read {
-            sink::not_over(&args.output, &[file])?;
-        }
-        weights.keep(read);
-    }
+    let mut weights = Weights::new(&args.output, &files);
     for state in states {
         if !out.is_empty() {
             out.push('\n');
         }
         let passes = passes(&compiler, specs.as_deref(), args.stage, state.stage())?;
         let show = Show { all: args.print_after_all, left: specs.is_some(), times: !no_times };
-        let (log, mut end) = one(&compiler, state, &passes, &module.files, show)?;
+        let (log, mut end) = one(&compiler, state, &passes, &files, show)?;
         out += &log;
         if !args.print_after_all {
-            weights.take(&mut end);
+            weights.take(&mut end)?;
             out += &text(&end);
         }
     }
-    weights.write()?;
-    sink::write(&args.output, out.as_bytes(), io)
+    weights.write(&mut outputs, io)?;
+    outputs.write(&args.output, out.as_bytes(), io)?;
+    outputs.commit()
 }
 
 /// The passes asked for. Without `--stage` layers stay layers, unless a pass over loops is named.

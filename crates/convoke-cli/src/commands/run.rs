@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use convoke::check::{Comparison, Reference};
-use convoke::data::{self, DataError, Files};
+use convoke::data::{self, DataError, Files, Pending};
 use convoke::interp;
 use convoke::ir::diagnostic::shown;
 use convoke::{CompiledLayer, Compiler, Layer, TensorType};
@@ -12,11 +12,12 @@ use ndarray::ArrayD;
 use serde_json::{Value, json};
 
 use crate::args::{Backend, Run};
-use crate::failure::{Failure, visible};
+use crate::failure::{Failure, note};
 use crate::io::Io;
-use crate::options::{compiler, flushed, machine_line, signature, tell_not_kept};
+use crate::options::{compiler, flushed, machine_line, signature, tell_not_kept, tell_unmet};
+use crate::sink::{self, Outputs};
+use crate::source;
 use crate::table::{bytes, count, seconds, threads};
-use crate::{sink, source};
 
 /// How long a layer is run for, so that the time is of a warm run.
 const LEAST: Duration = Duration::from_millis(200);
@@ -24,24 +25,21 @@ const LEAST: Duration = Duration::from_millis(200);
 const MOST_RUNS: usize = 100;
 
 pub(crate) fn run(args: Run, no_times: bool, io: &mut Io<'_>) -> Result<(), Failure> {
-    let compiler = compiler(&args.options, io)?;
-    let layer = source::layer(&args.file, &args.options.which, io)?;
-    let constants = source::constant_files(layer.ir(), layer.files());
-    let inputs_read: Vec<&Path> = args.input.iter().map(|(_, p)| p.as_path()).chain([args.file.as_path()]).collect();
-    let inputs_read: Vec<&Path> = inputs_read
-        .into_iter()
-        .chain(constants.iter().map(PathBuf::as_path))
-        .chain(args.options.machine.as_deref())
-        .collect();
-    let names: Vec<String> = layer.outputs().iter().map(|(name, _)| (*name).to_owned()).collect();
-    for (name, file) in &args.output {
-        known("output", name, &names)?;
-        if !["npy", "png"].iter().any(|e| file.extension().is_some_and(|found| found == *e)) {
+    bound_once(&args.input)?;
+    let read = [args.file.as_path()].into_iter().chain(args.options.machine.as_deref());
+    let mut files = Outputs::of(read.chain(args.input.iter().map(|(_, path)| path.as_path())));
+    for (_, file) in &args.output {
+        if !ends_in(file, "npy") && !ends_in(file, "png") {
             let file = shown(&file.to_string_lossy());
             return Err(Failure::Input(format!("{file}: an output goes to a file that ends in .npy or .png")));
         }
-        sink::not_over(file, &inputs_read)?;
+        files.announce(file)?;
     }
+    let compiler = compiler(&args.options, [&args.file], io)?;
+    let (layer, constants) = source::layer(&args.file, &args.options.which, io)?;
+    files.reads(constants)?;
+    let names: Vec<String> = layer.outputs().iter().map(|(name, _)| (*name).to_owned()).collect();
+    args.output.iter().try_for_each(|(name, _)| known("output", name, &names))?;
     // What cannot run is refused before any of its memory is taken.
     let compiled = match args.backend {
         Backend::Jit => Some(compiler.compile(&layer)?),
@@ -52,15 +50,16 @@ pub(crate) fn run(args: Run, no_times: bool, io: &mut Io<'_>) -> Result<(), Fail
     };
     if let Some(compiled) = &compiled {
         tell_not_kept(&compiled.report().verdicts, io);
+        tell_unmet(&compiled.report().unmet, io);
     }
-    let files = compiler.files(&layer);
-    let inputs = inputs(&layer, &args.input, args.seed, &files, io)?;
+    let folder = compiler.files(&layer);
+    let inputs = inputs(&layer, &args.input, args.seed, &folder, io)?;
 
     let (outputs, timing) = match &compiled {
         Some(compiled) => native(compiled, &inputs, no_times)?,
         None => {
             let start = Instant::now();
-            let outputs = interp::run_layer(layer.verified(), &inputs, &files)?;
+            let outputs = interp::run_layer(layer.verified(), &inputs, &folder)?;
             (outputs, Timing { median: start.elapsed(), runs: 1 })
         }
     };
@@ -71,25 +70,33 @@ pub(crate) fn run(args: Run, no_times: bool, io: &mut Io<'_>) -> Result<(), Fail
         false => None,
     };
 
-    let passed = comparison.is_none_or(|c| c.passes());
+    // A limit that is not kept is told in a note, and only a check fails for it.
+    let kept = !args.check || compiled.as_ref().is_none_or(|c| c.report().unmet.is_empty());
+    let checked = comparison.map(|c| (c, kept && c.passes()));
+    let passed = checked.is_none_or(|(_, ok)| ok);
     if passed {
         // Files before words, so that a file that cannot be written is not reported as done.
         for (name, file) in &args.output {
             let index = names.iter().position(|n| n == name).expect("looked up above");
-            save(file, &outputs[index], layer.outputs()[index].1, io)?;
+            files.add(saved(file, &outputs[index], layer.outputs()[index].1, io)?);
         }
+        files.commit()?;
     }
     if args.json {
-        let report = as_json(&compiler, &layer, compiled.as_ref(), timing, &outputs, comparison, no_times);
+        let report = as_json(&compiler, &layer, compiled.as_ref(), timing, &outputs, checked, no_times);
         sink::json(io, &report)?;
     } else {
-        let report = as_text(&compiler, &layer, compiled.as_ref(), timing, &outputs, comparison, no_times);
+        let report = as_text(&compiler, &layer, compiled.as_ref(), timing, &outputs, checked, no_times);
         sink::print(io, &report)?;
     }
     if passed {
         return Ok(());
     }
-    Err(Failure::Input("the result is further from the interpreter's than its bound; no output was written".into()))
+    let why = match kept {
+        true => "the result is further from the interpreter's than its bound",
+        false => "--max-error is not kept",
+    };
+    Err(Failure::Input(format!("{why}; no output was written")))
 }
 
 fn known(what: &str, name: &str, names: &[String]) -> Result<(), Failure> {
@@ -112,28 +119,20 @@ fn inputs(
     given.iter().try_for_each(|(name, _)| known("input", name, &names))?;
     let mut inputs = Vec::new();
     for (i, (name, ty)) in layer.inputs().into_iter().enumerate() {
-        // The last one given counts, as everywhere on the command line.
-        inputs.push(match given.iter().rev().find(|(n, _)| n == name) {
+        inputs.push(match given.iter().find(|(n, _)| n == name) {
             Some((_, file)) => {
                 let tensor = match data::read_tensor(file, None, ty, files) {
                     // Of several arrays, the one of its name.
                     Err(DataError::Unnamed { .. }) => data::read_tensor(file, Some(name), ty, files)?,
                     tensor => tensor?,
                 };
-                notes(tensor.notes, io);
+                tensor.notes.iter().for_each(|text| note(io, text));
                 tensor.array
             }
             None => data::random(ty, seed.wrapping_add(i as u64) as i64, files)?,
         });
     }
     Ok(inputs)
-}
-
-/// Says what was converted on the way. A note that cannot be shown is not worth stopping for.
-fn notes(notes: Vec<String>, io: &mut Io<'_>) {
-    for note in notes {
-        let _ = writeln!(io.stderr, "note: {}", visible(&note));
-    }
 }
 
 #[derive(Clone, Copy)]
@@ -160,12 +159,34 @@ fn native(
     Ok((buffers.outputs()?, Timing { median: times[times.len() / 2], runs: times.len() }))
 }
 
-fn save(file: &Path, array: &ArrayD<f64>, ty: &TensorType, io: &mut Io<'_>) -> Result<(), Failure> {
-    if file.extension().is_some_and(|e| e == "png") {
-        notes(data::image::write(file, ty, array)?, io);
-        return Ok(());
+/// An output as a file that does not have its name yet.
+fn saved(file: &Path, array: &ArrayD<f64>, ty: &TensorType, io: &mut Io<'_>) -> Result<Pending, Failure> {
+    if ends_in(file, "png") {
+        let (file, notes) = data::image::prepare(file, ty, array)?;
+        notes.iter().for_each(|text| note(io, text));
+        return Ok(file);
     }
-    Ok(data::npy::write(file, array.view(), ty.elem)?)
+    Ok(data::npy::prepare(file, array.view(), ty.elem)?)
+}
+
+fn ends_in(file: &Path, ending: &str) -> bool {
+    file.extension().is_some_and(|found| found.eq_ignore_ascii_case(ending))
+}
+
+/// Refuses an input that is given twice, and standard input, which has no ending that says what it holds.
+fn bound_once(given: &[(String, PathBuf)]) -> Result<(), Failure> {
+    for (i, (name, file)) in given.iter().enumerate() {
+        if given[..i].iter().any(|(other, _)| other == name) {
+            return Err(Failure::Usage(format!("--input gives `{}` twice; give it one file", shown(name))));
+        }
+        if source::is_standard(file) {
+            let name = shown(name);
+            return Err(Failure::Usage(format!(
+                "--input {name}=-: an input is not read from standard input; name a file that ends in .npy, .npz, .safetensors or .png"
+            )));
+        }
+    }
+    Ok(())
 }
 
 /// What a user sees at once of an output. NaNs are counted, and take no part in the numbers.
@@ -207,7 +228,7 @@ fn as_text(
     compiled: Option<&CompiledLayer>,
     timing: Timing,
     outputs: &[ArrayD<f64>],
-    comparison: Option<Comparison>,
+    checked: Option<(Comparison, bool)>,
     no_times: bool,
 ) -> String {
     let mut text = format!("layer     {}\n", signature(layer));
@@ -257,8 +278,8 @@ fn as_text(
     for ((name, ty), array) in layer.outputs().iter().zip(outputs) {
         text += &format!("output    %{name}: {ty}, {}\n", Summary::of(array).text());
     }
-    if let Some(c) = comparison {
-        let verdict = if c.passes() { "ok" } else { "FAILED" };
+    if let Some((c, ok)) = checked {
+        let verdict = if ok { "ok" } else { "FAILED" };
         text += &format!(
             "check     {verdict}: largest error {:.2e}, {:.2e} of Σ|w||x|; at worst {:.1} % of its bound {:.2e}\n",
             c.max_error,
@@ -266,6 +287,9 @@ fn as_text(
             100.0 * c.of_bound,
             c.bound
         );
+        if c.max_error.is_infinite() && c.overflowed == 0 {
+            text += "          outputs are infinite or NaN where the interpreter's are something else: fast algorithms spread these over tiles\n";
+        }
         if c.overflowed > 0 {
             text += &format!(
                 "          {} outputs are not finite where the interpreter's are: a sum or a transform overflows\n",
@@ -282,7 +306,7 @@ fn as_json(
     compiled: Option<&CompiledLayer>,
     timing: Timing,
     outputs: &[ArrayD<f64>],
-    comparison: Option<Comparison>,
+    checked: Option<(Comparison, bool)>,
     no_times: bool,
 ) -> Value {
     let flops = 2 * convoke::passes::stats::Stats::of_layer(layer.ir()).multiplications;
@@ -323,8 +347,8 @@ fn as_json(
         object["runs"] = json!(timing.runs);
         object["gflops"] = json!(flops as f64 / s / 1e9);
     }
-    if let Some(c) = comparison {
-        object["check"] = json!({ "ok": c.passes(), "max_error": c.max_error, "relative": c.relative, "bound": c.bound,
+    if let Some((c, ok)) = checked {
+        object["check"] = json!({ "ok": ok, "max_error": c.max_error, "relative": c.relative, "bound": c.bound,
                     "of_bound": c.of_bound });
     }
     object

@@ -10,8 +10,11 @@ use annotate_snippets::{AnnotationKind, Element, Group, Level, Origin, Renderer,
 use super::{Diagnostic, is_hidden, shown};
 use crate::span::Span;
 
-/// How many diagnostics [`render`] shows; it says how many more there are.
+/// The most diagnostics that [`render`] shows; it says how many more there are.
 pub const MAX_SHOWN: usize = 20;
+
+/// The longest text of several diagnostics without colours, in bytes: what would make it longer is counted with those that are not shown.
+const LONGEST: usize = 4000;
 
 /// The longest line shown whole, and what is shown of a longer one, in bytes.
 const LINE: usize = 160;
@@ -33,12 +36,21 @@ pub fn render(found: &[Diagnostic], source_name: &str, text: &str, color: bool) 
     let renderer = if color { Renderer::styled() } else { Renderer::plain() };
     let name = shown(source_name);
     let mut out = String::new();
+    let (mut count, mut length) = (0, 0);
     for diagnostic in found.iter().take(MAX_SHOWN) {
-        out.push_str(&renderer.render(&[group(diagnostic, &name, text)]));
+        let groups = [group(diagnostic, &name, text)];
+        // Colours do not count, so that they do not change what is shown.
+        let plain = Renderer::plain().render(&groups);
+        length += plain.len() + 2;
+        if count > 0 && length > LONGEST {
+            break;
+        }
+        count += 1;
+        out.push_str(&if color { renderer.render(&groups) } else { plain });
         out.push_str("\n\n");
     }
-    if found.len() > MAX_SHOWN {
-        let more = format!("and {} more", found.len() - MAX_SHOWN);
+    if found.len() > count {
+        let more = format!("and {} more", found.len() - count);
         out.push_str(&renderer.render(&[Group::with_title(Level::ERROR.primary_title(more))]));
         out.push('\n');
     } else {

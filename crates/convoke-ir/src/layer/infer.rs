@@ -22,13 +22,22 @@ pub struct InferError {
     pub operand: Option<usize>,
     /// The attribute at fault, if one is.
     pub attribute: Option<&'static str>,
+    /// The entry of the attribute's list at fault, if one is.
+    pub entry: Option<u16>,
     /// What to do about it.
     pub help: Option<String>,
 }
 
 impl InferError {
     fn operand(operand: usize, message: impl Into<String>) -> InferError {
-        InferError { code: Code::Operand, message: message.into(), operand: Some(operand), attribute: None, help: None }
+        InferError {
+            code: Code::Operand,
+            message: message.into(),
+            operand: Some(operand),
+            attribute: None,
+            entry: None,
+            help: None,
+        }
     }
 
     fn attribute(attribute: &'static str, message: impl Into<String>) -> InferError {
@@ -37,8 +46,15 @@ impl InferError {
             message: message.into(),
             operand: None,
             attribute: Some(attribute),
+            entry: None,
             help: None,
         }
+    }
+
+    /// With the entry of the list at fault.
+    fn entry(mut self, entry: usize) -> InferError {
+        self.entry = u16::try_from(entry).ok();
+        self
     }
 
     fn help(mut self, help: impl Into<String>) -> InferError {
@@ -54,6 +70,7 @@ impl From<TypeError> for InferError {
             message: format!("the result would be no tensor: {error}"),
             operand: None,
             attribute: None,
+            entry: None,
             help: None,
         }
     }
@@ -140,26 +157,29 @@ fn window(image: Image, a: &WindowAttrs) -> Result<Window, InferError> {
     let axis = |i: usize, input: usize| -> Result<Axis, InferError> {
         let which = ["rows", "columns"][i];
         // 2^44 leaves room for every product below: a shape has at most 2^44 elements.
-        let step = |name: &'static str, v: i64| {
-            usize::try_from(v).ok().filter(|&v| v > 0).ok_or_else(|| {
-                InferError::attribute(name, format!("`{name}` over {which} must be at least 1, found {v}"))
+        let step = |name: &'static str, list: &[i64]| {
+            usize::try_from(list[i]).ok().filter(|&v| v > 0).ok_or_else(|| {
+                let message = format!("`{name}` over {which} must be at least 1, found {}", list[i]);
+                InferError::attribute(name, message).entry(i)
             })
         };
-        let pad = |v: i64| {
+        let pad = |entry: usize| {
+            let v = a.pads[entry];
             usize::try_from(v).ok().filter(|&v| v <= 1 << 30).ok_or_else(|| {
                 let message = format!("`pads` over {which} must be between 0 and {}, found {v}", 1 << 30);
-                let error = InferError::attribute("pads", message);
+                let error = InferError::attribute("pads", message).entry(entry);
                 if v < 0 { error.help("to crop an image, give negative pads to `pad`") } else { error }
             })
         };
         let kernel = a.kernel[i];
-        let stride = step("strides", a.strides[i])?;
+        let stride = step("strides", &a.strides)?;
         // With one tap there is no step between taps.
-        let dilation = step("dilations", a.dilations[i]).map(|step| if kernel == 1 { 1 } else { step })?;
-        let (mut begin, mut end) = (pad(a.pads[i])?, pad(a.pads[i + 2])?);
+        let dilation = step("dilations", &a.dilations).map(|step| if kernel == 1 { 1 } else { step })?;
+        let (mut begin, mut end) = (pad(i)?, pad(i + 2)?);
         let reach = (kernel - 1).checked_mul(dilation).and_then(|r| r.checked_add(1)).filter(|&r| r <= 1 << 44);
         let reach = reach.ok_or_else(|| {
             InferError::attribute("dilations", format!("a kernel of {kernel} taps dilated by {dilation} is too long"))
+                .entry(i)
         })?;
         if matches!(a.auto_pad, AutoPad::SameUpper | AutoPad::SameLower) {
             let output = input.div_ceil(stride);
@@ -225,6 +245,7 @@ pub(super) fn count(info: &OpInfo, given: usize) -> Result<(), InferError> {
         message: format!("`{}` takes {expected} operands, found {given}", info.name),
         operand: None,
         attribute: None,
+        entry: None,
         help: None,
     })
 }
@@ -387,8 +408,9 @@ pub(super) fn broadcast<T>(_: &T, args: &[&TensorType]) -> Inferred {
 
 pub(super) fn pad(op: &Pad, args: &[&TensorType]) -> Inferred {
     let x = image(args, 0)?;
-    let [top, left, bottom, right] = op.pads;
-    let axis = |which: &str, extent: usize, begin: i64, end: i64| -> Result<usize, InferError> {
+    let axis = |i: usize, extent: usize| -> Result<usize, InferError> {
+        let which = ["rows", "columns"][i];
+        let (begin, end) = (op.pads[i], op.pads[i + 2]);
         // Negative pads take rows or columns away first.
         let cropped = [begin, end].iter().try_fold(extent, |left, pad| {
             let away = usize::try_from(pad.min(&0).unsigned_abs()).ok()?;
@@ -399,7 +421,8 @@ pub(super) fn pad(op: &Pad, args: &[&TensorType]) -> Inferred {
             InferError::attribute("pads", message).help("negative pads crop, and must leave something")
         })?;
         let mut padded = left;
-        for pad in [begin, end].into_iter().filter(|&pad| pad > 0) {
+        for entry in [i, i + 2].into_iter().filter(|&entry| op.pads[entry] > 0) {
+            let pad = op.pads[entry];
             let most = match op.mode {
                 PadMode::Zeros | PadMode::Replicate => 1 << 30,
                 PadMode::Reflect => left - 1,
@@ -409,12 +432,12 @@ pub(super) fn pad(op: &Pad, args: &[&TensorType]) -> Inferred {
             padded += fits.ok_or_else(|| {
                 let mode = op.mode.name();
                 let message = format!("`{mode}` pads of {left} {which} are at most {most}, found {pad}");
-                InferError::attribute("pads", message)
+                InferError::attribute("pads", message).entry(entry)
             })?;
         }
         Ok(padded)
     };
-    let y = Image { h: axis("rows", x.h, top, bottom)?, w: axis("columns", x.w, left, right)?, ..x };
+    let y = Image { h: axis(0, x.h)?, w: axis(1, x.w)?, ..x };
     Ok(TensorType::image(args[0].elem, y, args[0].layout)?)
 }
 
@@ -422,6 +445,7 @@ fn pool(x: &TensorType, kernel_shape: [i64; 2], mut attrs: WindowAttrs) -> Resul
     for (i, k) in kernel_shape.into_iter().enumerate() {
         attrs.kernel[i] = usize::try_from(k).ok().filter(|k| (1..=1 << 30).contains(k)).ok_or_else(|| {
             InferError::attribute("kernel_shape", format!("a window is between 1 and {} wide, found {k}", 1 << 30))
+                .entry(i)
         })?;
     }
     let window = window(image(&[x], 0)?, &attrs)?;
@@ -532,7 +556,9 @@ pub(super) fn reshape(op: &Reshape, args: &[&TensorType]) -> Inferred {
                 derived = Some(i);
                 dims.push(1);
             }
-            Err(_) => return Err(wrong(format!("extents are not negative, and only one is −1; found {d}"))),
+            Err(_) => {
+                return Err(wrong(format!("extents are not negative, and only one is −1; found {d}")).entry(i));
+            }
         }
     }
     let known = crate::shape::Shape::new(dims.clone()).map_err(TypeError::from)?.elements();
@@ -552,7 +578,12 @@ pub(super) fn transpose(op: &Transpose, args: &[&TensorType]) -> Inferred {
     let dims = perm.iter().filter_map(|&a| x.shape.dims().get(a).copied()).collect::<Vec<_>>();
     perm.sort_unstable();
     if op.perm.len() != rank || perm != (0..rank).collect::<Vec<_>>() {
-        return Err(InferError::attribute("perm", format!("`perm` must hold each of the {rank} axes once")));
+        let error = InferError::attribute("perm", format!("`perm` must hold each of the {rank} axes once"));
+        let repeats = |i: usize| !(0..rank as i64).contains(&op.perm[i]) || op.perm[..i].contains(&op.perm[i]);
+        return Err(match (0..op.perm.len()).find(|&i| repeats(i)) {
+            Some(entry) => error.entry(entry),
+            None => error,
+        });
     }
     Ok(TensorType::new(x.elem, dims, Layout::Nchw)?)
 }

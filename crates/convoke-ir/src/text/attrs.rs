@@ -8,6 +8,15 @@ use crate::elem::Elem;
 use crate::span::Span;
 use crate::types::{Layout, TensorType};
 
+/// A setting as written: `pads = [1, 1, 1, 1]`.
+pub(super) struct Setting {
+    pub(super) name: String,
+    /// Where its value stands.
+    pub(super) span: Span,
+    /// Where the entries of its value stand, if that is a list.
+    pub(super) entries: Vec<Span>,
+}
+
 impl Parser<'_> {
     /// A whole number with an optional sign, and where it stands.
     pub(super) fn int(&mut self) -> Parse<(i64, Span)> {
@@ -25,8 +34,10 @@ impl Parser<'_> {
 
     /// A whole number that is not negative.
     pub(super) fn size(&mut self) -> Parse<(usize, Span)> {
-        if self.at("-") {
-            return Err(self.expected("a whole number that is not negative"));
+        if self.at("-") && self.peek().kind == Kind::Number {
+            let (found, span) = self.int()?;
+            let message = format!("expected a whole number that is not negative, found `{found}`");
+            return Err(self.fail(Diagnostic::new(Code::Number, span, message)));
         }
         let tok = self.expect_kind(Kind::Number, "a whole number that is not negative")?;
         let digits = self.slice(tok);
@@ -132,14 +143,27 @@ impl Parser<'_> {
         close: &str,
         of: &str,
         mut set: impl FnMut(&str, &Attr) -> Result<(), AttrError>,
-    ) -> Parse<Vec<(String, Span)>> {
-        let mut seen: Vec<(String, Span)> = Vec::new();
+    ) -> Parse<Vec<Setting>> {
+        let mut seen: Vec<Setting> = Vec::new();
         self.list(close, |p| {
             let tok = p.expect_kind(Kind::Word, "the name of an attribute")?;
             let name = p.slice(tok);
             p.expect("=")?;
             let start = p.tok.span;
-            let value = p.attr()?;
+            let mut entries = Vec::new();
+            let value = match p.eat("[") {
+                true => p
+                    .deeper(|p| {
+                        p.list("]", |p| {
+                            let start = p.tok.span;
+                            let entry = p.attr()?;
+                            entries.push(p.since(start));
+                            Ok(entry)
+                        })
+                    })
+                    .map(Attr::List)?,
+                false => p.attr()?,
+            };
             let span = p.since(start);
             // A wrong setting is reported and the next one read.
             match set(name, &value) {
@@ -155,15 +179,16 @@ impl Parser<'_> {
                 Err(AttrError::Kind { expected, found, .. }) => {
                     let found = shown(&found.to_string());
                     let message = format!("`{name}` of `{of}` is {expected}, not `{found}`");
-                    p.report(Diagnostic::new(Code::Attribute, span, message));
+                    let at = wrong_entry(&value).and_then(|i| entries.get(i)).copied().unwrap_or(span);
+                    p.report(Diagnostic::new(Code::Attribute, at, message));
                 }
             }
-            if let Some((_, first)) = seen.iter().find(|(other, _)| other == name) {
+            if let Some(first) = seen.iter().find(|other| other.name == name) {
                 let message = format!("`{}` is given twice", shown(name));
-                p.report(Diagnostic::new(Code::Repeated, tok.span, message).related(*first, "first here"));
+                p.report(Diagnostic::new(Code::Repeated, tok.span, message).related(first.span, "first here"));
             } else if seen.len() < 64 {
                 // More names than any op has are unknown ones.
-                seen.push((name.to_owned(), span));
+                seen.push(Setting { name: name.to_owned(), span, entries });
             }
             Ok(())
         })?;
@@ -214,4 +239,11 @@ impl Parser<'_> {
             }
         }
     }
+}
+
+/// The entry of a list that is of another kind than the ones before it.
+fn wrong_entry(value: &Attr) -> Option<usize> {
+    let Attr::List(entries) = value else { return None };
+    let kind = std::mem::discriminant(entries.first()?);
+    entries.iter().position(|entry| std::mem::discriminant(entry) != kind)
 }

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use super::attrs::Setting;
 use super::names::nearest;
 use super::parser::{Failed, Parse, Parser, suggest};
 use crate::diagnostic::{Code, Diagnostic, shown};
@@ -15,7 +16,17 @@ struct Net<'a> {
     /// What each name stands for; `None` for what failed to parse, whose uses are not reported.
     names: HashMap<&'a str, Option<ValueId>>,
     /// Uses of names that were not defined there.
-    undefined: Vec<(&'a str, Span)>,
+    undefined: Vec<Undefined<'a>>,
+    /// The name whose definition is read.
+    defining: Option<&'a str>,
+}
+
+/// A use of a name that was not defined there.
+struct Undefined<'a> {
+    name: &'a str,
+    span: Span,
+    /// Whether it stands in the definition of this name.
+    own: bool,
 }
 
 /// An op as written: where its parts stand is known only here.
@@ -24,7 +35,7 @@ struct Written {
     name: Span,
     /// `None` for operands that are not known.
     args: Vec<(Option<ValueId>, Span)>,
-    attrs: Vec<(String, Span)>,
+    attrs: Vec<Setting>,
     span: Span,
 }
 
@@ -53,7 +64,7 @@ impl<'a> Net<'a> {
         match self.names.get(name) {
             Some(id) => *id,
             None => {
-                self.undefined.push((name, span));
+                self.undefined.push(Undefined { name, span, own: self.defining == Some(name) });
                 None
             }
         }
@@ -66,7 +77,7 @@ impl<'a> Parser<'a> {
         self.expect_word("layer")?;
         let (name, span) = self.global_name()?;
         let layer = Layer { name: name.to_owned(), span, ..Layer::default() };
-        let mut net = Net { layer, names: HashMap::new(), undefined: Vec::new() };
+        let mut net = Net { layer, names: HashMap::new(), undefined: Vec::new(), defining: None };
         self.expect("(")?;
         self.list(")", |p| {
             let name = p.value_name()?;
@@ -119,7 +130,9 @@ impl<'a> Parser<'a> {
         let mut open = 0;
         while self.tok.kind != Kind::End {
             match self.tok.kind {
-                Kind::Punct("," | ")") if open == 0 => return,
+                Kind::Punct(")") if open == 0 => return,
+                // The mistake may lie within brackets: a comma in them ends nothing.
+                Kind::Punct(",") if open == 0 && matches!(self.peek().kind, Kind::Value | Kind::Punct(")")) => return,
                 Kind::Punct("{" | "}") => return,
                 Kind::Punct("(" | "[") => open += 1,
                 Kind::Punct(")" | "]") if open > 0 => open -= 1,
@@ -136,17 +149,19 @@ impl<'a> Parser<'a> {
         }
         let name = self.value_name()?;
         let begin = name.1;
+        net.defining = Some(name.0);
         let defined = self.expect("=").and_then(|_| {
             if self.eat_word("const") {
                 let (ty, _) = self.tensor_type()?;
                 self.expect("=")?;
-                let source = self.source(&ty)?;
+                let source = self.source(&ty, Code::Constant)?;
                 Ok((ty, Def::Const(source), None))
             } else {
                 let (ty, instr) = self.instruction(net, begin)?;
                 Ok((ty, Def::Instr, Some(instr)))
             }
         });
+        net.defining = None;
         let failed = defined.is_err();
         let (value, instr) = match defined {
             Ok((ty, def, instr)) => (Ok((ty, def)), instr),
@@ -187,6 +202,11 @@ impl<'a> Parser<'a> {
             return Err(self.fail(suggest(Diagnostic::new(Code::Unknown, start, message), word, &known)));
         };
         self.bump();
+        if self.at("(") {
+            let message = format!("the operands of `{word}` stand without parentheses");
+            let help = format!("write `{word} %a, %b`, with attributes in braces behind them");
+            return Err(self.fail(Diagnostic::new(Code::Syntax, self.tok.span, message).help(help)));
+        }
         let mut args = Vec::new();
         if self.tok.kind == super::lexer::Kind::Value && !self.peeks_definition() {
             loop {
@@ -263,17 +283,17 @@ impl<'a> Parser<'a> {
 
     /// Reports uses of names that were not defined where they stand.
     fn undefined(&mut self, net: &Net<'a>) {
-        for (i, (name, span)) in net.undefined.iter().enumerate() {
+        for (i, Undefined { name, span, own }) in net.undefined.iter().enumerate() {
             let shown_name = shown(name);
+            let wrong = |message: String| Diagnostic::new(Code::Undefined, *span, message);
             self.report(match net.names.get(name) {
-                Some(Some(id)) => {
-                    Diagnostic::new(Code::Undefined, *span, format!("`%{shown_name}` is read before it is defined"))
-                        .related(net.layer.values[*id].span, "defined here")
+                Some(_) if *own => wrong(format!("`%{shown_name}` is read in its own definition")),
+                Some(id) => {
+                    let defined = id.map_or(Span::default(), |id| net.layer.values[id].span);
+                    wrong(format!("`%{shown_name}` is read before it is defined")).related(defined, "defined here")
                 }
-                Some(None) => continue,
                 None => {
-                    let diagnostic =
-                        Diagnostic::new(Code::Undefined, *span, format!("there is no value `%{shown_name}`"));
+                    let diagnostic = wrong(format!("there is no value `%{shown_name}`"));
                     // Names are compared for the mistakes that will be shown, not for thousands.
                     let known = net.layer.values.iter().take(if i < 20 { 1000 } else { 0 });
                     match nearest(name, known.map(|(_, v)| v.name.as_str()).collect::<Vec<_>>()) {
@@ -291,7 +311,9 @@ fn misfit(layer: &Layer, written: &Written, step: bool, error: InferError) -> Di
     // The first operand of an epilogue step is not written.
     let skipped = usize::from(step);
     let operand = error.operand.and_then(|i| written.args.get(i.checked_sub(skipped)?));
-    let attribute = error.attribute.and_then(|name| written.attrs.iter().find(|a| a.0 == name)).map(|a| a.1);
+    let attribute = error.attribute.and_then(|name| written.attrs.iter().find(|a| a.name == name));
+    let attribute =
+        attribute.map(|a| error.entry.and_then(|i| a.entries.get(usize::from(i))).copied().unwrap_or(a.span));
     let span = operand.map(|a| a.1).or(attribute).unwrap_or(written.name);
     let mut diagnostic = Diagnostic::new(error.code, span, error.message);
     diagnostic.help = error.help;

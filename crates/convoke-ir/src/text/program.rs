@@ -67,7 +67,7 @@ impl Parser<'_> {
                 "scratch" => Role::Scratch,
                 _ => {
                     self.expect("=")?;
-                    Role::Const(self.source(&ty)?)
+                    Role::Const(self.source(&ty, Code::LoopConstant)?)
                 }
             };
             Ok((ty, role))

@@ -1,7 +1,7 @@
 //! Parsing of constants: inline numbers, generators and files.
 
 use super::lexer::{Kind, unescape};
-use super::parser::{Parse, Parser, suggest};
+use super::parser::{Failed, Parse, Parser, suggest};
 use crate::diagnostic::{Code, Diagnostic, shown};
 use crate::layer::{Generator, Source};
 use crate::types::TensorType;
@@ -10,8 +10,8 @@ use crate::types::TensorType;
 pub(super) const MAX_FILL: usize = 1 << 24;
 
 impl Parser<'_> {
-    /// What stands behind `=` of a constant of type `ty`.
-    pub(super) fn source(&mut self, ty: &TensorType) -> Parse<Source> {
+    /// What stands behind `=` of a constant of type `ty`; `refused` is the code of a generator that cannot fill it.
+    pub(super) fn source(&mut self, ty: &TensorType, refused: Code) -> Parse<Source> {
         if self.at("[") {
             return self.numbers(ty).map(Source::Numbers);
         }
@@ -38,14 +38,24 @@ impl Parser<'_> {
             }
             _ => match Generator::from_name(word) {
                 Some(mut generator) => {
-                    let given = match self.eat("(") {
+                    let errors = self.found.len();
+                    let settings = match self.eat("(") {
                         true => self.settings(")", word, |name, value| generator.set_arg(name, value))?,
-                        false => vec![],
+                        false => Vec::new(),
                     };
+                    // With a wrong setting nothing can be said about the others.
+                    if self.found.len() > errors {
+                        return Err(Failed);
+                    }
                     if let Some((argument, number)) = generator.beyond(ty.elem) {
-                        let span = given.iter().find(|(name, _)| name == argument).map_or(start, |(_, span)| *span);
+                        let at = settings.iter().find(|s| s.name == argument).map_or(start, |s| s.span);
                         let message = format!("`{argument}` of `{word}`: {}", ty.elem.cannot_hold(number));
-                        return Err(self.fail(Diagnostic::new(Code::Number, span, message)));
+                        return Err(self.fail(Diagnostic::new(Code::Number, at, message)));
+                    }
+                    if let Some(reason) = generator.refuses(ty.shape.dims()) {
+                        let named = settings.iter().find(|s| reason.contains(&format!("`{}`", s.name)));
+                        let at = named.map_or(self.since(start), |s| s.span);
+                        return Err(self.fail(Diagnostic::new(refused, at, reason)));
                     }
                     Ok(Source::Generate(generator))
                 }

@@ -128,7 +128,7 @@ impl Probe {
         let State::Loops(program) = state else { unreachable!("passes over loops give loops") };
         let verified = verify(&program).expect("verified by the pass manager");
         let none = |_: &Source, _: &TensorType| Ok(Vec::new().into());
-        let options = Options { threads: Some(1), ..Options::default() };
+        let options = Options { threads: 1, ..Options::default() };
         let compiled = convoke_codegen::compile(verified, machine, &none, &options)?;
         Ok(Probe {
             compiled,

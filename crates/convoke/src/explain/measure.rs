@@ -260,7 +260,10 @@ fn compile(compiler: &Compiler, layer: &Layer, mut ir: ir::Layer) -> Result<Comp
     let state = compiler.run_passes(State::Layer(layer.ir().clone()), &passes, layer.files(), observer)?;
     let State::Loops(program) = state else { unreachable!("the pipeline to `Stage::Loops` ends with lowering") };
     let elapsed = start.elapsed();
-    CompiledLayer::new(compiler, Lowered { layer, program, records, choices, verdicts: Vec::new(), elapsed })
+    CompiledLayer::new(
+        compiler,
+        Lowered { layer, program, records, choices, unmet: Vec::new(), verdicts: Vec::new(), elapsed },
+    )
 }
 
 #[cfg(test)]

@@ -183,6 +183,7 @@ fn timed(
     let explanation = Explanation {
         weighed: alone.clone(),
         selections: vec![selection],
+        unmet: Vec::new(),
         verdicts: Vec::new(),
         records: Vec::new(),
         texts: Vec::new(),

@@ -37,7 +37,7 @@ pub(super) enum Format {
 impl Format {
     /// The format that a file's name ends in; another ending is an error in words.
     pub(super) fn of(path: &Path) -> Result<Format, String> {
-        match path.extension().and_then(|e| e.to_str()) {
+        match path.extension().and_then(|e| e.to_str()).map(str::to_ascii_lowercase).as_deref() {
             Some("svg") => Ok(Format::Svg),
             Some("png") => Ok(Format::Png),
             _ => Err(format!("--plot draws .svg and .png, not `{}`", shown(&path.to_string_lossy()))),

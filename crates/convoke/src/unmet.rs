@@ -1,0 +1,62 @@
+//! Limits on rounding that a layer does not keep: a plain sum is what a convolution means, and is used even where its own error exceeds the limit.
+
+use std::fmt;
+
+use convoke_ir::attr::Algorithm;
+use convoke_ir::elem::Elem;
+use convoke_ir::layer::{Layer, Op};
+use convoke_passes::select::{Budget, Conv, Selection};
+use convoke_passes::{Grants, Known};
+
+/// A convolution whose error is above [`Compiler::max_error`](crate::Compiler::max_error). A limit of 0 asks for plain sums, and is always kept.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Unmet {
+    /// The value it computes, without `%`.
+    pub result: String,
+    /// Its element type.
+    pub elem: Elem,
+    /// How many products an output is the sum of.
+    pub products: usize,
+    /// The error of the plain sum: the one to expect, or the certified bound.
+    pub error: f64,
+    /// The largest error allowed.
+    pub limit: f64,
+    /// Whether the certified bound was held against the limit.
+    pub certified: bool,
+}
+
+impl Unmet {
+    /// Those of a layer with the algorithms that its convolutions name.
+    pub fn of(layer: &Layer, grants: &Grants) -> Vec<Unmet> {
+        let known = Known::of(layer);
+        let convs = layer.body.iter().filter_map(|instr| match &instr.op {
+            Op::Conv2d(op) => Some((&layer.values[instr.result].name, op.algorithm, Conv::new(layer, &known, instr)?)),
+            _ => None,
+        });
+        convs.filter_map(|(name, algorithm, conv)| Unmet::one(name, algorithm, &conv, grants)).collect()
+    }
+
+    /// Those of the algorithms that were chosen.
+    pub(crate) fn of_selections(selections: &[Selection], grants: &Grants) -> Vec<Unmet> {
+        selections.iter().filter_map(|s| Unmet::one(&s.value, s.chosen, &s.conv, grants)).collect()
+    }
+
+    fn one(result: &str, algorithm: Algorithm, conv: &Conv, grants: &Grants) -> Option<Unmet> {
+        let Budget { limit, certified, given } = Budget::new(conv, grants);
+        let error = if certified { conv.error_bound() } else { conv.error_typical() };
+        let kept = !given || limit == 0.0 || !algorithm.is_plain_sum() || error <= limit;
+        let (elem, products) = (conv.elem, conv.depth());
+        (!kept).then(|| Unmet { result: result.into(), elem, products, error, limit, certified })
+    }
+}
+
+impl fmt::Display for Unmet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Unmet { result, elem, products, error, limit, certified } = self;
+        let kind = if *certified { "bound" } else { "expected error" };
+        write!(
+            f,
+            "%{result} does not keep --max-error {limit:e}: a plain sum of {products} products in {elem} has the {kind} {error:.1e}"
+        )
+    }
+}
