@@ -50,6 +50,7 @@ pub mod layer;
 mod memory;
 mod native;
 pub mod peak;
+mod range;
 mod targets;
 mod threads;
 pub mod tune;
@@ -60,6 +61,7 @@ pub use conv::{Conv2dBuilder, Weights};
 pub use error::{Error, TextError};
 pub use layer::{Layer, Module};
 pub use native::Buffers;
+pub use range::InputRange;
 pub use targets::{Target, targets};
 
 pub use convoke_bilinear as bilinear;

@@ -19,12 +19,12 @@ pub(crate) fn run(args: Opt, no_times: bool, io: &mut Io<'_>) -> Result<(), Fail
     let specs = args.passes.as_deref().map(Spec::parse_list).transpose().map_err(in_passes)?;
     let module = source::module(&args.file, io)?;
     let states = match args.options.layer.as_deref() {
-        Some(name) => vec![State::Layer(module.layer(Some(name))?.ir().clone())],
+        Some(name) => vec![State::Layer(compiler.declared(&module.layer(Some(name))?))],
         None if module.layers.is_empty() && module.programs.is_empty() => {
             vec![State::Layer(module.layer(None)?.ir().clone())]
         }
         None => {
-            let layers = module.layers.iter().map(|layer| State::Layer(layer.ir().clone()));
+            let layers = module.layers.iter().map(|layer| State::Layer(compiler.declared(layer)));
             layers.chain(module.programs.into_iter().map(State::Loops)).collect()
         }
     };

@@ -2,8 +2,8 @@
 
 use convoke_bilinear::error::{plain_bound, plain_estimate};
 use convoke_ir::elem::Elem;
-use convoke_ir::layer::{Instr, Layer, Op, Window};
-use convoke_ir::types::{Image, Layout};
+use convoke_ir::layer::{Conv2d, Instr, Layer, Op, Range, Window};
+use convoke_ir::types::{Image, Layout, TensorType};
 
 /// The numbers of one convolution.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -20,21 +20,34 @@ pub struct Conv {
     pub window: Window,
     /// Groups.
     pub group: usize,
+    /// The magnitudes of the input's elements, where they are declared.
+    pub range: Option<Range>,
 }
 
 impl Conv {
     /// The numbers of an instruction; `None` if it is no convolution.
     pub fn new(layer: &Layer, instr: &Instr) -> Option<Conv> {
         let Op::Conv2d(op) = &instr.op else { return None };
-        let (&[x, w], y) = (&instr.args[..], layer.ty(instr.result)) else { return None };
+        let &[x, w] = &instr.args[..] else { return None };
+        Conv::of(op, layer.ty(x), layer.ty(w), layer.ty(instr.result))
+    }
+
+    /// The numbers of a convolution of these operands and this result; `None` if they do not go together.
+    pub fn of(op: &Conv2d, x: &TensorType, w: &TensorType, y: &TensorType) -> Option<Conv> {
         Some(Conv {
             elem: y.elem,
             layout: y.layout,
-            x: layer.ty(x).as_image()?,
+            x: x.as_image()?,
             y: y.as_image()?,
-            window: op.window(layer.ty(x), layer.ty(w)).ok()?,
+            window: op.window(x, w).ok()?,
             group: usize::try_from(op.group).ok()?,
+            range: None,
         })
+    }
+
+    /// How many times an error counts that comes from other inputs than those of the output element: by how much they may be larger.
+    pub fn spread(&self) -> f64 {
+        self.range.map_or(1.0, Range::spread)
     }
 
     /// The same with rows for columns and columns for rows.
