@@ -39,7 +39,7 @@ fn integer_weights(shape: &ConvShape, seed: u64) -> Source {
 /// Compares native code by `algorithm` with the reference: to the bit where the algorithm chosen is exact on integers, else within its
 /// bound. Whether the algorithm applies.
 fn exact(layer: &Layer, reference: &Reference, algorithm: Algorithm, threads: usize) -> Result<bool, String> {
-    native(layer, reference, algorithm, threads, |chosen| chosen.is_plain_sum() || is_strassen(chosen))
+    native(layer, reference, algorithm, threads, |chosen| chosen.is_plain_sum() || is_strassen(chosen), false)
 }
 
 fn is_strassen(algorithm: Algorithm) -> bool {
@@ -52,6 +52,7 @@ fn native(
     algorithm: Algorithm,
     threads: usize,
     to_the_bit: impl Fn(Algorithm) -> bool,
+    seeded: bool,
 ) -> Result<bool, String> {
     let compiler = compiler().algorithm(algorithm).threads(threads);
     let compiled = match compiler.compile(layer) {
@@ -67,7 +68,7 @@ fn native(
     let c = reference.compare(&outputs);
     let fine = match compiled.report().choices.iter().all(|choice| to_the_bit(choice.algorithm)) {
         true => c.max_error == 0.0,
-        false => c.passes(),
+        false => c.passes() && (c.is_expected() || !seeded),
     };
     match fine {
         true => Ok(true),
@@ -215,7 +216,7 @@ fn not_a_number_is_never_lost() {
         }
         let reference = Reference::new(&layer, inputs).expect("the interpreter runs what verifies");
         for &algorithm in Algorithm::ALL {
-            complaints.extend(native(&layer, &reference, algorithm, 1, Algorithm::is_plain_sum).err());
+            complaints.extend(native(&layer, &reference, algorithm, 1, Algorithm::is_plain_sum, false).err());
         }
     }
     none(complaints);
@@ -268,7 +269,9 @@ fn fast_algorithms_stay_within_their_bound() {
         inputs[0].iter_mut().zip(values).for_each(|(x, value)| *x = value);
         let reference = Reference::new(&layer, inputs).expect("the interpreter runs what verifies");
         for algorithm in algorithms {
-            match native(&layer, &reference, algorithm, 1 + (seed % 2) as usize, |_| false) {
+            // Errors of numbers without structure are as large as they are expected to be.
+            let seeded = seed % 16 == 0;
+            match native(&layer, &reference, algorithm, 1 + (seed % 2) as usize, |_| false, seeded) {
                 Ok(ran) => *count.0.entry(algorithm.to_string()).or_default() += usize::from(ran),
                 Err(complaint) => complaints.push(complaint),
             }
@@ -318,7 +321,7 @@ fn tiles_that_follow_tiles_stay_within_their_bound() {
                 let compiled = compiler.compile(&layer).unwrap_or_else(|e| panic!("{text}\n{}", e.render(false)));
                 let outputs = compiled.run_rounded(reference.inputs()).expect("inputs of its types");
                 let found = reference.by(&compiler, &layer).expect("it applies").compare(&outputs);
-                if !found.passes() {
+                if !(found.passes() && found.is_expected()) {
                     complaints.push(format!("{text}, {bits} bits: {found:?}"));
                 }
             }
@@ -413,7 +416,7 @@ fn fast_algorithms_ride_in_double_precision() {
         let reference = Reference::new(&layer, inputs).expect("the interpreter runs what verifies");
         for algorithm in algorithms {
             let algorithm = algorithm.parse().expect("an algorithm with its sizes");
-            let ran = native(&layer, &reference, algorithm, 1, |_| false);
+            let ran = native(&layer, &reference, algorithm, 1, |_| false, false);
             assert_eq!(ran, Ok(true), "{text} by {algorithm}");
         }
     }

@@ -16,6 +16,7 @@ mod args;
 mod commands;
 mod computed;
 mod failure;
+mod held;
 mod io;
 mod options;
 mod sink;

@@ -38,6 +38,7 @@
 
 mod strassen;
 mod tiles;
+mod typical;
 mod unit;
 
 use std::sync::Arc;
@@ -50,6 +51,8 @@ use ndarray::ArrayD;
 
 use crate::layer::{self, Operand, broadcast, constant, eval, norm_scale, per_channel, prepare, walk};
 use crate::{Result, filled, flat, shaped};
+pub use typical::{Accuracies, Accuracy};
+use typical::{Done, typical};
 use unit::Unit;
 
 /// A result with its error bound. All three arrays are in storage order of the result's type.
@@ -62,21 +65,49 @@ pub struct Bounded {
     pub bound: ArrayD<f64>,
     /// What errors are relative to: Σ|w||x| of the last convolution or matrix product, and what was added to it.
     pub scale: ArrayD<f64>,
+    /// The root mean square of the error to expect, wherever the numbers of the tile or product that it comes from lie.
+    pub expected: ArrayD<f64>,
+    /// The root mean square of the error allowed.
+    pub allowed: ArrayD<f64>,
 }
 
 /// Runs a layer and bounds how far a native run of it, in the element types of the layer, may be from the result.
 ///
 /// # Errors
 ///
-/// As [`run_layer`](crate::run_layer); about four times the memory is needed.
+/// As [`run_layer`](crate::run_layer); about six times the memory is needed.
 pub fn error_bounds(layer: Verified<'_>, inputs: &[ArrayD<f64>], files: &Files) -> Result<Vec<Bounded>> {
+    let plain = |_: &Conv2d, x: &TensorType, w: &TensorType| {
+        Accuracy::plain(w.shape.dims()[1..].iter().product(), x.elem.unit_roundoff())
+    };
+    errors(layer, inputs, files, &plain)
+}
+
+/// The same, with the accuracy of each convolution as it is given, rather than that of plain sums.
+///
+/// # Errors
+///
+/// As [`error_bounds`].
+pub fn errors(
+    layer: Verified<'_>,
+    inputs: &[ArrayD<f64>],
+    files: &Files,
+    accuracies: Accuracies<'_>,
+) -> Result<Vec<Bounded>> {
     let layer = layer.layer();
-    prepare(layer, inputs, files, 4)?;
+    prepare(layer, inputs, files, 6)?;
     let inputs = inputs.iter().map(|input| Tracked::exact(Arc::new(flat(input)?))).collect::<Result<Vec<_>>>()?;
-    let results = walk::walk(layer, inputs, |id| Tracked::exact(constant(layer, id, files)?), step)?;
+    let results = walk::walk(
+        layer,
+        inputs,
+        |id| Tracked::exact(constant(layer, id, files)?),
+        |op, args, types, result| step(op, args, types, result, accuracies),
+    )?;
     let results = layer.results.iter().zip(results).map(|(&id, tracked)| {
         let array = |numbers: Arc<Vec<f64>>| shaped(layer.ty(id), Arc::unwrap_or_clone(numbers));
-        Bounded { value: array(tracked.value), bound: array(tracked.error), scale: array(tracked.scale) }
+        let [expected, allowed] = tracked.typical.map(array);
+        let [value, bound, scale] = [tracked.value, tracked.error, tracked.scale].map(array);
+        Bounded { value, bound, scale, expected, allowed }
     });
     Ok(results.collect())
 }
@@ -88,6 +119,8 @@ struct Tracked {
     error: Arc<Vec<f64>>,
     scale: Arc<Vec<f64>>,
     depth: usize,
+    /// Root mean squares of the error: to expect, allowed.
+    typical: [Arc<Vec<f64>>; 2],
     /// Whether an infinite error says that a native run may give anything, even where the value is not finite.
     spoilt: bool,
 }
@@ -95,7 +128,8 @@ struct Tracked {
 impl Tracked {
     fn exact(value: Arc<Vec<f64>>) -> Result<Tracked> {
         let error = Arc::new(filled(value.len(), 0.0)?);
-        Ok(Tracked { scale: Arc::new(each(&value, f64::abs)?), value, error, depth: 0, spoilt: false })
+        let (scale, typical) = (Arc::new(each(&value, f64::abs)?), [error.clone(), error.clone()]);
+        Ok(Tracked { scale, value, error, depth: 0, typical, spoilt: false })
     }
 
     /// M: what the terms that were summed come to, native errors included.
@@ -118,7 +152,13 @@ fn each2(a: &[f64], b: &[f64], f: impl Fn(f64, f64) -> f64) -> Result<Vec<f64>> 
 }
 
 /// The rules of the table above, op by op.
-fn step(op: &Op, args: &[&Tracked], types: &[&TensorType], result: &TensorType) -> Result<Tracked> {
+fn step(
+    op: &Op,
+    args: &[&Tracked],
+    types: &[&TensorType],
+    result: &TensorType,
+    accuracies: Accuracies<'_>,
+) -> Result<Tracked> {
     let unit = Unit::of(result.elem);
     // Any array of numbers in place of the operands' values.
     fn with<'a>(data: &'a [f64], ty: &'a TensorType) -> Operand<'a> {
@@ -251,7 +291,9 @@ fn step(op: &Op, args: &[&Tracked], types: &[&TensorType], result: &TensorType) 
         true => f64::INFINITY,
     };
     let error = value.iter().zip(error).zip(&scale).map(finished).collect();
-    Ok(Tracked { value: Arc::new(value), error: Arc::new(error), scale: Arc::new(scale), depth, spoilt })
+    let done = Done { op, args, types, result, value: &value, scale: &scale, unit };
+    let typical = typical(&done, accuracies)?.map(Arc::new);
+    Ok(Tracked { value: Arc::new(value), error: Arc::new(error), scale: Arc::new(scale), depth, typical, spoilt })
 }
 
 /// What a convolution by a fast algorithm rounds.
