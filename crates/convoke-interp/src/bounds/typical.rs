@@ -15,8 +15,8 @@
 //! - The term u/√K is for weights that a pass computed and rounded, the term ρu √(K/3) |y| for a sum of terms of one sign, whose partial sums grow in
 //!   proportion to their number.
 //! - The rounding error of a tile of Winograd's or of an FFT depends on all that the tile reads. The error to *expect* is therefore taken relative
-//!   to the largest S and |y| of the outputs that may share a tile with an element, for Strassen's algorithm of all outputs. The
-//!   error *allowed* is relative to the element's own.
+//!   to the largest S and |y| of the outputs that read what a tile with an element may read, for Strassen's algorithm of all outputs: next to a border
+//!   those of the tile alone may meet none but the smallest taps. The error *allowed* is relative to the element's own.
 //! - Each product may lose the smallest subnormal number.
 
 use convoke_bilinear::error::{plain_estimate, rounding};
@@ -165,7 +165,7 @@ impl Done<'_> {
     }
 }
 
-/// For each output the largest magnitude of those whose errors it may share.
+/// For each output the largest magnitude of those that read what its tile reads.
 fn shared(numbers: &[f64], op: &Conv2d, types: &[&TensorType], result: &TensorType) -> Result<Vec<f64>> {
     let window = op.window(types[0], types[1]).expect("the verifier derived this window before");
     let axes = [window.h, window.w];
@@ -186,24 +186,27 @@ fn shared(numbers: &[f64], op: &Conv2d, types: &[&TensorType], result: &TensorTy
     planes.iter_mut().for_each(|v| *v = v.abs());
     for plane in planes.chunks_exact_mut(size.h * size.w) {
         for row in plane.chunks_exact_mut(size.w) {
-            largest_near(row, outputs[1], axes[1].residues());
+            largest_near(row, outputs[1], &axes[1]);
         }
         for column in 0..size.w {
             let mut line: Vec<f64> = plane.iter().skip(column).step_by(size.w).copied().collect();
-            largest_near(&mut line, outputs[0], axes[0].residues());
+            largest_near(&mut line, outputs[0], &axes[0]);
             plane.iter_mut().skip(column).step_by(size.w).zip(line).for_each(|(v, most)| *v = most);
         }
     }
     stored(planes.into(), result)
 }
 
-/// Each number of a line becomes the largest of its tile: of `count` neighbours in steps of `step`.
-fn largest_near(line: &mut [f64], count: usize, step: usize) {
-    for first in (0..line.len()).step_by((count * step).max(1)).flat_map(|tile| (0..step).map(move |r| tile + r)) {
-        let tile = || (first..line.len()).step_by(step).take(count);
-        let most = tile().fold(0.0, |most: f64, i| most.max(line[i]));
-        for i in (first..line.len()).step_by(step).take(count) {
-            line[i] = most;
+/// Each number of a line becomes the largest of those that read what its tile of `count` outputs reads.
+fn largest_near(line: &mut [f64], count: usize, axis: &Axis) {
+    let (step, beyond) = (axis.residues(), (axis.kernel - 1).div_ceil(axis.steps()));
+    let given = line.to_vec();
+    for residue in 0..step.min(line.len()) {
+        let outputs = (line.len() - residue).div_ceil(step);
+        for first in (0..outputs).step_by(count.max(1)) {
+            let near = first.saturating_sub(beyond)..(first + count + beyond).min(outputs);
+            let most = near.fold(0.0, |most: f64, i| most.max(given[residue + i * step]));
+            (first..(first + count).min(outputs)).for_each(|i| line[residue + i * step] = most);
         }
     }
 }
@@ -213,12 +216,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_tile_shares_its_largest_number() {
-        let mut line = [1.0, 5.0, 2.0, 0.0, 0.0, 7.0, 3.0];
-        largest_near(&mut line, 3, 1);
-        assert_eq!(line, [5.0, 5.0, 5.0, 7.0, 7.0, 7.0, 3.0]);
-        let mut line = [1.0, 5.0, 2.0, 0.0, 0.0, 7.0, 3.0];
-        largest_near(&mut line, 2, 2);
-        assert_eq!(line, [2.0, 5.0, 2.0, 5.0, 3.0, 7.0, 3.0]);
+    fn a_tile_shares_the_largest_number_of_those_that_read_what_it_reads() {
+        let axis = |kernel, dilation| Axis { input: 9, kernel, stride: 1, dilation, begin: 0, end: 0, output: 7 };
+        let found = |count, axis: Axis| {
+            let mut line = [1.0, 5.0, 2.0, 0.0, 0.0, 7.0, 3.0];
+            largest_near(&mut line, count, &axis);
+            line
+        };
+        assert_eq!(found(3, axis(1, 1)), [5.0, 5.0, 5.0, 7.0, 7.0, 7.0, 3.0]);
+        assert_eq!(found(3, axis(2, 1)), [5.0, 5.0, 5.0, 7.0, 7.0, 7.0, 7.0]);
+        assert_eq!(found(2, axis(1, 2)), [2.0, 5.0, 2.0, 5.0, 3.0, 7.0, 3.0]);
     }
 }
