@@ -153,7 +153,7 @@ fn not_a_number_is_never_lost() {
         }
         let reference = Reference::new(&layer, inputs, Subnormals::Flush).expect("the interpreter runs what verifies");
         for &algorithm in Algorithm::ALL {
-            complaints.extend(native(&layer, &reference, algorithm, 1, Algorithm::is_plain_sum).err());
+            complaints.extend(native(&layer, &reference, algorithm, 1, Algorithm::is_plain_sum, false).err());
         }
     }
     none(complaints);
@@ -206,7 +206,9 @@ fn fast_algorithms_stay_within_their_bound() {
         inputs[0].iter_mut().zip(values).for_each(|(x, value)| *x = value);
         let reference = Reference::new(&layer, inputs, Subnormals::Flush).expect("the interpreter runs what verifies");
         for algorithm in algorithms {
-            match native(&layer, &reference, algorithm, 1 + (seed % 2) as usize, |_| false) {
+            // Errors of numbers without structure are as large as they are expected to be.
+            let seeded = seed % 16 == 0;
+            match native(&layer, &reference, algorithm, 1 + (seed % 2) as usize, |_| false, seeded) {
                 Ok(ran) => *count.0.entry(algorithm.to_string()).or_default() += usize::from(ran),
                 Err(complaint) => complaints.push(complaint),
             }
@@ -257,7 +259,7 @@ fn tiles_that_follow_tiles_stay_within_their_bound() {
                 let compiled = compiler.compile(&layer).unwrap_or_else(|e| panic!("{text}\n{}", e.render(false)));
                 let outputs = compiled.run_rounded(reference.inputs()).expect("inputs of its types");
                 let found = reference.by(&compiler, &layer).expect("it applies").compare(&outputs);
-                if !found.passes() {
+                if !(found.passes() && found.is_expected()) {
                     complaints.push(format!("{text}, {bits} bits: {found:?}"));
                 }
             }
@@ -353,7 +355,7 @@ fn fast_algorithms_ride_in_double_precision() {
         let reference = Reference::new(&layer, inputs, Subnormals::Flush).expect("the interpreter runs what verifies");
         for algorithm in algorithms {
             let algorithm = algorithm.parse().expect("an algorithm with its sizes");
-            let ran = native(&layer, &reference, algorithm, 1, |_| false);
+            let ran = native(&layer, &reference, algorithm, 1, |_| false, false);
             assert_eq!(ran, Ok(true), "{text} by {algorithm}");
         }
     }

@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use convoke::{Algorithm, Compiler, Subnormals};
+use convoke::ir::layer::Range;
+use convoke::{Algorithm, Compiler, InputRange, Subnormals};
 
 /// A compiler for convolution layers.
 ///
@@ -84,13 +85,17 @@ pub(crate) struct Options {
     /// How much to optimise: 0 only selects and lowers, 1 also rewrites and fuses, 2 also folds weights, 3 as 2
     #[arg(short = 'O', value_name = "LEVEL", default_value_t = 2, allow_negative_numbers = true, value_parser = clap::value_parser!(u8).range(0..=3))]
     pub(crate) level: u8,
-    /// Largest rounding error to expect (root mean square), relative to Σ|w||x| of an output element; with --certified, the
-    /// largest there may be
+    /// Largest rounding error to expect (root mean square), relative to Σ|w||x| of an output element, for inputs of like magnitude
+    /// within a tile; with --certified, the largest there may be, relative to Σ|w| times the largest |x| of the tile
     #[arg(long, value_name = "E", allow_hyphen_values = true, value_parser = not_negative)]
     pub(crate) max_error: Option<f64>,
     /// Compute a tile by plain sums where its largest pixel is more than K times those an output reads; 0 trusts every tile
     #[arg(long, value_name = "K", default_value_t = Compiler::GUARD, value_parser = clap::value_parser!(u32).range(..=1 << 20))]
     pub(crate) guard: u32,
+    /// Magnitudes of the elements of every input: none is larger than HI, and a smaller one than LO counts as LO. An algorithm that mixes
+    /// the inputs of a tile has its error counted HI/LO times, at most --guard times. HI alone bounds the error in `explain`
+    #[arg(long, value_name = "LO,HI", value_parser = input_range)]
+    pub(crate) input_range: Option<InputRange>,
     /// Grant passes that approximate the function, up to this relative error
     #[arg(long, value_name = "T", allow_hyphen_values = true, value_parser = not_negative)]
     pub(crate) tolerance: Option<f64>,
@@ -146,7 +151,8 @@ pub(crate) struct Run {
     /// The layer, as text
     #[arg(value_name = "FILE")]
     pub(crate) file: PathBuf,
-    /// An input: NumPy array or PNG image; an image has 1 to 4 channels: grey or colours, and alpha. Inputs not given are random
+    /// An input: NumPy array or PNG image; an image has 1 to 4 channels: grey or colours, and alpha. Inputs not given are random. An image is
+    /// an input in the range 1/255 to 1, with 16 bits 1/65535 to 1, unless --input-range says otherwise
     #[arg(long, value_name = "NAME=FILE", value_parser = binding)]
     pub(crate) input: Vec<(String, PathBuf)>,
     /// Where an output goes: NumPy array or PNG image
@@ -155,7 +161,7 @@ pub(crate) struct Run {
     /// What runs it
     #[arg(long, value_enum, default_value_t = Backend::Jit)]
     pub(crate) backend: Backend,
-    /// Compare with the interpreter; exit status 1 if an error exceeds its bound
+    /// Compare with the interpreter; exit status 1 if an error exceeds its bound or --max-error
     #[arg(long)]
     pub(crate) check: bool,
     /// Selects the random inputs
@@ -254,9 +260,6 @@ pub(crate) struct Explain {
     /// Compile and time each convolution with each algorithm that can compute it, and the layer after each pass
     #[arg(long)]
     pub(crate) measure: bool,
-    /// Bound the error for the layer's own weights, and for inputs of at most this magnitude
-    #[arg(long, value_name = "X", allow_hyphen_values = true, value_parser = not_negative)]
-    pub(crate) input_range: Option<f64>,
     /// Also write one self-contained HTML page: the same with bars, and the IR after each pass
     #[arg(long, value_name = "OUT")]
     pub(crate) html: Option<PathBuf>,
@@ -471,6 +474,14 @@ fn not_negative(text: &str) -> Result<f64, String> {
         Ok(_) => Err("expected a finite number that is not negative".into()),
         Err(_) => Err("expected a number such as 1e-4".into()),
     }
+}
+
+/// `HI` or `LO,HI`.
+fn input_range(text: &str) -> Result<InputRange, String> {
+    let Some((least, most)) = text.split_once(',') else { return not_negative(text).map(InputRange::UpTo) };
+    let range = Range::new(not_negative(least.trim())?, not_negative(most.trim())?);
+    let wrong = "expected the smallest magnitude that counts and the largest, both positive, as in `0.0039,1`";
+    range.map(InputRange::Within).ok_or_else(|| wrong.into())
 }
 
 /// A number of bytes, with K, M, G or T behind it for powers of 1024.

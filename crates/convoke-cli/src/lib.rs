@@ -16,6 +16,7 @@
 mod args;
 mod commands;
 mod failure;
+mod held;
 mod io;
 mod options;
 mod sink;

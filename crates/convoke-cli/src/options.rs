@@ -39,6 +39,9 @@ pub(crate) fn compiler<'a>(
     if let Some(e) = options.max_error {
         compiler = compiler.max_error(e);
     }
+    if let Some(range) = options.input_range {
+        compiler = compiler.input_range(range);
+    }
     if let Some(t) = options.tolerance {
         compiler = compiler.tolerance(t);
     }

@@ -142,6 +142,23 @@ pub(crate) fn read(path: &Path, ty: &TensorType, files: &Files) -> Result<(Vec<f
     Ok((out, wanted.notes(found)))
 }
 
+/// The step from one value to the next in the image at `path`: 1/255, or 1/65535 where samples have 16 bits. `None` if the name is not that of an
+/// image.
+///
+/// # Errors
+///
+/// A file that cannot be read, or is no PNG.
+pub fn step(path: &Path) -> Result<Option<f64>, DataError> {
+    if path.extension().is_none_or(|e| !e.eq_ignore_ascii_case("png")) {
+        return Ok(None);
+    }
+    let (file, _) = opened(path)?;
+    let mut decoder = png::Decoder::new(BufReader::new(file));
+    let info =
+        decoder.read_header_info().map_err(|e| DataError::format(path, format!("it cannot be read as PNG: {e}")))?;
+    Ok(Some(if info.bit_depth == BitDepth::Sixteen { 1.0 / 65535.0 } else { 1.0 / 255.0 }))
+}
+
 /// Where channel, row and column lie in an image of batch 1.
 fn place(ty: &TensorType, channel: usize, row: usize, column: usize) -> usize {
     let dims = ty.shape.dims();

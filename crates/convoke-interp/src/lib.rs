@@ -12,6 +12,7 @@
 //! | [`run_layer`] | the results of a layer |
 //! | [`run_program`] | the outputs of a program in loop IR |
 //! | [`error_bounds`] | results, and how far a native run may be from them |
+//! | [`errors`] | the same with the errors to expect and those allowed, for convolutions of known accuracy |
 
 mod bounds;
 mod layer;
@@ -22,7 +23,7 @@ use convoke_data::DataError;
 use convoke_ir::types::TensorType;
 use ndarray::{ArrayD, IxDyn};
 
-pub use bounds::{Bounded, error_bounds};
+pub use bounds::{Accuracies, Accuracy, Bounded, error_bounds, errors};
 pub use layer::run_layer;
 pub use loops::run_program;
 

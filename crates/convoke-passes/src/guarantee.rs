@@ -102,8 +102,8 @@ pub struct Granted<G>(PhantomData<G>);
 /// What the user allows.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Grants {
-    /// `--max-error`: the rounding error allowed in each output element, relative to its Σ|w||x|. `None` allows any
-    /// rounding; 0 allows none beyond that of plain summation in the element type, which is what a layer means.
+    /// `--max-error`: the rounding error to expect that is allowed, relative to Σ|w||x| of an output element, for inputs of like magnitude within a
+    /// tile. `None` allows ten times that of a plain sum; 0 allows none beyond that of plain summation in the element type, which a layer means.
     pub max_error: Option<f64>,
     /// `--certified`: whether `max_error` limits what no input exceeds, rather than the error to expect.
     pub certified: bool,

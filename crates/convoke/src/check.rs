@@ -9,17 +9,26 @@
 //!   |ŷ − y| ≤ |ŷ − y′| + |y′ − y|       the bound of the lowered layer with its algorithms, and that of the layer given
 //! ```
 //!
-//! The same where that layer has subnormal weights and code flushes them. Where the user grants a tolerance y′ may be another function, and |y′ − y| is what it is: native code is then checked to compute the layer as
+//! The same where that layer has subnormal weights and code flushes them.
+//!
+//! A bound is far above what happens, and so says little of a run that is merely poor. Errors are therefore also held against two root mean
+//! squares: the error to *expect* of the algorithms chosen, and the error *allowed* ([`Budget`](convoke_passes::select::Budget)). Both are those of
+//! `convoke_interp::errors`. A run on seeded inputs that exceeds the first by far has lost a product; a run that exceeds the second has data
+//! that the estimate does not assume, such as one pixel far brighter than its neighbours.
+//!
+//! Where the user grants a tolerance y′ may be another function, and |y′ − y| is what it is: native code is then checked to compute the layer as
 //! it was approximated. How far that is from the layer given is what the passes say of it.
 
 use std::time::{Duration, Instant};
 
 use convoke_data::values;
-use convoke_interp::{Bounded, InterpError, error_bounds, run_layer, run_program};
+use convoke_interp::{Accuracy, Bounded, InterpError, error_bounds, errors, run_layer, run_program};
 use convoke_ir::attr::Algorithm;
 use convoke_ir::elem::Subnormals;
+use convoke_ir::types::TensorType;
 use convoke_ir::{layer as ir, loops};
-use convoke_passes::{Record, Stage, State};
+use convoke_passes::select::{self, Conv};
+use convoke_passes::{Grants, Record, Stage, State};
 use ndarray::ArrayD;
 
 use crate::compiler::{Compiler, Verify};
@@ -33,6 +42,43 @@ pub struct Reference {
     /// Whether all numbers of inputs and constants are.
     finite: bool,
     outputs: Vec<Bounded>,
+    /// Whether no algorithm rounds more than a plain sum.
+    plain: bool,
+}
+
+/// Errors in multiples of a root mean square that each element has.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Share {
+    /// The root mean square of these multiples over all elements.
+    pub mean: f64,
+    /// The largest.
+    pub largest: f64,
+    /// How many elements there are.
+    pub elements: usize,
+}
+
+impl Share {
+    /// The largest mean of a run that is as it should be: estimates are right within this factor.
+    pub const MEAN: f64 = 2.0;
+    /// The most that single elements may exceed the root mean square by: of 10⁹ normal numbers the largest is 6.1, and outputs of a large tile
+    /// differ by another factor of up to 5.
+    pub const LARGEST: f64 = 32.0;
+
+    /// Whether errors are no larger than this. The mean of few elements may be as large as one of them.
+    pub fn is_within(&self) -> bool {
+        let mean = Share::MEAN * (1.0 + 4.0 / (self.elements.max(1) as f64).sqrt());
+        self.mean <= mean.min(Share::LARGEST) && self.largest <= Share::LARGEST
+    }
+
+    fn of(errors: &[(f64, f64)]) -> Share {
+        let fraction = |&(error, of): &(f64, f64)| if error == 0.0 || of == f64::INFINITY { 0.0 } else { error / of };
+        let largest = errors.iter().map(fraction).fold(0.0, f64::max);
+        // Scaled, so that no square overflows.
+        let unit = if largest > 0.0 { largest } else { 1.0 };
+        let squares: f64 = errors.iter().map(fraction).map(|f| (f / unit).powi(2)).sum();
+        let mean = if largest.is_finite() { unit * (squares / errors.len().max(1) as f64).sqrt() } else { largest };
+        Share { mean, largest, elements: errors.len() }
+    }
 }
 
 /// How far outputs are from the reference. Infinite where one is NaN or infinite and the other is not the same.
@@ -49,6 +95,10 @@ pub struct Comparison {
     /// How many elements are not finite where the reference is, though all inputs and constants are: a sum or a transform overflowed. With any the
     /// check fails.
     pub overflowed: usize,
+    /// Errors in multiples of the error to expect.
+    pub expected: Share,
+    /// Errors in multiples of the error allowed; `None` where every algorithm is a plain sum, which always is.
+    pub allowed: Option<Share>,
 }
 
 impl Comparison {
@@ -59,11 +109,24 @@ impl Comparison {
         bound: 0.0,
         of_bound: f64::INFINITY,
         overflowed: 0,
+        expected: Share { mean: f64::INFINITY, largest: f64::INFINITY, elements: 0 },
+        allowed: None,
     };
 
     /// Whether every element is within its bound, and none overflowed.
     pub fn passes(&self) -> bool {
         self.of_bound <= 1.0 && self.overflowed == 0
+    }
+
+    /// Whether errors are no larger than those to expect of the algorithms chosen. Meant for inputs without structure: elsewhere roundings may all go
+    /// one way, and a run that is right may fail this.
+    pub fn is_expected(&self) -> bool {
+        self.expected.is_within()
+    }
+
+    /// Whether errors are no larger than allowed.
+    pub fn is_allowed(&self) -> bool {
+        self.allowed.is_none_or(|share| share.is_within())
     }
 }
 
@@ -78,7 +141,7 @@ impl Reference {
         let plain = without_algorithms(layer)?;
         let outputs = error_bounds(plain.verified(), &inputs, layer.files(), subnormals)?;
         let finite = inputs.iter().flatten().all(|x| x.is_finite()) && finite_constants(layer)?;
-        Ok(Reference { inputs, finite, outputs })
+        Ok(Reference { inputs, finite, outputs, plain: true })
     }
 
     /// The same with the bounds of what `compiler` makes of `layer`, which is that of the reference.
@@ -90,15 +153,20 @@ impl Reference {
         let selected = compiler.select(layer)?;
         let mut reference = self.clone();
         let (approximates, subnormals) = (compiler.grants().tolerance.is_some(), compiler.get_subnormals());
-        let fast = algorithms(selected.ir()).any(|a| !a.is_plain_sum());
+        reference.plain = algorithms(selected.ir()).all(Algorithm::is_plain_sum);
         // Passes may have made subnormal weights of others.
-        if approximates || fast || (subnormals == Subnormals::Flush && has_subnormals(&selected)?) {
-            let lowered = error_bounds(selected.verified(), &self.inputs, &compiler.files(layer), subnormals)?;
-            for (output, lowered) in reference.outputs.iter_mut().zip(&lowered) {
+        if approximates || !reference.plain || (subnormals == Subnormals::Flush && has_subnormals(&selected)?) {
+            let accuracies = accuracies(compiler.grants());
+            let files = compiler.files(layer);
+            let lowered = errors(selected.verified(), &self.inputs, &files, subnormals, &accuracies)?;
+            for (output, lowered) in reference.outputs.iter_mut().zip(lowered) {
                 output.bound.zip_mut_with(&lowered.bound, |bound, more| *bound += more);
+                (output.expected, output.allowed) = (lowered.expected, lowered.allowed);
                 if approximates {
-                    let changed = &lowered.value - &output.value;
-                    output.bound.zip_mut_with(&changed, |bound, more| *bound += more.abs());
+                    let changed = (&lowered.value - &output.value).mapv(f64::abs);
+                    for of in [&mut output.bound, &mut output.expected, &mut output.allowed] {
+                        of.zip_mut_with(&changed, |of, more| *of += more);
+                    }
                 }
             }
         }
@@ -121,11 +189,14 @@ impl Reference {
         if outputs.len() != self.outputs.len() || !outputs.iter().zip(&self.outputs).all(|(a, b)| shapes(a, b)) {
             return Comparison::WRONG;
         }
-        let mut worst = Comparison { max_error: 0.0, relative: 0.0, bound: 0.0, of_bound: 0.0, overflowed: 0 };
+        let mut worst = Comparison { max_error: 0.0, relative: 0.0, bound: 0.0, of_bound: 0.0, ..Comparison::WRONG };
+        let (mut of_expected, mut of_allowed) = (Vec::new(), Vec::new());
         for (found, expected) in outputs.iter().zip(&self.outputs) {
+            let mut errors = Vec::with_capacity(found.len());
             let elements = found.iter().zip(&expected.value).zip(&expected.bound).zip(&expected.scale);
             for (((&found, &value), &bound), &scale) in elements {
                 let error = distance(found, value);
+                errors.push(error);
                 worst.overflowed += usize::from(self.finite && value.is_finite() && !found.is_finite());
                 // An infinite bound says that a sum may overflow: then any finite number is allowed, and nothing else.
                 let any = |of: f64| of == f64::INFINITY && error != f64::INFINITY;
@@ -136,7 +207,17 @@ impl Reference {
                     (worst.of_bound, worst.bound) = (fraction(bound), bound);
                 }
             }
+            // Where any finite number is allowed, no error is too large.
+            let known = || expected.bound.iter().map(|bound| bound.is_finite());
+            let held = |of: &ArrayD<f64>| -> Vec<(f64, f64)> {
+                let errors = errors.iter().zip(of).zip(known());
+                errors.map(|((&error, &of), known)| (error, if known { of } else { f64::INFINITY })).collect()
+            };
+            of_expected.extend(held(&expected.expected));
+            of_allowed.extend(held(&expected.allowed));
         }
+        worst.expected = Share::of(&of_expected);
+        worst.allowed = (!self.plain).then(|| Share::of(&of_allowed));
         worst
     }
 }
@@ -173,6 +254,16 @@ fn has_subnormals(layer: &Layer) -> Result<bool, Error> {
         }
     }
     Ok(false)
+}
+
+/// The accuracies of convolutions by the algorithms that they name.
+fn accuracies(grants: Grants) -> impl Fn(&ir::Conv2d, &TensorType, &TensorType) -> Accuracy {
+    move |op, x, w| {
+        let result = ir::Op::from(op.clone()).infer(&[x, w]).ok();
+        let conv = result.and_then(|y| Conv::of(op, x, w, &y)).expect("the layer is verified");
+        let expected = select::expected(op.algorithm, &conv);
+        Accuracy { expected, allowed: select::allowed(op.algorithm, &conv, &grants) }
+    }
 }
 
 fn without_algorithms(layer: &Layer) -> Result<Layer, Error> {

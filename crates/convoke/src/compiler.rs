@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use convoke_data::Files;
 use convoke_ir::attr::{Algorithm, AttrType};
 use convoke_ir::elem::Subnormals;
-use convoke_ir::layer::Op;
+use convoke_ir::layer::{self as ir, Op};
 use convoke_ir::loops::{self, Program};
 use convoke_machine::Machine;
 use convoke_passes::registry::{self, Pass};
@@ -18,6 +18,7 @@ use crate::compiled::CompiledLayer;
 use crate::error::Error;
 use crate::layer::Layer;
 use crate::memory;
+use crate::range::{InputRange, declare};
 use crate::tune::{Tuning, Verdict, tune};
 use crate::unmet::Unmet;
 
@@ -42,6 +43,7 @@ pub struct Compiler {
     machine: Machine,
     level: u8,
     grants: Grants,
+    input_range: Option<InputRange>,
     algorithm: Algorithm,
     threads: usize,
     max_memory: u64,
@@ -69,6 +71,7 @@ impl Compiler {
             machine,
             level: 2,
             grants: Grants { guard: Compiler::GUARD.into(), ..Grants::default() },
+            input_range: None,
             algorithm: Algorithm::Auto,
             threads: 1,
             max_memory: Compiler::DEFAULT_MAX_MEMORY,
@@ -91,9 +94,9 @@ impl Compiler {
         self
     }
 
-    /// The rounding error allowed in each output element, relative to its Σ|w||x|. Without it any rounding is allowed; 0
-    /// allows none beyond that of plain summation, and so do numbers below 0 and NaN. A plain sum is used even where its own error exceeds the
-    /// limit: see [`Unmet`].
+    /// The rounding error to expect that is allowed in output elements, relative to their Σ|w||x|, as a root mean square; ten times that of a plain
+    /// sum if not set. 0 allows none beyond that of plain summation, and so do numbers below 0 and NaN. What is to expect holds for inputs of like
+    /// magnitude within a tile: see [`Compiler::input_range`] for others. A plain sum is used even where its own error exceeds the limit: see [`Unmet`].
     pub fn max_error(mut self, max_error: f64) -> Compiler {
         // NaN is not the larger one.
         self.grants.max_error = Some(max_error.max(0.0));
@@ -110,6 +113,12 @@ impl Compiler {
     /// Euclidean norms over the channels, before the tile is computed by plain sums. 0 guards nothing; [`Compiler::GUARD`] if not set.
     pub fn guard(mut self, kappa: u32) -> Compiler {
         self.grants.guard = kappa.into();
+        self
+    }
+
+    /// The magnitudes of all inputs whose range the layer does not declare.
+    pub fn input_range(mut self, range: InputRange) -> Compiler {
+        self.input_range = Some(range);
         self
     }
 
@@ -262,6 +271,15 @@ impl Compiler {
         Ok(manager.run(state, passes)?)
     }
 
+    /// A layer with the ranges of its inputs, as it is compiled.
+    pub fn declared(&self, layer: &Layer) -> ir::Layer {
+        let mut ir = layer.ir().clone();
+        if let Some(InputRange::Within(range)) = self.input_range {
+            declare(&mut ir, range, |_| true);
+        }
+        ir
+    }
+
     /// Runs the passes of the level on a layer, up to and including `last`. If the compiler tunes, it does so before `select`.
     /// `observer` sees the state after each pass.
     pub(crate) fn run_level(
@@ -272,7 +290,7 @@ impl Compiler {
         mut observer: impl FnMut(&Record, &State),
     ) -> Result<(State, Vec<Verdict>), Error> {
         let mut passes = self.pipeline(last)?;
-        let mut state = State::Layer(layer.ir().clone());
+        let mut state = State::Layer(self.declared(layer));
         let mut verdicts = Vec::new();
         if let Some(tuning) = &self.tuning {
             let select = passes.iter().position(|pass| pass.name() == Select::NAME).unwrap_or(0);

@@ -48,8 +48,8 @@ pub fn explain(compiler: &Compiler, layer: &Layer) -> Result<Explanation, Error>
     let mut records = Vec::new();
     let mut texts = Vec::new();
     // What `select` is given decides what is weighed.
-    let mut weighed: ir::Layer = layer.ir().clone();
-    let mut stages = vec![LayerStage::new(None, layer.ir(), compiler)];
+    let mut weighed: ir::Layer = compiler.declared(layer);
+    let mut stages = vec![LayerStage::new(None, &weighed, compiler)];
     let mut in_turns = None;
     let observer = |record: &Record, state: &State| {
         let selected = records.iter().chain([record]).any(|r: &Record| r.pass == Select::NAME);

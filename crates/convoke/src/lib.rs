@@ -51,6 +51,7 @@ pub mod layer;
 mod memory;
 mod native;
 pub mod peak;
+mod range;
 mod targets;
 pub mod tune;
 mod unmet;
@@ -61,6 +62,7 @@ pub use conv::{Conv2dBuilder, Weights};
 pub use error::{Error, TextError};
 pub use layer::{Layer, Module};
 pub use native::Buffers;
+pub use range::InputRange;
 pub use targets::{Target, targets};
 pub use unmet::Unmet;
 

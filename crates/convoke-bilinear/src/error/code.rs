@@ -131,6 +131,23 @@ impl Code {
         error
     }
 
+    /// The expected square of the error that all operations make, in units of one rounding's variance: `value` is the expected square of a linear
+    /// form of the inputs, `reach` that of what outputs depend on with these gains. Multiply-adds are fused.
+    pub(super) fn expected(&self, value: impl Fn(&[f64]) -> f64, reach: impl Fn(&[f64]) -> f64) -> f64 {
+        let (forms, gains) = (self.forms(), self.gains());
+        let mut error = 0.0;
+        for (i, step) in self.steps.iter().enumerate() {
+            let at = 1 + self.inputs + i;
+            let rounded = if step.sum > 0 { 1.0 } else { f64::from(step.product) };
+            let result = if rounded > 0.0 { rounded * value(&forms[at]) } else { 0.0 };
+            let factor = if step.factor > 0 { step.fx * step.fx * value(&forms[step.x]) } else { 0.0 };
+            if result + factor > 0.0 {
+                error += (result + factor) * reach(&gains[at]);
+            }
+        }
+        error
+    }
+
     /// The most roundings on the way from an input to each output, multiply-adds in two steps.
     pub(super) fn roundings(&self) -> Vec<usize> {
         let mut most = vec![0; self.registers()];

@@ -106,9 +106,11 @@ pub fn matmul_bound(base: &Bilinear, levels: usize, channels: usize, taps: usize
 /// of matrices.
 ///
 /// With V(d) the variance of products d deep, a level adds up, for each block of Y, `Σ_q c² α_q β_q V(d / k)` of its products, what the
-/// sums of blocks of W and X lose, passed on by d / k products, and its own sums.
-pub fn matmul_estimate(base: &Bilinear, levels: usize, depth: usize, u: f64) -> f64 {
+/// sums of blocks of W and X lose, passed on by d / k products, and its own sums. The depth is cut into `chunks`, whose results are added up.
+pub fn matmul_estimate(base: &Bilinear, levels: usize, depth: usize, chunks: usize, u: f64) -> f64 {
     let Problem::MatMul { k, .. } = base.problem else { return f64::INFINITY };
+    let chunks = chunks.max(1) as f64;
+    let chunk = depth as f64 / chunks;
     let squares = |matrix: &Matrix, q: usize| -> f64 { matrix.row(q).iter().map(|x| magnitude(x).powi(2)).sum() };
     // Σ of the squares of the partial sums of a row.
     let partial = |matrix: &Matrix, q: usize| -> f64 {
@@ -120,7 +122,7 @@ pub fn matmul_estimate(base: &Bilinear, levels: usize, depth: usize, u: f64) -> 
         sums.skip(1).sum()
     };
     let inverse = base.c.transposed();
-    let mut inner = depth as f64 / k.pow(u32::try_from(levels).unwrap_or(0)) as f64;
+    let mut inner = chunk / k.pow(u32::try_from(levels).unwrap_or(0)) as f64;
     let mut variance = sequential(inner);
     for _ in 0..levels {
         let mut sum = 0.0;
@@ -136,5 +138,6 @@ pub fn matmul_estimate(base: &Bilinear, levels: usize, depth: usize, u: f64) -> 
         variance = sum / inverse.rows() as f64;
         inner *= k as f64;
     }
+    let variance = chunks * variance + chunk * (sequential(chunks) - 1.0);
     u * (ROUNDING * variance).sqrt() / (SCALE * depth.max(1) as f64)
 }

@@ -9,7 +9,7 @@
 //! | [`plain_bound`] | a sum of products | Σ\|w\|\|x\| of the output element |
 //! | [`tile_bound`], [`tile_bound_for`] | Winograd, FFT | Σ\|w\| · max\|x\|, w the filter of the output element, x the inputs of its tile |
 //! | [`matmul_bound`] | Strassen | max over rows of Σ\|w\|, times max\|x\| of the whole product |
-//! | [`plain_estimate`], [`tile_estimate`], [`matmul_estimate`] | each | Σ\|w\|\|x\|, root mean square over output elements |
+//! | [`plain_estimate`], [`tile_estimate`], [`tile_estimate_at`], [`matmul_estimate`] | each | Σ\|w\|\|x\|, root mean square over output elements |
 //!
 //! # Bounds
 //!
@@ -46,16 +46,27 @@
 //! are independent with mean 0, uniform, for which Σ|w||x| is ¾ σ_w σ_x for each product. A number m·2^e, 1 ≤ m < 2, is rounded
 //! with an error uniform up to u·2^e, of variance u²/3m² relative to its square; where log m is uniform (Knuth, *The Art of Computer
 //! Programming*, vol. 2, §4.2.4) the mean of that is ρ²u² with ρ² = 1 / (8 ln 2) = 0.180. Multiply-adds are fused, sums run over all terms
-//! one after the other.
+//! one after the other. Module `estimate` has the formulas for tiles.
+//!
+//! The assumptions of an estimate, and the bound that holds without them:
+//!
+//! - Mean zero. Terms of one sign make partial sums grow in proportion to their number, and the error of every algorithm with them, by a factor of
+//!   up to √(K/3) for K terms. Transforms of Winograd's take differences: data that are smooth or have a mean err less than estimated.
+//! - Inputs of like magnitude within a tile, for Strassen in the whole input. The error of an output follows from all that its tile reads, but the
+//!   estimate is relative to what the output itself reads. Where inputs differ by a factor of s, it may be s times as large: only
+//!   the bound holds for any input, relative to Σ|w| times the largest input of the tile, for Strassen of the whole input.
+//! - Sums of some nine products or more. The error of few products, relative to their own Σ|w||x|, may be larger where all of them happen to be small.
 
 mod code;
+mod estimate;
 mod matmul;
 mod norms;
 mod passes;
 mod tile;
 
+pub use estimate::{Alike, tile_estimate, tile_estimate_at};
 pub use matmul::{Growth, LEAST_CHUNK, matmul_bound, matmul_estimate};
-pub use tile::{Analysis, tile_bound, tile_bound_for, tile_estimate};
+pub use tile::{Analysis, tile_bound, tile_bound_for};
 
 /// The variance of a rounding error, relative to u² and to the square of the rounded number: see the [module](self).
 const ROUNDING: f64 = 0.125 / std::f64::consts::LN_2;
@@ -65,6 +76,11 @@ const SCALE: f64 = 0.75;
 
 /// The unit roundoff of filters while they are transformed.
 const DOUBLE: f64 = f64::EPSILON / 2.0;
+
+/// The root mean square of a rounding error, relative to the rounded number.
+pub fn rounding(u: f64) -> f64 {
+    u * ROUNDING.sqrt()
+}
 
 /// `γ = θ / (1 − θ)` for the sum θ of the unit roundoffs on a path; infinite where the theory ends.
 pub fn gamma(theta: f64) -> f64 {

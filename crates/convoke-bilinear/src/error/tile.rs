@@ -2,7 +2,7 @@
 
 use super::norms::Norm;
 use super::passes::{Passes, Scratch};
-use super::{DOUBLE, ROUNDING, SCALE, gamma, sequential};
+use super::{DOUBLE, gamma};
 use crate::tile::Tile;
 
 /// Up to so many operations are spent to find the filter tap of the largest bound; beyond, a slightly larger bound is taken.
@@ -172,51 +172,4 @@ pub fn tile_bound_for(tile: &Tile, channels: usize, weights: &[f64], u: f64) -> 
         }
     }
     largest
-}
-
-/// The error to expect of a tile, relative to Σ|w||x|: the root of the mean square over its outputs.
-///
-/// How a rounding reaches the outputs depends on filters and on all that follows, so both are drawn: random signs for inputs, taps
-/// and outputs, one run forwards for what each operation rounds and one backwards for where that goes. The mean over a few dozen draws
-/// is the expected square.
-pub fn tile_estimate(tile: &Tile, channels: usize, u: f64) -> f64 {
-    let [data, filter, inverse] = [&tile.data, &tile.filter, &tile.inverse].map(Passes::of);
-    let channels = channels.max(1) as f64;
-    let work = data.operations() + filter.operations() + inverse.operations();
-    let draws = (200_000 / work.max(1)).clamp(4, 64);
-    let mut signs = Signs(0x9E37_79B9_7F4A_7C15);
-    let (mut data_trace, mut inverse_trace) = (Vec::new(), Vec::new());
-    let mut weights = Vec::new();
-    let mut variance = 0.0;
-    for _ in 0..draws {
-        let factors = filter.traced(&signs.draw(filter.inputs()), &mut weights);
-        let transformed = data.traced(&signs.draw(data.inputs()), &mut data_trace);
-        let products: Vec<f64> = factors.iter().zip(&transformed).map(|(w, x)| w * x).collect();
-        inverse.traced(&products, &mut inverse_trace);
-
-        let (to_products, of_inverse) = inverse.back(&inverse_trace, &signs.draw(inverse.outputs()));
-        let to_data: Vec<f64> = to_products.iter().zip(&factors).map(|(s, w)| s * w).collect();
-        let (_, of_data) = data.back(&data_trace, &to_data);
-        let of_products: f64 = to_products.iter().zip(&products).map(|(s, p)| (s * p).powi(2)).sum();
-        // Rounded filters, and sums over channels.
-        variance += channels * (of_data + of_inverse + of_products) + sequential(channels) * of_products;
-    }
-    let mean = variance / draws as f64 / inverse.outputs() as f64;
-    u * (ROUNDING * mean).sqrt() / (SCALE * channels * filter.inputs() as f64)
-}
-
-/// Random signs, always the same (SplitMix64).
-struct Signs(u64);
-
-impl Signs {
-    fn draw(&mut self, count: usize) -> Vec<f64> {
-        let mut sign = || {
-            self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-            let mut z = self.0;
-            z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-            z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-            if (z ^ (z >> 31)) & 1 == 0 { 1.0 } else { -1.0 }
-        };
-        (0..count).map(|_| sign()).collect()
-    }
 }

@@ -169,7 +169,7 @@ fn estimates_of_products_are_near_what_uniform_data_gives() {
             let [w, x] = [&w, &x].map(|m| Dense::new(n, n, m.entries[..n * n].to_vec()));
             let found = errors(&recursive(&base, levels, &w, &x, usize::MAX, Fma::Fused), &w, &x);
             let measured = found.root_mean_square / scale;
-            let estimate = matmul_estimate(&base, levels, n, U);
+            let estimate = matmul_estimate(&base, levels, n, 1, U);
             println!(
                 "{}, {levels} levels: estimate {estimate:.2e}, {:.2} of {measured:.2e}",
                 base.name,
@@ -178,5 +178,5 @@ fn estimates_of_products_are_near_what_uniform_data_gives() {
             assert!((estimate / measured - 1.0).abs() < 0.15, "{} {levels}: {estimate} {measured}", base.name);
         }
     }
-    assert!((matmul_estimate(&strassen(), 0, n, U) / plain_estimate(n, U) - 1.0).abs() < 1e-12);
+    assert!((matmul_estimate(&strassen(), 0, n, 1, U) / plain_estimate(n, U) - 1.0).abs() < 1e-12);
 }

@@ -23,12 +23,12 @@ pub(crate) fn run(args: Opt, no_times: bool, io: &mut Io<'_>) -> Result<(), Fail
     outputs.reads(source::constant_files(&module))?;
     let files = module.files.clone().with_budget(compiler.get_max_memory());
     let states = match args.options.which.layer.as_deref() {
-        Some(name) => vec![State::Layer(module.layer(Some(name))?.ir().clone())],
+        Some(name) => vec![State::Layer(compiler.declared(&module.layer(Some(name))?))],
         None if module.layers.is_empty() && module.programs.is_empty() => {
             vec![State::Layer(module.layer(None)?.ir().clone())]
         }
         None => {
-            let layers = module.layers.iter().map(|layer| State::Layer(layer.ir().clone()));
+            let layers = module.layers.iter().map(|layer| State::Layer(compiler.declared(layer)));
             layers.chain(module.programs.into_iter().map(State::Loops)).collect()
         }
     };

@@ -7,12 +7,14 @@ use convoke::check::{Comparison, Reference};
 use convoke::data::{self, DataError, Files, Pending};
 use convoke::interp;
 use convoke::ir::diagnostic::shown;
-use convoke::{CompiledLayer, Compiler, Layer, TensorType};
+use convoke::ir::layer::Range;
+use convoke::{CompiledLayer, Compiler, InputRange, Layer, TensorType};
 use ndarray::ArrayD;
 use serde_json::{Value, json};
 
 use crate::args::{Backend, Run};
 use crate::failure::{Failure, note};
+use crate::held::{self, Held, Verdict};
 use crate::io::Io;
 use crate::options::{compiler, flushed, machine_line, signature, tell_not_kept, tell_unmet};
 use crate::sink::{self, Outputs};
@@ -38,6 +40,10 @@ pub(crate) fn run(args: Run, no_times: bool, io: &mut Io<'_>) -> Result<(), Fail
     let compiler = compiler(&args.options, [&args.file], io)?;
     let (layer, constants) = source::layer(&args.file, &args.options.which, io)?;
     files.reads(constants)?;
+    let layer = match args.options.input_range {
+        Some(_) => layer,
+        None => of_images(layer, &args.input)?,
+    };
     let names: Vec<String> = layer.outputs().iter().map(|(name, _)| (*name).to_owned()).collect();
     args.output.iter().try_for_each(|(name, _)| known("output", name, &names))?;
     // What cannot run is refused before any of its memory is taken.
@@ -54,6 +60,16 @@ pub(crate) fn run(args: Run, no_times: bool, io: &mut Io<'_>) -> Result<(), Fail
     }
     let folder = compiler.files(&layer);
     let inputs = inputs(&layer, &args.input, args.seed, &folder, io)?;
+    let ranges: Vec<Option<Range>> = {
+        let declared = compiler.declared(&layer);
+        declared.params.iter().map(|&id| declared.values[id].range).collect()
+    };
+    let most = args.options.input_range.map(InputRange::most);
+    for ((name, array), range) in layer.inputs().iter().map(|(n, _)| *n).zip(&inputs).zip(ranges) {
+        if args.input.iter().any(|(given, _)| given == name) {
+            in_range(name, array, range, range.map(Range::most).or(most), io)?;
+        }
+    }
 
     let (outputs, timing) = match &compiled {
         Some(compiled) => native(compiled, &inputs, no_times)?,
@@ -71,9 +87,13 @@ pub(crate) fn run(args: Run, no_times: bool, io: &mut Io<'_>) -> Result<(), Fail
     };
 
     // A limit that is not kept is told in a note, and only a check fails for it.
-    let kept = !args.check || compiled.as_ref().is_none_or(|c| c.report().unmet.is_empty());
-    let checked = comparison.map(|c| (c, kept && c.passes()));
-    let passed = checked.is_none_or(|(_, ok)| ok);
+    let held = Held {
+        given: args.options.max_error.is_some(),
+        seeded: args.input.is_empty() && compiled.is_some(),
+        kept: compiled.as_ref().is_none_or(|c| c.report().unmet.is_empty()),
+    };
+    let verdict = comparison.map_or(Verdict::Ok, |c| Verdict::of(&c, held));
+    let passed = verdict != Verdict::Failed;
     if passed {
         // Files before words, so that a file that cannot be written is not reported as done.
         for (name, file) in &args.output {
@@ -83,18 +103,21 @@ pub(crate) fn run(args: Run, no_times: bool, io: &mut Io<'_>) -> Result<(), Fail
         files.commit()?;
     }
     if args.json {
-        let report = as_json(&compiler, &layer, compiled.as_ref(), timing, &outputs, checked, no_times);
+        let comparison = comparison.map(|c| held::as_json(&c, held));
+        let report = as_json(&compiler, &layer, compiled.as_ref(), timing, &outputs, comparison, no_times);
         sink::json(io, &report)?;
     } else {
-        let report = as_text(&compiler, &layer, compiled.as_ref(), timing, &outputs, checked, no_times);
+        let comparison = comparison.map(|c| check(&c, held));
+        let report = as_text(&compiler, &layer, compiled.as_ref(), timing, &outputs, comparison, no_times);
         sink::print(io, &report)?;
     }
     if passed {
         return Ok(());
     }
-    let why = match kept {
-        true => "the result is further from the interpreter's than its bound",
-        false => "--max-error is not kept",
+    let why = match comparison.is_some_and(|c| c.passes()) {
+        true if !held.kept => "--max-error is not kept",
+        true => "the error of the result is larger than it may be",
+        false => "the result is further from the interpreter's than its bound",
     };
     Err(Failure::Input(format!("{why}; no output was written")))
 }
@@ -133,6 +156,43 @@ fn inputs(
         });
     }
     Ok(inputs)
+}
+
+/// The layer with the ranges of the images among its inputs.
+fn of_images(layer: Layer, given: &[(String, PathBuf)]) -> Result<Layer, Failure> {
+    let mut ranged = layer;
+    for (name, file) in given {
+        if let Some(step) = data::image::step(file)? {
+            ranged = ranged.with_range(name, Range::new(step, 1.0).expect("a step of an image is positive"));
+        }
+    }
+    Ok(ranged)
+}
+
+/// Refuses an input with larger elements than were declared, and says how many are smaller than what counts.
+fn in_range(
+    name: &str,
+    input: &ArrayD<f64>,
+    range: Option<Range>,
+    most: Option<f64>,
+    io: &mut Io<'_>,
+) -> Result<(), Failure> {
+    let largest = input.iter().fold(0.0_f64, |most, x| most.max(x.abs()));
+    // The limit may be no number of the element type.
+    if let Some(most) = most.filter(|most| largest > most * (1.0 + f64::from(f32::EPSILON))) {
+        let message = format!("input `%{name}` has an element of magnitude {largest:e}, its range ends at {most:e}");
+        return Err(Failure::Input(message + "; declare a wider range, or give other data"));
+    }
+    if let Some(range) = range {
+        let least = range.least() * (1.0 - f64::from(f32::EPSILON));
+        let small = input.iter().filter(|x| **x != 0.0 && x.abs() < least).count();
+        if small > 0 {
+            let begin = range.least();
+            let text = format!("{small} elements of %{name} are smaller than {begin:e}, where its range begins");
+            note(io, &(text + "; the error allowed counts them as that"));
+        }
+    }
+    Ok(())
 }
 
 #[derive(Clone, Copy)]
@@ -228,7 +288,7 @@ fn as_text(
     compiled: Option<&CompiledLayer>,
     timing: Timing,
     outputs: &[ArrayD<f64>],
-    checked: Option<(Comparison, bool)>,
+    check: Option<String>,
     no_times: bool,
 ) -> String {
     let mut text = format!("layer     {}\n", signature(layer));
@@ -278,25 +338,20 @@ fn as_text(
     for ((name, ty), array) in layer.outputs().iter().zip(outputs) {
         text += &format!("output    %{name}: {ty}, {}\n", Summary::of(array).text());
     }
-    if let Some((c, ok)) = checked {
-        let verdict = if ok { "ok" } else { "FAILED" };
-        text += &format!(
-            "check     {verdict}: largest error {:.2e}, {:.2e} of Σ|w||x|; at worst {:.1} % of its bound {:.2e}\n",
-            c.max_error,
-            c.relative,
-            100.0 * c.of_bound,
-            c.bound
-        );
-        if c.max_error.is_infinite() && c.overflowed == 0 {
-            text += "          outputs are infinite or NaN where the interpreter's are something else: fast algorithms spread these over tiles\n";
-        }
-        if c.overflowed > 0 {
-            text += &format!(
-                "          {} outputs are not finite where the interpreter's are: a sum or a transform overflows\n",
-                c.overflowed
-            );
-        }
-    }
+    text + &check.unwrap_or_default()
+}
+
+/// How right the result is.
+fn check(c: &Comparison, held: Held) -> String {
+    let mut text = format!(
+        "check     {}: largest error {:.2e}, {:.2e} of Σ|w||x|; at worst {:.1} % of its bound {:.2e}\n",
+        Verdict::of(c, held).word(),
+        c.max_error,
+        c.relative,
+        100.0 * c.of_bound,
+        c.bound
+    );
+    held::reasons(c, held).iter().for_each(|reason| text += &format!("          {reason}\n"));
     text
 }
 
@@ -306,7 +361,7 @@ fn as_json(
     compiled: Option<&CompiledLayer>,
     timing: Timing,
     outputs: &[ArrayD<f64>],
-    checked: Option<(Comparison, bool)>,
+    check: Option<Value>,
     no_times: bool,
 ) -> Value {
     let flops = 2 * convoke::passes::stats::Stats::of_layer(layer.ir()).multiplications;
@@ -347,9 +402,8 @@ fn as_json(
         object["runs"] = json!(timing.runs);
         object["gflops"] = json!(flops as f64 / s / 1e9);
     }
-    if let Some((c, ok)) = checked {
-        object["check"] = json!({ "ok": ok, "max_error": c.max_error, "relative": c.relative, "bound": c.bound,
-                    "of_bound": c.of_bound });
+    if let Some(check) = check {
+        object["check"] = check;
     }
     object
 }

@@ -45,6 +45,7 @@
 
 mod strassen;
 mod tiles;
+mod typical;
 mod unit;
 
 use std::sync::Arc;
@@ -58,6 +59,8 @@ use ndarray::ArrayD;
 
 use crate::layer::{self, Operand, broadcast, constant, eval, norm_scale, per_channel, prepare, walk};
 use crate::{Result, filled, flat, shaped};
+pub use typical::{Accuracies, Accuracy};
+use typical::{Done, typical};
 use unit::Unit;
 
 /// A result with its error bound. All three arrays are in storage order of the result's type.
@@ -70,34 +73,58 @@ pub struct Bounded {
     pub bound: ArrayD<f64>,
     /// What errors are relative to: Σ|w||x| of the last convolution or matrix product, and what was added to it.
     pub scale: ArrayD<f64>,
+    /// The root mean square of the error to expect, wherever the numbers of the tile or product that it comes from lie.
+    pub expected: ArrayD<f64>,
+    /// The root mean square of the error allowed.
+    pub allowed: ArrayD<f64>,
 }
 
 /// Runs a layer and bounds how far a native run of it, in the element types of the layer, may be from the result.
 ///
 /// # Errors
 ///
-/// As [`run_layer`](crate::run_layer); about four times the memory is needed.
+/// As [`run_layer`](crate::run_layer); about six times the memory is needed.
 pub fn error_bounds(
     layer: Verified<'_>,
     inputs: &[ArrayD<f64>],
     files: &Files,
     subnormals: Subnormals,
 ) -> Result<Vec<Bounded>> {
+    let plain = |_: &Conv2d, x: &TensorType, w: &TensorType| {
+        Accuracy::plain(w.shape.dims()[1..].iter().product(), x.elem.unit_roundoff())
+    };
+    errors(layer, inputs, files, subnormals, &plain)
+}
+
+/// The same, with the accuracy of each convolution as it is given, rather than that of plain sums.
+///
+/// # Errors
+///
+/// As [`error_bounds`].
+pub fn errors(
+    layer: Verified<'_>,
+    inputs: &[ArrayD<f64>],
+    files: &Files,
+    subnormals: Subnormals,
+    accuracies: Accuracies<'_>,
+) -> Result<Vec<Bounded>> {
     let layer = layer.layer();
-    prepare(layer, inputs, files, 4)?;
+    prepare(layer, inputs, files, 6)?;
     let inputs = inputs.iter().map(|input| Tracked::exact(Arc::new(flat(input)?))).collect::<Result<Vec<_>>>()?;
     let step = |op: &Op, args: &[&Tracked], types: &[&TensorType], result: &TensorType| {
         let unit = Unit::of(result.elem, subnormals);
         if subnormals == Subnormals::Keep {
-            return step(op, args, types, result, unit);
+            return step(op, args, types, result, (unit, accuracies));
         }
         let read = args.iter().map(|arg| arg.read(unit)).collect::<Result<Vec<_>>>()?;
-        step(op, &read.iter().collect::<Vec<_>>(), types, result, unit)
+        step(op, &read.iter().collect::<Vec<_>>(), types, result, (unit, accuracies))
     };
     let results = walk::walk(layer, inputs, |id| Tracked::exact(constant(layer, id, files)?), step)?;
     let results = layer.results.iter().zip(results).map(|(&id, tracked)| {
         let array = |numbers: Arc<Vec<f64>>| shaped(layer.ty(id), Arc::unwrap_or_clone(numbers));
-        Bounded { value: array(tracked.value), bound: array(tracked.error), scale: array(tracked.scale) }
+        let [expected, allowed] = tracked.typical.map(array);
+        let [value, bound, scale] = [tracked.value, tracked.error, tracked.scale].map(array);
+        Bounded { value, bound, scale, expected, allowed }
     });
     Ok(results.collect())
 }
@@ -109,6 +136,8 @@ struct Tracked {
     error: Arc<Vec<f64>>,
     scale: Arc<Vec<f64>>,
     depth: usize,
+    /// Root mean squares of the error: to expect, allowed.
+    typical: [Arc<Vec<f64>>; 2],
     /// Whether an infinite error says that a native run may give anything, even where the value is not finite.
     spoilt: bool,
 }
@@ -116,7 +145,8 @@ struct Tracked {
 impl Tracked {
     fn exact(value: Arc<Vec<f64>>) -> Result<Tracked> {
         let error = Arc::new(filled(value.len(), 0.0)?);
-        Ok(Tracked { scale: Arc::new(each(&value, f64::abs)?), value, error, depth: 0, spoilt: false })
+        let (scale, typical) = (Arc::new(each(&value, f64::abs)?), [error.clone(), error.clone()]);
+        Ok(Tracked { scale, value, error, depth: 0, typical, spoilt: false })
     }
 
     /// The same as an operation reads it.
@@ -147,7 +177,13 @@ fn each2(a: &[f64], b: &[f64], f: impl Fn(f64, f64) -> f64) -> Result<Vec<f64>> 
 }
 
 /// The rules of the table above, op by op.
-fn step(op: &Op, args: &[&Tracked], types: &[&TensorType], result: &TensorType, unit: Unit) -> Result<Tracked> {
+fn step(
+    op: &Op,
+    args: &[&Tracked],
+    types: &[&TensorType],
+    result: &TensorType,
+    (unit, accuracies): (Unit, Accuracies<'_>),
+) -> Result<Tracked> {
     // Any array of numbers in place of the operands' values.
     fn with<'a>(data: &'a [f64], ty: &'a TensorType) -> Operand<'a> {
         Operand { data, ty }
@@ -292,7 +328,9 @@ fn step(op: &Op, args: &[&Tracked], types: &[&TensorType], result: &TensorType, 
         true => f64::INFINITY,
     };
     let error = value.iter().zip(error).zip(&scale).map(finished).collect();
-    Ok(Tracked { value: Arc::new(value), error: Arc::new(error), scale: Arc::new(scale), depth, spoilt })
+    let done = Done { op, args, types, result, value: &value, scale: &scale, unit };
+    let typical = typical(&done, accuracies)?.map(Arc::new);
+    Ok(Tracked { value: Arc::new(value), error: Arc::new(error), scale: Arc::new(scale), depth, typical, spoilt })
 }
 
 /// What a convolution by a fast algorithm rounds.

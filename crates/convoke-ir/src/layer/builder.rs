@@ -1,7 +1,7 @@
 //! Builds layers in Rust. Each call checks what the verifier would check, so that what it gives is always verified.
 
 use super::infer::InferError;
-use super::{Def, Instr, Layer, Names, Op, Source, Step, Value, ValueId};
+use super::{Def, Instr, Layer, Names, Op, Range, Source, Step, Value, ValueId};
 use crate::span::Span;
 use crate::types::{TensorType, TypeError};
 
@@ -95,7 +95,7 @@ impl LayerBuilder {
         if !self.names.take(name) {
             return Err(BuildError::Taken(name.into()));
         }
-        Ok(self.layer.values.push(Value { name: name.into(), ty, def, span: Span::default() }))
+        Ok(self.layer.values.push(Value { name: name.into(), ty, def, range: None, span: Span::default() }))
     }
 
     /// An input.
@@ -103,6 +103,13 @@ impl LayerBuilder {
         let id = self.value(name, ty, Def::Param)?;
         self.layer.params.push(id);
         Ok(id)
+    }
+
+    /// Declares the magnitudes of an input's elements.
+    pub fn range(&mut self, id: ValueId, range: Range) {
+        if self.layer.values.get(id).is_some_and(|value| value.def == Def::Param) {
+            self.layer.values[id].range = Some(range);
+        }
     }
 
     /// A constant.
@@ -126,7 +133,7 @@ impl LayerBuilder {
                 break name;
             }
         };
-        let result = self.layer.values.push(Value { name, ty, def: Def::Instr, span: Span::default() });
+        let result = self.layer.values.push(Value { name, ty, def: Def::Instr, range: None, span: Span::default() });
         self.layer.body.push(Instr { result, op, args: args.to_vec(), then: Vec::new(), span: Span::default() });
         Ok(result)
     }

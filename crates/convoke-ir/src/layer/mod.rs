@@ -17,6 +17,7 @@ mod constant;
 mod infer;
 mod names;
 mod ops;
+mod range;
 mod verify;
 
 pub(crate) use builder::is_name;
@@ -25,6 +26,7 @@ pub use constant::{Generator, Source};
 pub use infer::{Axis, InferError, Window};
 pub use names::Names;
 pub use ops::*;
+pub use range::Range;
 pub use verify::{MAX_INSTRS, MAX_READS, MAX_VALUES, Verified, verify};
 
 use crate::arena::{Arena, Id};
@@ -64,6 +66,8 @@ pub struct Value {
     pub ty: TensorType,
     /// What gives it its elements.
     pub def: Def,
+    /// The magnitudes of its elements, if it is an input whose range is declared.
+    pub range: Option<Range>,
     /// Where it is defined in the text.
     pub span: Span,
 }

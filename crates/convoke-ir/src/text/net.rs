@@ -6,7 +6,7 @@ use super::attrs::Setting;
 use super::names::nearest;
 use super::parser::{Failed, Parse, Parser, suggest};
 use crate::diagnostic::{Code, Diagnostic, shown};
-use crate::layer::{Def, InferError, Instr, Layer, OPS, Op, Step, Value, ValueId};
+use crate::layer::{Def, InferError, Instr, Layer, OPS, Op, Range, Step, Value, ValueId};
 use crate::span::Span;
 use crate::types::TensorType;
 
@@ -52,9 +52,9 @@ impl<'a> Net<'a> {
             p.report(Diagnostic::new(Code::Repeated, name.1, message).related(first, "the first one"));
             return None;
         }
-        let id = value
-            .ok()
-            .map(|(ty, def)| self.layer.values.push(Value { name: name.0.to_owned(), ty, def, span: name.1 }));
+        let id = value.ok().map(|(ty, def)| {
+            self.layer.values.push(Value { name: name.0.to_owned(), ty, def, range: None, span: name.1 })
+        });
         self.names.insert(name.0, id);
         id
     }
@@ -82,9 +82,11 @@ impl<'a> Parser<'a> {
         self.list(")", |p| {
             let name = p.value_name()?;
             p.expect(":")?;
-            let ty = p.tensor_type().map(|(ty, _)| (ty, Def::Param));
-            let failed = ty.is_err();
-            if let Some(id) = net.define(p, name, ty) {
+            let ty = p.tensor_type();
+            let range = if ty.is_ok() && p.eat_word("in") { p.range().map(Some) } else { Ok(None) };
+            let failed = ty.is_err() || range.is_err();
+            if let Some(id) = net.define(p, name, ty.map(|(ty, _)| (ty, Def::Param))) {
+                net.layer.values[id].range = range.unwrap_or(None);
                 net.layer.params.push(id);
             }
             if failed {
@@ -122,6 +124,20 @@ impl<'a> Parser<'a> {
         self.undefined(&net);
         self.expect("}")?;
         Ok(net.layer)
+    }
+
+    /// `[0.0039, 1]`: the magnitudes of an input's elements.
+    fn range(&mut self) -> Parse<Range> {
+        let start = self.expect("[")?;
+        let least = self.number()?;
+        self.expect(",")?;
+        let most = self.number()?;
+        self.expect("]")?;
+        Range::new(least, most).ok_or_else(|| {
+            let message = "the magnitudes of an input go from a positive number to one that is finite and not smaller";
+            let help = "the first number is the smallest magnitude that counts, as in `in [0.0039, 1]`; zeros are allowed anyway";
+            self.fail(Diagnostic::new(Code::Number, self.since(start), message).help(help))
+        })
     }
 
     /// Skips the rest of a parameter.

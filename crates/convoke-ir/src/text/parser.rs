@@ -13,7 +13,8 @@
 //! attr      = number | word [ "(" [ attr { "," attr } ] ")" ] | "[" [ attr { "," attr } ] "]" .
 //! number    = [ "-" ] ( digits [ "." digits ] [ "e" [ "+" | "-" ] digits ] | "inf" | "nan" ) .
 //!
-//! layer     = "layer" global "(" [ value ":" type { "," value ":" type } ] ")" "->" results "{" { def } return "}" .
+//! layer     = "layer" global "(" [ input { "," input } ] ")" "->" results "{" { def } return "}" .
+//! input     = value ":" type [ "in" "[" number "," number "]" ] .       f32[1, 3, 8, 8] in [0.0039, 1]: magnitudes
 //! results   = type | "(" [ type { "," type } ] ")" .
 //! def       = value "=" ( "const" type "=" source | op { "then" op } ) .
 //! op        = word [ value { "," value } ] [ "{" [ word "=" attr { "," word "=" attr } ] "}" ] .

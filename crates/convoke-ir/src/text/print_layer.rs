@@ -30,6 +30,9 @@ impl Display for Layer {
         for (i, &id) in self.params.iter().enumerate() {
             let value = &self.values[id];
             write!(f, "{}%{}: {}", comma(i), value.name, value.ty)?;
+            if let Some(range) = value.range {
+                write!(f, " in {range}")?;
+            }
         }
         f.write_str(") -> ")?;
         match self.results.as_slice() {
@@ -189,7 +192,7 @@ fn write_numbers(f: &mut Formatter<'_>, numbers: &[f64], ty: &TensorType) -> fmt
 }
 
 /// A number that reads back as the same bits; whole numbers without a point.
-pub(super) fn number(n: f64) -> String {
+pub(crate) fn number(n: f64) -> String {
     if n.is_nan() {
         return "nan".into();
     }

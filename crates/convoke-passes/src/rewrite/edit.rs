@@ -169,7 +169,7 @@ impl Names {
     /// A new value.
     pub(crate) fn value(&mut self, layer: &mut Layer, stem: &str, ty: TensorType, def: Def) -> ValueId {
         let name = self.fresh(stem);
-        layer.values.push(Value { name, ty, def, span: Span::default() })
+        layer.values.push(Value { name, ty, def, range: None, span: Span::default() })
     }
 }
 

@@ -14,6 +14,14 @@
 //! | | Winograd, FFT | Σ\|w\| · max\|x\|, over the inputs of a tile |
 //! | | Strassen | max over output channels of Σ\|w\|, times max\|x\| of the whole input |
 //!
+//! The estimate assumes inputs of mean zero and of like magnitude within a tile (for Strassen in the whole input). Data of one sign or smooth data err
+//! less. Data of very different magnitudes err more, where an algorithm mixes them: the error of an output then follows from the largest input
+//! of its tile, whether or not the output reads it, and only the bound holds.
+//!
+//! Where the magnitudes of the inputs are declared to be from LO to HI, estimates and bounds of such algorithms count HI/LO times. Both then hold
+//! relative to Σ|w|·max(|x|, LO) of the output element (for Strassen the largest of all output channels), for all data in the range. Zeros,
+//! also those of padding, count as LO, since an output that reads nothing else still has the error of its tile.
+//!
 //! [`convoke_bilinear::error`] has the derivations.
 
 use super::{Conv, Plan, Refusal};

@@ -1,9 +1,10 @@
 //! A convolution as the cost model sees it: numbers, no values.
 
 use convoke_bilinear::error::{plain_bound, plain_estimate};
+use convoke_ir::attr::Algorithm;
 use convoke_ir::elem::Elem;
-use convoke_ir::layer::{Instr, Layer, Op, Window};
-use convoke_ir::types::{Image, Layout};
+use convoke_ir::layer::{Conv2d, Instr, Layer, Op, Range, Window};
+use convoke_ir::types::{Image, Layout, TensorType};
 
 use crate::guarantee::Grants;
 use crate::known::Known;
@@ -27,6 +28,8 @@ pub struct Conv {
     pub guard: i64,
     /// Whether the weights are known when the layer is compiled. Others are packed in each run.
     pub weights_known: bool,
+    /// The magnitudes of the input's elements, where they are declared.
+    pub range: Option<Range>,
 }
 
 impl Conv {
@@ -39,17 +42,34 @@ impl Conv {
     /// The same if its weights were known.
     pub(crate) fn with_known_weights(layer: &Layer, instr: &Instr) -> Option<Conv> {
         let Op::Conv2d(op) = &instr.op else { return None };
-        let (&[x, w], y) = (&instr.args[..], layer.ty(instr.result)) else { return None };
+        let &[x, w] = &instr.args[..] else { return None };
+        Conv::of(op, layer.ty(x), layer.ty(w), layer.ty(instr.result))
+    }
+
+    /// The numbers of a convolution of these operands and this result; `None` if they do not go together.
+    pub fn of(op: &Conv2d, x: &TensorType, w: &TensorType, y: &TensorType) -> Option<Conv> {
         Some(Conv {
             elem: y.elem,
             layout: y.layout,
-            x: layer.ty(x).as_image()?,
+            x: x.as_image()?,
             y: y.as_image()?,
-            window: op.window(layer.ty(x), layer.ty(w)).ok()?,
+            window: op.window(x, w).ok()?,
             group: usize::try_from(op.group).ok()?,
             guard: op.guard,
             weights_known: true,
+            range: None,
         })
+    }
+
+    /// How many times the error of `algorithm` counts that comes from other inputs than those of the output element: by how much they may
+    /// be larger. A guard limits that.
+    pub fn spread(&self, algorithm: Algorithm) -> f64 {
+        let declared = self.range.map_or(1.0, Range::spread);
+        match self.kappa() {
+            _ if algorithm.is_plain_sum() => 1.0,
+            Some(kappa) if algorithm.transforms_tiles() => declared.min(kappa as f64),
+            _ => declared,
+        }
     }
 
     /// The same with rows for columns and columns for rows.

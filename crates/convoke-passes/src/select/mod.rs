@@ -11,6 +11,7 @@
 //! included, even where the sum is so long that its own bound exceeds E. What `--max-error` limits is an algorithm that
 //! rounds more than a plain sum does; see [`Budget`].
 
+mod accuracy;
 mod bands;
 mod budget;
 mod compact;
@@ -25,9 +26,11 @@ mod packing;
 mod pixels;
 mod plan;
 mod plateaus;
+mod ranges;
 mod strassen;
 mod tiles;
 pub(crate) mod transposed;
+mod weigh;
 mod winograd;
 
 use std::fmt;
@@ -36,11 +39,14 @@ use convoke_ir::attr::{Algorithm, Attr, AttrType};
 use convoke_ir::layer::{Instr, Layer, Op};
 use convoke_machine::Machine;
 
+pub use accuracy::{allowed, expected};
 pub use bands::{Bands, cycles_saved};
 pub(crate) use bands::{computes_band, in_turns};
 pub use budget::Budget;
 pub use conv::Conv;
 pub use plan::{Plan, Refusal, Term};
+pub use weigh::bound_for_weights;
+use weigh::{Errors, plan};
 
 use crate::error::PassError;
 use crate::guarantee::{Exact, Granted, Grants};
@@ -64,48 +70,6 @@ pub fn candidates(conv: &Conv) -> Vec<Algorithm> {
     all.extend(fft::sizes(conv).into_iter().map(|points| Algorithm::Fft { points: Some(points) }));
     all.extend(strassen::levels(conv).into_iter().map(|levels| Algorithm::Strassen { levels: Some(levels) }));
     all
-}
-
-/// Which errors of tiles a plan has. The others are left infinite: an estimate takes about as long as the rest of a selection, a
-/// certified bound far longer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Errors {
-    None,
-    Estimate,
-    Bound,
-}
-
-impl Errors {
-    /// Those that are held against a budget.
-    fn of(budget: &Budget) -> Errors {
-        if budget.certified { Errors::Bound } else { Errors::Estimate }
-    }
-}
-
-/// What it costs to compute `conv` by `algorithm`, which has its sizes, or why it cannot be.
-fn plan(algorithm: Algorithm, conv: &Conv, machine: &Machine, errors: Errors) -> Result<Plan, Refusal> {
-    match algorithm {
-        Algorithm::Direct => direct::plan(conv, machine),
-        Algorithm::Im2col { explicit } => im2col::plan(conv, machine, explicit),
-        Algorithm::Depthwise => depthwise::plan(conv, machine),
-        Algorithm::Winograd { outputs: Some(_) } | Algorithm::Fft { points: Some(_) } => {
-            tiles::plan(algorithm, conv, machine, errors)
-        }
-        Algorithm::Strassen { levels: Some(levels) } => strassen::plan(conv, machine, levels),
-        Algorithm::Auto | Algorithm::Winograd { .. } | Algorithm::Fft { .. } | Algorithm::Strassen { .. } => {
-            Err(Refusal::NoSizes)
-        }
-    }
-}
-
-/// The certified bound of a plan's error for these weights, stored `[K, C/group, R, S]`, relative to Σ|w| · max|x|: at most
-/// [`Plan::error_bound`], which is for any weights.
-pub fn bound_for_weights(plan: &Plan, conv: &Conv, weights: &[f64]) -> f64 {
-    match plan.algorithm {
-        Algorithm::Winograd { .. } | Algorithm::Fft { .. } => tiles::bound_for_weights(plan.algorithm, conv, weights)
-            .map_or(plan.error_bound, |b| b.min(plan.error_bound)),
-        _ => plan.error_bound,
-    }
 }
 
 /// What was weighed for one convolution, and what was chosen.
@@ -223,7 +187,8 @@ impl Selection {
     pub fn certify(&mut self) {
         for plan in self.candidates.iter_mut().filter_map(|(_, plan)| plan.as_mut().ok()) {
             if plan.error_bound == f64::INFINITY {
-                plan.error_bound = tiles::bound(plan.algorithm, &self.conv).unwrap_or(f64::INFINITY);
+                let bound = tiles::bound(plan.algorithm, &self.conv).unwrap_or(f64::INFINITY);
+                plan.error_bound = bound * self.conv.spread(plan.algorithm);
             }
         }
     }
@@ -326,11 +291,11 @@ pub fn selections(
     machine: &Machine,
     grants: &Grants,
 ) -> Result<Vec<Selection>, SelectError> {
-    let known = Known::of(layer);
     let mut refused = None;
     let mut found = Vec::new();
-    for instr in &layer.body {
-        let (Some(own), Some(conv)) = (algorithm(instr), Conv::new(layer, &known, instr)) else { continue };
+    for (at, conv) in ranges::convs(layer) {
+        let instr = &layer.body[at];
+        let Some(own) = algorithm(instr) else { continue };
         let value = &layer.values[instr.result].name;
         let select = |asked| Selection::new(value, conv, asked, machine, grants);
         found.push(match select(if own == Algorithm::Auto { asked } else { own }) {
@@ -401,9 +366,8 @@ impl LayerPass for Select {
     fn run(&self, layer: &mut Layer, cx: &Context<'_>, _: Granted<Exact>, _: &mut Log) -> Result<Changed, PassError> {
         let free = |instr: &Instr| algorithm(instr).is_none_or(|own| own == Algorithm::Auto);
         let chosen: Option<Vec<Algorithm>> = if self.algorithm == Algorithm::Auto && layer.body.iter().all(free) {
-            let known = Known::of(layer);
-            let convs = layer.body.iter().filter_map(|instr| Conv::new(layer, &known, instr));
-            convs.map(|conv| quickest(&conv, cx.machine, &cx.grants).map(|plan| plan.algorithm)).collect()
+            let convs = ranges::convs(layer);
+            convs.map(|(_, conv)| quickest(&conv, cx.machine, &cx.grants).map(|plan| plan.algorithm)).collect()
         } else {
             None
         };

@@ -16,9 +16,11 @@ pub struct Plan {
     /// Predicted cycles on one core, by what they are spent on.
     pub terms: Vec<Term>,
     /// The certified bound of the rounding error: of a plain sum relative to Σ|w||x| of each output element, of other algorithms
-    /// relative to Σ|w| · max|x| over what its tile reads, or all that a product of matrices reads.
+    /// relative to Σ|w| · max|x| over what its tile reads, or all that a product of matrices reads; where a range of the input is declared
+    /// relative to Σ|w| · max(|x|, least).
     pub error_bound: f64,
-    /// The error to expect, relative to Σ|w||x|.
+    /// The error to expect, relative to Σ|w||x|, for inputs of mean zero and of like magnitude within a tile; where a range of the input is declared
+    /// relative to Σ|w| · max(|x|, least), for all inputs in it.
     pub error_typical: f64,
 }
 

@@ -87,6 +87,7 @@ pub(super) fn plan(conv: &Conv, machine: &Machine, levels: u8) -> Result<Plan, R
     let fetched = weights as f64 * blocks / conv.group as f64;
     let results = y_bytes as f64 / bytes as f64;
     let tiles = results / parts.tile.iter().product::<usize>() as f64;
+    let chunks = parts.chunks.iter().map(|c| c.count).sum();
     Ok(Plan {
         algorithm: Algorithm::Strassen { levels: Some(levels) },
         multiplications,
@@ -104,7 +105,7 @@ pub(super) fn plan(conv: &Conv, machine: &Machine, levels: u8) -> Result<Plan, R
             },
         ],
         error_bound: matmul_bound(&base, levels.into(), conv.c_per_group(), conv.taps(), conv.elem.unit_roundoff()),
-        error_typical: matmul_estimate(&base, levels.into(), conv.depth(), conv.elem.unit_roundoff()),
+        error_typical: matmul_estimate(&base, levels.into(), conv.depth(), chunks, conv.elem.unit_roundoff()),
     }
     .with_combined_weights(conv, machine, entries(|rule| &rule.a) as f64 / products as f64, weights))
 }

@@ -17,11 +17,13 @@ use convoke_ir::attr::Algorithm;
 use convoke_ir::types::Layout;
 use convoke_machine::Machine;
 
+use super::Conv;
 use super::cost::{
     bandwidth, beside, burst, call, lanes, operands, product, scattered, second_level, straight, strided, turned,
 };
 use super::plan::{Plan, Refusal, Term};
-use super::{Conv, Errors, guard};
+use super::guard;
+use super::weigh::Errors;
 use crate::register_tile::RegisterTile;
 use crate::tiling::{self, LEAST, Tiling};
 

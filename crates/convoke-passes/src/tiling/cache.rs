@@ -5,7 +5,7 @@ use std::hash::Hash;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 use convoke_bilinear::Tile;
-use convoke_bilinear::error::{tile_bound, tile_estimate};
+use convoke_bilinear::error::{Alike, tile_bound, tile_estimate_at};
 
 /// What a tile is made from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -22,7 +22,7 @@ type Summed = (Key, usize, u64);
 #[derive(Default)]
 struct Cache {
     tiles: HashMap<Key, Arc<Tile>>,
-    typical: HashMap<Summed, f64>,
+    typical: HashMap<(Summed, [Vec<Alike>; 2]), f64>,
     bounds: HashMap<Summed, f64>,
 }
 
@@ -45,9 +45,11 @@ pub(crate) fn tile(key: Key) -> Arc<Tile> {
     )
 }
 
-/// The estimate of the error of the tile of `key`, summed over `channels` in numbers of unit roundoff `u`.
-pub(crate) fn typical(key: Key, channels: usize, u: f64) -> f64 {
-    remembered(|cache| &mut cache.typical, (key, channels, u.to_bits()), || tile_estimate(&tile(key), channels, u))
+/// The estimate of the error of tiles of `key` at these places, summed over `channels` in numbers of unit roundoff `u`.
+pub(crate) fn typical(key: Key, places: &[Vec<Alike>; 2], channels: usize, u: f64) -> f64 {
+    let summed = (key, channels, u.to_bits());
+    let estimate = || tile_estimate_at(&tile(key), [&places[0], &places[1]], channels, u);
+    remembered(|cache| &mut cache.typical, (summed, places.clone()), estimate)
 }
 
 /// The certified bound of the error of the tile of `key`, likewise.
@@ -56,7 +58,7 @@ pub(crate) fn bound(key: Key, channels: usize, u: f64) -> f64 {
 }
 
 /// What was computed for `key` before, or is now. The cache is free meanwhile: computing one thing may ask for another.
-fn remembered<K: Copy + Eq + Hash, V: Clone>(
+fn remembered<K: Eq + Hash, V: Clone>(
     of: impl Fn(&mut Cache) -> &mut HashMap<K, V>,
     key: K,
     compute: impl FnOnce() -> V,

@@ -11,15 +11,18 @@
 //! convolution. Tiles of m outputs are cut from these.
 
 mod cache;
+mod places;
 
 use std::sync::Arc;
 
+use convoke_bilinear::error::Alike;
 use convoke_bilinear::{Tile, Transform};
 use convoke_ir::attr::{Algorithm, Extent};
 use convoke_ir::layer::{Axis, Window};
 use convoke_machine::{Cache, Machine};
 
 use cache::Key;
+use places::places;
 
 /// Why a convolution cannot be cut so.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -78,6 +81,8 @@ pub(crate) struct Tiling {
     /// What is done with each.
     pub tile: Arc<Tile>,
     key: Key,
+    /// How its tiles lie along rows and columns.
+    places: [Vec<Alike>; 2],
     pub h: TileAxis,
     pub w: TileAxis,
 }
@@ -189,7 +194,8 @@ impl Tiling {
         let tile = cache::tile(key);
         let axis = |axis: &Axis, i: usize| TileAxis::new(axis, tile.outputs[i], tile.inputs[i]);
         let (h, w) = (axis(&window.h, 0), axis(&window.w, 1));
-        Tiling { tile, key, h, w }
+        let places = [(&window.h, 0), (&window.w, 1)].map(|(axis, i)| places(axis, tile.outputs[i], tile.inputs[i]));
+        Tiling { tile, key, places, h, w }
     }
 
     /// Puts the tiles of a row into the lanes, if there are too few of the `channels` that nothing is summed over. Whether it does.
@@ -203,7 +209,7 @@ impl Tiling {
 
     /// The error to expect where tiles are summed over `channels`, in numbers of unit roundoff `u`, relative to Σ|w||x|.
     pub(crate) fn error_typical(&self, channels: usize, u: f64) -> f64 {
-        cache::typical(self.key, channels, u)
+        cache::typical(self.key, &self.places, channels, u)
     }
 
     /// What no error exceeds, relative to Σ|w| · max|x|.

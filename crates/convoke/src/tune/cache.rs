@@ -29,7 +29,7 @@ const MAX_BYTES: u64 = 1 << 20;
 /// The most algorithms of a verdict.
 const MAX_TIMES: usize = 64;
 
-/// All that a verdict depends on, as text: version, processor, machine, threads, level, error allowed, and the convolution with its
+/// All that a verdict depends on, as text: version, processor, machine, threads, level, error allowed, range declared, and the convolution with its
 /// epilogue, without its names and the values of its constants.
 pub(super) struct Key {
     text: String,
@@ -50,6 +50,9 @@ impl Key {
         line("memory", &compiler.get_max_memory());
         line("error", &format_args!("{:e}{}", budget.limit, if budget.certified { " certified" } else { "" }));
         line("guard", &compiler.grants().guard);
+        if let Some(range) = selection.conv.range {
+            line("range", &range);
+        }
         line("layer", &nameless(alone));
         Key { text }
     }

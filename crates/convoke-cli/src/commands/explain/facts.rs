@@ -1,6 +1,7 @@
 //! The numbers of a convolution's candidates as every form of the report shows them: sorted, in seconds, marked.
 
 use convoke::explain::{Explanation, Measured, Timing, WeightBounds};
+use convoke::ir::layer::Range;
 use convoke::passes::select::{Budget, Plan, Reason, Selection};
 use convoke::{Algorithm, Compiler, Layer, Machine};
 
@@ -295,20 +296,41 @@ pub(super) fn error(error: f64) -> String {
     }
 }
 
+/// What the error to expect is relative to.
+pub(super) fn relative(view: &View<'_>) -> String {
+    match view.selection.conv.range {
+        Some(range) => format!("Σ|w|·max(|x|, {:e}) of the output element", range.least()),
+        None => "Σ|w||x| of the output element".into(),
+    }
+}
+
+/// What the error to expect holds for.
+pub(super) fn assumption(view: &View<'_>) -> String {
+    match view.selection.conv.range {
+        Some(range) => format!(
+            "for inputs of magnitudes in {range}: algorithms that mix the inputs of a tile have their error counted {} times",
+            error(range.spread())
+        ),
+        None => "for inputs of like magnitude within a tile and of mean zero".into(),
+    }
+}
+
 /// What a certified bound is relative to, for the candidates there are.
-pub(super) fn relative_to(algorithm: Algorithm) -> &'static str {
-    match algorithm {
-        Algorithm::Winograd { .. } | Algorithm::Fft { .. } => "Σ|w|·max|x| over a tile",
-        Algorithm::Strassen { .. } => "max Σ|w|·max|x| over all",
-        _ => "Σ|w||x|",
+pub(super) fn relative_to(algorithm: Algorithm, range: Option<Range>) -> String {
+    match (algorithm, range) {
+        (Algorithm::Winograd { .. } | Algorithm::Fft { .. }, None) => "Σ|w|·max|x| over a tile".into(),
+        (Algorithm::Strassen { .. }, None) => "max Σ|w|·max|x| over all".into(),
+        (Algorithm::Winograd { .. } | Algorithm::Fft { .. }, Some(r)) => format!("Σ|w|·max(|x|, {:e})", r.least()),
+        (Algorithm::Strassen { .. }, Some(r)) => format!("max Σ|w|·max(|x|, {:e}) over all", r.least()),
+        _ => "Σ|w||x|".into(),
     }
 }
 
 /// What the bounds of these candidates are relative to: `Σ|w||x| (direct, im2col), Σ|w|·max|x| over a tile (winograd(4x4))`.
-pub(super) fn bounds(rows: &[Row<'_>]) -> String {
-    let mut known: Vec<(&str, Vec<String>)> = Vec::new();
+pub(super) fn bounds(rows: &[Row<'_>], range: Option<Range>) -> String {
+    let mut known: Vec<(String, Vec<String>)> = Vec::new();
     for row in rows {
-        let (what, name) = (relative_to(row.algorithm), row.algorithm.to_string());
+        let (what, name) = (relative_to(row.algorithm, range), row.algorithm.to_string());
         let family = name.split('(').next().unwrap_or(&name).to_owned();
         match known.iter_mut().find(|(w, _)| *w == what) {
             Some((_, whom)) if whom.contains(&family) => {}
@@ -316,7 +338,7 @@ pub(super) fn bounds(rows: &[Row<'_>]) -> String {
             None => known.push((what, vec![family])),
         }
     }
-    let one = |(what, whom): &(&str, Vec<String>)| format!("{what} ({})", whom.join(", "));
+    let one = |(what, whom): &(String, Vec<String>)| format!("{what} ({})", whom.join(", "));
     known.iter().map(one).collect::<Vec<_>>().join(", ")
 }
 

@@ -4,7 +4,7 @@ use convoke::Algorithm;
 use convoke::passes::stats::Stats;
 use serde_json::{Value, json};
 
-use super::facts::{Report, Row, View, budget, relative_to};
+use super::facts::{Report, Row, View, assumption, budget, relative, relative_to};
 use super::{shape, verdict, waterfall};
 use crate::options::signature;
 
@@ -76,8 +76,11 @@ fn convolution(view: &View<'_>) -> Value {
         "multiplications": selection.conv.multiplications() as f64,
         "budget": { "limit": selection.budget.limit, "certified": selection.budget.certified,
                     "given": selection.budget.given, "words": budget(&selection.budget) },
-        "candidates": candidates,
+        "error_typical_assumes": assumption(view), "candidates": candidates,
     });
+    if let Some(range) = selection.conv.range {
+        object["range"] = json!({ "least": range.least(), "most": range.most(), "spread": range.spread() });
+    }
     if let Some(range) = view.range {
         object["input_range"] = json!(range);
     }
@@ -101,9 +104,9 @@ fn candidate(view: &View<'_>, row: &Row<'_>) -> Value {
         "predicted_seconds": row.seconds,
         "terms": plan.terms.iter().map(|t| json!({ "name": t.name, "cycles": t.cycles })).collect::<Vec<_>>(),
         "error_bound": plan.error_bound,
-        "error_bound_relative_to": relative_to(row.algorithm),
+        "error_bound_relative_to": relative_to(row.algorithm, view.selection.conv.range),
         "error_typical": plan.error_typical,
-        "error_typical_relative_to": "Σ|w||x|",
+        "error_typical_relative_to": relative(view),
     });
     if let Some(bound) = row.absolute {
         object["error_bound_absolute"] = json!(bound);

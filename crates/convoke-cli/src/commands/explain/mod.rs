@@ -38,8 +38,8 @@ pub(crate) fn run(args: Explain, no_times: bool, io: &mut Io<'_>) -> Result<(), 
     tell_unmet(&explanation.unmet, io);
     let measured = if args.measure { Some(measured(&compiler, &layer, &explanation, io)?) } else { None };
     let (measured, stages_measured) = measured.unzip();
-    let ranged = match args.input_range {
-        Some(range) => Some((range, weight_bounds(&compiler, &layer, &explanation)?)),
+    let ranged = match args.options.input_range {
+        Some(range) => Some((range.most(), weight_bounds(&compiler, &layer, &explanation)?)),
         None => None,
     };
     let report = Report {

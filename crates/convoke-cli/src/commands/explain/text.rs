@@ -3,7 +3,7 @@
 use convoke::Subnormals;
 use convoke::passes::Record;
 
-use super::facts::{PRODUCTS, Report, Row, Standing, View, bounds, budget, error};
+use super::facts::{PRODUCTS, Report, Row, Standing, View, assumption, bounds, budget, error, relative};
 use super::waterfall;
 use super::{shape, verdict};
 use crate::options::signature;
@@ -39,8 +39,9 @@ fn convolution(view: &View<'_>) -> String {
     verdict::sentences(view).iter().for_each(|sentence| text += &wrapped(sentence));
     text += &format!("error allowed: {}\n\n", budget(&selection.budget));
     text += &candidates(view);
-    text += &wrapped("error: what to expect, relative to Σ|w||x| of the output element");
-    text += &wrapped(&format!("bound: what no input exceeds, relative to {}", bounds(&view.rows)));
+    text += &wrapped(&format!("error: what to expect, relative to {}; {}", relative(view), assumption(view)));
+    text +=
+        &wrapped(&format!("bound: what no input exceeds, relative to {}", bounds(&view.rows, selection.conv.range)));
     if let Some(range) = view.range {
         text +=
             &wrapped(&format!("off by: at most, with the layer's weights and inputs of magnitude {range:e} or less"));

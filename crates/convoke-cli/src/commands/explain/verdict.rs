@@ -194,6 +194,12 @@ fn over(view: &View<'_>, chosen: &Row<'_>) -> Option<String> {
         error(its),
         error(budget.limit)
     );
+    if let Some(range) = view.selection.conv.range.filter(|range| its / range.spread() <= budget.limit) {
+        text += &format!(
+            "; its error counts {} times, since the input is declared to be in {range}",
+            error(range.spread())
+        );
+    }
     if its.is_finite() {
         text += &format!("; --max-error {} would admit it", rounded_up(its));
     }

@@ -44,17 +44,7 @@ pub(crate) fn pointwise(group: usize) -> Conv2d {
 /// The numbers of one convolution, and the type of its result; `None` where it is no valid one.
 pub(crate) fn numbers(op: &Conv2d, x: &TensorType, w: &TensorType) -> Option<(Conv, TensorType)> {
     let y = Op::from(op.clone()).infer(&[x, w]).ok()?;
-    let conv = Conv {
-        elem: y.elem,
-        layout: y.layout,
-        x: x.as_image()?,
-        y: y.as_image()?,
-        window: op.window(x, w).ok()?,
-        group: usize::try_from(op.group).ok()?,
-        guard: op.guard,
-        weights_known: true,
-    };
-    Some((conv, y))
+    Some((Conv::of(op, x, w, &y)?, y))
 }
 
 /// What convolutions one after the other take, each with the fastest algorithm that is allowed.

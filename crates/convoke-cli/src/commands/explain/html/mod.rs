@@ -14,7 +14,7 @@ mod svg;
 use std::fmt::Write;
 
 use self::svg::{escaped, family};
-use super::facts::{Report, Row, Standing, View, bounds, budget, error};
+use super::facts::{Report, Row, Standing, View, assumption, bounds, budget, error, relative};
 use super::{shape, text, verdict, waterfall};
 use crate::options::{machine_line, signature};
 use crate::table::{count, seconds};
@@ -87,10 +87,12 @@ fn convolution(view: &View<'_>) -> String {
         roofline::draw(view)
     );
     text += &format!(
-        "<figure>\n{}<figcaption><b>Error against time.</b> Below, the error to expect, relative to Σ|w||x|; above, the certified \
-         bound, relative to {}. Dotted steps join those that none beats in both.</figcaption></figure>\n</div>\n{}",
+        "<figure>\n{}<figcaption><b>Error against time.</b> Below, the error to expect, relative to {}, {}; above, the \
+         certified bound, relative to {}. Dotted steps join those that none beats in both.</figcaption></figure>\n</div>\n{}",
         scatter::draw(view),
-        escaped(&bounds(&view.rows)),
+        escaped(&relative(view)),
+        escaped(&assumption(view)),
+        escaped(&bounds(&view.rows, view.selection.conv.range)),
         families(view)
     );
     text += &format!("<h3>Where the predicted time goes</h3>\n{}", bars::draw(view));
