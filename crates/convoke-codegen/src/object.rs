@@ -15,10 +15,8 @@ use convoke_ir::loops::{BufferId, Program, Role, Verified};
 use convoke_machine::Machine;
 use cranelift_codegen::Context;
 use cranelift_codegen::control::ControlPlane;
-
 use cranelift_codegen::ir::{
-    AbiParam, Function, InstBuilder, MemFlagsData, Signature, StackSlotData, StackSlotKind, Type, UserFuncName, Value,
-    types,
+    AbiParam, Function, InstBuilder, MemFlagsData, Signature, StackSlotData, StackSlotKind, UserFuncName, Value, types,
 };
 use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext};
 use cranelift_module::{DataDescription, DataId, FuncId as ModuleFuncId, Linkage, Module, default_libcall_names};
@@ -142,8 +140,8 @@ impl Entry<'_> {
         b.seal_block(block);
         let values = b.block_params(block).to_vec();
         let (&workspace, buffers) = values.split_last().expect("the workspace is a parameter");
-        let given: Vec<(BufferId, Value)> = params.into_iter().zip(buffers.iter().copied()).collect();
-        let given = Given::new(&mut b, pointer, self.program.buffers.len(), &given);
+        let mut given = vec![None; self.program.buffers.len()];
+        params.into_iter().zip(buffers).for_each(|(id, &value)| given[id.index()] = Some(value));
         match self.control {
             None => self.calls(&mut b, module, &given, workspace),
             Some((word, exchange)) => {
@@ -164,7 +162,7 @@ impl Entry<'_> {
     }
 
     /// Each run: its slots into a table on the stack, then a call.
-    fn calls(&self, b: &mut FunctionBuilder, module: &mut ObjectModule, given: &Given, workspace: Value) {
+    fn calls(&self, b: &mut FunctionBuilder, module: &mut ObjectModule, given: &[Option<Value>], workspace: Value) {
         let pointer = self.target.ordered.pointer_type();
         let bytes = pointer.bytes();
         let plan = Plan::new(self.program, &self.program.entry);
@@ -175,8 +173,7 @@ impl Entry<'_> {
         let local = b.ins().iadd_imm_s(workspace, plan.scratch_bytes as i64);
         for run in &self.program.entry {
             for (i, &buffer) in run.args.iter().enumerate() {
-                let given = given.get(b, buffer);
-                let value = match (given, self.data[buffer.index()], plan.scratch[buffer.index()]) {
+                let value = match (given[buffer.index()], self.data[buffer.index()], plan.scratch[buffer.index()]) {
                     (Some(value), _, _) => value,
                     (None, Some(data), _) => {
                         let data = module.declare_data_in_func(data, b.func);
@@ -197,36 +194,6 @@ impl Entry<'_> {
             let end = b.ins().iconst(types::I64, trips as i64);
             b.ins().call(callee, &[table, local, begin, end]);
         }
-    }
-}
-
-/// The pointers that the exported function is given, in memory: to allocate registers for thousands that stay live takes time that grows with
-/// their square.
-struct Given {
-    table: Value,
-    pointer: Type,
-    /// Where the pointer to each buffer is.
-    places: Vec<Option<i32>>,
-}
-
-impl Given {
-    fn new(b: &mut FunctionBuilder, pointer: Type, buffers: usize, given: &[(BufferId, Value)]) -> Given {
-        let bytes = pointer.bytes();
-        let slot = StackSlotData::new(StackSlotKind::ExplicitSlot, (given.len() as u32 * bytes).max(bytes), 3);
-        let slot = b.create_sized_stack_slot(slot);
-        let table = b.ins().stack_addr(pointer, slot, 0);
-        let mut places = vec![None; buffers];
-        for (i, &(buffer, value)) in given.iter().enumerate() {
-            let place = i as i32 * bytes as i32;
-            b.ins().store(MemFlagsData::trusted(), value, table, place);
-            places[buffer.index()] = Some(place);
-        }
-        Given { table, pointer, places }
-    }
-
-    fn get(&self, b: &mut FunctionBuilder, buffer: BufferId) -> Option<Value> {
-        let place = self.places[buffer.index()]?;
-        Some(b.ins().load(self.pointer, MemFlagsData::trusted(), self.table, place))
     }
 }
 

@@ -2,8 +2,8 @@
 //!
 //! ```text
 //! layer IR, algorithms chosen ──► buffers: inputs, outputs, constants, scratch
-//!                                 prepare: weights packed for the codelets that read them
-//!                                 entry:   one or more kernels for each op
+//!                                 prepare: values known at compile time; weights among them packed for the codelets that read them
+//!                                 entry:   one or more kernels for each other op; weights of the run packed before
 //! ```
 //!
 //! Kernels walk over tiles and call codelets; codelets are scalar loop nests with marks, which the loop passes turn
