@@ -90,7 +90,8 @@ fn what_cannot_be_filled_says_why() {
     let small = ty(Elem::F32, &[2]);
     assert!(message(Source::Unbound, &small, &none).contains("`unbound`"));
     assert!(message(Source::Numbers(vec![1.0]), &small, &none).contains("2 elements, 1 numbers"));
-    assert!(message(Source::Numbers(vec![1.0, 1e300]), &small, &none).contains("number 1 is 1e300"));
+    assert!(message(Source::Numbers(vec![1.0, 1e300]), &small, &none).contains("1e300 is beyond"));
+    assert!(message(Source::Computed(vec![1.0, 1e300].into()), &small, &none).contains("number 1 is 1e300"));
     assert!(message(Source::Generate(Generator::SobelX {}), &small, &none).contains("3×3"));
     let huge = ty(Elem::F32, &[1 << 20, 1 << 20]);
     assert!(message(Source::Generate(Generator::Zeros {}), &huge, &none).contains("8796093022208 bytes"));

@@ -24,8 +24,7 @@ impl Choices {
     }
 
     fn number(&mut self) -> f64 {
-        let odd =
-            [0.0, -0.0, 1.0, -2.5, 1e300, -1e-300, f64::INFINITY, f64::NEG_INFINITY, f64::MIN_POSITIVE, 0.1, 3e20];
+        let odd = [0.0, -0.0, 1.0, -2.5, 3e38, -1e-300, f64::INFINITY, f64::NEG_INFINITY, f64::MIN_POSITIVE, 0.1, 3e20];
         match self.below(2) {
             0 => self.of(&odd),
             _ => f64::from(self.0.next().unwrap_or(0)) / 1024.0 - 7.0,
@@ -58,7 +57,7 @@ impl Choices {
                 Source::File { path, name: (self.below(2) == 0).then(|| self.text()) }
             }
             _ => {
-                let (seed, low) = (self.int(), self.number().abs().min(1e300));
+                let (seed, low) = (self.int(), self.number().abs().min(3e38));
                 self.of(&[0, 1, 2]);
                 Source::Generate(match self.below(3) {
                     0 => Generator::Normal { seed, mean: -low, std: low },

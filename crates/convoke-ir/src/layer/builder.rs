@@ -183,7 +183,10 @@ impl Source {
         };
         match self {
             Source::Unbound | Source::File { .. } => None,
-            Source::Numbers(numbers) => count(numbers.len()),
+            Source::Numbers(numbers) => count(numbers.len()).or_else(|| {
+                let number = numbers.iter().find(|&&number| !ty.elem.holds(number))?;
+                Some(ty.elem.cannot_hold(*number))
+            }),
             Source::Computed(numbers) => count(numbers.len()),
             Source::Generate(generator) => generator.refuses(ty.shape.dims()).or_else(|| {
                 let (argument, number) = generator.beyond(ty.elem)?;
