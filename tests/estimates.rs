@@ -4,7 +4,7 @@
 use convoke::check::{Comparison, Reference};
 use convoke::explain::explain;
 use convoke::ir::layer::Source;
-use convoke::{Algorithm, Compiler, Error, Layer, Layout};
+use convoke::{Algorithm, Compiler, Error, Layer, Layout, Subnormals};
 use convoke_tests::{ConvShape, Random};
 use ndarray::ArrayD;
 
@@ -100,7 +100,9 @@ fn estimates_are_near_what_native_code_gives() {
             }
             let shape = shape(kernel, groups, padded);
             let layer = layer(&shape);
-            let reference = |kind: Kind| Reference::new(&layer, vec![kind.data(&shape, &mut Random::new(3))]);
+            let reference = |kind: Kind| {
+                Reference::new(&layer, vec![kind.data(&shape, &mut Random::new(3))], Subnormals::default())
+            };
             let references = Kind::ALL.map(|kind| reference(kind).expect("a small layer"));
             for algorithm in algorithms(kernel) {
                 let Some((estimate, found)) = measured(&layer, &references, algorithm) else { continue };

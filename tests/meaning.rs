@@ -6,7 +6,7 @@ use convoke::interp::run_program;
 use convoke::ir::layer::Source;
 use convoke::passes::PassError;
 use convoke::passes::select::SelectError;
-use convoke::{Algorithm, Compiler, Error, Layer, Layout, Machine};
+use convoke::{Algorithm, Compiler, Error, Layer, Layout, Machine, Subnormals};
 use convoke_tests::{ConvShape, Random};
 use ndarray::ArrayD;
 
@@ -69,7 +69,7 @@ fn a_weight_that_is_not_finite_counts_over_padding_in_every_plain_algorithm() {
             weights[at] = odd;
             let layer = shape.layer(layout, Source::Numbers(weights), false).expect("a valid shape");
             let x = array(&layer, (0..).map(|i| f64::from(i * 7 % 11) - 3.0));
-            let reference = Reference::new(&layer, vec![x]).expect("the interpreter runs it");
+            let reference = Reference::new(&layer, vec![x], Subnormals::default()).expect("the interpreter runs it");
             let expected = &reference.outputs()[0].value;
             for bits in [512, 256, 128] {
                 for &algorithm in Algorithm::ALL {
@@ -104,7 +104,7 @@ fn a_weight_that_arrives_with_the_data_counts_over_padding_too() {
     let mut w = ArrayD::from_elem(vec![3, 1, 3, 3], 1.0);
     w[[1, 0, 0, 0]] = f64::NAN;
     w[[2, 0, 1, 0]] = f64::INFINITY;
-    let reference = Reference::new(&layer, vec![x, w]).expect("the interpreter runs it");
+    let reference = Reference::new(&layer, vec![x, w], Subnormals::default()).expect("the interpreter runs it");
     for bits in [512, 256, 128] {
         for found in engines(&at_width(bits), &layer, reference.inputs()).expect("it applies") {
             assert!(same(&found, &reference.outputs()[0].value, false), "{bits} bits:\n{found}");
@@ -134,7 +134,8 @@ fn clamps_keep_the_sign_of_a_zero() {
                     "layer @l(%x: {elem}[1, 1, 5, 9]) -> {elem}[1, 1, 5, 9] {{\n{body}\nreturn %y\n}}\n"
                 ));
                 let x = array(&layer, numbers.into_iter().cycle());
-                let reference = Reference::new(&layer, vec![x]).expect("the interpreter runs it");
+                let reference =
+                    Reference::new(&layer, vec![x], Subnormals::default()).expect("the interpreter runs it");
                 let expected = &reference.outputs()[0].value;
                 if op.starts_with("relu") {
                     assert!(expected[[0, 0, 0, 0]].is_sign_negative() && expected[[0, 0, 0, 1]].is_sign_positive());
@@ -214,7 +215,8 @@ fn negative_pads_crop_before_the_mode_extends() {
                     };
                     rows[i].zip(columns[j]).map_or(0.0, |(i, j)| at(c, i, j))
                 });
-                let reference = Reference::new(&layer, vec![x.clone()]).expect("the interpreter runs it");
+                let reference =
+                    Reference::new(&layer, vec![x.clone()], Subnormals::default()).expect("the interpreter runs it");
                 assert!(same(&reference.outputs()[0].value, &expected, false), "{text}");
                 for found in engines(&Compiler::host(), &layer, reference.inputs()).expect("it applies") {
                     assert!(same(&found, &expected, false), "{text}\n{found}");
@@ -247,8 +249,8 @@ fn steps_may_be_longer_than_the_image() {
             "layer @l(%x: f32[1, 4, 5, 7]) -> f32[{y}] {{\n%w = const f32[4, 4, 3, 3] = normal(seed = 1)\n\
              %v = const f32[4, 1, 1, 1] = normal(seed = 2)\n%y = {op}\nreturn %y\n}}\n"
         ));
-        let reference =
-            Reference::new(&layer, vec![array(&layer, (0..).map(f64::from))]).expect("the interpreter runs it");
+        let reference = Reference::new(&layer, vec![array(&layer, (0..).map(f64::from))], Subnormals::default())
+            .expect("the interpreter runs it");
         let mut ran = 0;
         for &algorithm in Algorithm::ALL {
             let compiler = Compiler::host().algorithm(algorithm);

@@ -1,7 +1,7 @@
 //! Convolutions whose weights are known in the run alone, as inputs or computed from inputs: by every algorithm, against the interpreter.
 
 use convoke::check::Reference;
-use convoke::{Algorithm, Layout};
+use convoke::{Algorithm, Layout, Subnormals};
 use convoke_tests::native::{Count, exact, integers, none};
 use convoke_tests::{ConvShape, Random};
 
@@ -9,7 +9,7 @@ use convoke_tests::{ConvShape, Random};
 fn every_algorithm_of_run(shape: &ConvShape, layout: Layout, seed: u64, count: &mut Count) -> Result<(), String> {
     let name = |e: &dyn std::fmt::Display| format!("{shape}: {e}");
     let layer = shape.layer_of_run(layout, seed % 3 == 0, seed % 5 == 0).map_err(|e| name(&e.render(false)))?;
-    let reference = Reference::new(&layer, integers(&layer, seed)).map_err(|e| name(&e))?;
+    let reference = Reference::new(&layer, integers(&layer, seed), Subnormals::default()).map_err(|e| name(&e))?;
     for &algorithm in Algorithm::ALL {
         let threads = 1 + (seed % 3) as usize;
         if exact(&layer, &reference, algorithm, threads)? {

@@ -1,7 +1,7 @@
 //! Poolings beside ONNX's: every line of `corpus/onnx_pools.csv`, by the interpreter and by native code. See `corpus/README.md`.
 
 use convoke::check::Reference;
-use convoke::{Compiler, Layer, Layout, Machine};
+use convoke::{Compiler, Layer, Layout, Machine, Subnormals};
 use ndarray::ArrayD;
 
 /// The columns, in order.
@@ -66,7 +66,7 @@ fn every_pooling_gives_what_onnx_gives() {
         let result: Vec<f64> = fields[9].split(' ').map(|y| y.parse().expect("a number")).collect();
         let expected = channels(&result, layout);
 
-        let reference = Reference::new(&layer, vec![x]).expect("the interpreter runs it");
+        let reference = Reference::new(&layer, vec![x], Subnormals::default()).expect("the interpreter runs it");
         let machine = Machine::host().narrowed([512, 256, 128][i % 3]);
         let compiled = Compiler::host().machine_of(machine).compile(&layer).expect("it compiles");
         let native = compiled.run_rounded(reference.inputs()).expect("inputs of its types");

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use convoke::check::{Comparison, Reference};
 use convoke::ir::layer::Range;
-use convoke::{Compiler, InputRange, Layer, data};
+use convoke::{Compiler, InputRange, Layer, Subnormals, data};
 use convoke_cli::{Captured, capture};
 use ndarray::ArrayD;
 use serde_json::Value;
@@ -176,7 +176,8 @@ fn compared(layer: &Layer, compiler: &Compiler, spoil: impl Fn(&mut ArrayD<f64>,
     let inputs = vec![data::random(layer.inputs()[0].1, 0, layer.files()).expect("a small tensor")];
     let mut outputs = compiler.compile(layer).and_then(|c| c.run_rounded(&inputs)).expect("it runs");
     spoil(&mut outputs[0], &inputs[0]);
-    let reference = Reference::new(layer, inputs).and_then(|r| r.by(compiler, layer)).expect("it runs");
+    let reference =
+        Reference::new(layer, inputs, Subnormals::default()).and_then(|r| r.by(compiler, layer)).expect("it runs");
     reference.compare(&outputs)
 }
 

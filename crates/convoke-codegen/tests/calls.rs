@@ -58,7 +58,7 @@ fn run<T: Element + Default>(machine: &Machine, elem: &str, flags: &[T]) -> (Vec
     let module = text::parse(&program(elem, flags.len())).unwrap_or_else(|found| panic!("{found:#?}"));
     let verified = loops::verify(&module.programs[0]).unwrap_or_else(|found| panic!("{found:#?}"));
     let none = |_: &Source, _: &TensorType| -> Result<Arc<Vec<f64>>, BoxError> { Err("no constants".into()) };
-    let options = Options { threads: Some(1), ..Options::default() };
+    let options = Options { threads: 1, ..Options::default() };
     let compiled = compile(verified, machine, &none, &options).unwrap_or_else(|e| panic!("{}: {e}", machine.name));
     let (mut y, mut sum) = (vec![T::default(); flags.len() * PART], [T::default()]);
     compiled.run(&[flags], &mut [&mut y, &mut sum]).expect("the lengths are right");

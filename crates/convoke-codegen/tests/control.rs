@@ -35,7 +35,7 @@ fn conv(rows: usize, std: f64, threads: usize, machine: &Machine, subnormals: Su
          %w = const f32[16, 16, 3, 3] = normal(seed = 1, std = {std:e})\n  \
          %0 = conv2d %x, %w {{ pads = [1, 1, 1, 1], algorithm = direct }} then silu\n  return %0\n}}\n"
     );
-    let options = Options { threads: Some(threads), subnormals, ..Options::default() };
+    let options = Options { threads, subnormals, ..Options::default() };
     common::compiled_with(machine, &text, &options)
 }
 

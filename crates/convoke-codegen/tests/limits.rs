@@ -41,7 +41,7 @@ fn program(prepare_local: usize, run_local: usize) -> Program {
 
 fn compiled(program: &Program, max_bytes: u64, threads: usize) -> Result<Vec<f32>, CodegenError> {
     let one = |_: &Source, _: &TensorType| -> Result<Arc<Vec<f64>>, BoxError> { Ok(Arc::new(vec![3.5])) };
-    let options = Options { threads, max_bytes };
+    let options = Options { threads, max_bytes, ..Options::default() };
     let verified = verify(program).unwrap_or_else(|found| panic!("{found:#?}"));
     let compiled = compile(verified, &Machine::host(), &one, &options)?;
     let mut y = [0.0];

@@ -60,7 +60,7 @@ pub(crate) fn compiled(source: &str, threads: usize) -> Compiled {
 
 /// Compiled for a machine that this CPU includes.
 pub(crate) fn compiled_for(machine: &Machine, source: &str, threads: usize) -> Compiled {
-    compiled_with(machine, source, &Options { threads: Some(threads), ..Options::default() })
+    compiled_with(machine, source, &Options { threads, ..Options::default() })
 }
 
 /// The same with these options.

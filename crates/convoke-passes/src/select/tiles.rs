@@ -21,8 +21,8 @@ use super::Conv;
 use super::cost::{
     bandwidth, beside, burst, call, lanes, operands, product, scattered, second_level, straight, strided, turned,
 };
-use super::plan::{Plan, Refusal, Term};
 use super::guard;
+use super::plan::{Plan, Refusal, Term};
 use super::weigh::Errors;
 use crate::register_tile::RegisterTile;
 use crate::tiling::{self, LEAST, Tiling};
