@@ -50,13 +50,16 @@ impl Outlier {
 #[test]
 fn a_run_whose_error_is_more_than_allowed_is_no_plain_ok() {
     let outlier = Outlier::new();
-    let default = outlier.run(&["--algorithm", "winograd(4x4)"]);
+    let guarded = outlier.run(&["--algorithm", "winograd(4x4)"]);
+    assert!(guarded.stdout.contains("check     ok: "), "{}", guarded.stdout);
+    let default = outlier.run(&["--algorithm", "winograd(4x4)", "--guard", "0"]);
     assert_eq!(default.status, 0, "{}", default.stderr);
     assert!(default.stdout.contains("check     OVER: "), "{}", default.stdout);
     assert!(default.stdout.contains("--algorithm direct"), "what to do is named: {}", default.stdout);
 
     let output = format!("y={}", outlier.path("y.npy").display());
-    let limited = outlier.run(&["--algorithm", "winograd(4x4)", "--max-error", "1e-6", "--output", &output]);
+    let limited =
+        outlier.run(&["--algorithm", "winograd(4x4)", "--guard", "0", "--max-error", "1e-6", "--output", &output]);
     assert_eq!(limited.status, 1, "{}", limited.stdout);
     assert!(limited.stdout.contains("check     FAILED: "), "{}", limited.stdout);
     assert!(limited.stderr.contains("larger than it may be"), "{}", limited.stderr);
@@ -68,7 +71,8 @@ fn a_run_whose_error_is_more_than_allowed_is_no_plain_ok() {
         assert!(fine.stdout.contains("check     ok: "), "{}", fine.stdout);
     }
     let json: Value =
-        serde_json::from_str(&outlier.run(&["--algorithm", "winograd(4x4)", "--json"]).stdout).expect("JSON");
+        serde_json::from_str(&outlier.run(&["--algorithm", "winograd(4x4)", "--guard", "0", "--json"]).stdout)
+            .expect("JSON");
     let check = &json["check"];
     assert_eq!((&check["ok"], &check["verdict"]), (&Value::from(true), &Value::from("over")), "{check}");
     assert!(check["of_allowed"]["largest"].as_f64() > Some(100.0), "{check}");

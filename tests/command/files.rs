@@ -196,7 +196,7 @@ fn w_as_input(file: &str) -> String {
 fn two_outputs_are_two_files_and_are_written_together() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let at = |name: &str| text(&folder.path().join(name));
-    let two = "layer @l(%x: f32[1, 2, 4, 4]) -> (f32[1, 2, 4, 4], f32[1, 2, 4, 4]) {
+    let two = "layer @l(%x: f32[1, 5, 4, 4]) -> (f32[1, 5, 4, 4], f32[1, 5, 4, 4]) {
   %y = relu %x
   %z = sigmoid %x
   return %y, %z
@@ -210,7 +210,7 @@ fn two_outputs_are_two_files_and_are_written_together() {
     let result = run("a.npy", "./a.npy");
     assert_eq!(result.status, 2, "{}", result.stderr);
     assert!(result.stderr.contains("one file"), "{}", result.stderr);
-    // An image has 1 or 3 channels: the second output cannot be written, so the first is not.
+    // An image has 1 to 4 channels: the second output cannot be written, so the first is not.
     let result = run("a.npy", "z.png");
     assert_eq!(result.status, 1, "{}", result.stderr);
     assert_eq!(names(folder.path()), ["l.conv"]);

@@ -55,13 +55,14 @@ pub(crate) fn reasons(c: &Comparison, held: Held) -> Vec<String> {
             c.overflowed
         ));
     }
-    if c.max_error.is_infinite() && c.overflowed == 0 {
-        said.push(
-            "outputs are infinite or NaN where the interpreter's are something else: fast algorithms spread these over tiles"
-                .into(),
-        );
+    if c.spoilt > 0 {
+        said.push(format!(
+            "{} outputs are infinite or NaN where the interpreter's are something else: a fast algorithm mixes inputs or weights that are not \
+             finite with others; --algorithm direct does not",
+            c.spoilt
+        ));
     }
-    if let Some(share) = c.allowed.filter(|_| !c.is_allowed()) {
+    if let Some(share) = c.allowed.filter(|share| !share.is_within()) {
         let whose = if held.given { "--max-error allows" } else { "is allowed without --max-error" };
         said.push(format!(
             "the error is {} what {whose}: some inputs of a tile are far larger than others",
@@ -90,6 +91,6 @@ pub(crate) fn as_json(c: &Comparison, held: Held) -> Value {
     let share = |s: Share| json!({ "mean": s.mean, "largest": s.largest });
     let verdict = Verdict::of(c, held);
     json!({ "ok": verdict != Verdict::Failed, "verdict": verdict.word().to_lowercase(), "max_error": c.max_error,
-            "relative": c.relative, "bound": c.bound, "of_bound": c.of_bound, "of_expected": share(c.expected),
+            "relative": c.relative, "bound": c.bound, "spoilt": c.spoilt, "of_bound": c.of_bound, "of_expected": share(c.expected),
             "of_allowed": c.allowed.map(share) })
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use convoke_codegen::{BoxError, Options, Slice, SliceMut, compile};
 use convoke_data::Files;
-use convoke_ir::elem::Elem;
+use convoke_ir::elem::{Elem, Subnormals};
 use convoke_ir::layer::Source;
 use convoke_ir::loops::*;
 use convoke_ir::types::{Layout, TensorType};
@@ -45,7 +45,7 @@ fn both(
     let verified = verify(&program).unwrap_or_else(|found| panic!("{found:#?}\n{program}"));
 
     let none = |_: &Source, _: &TensorType| -> Result<Arc<Vec<f64>>, BoxError> { Err("no constants".into()) };
-    let options = Options { threads: 1, ..Options::default() };
+    let options = Options { threads: 1, subnormals: Subnormals::Keep, ..Options::default() };
     let compiled = compile(verified, machine, &none, &options).unwrap_or_else(|e| panic!("{}: {e}", machine.name));
     let narrow: Vec<f32> = numbers.iter().map(|&x| x as f32).collect();
     let (mut y32, mut y64) = (vec![0.0f32; count], vec![0.0f64; count]);

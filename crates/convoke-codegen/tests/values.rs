@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use convoke_codegen::{BoxError, Element, Options, compile};
-use convoke_ir::elem::Elem;
+use convoke_ir::elem::{Elem, Subnormals};
 use convoke_ir::layer::Source;
 use convoke_ir::loops::*;
 use convoke_ir::types::{Layout, TensorType};
@@ -52,8 +52,9 @@ fn native<T: Element>(
     let program = program.finish();
     let verified = verify(&program).unwrap_or_else(|found| panic!("{found:#?}"));
     let none = |_: &Source, _: &TensorType| -> Result<Arc<Vec<f64>>, BoxError> { Err("no constants".into()) };
-    let compiled = compile(verified, machine, &none, &Options { threads: 1, ..Options::default() })
-        .unwrap_or_else(|error| panic!("{}: {error}", machine.name));
+    let compiled =
+        compile(verified, machine, &none, &Options { threads: 1, subnormals: Subnormals::Keep, ..Options::default() })
+            .unwrap_or_else(|error| panic!("{}: {error}", machine.name));
     let mut after = before.to_vec();
     compiled.run(&numbers, &mut [&mut after]).expect("the lengths are right");
     after

@@ -17,7 +17,7 @@
 //! - The rounding error of a tile of Winograd's or of an FFT depends on all that the tile reads. The error to *expect* is therefore taken relative
 //!   to the largest S and |y| of the outputs that read what a tile with an element may read, for Strassen's algorithm of all outputs: next to a border
 //!   those of the tile alone may meet none but the smallest taps. The error *allowed* is relative to the element's own.
-//! - Each product may lose the smallest subnormal number.
+//! - Each product may lose the smallest subnormal number, or the smallest normal one where code flushes; transforms enlarge that.
 
 use convoke_bilinear::error::{plain_estimate, rounding};
 use convoke_ir::attr::Algorithm;
@@ -45,6 +45,9 @@ impl Accuracy {
         Accuracy { expected, allowed: expected }
     }
 }
+
+/// By how much transforms of tiles enlarge what a product loses to underflow, about.
+const AMPLIFIED: f64 = 64.0;
 
 /// Gives the accuracy of a convolution from its attributes and the types of its operands.
 pub type Accuracies<'a> = &'a dyn Fn(&Conv2d, &TensorType, &TensorType) -> Accuracy;
@@ -140,12 +143,17 @@ impl Done<'_> {
         }
     }
 
+    /// Whether it is a convolution by transformed tiles.
+    fn transforms(&self) -> bool {
+        matches!(self.op, Op::Conv2d(conv) if conv.algorithm.transforms_tiles())
+    }
+
     /// Of a sum of `terms` products with an error of its own of `own`.
     fn sum(&self, which: usize, terms: usize, own: f64, scale: &[f64], value: &[f64]) -> Result<Vec<f64>> {
         let (u, count) = (self.unit.roundoff, terms as f64);
         let of_scale = own + u / count.sqrt();
         let of_value = rounding(u) * (count / 3.0).sqrt();
-        let lost = count * self.unit.lost;
+        let lost = count * self.unit.lost * if self.transforms() { AMPLIFIED } else { 1.0 };
         let mut sum = each2(scale, value, |s, y| of_scale * s + of_value * y.abs() + lost)?;
         let square = |numbers: &[f64]| each(numbers, |v| v * v);
         let mut variance = filled(sum.len(), 0.0)?;
