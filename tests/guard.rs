@@ -86,12 +86,17 @@ fn worst(case: &Case, machine: &Machine, algorithm: Algorithm, kappa: u32) -> Op
     let conv =
         case.layer.ir().body.iter().find_map(|instr| Conv::new(case.layer.ir(), &Known::of(case.layer.ir()), instr))?;
     let compiled = compiler.compile(&case.layer).expect("it compiles");
-    let y = compiled.run_rounded(&[case.x.clone()]).expect("it runs").remove(0);
+    let y = compiled.run_rounded(std::slice::from_ref(&case.x)).expect("it runs").remove(0);
     let plain = Compiler::for_machine(machine.clone()).algorithm(Algorithm::Direct);
     let plain = plain.select(&case.layer).expect("plain sums apply");
-    let expected = interp::error_bounds(plain.verified(), &[case.x.clone()], case.layer.files(), Subnormals::default())
-        .expect("it runs")
-        .remove(0);
+    let expected = interp::error_bounds(
+        plain.verified(),
+        std::slice::from_ref(&case.x),
+        case.layer.files(),
+        Subnormals::default(),
+    )
+    .expect("it runs")
+    .remove(0);
     let weights =
         case.layer.ir().values.iter().find_map(|(id, _)| case.layer.ir().constant(id).map(|source| (id, source)));
     let (id, source) = weights.expect("the weights are a constant");
