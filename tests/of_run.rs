@@ -8,7 +8,9 @@ use convoke_tests::{ConvShape, Random};
 /// The layer by every algorithm that applies, on one to three threads.
 fn every_algorithm_of_run(shape: &ConvShape, layout: Layout, seed: u64, count: &mut Count) -> Result<(), String> {
     let name = |e: &dyn std::fmt::Display| format!("{shape}: {e}");
-    let layer = shape.layer_of_run(layout, seed.is_multiple_of(3), seed.is_multiple_of(5)).map_err(|e| name(&e.render(false)))?;
+    let layer = shape
+        .layer_of_run(layout, seed.is_multiple_of(3), seed.is_multiple_of(5))
+        .map_err(|e| name(&e.render(false)))?;
     let reference = Reference::new(&layer, integers(&layer, seed), Subnormals::default()).map_err(|e| name(&e))?;
     for &algorithm in Algorithm::ALL {
         let threads = 1 + (seed % 3) as usize;
