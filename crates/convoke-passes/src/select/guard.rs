@@ -4,13 +4,14 @@
 //! norms    each vector of channels of each pixel of the input with its border is squared and added; lanes become pixels
 //! flags    under each column of a row of tiles the largest of the taps, row by row and then of rows; of each tile the largest and the
 //!          least, from every so many columns
-//! skips    each call that would compute a vector of output channels of a row of outputs of a tile is found not to be needed
+//! skips    each call that would compute a tile of output channels of a row of outputs of a tile is found not to be needed
 //! ```
 
 use convoke_machine::Machine;
 
 use super::Conv;
 use super::cost::{lanes, straight};
+use crate::register_tile::RegisterTile;
 use crate::tiling::Tiling;
 
 /// The codelets called for each run of outputs: a product and a store.
@@ -24,8 +25,12 @@ pub(super) fn cycles(tiling: &Tiling, conv: &Conv, machine: &Machine) -> f64 {
     let (tile, wide) = (&*tiling.tile, lanes as f64);
     let planes = (conv.x.n * conv.group) as f64;
     let pixels = planes * (tiling.h.read() * tiling.w.read()) as f64;
-    let blocks = conv.c_per_group().div_ceil(lanes) as f64;
-    let norms = pixels * (straight(machine, blocks, blocks, 0.0) + straight(machine, 0.0, 3.0, 1.0 / wide));
+    let vectors = conv.c_per_group().div_ceil(lanes) as f64;
+    let norms = match conv.c_per_group().next_power_of_two().max(2) {
+        // Several pixels share a vector.
+        few if few < lanes => pixels * straight(machine, few as f64, 4.0 * few as f64, 1.0) / wide,
+        _ => pixels * (straight(machine, vectors, vectors, 0.0) + straight(machine, 0.0, 3.0, 1.0 / wide)),
+    };
 
     let tiles = planes * tiling.tiles() as f64;
     let [rows, columns] = tile.outputs.map(|outputs| outputs as f64);
@@ -38,7 +43,7 @@ pub(super) fn cycles(tiling: &Tiling, conv: &Conv, machine: &Machine) -> f64 {
     let gathered = 2.0 * columns * machine.rates.gather_cycles;
     let flags = tiles * (columns / wide * (across + down) + of_tile + gathered);
 
-    let calls = rows * conv.k_per_group().div_ceil(lanes) as f64 * CALLS;
+    let calls = rows * conv.k_per_group().div_ceil(RegisterTile::of(machine).square()[1] * lanes) as f64 * CALLS;
     let skips = tiles * calls * straight(machine, 1.0, 4.0, 0.0);
     norms + flags + skips
 }

@@ -19,7 +19,7 @@
 //! do in a plain sum. A pixel whose square underflows counts as 0.
 
 use convoke_ir::loops::{
-    Affine, BinOp, BufferId, Expr, Func, FuncBuilder, FuncId, Half, Marks, Role, SlotId, ValId, VecType,
+    Affine, BinOp, BufferId, Expr, Func, FuncBuilder, FuncId, Half, Marks, Pick, Role, SlotId, ValId, VecType,
 };
 use convoke_ir::types::Layout;
 
@@ -28,7 +28,7 @@ use crate::lower::blocked::Blocked;
 use crate::lower::conv::{Conv, Kernel, Packed};
 use crate::lower::grid::{Grid, Site, reach};
 use crate::lower::share::{Share, alike, plan};
-use crate::lower::tile::{Cut, Depth, Product, StoreTile, along, each, even, parallel};
+use crate::lower::tile::{Cut, Depth, Product, StoreTile, along, cut, each, even, parallel};
 use crate::lower::{LowerError, Lowering, too_large};
 use crate::tiling::{Part, TileAxis, Tiling};
 
@@ -43,7 +43,7 @@ struct Plain {
     packed: Packed,
     /// Blocks of input channels: full ones, and a rest.
     c_cuts: Vec<Cut>,
-    /// Vectors of output channels: full ones, and a rest.
+    /// Vectors of output channels, or tiles of such: full ones, and a rest.
     k_cuts: Vec<Cut>,
     /// The square of κ.
     kappa2: f64,
@@ -91,7 +91,9 @@ impl Lowering<'_> {
     ) -> Result<(), LowerError> {
         let [c, k] = [conv.cg, conv.kg].map(|channels| Blocked::new(conv.groups, channels, conv.lanes));
         let norms = self.pixel_norms(conv, c)?;
-        let (c_cuts, k_cuts) = (c.cuts(), k.cuts());
+        // A value that stays in blocks is stored a block at a time.
+        let columns = if conv.kept.is_some() { k.lanes } else { Product::tile(conv.tile, conv.lanes).1 };
+        let (c_cuts, k_cuts) = (c.cuts(), cut(conv.kg, columns));
         let packed = self.pack(conv, &c_cuts, &k_cuts, true)?;
         let plain = Plain { packed, c_cuts, k_cuts, kappa2: (kappa as f64).powi(2) };
         for block in Block::kinds(conv, tiling, [1, usize::MAX]) {
@@ -115,7 +117,8 @@ impl Lowering<'_> {
         let len = len.ok_or_else(|| too_large("pixel norms", &extents))?;
         let buffer = self.flat("norms", conv.elem, len, Role::Scratch)?;
         // The last run of a row overlaps the one before it.
-        let run = x.w.min(channels.lanes);
+        let wide = usize::from(conv.lanes);
+        let run = if x.w >= wide { wide } else { x.w.min(channels.lanes) };
         let codelet = self.program.func(run_norms(conv, channels, run));
         let mut f = FuncBuilder::kernel("pixel_norms");
         let (from, to) = (f.input("x", conv.elem, conv.x.len), f.output("n", conv.elem, len));
@@ -138,13 +141,17 @@ impl Lowering<'_> {
     }
 }
 
-/// The codelet for the norms of `run` pixels in a row, with parameters x, n.
+/// The codelet for the norms of `run` pixels in a row, with parameters x, n: as many as vectors have lanes, or as a block has channels, or fewer.
 fn run_norms(conv: &Conv<'_>, channels: Blocked, run: usize) -> Func {
     let (lanes, blocks) = (channels.lanes, channels.blocks());
-    let ty = VecType { elem: conv.elem, lanes: lanes as u8 };
     let mut f = FuncBuilder::codelet("pixel_norms");
     let x = f.input("x", conv.elem, reach(&[(blocks, conv.x.grid.c), (run, lanes), (lanes, 1)]));
     let norms = f.output("n", conv.elem, run);
+    if run > lanes {
+        narrow_norms(&mut f, x, norms, [lanes, run]);
+        return f.finish();
+    }
+    let ty = VecType { elem: conv.elem, lanes: lanes as u8 };
     let sums: Vec<ValId> = (0..run).map(|_| f.reg(ty, Expr::Const(0.0))).collect();
     f.for_("b", 0..blocks, Marks::default(), |f, b| {
         for (i, &sum) in sums.iter().enumerate() {
@@ -173,6 +180,27 @@ fn run_norms(conv: &Conv<'_>, channels: Blocked, run: usize) -> Func {
     }
     f.store(norms, 0, left[0]);
     f.finish()
+}
+
+/// The norms of pixels of few channels, which are one block: a vector of `run` lanes holds several pixels of `lanes` numbers each. Neighbours are added
+/// until each lane is a pixel.
+fn narrow_norms(f: &mut FuncBuilder, x: SlotId, norms: SlotId, [lanes, run]: [usize; 2]) {
+    let mut left: Vec<ValId> = (0..lanes)
+        .map(|i| {
+            let value = f.load_vector(x, i * run, run as u8);
+            f.binary(BinOp::Mul, value, value)
+        })
+        .collect();
+    while left.len() > 1 {
+        left = left
+            .chunks_exact(2)
+            .map(|pair| {
+                let [even, odd] = [0, 1].map(|from| f.pick(Pick { from, by: 2 }, pair[0], pair[1]));
+                f.binary(BinOp::Add, even, odd)
+            })
+            .collect();
+    }
+    f.store(norms, 0, left[0]);
 }
 
 impl Guarded<'_, '_> {
@@ -276,11 +304,10 @@ impl Guarded<'_, '_> {
     /// The runs that a row of outputs of a tile is made of. Those of the last tile of a row are shorter.
     fn runs(&self, lowering: &mut Lowering<'_>) -> Vec<Run> {
         let Block { conv, tiling, cols, .. } = &self.block;
-        let most = Product::rows(conv.tile, conv.lanes, conv.lanes.into());
         let mut runs = Vec::new();
         for tiles in cols.parts(tiling.w.outputs) {
             for &k in &self.plain.k_cuts {
-                for pixels in even(tiles.stored, most) {
+                for pixels in even(tiles.stored, Product::rows(conv.tile, conv.lanes, k.size)) {
                     let products = self.plain.c_cuts.iter();
                     let products = products.map(|&c| lowering.program.func(self.product(c, k, pixels.size)));
                     let products = products.collect();
