@@ -1,4 +1,4 @@
-//! What the tests of the whole share: convolution shapes with a short spelling, seeded random shapes, the corpus, native code beside the interpreter.
+//! Helpers of the tests of the whole: convolution shapes with a short spelling, seeded random shapes, the corpus, native code beside the interpreter.
 
 pub mod corpus;
 pub mod native;

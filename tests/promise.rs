@@ -143,7 +143,7 @@ fn a_range_limits_the_choice_where_magnitudes_are_those_of_the_input() {
     // Inputs that differ by little leave the choice as it is, and a limit from above says nothing of how they differ.
     assert_eq!(fast(&chosen(&net(" in [1, 1.5]"), &[])), [true; 3]);
     assert_eq!(fast(&chosen(&net(""), &["--input-range", "2"])), [true; 3]);
-    // What the text declares comes first.
+    // A range in the text comes first.
     assert_eq!(chosen(&net(" in [1, 1.5]"), &["--input-range", "0.001,2"])[0].1, Some([1.0, 1.5]));
 }
 

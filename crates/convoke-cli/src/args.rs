@@ -130,7 +130,7 @@ pub(crate) struct Options {
     pub(crate) which: Which,
 }
 
-/// What every command that reads a layer's numbers takes.
+/// Options of every command that reads a layer's numbers.
 #[derive(Debug, Args)]
 pub(crate) struct Which {
     /// Refuse layers that need more memory than this for tensors and scratch: `512M`, `4G`
@@ -223,7 +223,7 @@ pub(crate) struct Compile {
     /// Write for this target (see `convoke targets`)
     #[arg(long, value_name = "TRIPLE")]
     pub(crate) target: Option<String>,
-    /// What the name of the C function begins with, before that of the layer. With '' the layer's name is taken as it is, and refused if it is
+    /// Prefix of the C function's name, before that of the layer. With '' the layer's name is taken as it is, and refused if it is
     /// a keyword or a name of the C library
     #[arg(long, value_name = "P", default_value = convoke::codegen::SYMBOL_PREFIX, value_parser = symbol_prefix)]
     pub(crate) symbol_prefix: String,

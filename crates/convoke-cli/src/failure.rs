@@ -80,7 +80,7 @@ const LONGEST: usize = 4000;
 
 /// A message with control and bidirectional characters escaped, and without its end if it is too long; line breaks stay.
 pub(crate) fn short(message: &str) -> String {
-    // What is cut off need not be escaped.
+    // The part that is cut off need not be escaped.
     let start = &message[..message.floor_char_boundary(LONGEST)];
     let mut text = visible(start);
     if text.len() > LONGEST || start.len() < message.len() {
@@ -93,7 +93,7 @@ pub(crate) fn short(message: &str) -> String {
     text
 }
 
-/// What a library says of a file, which may quote it: no line is longer than a name may be.
+/// The message of a library about a file, which may quote it: no line is longer than a name may be.
 pub(crate) fn quoting(message: &str) -> String {
     message.lines().map(shown).collect::<Vec<_>>().join("\n")
 }

@@ -1,9 +1,9 @@
-//! What the comparison of a run with the interpreter comes to, in words.
+//! The verdict of a comparison with the interpreter, in words.
 
 use convoke::check::{Comparison, Share};
 use serde_json::{Value, json};
 
-/// What a run is held against beside its bound.
+/// The limits of a run's error, beside its bound.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Held {
     /// Whether the error allowed is the user's, so that one beyond it is a failure.

@@ -82,7 +82,7 @@ pub(crate) fn tell_not_kept(verdicts: &[Verdict], io: &mut Io<'_>) {
     }
 }
 
-/// What is to be said of so many subnormal numbers of packed weights; nothing of none.
+/// The note on `count` subnormal numbers of packed weights; none if there are none.
 pub(crate) fn flushed(count: usize) -> Option<String> {
     let s = if count == 1 { "" } else { "s" };
     (count > 0)

@@ -24,7 +24,7 @@ use crate::region::Region;
 use crate::target::{Place, Target};
 use crate::work;
 
-/// What may be chosen about compiled code.
+/// Options of compiled code.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {
     /// The most threads a run uses: the caller's, and others that are started once for all programs that use as many. At most

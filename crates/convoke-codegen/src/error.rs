@@ -48,7 +48,7 @@ pub enum CodegenError {
     Threads {
         /// How many were asked for.
         threads: usize,
-        /// What the system said.
+        /// The message of the system.
         source: rayon::ThreadPoolBuildError,
     },
     /// More memory than the limit allows.
@@ -61,7 +61,7 @@ pub enum CodegenError {
         what: &'static str,
         /// Bytes needed.
         needed: u128,
-        /// What the limit leaves for it.
+        /// The bytes that the limit leaves for it.
         limit: u64,
     },
     /// Memory was not to be had.
@@ -106,7 +106,7 @@ pub enum CodegenError {
         layer: String,
         /// The name of its function.
         symbol: String,
-        /// What is wrong with it.
+        /// The fault.
         reason: &'static str,
     },
     /// A function that the back end refused.

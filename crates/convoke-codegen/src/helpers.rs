@@ -15,9 +15,9 @@ use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use crate::error::CodegenError;
 
-/// What any machine may run a layer on, whatever its processors.
+/// Threads that any machine may run a layer on, whatever its processors.
 const ALWAYS: usize = 64;
-/// What no machine may.
+/// Threads that no machine may exceed.
 const NEVER: usize = 1024;
 
 /// A pool of threads that do nothing but help.

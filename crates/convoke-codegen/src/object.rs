@@ -31,10 +31,10 @@ use crate::plan::Plan;
 use crate::symbol::{SYMBOL_PREFIX, identifier, symbol};
 use crate::target::{Place, Target};
 
-/// What callers see of an object file.
+/// The interface of an object file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Export {
-    /// What the function's name begins with, before the layer's; see [`symbol`](crate::symbol()).
+    /// Prefix of the function's name, before the layer's; see [`symbol`](crate::symbol()).
     pub prefix: String,
     /// How subnormal numbers are taken.
     pub subnormals: Subnormals,
@@ -49,7 +49,7 @@ impl Default for Export {
 
 /// An object file.
 pub struct Object {
-    /// What goes into the file.
+    /// The bytes of the file.
     pub bytes: Vec<u8>,
     /// How many of the numbers that runs read, weights as packed among them, were subnormal and are zero now.
     pub flushed: usize,

@@ -9,7 +9,7 @@
 
 use crate::error::CodegenError;
 
-/// What the names of exported functions begin with unless something else is asked for.
+/// Prefix of exported functions unless another is asked for.
 pub const SYMBOL_PREFIX: &str = "convoke_";
 
 /// The name of the C function of a layer.

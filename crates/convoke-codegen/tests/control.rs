@@ -120,7 +120,7 @@ fn subnormal_inputs_and_weights_count_as_zero() {
     }
 }
 
-/// What of the CPU's state is in use, as XGETBV says: bit 2 for the upper halves of the first 16 vectors, bit 6 for their upper 256 bits.
+/// The parts of the CPU's state that are in use, as XGETBV says: bit 2 for the upper halves of the first 16 vectors, bit 6 for their upper 256 bits.
 fn in_use() -> u32 {
     let low: u32;
     // SAFETY: asked for only where CPUID says that the register exists.

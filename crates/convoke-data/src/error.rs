@@ -50,7 +50,7 @@ pub enum DataError {
         doing: &'static str,
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The message of the system.
         source: std::io::Error,
     },
     /// More memory than the budget allows.

@@ -19,7 +19,7 @@ pub(crate) struct Number {
     pub(crate) big_endian: bool,
 }
 
-/// What the bytes of a number mean.
+/// The encoding of a number in bytes.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Kind {
     Bool,

@@ -31,7 +31,7 @@ const HEADER_LIMIT: u64 = 100_000_000;
 /// How many times its length a header takes, parsed.
 const PARSED: u128 = 4;
 
-/// What the header says of an array.
+/// An entry of the header: an array.
 #[derive(Deserialize)]
 struct Info<'a> {
     #[serde(borrow)]

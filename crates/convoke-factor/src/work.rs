@@ -42,7 +42,7 @@ impl<'a> Work<'a> {
         self.limit
     }
 
-    /// What may still be spent.
+    /// Multiplications that may still be spent.
     pub(crate) fn left(&self) -> f64 {
         self.limit - self.spent.get()
     }

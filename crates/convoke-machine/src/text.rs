@@ -17,7 +17,7 @@ pub enum MachineError {
         field: &'static str,
         /// What was written.
         found: String,
-        /// What is allowed.
+        /// The error allowed.
         expected: String,
     },
 }

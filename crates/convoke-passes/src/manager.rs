@@ -174,7 +174,7 @@ impl<'a> PassManager<'a> {
             (Pass::Layer(pass), State::Layer(layer)) => {
                 let asked: HashSet<ValueId> = self.refused(layer).map(|at| layer.body[at].result).collect();
                 let changed = pass.run(layer, &self.cx, log)?;
-                // What a pass leaves unable to take turns is computed by itself; what the text asks for in vain, lowering refuses.
+                // If a pass made a fused strip impossible, its attribute is cleared. If the text asked for an impossible one, lowering returns an error.
                 loop {
                     let left: Vec<usize> =
                         self.refused(layer).filter(|&at| !asked.contains(&layer.body[at].result)).collect();

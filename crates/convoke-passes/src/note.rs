@@ -125,7 +125,7 @@ pub enum Left {
     /// A rank of no use.
     #[error("{what} {rank} is more than is of use: {most} {why}; give at most {most}")]
     Rank {
-        /// What is counted.
+        /// The quantity that is counted.
         what: &'static str,
         /// The rank that was given.
         rank: usize,

@@ -17,7 +17,7 @@ use crate::layer::Layer;
 /// The most numbers of responses that are held: 256 MiB.
 const RESPONSES: usize = 1 << 25;
 
-/// What looking at one convolution may take.
+/// The most work for one convolution.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Limits {
     /// The most kernels that are looked at; 1024 by default.

@@ -200,7 +200,7 @@ impl Reference {
             let elements = found.iter().zip(&expected.value).zip(&expected.bound).zip(&expected.scale);
             for (((&found, &value), &bound), &scale) in elements {
                 let error = distance(found, value);
-                // What a fast algorithm spreads over a tile is no number, and has no size.
+                // A NaN or an infinity that a fast algorithm spreads over a tile has no size.
                 if error == f64::INFINITY && bound == f64::INFINITY && !self.finite {
                     worst.spoilt += 1;
                     errors.push(0.0);

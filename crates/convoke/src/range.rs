@@ -4,7 +4,7 @@ use convoke_ir::layer::{self as ir, Range};
 
 use crate::layer::Layer;
 
-/// What is known of the magnitudes of a layer's inputs.
+/// Declared magnitudes of a layer's inputs.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum InputRange {
     /// None is larger. This bounds errors, and limits no choice.

@@ -89,7 +89,7 @@ struct Squares {
 /// A symmetric matrix, row by row.
 type Gram = Vec<Vec<f64>>;
 
-/// What a tile does along one axis.
+/// The inputs and outputs of a tile along one axis.
 struct Axis {
     data: Code,
     inverse: Code,

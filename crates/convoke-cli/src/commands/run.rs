@@ -249,7 +249,7 @@ fn bound_once(given: &[(String, PathBuf)]) -> Result<(), Failure> {
     Ok(())
 }
 
-/// What a user sees at once of an output. NaNs are counted, and take no part in the numbers.
+/// The summary of an output. NaNs are counted, and take no part in the numbers.
 struct Summary {
     /// Smallest, largest and mean number, unless there is none.
     numbers: Option<[f64; 3]>,

@@ -32,9 +32,9 @@ use crate::{Result, filled};
 /// The error of a convolution's own sum, relative to its scale, as a root mean square.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Accuracy {
-    /// What its algorithm is expected to give.
+    /// The error to expect of its algorithm.
     pub expected: f64,
-    /// What is allowed.
+    /// The error allowed.
     pub allowed: f64,
 }
 

@@ -141,7 +141,7 @@ struct Lowering<'a> {
     repeats: Vec<Repeat>,
     /// For each value, the place of the only instruction that reads it, if there is one.
     readers: Vec<Option<usize>>,
-    /// What is known at compile time.
+    /// The values that are known at compile time.
     known: Known,
     /// The weights packed so far.
     packed: Shared,

@@ -1,4 +1,4 @@
-//! What is done at compile time: values that are known then, and weights among them packed for the kernels that read them.
+//! Work of compile time: values that are known then, and weights among them packed for the kernels that read them.
 //!
 //! ```text
 //!   weights known         prepare:  pack %w ─► prepared %packed       entry:  conv %x, %packed
@@ -14,7 +14,7 @@ use convoke_ir::loops::{BufferId, Func, FuncId, Role};
 use super::share::work;
 use super::{LowerError, Lowering};
 
-/// So many multiply-adds take about as long as copying a number.
+/// Multiply-adds that take about as long as copying a number.
 const COPY: usize = 4;
 
 /// Packed weights, by the kernels that pack them and the buffer that these read.

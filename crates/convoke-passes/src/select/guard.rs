@@ -1,4 +1,4 @@
-//! What it costs to guard tiles that are summed over channels, where every tile is safe; see `lower::tiles::guard`.
+//! The cost of guarding tiles that are summed over channels, if every tile is safe; see `lower::tiles::guard`.
 //!
 //! ```text
 //! norms    each vector of channels of each pixel of the input with its border is squared and added; lanes become pixels

@@ -1,4 +1,4 @@
-//! What it costs to pack weights in each run, where they are not known when the layer is compiled.
+//! The cost of packing weights in each run, if they are not known when the layer is compiled.
 //!
 //! ```text
 //! turned       direct, im2col: squares of numbers turned in registers

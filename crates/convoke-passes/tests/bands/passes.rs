@@ -93,7 +93,7 @@ fn numbers(layer: &Layer, inputs: &[ArrayD<f64>]) -> Vec<ArrayD<f64>> {
     convoke_interp::run_layer(layer::verify(layer).expect("verified"), inputs, &Files::none()).expect("it runs")
 }
 
-/// What a pass makes of a layer, after what is asserted of it.
+/// The layer after a pass, once it was checked.
 fn checked(layer: &Layer, entry: &Entry, inputs: &[ArrayD<f64>], expected: &[ArrayD<f64>]) -> Layer {
     let (machine, files) = (Machine::x86_64_v3(), Files::none());
     let cx = Context { machine: &machine, files: &files, grants: Grants::default() };

@@ -296,7 +296,7 @@ pub(super) fn error(error: f64) -> String {
     }
 }
 
-/// What the error to expect is relative to.
+/// The scale of the error to expect.
 pub(super) fn relative(view: &View<'_>) -> String {
     match view.selection.conv.range {
         Some(range) => format!("Σ|w|·max(|x|, {:e}) of the output element", range.least()),
@@ -304,7 +304,7 @@ pub(super) fn relative(view: &View<'_>) -> String {
     }
 }
 
-/// What the error to expect holds for.
+/// The inputs that the error to expect assumes.
 pub(super) fn assumption(view: &View<'_>) -> String {
     match view.selection.conv.range {
         Some(range) => format!(

@@ -65,7 +65,7 @@ fn asked(view: &View<'_>, chosen: &Row<'_>) -> Vec<String> {
     said
 }
 
-/// What it takes to pack weights that are not known when the layer is compiled.
+/// Cycles that packing takes in each run, for weights that are not known when the layer is compiled.
 fn packing(view: &View<'_>, chosen: &Row<'_>) -> Option<String> {
     if view.selection.conv.weights_known {
         return None;

@@ -136,7 +136,7 @@ impl Transforms<'_, '_> {
         f.finish()
     }
 
-    /// So many zeros in each product.
+    /// Zeros in each product.
     fn zeros(&self, f: &mut FuncBuilder, u: SlotId, at: &Affine, count: usize) {
         f.for_("q", 0..self.tile.products, Marks::default(), |f, q| {
             f.for_("none", 0..count, along(self.conv.lanes), |f, k| {

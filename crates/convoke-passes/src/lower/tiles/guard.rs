@@ -38,7 +38,7 @@ struct Norms {
     len: usize,
 }
 
-/// What recomputes tiles: the weights packed for plain sums, and how channels are cut.
+/// Plain sums: their packed weights, and the cuts of channels.
 struct Plain {
     packed: Packed,
     /// Blocks of input channels: full ones, and a rest.
