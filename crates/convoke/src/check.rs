@@ -24,7 +24,7 @@ use std::time::{Duration, Instant};
 use convoke_data::values;
 use convoke_interp::{Accuracy, Bounded, InterpError, error_bounds, errors, run_layer, run_program};
 use convoke_ir::attr::Algorithm;
-use convoke_ir::elem::Subnormals;
+use convoke_ir::elem::{Elem, Subnormals};
 use convoke_ir::types::TensorType;
 use convoke_ir::{layer as ir, loops};
 use convoke_passes::select::{self, Conv};
@@ -144,7 +144,8 @@ impl Reference {
     pub fn new(layer: &Layer, inputs: Vec<ArrayD<f64>>, subnormals: Subnormals) -> Result<Reference, Error> {
         let plain = without_algorithms(layer)?;
         let outputs = error_bounds(plain.verified(), &inputs, layer.files(), subnormals)?;
-        let finite = inputs.iter().flatten().all(|x| x.is_finite()) && finite_constants(layer)?;
+        let finite =
+            inputs.iter().flatten().all(|x| x.is_finite()) && !any_constant(layer, |number, _| !number.is_finite())?;
         Ok(Reference { inputs, finite, outputs, plain: true })
     }
 
@@ -232,17 +233,23 @@ impl Reference {
     }
 }
 
-fn finite_constants(layer: &Layer) -> Result<bool, Error> {
+/// Whether some number of a constant that is read is `such`, which is told the constant's element type too.
+fn any_constant(layer: &Layer, such: impl Fn(f64, Elem) -> bool) -> Result<bool, Error> {
     let uses = layer.ir().uses();
     for (id, value) in layer.ir().values.iter().filter(|(id, _)| uses[id.index()] > 0) {
         let Some(source) = layer.ir().constant(id) else { continue };
         let numbers = values(source, &value.ty, layer.files())
             .map_err(|source| InterpError::Constant { name: value.name.clone(), source: Box::new(source) })?;
-        if numbers.iter().any(|number| !number.is_finite()) {
-            return Ok(false);
+        if numbers.iter().any(|&number| such(number, value.ty.elem)) {
+            return Ok(true);
         }
     }
-    Ok(true)
+    Ok(false)
+}
+
+/// Whether a constant of the layer holds a subnormal number of its element type.
+fn has_subnormals(layer: &Layer) -> Result<bool, Error> {
+    any_constant(layer, |number, elem| number != 0.0 && number.abs() < elem.smallest_normal())
 }
 
 fn algorithms(layer: &ir::Layer) -> impl Iterator<Item = Algorithm> {
@@ -250,20 +257,6 @@ fn algorithms(layer: &ir::Layer) -> impl Iterator<Item = Algorithm> {
         ir::Op::Conv2d(conv) => Some(conv.algorithm),
         _ => None,
     })
-}
-
-/// Whether a constant of the layer holds a subnormal number of its element type.
-fn has_subnormals(layer: &Layer) -> Result<bool, Error> {
-    let ir = layer.ir();
-    for id in ir.values.ids() {
-        let Some(source) = ir.constant(id) else { continue };
-        let (ty, normal) = (ir.ty(id), ir.ty(id).elem.smallest_normal());
-        let numbers = values(source, ty, layer.files())?;
-        if numbers.iter().any(|v| *v != 0.0 && v.abs() < normal) {
-            return Ok(true);
-        }
-    }
-    Ok(false)
 }
 
 /// The accuracies of convolutions by the algorithms that they name.

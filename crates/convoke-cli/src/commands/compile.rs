@@ -55,7 +55,7 @@ fn loops(
     outputs: &mut Outputs,
     io: &mut Io<'_>,
 ) -> Result<Vec<u8>, Failure> {
-    let files = lowered.layer.files().clone().with_budget(compiler.get_max_memory());
+    let files = compiler.files(&lowered.layer);
     let mut weights = Weights::new(output, &files);
     weights.program(&mut lowered.program)?;
     weights.write(outputs, io)?;

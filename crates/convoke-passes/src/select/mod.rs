@@ -50,7 +50,6 @@ use weigh::{Errors, plan};
 
 use crate::error::PassError;
 use crate::guarantee::{Exact, Granted, Grants};
-use crate::known::Known;
 use crate::note::Log;
 use crate::pass::{Changed, Context, LayerPass, PassOption};
 use crate::stats;
@@ -365,31 +364,32 @@ impl LayerPass for Select {
 
     fn run(&self, layer: &mut Layer, cx: &Context<'_>, _: Granted<Exact>, _: &mut Log) -> Result<Changed, PassError> {
         let free = |instr: &Instr| algorithm(instr).is_none_or(|own| own == Algorithm::Auto);
-        let chosen: Option<Vec<Algorithm>> = if self.algorithm == Algorithm::Auto && layer.body.iter().all(free) {
-            let convs = ranges::convs(layer);
-            convs.map(|(_, conv)| quickest(&conv, cx.machine, &cx.grants).map(|plan| plan.algorithm)).collect()
-        } else {
-            None
-        };
+        // For each convolution its algorithm, and how its tiles are guarded.
+        let chosen: Option<Vec<(Algorithm, Option<usize>)>> =
+            if self.algorithm == Algorithm::Auto && layer.body.iter().all(free) {
+                let convs = ranges::convs(layer);
+                let one = |conv: Conv| {
+                    Some((quickest(&conv, cx.machine, &cx.grants)?.algorithm, conv.guarded(&cx.grants).kappa()))
+                };
+                convs.map(|(_, conv)| one(conv)).collect()
+            } else {
+                None
+            };
         let chosen = match chosen {
             Some(chosen) => chosen,
             None => {
                 let selections = selections(layer, self.algorithm, cx.machine, &cx.grants)?;
-                selections.into_iter().map(|selection| selection.chosen).collect()
+                selections.into_iter().map(|selection| (selection.chosen, selection.conv.kappa())).collect()
             }
         };
         let mut chosen = chosen.into_iter();
-        let (mut changed, known) = (false, Known::of(layer));
-        for at in 0..layer.body.len() {
-            let Some(problem) = Conv::new(layer, &known, &layer.body[at]) else { continue };
-            let Op::Conv2d(conv) = &mut layer.body[at].op else { continue };
-            let chosen = chosen.next().expect("one for each convolution of a verified layer");
-            changed |= conv.algorithm != chosen;
-            conv.algorithm = chosen;
-            if let (Some(kappa), true) = (problem.guarded(&cx.grants).kappa(), chosen.transforms_tiles()) {
-                changed |= conv.guard != kappa as i64;
-                conv.guard = kappa as i64;
-            }
+        let mut changed = false;
+        for instr in &mut layer.body {
+            let Op::Conv2d(conv) = &mut instr.op else { continue };
+            let (algorithm, kappa) = chosen.next().expect("one for each convolution of a verified layer");
+            let guard = kappa.filter(|_| algorithm.transforms_tiles()).map_or(conv.guard, |kappa| kappa as i64);
+            changed |= (conv.algorithm, conv.guard) != (algorithm, guard);
+            (conv.algorithm, conv.guard) = (algorithm, guard);
         }
         Ok(changed.into())
     }

@@ -1,11 +1,12 @@
 //! Blocks of tiles: where they are, and the loops over them.
 
-use convoke_ir::loops::{Affine, FuncBuilder};
+use convoke_ir::loops::{Affine, Func, FuncBuilder};
+use convoke_ir::types::Layout;
 
 use crate::lower::conv::Conv;
-use crate::lower::grid::Site;
+use crate::lower::grid::{Grid, Site};
 use crate::lower::share::{Loops, Part, alike};
-use crate::lower::tile::each;
+use crate::lower::tile::{StoreTile, each};
 use crate::tiling::{Run, Span, Tiling};
 
 /// The axes around a block, and how many there are. Channels are in groups, or in what goes through the transforms together.
@@ -83,6 +84,24 @@ impl<'b, 'c> Block<'b, 'c> {
         });
         let corner = |at: &Vec<Affine>| self.corner(&at[1], &[at[0].clone(), at[2].clone()], [&at[3], &at[4]]);
         all.iter().map(corner).collect()
+    }
+
+    /// The codelet that takes `pixels` pixels of a row of outputs, of `channels` channels each and `pitch` sums apart, through the epilogue to their
+    /// place.
+    pub(super) fn store(&self, pixels: usize, channels: usize, pitch: usize) -> Func {
+        let (conv, step, turned) = (self.conv, self.tiling.w.residues, self.turned());
+        let (elem, lanes, chain) = (conv.elem, conv.lanes, &conv.chain);
+        let by_layout = |pixel: usize, channel: usize| if turned { (channel, pixel) } else { (pixel, channel) };
+        let steps = |grid: &Grid| by_layout(grid.w * step, grid.c);
+        let (rows, cols) = by_layout(pixels, channels);
+        let operands = conv.operands.iter().map(steps).collect();
+        let out = if conv.kept.is_some() { (conv.y.grid.w * step, 1) } else { steps(&conv.y.grid) };
+        StoreTile { elem, lanes, rows, cols, acc: by_layout(pitch, 1), out, chain, operands }.codelet()
+    }
+
+    /// Whether channels, which are in the lanes, are far apart in the result.
+    pub(super) fn turned(&self) -> bool {
+        self.conv.layout == Layout::Nchw && self.conv.kept.is_none()
     }
 
     fn corner(&self, n: &Affine, blocks: &[Affine; 2], residues: [&Affine; 2]) -> Corner {

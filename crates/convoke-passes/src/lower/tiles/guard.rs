@@ -21,14 +21,13 @@
 use convoke_ir::loops::{
     Affine, BinOp, BufferId, Expr, Func, FuncBuilder, FuncId, Half, Marks, Pick, Role, SlotId, ValId, VecType,
 };
-use convoke_ir::types::Layout;
 
 use super::block::{AXES, Block, CHANNELS, Corner};
 use crate::lower::blocked::Blocked;
 use crate::lower::conv::{Conv, Kernel, Packed};
-use crate::lower::grid::{Grid, Site, reach};
+use crate::lower::grid::{Site, reach};
 use crate::lower::share::{Share, alike, plan};
-use crate::lower::tile::{Cut, Depth, Product, StoreTile, along, cut, each, even, parallel};
+use crate::lower::tile::{Cut, Depth, Product, along, cut, each, even, parallel};
 use crate::lower::{LowerError, Lowering, too_large};
 use crate::tiling::{Part, TileAxis, Tiling};
 
@@ -311,7 +310,7 @@ impl Guarded<'_, '_> {
                     let products = self.plain.c_cuts.iter();
                     let products = products.map(|&c| lowering.program.func(self.product(c, k, pixels.size)));
                     let products = products.collect();
-                    let store = lowering.program.func(self.store(k, pixels.size));
+                    let store = lowering.program.func(self.block.store(pixels.size, k.size, k.size));
                     runs.push(Run { tiles, k, pixels, products, store });
                 }
             }
@@ -332,19 +331,6 @@ impl Guarded<'_, '_> {
         let a_row = tiling.w.dilation * steps(&tiling.w) * grid.w;
         let (elem, lanes, first) = (conv.elem, conv.lanes, c.begin == 0);
         Product { elem, lanes, rows: pixels, cols: k.size, ld: k.size, depth, a_row, first }.codelet()
-    }
-
-    fn store(&self, k: Cut, pixels: usize) -> Func {
-        let Block { conv, tiling, .. } = &self.block;
-        let turned = conv.layout == Layout::Nchw && conv.kept.is_none();
-        let step = tiling.w.residues;
-        let by_layout = |pixel: usize, channel: usize| if turned { (channel, pixel) } else { (pixel, channel) };
-        let steps = |grid: &Grid| by_layout(grid.w * step, grid.c);
-        let (rows, cols) = by_layout(pixels, k.size);
-        let out = if conv.kept.is_some() { (conv.y.grid.w * step, 1) } else { steps(&conv.y.grid) };
-        let (elem, lanes, chain) = (conv.elem, conv.lanes, &conv.chain);
-        let operands = conv.operands.iter().map(steps).collect();
-        StoreTile { elem, lanes, rows, cols, acc: by_layout(k.size, 1), out, chain, operands }.codelet()
     }
 
     /// Computes the runs of every tile that is not safe.

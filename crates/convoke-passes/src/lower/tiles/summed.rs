@@ -14,7 +14,6 @@
 mod steps;
 
 use convoke_ir::loops::{Affine, Func, FuncBuilder, FuncId, Marks, SlotId};
-use convoke_ir::types::Layout;
 
 use super::block::{AXES, Block, CHANNELS, Corner};
 use super::code::{Numbers, transform};
@@ -22,9 +21,9 @@ use super::filter::Filters;
 use super::flat::Flat;
 use crate::lower::blocked::Blocked;
 use crate::lower::conv::{Conv, ENOUGH, Kernel};
-use crate::lower::grid::{Grid, Site, reach};
+use crate::lower::grid::{Site, reach};
 use crate::lower::share::{Loops, SMALL, Share, alike, plan};
-use crate::lower::tile::{Cut, Depth, Product, StoreTile, cut, each};
+use crate::lower::tile::{Cut, Depth, Product, cut, each};
 use crate::lower::{LowerError, Lowering};
 use crate::tiling::{LEAST, Part, Tiling, held};
 
@@ -367,10 +366,12 @@ impl Summed<'_, '_> {
         parts
             .map(|part| {
                 let (runs, pixels) = if joined { (1, part.stored * width) } else { (part.stored, width) };
-                let most = if self.turned() { TURNED * usize::from(conv.lanes) } else { pixels };
+                let most = if self.block.turned() { TURNED * usize::from(conv.lanes) } else { pixels };
                 let stores = cut(pixels, most).into_iter().map(|pixels| {
                     let codelet = known.iter().find(|known| known.0 == pixels.size).map(|known| known.1);
-                    let codelet = codelet.unwrap_or_else(|| lowering.program.func(self.store(channels, pixels.size)));
+                    let codelet = codelet.unwrap_or_else(|| {
+                        lowering.program.func(self.block.store(pixels.size, channels, self.k.lanes))
+                    });
                     known.push((pixels.size, codelet));
                     Store { rows: runs, pixels, codelet }
                 });
@@ -420,23 +421,5 @@ impl Summed<'_, '_> {
             transform(f, elem, &tile.inverse, lanes, &from, between.as_ref(), &to);
         });
         f.finish()
-    }
-
-    /// The codelet that takes `pixels` pixels of `channels` channels through the epilogue to their place.
-    fn store(&self, channels: usize, pixels: usize) -> Func {
-        let (conv, step) = (self.block.conv, self.block.tiling.w.residues);
-        let (elem, lanes, chain) = (conv.elem, conv.lanes, &conv.chain);
-        let turned = self.turned();
-        let by_layout = |pixel: usize, channel: usize| if turned { (channel, pixel) } else { (pixel, channel) };
-        let steps = |grid: &Grid| by_layout(grid.w * step, grid.c);
-        let (rows, cols) = by_layout(pixels, channels);
-        let operands = conv.operands.iter().map(steps).collect();
-        let out = if conv.kept.is_some() { (conv.y.grid.w * step, 1) } else { steps(&conv.y.grid) };
-        StoreTile { elem, lanes, rows, cols, acc: by_layout(self.k.lanes, 1), out, chain, operands }.codelet()
-    }
-
-    /// Whether channels, which are in the lanes, are far apart in the result.
-    fn turned(&self) -> bool {
-        self.block.conv.layout == Layout::Nchw && self.block.conv.kept.is_none()
     }
 }
