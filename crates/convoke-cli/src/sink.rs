@@ -20,7 +20,7 @@ pub(crate) fn json(io: &mut Io<'_>, value: &serde_json::Value) -> Result<(), Fai
     print(io, &format!("{value:#}\n"))
 }
 
-/// Whether what is written to `path` flows away: standard output, by whatever name, a device, a pipe.
+/// Whether bytes written to `path` cannot be read back: standard output by any name, a device, a pipe.
 pub(crate) fn is_stream(path: &Path) -> bool {
     is_standard(path) || path.starts_with("/dev") || path.metadata().is_ok_and(|meta| !meta.is_file() && !meta.is_dir())
 }

@@ -8,7 +8,7 @@ use tempfile::TempDir;
 
 /// The folders that are there.
 static FOLDERS: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
-/// What is done before the first folder is made.
+/// The function called before the first folder is made.
 static BEFORE: OnceLock<fn()> = OnceLock::new();
 
 /// Has `watch` called before a temporary folder is made. A process that is ended by a signal shall call [`remove_temporary`] then.

@@ -1,4 +1,4 @@
-//! The command as a process: what the system does to it, and what it does to the system.
+//! The command as a process: signals, limits of the system, and files left behind.
 #![cfg(target_os = "linux")]
 
 use std::fs::{self, File};

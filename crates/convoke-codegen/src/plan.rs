@@ -48,8 +48,8 @@ pub fn pack(buffers: &[Lifetime]) -> (Vec<usize>, usize) {
     (offsets, total)
 }
 
-/// Bytes that some buffers have, one after the other. In the order of their begin, and among these of their end, areas are what is searched for
-/// gaps: there are far fewer of them than buffers where most of these live shortly.
+/// A run of bytes that buffers take one after the other. The search for a gap goes through areas, ordered by begin, then by end. If most buffers live
+/// shortly, areas are far fewer than buffers.
 struct Area {
     begin: usize,
     stop: usize,

@@ -1,7 +1,7 @@
 //! Names of C: how the function of a layer is called in an object file.
 //!
 //! ```text
-//!   symbol = prefix + layer's name, what is no letter, digit or `_` become `_`
+//!   symbol = prefix + layer's name, in which every other character than a letter, a digit or `_` becomes `_`
 //! ```
 //!
 //! A symbol that C, C++ or the C library has taken is refused: an object that defines `expf` replaces the library's for the whole program. With the

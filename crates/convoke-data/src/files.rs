@@ -20,8 +20,8 @@ impl Default for Files {
 }
 
 impl Files {
-    /// What a constant, all tensors of an interpreter's run together, and all memory of a compiled layer may each take if no budget
-    /// is set: 2 GiB.
+    /// The budget if none is set: 2 GiB, for each of a constant, all tensors of an interpreter's run together, and all memory of a compiled
+    /// layer.
     pub const DEFAULT_BUDGET: u64 = 2 << 30;
 
     /// No folder: every `file("…")` is refused.

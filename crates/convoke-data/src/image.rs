@@ -4,7 +4,7 @@
 //! colour types at all depths: 8 bits are divided by 255, 16 by 65535. Written are 8 bits, with values clipped to `[0, 1]`.
 //! Neither gamma nor colour profiles are applied in either direction, and colours are not multiplied by alpha.
 //!
-//! What a tensor has no channel for is left out, and what the image does not have is made up: each time, a note says so.
+//! A channel of the image that the tensor lacks is left out. A channel of the tensor that the image lacks is made up. A note says so.
 
 use std::io::{self, BufReader, Write};
 use std::path::Path;
@@ -58,7 +58,7 @@ impl Channels {
         self.colours() + usize::from(self.alpha)
     }
 
-    /// What is lost, and what is made up, where these are asked for and an image has `found`.
+    /// Notes on channels that are left out or made up, if these are asked for and an image has `found`.
     fn notes(self, found: Channels) -> Vec<String> {
         let alpha = match (self.alpha, found.alpha) {
             (false, true) => Some("the alpha channel was left out"),

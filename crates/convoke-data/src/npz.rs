@@ -88,7 +88,7 @@ fn nothing_follows(file: &mut Metered<'_>, length: u64, path: &Path) -> Result<(
     }
 }
 
-/// A file of which only so many bytes are read: a directory is kept in memory, in several times its size.
+/// A file with a limit on the bytes read: the directory of an archive takes several times its size in memory.
 struct Metered<'a> {
     inner: BufReader<File>,
     left: &'a Cell<u64>,
