@@ -4,14 +4,18 @@
 //! which is detected ([`Machine::host`]), named ([`Machine::named`]) or read from a file ([`Machine::from_toml`]).
 
 mod feature;
+mod hierarchy;
 mod host;
 mod named;
 mod rates;
+mod registers;
 mod text;
 
+pub use hierarchy::Hierarchy;
 pub use host::{Missing, processor};
 pub use named::UnknownMachine;
 pub use rates::{ProductRates, Rates};
+pub use registers::ProductRegisters;
 pub use text::MachineError;
 
 use serde::{Deserialize, Serialize};
@@ -42,6 +46,9 @@ pub struct Machine {
     pub memory_bytes_per_cycle: f64,
     /// Data caches, nearest first.
     pub caches: Vec<Cache>,
+    /// Lines, sets, pages and streams. A description without them has those of a typical core.
+    #[serde(default)]
+    pub hierarchy: Hierarchy,
     /// Measured rates of generated code. A description without them has those of a typical core.
     #[serde(default)]
     pub rates: Rates,
@@ -86,6 +93,11 @@ impl Machine {
     pub fn step_cycles(&self, sums: usize, loads: usize) -> f64 {
         let multiply = sums as f64 / self.fma_per_cycle.max(f64::MIN_POSITIVE);
         multiply.max(self.fma_latency).max(loads as f64 / self.loads_per_cycle())
+    }
+
+    /// Bytes of the second-level cache, or of the last if there is only one.
+    pub fn second_level(&self) -> usize {
+        self.caches.get(1).or(self.caches.last()).map_or(1 << 18, |cache| cache.bytes)
     }
 
     /// Whether code may use this extension, named as in [`Machine::features`].

@@ -3,7 +3,7 @@
 //! Cache sizes are the makers' published ones; bandwidths, clock and memory rates are round figures of a typical core
 //! and only rank alternatives against each other.
 
-use crate::{Cache, Machine, Rates, feature};
+use crate::{Cache, Hierarchy, Machine, Rates, feature};
 
 /// There is no machine of this name.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -74,6 +74,7 @@ pub(crate) fn x86_64() -> Machine {
         threads: 1,
         memory_bytes_per_cycle: 7.0,
         caches: caches(&[32 << 10, 256 << 10, 2 << 20], 128),
+        hierarchy: Hierarchy::default(),
         rates: Rates::default(),
     }
 }

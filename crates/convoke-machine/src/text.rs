@@ -77,7 +77,7 @@ impl Machine {
         if let Some((field, found)) = rates.into_iter().chain(cache_rates).find(|&(_, r)| !(r > 0.0 && r <= 1e6)) {
             return wrong(field, format!("{found:?}"), "positive and at most 1000000");
         }
-        if let Some((field, found, expected)) = self.rates.product.fault() {
+        if let Some((field, found, expected)) = self.rates.product.fault().or_else(|| self.hierarchy.fault()) {
             return wrong(field, found, expected);
         }
         if self.caches.is_empty() || self.caches.len() > 8 {

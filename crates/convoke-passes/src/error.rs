@@ -1,13 +1,13 @@
 //! Why a pass did not run, or did not finish.
 
+use convoke_conv::SelectError;
 use convoke_data::DataError;
 use convoke_ir::attr::Attr;
 use convoke_ir::diagnostic::{Diagnostic, shown};
+use convoke_lower::LowerError;
 
 use crate::guarantee::Guarantee;
-use crate::lower::LowerError;
 use crate::manager::Stage;
-use crate::select::SelectError;
 
 /// Why a pass did not run, or did not finish.
 #[derive(Debug, thiserror::Error)]

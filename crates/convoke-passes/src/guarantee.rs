@@ -7,6 +7,8 @@
 use std::fmt;
 use std::marker::PhantomData;
 
+use convoke_conv::Allowed;
+
 /// What a pass may change, weakest change first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Guarantee {
@@ -125,6 +127,12 @@ impl Grants {
             Guarantee::Approximate => self.tolerance.is_some(),
             Guarantee::Structural => self.structural,
         }
+    }
+
+    /// How much rounding is allowed.
+    pub fn rounding(&self) -> Allowed {
+        let Grants { max_error, certified, guard, .. } = *self;
+        Allowed { max_error, certified, guard }
     }
 
     /// The token for a pass that needs `G`; `None` if the user does not allow it.

@@ -1,7 +1,7 @@
 //! Passes over layer IR and loop IR, lowering between them, and their manager.
 //!
 //! ```text
-//! layer IR ──rewrite──► layer IR ──select──► layer IR ──lower──► loop IR ──loops──► loop IR
+//! layer IR ──rewrite──► layer IR ──plan──► layer IR ──lower──► loop IR ──loops──► loop IR
 //! ```
 //!
 //! | module | holds |
@@ -13,39 +13,26 @@
 //! | [`manager`] | runs passes: verifies, times and records each |
 //! | [`note`] | what a pass says of single values: counts, errors, reasons |
 //! | [`stats`] | sizes and multiplication counts of a layer or program |
-//! | [`rewrite`], [`select`] | passes over layer IR |
-//! | [`lower`] | layer IR to loop IR |
+//! | [`rewrite`] | passes over layer IR |
+//! | [`plan`] | passes that plan convolutions, and lowering |
 //! | [`loops`] | passes over loop IR |
 
-mod bands;
-mod channel_tile;
-mod edges;
 pub mod error;
 pub mod guarantee;
-mod known;
 pub mod loops;
-pub mod lower;
 pub mod manager;
 pub mod note;
-mod parts;
 pub mod pass;
-mod pixel_tile;
-mod plateau;
-mod register_tile;
+pub mod plan;
 pub mod registry;
 pub mod rewrite;
-pub mod select;
 pub mod spec;
 pub mod stats;
-mod tiling;
 pub mod watch;
 
 pub use error::PassError;
 pub use guarantee::{Approximate, Exact, Granted, Grants, Guarantee, Rounding, Structural};
-pub use known::Known;
 pub use manager::{PassManager, Record, Stage, State};
 pub use note::{Counts, Deviation, Left, Note, Outcome, Rewritten};
-pub use parts::NoParts;
 pub use pass::{Changed, Context, LayerPass, LoopPass, PassOption};
-pub use tiling::NoTiling;
 pub use watch::Watch;

@@ -7,15 +7,16 @@ use std::collections::HashSet;
 use std::fmt;
 use std::time::{Duration, Instant};
 
+use convoke_conv::strips;
 use convoke_ir::diagnostic::Diagnostic;
-use convoke_ir::layer::{self, Layer, Op, ValueId};
+use convoke_ir::layer::{self, Layer, ValueId};
 use convoke_ir::loops::{self, Program};
+use convoke_lower::with_padding_read;
 
-use crate::bands;
 use crate::error::PassError;
-use crate::lower::{lower, with_padding_read};
 use crate::note::{Log, Note};
 use crate::pass::{Changed, Context};
+use crate::plan::lower;
 use crate::registry::Pass;
 use crate::stats::Stats;
 use crate::watch::Watch;
@@ -164,29 +165,13 @@ impl<'a> PassManager<'a> {
         Ok(state)
     }
 
-    /// The places of convolutions by bands that lowering refuses.
-    fn refused(&self, layer: &Layer) -> impl Iterator<Item = usize> + use<> {
-        bands::refused(layer, self.cx.machine).into_iter()
-    }
-
     fn step(&self, mut state: State, pass: &Pass, log: &mut Log) -> Result<(State, Changed), PassError> {
         let changed = match (pass, &mut state) {
             (Pass::Layer(pass), State::Layer(layer)) => {
-                let asked: HashSet<ValueId> = self.refused(layer).map(|at| layer.body[at].result).collect();
+                let refused = |layer: &Layer| strips::refused(layer, self.cx.machine);
+                let asked: HashSet<ValueId> = refused(layer).into_iter().map(|at| layer.body[at].result).collect();
                 let changed = pass.run(layer, &self.cx, log)?;
-                // If a pass made a fused strip impossible, its attribute is cleared. If the text asked for an impossible one, lowering returns an error.
-                loop {
-                    let left: Vec<usize> =
-                        self.refused(layer).filter(|&at| !asked.contains(&layer.body[at].result)).collect();
-                    for &at in &left {
-                        if let Op::Conv2d(conv) = &mut layer.body[at].op {
-                            conv.band = 0;
-                        }
-                    }
-                    if left.is_empty() {
-                        break;
-                    }
-                }
+                strips::clear_refused(layer, &asked, self.cx.machine);
                 changed
             }
             (Pass::Loops(pass), State::Loops(program)) => pass.run(program, &self.cx)?,

@@ -10,11 +10,11 @@ use crate::loops;
 use crate::manager::Stage;
 use crate::note::Log;
 use crate::pass::{Changed, Context, LayerPass, LoopPass, PassOption};
+use crate::plan::{AssignLayouts, Bands, Select};
 use crate::rewrite::{
     ApproximateWeights, Asymmetric, Bottleneck, Compose, Cse, DropDead, DropIdentity, FactorSeparable, FoldBatchNorm,
     FoldConstants, FoldPad, FuseEpilogue, MergeBranches, Normalise, StackSmallKernels,
 };
-use crate::select::{Bands, Select};
 use crate::spec::Spec;
 
 /// The passes over layer IR, in the order they run, each with the lowest `-O` at which it does.
@@ -36,6 +36,7 @@ pub const LAYER: &[Entry] = &[
     Entry::layer::<DropDead>(1),
     Entry::layer::<Select>(0),
     Entry::layer::<Bands>(2),
+    Entry::layer::<AssignLayouts>(0),
 ];
 
 /// From layer IR to loop IR. Always runs, unless `--stage layer` stops before it.

@@ -138,11 +138,20 @@ impl Reader {
             return Ok(Attr::Bool(v));
         }
         if self.eat('(') {
-            let args = self.list(|reader| reader.value(depth + 1))?;
+            let args = self.list(|reader| reader.argument(depth + 1))?;
             self.expect(')', "`,` or `)`")?;
             return Ok(Attr::Call(word, args));
         }
         Ok(Attr::Word(word))
+    }
+
+    /// An argument of a call: a value, or `name = value`.
+    fn argument(&mut self, depth: usize) -> Result<Attr, PassError> {
+        let value = self.value(depth)?;
+        match value {
+            Attr::Word(name) if self.eat('=') => Ok(Attr::Named(name, Box::new(self.value(depth)?))),
+            value => Ok(value),
+        }
     }
 }
 

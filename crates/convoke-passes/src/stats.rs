@@ -2,7 +2,7 @@
 //!
 //! Counts are exact integers. Only what is reached counts: a constant that nothing reads any more is no parameter.
 
-use convoke_ir::layer::{Def, Instr, Layer, Op};
+use convoke_ir::layer::{Def, Layer};
 use convoke_ir::loops::{BinOp, Expr, Func, Program, Role, Stmt};
 
 /// What a layer or a program is made of.
@@ -29,7 +29,7 @@ impl Stats {
         stats.activation_bytes = layer.params.iter().map(|&id| bytes(id)).sum();
         for instr in &layer.body {
             stats.ops += 1 + instr.then.len() as u128;
-            stats.multiplications += multiplications(layer, instr);
+            stats.multiplications += layer.multiplications(instr);
             stats.activation_bytes += bytes(instr.result);
         }
         for ((_, value), uses) in layer.values.iter().zip(layer.uses()) {
@@ -65,17 +65,6 @@ impl Stats {
         }
         stats.multiplications = program.entry.iter().map(|run| runs[run.func.index()]).sum();
         stats
-    }
-}
-
-/// Multiplications of one instruction: `N·K·P·Q·(C/group)·R·S` of a `conv2d`, `M·K·N` of a `matmul`, else 0.
-pub fn multiplications(layer: &Layer, instr: &Instr) -> u128 {
-    let y = layer.ty(instr.result).elements() as u128;
-    match (&instr.op, &instr.args[..]) {
-        // Weights are `[K, C/group, R, S]`: all but the first axis are summed over for each output element.
-        (Op::Conv2d(_), [_, w]) => y * layer.ty(*w).shape.dims()[1..].iter().map(|&d| d as u128).product::<u128>(),
-        (Op::MatMul(_), [a, _]) => y * layer.ty(*a).shape.dims()[1] as u128,
-        _ => 0,
     }
 }
 

@@ -119,6 +119,11 @@ impl Axis {
         (self.output - 1) * self.stride + self.reach()
     }
 
+    /// How many input elements there are with padding, as far as that is read.
+    pub fn padded(&self) -> usize {
+        self.read().max(self.begin + self.input)
+    }
+
     /// Whether each output reads the input at its own place and nothing else.
     pub fn is_pointwise(&self) -> bool {
         self.kernel == 1 && self.stride == 1 && self.begin == 0 && self.output == self.input

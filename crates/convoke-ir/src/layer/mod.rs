@@ -14,10 +14,12 @@
 
 mod builder;
 mod constant;
+mod def_use;
 mod infer;
 mod names;
 mod ops;
 mod range;
+mod storage;
 mod verify;
 
 pub(crate) use builder::is_name;
@@ -27,6 +29,7 @@ pub use infer::{Axis, InferError, Window};
 pub use names::Names;
 pub use ops::*;
 pub use range::Range;
+pub use storage::{Order, Storage};
 pub use verify::{MAX_INSTRS, MAX_READS, MAX_VALUES, Verified, verify};
 
 use crate::arena::{Arena, Id};
@@ -68,6 +71,8 @@ pub struct Value {
     pub def: Def,
     /// The magnitudes of its elements, if it is an input whose range is declared.
     pub range: Option<Range>,
+    /// How its elements lie in memory, if not as its type says.
+    pub storage: Option<Storage>,
     /// Where it is defined in the text.
     pub span: Span,
 }

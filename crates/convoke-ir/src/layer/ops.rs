@@ -17,7 +17,7 @@
 //!   input, `p, q` over output rows and columns, `r, s` over kernel rows and columns.
 
 use super::infer::{self, InferError};
-use crate::attr::{Algorithm, Attr, AttrError, AttrType, AutoPad, PadMode};
+use crate::attr::{Attr, AttrError, AttrType, AutoPad, PadMode, Plan};
 use crate::types::{Layout, TensorType};
 
 /// How many operands an op takes.
@@ -47,11 +47,21 @@ macro_rules! operands {
     ($($operand:ident),+) => { Operands::Named(&[$(stringify!($operand)),+]) };
 }
 
+/// The name of an attribute in the text form: that of its field, unless it has another.
+macro_rules! attribute {
+    ($attr:ident) => {
+        stringify!($attr)
+    };
+    ($attr:ident $text:literal) => {
+        $text
+    };
+}
+
 macro_rules! ops {
     ($(
         $(#[doc = $doc:literal])+
         $op:ident = $name:literal ($($operand:ident),+) {
-            $($(#[doc = $attr_doc:literal])+ $attr:ident: $ty:ty = $default:expr,)*
+            $($(#[doc = $attr_doc:literal])+ $attr:ident $(as $text:literal)?: $ty:ty = $default:expr,)*
         } => $infer:expr;
     )*) => {
         $(
@@ -81,7 +91,7 @@ macro_rules! ops {
         pub const OPS: &[OpInfo] = &[$(OpInfo {
             name: $name,
             operands: operands!($($operand),+),
-            attributes: &[$(stringify!($attr)),*],
+            attributes: &[$(attribute!($attr $($text)?)),*],
             doc: concat!($($doc, "\n"),+),
         },)*];
 
@@ -112,7 +122,7 @@ macro_rules! ops {
                         let _default = $op::default();
                         let mut _attrs = Vec::new();
                         $(if _op.$attr != _default.$attr {
-                            _attrs.push((stringify!($attr), _op.$attr.to_attr()));
+                            _attrs.push((attribute!($attr $($text)?), _op.$attr.to_attr()));
                         })*
                         _attrs
                     })*
@@ -124,10 +134,10 @@ macro_rules! ops {
                 let info = self.info();
                 match self {
                     $(Op::$op(_op) => match name {
-                        $(stringify!($attr) => {
+                        $(attribute!($attr $($text)?) => {
                             _op.$attr = <$ty>::from_attr(value).ok_or_else(|| AttrError::Kind {
                                 op: info.name,
-                                name: stringify!($attr),
+                                name: attribute!($attr $($text)?),
                                 expected: <$ty>::expected(),
                                 found: value.clone(),
                             })?;
@@ -169,8 +179,8 @@ ops! {
         dilations: [i64; 2] = [1; 2],
         /// Groups of channels that do not see each other.
         group: i64 = 1,
-        /// How it is computed; the meaning is the same for all.
-        algorithm: Algorithm = Algorithm::Auto,
+        /// How it is computed: an algorithm, with the schedule of its loops. The meaning is the same for all.
+        plan as "algorithm": Plan = Plan::default(),
         /// Rows of the chain's result that are computed at a time: this convolution and the one that makes its input take turns, and what
         /// is between them is never stored as a whole. 0 for each by itself.
         band: i64 = 0,

@@ -1,8 +1,10 @@
 //! Parsing of numbers, attribute values and tensor types.
 
+use std::str::FromStr;
+
 use super::lexer::Kind;
 use super::parser::{Parse, Parser, suggest};
-use crate::attr::{Attr, AttrError};
+use crate::attr::{Attr, AttrError, AttrType, Plan};
 use crate::diagnostic::{Code, Diagnostic, shown};
 use crate::elem::Elem;
 use crate::span::Span;
@@ -132,9 +134,18 @@ impl Parser<'_> {
         Ok(match word {
             "true" => Attr::Bool(true),
             "false" => Attr::Bool(false),
-            _ if self.eat("(") => Attr::Call(word.into(), self.deeper(|p| p.list(")", Self::attr))?),
+            _ if self.eat("(") => Attr::Call(word.into(), self.deeper(|p| p.list(")", Self::argument))?),
             _ => Attr::Word(word.into()),
         })
+    }
+
+    /// An argument of a call: a value, or `name = value`.
+    fn argument(&mut self) -> Parse<Attr> {
+        let name = self.word().filter(|_| self.peek().kind == Kind::Punct("="));
+        let Some(name) = name else { return self.attr() };
+        self.bump();
+        self.expect("=")?;
+        Ok(Attr::Named(name.into(), Box::new(self.attr()?)))
     }
 
     /// `name = value` settings up to `close`: each is handed to `set` with where it stands. `of` names what they belong to.
@@ -238,6 +249,17 @@ impl Parser<'_> {
                 Err(self.fail(Diagnostic::new(Code::Shape, at, shown(&error.to_string()))))
             }
         }
+    }
+}
+
+impl FromStr for Plan {
+    type Err = String;
+
+    /// Reads a plan as it is written in the text form. The error says what was expected, in words that follow "is".
+    fn from_str(text: &str) -> Result<Plan, String> {
+        let mut parser = Parser::new(text);
+        let attr = parser.attr().ok().filter(|_| parser.tok.kind == Kind::End);
+        attr.and_then(|attr| Plan::from_attr(&attr)).ok_or_else(Plan::expected)
     }
 }
 

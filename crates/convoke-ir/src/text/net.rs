@@ -6,7 +6,7 @@ use super::attrs::Setting;
 use super::names::nearest;
 use super::parser::{Failed, Parse, Parser, suggest};
 use crate::diagnostic::{Code, Diagnostic, shown};
-use crate::layer::{Def, InferError, Instr, Layer, OPS, Op, Range, Step, Value, ValueId};
+use crate::layer::{Def, InferError, Instr, Layer, OPS, Op, Range, Step, Storage, Value, ValueId};
 use crate::span::Span;
 use crate::types::TensorType;
 
@@ -53,7 +53,7 @@ impl<'a> Net<'a> {
             return None;
         }
         let id = value.ok().map(|(ty, def)| {
-            self.layer.values.push(Value { name: name.0.to_owned(), ty, def, range: None, span: name.1 })
+            self.layer.values.push(Value { name: name.0.to_owned(), ty, def, range: None, storage: None, span: name.1 })
         });
         self.names.insert(name.0, id);
         id
@@ -140,6 +140,16 @@ impl<'a> Parser<'a> {
         })
     }
 
+    /// `nchw16c(halo = [1, 1, 1, 1])`: how a value lies in memory.
+    fn storage(&mut self) -> Parse<Storage> {
+        let start = self.tok.span;
+        let attr = self.attr()?;
+        Storage::from_attr(&attr).ok_or_else(|| {
+            let message = format!("the storage of a value is {}, not `{}`", Storage::EXPECTED, shown(&attr.to_string()));
+            self.fail(Diagnostic::new(Code::Attribute, self.since(start), message))
+        })
+    }
+
     /// Skips the rest of a parameter.
     fn skip_item(&mut self) {
         use super::lexer::Kind;
@@ -158,7 +168,7 @@ impl<'a> Parser<'a> {
         }
     }
 
-    /// `%name = const …` or `%name = op …`.
+    /// `%name = const …`, `%name = op …` or `%name: storage = op …`.
     fn definition(&mut self, net: &mut Net<'a>) -> Parse<()> {
         if self.tok.kind != super::lexer::Kind::Value {
             return Err(self.unknown_word("`%name = …` or `return`", &["return"]));
@@ -166,7 +176,9 @@ impl<'a> Parser<'a> {
         let name = self.value_name()?;
         let begin = name.1;
         net.defining = Some(name.0);
-        let defined = self.expect("=").and_then(|_| {
+        let storage = if self.eat(":") { self.storage().map(Some) } else { Ok(None) };
+        let equals = storage.and_then(|storage| self.expect("=").map(|_| storage));
+        let defined = equals.and_then(|storage| {
             if self.eat_word("const") {
                 let (ty, _) = self.tensor_type()?;
                 self.expect("=")?;
@@ -174,7 +186,7 @@ impl<'a> Parser<'a> {
                 Ok((ty, Def::Const(source), None))
             } else {
                 let (ty, instr) = self.instruction(net, begin)?;
-                Ok((ty, Def::Instr, Some(instr)))
+                Ok((ty, Def::Instr, Some((instr, storage))))
             }
         });
         net.defining = None;
@@ -183,7 +195,8 @@ impl<'a> Parser<'a> {
             Ok((ty, def, instr)) => (Ok((ty, def)), instr),
             Err(Failed) => (Err(Failed), None),
         };
-        if let (Some(result), Some(instr)) = (net.define(self, name, value), instr) {
+        if let (Some(result), Some((instr, storage))) = (net.define(self, name, value), instr) {
+            net.layer.values[result].storage = storage;
             net.layer.body.push(Instr { result, ..instr });
         }
         if failed { Err(Failed) } else { Ok(()) }
@@ -252,9 +265,9 @@ impl<'a> Parser<'a> {
         }
     }
 
-    /// Whether `%name =` stands here: the next definition, not an operand.
+    /// Whether `%name =` or `%name:` stands here: the next definition, not an operand.
     fn peeks_definition(&self) -> bool {
-        self.peek().kind == super::lexer::Kind::Punct("=")
+        matches!(self.peek().kind, super::lexer::Kind::Punct("=" | ":"))
     }
 
     /// The type of an op's result; `before` is the type an epilogue step is applied to.

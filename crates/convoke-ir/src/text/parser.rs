@@ -10,13 +10,15 @@
 //! numbers   = number | "[" [ numbers { "," numbers } ] "]" .            nested as the type, or flat; one number fills
 //! generator = word [ "(" [ word "=" attr { "," word "=" attr } ] ")" ] . normal(seed = 7, std = 0.02)
 //! file      = "file" "(" string [ "," string ] ")" .
-//! attr      = number | word [ "(" [ attr { "," attr } ] ")" ] | "[" [ attr { "," attr } ] "]" .
+//! attr      = number | word [ "(" [ arg { "," arg } ] ")" ] | "[" [ attr { "," attr } ] "]" .
+//! arg       = [ word "=" ] attr .                                         direct(lanes = pixels)
 //! number    = [ "-" ] ( digits [ "." digits ] [ "e" [ "+" | "-" ] digits ] | "inf" | "nan" ) .
 //!
 //! layer     = "layer" global "(" [ input { "," input } ] ")" "->" results "{" { def } return "}" .
 //! input     = value ":" type [ "in" "[" number "," number "]" ] .       f32[1, 3, 8, 8] in [0.0039, 1]: magnitudes
 //! results   = type | "(" [ type { "," type } ] ")" .
-//! def       = value "=" ( "const" type "=" source | op { "then" op } ) .
+//! def       = value "=" "const" type "=" source | value [ ":" storage ] "=" op { "then" op } .
+//! storage   = attr .                                                      nchw16c(halo = [1, 1, 1, 1])
 //! op        = word [ value { "," value } ] [ "{" [ word "=" attr { "," word "=" attr } ] "}" ] .
 //! return    = "return" [ value { "," value } ] .
 //!
@@ -124,7 +126,7 @@ pub(super) fn parse(text: &str) -> Result<Module, Vec<Diagnostic>> {
 }
 
 impl<'a> Parser<'a> {
-    fn new(text: &'a str) -> Parser<'a> {
+    pub(super) fn new(text: &'a str) -> Parser<'a> {
         let (mut lexer, mut found) = (Lexer::new(text), Vec::new());
         let tok = lexer.next(&mut found);
         Parser {

@@ -55,7 +55,12 @@ impl Display for Layer {
                     f.write_str("\n")?;
                 }
                 Line::Instr(instr) => {
-                    write!(f, "  %{} = ", self.values[instr.result].name)?;
+                    let result = &self.values[instr.result];
+                    write!(f, "  %{}", result.name)?;
+                    if let Some(storage) = result.storage {
+                        write!(f, ": {storage}")?;
+                    }
+                    f.write_str(" = ")?;
                     self.write_op(f, &instr.op, &instr.args)?;
                     for step in &instr.then {
                         f.write_str(" then ")?;

@@ -27,7 +27,7 @@ use super::util::renumber::Renumber;
 use super::util::{block, compact, prune};
 use crate::error::PassError;
 use crate::pass::{Changed, Context, LoopPass};
-use crate::select::cost::second_level;
+
 
 /// The pass.
 #[derive(Clone, Copy, Debug, Default)]
@@ -38,7 +38,7 @@ impl LoopPass for DepthFirst {
     const SUMMARY: &'static str = "let kernels take turns, so that what lies between them stays in a cache";
 
     fn run(&self, program: &mut Program, cx: &Context<'_>) -> Result<Changed, PassError> {
-        let cache = second_level(cx.machine);
+        let cache = cx.machine.second_level();
         // From the last to the first, since whoever writes something alone still has a reader behind it: the runs so far, and whether each was joined.
         let mut entry: Vec<(Run, bool)> = Vec::new();
         for run in std::mem::take(&mut program.entry).into_iter().rev() {

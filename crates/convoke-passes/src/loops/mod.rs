@@ -17,6 +17,7 @@ pub mod depth_first;
 pub mod drop_dead;
 pub mod hoist;
 pub mod promote;
+pub(crate) mod repeat;
 pub mod strength_reduce;
 pub mod tile;
 pub mod transpose;

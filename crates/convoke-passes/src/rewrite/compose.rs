@@ -12,7 +12,7 @@
 //! Leaves:     activations between; a second convolution that pads along an axis where the first has several taps or pads too, or that pads what has a bias: there
 //!             it reads zeros that no single convolution makes; unbound weights; weights of more than 16 Mi elements.
 
-use convoke_ir::attr::{Algorithm, Attr};
+use convoke_ir::attr::{Attr, Plan};
 use convoke_ir::layer::{Axis, Bias, Conv2d, Layer, Op, Step, ValueId};
 use convoke_ir::span::Span;
 use convoke_ir::types::{Layout, TensorType};
@@ -71,8 +71,8 @@ impl LayerPass for Compose {
         _: Granted<Rounding>,
         log: &mut Log,
     ) -> Result<Changed, PassError> {
-        let single = edit::single_readers(layer);
-        let definitions = edit::definitions(layer);
+        let single = layer.single_readers();
+        let definitions = layer.definitions();
         let mut names = Names::new(layer);
         let mut keep = vec![true; layer.body.len()];
         // In order, so that what was composed is the first of the next pair.
@@ -130,7 +130,7 @@ impl Pair {
                     return Some(Err(Left::Pair("its weights, or those of the convolution before it, have no values")));
                 }
                 let named =
-                    |at: usize| matches!(&layer.body[at].op, Op::Conv2d(conv) if conv.algorithm != Algorithm::Auto);
+                    |at: usize| matches!(&layer.body[at].op, Op::Conv2d(conv) if conv.plan != Plan::default());
                 if named(at) || named(second) {
                     return Some(Err(Left::Algorithm));
                 }

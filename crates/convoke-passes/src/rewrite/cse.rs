@@ -67,7 +67,7 @@ fn constants(layer: &mut Layer) -> bool {
         first[id.index()] = *seen.entry((value.ty.clone(), source)).or_insert(id);
     }
     let uses = layer.uses();
-    let returned = edit::returned(layer);
+    let returned = layer.returned();
     let changed = layer.values.ids().any(|id| first[id.index()] != id && uses[id.index()] > 0 && !returned[id.index()]);
     for id in layer.body.iter_mut().flat_map(|instr| instr.reads_mut()) {
         *id = first[id.index()];

@@ -16,39 +16,6 @@ use crate::pass::Context;
 /// The most elements of a constant that a pass makes: 64 MiB of `f32`. Larger weights stay as they are.
 pub(crate) const MAX_ELEMENTS: usize = 1 << 24;
 
-/// For each value, the place in the body of the instruction that defines it.
-pub(crate) fn definitions(layer: &Layer) -> Vec<Option<usize>> {
-    let mut at = vec![None; layer.values.len()];
-    layer.body.iter().enumerate().for_each(|(i, instr)| at[instr.result.index()] = Some(i));
-    at
-}
-
-/// For each value, the places in the body that read it, once for each operand; results are not listed.
-pub(crate) fn readers(layer: &Layer) -> Vec<Vec<usize>> {
-    let mut readers = vec![Vec::new(); layer.values.len()];
-    for (i, instr) in layer.body.iter().enumerate() {
-        instr.reads().for_each(|id| readers[id.index()].push(i));
-    }
-    readers
-}
-
-/// For each value, whether the layer returns it.
-pub(crate) fn returned(layer: &Layer) -> Vec<bool> {
-    let mut returned = vec![false; layer.values.len()];
-    layer.results.iter().for_each(|id| returned[id.index()] = true);
-    returned
-}
-
-/// For each value, the only instruction that reads it, if one does, with one operand, and the layer does not return it.
-pub(crate) fn single_readers(layer: &Layer) -> Vec<Option<usize>> {
-    let returned = returned(layer);
-    let single = |(reads, returned): (Vec<usize>, bool)| match reads[..] {
-        [one] if !returned => Some(one),
-        _ => None,
-    };
-    readers(layer).into_iter().zip(returned).map(single).collect()
-}
-
 /// Replaces instructions by values that are there already.
 pub(crate) struct Replacer {
     /// What stands for each value; a chain of these ends in a value that is still defined.
@@ -64,8 +31,8 @@ impl Replacer {
         Replacer {
             renamed: vec![None; layer.values.len()],
             keep: vec![true; layer.body.len()],
-            definitions: definitions(layer),
-            returned: returned(layer),
+            definitions: layer.definitions(),
+            returned: layer.returned(),
         }
     }
 
@@ -169,7 +136,7 @@ impl Names {
     /// A new value.
     pub(crate) fn value(&mut self, layer: &mut Layer, stem: &str, ty: TensorType, def: Def) -> ValueId {
         let name = self.fresh(stem);
-        layer.values.push(Value { name, ty, def, range: None, span: Span::default() })
+        layer.values.push(Value { name, ty, def, range: None, storage: None, span: Span::default() })
     }
 }
 

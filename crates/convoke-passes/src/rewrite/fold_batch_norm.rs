@@ -44,7 +44,7 @@ impl LayerPass for FoldBatchNorm {
         _: Granted<Rounding>,
         _: &mut Log,
     ) -> Result<Changed, PassError> {
-        let single = edit::single_readers(layer);
+        let single = layer.single_readers();
         let mut names = Names::new(layer);
         let mut keep = vec![true; layer.body.len()];
         let mut changed = false;

@@ -22,7 +22,7 @@ use convoke_ir::types::{Layout, TensorType};
 use super::edit;
 use crate::error::PassError;
 use crate::guarantee::{Exact, Granted};
-use crate::known::grows;
+use convoke_lower::known::grows;
 use crate::note::Log;
 use crate::pass::{Changed, Context, LayerPass};
 
@@ -39,7 +39,7 @@ impl LayerPass for FoldConstants {
     const SUMMARY: &'static str = "compute at compile time what depends on constants alone";
 
     fn run(&self, layer: &mut Layer, cx: &Context<'_>, _: Granted<Exact>, _: &mut Log) -> Result<Changed, PassError> {
-        let returned = edit::returned(layer);
+        let returned = layer.returned();
         let mut keep = vec![true; layer.body.len()];
         let mut budget = BUDGET;
         for (at, keep) in keep.iter_mut().enumerate() {

@@ -30,8 +30,8 @@ impl LayerPass for FoldPad {
     const SUMMARY: &'static str = "fold an explicit zero pad into the convolutions that read it";
 
     fn run(&self, layer: &mut Layer, _: &Context<'_>, _: Granted<Exact>, _: &mut Log) -> Result<Changed, PassError> {
-        let mut readers = edit::readers(layer);
-        let returned = edit::returned(layer);
+        let mut readers = layer.readers();
+        let returned = layer.returned();
         let mut keep = vec![true; layer.body.len()];
         // Backwards, so that of two pads in a row the second is folded first and the first then reads as its own.
         for i in (0..layer.body.len()).rev() {

@@ -38,7 +38,7 @@ impl LayerPass for FuseEpilogue {
         "apply bias, activation and residual where their operand is made, before it is stored";
 
     fn run(&self, layer: &mut Layer, _: &Context<'_>, _: Granted<Exact>, _: &mut Log) -> Result<Changed, PassError> {
-        let single = edit::single_readers(layer);
+        let single = layer.single_readers();
         let mut place: Vec<Option<usize>> = vec![None; layer.values.len()];
         let mut body: Vec<Option<Instr>> = Vec::with_capacity(layer.body.len());
         let mut changed = false;

@@ -49,7 +49,7 @@ impl LayerPass for MergeBranches {
         _: Granted<Rounding>,
         _: &mut Log,
     ) -> Result<Changed, PassError> {
-        let net = Net { definitions: edit::definitions(layer), single: edit::single_readers(layer) };
+        let net = Net { definitions: layer.definitions(), single: layer.single_readers() };
         let mut names = Names::new(layer);
         let mut keep = vec![true; layer.body.len()];
         let mut merged: HashMap<usize, Vec<Instr>> = HashMap::new();

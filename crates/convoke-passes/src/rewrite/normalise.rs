@@ -34,7 +34,7 @@ impl LayerPass for Normalise {
     const SUMMARY: &'static str = "one spelling for each thing: explicit pads, relu for clip, silu for x · sigmoid(x)";
 
     fn run(&self, layer: &mut Layer, _: &Context<'_>, _: Granted<Exact>, _: &mut Log) -> Result<Changed, PassError> {
-        let definitions = edit::definitions(layer);
+        let definitions = layer.definitions();
         let mut changed = false;
         for at in 0..layer.body.len() {
             // Forwards, so that what an op reads is normal already and one step past it is enough.

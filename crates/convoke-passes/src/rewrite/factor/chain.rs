@@ -7,7 +7,7 @@ use convoke_ir::types::{Layout, TensorType};
 
 use crate::note::Counts;
 use crate::pass::Context;
-use crate::select::{self, Conv};
+use convoke_conv::{Conv, select, strips};
 
 /// One convolution of a chain.
 #[derive(Clone, Debug)]
@@ -49,13 +49,13 @@ pub(crate) fn numbers(op: &Conv2d, x: &TensorType, w: &TensorType) -> Option<(Co
 
 /// What convolutions one after the other take, each with the fastest algorithm that is allowed.
 fn counts(convs: &[Conv], cx: &Context<'_>) -> Option<Counts> {
-    let planned = |conv: &Conv| Some((*conv, select::quickest(conv, cx.machine, &cx.grants)?));
+    let planned = |conv: &Conv| Some((*conv, select::quickest(conv, cx.machine, &cx.grants.rounding())?));
     let planned = convs.iter().map(planned).collect::<Option<Vec<_>>>()?;
     Some(Counts {
         parameters: convs.iter().map(|conv| conv.bytes()[1] / conv.elem.bytes() as u128).sum(),
         multiplications: convs.iter().map(Conv::multiplications).sum(),
         bytes: convs.iter().flat_map(Conv::bytes).sum(),
-        cycles: select::in_turns(&planned, cx.machine),
+        cycles: strips::fused_cycles(&planned, cx.machine),
     })
 }
 

@@ -8,7 +8,7 @@ use crate::error::PassError;
 use crate::guarantee::Guarantee;
 use crate::note::{Counts, Deviation, Left, Rewritten};
 use crate::pass::Context;
-use crate::select::Budget;
+use convoke_conv::Budget;
 
 /// A candidate with weights.
 #[derive(Debug)]
@@ -151,7 +151,7 @@ fn rounds(
 ) -> Option<Left> {
     let w = candidate.terms.first()?.first()?.ty(target.x.elem)?;
     let original = target_conv(target)?;
-    let budget = Budget::new(&original, &cx.grants);
+    let budget = Budget::new(&original, &cx.grants.rounding());
     let depth = target.c * target.taps();
     let ones = |of: &[f64]| -> Vec<f64> { of.chunks_exact(depth).map(|k| k.iter().map(|v| v.abs()).sum()).collect() };
     let rest: Vec<f64> = new.iter().zip(old).map(|(a, b)| a - b).collect();
@@ -173,7 +173,7 @@ fn rounds(
 }
 
 /// The target as the cost model sees it.
-fn target_conv(target: &Target) -> Option<crate::select::Conv> {
+fn target_conv(target: &Target) -> Option<convoke_conv::Conv> {
     let w = Factor::new("", target.op.clone(), target.extents()).ty(target.x.elem)?;
     Some(super::chain::numbers(&target.op, &target.x, &w)?.0)
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use convoke_ir::attr::Algorithm;
+use convoke_ir::attr::Plan;
 use convoke_ir::layer::{Conv2d, Layer, Op, Source};
 use convoke_ir::types::TensorType;
 
@@ -90,7 +90,7 @@ pub(super) fn targets(
         let dense = c > 1;
         let left = match layer.constant(w) {
             None => Some(Left::Computed),
-            Some(_) if op.algorithm != Algorithm::Auto => Some(Left::Algorithm),
+            Some(_) if op.plan != Plan::default() => Some(Left::Algorithm),
             Some(_) if elements > edit::MAX_ELEMENTS => Some(Left::TooLarge { elements, limit: edit::MAX_ELEMENTS }),
             // What is new and untrained is only made on request.
             Some(Source::Unbound) if !cx.grants.structural || settings.by_level => Some(Left::Unbound),

@@ -1,0 +1,79 @@
+//! The cost of direct convolution vectorised over output channels.
+//!
+//! ```text
+//! multiply  N·group·P products of Q × K/group accumulators, (C/group)·R·S deep
+//! store     every number is written alone in nchw, where channels are far apart; by vectors in nhwc
+//! halo      the input is copied once if there is padding
+//! stream    the input for each tile of channels, all weights for each strip, the output once
+//! pack      weights that are not known before the run, with a tile's channels side by side
+//! ```
+
+use convoke_ir::attr::Plan;
+use convoke_ir::types::Layout;
+use convoke_machine::Machine;
+
+use crate::conv::Conv;
+use crate::cost::{bandwidth, beside, burst, call, lanes, pages, product, step, straight};
+use crate::estimate::{Cost, Term};
+use crate::geometry::product_tile::{ProductTile, size};
+
+/// What a complete plan costs.
+pub(super) fn cost(plan: Plan, conv: &Conv, machine: &Machine) -> Cost {
+    let lanes = lanes(conv, machine);
+    let (q, k) = (conv.y.w, conv.k_per_group());
+    let [x_bytes, w_bytes, y_bytes] = conv.bytes();
+    let halo = conv.halo_bytes();
+
+    let tile = ProductTile::of(plan.schedule.tile);
+    let ProductTile { rows, vectors } = tile;
+    let products = (conv.x.n * conv.group) as f64 * conv.y.h as f64;
+    let multiply = products * product(machine, lanes, [q, k, conv.depth()], vectors, |v| tile.rows_of(v));
+
+    let sums = y_bytes as f64 / conv.elem.bytes() as f64;
+    let tiles = products * q.div_ceil(rows) as f64 * k.div_ceil(vectors * lanes) as f64;
+    let store = match conv.layout {
+        Layout::Nchw => sums * (machine.rates.gather_cycles + machine.rates.scatter_cycles),
+        Layout::Nhwc => sums / lanes as f64 * straight(machine, 1.0, 0.0, 1.0),
+    };
+    let store = tiles * call(machine) + store;
+
+    // Each step takes a part of a line of weights; each row of a kernel a line of the input.
+    let lines = conv.c_per_group() * conv.window.h.kernel + conv.depth() * vectors * lanes * conv.elem.bytes() / machine.hierarchy.line_bytes;
+    let first = machine.caches.first().map_or(1 << 15, |cache| cache.bytes);
+    let steps = conv.depth() as f64 * step(machine, rows, vectors, 0, conv.depth());
+    // The loop over channels goes on once for each kernel that is written out.
+    let turns = if conv.taps() > 1 { conv.c_per_group() as f64 } else { 0.0 };
+    let fetched = if lines * machine.hierarchy.line_bytes <= first / 8 * 7 { 0.0 } else { lines as f64 * machine.hierarchy.fetch_cycles };
+    let looked_up = match conv.layout {
+        Layout::Nchw => {
+            pages(machine, conv.c_per_group(), conv.c_per_group() + k, conv.x.h * conv.x.w * conv.elem.bytes())
+        }
+        Layout::Nhwc => 0.0,
+    };
+    let waits = (fetched.max(looked_up) - steps).max(0.0);
+
+    let k_tiles = k.div_ceil(vectors * lanes) as u128;
+    let strips = conv.y.h.div_ceil(size(plan.schedule.strip, conv.y.h));
+    let blocks = conv.x.n as u128 * strips as u128;
+    let input = halo.max(x_bytes);
+    // What a block of rows reads of the input is read again for each tile of channels.
+    let block = input / (conv.x.n as u128 * strips as u128).max(1) + w_bytes / k_tiles.max(1);
+    let read = (input * (k_tiles - 1)) as f64 / bandwidth(machine, block) + input as f64 / bandwidth(machine, input);
+    let weights = (w_bytes * blocks) as f64 / burst(machine, w_bytes);
+    // Weights come in order, so that they are fetched ahead of the products.
+    let stream = read + beside(machine, multiply, weights) + y_bytes as f64 / bandwidth(machine, y_bytes);
+
+    Cost {
+        multiplications: conv.multiplications(),
+        bytes_moved: input * k_tiles + w_bytes * blocks + y_bytes + if halo > 0 { x_bytes + halo } else { 0 },
+        scratch_bytes: halo,
+        terms: vec![
+            Term { name: "multiply", cycles: multiply + tiles * (turns + waits) },
+            Term { name: "store", cycles: store },
+            Term { name: "halo", cycles: 2.0 * halo as f64 / bandwidth(machine, halo) },
+            Term { name: "stream", cycles: stream },
+        ],
+        min_speedup: 1.0,
+    }
+    .with_turned_weights(conv, machine)
+}

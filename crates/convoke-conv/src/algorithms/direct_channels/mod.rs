@@ -1,0 +1,82 @@
+//! Direct convolution vectorised over output channels: each pixel broadcast, the input read from a copy with its halo.
+//!
+//! ```text
+//!   for each strip of rows, image, group, tile of output channels        a strip shares the weights of a tile
+//!     for each block of input channels                                   accumulators wait in a buffer between blocks
+//!       for each row of the strip, tile of pixels
+//!         acc[t, k] += x[c, p·sh + r·dh, (q + t)·sw + s·dw] · w[k, c, r, s]
+//!     y = epilogue(acc)
+//!
+//!          k →  vectors of channels
+//!        ┌────┬────┐
+//!   t ↓  │acc │acc │   pixels × vectors accumulators; a loaded vector of weights serves all pixels
+//!        └────┴────┘
+//! ```
+//!
+//! Wins: any stride or dilation costs the same and nothing is gathered, so strided kernels over many channels. Weights are packed so that a
+//! tile's channels are side by side.
+//! Source: Georganas et al., *Anatomy of High-Performance Deep Learning Convolutions on SIMD Architectures*, SC'18, §II.
+
+mod cost;
+mod lower;
+
+use convoke_ir::attr::{Algorithm, Lanes, Plan, Reading, Schedule};
+use convoke_ir::layer::Instr;
+use convoke_lower::{LowerError, Lowering};
+use convoke_machine::Machine;
+
+use super::Method;
+use crate::conv::Conv;
+use crate::cost::lanes;
+use crate::estimate::{Cost, Refusal};
+use crate::geometry::product_tile::{ProductTile, depth_in_cache, size};
+
+/// See the [module](self).
+pub(crate) struct DirectChannels;
+
+/// Output rows that share a tile's weights while these are in cache.
+const STRIP: usize = 8;
+
+impl Method for DirectChannels {
+    fn takes(&self, plan: &Plan) -> bool {
+        let Schedule { lanes, input, .. } = plan.schedule;
+        plan.algorithm == Algorithm::Direct && lanes != Some(Lanes::Pixels) && matches!(input, None | Some(Reading::Halo))
+    }
+
+    fn parameters(&self) -> [&'static [&'static str]; 2] {
+        [&["lanes", "input", "tile", "strip", "depth"], &[]]
+    }
+
+    fn worth(&self, _: &Conv, _: &Machine) -> Vec<Plan> {
+        let schedule = Schedule { lanes: Some(Lanes::Channels), input: Some(Reading::Halo), ..Schedule::default() };
+        vec![Plan { algorithm: Algorithm::Direct, schedule }]
+    }
+
+    fn complete(&self, asked: Plan, conv: &Conv, machine: &Machine) -> Result<Plan, Refusal> {
+        let tile = ProductTile::asked(asked.schedule.tile, machine, || ProductTile::square(machine))?;
+        let (channels, window) = (conv.c_per_group(), &conv.window);
+        // The weights of a channel for a tile, and the rows of it that a row of output reads.
+        let numbers = conv.taps() * tile.columns(lanes(conv, machine)) + window.h.kernel * window.w.padded();
+        let depth = match asked.schedule.depth {
+            None => depth_in_cache(machine, channels, numbers, conv.elem.bytes()),
+            depth => size(depth, channels),
+        };
+        let schedule = Schedule {
+            lanes: Some(Lanes::Channels),
+            input: Some(Reading::Halo),
+            tile: Some(tile.sizes()),
+            strip: Some(size(asked.schedule.strip.or(Some(STRIP as u32)), conv.y.h) as u32),
+            depth: Some(depth as u32),
+            ..Schedule::default()
+        };
+        Ok(Plan { algorithm: Algorithm::Direct, schedule })
+    }
+
+    fn cost(&self, plan: Plan, conv: &Conv, machine: &Machine) -> Cost {
+        cost::cost(plan, conv, machine)
+    }
+
+    fn lower<'a>(&self, lowering: &mut Lowering<'a>, instr: &'a Instr, plan: Plan) -> Result<(), LowerError> {
+        lower::lower(lowering, instr, plan)
+    }
+}

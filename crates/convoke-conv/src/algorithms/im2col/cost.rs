@@ -1,0 +1,102 @@
+//! `im2col`: patches are gathered into a panel, then multiplied with the weights.
+//!
+//! ```text
+//! multiply  N·group products of K/group × P·Q accumulators, (C/group)·R·S deep; pixels in the lanes
+//!           (in nhwc of P·Q × K/group sums, with channels in the lanes)
+//! gather    every element of the patch matrix is copied once: by vectors where neighbours stay neighbours (nhwc, or a
+//!           stride of 1 along the row), else one by one
+//! halo      the input is copied once if there is padding
+//! stream    the panel once for each row tile or the weights once for each column tile, whichever is less; the output once
+//! pack      weights that are not known before the run, with a tile's channels side by side
+//! ```
+//!
+//! *Implicit* keeps one panel, a quarter of the second-level cache; *explicit* the whole matrix, on request only: it takes
+//! R·S times the memory of the input and has to come back from wherever that fits.
+
+use convoke_ir::attr::{Algorithm, Plan};
+use convoke_ir::types::Layout;
+use convoke_machine::Machine;
+
+use crate::conv::Conv;
+use crate::cost::{bandwidth, call, conflict, lanes, pages, product, straight};
+use crate::estimate::{Cost, Term};
+use crate::geometry::product_tile::ProductTile;
+
+/// Bytes of all patches.
+pub(super) fn patch_bytes(conv: &Conv) -> u128 {
+    (conv.x.n * conv.group) as u128 * conv.pixels() as u128 * conv.depth() as u128 * conv.elem.bytes() as u128
+}
+
+/// What a complete plan costs.
+pub(super) fn cost(plan: Plan, conv: &Conv, machine: &Machine) -> Cost {
+    let lanes = lanes(conv, machine);
+    let (pixels, k, depth) = (conv.pixels(), conv.k_per_group(), conv.depth());
+    let (rows, columns) = if conv.layout == Layout::Nchw { (k, pixels) } else { (pixels, k) };
+    let products = (conv.x.n * conv.group) as f64;
+    let ProductTile { rows: tile_rows, vectors } = ProductTile::of(plan.schedule.tile);
+    let multiply = products * product(machine, lanes, [rows, columns, depth], vectors, |_| tile_rows);
+
+    let [x_bytes, w_bytes, y_bytes] = conv.bytes();
+    let elements = (conv.x.n * conv.group) as u128 * pixels as u128 * depth as u128;
+    let patches = patch_bytes(conv);
+    let explicit = plan.algorithm == Algorithm::Im2col { explicit: true };
+    let by_vectors = conv.layout == Layout::Nhwc || conv.window.w.stride == 1;
+    // A run of neighbours that is copied by vectors, and how many such runs there are.
+    let run = if conv.layout == Layout::Nhwc { conv.c_per_group() } else { conv.y.w };
+    let rates = &machine.rates;
+    let per_run = match by_vectors {
+        true => run.div_ceil(lanes) as f64 * straight(machine, 1.0, 0.0, 1.0),
+        false => run as f64 * (rates.gather_cycles + rates.store_cycles / lanes as f64),
+    };
+    let runs = elements as f64 / run as f64;
+    let plane = pixels * conv.elem.bytes();
+    let planes = conv.c_per_group() + k;
+    let looked_up = if conv.layout == Layout::Nchw { runs * pages(machine, 1, planes, plane) } else { 0.0 };
+    let copies = runs * (per_run + 1.0) + looked_up;
+
+    let panel = if explicit { patches } else { patches.min(machine.second_level() as u128 / 4) };
+    let halo = conv.halo_bytes();
+    let [row_tiles, column_tiles] = [rows.div_ceil(tile_rows), columns.div_ceil(vectors * lanes)].map(|t| t as u128);
+    let matrix = elements * conv.elem.bytes() as u128;
+    let (row_bytes, column_bytes) = if conv.layout == Layout::Nchw { (w_bytes, matrix) } else { (matrix, w_bytes) };
+    // One operand comes once; the other once for each tile of the first, from where a block of it waits.
+    let block = machine.second_level() as u128 / 2;
+    let again = |once: u128, other: u128, times: u128| {
+        (once as f64 / bandwidth(machine, once)) + (other * times) as f64 / bandwidth(machine, other.min(block))
+    };
+    let orders = [again(row_bytes, column_bytes, row_tiles), again(column_bytes, row_bytes, column_tiles)];
+    let multiply_reads = orders[0].min(orders[1]);
+    // Without a panel the input comes from where it lies; the copies of a gather hide that.
+    let input = if reads_in_place(conv) { x_bytes as f64 / bandwidth(machine, x_bytes) } else { 0.0 };
+    let bytes = (row_bytes + column_bytes * row_tiles).min(column_bytes + row_bytes * column_tiles);
+
+    // In nchw a tile of pixels goes to a line of every output channel, and without a panel comes from one of every input channel.
+    let lines = k + if reads_in_place(conv) { depth } else { 0 };
+    let missed = match conv.layout {
+        Layout::Nchw => products * (rows as u128 * column_tiles) as f64 * conflict(machine, lines, plane),
+        Layout::Nhwc => 0.0,
+    };
+    let sums = y_bytes as f64 / conv.elem.bytes() as f64;
+    let store = products * (row_tiles * column_tiles) as f64 * call(machine)
+        + straight(machine, 1.0, 0.0, 1.0) * sums / lanes as f64;
+    Cost {
+        multiplications: conv.multiplications(),
+        bytes_moved: bytes + 2 * patches + y_bytes + if halo > 0 { x_bytes + halo } else { 0 },
+        scratch_bytes: panel + halo,
+        terms: vec![
+            Term { name: "multiply", cycles: multiply },
+            Term { name: "gather", cycles: copies + patches as f64 / bandwidth(machine, panel.max(1)) },
+            Term { name: "store", cycles: store + missed },
+            Term { name: "halo", cycles: 2.0 * halo as f64 / bandwidth(machine, halo) },
+            Term { name: "stream", cycles: multiply_reads + input + y_bytes as f64 / bandwidth(machine, y_bytes) },
+        ],
+        min_speedup: 1.0,
+    }
+    .with_turned_weights(conv, machine)
+}
+
+/// Whether the patch matrix is the input itself.
+fn reads_in_place(conv: &Conv) -> bool {
+    let one = |a: convoke_ir::layer::Axis| a.kernel == 1 && a.stride == 1 && a.begin == 0 && a.end == 0;
+    one(conv.window.h) && one(conv.window.w)
+}

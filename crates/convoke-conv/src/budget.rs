@@ -1,0 +1,87 @@
+//! How much rounding is allowed.
+//!
+//! ```text
+//!   --max-error E                 estimate ≤ E
+//!   --max-error E --certified     bound    ≤ E
+//!   neither                       estimate ≤ 10 × that of a plain sum of the same layer
+//!   --certified alone             bound    ≤ 10 × that of a plain sum of the same layer
+//! ```
+//!
+//! | number | of | relative to |
+//! |---|---|---|
+//! | estimate: the error to expect, root mean square over output elements | every algorithm | Σ\|w\|\|x\| of the output element |
+//! | bound: what no input exceeds, underflow and overflow aside | plain sums | Σ\|w\|\|x\| of the output element |
+//! | | Winograd, FFT | Σ\|w\| · max\|x\|, over the inputs of a tile |
+//! | | Strassen | max over output channels of Σ\|w\|, times max\|x\| of the whole input |
+//!
+//! The estimate assumes inputs of mean zero and of like magnitude within a tile (for Strassen in the whole input). Data of one sign or smooth data err
+//! less. Data of very different magnitudes err more, where an algorithm mixes them: the error of an output then follows from the largest input
+//! of its tile, whether or not the output reads it, and only the bound holds.
+//!
+//! Where the magnitudes of the inputs are declared to be from LO to HI, estimates and bounds of such algorithms count HI/LO times. Both then hold
+//! relative to Σ|w|·max(|x|, LO) of the output element (for Strassen the largest of all output channels), for all data in the range. Zeros,
+//! also those of padding, count as LO, since an output that reads nothing else still has the error of its tile.
+//!
+//! [`convoke_bilinear::error`] has the derivations.
+
+use crate::conv::Conv;
+use crate::estimate::{Errors, Estimate, Refusal};
+
+/// How much rounding the user allows.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Allowed {
+    /// The largest error, of the kind that `certified` says; `None` for ten times that of a plain sum.
+    pub max_error: Option<f64>,
+    /// Whether the certified bound counts, rather than the error to expect.
+    pub certified: bool,
+    /// How much larger the largest pixel of a transformed tile may be than those an output reads, before the tile is computed by plain
+    /// sums. 0 guards nothing.
+    pub guard: i64,
+}
+
+/// What a candidate's error is held against.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Budget {
+    /// The largest error allowed.
+    pub limit: f64,
+    /// Whether the certified bound is held against it, rather than the estimate.
+    pub certified: bool,
+    /// Whether the limit is the user's, rather than [`Budget::TIMES`] the error of a plain sum.
+    pub given: bool,
+}
+
+impl Budget {
+    /// How many times the error of a plain sum is allowed where the user says nothing.
+    pub const TIMES: f64 = 10.0;
+
+    /// What `allowed` allows for a convolution.
+    pub fn new(conv: &Conv, allowed: &Allowed) -> Budget {
+        let certified = allowed.certified;
+        let plain = if certified { conv.error_bound() } else { conv.error_typical() };
+        let limit = allowed.max_error.unwrap_or(Budget::TIMES * plain);
+        Budget { limit, certified, given: allowed.max_error.is_some() }
+    }
+
+    /// Whether a candidate may be chosen. Plain sums always may.
+    pub fn allows(&self, plan: &Estimate) -> bool {
+        plan.plan.is_plain_sum() || self.error(plan) <= self.limit
+    }
+
+    /// Whether a candidate may be chosen that was asked for by name: only the user's own limit can forbid it.
+    pub(crate) fn permits(&self, plan: &Estimate) -> Result<(), Refusal> {
+        if self.given && !self.allows(plan) {
+            return Err(Refusal::Budget { error: self.error(plan), limit: self.limit });
+        }
+        Ok(())
+    }
+
+    /// The errors that an estimate must have.
+    pub(crate) fn errors(&self) -> Errors {
+        if self.certified { Errors::Bound } else { Errors::Estimate }
+    }
+
+    /// The error that counts.
+    pub(crate) fn error(&self, plan: &Estimate) -> f64 {
+        if self.certified { plan.error_bound } else { plan.error_typical }
+    }
+}

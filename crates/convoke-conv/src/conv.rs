@@ -1,0 +1,152 @@
+//! A convolution as the cost model sees it: numbers, no values.
+
+use convoke_bilinear::error::{plain_bound, plain_estimate};
+use convoke_ir::attr::Algorithm;
+use convoke_ir::elem::Elem;
+use convoke_ir::layer::{Conv2d, Instr, Layer, Op, Range, Window};
+use convoke_ir::types::{Image, Layout, TensorType};
+
+use crate::budget::Allowed;
+use convoke_lower::known::Known;
+
+/// The numbers of one convolution.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Conv {
+    /// Element type of all three tensors.
+    pub elem: Elem,
+    /// Layout of input and output.
+    pub layout: Layout,
+    /// The input.
+    pub x: Image,
+    /// The output.
+    pub y: Image,
+    /// Kernel, strides, dilations and pads, all derived.
+    pub window: Window,
+    /// Groups.
+    pub group: usize,
+    /// The attribute `guard`.
+    pub guard: i64,
+    /// Whether the weights are known when the layer is compiled. Others are packed in each run.
+    pub weights_known: bool,
+    /// The magnitudes of the input's elements, where they are declared.
+    pub range: Option<Range>,
+}
+
+impl Conv {
+    /// The numbers of an instruction of a layer with these values known; `None` if it is no convolution.
+    pub fn new(layer: &Layer, known: &Known, instr: &Instr) -> Option<Conv> {
+        let conv = Conv::with_known_weights(layer, instr)?;
+        Some(Conv { weights_known: known.has(instr.args[1]), ..conv })
+    }
+
+    /// The same if its weights were known.
+    pub(crate) fn with_known_weights(layer: &Layer, instr: &Instr) -> Option<Conv> {
+        let Op::Conv2d(op) = &instr.op else { return None };
+        let &[x, w] = &instr.args[..] else { return None };
+        Conv::of(op, layer.ty(x), layer.ty(w), layer.ty(instr.result))
+    }
+
+    /// The numbers of a convolution of these operands and this result; `None` if they do not go together.
+    pub fn of(op: &Conv2d, x: &TensorType, w: &TensorType, y: &TensorType) -> Option<Conv> {
+        Some(Conv {
+            elem: y.elem,
+            layout: y.layout,
+            x: x.as_image()?,
+            y: y.as_image()?,
+            window: op.window(x, w).ok()?,
+            group: usize::try_from(op.group).ok()?,
+            guard: op.guard,
+            weights_known: true,
+            range: None,
+        })
+    }
+
+    /// How many times the error of `algorithm` counts that comes from other inputs than those of the output element: by how much they may
+    /// be larger. A guard limits that.
+    pub fn spread(&self, algorithm: Algorithm) -> f64 {
+        let declared = self.range.map_or(1.0, Range::spread);
+        match self.kappa() {
+            _ if algorithm.is_plain_sum() => 1.0,
+            Some(kappa) if algorithm.transforms_tiles() => declared.min(kappa as f64),
+            _ => declared,
+        }
+    }
+
+    /// The same with rows for columns and columns for rows.
+    pub(crate) fn transposed(&self) -> Conv {
+        let turn = |image: Image| Image { h: image.w, w: image.h, ..image };
+        let Window { h, w } = self.window;
+        Conv { x: turn(self.x), y: turn(self.y), window: Window { h: w, w: h }, ..*self }
+    }
+
+    /// The same guarded as `allowed` says, where the text does not.
+    pub(crate) fn guarded(self, allowed: &Allowed) -> Conv {
+        Conv { guard: if self.guard < 0 { allowed.guard } else { self.guard }, ..self }
+    }
+
+    /// How much larger than what an output reads a tile's inputs may be, if tiles are guarded: only those that are summed over channels can be.
+    pub fn kappa(&self) -> Option<usize> {
+        let summed = self.c_per_group() > 1 || self.k_per_group() > 1;
+        usize::try_from(self.guard).ok().filter(|&kappa| summed && kappa > 0)
+    }
+
+    /// Input channels of a group.
+    pub fn c_per_group(&self) -> usize {
+        self.x.c / self.group
+    }
+
+    /// Output channels of a group.
+    pub fn k_per_group(&self) -> usize {
+        self.y.c / self.group
+    }
+
+    /// Taps of a kernel.
+    pub fn taps(&self) -> usize {
+        self.window.h.kernel * self.window.w.kernel
+    }
+
+    /// Products summed for each output element: `(C/group)·R·S`.
+    pub fn depth(&self) -> usize {
+        self.c_per_group() * self.taps()
+    }
+
+    /// Output pixels of an image.
+    pub fn pixels(&self) -> usize {
+        self.y.h * self.y.w
+    }
+
+    /// Multiplications: `N·K·P·Q·(C/group)·R·S`.
+    pub fn multiplications(&self) -> u128 {
+        elements(self.y) * self.depth() as u128
+    }
+
+    /// Bytes of the input, of the weights, and of the output.
+    pub fn bytes(&self) -> [u128; 3] {
+        let weights = self.y.c as u128 * self.depth() as u128;
+        [elements(self.x), weights, elements(self.y)].map(|n| n * self.elem.bytes() as u128)
+    }
+
+    /// Bytes of the input with its halo, as far as it is read; 0 if there is no padding and the input is read in place.
+    pub fn halo_bytes(&self) -> u128 {
+        let axes = [self.window.h, self.window.w];
+        if axes.iter().all(|a| a.begin == 0 && a.read() <= a.input) {
+            return 0;
+        }
+        let [h, w] = axes.map(|a| a.read().max(a.begin + a.input) as u128);
+        self.x.n as u128 * self.x.c as u128 * h * w * self.elem.bytes() as u128
+    }
+
+    /// What no error of a plain sum exceeds, relative to Σ|w||x| of each output element.
+    pub fn error_bound(&self) -> f64 {
+        plain_bound(self.depth(), self.elem.unit_roundoff())
+    }
+
+    /// The error to expect of a plain sum, relative to Σ|w||x|.
+    pub fn error_typical(&self) -> f64 {
+        plain_estimate(self.depth(), self.elem.unit_roundoff())
+    }
+}
+
+fn elements(image: Image) -> u128 {
+    [image.n, image.c, image.h, image.w].map(|d| d as u128).iter().product()
+}

@@ -1,0 +1,154 @@
+//! What a candidate comes to: an estimate in numbers, or a refusal in numbers.
+
+use convoke_ir::attr::Plan;
+
+use crate::algorithms::strassen::NoParts;
+use crate::algorithms::tiles::NoTiling;
+
+/// What it costs to compute a convolution by a plan, and how that rounds.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Estimate {
+    /// The plan, with every parameter.
+    pub plan: Plan,
+    /// Multiplications of a run.
+    pub multiplications: u128,
+    /// Bytes that a run reads and writes, each time anew that a cache cannot hold them.
+    pub bytes_moved: u128,
+    /// Bytes of memory beside input, weights and output.
+    pub scratch_bytes: u128,
+    /// Predicted cycles on one core, by what they are spent on.
+    pub terms: Vec<Term>,
+    /// How many times as fast as every other candidate it must be to be chosen: more than 1 where it is more code.
+    pub min_speedup: f64,
+    /// The certified bound of the rounding error: of a plain sum relative to Σ|w||x| of each output element, of other algorithms
+    /// relative to Σ|w| · max|x| over what its tile reads, or all that a product of matrices reads; where a range of the input is declared
+    /// relative to Σ|w| · max(|x|, least).
+    pub error_bound: f64,
+    /// The error to expect, relative to Σ|w||x|, for inputs of mean zero and of like magnitude within a tile; where a range of the input is declared
+    /// relative to Σ|w| · max(|x|, least), for all inputs in it.
+    pub error_typical: f64,
+}
+
+/// What a plan costs.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Cost {
+    pub multiplications: u128,
+    pub bytes_moved: u128,
+    pub scratch_bytes: u128,
+    pub terms: Vec<Term>,
+    pub min_speedup: f64,
+}
+
+/// Which errors of transformed tiles an estimate has. The others are left infinite: an estimate takes about as long as the rest of a
+/// selection, a certified bound far longer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Errors {
+    None,
+    Estimate,
+    Bound,
+}
+
+/// A part of the predicted cycles.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Term {
+    /// What the cycles are spent on.
+    pub name: &'static str,
+    /// How many.
+    pub cycles: f64,
+}
+
+impl Estimate {
+    /// Predicted cycles of a run on one core: the sum of the terms.
+    pub fn cycles(&self) -> f64 {
+        self.terms.iter().map(|term| term.cycles).sum()
+    }
+
+    /// Predicted cycles, times the speedup that is asked of it.
+    pub(crate) fn weighed(&self) -> f64 {
+        self.cycles() * self.min_speedup
+    }
+}
+
+fn parameters(needs: &[&str], may: &[&str]) -> String {
+    match needs.len() + may.len() {
+        0 => "none".into(),
+        _ => [needs, may].concat().join(", "),
+    }
+}
+
+/// Why an algorithm cannot compute a convolution.
+#[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Refusal {
+    /// No such tiles.
+    #[error(transparent)]
+    Tiling(NoTiling),
+    /// No such parts.
+    #[error(transparent)]
+    Parts(NoParts),
+    /// The user allows less rounding.
+    #[error("has an error of {error:.1e}, and --max-error allows {limit:.1e}")]
+    Budget {
+        /// Its estimate, or its bound where that counts.
+        error: f64,
+        /// The most.
+        limit: f64,
+    },
+    /// Nothing that keeps its digits.
+    #[error("needs transforms of more than {points} points, which lose too much accuracy unless asked for by size")]
+    Inaccurate {
+        /// The most that are tried.
+        points: usize,
+    },
+    /// A parameter that it does not take.
+    #[error("takes no `{name}`; its parameters are {}", parameters(needs, may))]
+    Parameter {
+        /// The parameter.
+        name: &'static str,
+        /// Those that it needs.
+        needs: &'static [&'static str],
+        /// Those that it may have.
+        may: &'static [&'static str],
+    },
+    /// A parameter out of range.
+    #[error("needs a `{name}` of {needs}")]
+    Value {
+        /// The parameter.
+        name: &'static str,
+        /// What it must be.
+        needs: &'static str,
+    },
+    /// Nothing is gained.
+    #[error("{needs}")]
+    Form {
+        /// What the form needs.
+        needs: &'static str,
+    },
+    /// Too little is gained for its code.
+    #[error("is predicted to be {speedup:.2} times as fast as {than}, and its code, one for each kind of tile, is worth {needs:.2}")]
+    Speedup {
+        /// How many times as fast it is.
+        speedup: f64,
+        /// The fastest other.
+        than: Plan,
+        /// How many times as fast it must be.
+        needs: f64,
+    },
+    /// Nothing of these sizes.
+    #[error("has no sizes that suit")]
+    NoSizes,
+    /// A reduction over channels.
+    #[error("needs one input channel per group, got {got}")]
+    InputChannels {
+        /// Input channels of a group.
+        got: usize,
+    },
+    /// Too much memory.
+    #[error("needs {bytes} bytes of scratch, more than {limit}")]
+    Scratch {
+        /// Bytes needed.
+        bytes: u128,
+        /// The most there may be.
+        limit: u128,
+    },
+}

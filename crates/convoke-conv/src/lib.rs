@@ -1,0 +1,41 @@
+//! Convolution: its algorithms, what they cost and how they round, the choice among them, and their loops.
+//!
+//! ```text
+//! conv2d ──► Conv ──► candidates ──► Estimate ──► Plan in the IR ──► loops
+//!          numbers    [`algorithms`]  cost, error    [`select`]       `lower`
+//! ```
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`conv`] | a convolution in numbers |
+//! | `algorithms` | a folder for each algorithm: geometry, cost, loops; and the one list of them |
+//! | `geometry` | cuts of an axis that several algorithms share |
+//! | `cost` | terms of the cost model |
+//! | [`estimate`], [`budget`], [`accuracy`] | what a candidate costs, how it rounds, what is allowed |
+//! | [`select`] | the choice, with its reason |
+//! | [`storage`] | how values between two convolutions lie in memory |
+//! | [`strips`] | chains of convolutions by fused row strips |
+//! | [`lower`] | the planned convolution as loops |
+
+pub mod accuracy;
+mod algorithms;
+pub mod budget;
+pub mod conv;
+mod cost;
+pub mod estimate;
+mod geometry;
+pub mod lower;
+mod ranges;
+pub mod select;
+pub mod storage;
+pub mod strips;
+mod weigh;
+
+pub use accuracy::{allowed, expected};
+pub use algorithms::strassen::NoParts;
+pub use algorithms::tiles::NoTiling;
+pub use budget::{Allowed, Budget};
+pub use conv::Conv;
+pub use estimate::{Estimate, Refusal, Term};
+pub use select::{Reason, SelectError, Selection};
+pub use weigh::bound_for_weights;

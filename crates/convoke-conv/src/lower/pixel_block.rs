@@ -1,0 +1,70 @@
+//! Blocks of output pixels of a matrix product.
+
+use convoke_ir::loops::{Affine, VarId};
+use convoke_lower::cuts::{Cut, cut};
+use convoke_lower::strides::Index;
+
+use super::{BoundConv, divisor};
+
+/// A run of equal blocks of output pixels.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct PixelBlock {
+    /// First output pixel, flattened over the plane.
+    pub first: usize,
+    /// First input element of the plane.
+    pub input: usize,
+    /// How many blocks, and how far one is from the next in the output and in the input.
+    pub count: usize,
+    pub pixel_step: usize,
+    pub input_step: usize,
+    /// What a block is: this many rows of this many pixels.
+    pub rows: usize,
+    pub cols: usize,
+}
+
+impl PixelBlock {
+    pub(crate) fn pixels(&self) -> usize {
+        self.rows * self.cols
+    }
+}
+
+impl PixelBlock {
+    /// The input element where the patches of a block begin, for the input channels from `c`.
+    pub(crate) fn under(&self, conv: &BoundConv<'_>, [n, g, b]: [VarId; 3], c: Affine) -> Affine {
+        let site = Index { n: n.into(), c: Affine::from(g) * conv.cg + c, ..Index::default() };
+        conv.under(&site) + Affine::from(b) * self.input_step + self.input
+    }
+}
+
+/// Blocks of about `target` pixels: whole output rows, or runs of pixels where input pixels follow each other as output pixels do.
+pub(crate) fn pixel_blocks(conv: &BoundConv<'_>, target: usize) -> Vec<PixelBlock> {
+    let (p, q) = (conv.y.image.h, conv.y.image.w);
+    let (row_step, col_step) = conv.step();
+    if conv.taps() == 1 && row_step == q * col_step {
+        let blocks = cut(p * q, target.min(p * q));
+        let block = |c: Cut| PixelBlock {
+            first: c.begin,
+            input: c.begin * col_step,
+            count: c.count,
+            pixel_step: c.size,
+            input_step: c.size * col_step,
+            rows: 1,
+            cols: c.size,
+        };
+        return blocks.into_iter().map(block).collect();
+    }
+    let most = (target / q).clamp(1, p);
+    // A divisor leaves no smaller block behind; one below half the target would cost more than that block.
+    let rows = divisor(p, most.div_ceil(2)..most + 1);
+    let rows = if p.is_multiple_of(rows) { rows } else { most };
+    let block = |c: Cut| PixelBlock {
+        first: c.begin * q,
+        input: c.begin * row_step,
+        count: c.count,
+        pixel_step: c.size * q,
+        input_step: c.size * row_step,
+        rows: c.size,
+        cols: q,
+    };
+    cut(p, rows).into_iter().map(block).collect()
+}

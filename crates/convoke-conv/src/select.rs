@@ -1,0 +1,324 @@
+//! Algorithm selection: every candidate, its error and its cost, and the choice with its reason.
+//!
+//! Candidates are the plans that [`algorithms`](crate::algorithms) think worth weighing, and the one that was asked for. Each is completed
+//! and has an [`Estimate`], or a [`Refusal`] in numbers. Of those whose error is allowed, the one with the fewest predicted cycles is
+//! chosen. `explain` prints the same [`Selection`]s that the pass decides by.
+//!
+//! # Error
+//!
+//! Some candidates are plain sums in the element type, in one order or another, and a layer means no more than
+//! that: the order of a sum is not part of its meaning. They are therefore allowed whatever `--max-error` says, 0
+//! included, even where the sum is so long that its own bound exceeds E. What `--max-error` limits is an algorithm that
+//! rounds more than a plain sum does; see [`Budget`].
+
+use std::fmt;
+
+use convoke_ir::attr::{Algorithm, Plan};
+use convoke_ir::layer::{Instr, Layer, Op};
+use convoke_machine::Machine;
+
+use crate::algorithms::{self, ALL};
+use crate::budget::{Allowed, Budget};
+use crate::conv::Conv;
+use crate::cost;
+use crate::estimate::{Errors, Estimate, Refusal};
+use crate::ranges;
+use crate::weigh::{weigh, weigh_by};
+
+/// What was weighed for one convolution, and what was chosen.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Selection {
+    /// The value it computes, without `%`.
+    pub value: String,
+    /// Its numbers.
+    pub conv: Conv,
+    /// What errors are held against.
+    pub budget: Budget,
+    /// Every candidate, in order.
+    pub candidates: Vec<(Plan, Result<Estimate, Refusal>)>,
+    /// The plan chosen.
+    pub chosen: Plan,
+    /// Why.
+    pub reason: Reason,
+}
+
+/// Why a plan was chosen.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Reason {
+    /// The text or the user names it.
+    Asked,
+    /// The one asked for does not apply, so that this is the fastest.
+    Inapplicable {
+        /// The plan asked for.
+        asked: Plan,
+        /// Why it does not apply.
+        refusal: Refusal,
+    },
+    /// No other applies.
+    Only,
+    /// It has the fewest predicted cycles.
+    Fastest {
+        /// Its predicted cycles.
+        cycles: f64,
+        /// The next best, and its predicted cycles.
+        next: (Plan, f64),
+    },
+    /// It was the fastest of those that were timed.
+    Measured {
+        /// The seconds it took.
+        seconds: f64,
+        /// The next best of those timed, and the seconds it took.
+        next: Option<(Plan, f64)>,
+    },
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Reason::Asked => f.write_str("asked for"),
+            Reason::Inapplicable { asked, refusal } => write!(f, "the fastest, since {asked} {refusal}"),
+            Reason::Only => f.write_str("the only one that applies"),
+            Reason::Fastest { cycles, next: (next, more) } => {
+                write!(f, "{cycles:.3e} predicted cycles; the next, {next}, takes {:.2} times as many", more / cycles)
+            }
+            Reason::Measured { seconds, next: Some((next, more)) } => {
+                write!(f, "measured {seconds:.3e} s; the next, {next}, took {:.2} times as long", more / seconds)
+            }
+            Reason::Measured { seconds, next: None } => write!(f, "measured {seconds:.3e} s"),
+        }
+    }
+}
+
+/// Why a plan cannot be selected.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[error("`%{value}`: {plan}: {refusal}; leave the algorithm out to have one chosen")]
+pub struct SelectError {
+    /// The value that the convolution computes, without `%`.
+    pub value: String,
+    /// The plan asked for.
+    pub plan: Plan,
+    /// Why it cannot be.
+    pub refusal: Refusal,
+}
+
+type Weighed = [(Plan, Result<Estimate, Refusal>)];
+
+impl Selection {
+    /// Weighs every candidate for a convolution. `asked` is the plan it must have; `auto` leaves the choice, and parameters that `asked`
+    /// leaves open are chosen.
+    pub fn new(
+        value: &str,
+        conv: Conv,
+        asked: Plan,
+        machine: &Machine,
+        allowed: &Allowed,
+    ) -> Result<Selection, SelectError> {
+        let conv = conv.guarded(allowed);
+        let budget = Budget::new(&conv, allowed);
+        let mut candidates = weigh_all(&conv, asked, machine, &budget);
+        let error = |refusal| SelectError { value: value.into(), plan: asked, refusal };
+        let (chosen, reason) = if asked == Plan::default() {
+            refuse_little_gains(&mut candidates, &budget);
+            cheapest(&candidates, &budget).ok_or_else(|| error(Refusal::NoSizes))?
+        } else {
+            (named(&candidates, asked, &conv, machine, &budget).map_err(error)?, Reason::Asked)
+        };
+        Ok(Selection { value: value.into(), conv, budget, candidates, chosen, reason })
+    }
+
+    /// The estimates that may be chosen: of those whose error is allowed, all but explicit im2col, which is only done on request.
+    pub fn open(&self) -> impl Iterator<Item = &Estimate> {
+        estimates(&self.candidates).filter(|estimate| is_open(estimate, &self.budget))
+    }
+
+    /// Fills in the certified bounds that were not needed for the choice, and left infinite.
+    pub fn certify(&mut self) {
+        for estimate in self.candidates.iter_mut().filter_map(|(_, estimate)| estimate.as_mut().ok()) {
+            if estimate.error_bound == f64::INFINITY
+                && let Some(method) = algorithms::of(&estimate.plan)
+            {
+                let [_, bound] = method.errors(estimate.plan, &self.conv, Errors::Bound);
+                estimate.error_bound = bound * self.conv.spread(estimate.plan.algorithm);
+            }
+        }
+    }
+
+    /// The estimate of the plan chosen.
+    pub fn estimate(&self) -> Option<&Estimate> {
+        self.candidates.iter().find(|(plan, _)| *plan == self.chosen).and_then(|(_, estimate)| estimate.as_ref().ok())
+    }
+}
+
+/// Every candidate in order, and what was asked for.
+fn weigh_all(
+    conv: &Conv,
+    asked: Plan,
+    machine: &Machine,
+    budget: &Budget,
+) -> Vec<(Plan, Result<Estimate, Refusal>)> {
+    let mut all: Vec<(Plan, Result<Estimate, Refusal>)> = Vec::new();
+    for &method in ALL {
+        let worth = method.worth(conv, machine);
+        // What nobody tries may be asked for.
+        let asked = method.asked(asked, conv).into_iter().filter(|plan| !worth.contains(plan));
+        for plan in worth.iter().copied().chain(asked) {
+            let estimate = weigh_by(method, plan, conv, machine, budget.errors());
+            let plan = estimate.as_ref().map_or(plan, |estimate| estimate.plan);
+            if all.iter().all(|(other, _)| *other != plan) {
+                all.push((plan, estimate));
+            }
+        }
+    }
+    all
+}
+
+/// The estimates there are.
+fn estimates(candidates: &Weighed) -> impl Iterator<Item = &Estimate> {
+    candidates.iter().filter_map(|(_, estimate)| estimate.as_ref().ok())
+}
+
+fn is_open(estimate: &Estimate, budget: &Budget) -> bool {
+    estimate.plan.algorithm != Algorithm::Im2col { explicit: true } && budget.allows(estimate)
+}
+
+/// Refuses candidates that are faster than every other, but not by as much as their code is worth.
+fn refuse_little_gains(candidates: &mut Weighed, budget: &Budget) {
+    let plain = estimates(candidates).filter(|estimate| is_open(estimate, budget) && estimate.min_speedup <= 1.0);
+    let Some(best) = plain.min_by(|a, b| a.cycles().total_cmp(&b.cycles())) else { return };
+    let (than, cycles) = (best.plan, best.cycles());
+    for (_, estimate) in candidates {
+        let Ok(own) = estimate else { continue };
+        let speedup = cycles / own.cycles();
+        if own.min_speedup > 1.0 && speedup > 1.0 && speedup <= own.min_speedup {
+            *estimate = Err(Refusal::Speedup { speedup, than, needs: own.min_speedup });
+        }
+    }
+}
+
+/// The candidate with the fewest predicted cycles of those whose error is allowed.
+fn cheapest(candidates: &Weighed, budget: &Budget) -> Option<(Plan, Reason)> {
+    let open = estimates(candidates).filter(|estimate| is_open(estimate, budget));
+    let mut open: Vec<_> = open.map(|estimate| (estimate.plan, estimate.cycles())).collect();
+    open.sort_by(|a, b| a.1.total_cmp(&b.1));
+    match open[..] {
+        [(chosen, cycles), next, ..] => Some((chosen, Reason::Fastest { cycles, next })),
+        [(chosen, _)] => Some((chosen, Reason::Only)),
+        [] => None,
+    }
+}
+
+/// The estimate that [`cheapest`] finds, where nobody asks about the others: errors of tiles are computed from the fewest cycles on, until
+/// one is allowed.
+pub fn quickest(conv: &Conv, machine: &Machine, allowed: &Allowed) -> Option<Estimate> {
+    let conv = &conv.guarded(allowed);
+    let budget = Budget::new(conv, allowed);
+    let mut all: Vec<Estimate> = Vec::new();
+    for &method in ALL {
+        let worth = method.worth(conv, machine).into_iter();
+        let worth = worth.filter(|plan| plan.algorithm != Algorithm::Im2col { explicit: true });
+        all.extend(worth.filter_map(|plan| weigh_by(method, plan, conv, machine, Errors::None).ok()));
+    }
+    all.sort_by(|a, b| a.weighed().total_cmp(&b.weighed()));
+    let with_errors = |own: Estimate| match own.plan.algorithm.transforms_tiles() {
+        true => weigh(own.plan, conv, machine, budget.errors()).ok(),
+        false => Some(own),
+    };
+    all.into_iter().filter_map(with_errors).find(|estimate| budget.allows(estimate))
+}
+
+/// The plan that was asked for. Of what it left open, the one with the fewest predicted cycles whose error is allowed, or if there is none
+/// the most accurate.
+fn named(candidates: &Weighed, asked: Plan, conv: &Conv, machine: &Machine, budget: &Budget) -> Result<Plan, Refusal> {
+    let meant: Vec<&(Plan, Result<Estimate, Refusal>)> =
+        candidates.iter().filter(|(plan, _)| plan.agrees(asked)).collect();
+    let able: Vec<&Estimate> = meant.iter().filter_map(|(_, estimate)| estimate.as_ref().ok()).collect();
+    let allowed = able.iter().filter(|estimate| budget.allows(estimate));
+    let best = allowed.min_by(|a, b| a.weighed().total_cmp(&b.weighed()));
+    let best = best.or_else(|| able.iter().min_by(|a, b| budget.error(a).total_cmp(&budget.error(b))));
+    let refused = meant.iter().find_map(|(_, estimate)| estimate.as_ref().err().copied());
+    let best = best.ok_or_else(|| refused.unwrap_or_else(|| no_sizes(asked, conv, machine)))?;
+    budget.permits(best).map(|()| best.plan)
+}
+
+/// Why none of a family's plans is worth weighing: what forbids the smallest, or that it is not accurate.
+fn no_sizes(asked: Plan, conv: &Conv, machine: &Machine) -> Refusal {
+    let methods = ALL.iter().filter(|method| method.takes(&asked));
+    let refusal = methods.filter_map(|method| method.none_worth(conv, machine)).next();
+    refusal.unwrap_or(Refusal::NoSizes)
+}
+
+/// Weighs the candidates for every convolution of a verified layer. A convolution that names its plan has it; the
+/// others are to have `asked` where it applies; or with `auto`, or where it does not, the one with the fewest predicted cycles of
+/// those whose error is allowed.
+///
+/// # Errors
+///
+/// A plan that a convolution names but that does not apply; `asked` if it applies to none.
+pub fn selections(
+    layer: &Layer,
+    asked: Plan,
+    machine: &Machine,
+    allowed: &Allowed,
+) -> Result<Vec<Selection>, SelectError> {
+    let mut refused = None;
+    let mut found = Vec::new();
+    for (at, conv) in ranges::convs(layer) {
+        let instr = &layer.body[at];
+        let Some(own) = plan_of(instr) else { continue };
+        let value = &layer.values[instr.result].name;
+        let select = |asked| Selection::new(value, conv, asked, machine, allowed);
+        let is_open = own == Plan::default();
+        found.push(match select(if is_open { asked } else { own }) {
+            Ok(selection) => selection,
+            Err(error) if !is_open => return Err(error),
+            Err(error) => {
+                let reason = Reason::Inapplicable { asked, refusal: error.refusal };
+                refused.get_or_insert(error);
+                Selection { reason, ..select(Plan::default())? }
+            }
+        });
+    }
+    match refused {
+        Some(error) if found.iter().all(|s| matches!(s.reason, Reason::Inapplicable { .. })) => Err(error),
+        _ => Ok(found),
+    }
+}
+
+/// Predicted cycles of what is no convolution. Of another op: to read what it reads and to write what it gives, from and to the nearest memory that
+/// holds both, or its multiplications at the machine's rate if they take longer. Of a convolution: to read what its epilogue does.
+pub fn cycles_beside(layer: &Layer, instr: &Instr, machine: &Machine) -> f64 {
+    let is_conv = plan_of(instr).is_some();
+    let read = instr.reads().skip(if is_conv { instr.args.len() } else { 0 });
+    let computed = read.filter(|&id| layer.constant(id).is_none());
+    let written = (!is_conv).then_some(instr.result);
+    let moved: u128 = computed.chain(written).map(|id| layer.ty(id).bytes() as u128).sum();
+    let streamed = moved as f64 / cost::bandwidth(machine, moved);
+    if is_conv {
+        return streamed;
+    }
+    let lanes = f64::from(machine.lanes(layer.ty(instr.result).elem.bytes()));
+    let products = layer.multiplications(instr) as f64;
+    streamed.max(products / (lanes * machine.fma_per_cycle).max(f64::MIN_POSITIVE))
+}
+
+/// The plan that a convolution names.
+fn plan_of(instr: &Instr) -> Option<Plan> {
+    match &instr.op {
+        Op::Conv2d(conv) => Some(conv.plan),
+        _ => None,
+    }
+}
+
+/// The plan of every convolution, and how its tiles are guarded, where none names its own: alike convolutions are planned once.
+pub fn plans(layer: &Layer, machine: &Machine, allowed: &Allowed) -> Option<Vec<(Plan, Option<usize>)>> {
+    let mut known: Vec<(Conv, (Plan, Option<usize>))> = Vec::new();
+    let one = |(_, conv): (usize, Conv)| {
+        if let Some((_, found)) = known.iter().find(|(other, _)| *other == conv) {
+            return Some(*found);
+        }
+        let found = (quickest(&conv, machine, allowed)?.plan, conv.guarded(allowed).kappa());
+        known.push((conv, found));
+        Some(found)
+    };
+    ranges::convs(layer).map(one).collect()
+}

@@ -1,0 +1,189 @@
+//! Values between two convolutions: how they lie in memory, and whether both sides can work with that.
+//!
+//! ```text
+//!   transform back ──► [N, C, H, W] ──► [N, C/16, top + H + bottom, left + W + right, 16] ──► transform
+//!   transform back ───────────────────► [N, C/16, top + H + bottom, left + W + right, 16] ──► transform
+//!
+//!   K×1 ──► [N, C, H, W] ──► 1×K        along a row each tap is loaded from between two vectors, or picked from two
+//!   K×1 ──► [N, C, W, H] ──► 1×K        along a column of vectors each is one of them
+//! ```
+//!
+//! Blocks of channels with a halo are what transformed tiles read. Where the producer works on the same vectors of channels and nobody
+//! else looks, it stores whole vectors there: the image is neither transposed twice nor copied for its halo. That is never dearer, so
+//! [`assign`] weighs nothing. Columns side by side pay within [row strips](crate::strips), whose planning assigns them.
+
+use convoke_ir::layer::{Instr, Layer, Op, Order, Storage, ValueId};
+use convoke_ir::types::{Image, Layout};
+use convoke_lower::blocked::Blocked;
+use convoke_lower::halo::ImageView;
+use convoke_lower::known::Known;
+use convoke_lower::strides::Strides;
+use convoke_lower::{LowerError, Lowering};
+use convoke_machine::Machine;
+
+use crate::algorithms::{self, Method};
+use crate::conv::Conv;
+
+/// Assigns blocks of channels to the values of a planned layer for which both sides can work with them. Values that row strips make or
+/// read are left as they are. Whether any was assigned.
+pub fn assign(layer: &mut Layer, machine: &Machine) -> bool {
+    let found: Vec<(ValueId, Storage)> = {
+        let pairs = Pairs::of(layer, machine);
+        let candidates = layer.body.iter().filter(|instr| layer.values[instr.result].storage.is_none());
+        candidates.filter_map(|instr| Some((instr.result, pairs.storage(instr)?))).collect()
+    };
+    for &(id, storage) in &found {
+        layer.values[id].storage = Some(storage);
+    }
+    !found.is_empty()
+}
+
+/// Which convolutions read what others make.
+struct Pairs<'a> {
+    layer: &'a Layer,
+    machine: &'a Machine,
+    known: Known,
+    readers: Vec<Option<usize>>,
+}
+
+impl<'a> Pairs<'a> {
+    fn of(layer: &'a Layer, machine: &'a Machine) -> Pairs<'a> {
+        Pairs { layer, machine, known: Known::of(layer), readers: layer.single_readers() }
+    }
+
+    /// The convolution that is the only one to read a value, as its first operand.
+    fn reader(&self, id: ValueId) -> Option<&'a Instr> {
+        let reader = &self.layer.body[self.readers[id.index()]?];
+        (reader.args.first() == Some(&id) && matches!(reader.op, Op::Conv2d(_))).then_some(reader)
+    }
+
+    /// A convolution with its method.
+    fn planned(&self, instr: &Instr) -> Option<(Conv, &'static dyn Method)> {
+        let Op::Conv2d(op) = &instr.op else { return None };
+        Some((Conv::new(self.layer, &self.known, instr)?, algorithms::of(&op.plan)?))
+    }
+
+    /// The storage in which the only reader of the result of `instr` reads, if `instr` can write it.
+    fn storage(&self, instr: &Instr) -> Option<Storage> {
+        let reader = self.reader(instr.result)?;
+        let strips = |instr: &Instr| matches!(&instr.op, Op::Conv2d(op) if op.band > 0);
+        let in_chain = |instr: &Instr| strips(instr) || self.reader(instr.result).is_some_and(strips);
+        if in_chain(instr) || in_chain(reader) {
+            return None;
+        }
+        let (conv, method) = self.planned(reader)?;
+        let Op::Conv2d(op) = &reader.op else { return None };
+        let storage = method.reads(op.plan, &conv, self.machine)?;
+        self.writes(instr, storage.order).then_some(storage)
+    }
+
+    /// Whether `instr` can store its result in this order.
+    fn writes(&self, instr: &Instr, order: Order) -> bool {
+        let Some((conv, method)) = self.planned(instr) else { return false };
+        method.writes(&conv, self.machine, order) && near(self.layer, instr)
+    }
+}
+
+/// Whether an epilogue reads nothing in which channels are far apart.
+fn near(layer: &Layer, instr: &Instr) -> bool {
+    let result = layer.ty(instr.result);
+    let whole = |op: &Op| matches!(op, Op::Add(_) | Op::Mul(_));
+    let near = |&id: &ValueId| {
+        let strides = convoke_lower::strides::stretched(layer.ty(id), result);
+        Strides::stored(&strides, result.layout).c <= 1
+    };
+    instr.then.iter().filter(|step| whole(&step.op)).flat_map(|step| &step.args).all(near)
+}
+
+/// Refuses storage that one of the two sides cannot work with.
+///
+/// # Errors
+///
+/// The first value that lies as no convolution can write or read it.
+pub fn check(layer: &Layer, machine: &Machine) -> Result<(), LowerError> {
+    if layer.values.iter().all(|(_, value)| value.storage.is_none()) {
+        return Ok(());
+    }
+    let pairs = Pairs::of(layer, machine);
+    for instr in &layer.body {
+        let value = &layer.values[instr.result];
+        let Some(storage) = value.storage else { continue };
+        let refuse = |reason| LowerError::Storage { value: value.name.clone(), storage, reason };
+        let Some(reader) = pairs.reader(instr.result) else {
+            return Err(refuse("needs a convolution that alone reads the value, as its image; leave the storage out"));
+        };
+        if !pairs.writes(instr, storage.order) {
+            return Err(refuse("is none that what computes the value can write; leave the storage out"));
+        }
+        let Some((conv, method)) = pairs.planned(reader) else {
+            return Err(refuse("needs a reader with a plan; run `select` before lowering"));
+        };
+        let Op::Conv2d(op) = &reader.op else { continue };
+        let fits = match storage.order {
+            Order::Columns => method.reads_columns(&conv),
+            Order::Blocked(_) => method.reads(op.plan, &conv, machine) == Some(storage),
+        };
+        if !fits {
+            return Err(refuse("is not what the convolution that reads the value needs; leave the storage out"));
+        }
+    }
+    Ok(())
+}
+
+/// Makes room for the result of a convolution, as its storage says.
+pub(crate) fn make_room(lowering: &mut Lowering<'_>, id: ValueId) -> Result<(), LowerError> {
+    let Some(storage) = lowering.layer.values[id].storage else {
+        lowering.make_room(id);
+        return Ok(());
+    };
+    let (elem, image) = (lowering.ty(id).elem, image(lowering, id));
+    match storage.order {
+        Order::Blocked(lanes) => {
+            let pads = storage.halo.map(|pad| pad as usize);
+            let read = lowering.room_in_blocks(id, pads, whole(image, lanes))?;
+            let planes = read.image.n * image.c / usize::from(lanes);
+            lowering.zero_border(elem, &read, ("b", planes, read.strides.c), pads);
+            lowering.buffers.insert(id, read.buffer);
+        }
+        Order::Columns => {
+            let columns = Image { h: image.w, w: image.h.max(storage.pitch as usize), ..image };
+            let name = format!("{}.columns", lowering.name(id));
+            let ImageView { buffer, strides, .. } = lowering.scratch_image(&name, elem, columns, Layout::Nchw)?;
+            lowering.buffers.insert(id, buffer);
+            lowering.strides.insert(id, strides.transposed());
+        }
+    }
+    Ok(())
+}
+
+/// The value as it is read in blocks of channels, halo and all; `None` if it does not lie so. The step along channels is that from block to
+/// block.
+pub(crate) fn read(lowering: &Lowering<'_>, id: ValueId) -> Option<ImageView> {
+    let storage = lowering.layer.values[id].storage?;
+    let Order::Blocked(lanes) = storage.order else { return None };
+    let image = image(lowering, id);
+    let (image, strides, len) = whole(image, lanes).padded(image, storage.halo.map(|pad| pad as usize));
+    Some(ImageView { buffer: *lowering.buffers.get(&id)?, image, strides, len: len? })
+}
+
+/// The value as a convolution writes it, and in blocks of channels the element that is its first. The step along channels is that of one
+/// channel, on average.
+pub(crate) fn written(lowering: &Lowering<'_>, id: ValueId) -> (ImageView, Option<usize>) {
+    match (read(lowering, id), lowering.layer.values[id].storage) {
+        (Some(read), Some(Storage { order: Order::Blocked(lanes), halo, .. })) => {
+            let strides = Strides { c: read.strides.c / usize::from(lanes), ..read.strides };
+            let first = halo[0] as usize * strides.h + halo[1] as usize * strides.w;
+            (ImageView { image: image(lowering, id), strides, ..read }, Some(first))
+        }
+        _ => (lowering.view(id), None),
+    }
+}
+
+/// Blocks of all channels, which they fill.
+fn whole(image: Image, lanes: u8) -> Blocked {
+    Blocked { groups: 1, channels: image.c, lanes: lanes.into() }
+}
+
+fn image(lowering: &Lowering<'_>, id: ValueId) -> Image {
+    lowering.ty(id).as_image().expect("a convolution computes an image")
+}

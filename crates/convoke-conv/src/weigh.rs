@@ -1,0 +1,51 @@
+//! The estimate of a plan: completed, priced, and with the errors that are asked for.
+
+use convoke_ir::attr::Plan;
+use convoke_machine::Machine;
+
+use crate::algorithms::{self, ALL, Method};
+use crate::conv::Conv;
+use crate::estimate::{Cost, Errors, Estimate, Refusal};
+
+/// The estimate of a plan, whose open parameters are completed; or why it cannot be.
+pub(crate) fn weigh(plan: Plan, conv: &Conv, machine: &Machine, errors: Errors) -> Result<Estimate, Refusal> {
+    let method = algorithms::of(&plan).ok_or(Refusal::NoSizes)?;
+    weigh_by(method, plan, conv, machine, errors)
+}
+
+/// The same by a method that takes the plan. Errors count as often as the declared range of the input demands.
+pub(crate) fn weigh_by(
+    method: &dyn Method,
+    plan: Plan,
+    conv: &Conv,
+    machine: &Machine,
+    errors: Errors,
+) -> Result<Estimate, Refusal> {
+    algorithms::refuse_others(method, &plan)?;
+    let plan = method.complete(plan, conv, machine)?;
+    let Cost { multiplications, bytes_moved, scratch_bytes, terms, min_speedup } = method.cost(plan, conv, machine);
+    let spread = conv.spread(plan.algorithm);
+    let [error_typical, error_bound] = method.errors(plan, conv, errors).map(|error| error * spread);
+    Ok(Estimate { plan, multiplications, bytes_moved, scratch_bytes, terms, min_speedup, error_bound, error_typical })
+}
+
+/// The estimates of all plans that `open` may mean, without errors, fewest cycles first.
+pub(crate) fn weigh_open(open: Plan, conv: &Conv, machine: &Machine) -> Vec<Estimate> {
+    let mut all: Vec<Estimate> = Vec::new();
+    for &method in ALL.iter().filter(|method| method.takes(&open)) {
+        let worth = method.worth(conv, machine).into_iter().filter(|plan| plan.agrees(open));
+        let plans: Vec<Plan> = worth.chain(method.asked(open, conv)).collect();
+        all.extend(plans.into_iter().filter_map(|plan| weigh_by(method, plan, conv, machine, Errors::None).ok()));
+    }
+    all.sort_by(|a, b| a.weighed().total_cmp(&b.weighed()));
+    all
+}
+
+/// The certified bound of an estimate's error for these weights, stored `[K, C/group, R, S]`, relative to Σ|w| · max|x|: at most that for
+/// any weights, which is [`Estimate::error_bound`] where no range is declared.
+pub fn bound_for_weights(estimate: &Estimate, conv: &Conv, weights: &[f64]) -> f64 {
+    let any = estimate.error_bound / conv.spread(estimate.plan.algorithm);
+    let method = algorithms::of(&estimate.plan);
+    let bound = method.and_then(|method| method.bound_for_weights(estimate.plan, conv, weights));
+    bound.map_or(any, |bound| bound.min(any))
+}

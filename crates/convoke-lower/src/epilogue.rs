@@ -1,0 +1,134 @@
+//! A epilogue of elementwise ops on one value: an epilogue, or an instruction that is elementwise itself.
+
+use std::borrow::Cow;
+
+use convoke_ir::elem::Elem;
+use convoke_ir::layer::{Instr, Layer, Op};
+use convoke_ir::loops::{BinOp, BufferId, FuncBuilder, ValId};
+use convoke_ir::types::TensorType;
+
+use crate::Lowering;
+use crate::strides::{per_channel, stretched};
+use crate::math;
+
+/// Elementwise ops in order, with what they read besides the value that flows through.
+#[derive(Clone, Debug, Default)]
+pub struct Epilogue<'a> {
+    /// Each op with the index of its first operand in `operands`.
+    steps: Vec<(Cow<'a, Op>, usize)>,
+    /// What the steps read besides the value that flows through.
+    pub operands: Vec<Operand>,
+}
+
+/// A tensor read by a epilogue.
+#[derive(Clone, Debug)]
+pub struct Operand {
+    /// Where it lives.
+    pub buffer: BufferId,
+    /// Its element type.
+    pub elem: Elem,
+    /// Elements of the whole tensor.
+    pub len: usize,
+    /// Elements from one index of the result to the next, along the result's stored axes.
+    pub strides: Vec<usize>,
+}
+
+impl<'a> Epilogue<'a> {
+    /// The epilogue of `instr`.
+    pub fn of(lowering: &Lowering<'a>, instr: &'a Instr) -> Epilogue<'a> {
+        let mut epilogue = Epilogue::default();
+        let result = lowering.ty(instr.result);
+        for step in &instr.then {
+            epilogue.push(lowering, Cow::Borrowed(&step.op), step.args.iter().copied(), result);
+        }
+        epilogue
+    }
+
+    /// An elementwise `instr` and its epilogue, and how its first operand is read.
+    pub fn whole(lowering: &Lowering<'a>, instr: &'a Instr) -> (Epilogue<'a>, Operand) {
+        let mut epilogue = Epilogue::default();
+        let result = lowering.ty(instr.result);
+        let first = lowering.operand(instr.args[0], stretched(lowering.ty(instr.args[0]), result));
+        epilogue.push(lowering, Cow::Borrowed(&instr.op), instr.args[1..].iter().copied(), result);
+        let rest = Epilogue::of(lowering, instr);
+        let shift = epilogue.operands.len();
+        epilogue.steps.extend(rest.steps.into_iter().map(|(op, at)| (op, at + shift)));
+        epilogue.operands.extend(rest.operands);
+        (epilogue, first)
+    }
+
+    fn push(
+        &mut self,
+        lowering: &Lowering<'a>,
+        op: Cow<'a, Op>,
+        args: impl Iterator<Item = convoke_ir::layer::ValueId>,
+        result: &TensorType,
+    ) {
+        let layer: &Layer = &lowering.layer;
+        let first = self.operands.len();
+        for arg in args {
+            let strides = match *op {
+                Op::Add(_) | Op::Mul(_) => stretched(layer.ty(arg), result),
+                _ => per_channel(result),
+            };
+            self.operands.push(lowering.operand(arg, strides));
+        }
+        self.steps.push((op, first));
+    }
+
+    /// Applies the epilogue to `x`, a number or a vector. `load` gives the number of an operand that belongs to the place of `x`.
+    pub fn apply(
+        &self,
+        f: &mut FuncBuilder,
+        mut x: ValId,
+        mut load: impl FnMut(&mut FuncBuilder, usize) -> ValId,
+    ) -> ValId {
+        for (op, first) in &self.steps {
+            let ty = f.ty(x);
+            x = match &**op {
+                Op::Bias(_) | Op::Add(_) => {
+                    let b = load(f, *first);
+                    f.binary(BinOp::Add, x, b)
+                }
+                Op::Mul(_) => {
+                    let b = load(f, *first);
+                    f.binary(BinOp::Mul, x, b)
+                }
+                Op::Relu(_) => math::clamp(f, x, 0.0, f64::INFINITY),
+                Op::Relu6(_) => math::clamp(f, x, 0.0, 6.0),
+                Op::Clip(clip) => math::clamp(f, x, clip.min, clip.max),
+                Op::Sigmoid(_) => {
+                    let (one, below) = (f.constant(ty, 1.0), math::one_plus_exp_neg(f, x));
+                    f.binary(BinOp::Div, one, below)
+                }
+                Op::Silu(_) => {
+                    let below = math::one_plus_exp_neg(f, x);
+                    f.binary(BinOp::Div, x, below)
+                }
+                Op::HardSwish(_) => {
+                    let (sixth, half) = (f.constant(ty, 1.0 / 6.0), f.constant(ty, 0.5));
+                    let gate = f.fma(x, sixth, half);
+                    let gate = math::clamp(f, gate, 0.0, 1.0);
+                    f.binary(BinOp::Mul, x, gate)
+                }
+                Op::LeakyRelu(leaky) => {
+                    // max(x, 0) + alpha · min(x, 0): one of the two is 0, so nothing is rounded twice.
+                    let (zero, alpha) = (f.constant(ty, 0.0), f.constant(ty, leaky.alpha));
+                    let (above, below) = (f.binary(BinOp::Max, x, zero), f.binary(BinOp::Min, x, zero));
+                    f.fma(below, alpha, above)
+                }
+                Op::BatchNorm(norm) => {
+                    let [scale, b, mean, var] = [0, 1, 2, 3].map(|i| load(f, first + i));
+                    let epsilon = f.constant(ty, norm.epsilon);
+                    let var = f.binary(BinOp::Add, var, epsilon);
+                    let deviation = f.unary(convoke_ir::loops::UnOp::Sqrt, var);
+                    let factor = f.binary(BinOp::Div, scale, deviation);
+                    let centred = f.binary(BinOp::Sub, x, mean);
+                    f.fma(centred, factor, b)
+                }
+                other => unreachable!("the verifier lets only elementwise ops into a epilogue, not `{}`", other.name()),
+            };
+        }
+        x
+    }
+}

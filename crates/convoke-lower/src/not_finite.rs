@@ -1,0 +1,78 @@
+//! Weights that are NaN or infinite: their padding is read.
+//!
+//! ```text
+//! %y = conv2d %x, %w { pads = [1, 1, 1, 1] }       ⟶       %p = pad %x { pads = [1, 1, 1, 1] }
+//!                                                           %y = conv2d %p, %w
+//! ```
+//!
+//! Padding is 0, and 0 times such a weight is NaN. Most algorithms skip padding where they can, which is right for finite weights
+//! alone. With the padding in memory all plain algorithms count it. Weights that are no constants may be anything. Bands are left out: they
+//! would have to begin behind the `pad`.
+
+use convoke_data::{Files, values};
+use convoke_ir::attr::{AutoPad, PadMode};
+use convoke_ir::layer::{Def, Generator, Instr, Layer, Names, Op, Pad, Source, Value, ValueId};
+use convoke_ir::span::Span;
+use convoke_ir::types::{Image, TensorType};
+
+use crate::{LowerError, too_large};
+
+/// The layer as it is to be lowered.
+pub fn with_padding_read(layer: &Layer, files: &Files) -> Result<Layer, LowerError> {
+    let mut layer = layer.clone();
+    let mut names: Option<Names> = None;
+    let mut body = Vec::with_capacity(layer.body.len());
+    for mut instr in std::mem::take(&mut layer.body) {
+        if let Some(pads) = padding(&layer, &instr)
+            && !all_finite(&layer, instr.args[1], files)
+        {
+            let names = names.get_or_insert_with(|| Names::of(&layer));
+            let x = instr.args[0];
+            let padded = padded(&layer, x, pads)?;
+            let stem = format!("{}.padded", layer.values[x].name);
+            let name = names.fresh(&stem);
+            let span = Span::default();
+            let padded = Value { name, ty: padded, def: Def::Instr, range: None, storage: None, span };
+            let padded = layer.values.push(padded);
+            let pad = Pad { pads, mode: PadMode::Zeros };
+            body.push(Instr { result: padded, op: pad.into(), args: vec![x], then: vec![], span });
+            instr.args[0] = padded;
+            if let Op::Conv2d(conv) = &mut instr.op {
+                (conv.pads, conv.auto_pad, conv.band) = ([0; 4], AutoPad::NotSet, 0);
+            }
+        }
+        body.push(instr);
+    }
+    layer.body = body;
+    Ok(layer)
+}
+
+/// The padding of a convolution that has some, if it can be written.
+fn padding(layer: &Layer, instr: &Instr) -> Option<[i64; 4]> {
+    let Op::Conv2d(conv) = &instr.op else { return None };
+    let window = conv.window(layer.ty(instr.args[0]), layer.ty(instr.args[1])).ok()?;
+    let pads = [window.h.begin, window.w.begin, window.h.end, window.w.end];
+    (pads != [0; 4] && pads.iter().all(|&pad| pad <= 1 << 30)).then_some(pads.map(|pad| pad as i64))
+}
+
+fn padded(layer: &Layer, x: ValueId, pads: [i64; 4]) -> Result<TensorType, LowerError> {
+    let ty = layer.ty(x);
+    let image = ty.as_image().expect("a convolution reads an image");
+    let [top, left, bottom, right] = pads.map(|pad| pad as usize);
+    let image = Image { h: image.h + top + bottom, w: image.w + left + right, ..image };
+    TensorType::image(ty.elem, image, ty.layout).map_err(|_| too_large(&layer.values[x].name, &image.stored(ty.layout)))
+}
+
+/// Whether no number of a tensor can be NaN or infinite. Files that cannot be read are the business of whoever packs the weights.
+fn all_finite(layer: &Layer, w: ValueId, files: &Files) -> bool {
+    let finite = |numbers: &[f64]| numbers.iter().all(|number| number.is_finite());
+    match layer.constant(w) {
+        None => false,
+        Some(Source::Unbound) => true,
+        Some(Source::Numbers(numbers)) => finite(numbers),
+        Some(Source::Computed(numbers)) => finite(numbers),
+        // An angle may overflow.
+        Some(Source::Generate(generator)) if !matches!(generator, Generator::Gabor { .. }) => true,
+        Some(source) => values(source, layer.ty(w), files).map_or(true, |numbers| finite(&numbers)),
+    }
+}

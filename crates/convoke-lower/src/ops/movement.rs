@@ -1,0 +1,139 @@
+//! Ops that move elements and compute nothing: concat, reshape, transpose, change of layout.
+
+use convoke_ir::layer::{Instr, Op};
+use convoke_ir::loops::{Affine, BufferId, FuncBuilder, Marks};
+use convoke_ir::types::Image;
+
+use crate::Lowering;
+use super::elementwise::Axes;
+use crate::epilogue::Epilogue;
+use crate::strides::Strides;
+use crate::cuts::cut;
+use crate::marks::parallel;
+use crate::block_transpose::BlockTranspose;
+
+/// Rows of a matrix that one thread turns at a time.
+const STRIP: usize = 64;
+
+/// One copy: `y[to + Σ i·y_strides] = x[Σ i·x_strides]` over all i below `extents`.
+struct Move {
+    extents: Vec<usize>,
+    x: Vec<usize>,
+    y: Vec<usize>,
+    to: usize,
+}
+
+impl Lowering<'_> {
+    /// Lowers an op that moves elements.
+    pub(crate) fn movement(&mut self, instr: &Instr) {
+        let ty = self.ty(instr.result);
+        let strides = ty.shape.strides();
+        let mut to = 0;
+        for &arg in &instr.args {
+            let x = self.ty(arg);
+            let dims = x.shape.dims().to_vec();
+            let step = match &instr.op {
+                Op::Concat(concat) => {
+                    let axis = usize::try_from(concat.axis).expect("the verifier checked the axis");
+                    let from = to;
+                    to += dims[axis] * strides[axis];
+                    Move { x: x.shape.strides(), y: strides.clone(), extents: dims, to: from }
+                }
+                Op::Transpose(transpose) => {
+                    let perm = transpose.perm.iter().map(|&a| usize::try_from(a).expect("a verified permutation"));
+                    let from = x.shape.strides();
+                    let x = perm.map(|a| from[a]).collect();
+                    Move { x, y: strides.clone(), extents: ty.shape.dims().to_vec(), to: 0 }
+                }
+                Op::ToLayout(_) => {
+                    let image = x.as_image().expect("only images change their layout");
+                    let Image { n, c, h, w } = image;
+                    let axes = |g: Strides| vec![g.n, g.c, g.h, g.w];
+                    let (x, y) = (Strides::dense(image, x.layout), Strides::dense(image, ty.layout));
+                    Move { extents: vec![n, c, h, w], x: axes(x), y: axes(y), to: 0 }
+                }
+                Op::Reshape(_) => Move { extents: vec![x.elements()], x: vec![1], y: vec![1], to: 0 },
+                other => unreachable!("`{}` does not just move elements", other.name()),
+            };
+            self.copy(self.buffers[&arg], self.buffers[&instr.result], step);
+        }
+        let epilogue = Epilogue::of(self, instr);
+        if !instr.then.is_empty() {
+            let first = self.operand(instr.result, strides);
+            self.elementwise(instr.result, &epilogue, &first);
+        }
+    }
+
+    /// Copies a whole buffer.
+    pub(crate) fn copy_all(&mut self, from: BufferId, to: BufferId) {
+        let extents = vec![self.program.ty(to).elements()];
+        self.copy(from, to, Move { extents, x: vec![1], y: vec![1], to: 0 });
+    }
+
+    fn copy(&mut self, from: BufferId, to: BufferId, step: Move) {
+        let (x_len, y_len) = (self.program.ty(from).elements(), self.program.ty(to).elements());
+        let elem = self.program.ty(to).elem;
+        let lanes = self.lanes(elem);
+        let axes = Axes::joined(&step.extents, &[step.y, step.x]);
+        if let Some(turned) = axes.turned() {
+            return self.turn([from, to], &axes, turned, step.to);
+        }
+        for (axes, begin) in axes.parts() {
+            let mut f = FuncBuilder::kernel("copy");
+            let (x, y) = (f.input("x", elem, x_len), f.output("y", elem, y_len));
+            let origin = [step.to + begin * axes.strides[0][0], begin * axes.strides[1][0]];
+            axes.nest(&mut f, lanes, |f, at| {
+                let value = f.load(x, at[1].clone() + origin[1]);
+                f.store(y, at[0].clone() + origin[0], value);
+            });
+            let kernel = self.program.func(f.finish());
+            self.program.run(kernel, &[from, to]);
+        }
+    }
+
+    /// Copies what is contiguous along one axis to where it is along another: for each index of the other axes a matrix.
+    fn turn(&mut self, [from, to]: [BufferId; 2], axes: &Axes, [row, col]: [usize; 2], origin: usize) {
+        let (x_len, y_len) = (self.program.ty(from).elements(), self.program.ty(to).elements());
+        let elem = self.program.ty(to).elem;
+        let lanes = self.lanes(elem);
+        let others: Vec<usize> = (0..axes.extents.len()).filter(|axis| ![row, col].contains(axis)).collect();
+        let (rows, cols) = (axes.extents[row], axes.extents[col]);
+        // A matrix alone is shared out among threads in strips.
+        for strip in cut(rows, if others.is_empty() { STRIP } else { rows }) {
+            let turn = BlockTranspose { rows: strip.size, cols, x_col: axes.strides[1][col], y_row: axes.strides[0][row] };
+            let mut f = FuncBuilder::kernel("copy");
+            let (x, y) = (f.input("x", elem, x_len), f.output("y", elem, y_len));
+            let begin = [Affine::default(), Affine::from(origin as i64)];
+            if others.is_empty() {
+                f.for_("strip", 0..strip.count, parallel(), |f, i| {
+                    let [from, to] = begin;
+                    let first = Affine::from(i) * strip.size + strip.begin;
+                    turn.copy(f, (x, from + first.clone()), (y, to + first * turn.y_row), lanes);
+                });
+            } else {
+                around(&mut f, axes, &others, parallel(), begin, &|f, [from, to]| {
+                    turn.copy(f, (x, from), (y, to), lanes)
+                });
+            }
+            let kernel = self.program.func(f.finish());
+            self.program.run(kernel, &[from, to]);
+        }
+    }
+}
+
+/// Loops over some axes, the outermost with these marks. The body gets where x and y are.
+fn around(
+    f: &mut FuncBuilder,
+    axes: &Axes,
+    others: &[usize],
+    marks: Marks,
+    at: [Affine; 2],
+    body: &dyn Fn(&mut FuncBuilder, [Affine; 2]),
+) {
+    let Some((&axis, inner)) = others.split_first() else { return body(f, at) };
+    f.for_("e", 0..axes.extents[axis], marks, |f, e| {
+        let [from, to] = at;
+        let at = [from + Affine::from(e) * axes.strides[1][axis], to + Affine::from(e) * axes.strides[0][axis]];
+        around(f, axes, inner, Marks::default(), at, body);
+    });
+}

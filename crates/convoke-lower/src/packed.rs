@@ -1,0 +1,65 @@
+//! Work of compile time: values that are known then, and weights among them packed for the kernels that read them.
+//!
+//! ```text
+//!   weights known         prepare:  pack %w ─► prepared %packed       entry:  conv %x, %packed
+//!   weights of the run    entry:    pack %w ─► scratch %packed                conv %x, %packed
+//! ```
+
+use std::collections::HashMap;
+
+use convoke_ir::elem::Elem;
+use convoke_ir::loops::{BufferId, Func, FuncId, Role};
+
+use crate::share::work;
+use crate::{LowerError, Lowering};
+
+/// Multiply-adds that take about as long as copying a number.
+const COPY: usize = 4;
+
+/// Packed weights, by the kernels that pack them and the buffer that these read.
+#[derive(Default)]
+pub struct Shared {
+    buffers: HashMap<(Vec<FuncId>, BufferId), BufferId>,
+    /// The runs of `entry` that pack.
+    pub runs: Vec<usize>,
+}
+
+impl Lowering<'_> {
+    /// Whether a buffer has its contents at compile time.
+    fn is_known(&self, buffer: BufferId) -> bool {
+        matches!(self.program.program().buffers[buffer].role, Role::Const(_) | Role::Prepared)
+    }
+
+    /// How much work it is for threads to share out that weights of so many numbers are packed: none at compile time.
+    pub fn to_pack<const N: usize>(&self, weights: BufferId, numbers: [usize; N]) -> usize {
+        if self.is_known(weights) { 0 } else { COPY.saturating_mul(work(numbers)) }
+    }
+
+    /// The buffer of `len` elements that kernels with the parameters weights, packed write: at compile time if the weights are known then,
+    /// else in each run. Who wants the same of the same weights gets it again.
+    pub fn packed(
+        &mut self,
+        name: &str,
+        (elem, len): (Elem, usize),
+        weights: BufferId,
+        kernels: Vec<Func>,
+    ) -> Result<BufferId, LowerError> {
+        let kernels: Vec<FuncId> = kernels.into_iter().map(|kernel| self.program.func(kernel)).collect();
+        let key = (kernels, weights);
+        if let Some(&buffer) = self.packed.buffers.get(&key) {
+            return Ok(buffer);
+        }
+        let known = self.is_known(weights);
+        let buffer = self.flat(name, elem, len, if known { Role::Prepared } else { Role::Scratch })?;
+        for &kernel in &key.0 {
+            if known {
+                self.program.prepare(kernel, &[weights, buffer]);
+            } else {
+                self.packed.runs.push(self.program.program().entry.len());
+                self.program.run(kernel, &[weights, buffer]);
+            }
+        }
+        self.packed.buffers.insert(key, buffer);
+        Ok(buffer)
+    }
+}

@@ -1,0 +1,45 @@
+//! How the vector registers of a machine are shared out in a matrix product.
+
+use crate::Machine;
+
+/// Registers of a product in tiles of rows × vectors.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ProductRegisters {
+    /// The most accumulators of a tile.
+    pub accumulators: usize,
+    /// Registers for accumulators and for the vectors of a step.
+    pub registers: usize,
+    /// Vectors up to which a broadcast is not counted, neither as a register nor as an instruction: one vector's is an operand in memory;
+    /// two share a register, for which there is room, and a load beside their multiply-adds.
+    pub free_broadcasts: usize,
+    /// Multiply-adds to start before the first is done.
+    pub in_flight: usize,
+}
+
+impl Machine {
+    /// The registers of a matrix product.
+    pub fn product_registers(&self) -> ProductRegisters {
+        let in_flight = (self.fma_per_cycle * self.fma_latency).ceil() as usize;
+        let [accumulators, registers, free_broadcasts] = match self.vector_bits {
+            // 28 rows of a vector or 14 of two: 14 divides 14, 28, 56, 112 and 224.
+            512 => [28, 31, 2],
+            256 => [12, 15, 0],
+            // Cranelift's multiply-adds overwrite a factor, so that accumulators wander among the registers.
+            _ => [8, 15, 0],
+        };
+        ProductRegisters { accumulators, registers, free_broadcasts, in_flight }
+    }
+
+    /// Vector registers but for the one that is the code generator's own.
+    pub fn free_registers(&self) -> usize {
+        (self.vector_registers as usize).saturating_sub(1).max(3)
+    }
+
+    /// What loading or multiplying `bytes` bytes takes of what a whole vector does. Where fewer than two multiply-adds of vectors start in a
+    /// cycle, twice as many of half the width do; nothing narrower than 32 bytes takes less.
+    pub fn part_of_vector(&self, bytes: usize) -> f64 {
+        const NARROW: usize = 32;
+        let vector = f64::from(self.vector_bits / 8);
+        (bytes.max(NARROW) as f64 / vector).max(self.fma_per_cycle / 2.0).min(1.0)
+    }
+}

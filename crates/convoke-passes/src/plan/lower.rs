@@ -1,0 +1,57 @@
+//! `lower`: a planned layer as loops.
+
+use std::collections::{HashMap, HashSet};
+
+use convoke_conv::strips::{chain, ends, links};
+use convoke_conv::{lower as conv, storage, strips};
+use convoke_ir::layer::{Instr, Op, Verified};
+use convoke_ir::loops::{Program, ProgramBuilder};
+use convoke_lower::{LowerError, Lowering};
+use convoke_machine::Machine;
+
+use crate::loops::repeat;
+
+/// Lowers a layer whose convolutions have their plans, for a machine.
+///
+/// # Errors
+///
+/// A convolution without a plan, or with one that does not compute it; strips and storage that are impossible; buffers that are too large.
+pub fn lower(layer: Verified<'_>, machine: &Machine) -> Result<Program, LowerError> {
+    storage::check(&layer, machine)?;
+    let mut lowering = Lowering::new(layer, machine, ProgramBuilder::new(layer.name.clone()));
+    lowering.declare();
+    // Fused convolutions are lowered where the last of them stands.
+    let links = links(layer.layer());
+    let mut chains = HashMap::new();
+    for end in ends(layer.layer(), &links) {
+        let value = || layer.values[layer.layer().body[end].result].name.clone();
+        let chain = chain(layer.layer(), &links, end).map_err(|reason| LowerError::Band { value: value(), reason })?;
+        chains.insert(end, chain);
+    }
+    let earlier: HashSet<usize> = chains.values().flat_map(|chain| &chain[..chain.len() - 1]).copied().collect();
+    let mut repeats = Vec::new();
+    for (i, instr) in layer.layer().body.iter().enumerate().filter(|(i, _)| !earlier.contains(i)) {
+        match chains.get(&i) {
+            Some(chain) => repeats.extend(strips::lower(&mut lowering, chain)?),
+            None => when_known(&mut lowering, instr)?,
+        }
+    }
+    lowering.copy_results();
+    let mut program = lowering.program.finish();
+    repeat::repeat(&mut program, &repeats)?;
+    Ok(program)
+}
+
+/// Lowers an instruction: into `prepare` if its result is known at compile time.
+fn when_known<'a>(lowering: &mut Lowering<'a>, instr: &'a Instr) -> Result<(), LowerError> {
+    let program = lowering.program.program();
+    let (runs, made) = (program.entry.len(), program.buffers.len());
+    match instr.op {
+        Op::Conv2d(_) => conv::lower(lowering, instr)?,
+        _ => lowering.op(instr)?,
+    }
+    if lowering.known.has(instr.result) {
+        lowering.program.prepare_from(runs, made);
+    }
+    Ok(())
+}
