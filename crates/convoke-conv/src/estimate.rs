@@ -125,7 +125,9 @@ pub enum Refusal {
         needs: &'static str,
     },
     /// Too little is gained for its code.
-    #[error("is predicted to be {speedup:.2} times as fast as {than}, and its code, one for each kind of tile, is worth {needs:.2}")]
+    #[error(
+        "is predicted to be {speedup:.2} times as fast as {than}, and its code, one for each kind of tile, is worth {needs:.2}"
+    )]
     Speedup {
         /// How many times as fast it is.
         speedup: f64,

@@ -150,12 +150,7 @@ impl Selection {
 }
 
 /// Every candidate in order, and what was asked for.
-fn weigh_all(
-    conv: &Conv,
-    asked: Plan,
-    machine: &Machine,
-    budget: &Budget,
-) -> Vec<(Plan, Result<Estimate, Refusal>)> {
+fn weigh_all(conv: &Conv, asked: Plan, machine: &Machine, budget: &Budget) -> Vec<(Plan, Result<Estimate, Refusal>)> {
     let mut all: Vec<(Plan, Result<Estimate, Refusal>)> = Vec::new();
     for &method in ALL {
         let worth = method.worth(conv, machine);

@@ -9,8 +9,8 @@
 
 use convoke_ir::loops::{Affine, FuncBuilder, SlotId};
 
-use crate::marks::{across, each, written_out};
 use crate::cuts::cut;
+use crate::marks::{across, each, written_out};
 
 /// Columns at a time: on most CPUs a line of 32-bit numbers.
 const COLUMNS: usize = 16;

@@ -11,12 +11,12 @@ use convoke_ir::layer::ValueId;
 use convoke_ir::loops::{Affine, FuncBuilder, Role};
 use convoke_ir::types::{Image, Layout};
 
-use crate::strides::Strides;
-use crate::halo::{Border, Pads, ImageView, write};
+use crate::block_transpose::{BlockTranspose, few};
 use crate::cuts::{Cut, cut};
+use crate::halo::{Border, ImageView, Pads, write};
 use crate::marks::{along, each, parallel};
 use crate::share::MIN_PARALLEL_TRIPS;
-use crate::block_transpose::{BlockTranspose, few};
+use crate::strides::Strides;
 use crate::{LowerError, Lowering, too_large};
 
 /// The channels of groups in blocks of vectors.
@@ -66,27 +66,22 @@ impl Blocked {
 impl Lowering<'_> {
     /// A copy of the value `id` in blocks of channels with a border of zeros. Its strides's step along channels is that from block to
     /// block.
-    pub fn with_halo_blocked(
-        &mut self,
-        id: ValueId,
-        pads: Pads,
-        blocked: Blocked,
-    ) -> Result<ImageView, LowerError> {
+    pub fn with_halo_blocked(&mut self, id: ValueId, pads: Pads, blocked: Blocked) -> Result<ImageView, LowerError> {
         let [top, left, bottom, right] = pads;
         let (x, layout, elem) = (self.view(id), self.ty(id).layout, self.ty(id).elem);
         let y = self.room_in_blocks(id, pads, blocked)?;
-        self.zero_border(elem, &y, ("b", y.image.n * blocked.groups * blocked.blocks(), y.strides.c), [top, 0, bottom, 0]);
+        self.zero_border(
+            elem,
+            &y,
+            ("b", y.image.n * blocked.groups * blocked.blocks(), y.strides.c),
+            [top, 0, bottom, 0],
+        );
         self.blocks(elem, layout, [&x, &y], [top, left, right], blocked);
         Ok(y)
     }
 
     /// Scratch for the value `id` in blocks of channels with a border.
-    pub fn room_in_blocks(
-        &mut self,
-        id: ValueId,
-        pads: Pads,
-        blocked: Blocked,
-    ) -> Result<ImageView, LowerError> {
+    pub fn room_in_blocks(&mut self, id: ValueId, pads: Pads, blocked: Blocked) -> Result<ImageView, LowerError> {
         let (x, elem) = (self.ty(id).as_image().expect("callers lower ops on images"), self.ty(id).elem);
         let what = format!("{}.halo", self.name(id));
         let (image, strides, len) = blocked.padded(x, pads);

@@ -8,8 +8,8 @@ use convoke_ir::loops::{BinOp, BufferId, FuncBuilder, ValId};
 use convoke_ir::types::TensorType;
 
 use crate::Lowering;
-use crate::strides::{per_channel, stretched};
 use crate::math;
+use crate::strides::{per_channel, stretched};
 
 /// Elementwise ops in order, with what they read besides the value that flows through.
 #[derive(Clone, Debug, Default)]

@@ -12,9 +12,9 @@ use convoke_ir::layer::{Instr, Pad, ValueId};
 use convoke_ir::loops::{Affine, BufferId, Expr, FuncBuilder, Marks, Role, SlotId, VecType};
 use convoke_ir::types::{Image, Layout, TensorType};
 
-use crate::strides::{Strides, Index, reach};
-use crate::marks::{along, parallel};
 use crate::block_transpose::BlockTranspose;
+use crate::marks::{along, parallel};
+use crate::strides::{Index, Strides, reach};
 use crate::{LowerError, Lowering, too_large};
 
 /// How wide the border is: top, left, bottom, right.

@@ -14,7 +14,6 @@ use std::ops::Range;
 use convoke_ir::layer::{Axis, Window};
 use convoke_machine::Machine;
 
-
 /// Outputs of an axis that meet the same taps.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Region {

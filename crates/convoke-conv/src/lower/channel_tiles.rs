@@ -55,7 +55,12 @@ pub(crate) fn tile_product(
 }
 
 /// Columns, the lanes, run along what is contiguous in the result: pixels in nchw, channels in nhwc.
-pub(crate) fn tile_store<'s, 'c>(conv: &'s BoundConv<'c>, channels: usize, pixels: usize, ld: usize) -> StoreTile<'s, 'c> {
+pub(crate) fn tile_store<'s, 'c>(
+    conv: &'s BoundConv<'c>,
+    channels: usize,
+    pixels: usize,
+    ld: usize,
+) -> StoreTile<'s, 'c> {
     let (k, t) = ((channels, 1), (pixels, ld));
     let steps = |k: usize, t: usize| if conv.layout == Layout::Nchw { (k, t) } else { (t, k) };
     let (rows, cols) = if conv.layout == Layout::Nchw { (k, t) } else { (t, k) };

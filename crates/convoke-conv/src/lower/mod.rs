@@ -85,7 +85,8 @@ impl BoundConv<'_> {
     /// With pixels flattened to those of one row, if each output reads the pixel at its own place and all images are stored so.
     pub(crate) fn joined(mut self) -> Self {
         let width = self.y.image.w;
-        let join = self.operands.iter().chain([&self.x.strides, &self.y.strides]).all(|strides| strides.rows_join(width));
+        let join =
+            self.operands.iter().chain([&self.x.strides, &self.y.strides]).all(|strides| strides.rows_join(width));
         if let Some([h, w]) = runs::joined(&self.window.h, &self.window.w).filter(|_| join) {
             (self.window.h, self.window.w) = (h, w);
             for image in [&mut self.x.image, &mut self.y.image] {
@@ -243,7 +244,9 @@ impl<'a> BoundConv<'a> {
 
 /// Packs the weights: `c_cuts` are the blocks of input channels, `k_cuts` the tiles of output channels.
 /// Within a tile the order is channel, row, column of the kernel, or with `channels_last` row, column, channel.
-pub(crate) fn pack(lowering: &mut Lowering<'_>, conv: &BoundConv<'_>,
+pub(crate) fn pack(
+    lowering: &mut Lowering<'_>,
+    conv: &BoundConv<'_>,
     c_cuts: &[Cut],
     k_cuts: &[Cut],
     channels_last: bool,

@@ -64,8 +64,7 @@ impl Chosen {
                 }
             }
             let columns = self.columns.get(i).copied().flatten();
-            layer.values[result].storage =
-                columns.map(|pitch| Storage { order: Order::Columns, halo: [0; 4], pitch });
+            layer.values[result].storage = columns.map(|pitch| Storage { order: Order::Columns, halo: [0; 4], pitch });
         }
     }
 
@@ -152,8 +151,7 @@ fn worth(part: &[Planned], machine: &Machine) -> Option<Fused> {
     let (last, others) = part.split_last()?;
     let cache = machine.second_level() as u128;
     let held = others.iter().any(|one| one.conv.bytes()[2] <= cache);
-    let may_lie_by_columns =
-        |two: &[Planned]| writes_columns(&two[0], machine) && reads_columns(&two[1]);
+    let may_lie_by_columns = |two: &[Planned]| writes_columns(&two[0], machine) && reads_columns(&two[1]);
     if held && !part.windows(2).any(may_lie_by_columns) {
         return None;
     }
@@ -200,11 +198,8 @@ fn apart(part: &[Planned], machine: &Machine) -> f64 {
 
 /// Cycles of convolutions of which each makes what only the next reads, fused if those of one image are worth it.
 pub fn fused_cycles(convs: &[(Conv, Estimate)], machine: &Machine) -> f64 {
-    let planned = |(conv, estimate): &(Conv, Estimate)| Planned {
-        conv: *conv,
-        plan: estimate.plan,
-        cycles: estimate.cycles(),
-    };
+    let planned =
+        |(conv, estimate): &(Conv, Estimate)| Planned { conv: *conv, plan: estimate.plan, cycles: estimate.cycles() };
     let part: Vec<Planned> = convs.iter().map(planned).collect();
     let one_image = convs.first().is_some_and(|(conv, _)| conv.x.n == 1);
     let fused = if one_image && part.len() > 1 { worth(&part, machine) } else { None };
@@ -284,7 +279,8 @@ fn in_order(
     let mut at = 0;
     while at < own.len() {
         let both = own[at..].first_chunk().and_then(|[first, second]: &[Conv; 2]| by_columns(first, second, machine));
-        let both = both.filter(|(cycles, _)| *cycles < alone[at].cycles() + alone.get(at + 1).map_or(0.0, Estimate::cycles));
+        let both =
+            both.filter(|(cycles, _)| *cycles < alone[at].cycles() + alone.get(at + 1).map_or(0.0, Estimate::cycles));
         match both {
             Some((cycles, both)) => {
                 let lanes = lanes(&own[at], machine);

@@ -139,8 +139,7 @@ fn of_strip(layer: &Layer, chain: &[usize], axes: &[Axis]) -> Copied {
         let value = &mut own.layer.values[copy.result];
         value.storage = value.storage.filter(|storage| storage.order == Order::Columns);
         if let (Op::Conv2d(op), Some(whole)) = (&mut copy.op, conv(instr)) {
-            let window =
-                whole.window(layer.ty(instr.args[0]), layer.ty(instr.args[1])).expect("the layer is verified");
+            let window = whole.window(layer.ty(instr.args[0]), layer.ty(instr.args[1])).expect("the layer is verified");
             op.pads = [axis.begin, window.w.begin, axis.end, window.w.end].map(|pad| pad as i64);
             (op.auto_pad, op.band) = (AutoPad::NotSet, 0);
         }

@@ -95,7 +95,14 @@ impl LayerBuilder {
         if !self.names.take(name) {
             return Err(BuildError::Taken(name.into()));
         }
-        Ok(self.layer.values.push(Value { name: name.into(), ty, def, range: None, storage: None, span: Span::default() }))
+        Ok(self.layer.values.push(Value {
+            name: name.into(),
+            ty,
+            def,
+            range: None,
+            storage: None,
+            span: Span::default(),
+        }))
     }
 
     /// An input.
@@ -133,7 +140,14 @@ impl LayerBuilder {
                 break name;
             }
         };
-        let result = self.layer.values.push(Value { name, ty, def: Def::Instr, range: None, storage: None, span: Span::default() });
+        let result = self.layer.values.push(Value {
+            name,
+            ty,
+            def: Def::Instr,
+            range: None,
+            storage: None,
+            span: Span::default(),
+        });
         self.layer.body.push(Instr { result, op, args: args.to_vec(), then: Vec::new(), span: Span::default() });
         Ok(result)
     }

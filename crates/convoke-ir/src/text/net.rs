@@ -145,7 +145,8 @@ impl<'a> Parser<'a> {
         let start = self.tok.span;
         let attr = self.attr()?;
         Storage::from_attr(&attr).ok_or_else(|| {
-            let message = format!("the storage of a value is {}, not `{}`", Storage::EXPECTED, shown(&attr.to_string()));
+            let message =
+                format!("the storage of a value is {}, not `{}`", Storage::EXPECTED, shown(&attr.to_string()));
             self.fail(Diagnostic::new(Code::Attribute, self.since(start), message))
         })
     }

@@ -6,9 +6,9 @@ use convoke_ir::layer::ValueId;
 use convoke_ir::loops::{Affine, FuncBuilder, Marks, SlotId};
 
 use crate::Lowering;
+use crate::cuts::cut;
 use crate::epilogue::{Epilogue, Operand};
 use crate::marks::{along, parallel};
-use crate::cuts::cut;
 
 /// Elements handed to a thread at a time: enough to make the hand-over small, few enough to stay in cache.
 const CHUNK: usize = 1 << 14;

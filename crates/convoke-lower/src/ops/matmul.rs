@@ -7,13 +7,13 @@ use convoke_ir::elem::Elem;
 use convoke_ir::layer::Instr;
 use convoke_ir::loops::{Affine, BufferId, Func, FuncBuilder, FuncId, Marks};
 
-use crate::epilogue::Epilogue;
 use crate::cuts::{Cut, cut};
-use crate::product::{Depth, Product};
-use crate::store::StoreTile;
+use crate::epilogue::Epilogue;
 use crate::marks::{along, parallel};
-use crate::{LowerError, Lowering};
+use crate::product::{Depth, Product};
 use crate::register_tile::RegisterTile;
+use crate::store::StoreTile;
+use crate::{LowerError, Lowering};
 
 /// The extents of a product.
 #[derive(Clone, Copy)]

@@ -4,13 +4,13 @@ use convoke_ir::layer::{Instr, Op};
 use convoke_ir::loops::{Affine, BufferId, FuncBuilder, Marks};
 use convoke_ir::types::Image;
 
-use crate::Lowering;
 use super::elementwise::Axes;
-use crate::epilogue::Epilogue;
-use crate::strides::Strides;
-use crate::cuts::cut;
-use crate::marks::parallel;
+use crate::Lowering;
 use crate::block_transpose::BlockTranspose;
+use crate::cuts::cut;
+use crate::epilogue::Epilogue;
+use crate::marks::parallel;
+use crate::strides::Strides;
 
 /// Rows of a matrix that one thread turns at a time.
 const STRIP: usize = 64;
@@ -100,7 +100,8 @@ impl Lowering<'_> {
         let (rows, cols) = (axes.extents[row], axes.extents[col]);
         // A matrix alone is shared out among threads in strips.
         for strip in cut(rows, if others.is_empty() { STRIP } else { rows }) {
-            let turn = BlockTranspose { rows: strip.size, cols, x_col: axes.strides[1][col], y_row: axes.strides[0][row] };
+            let turn =
+                BlockTranspose { rows: strip.size, cols, x_col: axes.strides[1][col], y_row: axes.strides[0][row] };
             let mut f = FuncBuilder::kernel("copy");
             let (x, y) = (f.input("x", elem, x_len), f.output("y", elem, y_len));
             let begin = [Affine::default(), Affine::from(origin as i64)];

@@ -16,13 +16,13 @@ use convoke_ir::types::Layout;
 
 use crate::register_tile::RegisterTile;
 
+use crate::cuts::cut;
 use crate::epilogue::{Epilogue, Operand};
-use crate::strides::{Strides, Index, reach};
 use crate::halo::{Border, ImageView};
+use crate::marks::{UNROLLED, across, along, parallel, unrolled, written_out};
 use crate::product::{Product, fill};
 use crate::store::StoreTile;
-use crate::marks::{UNROLLED, across, along, parallel, unrolled, written_out};
-use crate::cuts::cut;
+use crate::strides::{Index, Strides, reach};
 use crate::{LowerError, Lowering};
 
 /// A pooling ready to be lowered.
@@ -133,7 +133,8 @@ impl<'a> Lowering<'a> {
                                 };
                                 let zero = Affine::default();
                                 f.call(sum, [(x, under.at(&site)), (acc, zero.clone())]);
-                                let reads = operands.iter().zip(&pool.operands).map(|(&s, strides)| (s, strides.at(&site)));
+                                let reads =
+                                    operands.iter().zip(&pool.operands).map(|(&s, strides)| (s, strides.at(&site)));
                                 let args = [(acc, zero), (y, pool.y.strides.at(&site))].into_iter().chain(reads);
                                 f.call(store, args.chain(scale_slot.map(|s| (s, factor.at(&site)))));
                             });

@@ -28,7 +28,6 @@ use super::util::{block, compact, prune};
 use crate::error::PassError;
 use crate::pass::{Changed, Context, LoopPass};
 
-
 /// The pass.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct DepthFirst;

@@ -129,8 +129,7 @@ impl Pair {
                 if !(bound(at) && bound(second)) {
                     return Some(Err(Left::Pair("its weights, or those of the convolution before it, have no values")));
                 }
-                let named =
-                    |at: usize| matches!(&layer.body[at].op, Op::Conv2d(conv) if conv.plan != Plan::default());
+                let named = |at: usize| matches!(&layer.body[at].op, Op::Conv2d(conv) if conv.plan != Plan::default());
                 if named(at) || named(second) {
                     return Some(Err(Left::Algorithm));
                 }

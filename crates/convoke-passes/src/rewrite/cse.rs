@@ -18,7 +18,7 @@ use std::sync::Arc;
 
 use convoke_ir::layer::{Instr, Layer, Op, Source};
 
-use super::edit::{self, Replacer};
+use super::edit::Replacer;
 use crate::error::PassError;
 use crate::guarantee::{Exact, Granted};
 use crate::note::Log;

@@ -22,9 +22,9 @@ use convoke_ir::types::{Layout, TensorType};
 use super::edit;
 use crate::error::PassError;
 use crate::guarantee::{Exact, Granted};
-use convoke_lower::known::grows;
 use crate::note::Log;
 use crate::pass::{Changed, Context, LayerPass};
+use convoke_lower::known::grows;
 
 /// The most elements computed in one run of the pass.
 const BUDGET: usize = 4 * edit::MAX_ELEMENTS;

@@ -17,7 +17,6 @@
 
 use convoke_ir::layer::{Instr, Layer, Op, Step, ValueId};
 
-use super::edit;
 use crate::error::PassError;
 use crate::guarantee::{Exact, Granted};
 use crate::note::Log;

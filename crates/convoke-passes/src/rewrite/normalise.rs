@@ -18,7 +18,6 @@ use convoke_ir::attr::AutoPad;
 use convoke_ir::layer::{Axis, GlobalAvgPool, Layer, Op, Silu, Step, ValueId, Window};
 
 use super::clamp::Range;
-use super::edit;
 use crate::error::PassError;
 use crate::guarantee::{Exact, Granted};
 use crate::note::Log;

@@ -14,7 +14,7 @@ use convoke_ir::layer::Axis;
 use convoke_machine::Machine;
 
 use crate::estimate::Refusal;
-use crate::geometry::runs::{TileRun, tile_runs, takers, tap_runs};
+use crate::geometry::runs::{TileRun, takers, tap_runs, tile_runs};
 
 /// What is to be cut.
 #[derive(Clone, Copy, Debug)]
@@ -67,7 +67,6 @@ impl Tiles {
         Tiles { count: run.count, size: run.size, steps, most, taken }
     }
 }
-
 
 impl ChannelProblem {
     /// The tile with the fewest predicted cycles.
@@ -135,7 +134,8 @@ impl ChannelProblem {
             let sums = r.size * c.size;
             let waits = machine.fma_latency * (r.taken * c.taken) as f64 / sums as f64;
             let times = (r.count * c.count * self.multiplier) as f64;
-            cycles[0] += times * vectors * (multiply.max(loads).max(waits) + machine.hierarchy.exposed * multiply.min(loads));
+            cycles[0] +=
+                times * vectors * (multiply.max(loads).max(waits) + machine.hierarchy.exposed * multiply.min(loads));
             cycles[1] += times * calls * machine.rates.call_cycles;
             cycles[1] += times * vectors * sums as f64 * (stored + machine.rates.arithmetic_cycles);
         }

@@ -144,9 +144,14 @@ fn channel_weights(lowering: &mut Lowering<'_>, conv: &BoundConv<'_>) -> Result<
 
 /// A kernel for this share of the tiles. What is side by side in the result is done one after the other: channels innermost, or in nchw
 /// outermost.
-fn channel_kernel(lowering: &mut Lowering<'_>, conv: &BoundConv<'_>, weights: &Weights, stripes: &[Stripe], share: &Share<AXES>) {
-    let Kernel { mut f, reads, y, operands } =
-        conv.kernel("conv_channels", &[("x", conv.x.len), ("w", weights.len)]);
+fn channel_kernel(
+    lowering: &mut Lowering<'_>,
+    conv: &BoundConv<'_>,
+    weights: &Weights,
+    stripes: &[Stripe],
+    share: &Share<AXES>,
+) {
+    let Kernel { mut f, reads, y, operands } = conv.kernel("conv_channels", &[("x", conv.x.len), ("w", weights.len)]);
     let views = Views { x: reads[0], w: reads[1], y, operands, weights };
     share.around(&mut f, |f, loops| {
         let around = Around { stripes, share, loops };

@@ -60,7 +60,11 @@ impl Method for DepthwiseChannels {
         let few = conv.layout == Layout::Nchw && conv.x.c < lanes(conv, machine);
         let alone = conv.x.c == 1 && conv.y.c == 1;
         // A refusal for want of channels is said once, by the name's first method.
-        if few || alone || conv.c_per_group() != 1 { vec![] } else { vec![Plan { algorithm: Algorithm::Depthwise, schedule: OPEN }] }
+        if few || alone || conv.c_per_group() != 1 {
+            vec![]
+        } else {
+            vec![Plan { algorithm: Algorithm::Depthwise, schedule: OPEN }]
+        }
     }
 
     fn complete(&self, asked: Plan, conv: &Conv, machine: &Machine) -> Result<Plan, Refusal> {

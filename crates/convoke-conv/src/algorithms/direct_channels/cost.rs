@@ -38,12 +38,17 @@ pub(super) fn cost(plan: Plan, conv: &Conv, machine: &Machine) -> Cost {
     let store = tiles * call(machine) + store;
 
     // Each step takes a part of a line of weights; each row of a kernel a line of the input.
-    let lines = conv.c_per_group() * conv.window.h.kernel + conv.depth() * vectors * lanes * conv.elem.bytes() / machine.hierarchy.line_bytes;
+    let lines = conv.c_per_group() * conv.window.h.kernel
+        + conv.depth() * vectors * lanes * conv.elem.bytes() / machine.hierarchy.line_bytes;
     let first = machine.caches.first().map_or(1 << 15, |cache| cache.bytes);
     let steps = conv.depth() as f64 * step(machine, rows, vectors, 0, conv.depth());
     // The loop over channels goes on once for each kernel that is written out.
     let turns = if conv.taps() > 1 { conv.c_per_group() as f64 } else { 0.0 };
-    let fetched = if lines * machine.hierarchy.line_bytes <= first / 8 * 7 { 0.0 } else { lines as f64 * machine.hierarchy.fetch_cycles };
+    let fetched = if lines * machine.hierarchy.line_bytes <= first / 8 * 7 {
+        0.0
+    } else {
+        lines as f64 * machine.hierarchy.fetch_cycles
+    };
     let looked_up = match conv.layout {
         Layout::Nchw => {
             pages(machine, conv.c_per_group(), conv.c_per_group() + k, conv.x.h * conv.x.w * conv.elem.bytes())

@@ -40,7 +40,9 @@ const STRIP: usize = 8;
 impl Method for DirectChannels {
     fn takes(&self, plan: &Plan) -> bool {
         let Schedule { lanes, input, .. } = plan.schedule;
-        plan.algorithm == Algorithm::Direct && lanes != Some(Lanes::Pixels) && matches!(input, None | Some(Reading::Halo))
+        plan.algorithm == Algorithm::Direct
+            && lanes != Some(Lanes::Pixels)
+            && matches!(input, None | Some(Reading::Halo))
     }
 
     fn parameters(&self) -> [&'static [&'static str]; 2] {

@@ -48,10 +48,5 @@ pub(super) fn cost(plan: Plan, conv: &Conv, dense: &Conv, machine: &Machine) -> 
     let moved = read as f64 / bandwidth(machine, x_bytes);
     let cycles = vectors as f64 * (load + rates.store_cycles) + moved;
     let terms = std::iter::once(Term { name: "compact", cycles }).chain(cost.terms).collect();
-    Cost {
-        bytes_moved: cost.bytes_moved + read + compact,
-        scratch_bytes: cost.scratch_bytes + compact,
-        terms,
-        ..cost
-    }
+    Cost { bytes_moved: cost.bytes_moved + read + compact, scratch_bytes: cost.scratch_bytes + compact, terms, ..cost }
 }

@@ -50,7 +50,8 @@ pub(super) fn cost(plan: Plan, conv: &Conv, machine: &Machine, stores: Stores) -
     let last = machine.caches.last().map_or(0, |cache| cache.bytes as u128);
     let hierarchy = &machine.hierarchy;
     let scattered = reading == Reading::InPlace && conv.c_per_group() > hierarchy.streams && x_bytes > last / 2;
-    let waits = if scattered { x_bytes as f64 / hierarchy.line_bytes as f64 * hierarchy.stream_miss_cycles } else { 0.0 };
+    let waits =
+        if scattered { x_bytes as f64 / hierarchy.line_bytes as f64 * hierarchy.stream_miss_cycles } else { 0.0 };
     let stream = waits + x_bytes as f64 / bandwidth(machine, x_bytes) + y_bytes as f64 / bandwidth(machine, y_bytes);
     Cost {
         multiplications: conv.multiplications(),

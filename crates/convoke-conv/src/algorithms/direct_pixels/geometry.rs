@@ -141,7 +141,8 @@ impl PixelProblem {
             return false;
         }
         let plane = self.h.input * self.w.input * self.bytes;
-        let collide = plane.is_multiple_of(machine.hierarchy.line_bytes) && self.c >= lines_held(machine, 1, plane / machine.hierarchy.line_bytes);
+        let collide = plane.is_multiple_of(machine.hierarchy.line_bytes)
+            && self.c >= lines_held(machine, 1, plane / machine.hierarchy.line_bytes);
         let multiply = (self.c * registers) as f64 / machine.fma_per_cycle;
         collide || pages(machine, self.c, self.c + self.k, plane) > multiply
     }
@@ -152,7 +153,9 @@ impl PixelProblem {
             Reading::InPlace if self.w.stride > 1 => "reads in place only with a column stride of 1",
             Reading::Deinterleave if self.w.stride > 2 => "deinterleaves only column strides of 1 and 2",
             Reading::Deinterleave if self.lanes < 4 => "deinterleaves only vectors of 4 lanes or more",
-            Reading::Deinterleave if self.h.kernel * self.w.kernel > MAX_DEINTERLEAVED_TAPS => "deinterleaves kernels of at most 49 taps",
+            Reading::Deinterleave if self.h.kernel * self.w.kernel > MAX_DEINTERLEAVED_TAPS => {
+                "deinterleaves kernels of at most 49 taps"
+            }
             _ => return Ok(()),
         };
         Err(Refusal::Form { needs })
@@ -250,7 +253,11 @@ impl PixelProblem {
         let multiply = (k * rows.taken) as f64 * depth * width / machine.fma_per_cycle;
         let multiply = multiply + picks * machine.rates.arithmetic_cycles;
         // All but the aligned ones of the loads of neighbouring pixels reach across lines as often as a vector is part of one.
-        let across = if self.w.kernel == 1 { 0.0 } else { vector.min(machine.hierarchy.line_bytes) as f64 / machine.hierarchy.line_bytes as f64 };
+        let across = if self.w.kernel == 1 {
+            0.0
+        } else {
+            vector.min(machine.hierarchy.line_bytes) as f64 / machine.hierarchy.line_bytes as f64
+        };
         let each = match self.reading {
             Reading::Deinterleave if self.w.stride == 1 => depth / 2.0 * (1.0 + across),
             Reading::Deinterleave => (2 * self.c) as f64,
@@ -281,7 +288,11 @@ impl PixelProblem {
             // Each lane goes to a column of its own, of which a page may have several.
             Stores::Columns => {
                 let (columns, bytes) = (k * usize::from(self.lanes), self.h.output * self.bytes);
-                (columns, bytes, [inputs + (columns * bytes).div_ceil(machine.hierarchy.page_bytes).min(columns), columns])
+                (
+                    columns,
+                    bytes,
+                    [inputs + (columns * bytes).div_ceil(machine.hierarchy.page_bytes).min(columns), columns],
+                )
             }
             Stores::Rows | Stores::Apart => {
                 (k * rows.size, self.w.output * self.bytes, [inputs + self.k * rows.size; 2])
@@ -338,7 +349,8 @@ impl PixelProblem {
     /// Whether the weights of so many channels drive each other out of the nearest cache: their lines, a filter apart, fall into few sets.
     fn collide(&self, machine: &Machine, channels: usize) -> bool {
         let filter = self.c * self.h.kernel * self.w.kernel * self.bytes;
-        filter >= machine.hierarchy.line_bytes && channels > lines_held(machine, 0, filter / machine.hierarchy.line_bytes)
+        filter >= machine.hierarchy.line_bytes
+            && channels > lines_held(machine, 0, filter / machine.hierarchy.line_bytes)
     }
 
     /// Cycles to bring what a tile reads from the second-level cache: nothing if it stays in half the first.

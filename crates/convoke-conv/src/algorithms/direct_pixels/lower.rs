@@ -164,7 +164,9 @@ fn pixel_tiles(
 }
 
 /// A kernel for this share of the tiles. `block`: the most elements of a block, and of how many groups blocks are together.
-fn pixel_kernel(lowering: &mut Lowering<'_>, conv: &BoundConv<'_>,
+fn pixel_kernel(
+    lowering: &mut Lowering<'_>,
+    conv: &BoundConv<'_>,
     rows: &[(TileRun, Vec<Tiles>)],
     block: Option<(usize, usize)>,
     share: &Share<AXES>,

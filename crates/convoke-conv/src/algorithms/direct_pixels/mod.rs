@@ -73,7 +73,10 @@ impl Pixels {
         };
         let weights = match asked.schedule.weights {
             Some(_) if !problem.can_hold(&tile) => {
-                return Err(Refusal::Value { name: "weights", needs: "a kernel of one column, and tiles of one vector and channel" });
+                return Err(Refusal::Value {
+                    name: "weights",
+                    needs: "a kernel of one column, and tiles of one vector and channel",
+                });
             }
             Some(weights) => Some(weights),
             None if asked.schedule.tile.is_some() => None,
@@ -133,8 +136,9 @@ impl Method for Pixels {
         }
         match self.compact {
             true => {
-                let dense = compact::dense(conv)
-                    .ok_or(Refusal::Form { needs: "compacts only the input of a strided 1x1 kernel without padding, in nchw" })?;
+                let dense = compact::dense(conv).ok_or(Refusal::Form {
+                    needs: "compacts only the input of a strided 1x1 kernel without padding, in nchw",
+                })?;
                 self.plan(asked, &cost::problem(&dense, machine, cost::stores(&dense)), machine)
             }
             false => self.plan(asked, &cost::problem(conv, machine, cost::stores(conv)), machine),

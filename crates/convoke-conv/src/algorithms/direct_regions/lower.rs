@@ -56,7 +56,8 @@ pub(super) fn lower<'a>(lowering: &mut Lowering<'a>, instr: &'a Instr, plan: Pla
     let mut channels: Vec<Channels<'_>> = Vec::new();
     for &k in &k_cuts {
         let of_k = rows.iter().map(|r| {
-            let tiles = columns.iter().flat_map(|s| region_tiles(lowering, (conv, tile), &blocks, (k.size, cols), r, s));
+            let tiles =
+                columns.iter().flat_map(|s| region_tiles(lowering, (conv, tile), &blocks, (k.size, cols), r, s));
             (r, tiles.collect())
         });
         channels.push((k, of_k.collect()));

@@ -32,7 +32,9 @@ pub(crate) struct DirectRegions;
 impl Method for DirectRegions {
     fn takes(&self, plan: &Plan) -> bool {
         let Schedule { lanes, input, .. } = plan.schedule;
-        plan.algorithm == Algorithm::Direct && lanes != Some(Lanes::Pixels) && matches!(input, None | Some(Reading::Regions))
+        plan.algorithm == Algorithm::Direct
+            && lanes != Some(Lanes::Pixels)
+            && matches!(input, None | Some(Reading::Regions))
     }
 
     fn parameters(&self) -> [&'static [&'static str]; 2] {
@@ -47,7 +49,9 @@ impl Method for DirectRegions {
 
     fn complete(&self, asked: Plan, conv: &Conv, machine: &Machine) -> Result<Plan, Refusal> {
         if of_window(&conv.window).is_none() {
-            return Err(Refusal::Form { needs: "needs padding, at most 5 regions of an axis, and a tap inside for every output" });
+            return Err(Refusal::Form {
+                needs: "needs padding, at most 5 regions of an axis, and a tap inside for every output",
+            });
         }
         let tile = ProductTile::asked(asked.schedule.tile, machine, || ProductTile::square(machine))?;
         let (channels, cols, bytes) = (conv.c_per_group(), tile.columns(lanes(conv, machine)), conv.elem.bytes());

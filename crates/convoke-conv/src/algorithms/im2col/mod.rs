@@ -57,7 +57,9 @@ impl Method for Im2col {
         let pixels = match asked.schedule.block {
             None => geometry::pixels(conv, machine, tile, depth),
             Some(block) => {
-                let [pixels] = block.get().ok_or(Refusal::Value { name: "block", needs: "the pixels of a panel, as in `[512]`" })?;
+                let [pixels] = block
+                    .get()
+                    .ok_or(Refusal::Value { name: "block", needs: "the pixels of a panel, as in `[512]`" })?;
                 pixels
             }
         };

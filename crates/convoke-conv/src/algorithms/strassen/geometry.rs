@@ -192,7 +192,12 @@ pub(crate) struct Sizing {
 impl Sizing {
     /// Half the first-level cache holds a row tile of one operand and a column tile of the other; half the second level holds the
     /// accumulators of a block, a quarter the panel and a quarter weights.
-    pub(super) fn new(problem: &PartsProblem, [m, depth_parts, n]: [usize; 3], tile: ProductTile, machine: &Machine) -> Sizing {
+    pub(super) fn new(
+        problem: &PartsProblem,
+        [m, depth_parts, n]: [usize; 3],
+        tile: ProductTile,
+        machine: &Machine,
+    ) -> Sizing {
         let PartsProblem { bytes, k, c, taps, .. } = *problem;
         let cache =
             |level: usize| machine.caches.get(level).or(machine.caches.last()).map_or(1 << 18, |c| c.bytes) / bytes;

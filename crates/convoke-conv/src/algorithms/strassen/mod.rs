@@ -75,7 +75,10 @@ impl Method for Strassen {
         if let Some(depth) = asked.schedule.depth {
             let whole = depth as usize * sizes[1] >= conv.c_per_group();
             if !whole && depth as usize * conv.taps() < LEAST_CHUNK {
-                return Err(Refusal::Value { name: "depth", needs: "32 products or more in each chunk, on which error bounds count" });
+                return Err(Refusal::Value {
+                    name: "depth",
+                    needs: "32 products or more in each chunk, on which error bounds count",
+                });
             }
             sizing.depth = depth as usize;
         }

@@ -19,9 +19,7 @@ use convoke_machine::Machine;
 use super::geometry::{Tiling, held};
 use super::{Cut, guard_cost};
 use crate::conv::Conv;
-use crate::cost::{
-    bandwidth, beside, burst, call, lanes, operands, product, scattered, straight, strided, turned,
-};
+use crate::cost::{bandwidth, beside, burst, call, lanes, operands, product, scattered, straight, strided, turned};
 use crate::estimate::{Cost, Term};
 use crate::geometry::product_tile::ProductTile;
 
@@ -107,7 +105,8 @@ fn of_sums(
     let weights = weights as u128 * conv.group as u128;
     // Weights come with the first run of tiles of a block; the others find them near.
     let runs = block.div_ceil(rows) as f64;
-    let fetched = beside(machine, multiply, near) + beside(machine, multiply / runs, blocks * weights as f64 / burst(machine, weights));
+    let fetched = beside(machine, multiply, near)
+        + beside(machine, multiply / runs, blocks * weights as f64 / burst(machine, weights));
 
     // Whole lines are copied and stored: what is written is fetched and written back.
     let [x_bytes, _, y_bytes] = conv.bytes();

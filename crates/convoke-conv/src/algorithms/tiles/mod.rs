@@ -38,8 +38,8 @@ use crate::conv::Conv;
 use crate::cost::lanes;
 use crate::estimate::{Cost, Errors, Refusal};
 use crate::geometry::product_tile::{ProductTile, equal_blocks};
-pub use geometry::NoTiling;
 use geometry::LEAST;
+pub use geometry::NoTiling;
 pub(crate) use geometry::Tiling;
 
 /// Transformed tiles of a family.

@@ -12,10 +12,10 @@
 
 use convoke_ir::loops::{Affine, Expr, Func, FuncBuilder, Marks, Place, SlotId, ValId, VecType};
 
+use crate::geometry::runs::{InputRow, RowRun, Span, TapRun, TileRun, input_rows, row_runs, tap_runs};
 use crate::lower::BoundConv;
-use convoke_lower::strides::{Strides, reach};
 use convoke_lower::marks::{LONG, looped};
-use crate::geometry::runs::{InputRow, RowRun, Span, TileRun, TapRun, input_rows, row_runs, tap_runs};
+use convoke_lower::strides::{Strides, reach};
 
 /// A tile.
 pub(super) struct Codelet<'s, 'c> {
@@ -75,8 +75,12 @@ impl<'s, 'c> Codelet<'s, 'c> {
         let w = f.input("w", elem, rows * conv.window.w.kernel * active);
         let len = |strides: &Strides| reach(&[(active, strides.c * conv.kg), (height, strides.h), (width, strides.w)]);
         let y = f.output("y", elem, len(&conv.y.strides));
-        let operands: Vec<SlotId> =
-            conv.operands.iter().enumerate().map(|(i, strides)| f.input(&format!("e{i}"), elem, len(strides))).collect();
+        let operands: Vec<SlotId> = conv
+            .operands
+            .iter()
+            .enumerate()
+            .map(|(i, strides)| f.input(&format!("e{i}"), elem, len(strides)))
+            .collect();
 
         let sums: Vec<ValId> = (0..height * width).map(|_| f.reg(self.ty(), Expr::Const(0.0))).collect();
         if let Some(x) = x {
@@ -84,7 +88,9 @@ impl<'s, 'c> Codelet<'s, 'c> {
         }
         for p in 0..height {
             for q in 0..width {
-                let place = |slot, strides: &Strides| self.place(slot, (p * strides.h + q * strides.w).into(), strides.c * conv.kg);
+                let place = |slot, strides: &Strides| {
+                    self.place(slot, (p * strides.h + q * strides.w).into(), strides.c * conv.kg)
+                };
                 let result = conv.epilogue.apply(&mut f, sums[p * width + q], |f, operand| {
                     f.define(self.ty(), Expr::Load(place(operands[operand], &conv.operands[operand])))
                 });

@@ -15,13 +15,13 @@
 
 use convoke_ir::loops::{Affine, Expr, Func, FuncBuilder, Marks, Place, SlotId, ValId, VecType};
 
-use crate::lower::BoundConv;
-use convoke_lower::strides::{Strides, reach};
-use convoke_lower::marks::{each, looped};
-use convoke_lower::cuts::even;
 use super::source::Source;
 use crate::geometry::runs::{InputRow, Span, row_runs};
+use crate::lower::BoundConv;
 use convoke_ir::attr::Reading;
+use convoke_lower::cuts::even;
+use convoke_lower::marks::{each, looped};
+use convoke_lower::strides::{Strides, reach};
 
 /// Multiply-adds of an iteration of an innermost loop, at the least.
 const SHORT: usize = 16;
@@ -80,8 +80,12 @@ impl Codelet<'_, '_> {
         };
         let len = |strides: &Strides| reach(&[(channels, strides.c), (height, strides.h), (self.width, strides.w)]);
         let y = f.output("y", elem, len(&conv.y.strides));
-        let operands: Vec<SlotId> =
-            conv.operands.iter().enumerate().map(|(i, strides)| f.input(&format!("e{i}"), elem, len(strides))).collect();
+        let operands: Vec<SlotId> = conv
+            .operands
+            .iter()
+            .enumerate()
+            .map(|(i, strides)| f.input(&format!("e{i}"), elem, len(strides)))
+            .collect();
 
         let sums: Vec<ValId> = (0..channels * height)
             .flat_map(|_| self.spans.iter())
@@ -212,14 +216,23 @@ impl Codelet<'_, '_> {
     }
 
     /// A row of input and a column of taps.
-    fn step(&self, f: &mut FuncBuilder, slots: &Slots, sums: &[ValId], row: &InputRow, columns: &Columns, offsets: &LoopOffsets) {
+    fn step(
+        &self,
+        f: &mut FuncBuilder,
+        slots: &Slots,
+        sums: &[ValId],
+        row: &InputRow,
+        columns: &Columns,
+        offsets: &LoopOffsets,
+    ) {
         let conv = self.conv;
         let (elem, w) = (conv.elem, conv.window.w);
         let pixels = self.pixels(f, slots, row, columns, offsets);
         for &(p, r) in &row.taps {
             for k in 0..self.channels {
-                let tap =
-                    offsets.row.clone() * w.kernel + offsets.column.clone() * columns.by + (r * w.kernel + columns.first);
+                let tap = offsets.row.clone() * w.kernel
+                    + offsets.column.clone() * columns.by
+                    + (r * w.kernel + columns.first);
                 let at = (offsets.c.clone() + k * conv.cg) * conv.taps() + tap;
                 // One broadcast for each type of vector.
                 let mut weight: Option<ValId> = None;

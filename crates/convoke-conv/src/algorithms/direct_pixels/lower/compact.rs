@@ -11,14 +11,18 @@ use convoke_ir::layer::{ValueId, Window};
 use convoke_ir::loops::{Affine, Expr, FuncBuilder, Marks, Place, VecType};
 use convoke_ir::types::{Image, Layout};
 
-use convoke_lower::strides::{Strides, Index};
+use crate::geometry::runs::spans;
 use convoke_lower::halo::ImageView;
 use convoke_lower::marks::parallel;
+use convoke_lower::strides::{Index, Strides};
 use convoke_lower::{LowerError, Lowering};
-use crate::geometry::runs::spans;
 
 /// The pixels of the value `id`, in nchw, that the outputs of a window of one tap read.
-pub(super) fn compacted(lowering: &mut Lowering<'_>, id: ValueId, Window { h, w }: &Window) -> Result<ImageView, LowerError> {
+pub(super) fn compacted(
+    lowering: &mut Lowering<'_>,
+    id: ValueId,
+    Window { h, w }: &Window,
+) -> Result<ImageView, LowerError> {
     let (x, elem) = (lowering.view(id), lowering.ty(id).elem);
     let image = Image { h: h.output, w: w.output, ..x.image };
     let y = lowering.scratch_image(&format!("{}.compact", lowering.name(id)), elem, image, Layout::Nchw)?;

@@ -15,10 +15,10 @@ use std::ops::Range;
 use convoke_ir::elem::Elem;
 use convoke_ir::loops::{Affine, Expr, Func, FuncBuilder, Marks, Place, SlotId, VecType};
 
-use crate::lower::BoundConv;
-use convoke_lower::strides::reach;
 use crate::geometry::runs::{Span, TileRun, spans};
+use crate::lower::BoundConv;
 use convoke_ir::attr::Reading;
+use convoke_lower::strides::reach;
 
 /// The pixels under a tile of one row and column of tiles.
 #[derive(Clone, Debug)]

@@ -8,12 +8,12 @@
 use convoke_ir::loops::{Affine, BufferId, Func, FuncBuilder, FuncId, Marks, Role, VarId};
 use convoke_ir::types::Layout;
 
-use crate::lower::pixel_block::PixelBlock;
 use crate::lower::BoundConv;
-use convoke_lower::strides::reach;
+use crate::lower::pixel_block::PixelBlock;
 use convoke_lower::cuts::{Cut, round_up};
 use convoke_lower::marks::{along, parallel};
 use convoke_lower::product::fill;
+use convoke_lower::strides::reach;
 use convoke_lower::{LowerError, Lowering};
 
 /// The patches of all blocks of a kind, in memory.
@@ -99,7 +99,9 @@ pub(super) fn gather(conv: &BoundConv<'_>, pixels: &PixelBlock, width: usize, ch
 }
 
 /// Gathers the patches of all blocks of a kind.
-pub(super) fn gather_all(lowering: &mut Lowering<'_>, conv: &BoundConv<'_>,
+pub(super) fn gather_all(
+    lowering: &mut Lowering<'_>,
+    conv: &BoundConv<'_>,
     pixels: &PixelBlock,
     width: usize,
     c_cuts: &[Cut],

@@ -12,12 +12,12 @@ use std::ops::Range;
 use convoke_ir::loops::{Affine, Func, FuncBuilder, Marks, SlotId, ValId};
 use convoke_ir::types::Layout;
 
+use super::super::geometry::{Unit, ranges};
 use super::pieces::pieces;
 use super::rule::{combination, letters};
 use crate::lower::BoundConv;
-use convoke_lower::strides::reach;
 use convoke_lower::marks::{across, along, each};
-use super::super::geometry::{Unit, ranges};
+use convoke_lower::strides::reach;
 
 /// A part of the input that is added to a panel.
 #[derive(Clone, Copy, Debug)]

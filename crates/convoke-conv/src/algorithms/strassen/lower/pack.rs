@@ -10,14 +10,14 @@ use convoke_ir::elem::Elem;
 use convoke_ir::loops::{Affine, BufferId, Expr, Func, FuncBuilder, Marks, SlotId, ValId, VarId, VecType};
 use convoke_ir::types::Layout;
 
+use super::super::geometry::{Part, Parts, ranges};
 use super::pieces::pieces;
 use super::rule::{Rule, combination};
 use crate::lower::BoundConv;
-use convoke_lower::share::{Share, alike, shares};
 use convoke_lower::cuts::Cut;
 use convoke_lower::marks::each;
+use convoke_lower::share::{Share, alike, shares};
 use convoke_lower::{LowerError, Lowering};
-use super::super::geometry::{Part, Parts, ranges};
 
 /// The packed weights.
 #[derive(Clone, Debug)]

@@ -3,12 +3,12 @@
 use convoke_ir::loops::{Affine, Func, FuncBuilder};
 use convoke_ir::types::Layout;
 
+use crate::algorithms::tiles::geometry::{Run, Span, Tiling};
 use crate::lower::BoundConv;
-use convoke_lower::strides::{Strides, Index};
+use convoke_lower::marks::each;
 use convoke_lower::share::{Loops, Part, alike};
 use convoke_lower::store::StoreTile;
-use convoke_lower::marks::each;
-use crate::algorithms::tiles::geometry::{Run, Span, Tiling};
+use convoke_lower::strides::{Index, Strides};
 
 /// The axes around a block, and how many there are. Channels are in groups, or in what goes through the transforms together.
 pub(super) const ROWS: usize = 0;

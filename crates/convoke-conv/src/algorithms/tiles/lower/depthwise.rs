@@ -11,19 +11,19 @@ use convoke_bilinear::Tile;
 use convoke_ir::loops::{Affine, BinOp, Func, FuncBuilder, FuncId, SlotId};
 
 use super::block::{AXES, Block, CHANNELS, Corner};
+use super::block_of;
 use super::code::pass;
 use super::filter::{Filters, channel_filters};
-use super::block_of;
-use convoke_ir::attr::Plan;
 use super::flat::Flat;
+use crate::algorithms::tiles::geometry::{Part, Tiling};
 use crate::geometry::product_tile::size;
 use crate::lower::{BoundConv, Kernel};
-use convoke_lower::strides::{Strides, Index, reach};
-use convoke_lower::share::{Share, cuts, shares};
+use convoke_ir::attr::Plan;
 use convoke_lower::cuts::{Cut, cut};
 use convoke_lower::marks::{along, each};
+use convoke_lower::share::{Share, cuts, shares};
+use convoke_lower::strides::{Index, Strides, reach};
 use convoke_lower::{LowerError, Lowering};
-use crate::algorithms::tiles::geometry::{Part, Tiling};
 
 /// Arithmetic of the transforms for each product, about: there is more of it than of products.
 const TRANSFORMS: usize = 8;

@@ -12,10 +12,10 @@ use convoke_ir::loops::{Affine, BufferId, Expr, Func, FuncBuilder, FuncId, Marks
 use super::code::pass;
 use super::flat::Flat;
 use crate::lower::BoundConv;
-use convoke_lower::strides::reach;
-use convoke_lower::share::{Part, Share, alike, shares};
 use convoke_lower::cuts::Cut;
 use convoke_lower::marks::along;
+use convoke_lower::share::{Part, Share, alike, shares};
+use convoke_lower::strides::reach;
 use convoke_lower::{LowerError, Lowering};
 
 /// Transformed filters.
@@ -33,7 +33,12 @@ impl Filters {
 }
 
 /// Transforms the filters of every input channel for panels of output channels. Beyond the output channels of a group they are 0.
-pub(super) fn filters(lowering: &mut Lowering<'_>, conv: &BoundConv<'_>, tile: &Tile, panels: &[Cut]) -> Result<Filters, LowerError> {
+pub(super) fn filters(
+    lowering: &mut Lowering<'_>,
+    conv: &BoundConv<'_>,
+    tile: &Tile,
+    panels: &[Cut],
+) -> Result<Filters, LowerError> {
     let wide: usize = panels.iter().map(|panel| panel.count * panel.size).sum();
     let of_product = wide * conv.cg;
     let len = conv.groups * tile.products * of_product;
@@ -61,7 +66,11 @@ pub(super) fn filters(lowering: &mut Lowering<'_>, conv: &BoundConv<'_>, tile: &
 }
 
 /// Transforms the one filter of every output channel.
-pub(super) fn channel_filters(lowering: &mut Lowering<'_>, conv: &BoundConv<'_>, tile: &Tile) -> Result<Filters, LowerError> {
+pub(super) fn channel_filters(
+    lowering: &mut Lowering<'_>,
+    conv: &BoundConv<'_>,
+    tile: &Tile,
+) -> Result<Filters, LowerError> {
     let (channels, taps) = (conv.y.image.c, conv.taps());
     let len = tile.products * channels;
     let mut f = FuncBuilder::kernel("transform_filters");
@@ -73,7 +82,14 @@ pub(super) fn channel_filters(lowering: &mut Lowering<'_>, conv: &BoundConv<'_>,
 
 /// The codelet that transforms `channels` filters, with parameters w, between, u; filters are `lane` elements apart,
 /// products `pitch`.
-fn filter(lowering: &mut Lowering<'_>, conv: &BoundConv<'_>, tile: &Tile, channels: usize, lane: usize, pitch: usize) -> FuncId {
+fn filter(
+    lowering: &mut Lowering<'_>,
+    conv: &BoundConv<'_>,
+    tile: &Tile,
+    channels: usize,
+    lane: usize,
+    pitch: usize,
+) -> FuncId {
     let mut f = FuncBuilder::codelet("filter");
     let w = f.input("w", conv.elem, reach(&[(channels, lane), (conv.taps(), 1)]));
     let between = f.output("between", Elem::F64, between(tile, channels).len(tile.filter.between));

@@ -23,16 +23,16 @@ use convoke_ir::loops::{
 };
 
 use super::block::{AXES, Block, CHANNELS, Corner};
-use convoke_lower::blocked::Blocked;
+use crate::algorithms::tiles::geometry::{Part, TileAxis, Tiling};
 use crate::geometry::product_tile::ProductTile;
 use crate::lower::{BoundConv, Kernel, Packed, pack};
-use convoke_lower::strides::{Index, reach};
-use convoke_lower::share::{Share, alike, shares};
+use convoke_lower::blocked::Blocked;
 use convoke_lower::cuts::{Cut, cut, even};
-use convoke_lower::product::{Depth, Product};
 use convoke_lower::marks::{along, each, parallel};
+use convoke_lower::product::{Depth, Product};
+use convoke_lower::share::{Share, alike, shares};
+use convoke_lower::strides::{Index, reach};
 use convoke_lower::{LowerError, Lowering, too_large};
-use crate::algorithms::tiles::geometry::{Part, TileAxis, Tiling};
 
 /// The squared norms of all pixels of the input with its border, `[N, groups, H, W]`.
 struct Norms {
@@ -86,7 +86,9 @@ struct Guarded<'b, 'c> {
 }
 
 /// Guards the tiles of a convolution that is summed over channels, whose input lies in blocks of channels.
-pub(crate) fn guard_tiles(lowering: &mut Lowering<'_>, conv: &BoundConv<'_>,
+pub(crate) fn guard_tiles(
+    lowering: &mut Lowering<'_>,
+    conv: &BoundConv<'_>,
     tiling: &Tiling,
     tile: ProductTile,
     kappa: usize,

@@ -16,21 +16,21 @@ mod steps;
 use convoke_ir::loops::{Affine, Func, FuncBuilder, FuncId, Marks, SlotId};
 
 use super::block::{AXES, Block, CHANNELS, Corner};
+use super::block_of;
 use super::code::{Numbers, transform};
+use super::filter::{Filters, filters};
 use super::flat::Flat;
-use convoke_lower::blocked::Blocked;
-use crate::lower::{BoundConv, Kernel};
-use convoke_lower::strides::{Index, reach};
-use convoke_lower::share::{Loops, MIN_PARALLEL_TRIPS, SMALL, Share, alike, shares};
-use convoke_lower::cuts::{Cut, cut};
-use convoke_lower::product::{Depth, Product};
-use convoke_lower::marks::each;
-use convoke_lower::{LowerError, Lowering};
 use crate::algorithms::tiles::geometry::{Part, Tiling, held};
 use crate::geometry::product_tile::ProductTile;
+use crate::lower::{BoundConv, Kernel};
 use convoke_ir::attr::Plan;
-use super::block_of;
-use super::filter::{Filters, filters};
+use convoke_lower::blocked::Blocked;
+use convoke_lower::cuts::{Cut, cut};
+use convoke_lower::marks::each;
+use convoke_lower::product::{Depth, Product};
+use convoke_lower::share::{Loops, MIN_PARALLEL_TRIPS, SMALL, Share, alike, shares};
+use convoke_lower::strides::{Index, reach};
+use convoke_lower::{LowerError, Lowering};
 
 /// Vectors of pixels that a store codelet turns.
 const TURNED: usize = 2;

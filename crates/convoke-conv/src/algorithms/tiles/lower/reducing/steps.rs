@@ -11,7 +11,7 @@
 use convoke_ir::loops::{Affine, BufferId, FuncBuilder, Role};
 
 use super::super::block::Corner;
-use super::{Data, Factors, ROWS, Results, Steps, Reducing};
+use super::{Data, Factors, ROWS, Reducing, Results, Steps};
 use crate::lower::Kernel;
 use convoke_lower::share::{Part, alike, shares};
 use convoke_lower::{LowerError, Lowering};
