@@ -5,7 +5,7 @@
 //! multiplies every vector with every row. So the registers hold the sums, the vectors of a step and one number; one more is the code
 //! generator's own. Where instructions broadcast from memory, the number of a single vector needs no register.
 
-use convoke_machine::Machine;
+use convoke_machine::{Machine, VectorExtension};
 
 /// The tiles of a machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,7 +26,9 @@ impl RegisterTile {
         let in_flight = (machine.fma_per_cycle * machine.fma_latency).ceil() as usize;
         match machine.vector_bits {
             // 28 rows of a vector or 14 of two: 14 divides 14, 28, 56, 112 and 224.
-            512 => RegisterTile { sums: 28, registers: 31, free: 2, in_flight },
+            bits if bits == 512 || machine.vector_extension() == Some(VectorExtension::Avx10At256) => {
+                RegisterTile { sums: 28, registers: 31, free: 2, in_flight }
+            }
             256 => RegisterTile { sums: 12, registers: 15, free: 0, in_flight },
             // Cranelift's multiply-adds overwrite a factor, so that sums wander among the registers.
             _ => RegisterTile { sums: 8, registers: 15, free: 0, in_flight },
@@ -97,6 +99,7 @@ mod tests {
         }
         let of = |bits| RegisterTile::of(&Machine::x86_64_v4().narrowed(bits)).square();
         assert_eq!([of(512), of(256), of(128)], [[14, 2], [6, 2], [4, 2]]);
+        assert_eq!(RegisterTile::of(&Machine::named("avx10.1-256").expect("listed")).square(), [14, 2]);
     }
 
     #[test]

@@ -16,9 +16,9 @@ use super::Conv;
 use crate::lower::tile::{Cut, cut, even};
 
 /// Bytes of a line.
-pub(crate) const LINE: usize = 64;
+pub(crate) const LINE: usize = convoke_machine::LINE_BYTES;
 /// Bytes of a page of memory.
-pub(crate) const PAGE: usize = 4096;
+pub(crate) const PAGE: usize = convoke_machine::PAGE_BYTES;
 /// How much of the shorter of two parts that a core does at a time is not hidden behind the longer one.
 const WAITS: f64 = 0.25;
 
