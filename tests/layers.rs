@@ -87,11 +87,10 @@ fn edges_are_exact_on_integers_at_every_width() {
     for (seed, &([g, cg, kg], [h, w], [r, s], strides, pads, dilations, n)) in (0..).zip(edges) {
         let shape = ConvShape { n, g, c: g * cg, h, w, k: g * kg, r, s, strides, pads, dilations };
         for layout in [Layout::Nchw, Layout::Nhwc] {
-            for bits in [512, 256, 128] {
+            for machine in Machine::host().widths() {
                 let layer = shape.layer(layout, integer_weights(&shape, seed), false).expect("a valid shape");
                 let reference =
                     Reference::new(&layer, integers(&layer, seed), Subnormals::Flush).expect("the interpreter runs it");
-                let machine = Machine::host().narrowed(bits);
                 for algorithm in [Algorithm::Direct, Algorithm::Depthwise] {
                     let compiler = Compiler::host().machine_of(machine.clone()).algorithm(algorithm).threads(2);
                     let compiled = match compiler.compile(&layer) {
@@ -101,7 +100,7 @@ fn edges_are_exact_on_integers_at_every_width() {
                     let outputs = compiled.run_rounded(reference.inputs()).expect("inputs of its types");
                     let found = reference.by(&compiler, &layer).expect("it applies").compare(&outputs);
                     if found.max_error != 0.0 {
-                        complaints.push(format!("{shape} {layout:?}, {bits} bits, by {algorithm}: {found:?}"));
+                        complaints.push(format!("{shape} {layout:?}, {}, by {algorithm}: {found:?}", machine.name));
                     }
                 }
             }
@@ -254,13 +253,13 @@ fn tiles_that_follow_tiles_stay_within_their_bound() {
             let layer = Layer::parse(&text).unwrap_or_else(|e| panic!("{text}\n{}", e.render(false)));
             let reference =
                 Reference::new(&layer, integers(&layer, 7), Subnormals::Flush).expect("the interpreter runs it");
-            for bits in [512, 256, 128] {
-                let compiler = Compiler::host().machine_of(Machine::host().narrowed(bits)).threads(2);
+            for machine in Machine::host().widths() {
+                let compiler = Compiler::host().machine_of(machine.clone()).threads(2);
                 let compiled = compiler.compile(&layer).unwrap_or_else(|e| panic!("{text}\n{}", e.render(false)));
                 let outputs = compiled.run_rounded(reference.inputs()).expect("inputs of its types");
                 let found = reference.by(&compiler, &layer).expect("it applies").compare(&outputs);
                 if !(found.passes() && found.is_expected()) {
-                    complaints.push(format!("{text}, {bits} bits: {found:?}"));
+                    complaints.push(format!("{text}, {}: {found:?}", machine.name));
                 }
             }
         }

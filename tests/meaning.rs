@@ -33,8 +33,10 @@ fn engines(compiler: &Compiler, layer: &Layer, inputs: &[ArrayD<f64>]) -> Option
     Some([loops.remove(0), native.remove(0)])
 }
 
-fn at_width(bits: u32) -> Compiler {
-    Compiler::host().machine_of(Machine::host().narrowed(bits))
+/// For this CPU with vectors of every kind it has, and what those are.
+fn widths() -> impl Iterator<Item = (Compiler, String)> {
+    let widths = Machine::host().widths().into_iter();
+    widths.map(|machine| (Compiler::host().machine_of(machine.clone()), machine.name))
 }
 
 /// Equal, NaN where the other is, and with the sign of the other.
@@ -71,15 +73,15 @@ fn a_weight_that_is_not_finite_counts_over_padding_in_every_plain_algorithm() {
             let x = array(&layer, (0..).map(|i| f64::from(i * 7 % 11) - 3.0));
             let reference = Reference::new(&layer, vec![x], Subnormals::default()).expect("the interpreter runs it");
             let expected = &reference.outputs()[0].value;
-            for bits in [512, 256, 128] {
+            for (at_width, machine) in widths() {
                 for &algorithm in Algorithm::ALL {
-                    let compiler = at_width(bits).algorithm(algorithm);
+                    let compiler = at_width.clone().algorithm(algorithm);
                     let Some(found) = engines(&compiler, &layer, reference.inputs()) else { continue };
                     let plain = compiler.select(&layer).expect("it compiled").ir().body.iter().all(|instr| {
                         matches!(&instr.op, convoke::ir::layer::Op::Conv2d(conv) if conv.algorithm.is_plain_sum())
                     });
                     for (by, found) in ["loops", "native code"].into_iter().zip(&found) {
-                        let what = format!("{shape} {layout}, {odd} at {at}: {algorithm}, {by} of {bits} bits");
+                        let what = format!("{shape} {layout}, {odd} at {at}: {algorithm}, {by} of {machine}");
                         // Fast algorithms spread it further.
                         let spread = || found.iter().zip(expected).all(|(f, e)| e.is_finite() || !f.is_finite());
                         assert!(if plain { same(found, expected, false) } else { spread() }, "{what}:\n{found}");
@@ -105,9 +107,9 @@ fn a_weight_that_arrives_with_the_data_counts_over_padding_too() {
     w[[1, 0, 0, 0]] = f64::NAN;
     w[[2, 0, 1, 0]] = f64::INFINITY;
     let reference = Reference::new(&layer, vec![x, w], Subnormals::default()).expect("the interpreter runs it");
-    for bits in [512, 256, 128] {
-        for found in engines(&at_width(bits), &layer, reference.inputs()).expect("it applies") {
-            assert!(same(&found, &reference.outputs()[0].value, false), "{bits} bits:\n{found}");
+    for (at_width, machine) in widths() {
+        for found in engines(&at_width, &layer, reference.inputs()).expect("it applies") {
+            assert!(same(&found, &reference.outputs()[0].value, false), "{machine}:\n{found}");
         }
     }
 }
@@ -140,12 +142,12 @@ fn clamps_keep_the_sign_of_a_zero() {
                 if op.starts_with("relu") {
                     assert!(expected[[0, 0, 0, 0]].is_sign_negative() && expected[[0, 0, 0, 1]].is_sign_positive());
                 }
-                for bits in [512, 256, 128] {
+                for (at_width, machine) in widths() {
                     for level in [0, 2] {
                         for found in
-                            engines(&at_width(bits).level(level), &layer, reference.inputs()).expect("it applies")
+                            engines(&at_width.clone().level(level), &layer, reference.inputs()).expect("it applies")
                         {
-                            assert!(same(&found, expected, true), "{clamp}, {elem}, {bits} bits:\n{found}\n{expected}");
+                            assert!(same(&found, expected, true), "{clamp}, {elem}, {machine}:\n{found}\n{expected}");
                         }
                     }
                 }

@@ -7,12 +7,14 @@
 //!   %0 = conv2d %x, %w // error: reads 3      an error that must be reported on this line, with these words
 //! ```
 //!
-//! What the commands print is kept in a `.snap` beside the file. `INSTA_UPDATE=always cargo test -p convoke-tests` writes
+//! Where only a few lines of the output matter, `// check:` lines say which ([`convoke_tests::checks`]). Else what the commands print is kept
+//! in a `.snap` beside the file. `INSTA_UPDATE=always cargo test -p convoke-tests` writes
 //! them anew; the diff is the review. Commands run in process, with the folder of this package as working folder.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use convoke_tests::checks;
 use libtest_mimic::{Arguments, Failed, Trial};
 
 fn main() {
@@ -50,23 +52,20 @@ fn orphans(files: &[PathBuf]) -> Result<(), String> {
 fn run(file: &Path) -> Result<(), String> {
     let bytes = fs::read(file).map_err(|e| e.to_string())?;
     let text = String::from_utf8_lossy(&bytes);
-    let commands = commands(&text)?;
+    let commands = checks::commands(&text)?;
     let expected = expected_errors(&text);
     let mut shown = String::new();
     for command in &commands {
-        let name = file.display().to_string();
-        let mut args = vec!["convoke"];
-        args.extend(command.split_whitespace());
-        args.push(&name);
-        let result = convoke_cli::capture(&args, &[]);
-        shown += &format!("$ convoke {command}\n{}", result.stdout);
-        if !result.stderr.is_empty() {
-            shown += &format!("--- stderr\n{}", result.stderr);
-        }
-        if result.status != 0 {
-            shown += &format!("--- status {}\n", result.status);
-        }
-        meets(&expected, &result.stderr)?;
+        let (output, stderr) = output(&command.arguments, file)?;
+        meets(&expected, &stderr)?;
+        checks::hold(&command.checks, &output)?;
+        shown += &format!("$ convoke {}\n{output}", command.arguments);
+    }
+    if commands.iter().any(|command| !command.checks.is_empty()) {
+        return match file.with_extension("snap").exists() {
+            true => Err("what has `// check:` lines needs no snapshot; remove the `.snap`".into()),
+            false => Ok(()),
+        };
     }
     let mut settings = insta::Settings::new();
     settings.set_snapshot_path(
@@ -80,25 +79,25 @@ fn run(file: &Path) -> Result<(), String> {
     Ok(())
 }
 
-/// The commands in the comments that open the file.
-fn commands(text: &str) -> Result<Vec<String>, String> {
-    let mut commands = Vec::new();
-    for line in text.lines().map_while(|line| line.strip_prefix("// ")) {
-        match line.split_once(": ") {
-            Some(("test", command)) => commands.push(command.trim().to_owned()),
-            // Prose may hold a colon; a key is a single small word.
-            Some((key, _)) if !key.is_empty() && key.chars().all(|c| c.is_ascii_lowercase()) => {
-                return Err(format!("`// {key}:` is no key of a text test; known is `test`"));
-            }
-            _ => {}
-        }
-    }
+/// What a command prints, with its status where it is not 0; and its standard error alone.
+fn output(command: &str, file: &Path) -> Result<(String, String), String> {
     let known = ["run", "opt", "compile", "check", "explain", "analyze", "bench"];
-    match commands.iter().find(|c| !known.iter().any(|k| c.split(' ').next() == Some(*k))) {
-        Some(command) => Err(format!("`// test: {command}` is no command of convoke that takes a file")),
-        None if commands.is_empty() => Err("a text test opens with `// test: COMMAND`".into()),
-        None => Ok(commands),
+    if !known.iter().any(|known| command.split(' ').next() == Some(*known)) {
+        return Err(format!("`// test: {command}` is no command of convoke that takes a file"));
     }
+    let name = file.display().to_string();
+    let mut args = vec!["convoke"];
+    args.extend(command.split_whitespace());
+    args.push(&name);
+    let result = convoke_cli::capture(&args, &[]);
+    let mut shown = result.stdout;
+    if !result.stderr.is_empty() {
+        shown += &format!("--- stderr\n{}", result.stderr);
+    }
+    if result.status != 0 {
+        shown += &format!("--- status {}\n", result.status);
+    }
+    Ok((shown, result.stderr))
 }
 
 /// Line numbers, from 1, with the words of the error expected there.

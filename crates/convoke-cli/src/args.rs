@@ -211,7 +211,7 @@ Examples:
   convoke compile layer.conv --symbol-prefix my_ -o layer.o     defines my_NAME for the layer @NAME
   convoke compile layer.conv --emit loops --cpu x86-64-v3 -o -")]
 pub(crate) struct Compile {
-    /// The layer, as text
+    /// The layer, as text; for `--emit asm|clif` also a loop program, which is taken as it is
     #[arg(value_name = "FILE")]
     pub(crate) file: PathBuf,
     /// Where the result goes

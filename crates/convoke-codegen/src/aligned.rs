@@ -7,12 +7,10 @@ use std::alloc::{Layout, alloc_zeroed, dealloc};
 use std::ptr::NonNull;
 
 use convoke_ir::elem::Elem;
+use convoke_machine::HUGE_PAGE_BYTES as HUGE;
 use memmap2::MmapMut;
 
-use crate::emit::ALIGN;
-
-/// Bytes of a huge page of x86-64, and of most aarch64.
-const HUGE: usize = 2 << 20;
+use crate::convention::ALIGN;
 
 /// Bytes, zero at first, that begin on a multiple of 64.
 pub(crate) struct Aligned {

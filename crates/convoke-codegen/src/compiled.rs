@@ -13,8 +13,8 @@ use rayon::Scope;
 use crate::aligned::Aligned;
 use crate::constants::{self, Constants, Resolved};
 use crate::control::{self, Arguments};
+use crate::convention::parallel_loop;
 use crate::element::{Element, Raw, Slice, SliceMut};
-use crate::emit;
 use crate::error::{CodegenError, RunError, Side};
 use crate::helpers::Helpers;
 use crate::jit::{Code, Kernel};
@@ -137,7 +137,7 @@ pub fn compile(
     let (mut steps, mut work, mut table) = (Vec::new(), Vec::new(), 0);
     for Run { func, args, .. } in &program.entry {
         let kernel = &program.funcs[*func];
-        let trips = emit::parallel_loop(kernel).map_or(1, |parallel| parallel.trips());
+        let trips = parallel_loop(kernel).map_or(1, |parallel| parallel.trips());
         work.push(work::Step::new(program, kernel, trips));
         steps.push(Step { kernel: code.kernel(*func), args: args.clone(), table, trips });
         table += args.len();

@@ -11,6 +11,7 @@ use convoke_machine::Machine;
 
 use crate::aligned::Aligned;
 use crate::control::{self, Arguments};
+use crate::convention::parallel_loop;
 use crate::error::{BoxError, CodegenError};
 use crate::jit::Code;
 use crate::machine_code::reachable;
@@ -118,7 +119,7 @@ fn prepare(program: &Program, memory: &mut [Option<Arc<Aligned>>]) -> Result<Dur
                 }
             })
             .collect::<Result<_, _>>()?;
-        let trips = crate::emit::parallel_loop(&program.funcs[run.func]).map_or(1, |parallel| parallel.trips());
+        let trips = parallel_loop(&program.funcs[run.func]).map_or(1, |parallel| parallel.trips());
         if trips > 0 {
             let local = workspace.as_ptr().wrapping_add(plan.scratch_bytes);
             let arguments = Arguments { slots: slots.as_ptr(), local, range: (0, trips as i64) };

@@ -54,7 +54,7 @@ pub(crate) fn exchange(arch: &str) -> Option<&'static [u8]> {
     }
 }
 
-/// The arguments of a kernel; see [`crate::emit`].
+/// The arguments of a kernel; see [`crate::convention`].
 pub(crate) struct Arguments {
     /// One pointer for each parameter.
     pub(crate) slots: *const *mut u8,

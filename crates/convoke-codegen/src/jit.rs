@@ -10,10 +10,10 @@ use crate::error::CodegenError;
 use crate::machine_code::{MachineCode, Numbered, compile_all, guard, internal};
 use crate::target::Target;
 
-/// A compiled kernel; see [`crate::emit`] for the parameters.
+/// A compiled kernel; see [`crate::convention`] for the parameters.
 #[cfg(target_arch = "x86_64")]
 pub(crate) type Kernel = unsafe extern "sysv64" fn(*const *mut u8, *mut u8, i64, i64);
-/// A compiled kernel; see [`crate::emit`] for the parameters.
+/// A compiled kernel; see [`crate::convention`] for the parameters.
 #[cfg(not(target_arch = "x86_64"))]
 pub(crate) type Kernel = unsafe extern "C" fn(*const *mut u8, *mut u8, i64, i64);
 

@@ -5,12 +5,13 @@
 //!                                                         └─► object: ELF, Mach-O or COFF, with header
 //! ```
 //!
-//! How functions are called is described once, in the comment of `emit`.
+//! How functions are called is described once, in the comment of `convention`.
 
 mod aligned;
 mod compiled;
 mod constants;
 mod control;
+mod convention;
 mod element;
 mod emit;
 mod error;
@@ -26,6 +27,7 @@ mod symbol;
 mod target;
 mod wide;
 mod work;
+mod x86;
 
 pub use compiled::{Compiled, Options, Workspace, compile};
 pub use constants::Constants;

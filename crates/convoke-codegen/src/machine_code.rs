@@ -13,6 +13,7 @@ use crate::error::CodegenError;
 use crate::helpers;
 use crate::target::Target;
 use crate::wide;
+use crate::x86;
 
 /// The bytes of a function, its constants behind the code.
 pub(crate) struct MachineCode {
@@ -129,8 +130,9 @@ pub(crate) fn compile_all(
         guard(|| {
             if let Some(isa) = target.wide {
                 emit::check_size(func)?;
-                let (bytes, relocs) = wide::function(program, id, isa, &|callee| numbers.of(callee).as_u32());
-                return Ok(MachineCode { bytes, align: 64, relocs, listing: None });
+                let (bytes, relocs) =
+                    wide::function(program, id, isa, target.prefetch, &|callee| numbers.of(callee).as_u32());
+                return Ok(MachineCode { bytes, align: x86::POOL_ALIGN as u64, relocs, listing: None });
             }
             let clif = emit::function(program, id, target, &|callee| numbers.of(callee).as_u32())?;
             compile(clif, &func.name, numbers.of(id), target, emit::keeps_order(func), listing)

@@ -24,7 +24,7 @@ use cranelift_object::{ObjectBuilder, ObjectModule};
 
 use crate::constants::{self, Constants, Resolved};
 use crate::control;
-use crate::emit::{self, ALIGN};
+use crate::convention::{self, ALIGN};
 use crate::error::CodegenError;
 use crate::machine_code::{Numbered, compile_all, guard, internal, reachable};
 use crate::plan::Plan;
@@ -184,7 +184,7 @@ impl Entry<'_> {
                 b.ins().store(MemFlagsData::trusted(), value, table, i as i32 * bytes as i32);
             }
             let func = &self.program.funcs[run.func];
-            let trips = emit::parallel_loop(func).map_or(1, |parallel| parallel.trips());
+            let trips = convention::parallel_loop(func).map_or(1, |parallel| parallel.trips());
             if trips == 0 {
                 continue;
             }

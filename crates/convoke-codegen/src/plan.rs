@@ -7,7 +7,7 @@ use std::ops::RangeInclusive;
 
 use convoke_ir::loops::{Program, Role, Run};
 
-use crate::emit::{ALIGN, locals};
+use crate::convention::{ALIGN, locals};
 
 /// Bytes a buffer needs and the runs it is live in.
 #[derive(Clone, Debug, PartialEq, Eq)]

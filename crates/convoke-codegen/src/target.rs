@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use convoke_machine::Machine;
+use convoke_machine::{Machine, Prefetch};
 use cranelift_codegen::isa::{self, CallConv, TargetIsa};
 use cranelift_codegen::settings::{self, Configurable};
 use target_lexicon::{Architecture, Triple};
 
 use crate::error::CodegenError;
-use crate::wide;
+use crate::x86;
 
 /// Where code will live, which decides how it reaches other functions and constants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,7 +35,9 @@ pub(crate) struct Target {
     /// Whether `min` and `max` are those of x86, which give the second operand if one is NaN.
     pub(crate) x86: bool,
     /// The instructions of the wide emitter, where it is to be used.
-    pub(crate) wide: Option<wide::Isa>,
+    pub(crate) wide: Option<&'static x86::Isa>,
+    /// When its loops ask for memory ahead.
+    pub(crate) prefetch: Prefetch,
 }
 
 impl Target {
@@ -48,7 +50,8 @@ impl Target {
             fma: machine.has_fma(),
             round: !x86 || machine.has("sse41"),
             x86,
-            wide: wide::Isa::of(machine),
+            wide: x86::Isa::of(machine),
+            prefetch: machine.prefetch,
         })
     }
 

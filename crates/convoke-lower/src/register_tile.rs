@@ -66,6 +66,7 @@ mod tests {
         }
         let of = |bits| RegisterTile::of(&Machine::x86_64_v4().narrowed(bits)).square();
         assert_eq!([of(512), of(256), of(128)], [[14, 2], [6, 2], [4, 2]]);
+        assert_eq!(RegisterTile::of(&Machine::named("avx10.1-256").expect("listed")).square(), [14, 2]);
     }
 
     #[test]

@@ -4,6 +4,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::{LINE_BYTES, PAGE_BYTES};
+
 /// Lines, sets, pages and streams of one core.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -31,9 +33,9 @@ pub struct Hierarchy {
 impl Default for Hierarchy {
     fn default() -> Hierarchy {
         Hierarchy {
-            line_bytes: 64,
+            line_bytes: LINE_BYTES,
             ways: 8,
-            page_bytes: 4096,
+            page_bytes: PAGE_BYTES,
             near_pages: 48,
             streams: 64,
             stream_miss_cycles: 20.0,

@@ -6,17 +6,21 @@
 mod feature;
 mod hierarchy;
 mod host;
+mod memory;
 mod named;
 mod rates;
 mod registers;
 mod text;
+mod vectors;
 
 pub use hierarchy::Hierarchy;
 pub use host::{Missing, processor};
+pub use memory::{HUGE_PAGE_BYTES, LINE_BYTES, PAGE_BYTES, Prefetch};
 pub use named::UnknownMachine;
 pub use rates::{ProductRates, Rates};
 pub use registers::ProductRegisters;
 pub use text::MachineError;
+pub use vectors::VectorExtension;
 
 use serde::{Deserialize, Serialize};
 
@@ -49,6 +53,9 @@ pub struct Machine {
     /// Lines, sets, pages and streams. A description without them has those of a typical core.
     #[serde(default)]
     pub hierarchy: Hierarchy,
+    /// When loops ask for memory ahead. A description without it has that of a typical core.
+    #[serde(default)]
+    pub prefetch: Prefetch,
     /// Measured rates of generated code. A description without them has those of a typical core.
     #[serde(default)]
     pub rates: Rates,
@@ -68,18 +75,6 @@ impl Machine {
     /// How many elements of `bytes` bytes a vector holds.
     pub fn lanes(&self, bytes: usize) -> u8 {
         (self.vector_bits as usize / 8 / bytes).clamp(1, 16) as u8
-    }
-
-    /// The same machine with vectors of at most `bits` bits: 128, 256 or 512. Those of 128 bits are code of Cranelift's.
-    pub fn narrowed(mut self, bits: u32) -> Machine {
-        if bits < self.vector_bits {
-            self.fma_per_cycle = (self.fma_per_cycle * f64::from(self.vector_bits / bits)).min(2.0);
-            self.vector_bits = bits;
-            if self.arch == "x86_64" {
-                self.vector_registers = 16;
-            }
-        }
-        self
     }
 
     /// Loads of vectors that the nearest cache serves in a cycle.

@@ -3,7 +3,7 @@
 //! Cache sizes are the makers' published ones; bandwidths, clock and memory rates are round figures of a typical core
 //! and only rank alternatives against each other.
 
-use crate::{Cache, Hierarchy, Machine, Rates, feature};
+use crate::{Cache, Hierarchy, Machine, Prefetch, Rates, feature};
 
 /// There is no machine of this name.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -16,7 +16,7 @@ pub struct UnknownMachine {
 impl Machine {
     /// The names that [`Machine::named`] knows; `host` is detected, the others are fixed.
     pub const NAMES: &'static [&'static str] =
-        &["host", "x86-64", "x86-64-v3", "x86-64-v4", "zen4", "sapphirerapids", "aarch64"];
+        &["host", "x86-64", "x86-64-v3", "x86-64-v4", "avx10.1-256", "zen4", "sapphirerapids", "aarch64"];
 
     /// The machine of this name.
     pub fn named(name: &str) -> Result<Machine, UnknownMachine> {
@@ -25,6 +25,7 @@ impl Machine {
             "x86-64" => Ok(x86_64()),
             "x86-64-v3" => Ok(Machine::x86_64_v3()),
             "x86-64-v4" => Ok(Machine::x86_64_v4()),
+            "avx10.1-256" => Ok(avx10_256()),
             "zen4" => Ok(zen4()),
             "sapphirerapids" => Ok(sapphire_rapids()),
             "aarch64" => Ok(aarch64()),
@@ -75,7 +76,20 @@ pub(crate) fn x86_64() -> Machine {
         memory_bytes_per_cycle: 7.0,
         caches: caches(&[32 << 10, 256 << 10, 2 << 20], 128),
         hierarchy: Hierarchy::default(),
+        prefetch: Prefetch::default(),
         rates: Rates::default(),
+    }
+}
+
+/// An x86-64 with AVX10.1 at 256 bits, by GCC's name for it: the instructions, registers and masks of AVX-512 on vectors of 256 bits. Of the
+/// extensions that AVX10.1 collects it names those of `x86-64-v4`, so that its code runs on every CPU with AVX-512VL too.
+fn avx10_256() -> Machine {
+    Machine {
+        name: "avx10.1-256".into(),
+        vector_bits: 256,
+        fma_per_cycle: 2.0,
+        caches: caches(&[32 << 10, 1 << 20, 4 << 20], 256),
+        ..Machine::x86_64_v4()
     }
 }
 

@@ -1,6 +1,6 @@
 //! How the vector registers of a machine are shared out in a matrix product.
 
-use crate::Machine;
+use crate::{Machine, VectorExtension};
 
 /// Registers of a product in tiles of rows × vectors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,7 +22,7 @@ impl Machine {
         let in_flight = (self.fma_per_cycle * self.fma_latency).ceil() as usize;
         let [accumulators, registers, free_broadcasts] = match self.vector_bits {
             // 28 rows of a vector or 14 of two: 14 divides 14, 28, 56, 112 and 224.
-            512 => [28, 31, 2],
+            bits if bits == 512 || self.vector_extension() == Some(VectorExtension::Avx10At256) => [28, 31, 2],
             256 => [12, 15, 0],
             // Cranelift's multiply-adds overwrite a factor, so that accumulators wander among the registers.
             _ => [8, 15, 0],

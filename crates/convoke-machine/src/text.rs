@@ -77,6 +77,13 @@ impl Machine {
         if let Some((field, found)) = rates.into_iter().chain(cache_rates).find(|&(_, r)| !(r > 0.0 && r <= 1e6)) {
             return wrong(field, format!("{found:?}"), "positive and at most 1000000");
         }
+        let prefetch = [
+            ("prefetch.latency_operations", self.prefetch.latency_operations),
+            ("prefetch.operations_per_line", self.prefetch.operations_per_line),
+        ];
+        if let Some((field, found)) = prefetch.into_iter().find(|(_, number)| !(1..=1_000_000).contains(number)) {
+            return wrong(field, found.to_string(), "from 1 to 1000000");
+        }
         if let Some((field, found, expected)) = self.rates.product.fault().or_else(|| self.hierarchy.fault()) {
             return wrong(field, found, expected);
         }

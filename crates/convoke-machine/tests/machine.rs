@@ -1,6 +1,6 @@
 //! Detection, names and the text form of machines.
 
-use convoke_machine::{Machine, MachineError, Missing, ProductRates, Rates};
+use convoke_machine::{Machine, MachineError, Missing, Prefetch, ProductRates, Rates, VectorExtension};
 
 #[test]
 fn the_host_runs_its_own_code() {
@@ -26,7 +26,7 @@ fn an_unknown_name_is_refused_with_the_known_ones() {
     let error = Machine::named("zen9").expect_err("no such machine").to_string();
     assert_eq!(
         error,
-        "there is no machine `zen9`; known are host, x86-64, x86-64-v3, x86-64-v4, zen4, sapphirerapids, aarch64"
+        "there is no machine `zen9`; known are host, x86-64, x86-64-v3, x86-64-v4, avx10.1-256, zen4, sapphirerapids, aarch64"
     );
 }
 
@@ -38,6 +38,34 @@ fn a_machine_with_more_than_the_host_does_not_run_here() {
     assert_eq!(machine.runs_on_host(), Err(expected));
     machine.arch = "riscv64".into();
     assert!(matches!(machine.runs_on_host(), Err(Missing::Arch { .. })));
+}
+
+#[test]
+fn extensions_bits_and_registers_decide_the_instructions_for_vectors() {
+    let of = |name: &str| Machine::named(name).expect("listed").vector_extension();
+    assert_eq!(["x86-64", "aarch64"].map(of), [None, None]);
+    assert_eq!(of("x86-64-v3"), Some(VectorExtension::Avx2));
+    assert_eq!(["x86-64-v4", "zen4", "sapphirerapids"].map(of), [Some(VectorExtension::Avx512); 3]);
+    assert_eq!(of("avx10.1-256"), Some(VectorExtension::Avx10At256));
+    let mut without = Machine::named("avx10.1-256").expect("listed");
+    without.features.retain(|f| f != "avx512vl");
+    assert_eq!(without.vector_extension(), Some(VectorExtension::Avx2));
+    without.vector_bits = 512;
+    assert_eq!(without.vector_extension(), None);
+}
+
+#[test]
+fn a_machine_has_the_widths_below_its_own_each_once() {
+    let widths = |name: &str| {
+        let all = Machine::named(name).expect("listed").widths();
+        all.iter().map(|machine| (machine.vector_bits, machine.vector_extension())).collect::<Vec<_>>()
+    };
+    use VectorExtension::{Avx2, Avx10At256, Avx512};
+    let from_avx10 = [(256, Some(Avx10At256)), (256, Some(Avx2)), (128, None)];
+    assert_eq!(widths("x86-64-v4"), [&[(512, Some(Avx512))], &from_avx10[..]].concat());
+    assert_eq!(widths("avx10.1-256"), from_avx10[..1].iter().chain(&from_avx10[2..]).copied().collect::<Vec<_>>());
+    assert_eq!(widths("x86-64-v3"), from_avx10[1..]);
+    assert_eq!(widths("aarch64"), [(128, None)]);
 }
 
 #[test]
@@ -60,6 +88,7 @@ fn text_that_is_no_machine_is_refused() {
         ("threads = 1", "threads = 0", "threads"),
         ("x86_64", "pdp11", "arch"),
         ("\"fma\"", "\"fmma\"", "features"),
+        ("latency_operations = 200", "latency_operations = 0", "prefetch.latency_operations"),
         ("bytes = 524288", "bytes = 2048", "caches.bytes"),
         ("bytes = 524288", "bytes = 12", "caches.bytes"),
         ("vector_registers = 16", "vector_registers = 0", "vector_registers"),
@@ -77,10 +106,12 @@ fn text_that_is_no_machine_is_refused() {
 }
 
 #[test]
-fn descriptions_without_rates_have_the_usual_ones() {
+fn descriptions_without_rates_or_prefetch_have_the_usual_ones() {
     let good = Machine::x86_64_v3().to_toml();
     let (without, _) = good.split_once("[rates]").expect("rates are written last");
     assert_eq!(Machine::from_toml(without).expect("rates may be left out").rates, Rates::default());
+    let (without, _) = without.split_once("[prefetch]").expect("prefetch is written before them");
+    assert_eq!(Machine::from_toml(without).expect("it may be left out").prefetch, Prefetch::default());
     let one = format!("{without}[rates]\ncall_cycles = 7.5\n");
     let expected = Rates { call_cycles: 7.5, ..Rates::default() };
     assert_eq!(Machine::from_toml(&one).expect("each may be left out").rates, expected);

@@ -6,6 +6,7 @@ use std::process::Command;
 use convoke::codegen::{self, BoxError, Export};
 use convoke::ir::diagnostic::shown;
 use convoke::ir::layer::Source;
+use convoke::ir::loops::{Verified, verify};
 use convoke::{Compiler, Layer, Lowered, Module, TensorType, data, targets};
 
 use crate::args::{Compile, Emit};
@@ -26,6 +27,14 @@ pub(crate) fn run(args: Compile, io: &mut Io<'_>) -> Result<(), Failure> {
     }
     let module = source::module(&args.file, io)?;
     outputs.reads(source::constant_files(&module))?;
+    let programs = if args.options.which.layer.is_none() { &module.programs[..] } else { &[] };
+    if let ([], [program], Emit::Asm | Emit::Clif) = (&module.layers[..], programs, args.emit) {
+        // What is written as loops is listed as it is: passes are `opt`'s.
+        let program = verify(program).expect("verified when it was read");
+        let bytes = listing(program, &compiler, args.emit)?;
+        outputs.write(&args.output, &bytes, io)?;
+        return outputs.commit();
+    }
     let layer = module.layer(args.options.which.layer.as_deref())?.with_budget(args.options.which.max_memory);
     let export = Export { prefix: args.symbol_prefix, subnormals: compiler.get_subnormals() };
     if !matches!(args.emit, Emit::Asm | Emit::Clif | Emit::Loops) {
@@ -36,8 +45,7 @@ pub(crate) fn run(args: Compile, io: &mut Io<'_>) -> Result<(), Failure> {
     tell_unmet(&lowered.unmet, io);
     let bytes = match args.emit {
         Emit::Obj => object(&compiler, &lowered, &export, io)?,
-        Emit::Asm => codegen::asm(lowered.verified(), compiler.machine())?.into_bytes(),
-        Emit::Clif => codegen::clif(lowered.verified(), compiler.machine())?.into_bytes(),
+        Emit::Asm | Emit::Clif => listing(lowered.verified(), &compiler, args.emit)?,
         Emit::Loops => loops(&args.output, &compiler, lowered, &mut outputs, io)?,
         Emit::Header => codegen::header(lowered.verified(), &export)?.into_bytes(),
         Emit::Staticlib => linked(&object(&compiler, &lowered, &export, io)?, layer.name(), "ar", &["rcs"])?,
@@ -45,6 +53,12 @@ pub(crate) fn run(args: Compile, io: &mut Io<'_>) -> Result<(), Failure> {
     };
     outputs.write(&args.output, &bytes, io)?;
     outputs.commit()
+}
+
+/// The code of a program to read.
+fn listing(program: Verified<'_>, compiler: &Compiler, emit: Emit) -> Result<Vec<u8>, Failure> {
+    let list = if emit == Emit::Clif { codegen::clif } else { codegen::asm };
+    Ok(list(program, compiler.machine())?.into_bytes())
 }
 
 /// The program as text, which finds its weights from where it goes.

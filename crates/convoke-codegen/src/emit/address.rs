@@ -5,15 +5,10 @@
 //! Stems are built from the outermost variable inwards, each prefix is computed once per scope, and prefixes that do not
 //! change in a loop are computed before it.
 
-use std::collections::HashMap;
-
 use convoke_ir::loops::{Affine, SlotId, Stmt, VarId};
 use cranelift_codegen::ir::{InstBuilder, Value};
 
 use super::{Emitter, Index};
-
-/// Stems computed in one scope, by slot and terms.
-pub(crate) type Stems = HashMap<(SlotId, Vec<(VarId, i64)>), Value>;
 
 impl Emitter<'_, '_> {
     /// The stem of element `at` of `slot`, and the constant rest in bytes.

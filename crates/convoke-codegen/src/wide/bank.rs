@@ -7,6 +7,25 @@
 /// What a value means to a bank: its number among all values that live in registers of this kind.
 pub(super) type Key = usize;
 
+/// What a register holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// A part of a vector.
+    Vector,
+    /// A pointer or a counter.
+    General,
+}
+
+impl Kind {
+    /// Bytes of its place on the stack.
+    pub(super) fn bytes(self) -> usize {
+        match self {
+            Kind::Vector => 64,
+            Kind::General => 8,
+        }
+    }
+}
+
 /// Registers of one kind.
 pub(super) struct Bank {
     /// What each register holds.

@@ -1,12 +1,12 @@
 //! Which loads need no register: the instruction that uses the number reads it from memory.
 //!
-//! A load with one use folds: of a contiguous vector everywhere, of a broadcast with EVEX. Nothing folds across a store that may change
+//! A load with one use folds: of a contiguous vector everywhere, of a broadcast where instructions take one. Nothing folds across a store that may change
 //! it. A broadcast with more uses takes a register: cores that start two multiply-adds a cycle do not load as fast as that.
 
 use convoke_ir::loops::{BinOp, Expr, Func, Stmt, ValId};
 
 use super::flat::{Flat, Node, read_only};
-use super::isa::Isa;
+use crate::x86::Isa;
 
 /// What a folded value is to its instruction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,14 +18,14 @@ pub(super) enum Kind {
 }
 
 /// How a load could fold.
-pub(super) fn kind(func: &Func, val: ValId, expr: &Expr, isa: Isa) -> Option<Kind> {
+pub(super) fn kind(func: &Func, val: ValId, expr: &Expr, isa: &Isa) -> Option<Kind> {
     let Expr::Load(place) = expr else { return None };
     let ty = func.vals[val].ty;
     let bytes = usize::from(ty.lanes) * ty.elem.bytes();
     match place.stride {
         // One number fills a register that nobody looks at beyond its first lane.
-        _ if ty.lanes == 1 => isa.evex.then_some(Kind::Broadcast),
-        0 if place.lanes == ty.lanes => isa.evex.then_some(Kind::Broadcast),
+        _ if ty.lanes == 1 => isa.broadcast_from_memory.then_some(Kind::Broadcast),
+        0 if place.lanes == ty.lanes => isa.broadcast_from_memory.then_some(Kind::Broadcast),
         1 if place.lanes == ty.lanes && bytes >= 16 => Some(Kind::Whole),
         _ => None,
     }
@@ -42,7 +42,7 @@ fn foldable(expr: &Expr) -> Vec<ValId> {
 }
 
 /// For each value that folds, the node of its load.
-pub(super) fn folded(func: &Func, flat: &Flat<'_>, isa: Isa) -> Vec<Option<usize>> {
+pub(super) fn folded(func: &Func, flat: &Flat<'_>, isa: &Isa) -> Vec<Option<usize>> {
     let mut found: Vec<Option<usize>> = vec![None; func.vals.len()];
     let mut uses = vec![0; func.vals.len()];
     // For each slot, the last store to it.

@@ -1,23 +1,8 @@
 //! Values between registers and the stack: the same for vectors and for pointers and counters.
 
-use convoke_ir::elem::Elem;
-use iced_x86::Code::*;
-use iced_x86::{Instruction, Register};
-
-use super::Emitter;
-use super::asm::{Mask, Mem, Source};
-use super::bank::{Bank, Key, NEVER, Places};
-use super::control::{general, stack};
-use super::isa::{self, Length};
-
-/// What a register holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
-    /// A part of a vector.
-    Vector,
-    /// A pointer or a counter.
-    General,
-}
+use super::bank::{Bank, Key, Kind, NEVER, Places};
+use super::emitter::Emitter;
+use crate::x86::{General, Source, Where, abi};
 
 impl Emitter<'_> {
     fn bank(&mut self, kind: Kind) -> &mut Bank {
@@ -50,15 +35,8 @@ impl Emitter<'_> {
             Kind::General => self.general.save(key, || frame.place(kind)),
         };
         match kind {
-            Kind::Vector => {
-                let length = Length::of(self.isa.bytes());
-                let code = self.isa.form(&isa::STORE, Elem::F32, length);
-                self.asm.store(code, Mem::at(Register::RSP, slot as i32), register, length, None);
-            }
-            Kind::General => {
-                let store = Instruction::with2(Mov_rm64_r64, stack(slot), general(register));
-                self.asm.push(store.expect("a store"));
-            }
+            Kind::Vector => self.asm.store_vector(abi::stack(slot), register),
+            Kind::General => self.asm.store(abi::stack(slot), General(register)),
         }
     }
 
@@ -77,24 +55,17 @@ impl Emitter<'_> {
 
     fn load_slot(&mut self, kind: Kind, register: usize, slot: usize) {
         match kind {
-            Kind::Vector => self.load_whole(register, Source::Memory(Mem::at(Register::RSP, slot as i32))),
-            Kind::General => self.load_general(general(register), stack(slot)),
+            Kind::Vector => self.asm.load_vector(register, Source::Memory(abi::stack(slot))),
+            Kind::General => self.asm.get(General(register), Where::Memory(abi::stack(slot))),
         }
     }
 
     pub(super) fn move_register(&mut self, kind: Kind, to: usize, from: usize) {
         match kind {
             _ if to == from => {}
-            Kind::Vector => self.load_whole(to, Source::Register(from)),
-            Kind::General => self.general2(Mov_r64_rm64, general(to), general(from)),
+            Kind::Vector => self.asm.load_vector(to, Source::Register(from)),
+            Kind::General => self.asm.get(General(to), Where::Register(General(from))),
         }
-    }
-
-    /// All bytes of a vector register.
-    fn load_whole(&mut self, to: usize, from: Source) {
-        let length = Length::of(self.isa.bytes());
-        let code = self.isa.form(&isa::LOAD, Elem::F32, length);
-        self.asm.vec2(code, (to, length), (from, length), None, Mask::None);
     }
 
     /// Lets go of a value that is not used after this node.

@@ -6,21 +6,17 @@
 //! does: 1×1 on 32 channels 30 %.) Asking for what is not there has no effect.
 
 use convoke_ir::loops::{Expr, Func, SlotId, Stmt, VarId};
+use convoke_machine::{LINE_BYTES, PAGE_BYTES, Prefetch};
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::flat::{Address, Flat, Loop, Node, read_only};
 
-/// Bytes of a page.
-const PAGE: u64 = 4096;
 /// Bytes of a line.
-const LINE: i64 = 64;
-/// Nodes that a CPU goes through while memory answers.
-const WAIT: usize = 200;
-/// Nodes of a loop for each line that it asks for, at the least.
-const NODES: usize = 4;
+const LINE: i64 = LINE_BYTES as i64;
 
 /// For nodes that load, the lines to ask for there, in bytes beyond the node's address.
-pub(super) fn ahead(func: &Func, flat: &Flat<'_>) -> FxHashMap<usize, Vec<i64>> {
+pub(super) fn ahead(func: &Func, flat: &Flat<'_>, prefetch: Prefetch) -> FxHashMap<usize, Vec<i64>> {
+    let [latency, for_each] = [prefetch.latency_operations, prefetch.operations_per_line].map(|number| number as usize);
     let mut all = FxHashMap::default();
     let mut open: Vec<Body> = Vec::new();
     for (index, node) in flat.nodes.iter().enumerate() {
@@ -28,7 +24,7 @@ pub(super) fn ahead(func: &Func, flat: &Flat<'_>) -> FxHashMap<usize, Vec<i64>> 
             Node::Begin(number) => open.push(Body { number: *number, ..Body::default() }),
             Node::End(_) => {
                 let body = open.pop().expect("loops are nested");
-                if body.nodes >= WAIT.max(NODES * body.asked.len()) {
+                if body.nodes >= latency.max(for_each * body.asked.len()) {
                     all.extend(body.found);
                 }
             }
@@ -38,7 +34,11 @@ pub(super) fn ahead(func: &Func, flat: &Flat<'_>) -> FxHashMap<usize, Vec<i64>> 
                 let (Stmt::Let(_, Expr::Load(place), _), Some(address)) = (stmt, address) else { continue };
                 let bytes = i64::from(place.lanes) * func.slots[place.slot].elem.bytes() as i64;
                 let step = step(&flat.loops[body.number], address);
-                if place.stride == 1 && bytes >= 16 && step.unsigned_abs() >= PAGE && read_only(func, place.slot) {
+                if place.stride == 1
+                    && bytes >= 16
+                    && step.unsigned_abs() >= PAGE_BYTES as u64
+                    && read_only(func, place.slot)
+                {
                     body.ask(index, address, bytes, step);
                 }
             }
@@ -119,7 +119,7 @@ mod tests {
         let program = convoke_ir::text::parse(&text).expect("a program").programs.remove(0);
         let (_, func) = program.funcs.iter().next().expect("the codelet");
         let flat = flatten(func, None);
-        let mut lines: Vec<i64> = ahead(func, &flat)
+        let mut lines: Vec<i64> = ahead(func, &flat, Prefetch::default())
             .into_iter()
             .flat_map(|(index, lines)| {
                 let Node::Op(_, Some(address)) = &flat.nodes[index] else { panic!("a load has an address") };

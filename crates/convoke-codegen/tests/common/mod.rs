@@ -2,7 +2,9 @@
 
 #![allow(dead_code, reason = "each test program uses its part")]
 
-use std::sync::Arc;
+use std::collections::BTreeSet;
+use std::io::Write;
+use std::sync::{Arc, Mutex, OnceLock};
 
 use convoke_codegen::{BoxError, Compiled, Options, compile};
 use convoke_data::Files;
@@ -39,18 +41,23 @@ pub(crate) fn constants(source: &Source, ty: &TensorType) -> Result<Arc<Vec<f64>
 /// and one with SSE4.1 and nothing more.
 pub(crate) fn machines() -> Vec<Machine> {
     let named = Machine::NAMES.iter().map(|name| Machine::named(name).expect("listed"));
-    let mut machines: Vec<Machine> = Vec::new();
-    for machine in named.filter(|machine| machine.runs_on_host().is_ok()) {
-        for bits in [512, 256, 128].into_iter().filter(|&bits| bits <= machine.vector_bits) {
-            let name = format!("{}, {bits} bits", machine.name);
-            machines.push(Machine { name, ..machine.clone().narrowed(bits) });
-        }
-    }
+    let mut machines: Vec<Machine> =
+        named.filter(|machine| runs(machine)).flat_map(|machine| machine.widths()).collect();
     let mut plain = Machine::named("x86-64").expect("listed");
     plain.name = "x86-64 with SSE4.1".into();
     plain.features = ["sse3", "ssse3", "sse41"].map(String::from).to_vec();
     machines.extend(plain.runs_on_host().is_ok().then_some(plain));
     machines
+}
+
+/// Whether code for a machine can be run here; says so where it cannot, past the capture of tests that pass.
+fn runs(machine: &Machine) -> bool {
+    static SAID: OnceLock<Mutex<BTreeSet<String>>> = OnceLock::new();
+    let Err(missing) = machine.runs_on_host() else { return true };
+    if SAID.get_or_init(Mutex::default).lock().is_ok_and(|mut said| said.insert(machine.name.clone())) {
+        let _ = writeln!(std::io::stderr(), "warning: not run here: {missing}");
+    }
+    false
 }
 
 /// Compiled for this CPU.

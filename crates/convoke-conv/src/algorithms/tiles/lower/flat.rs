@@ -7,7 +7,7 @@ use convoke_bilinear::Places;
 use convoke_ir::loops::{Affine, VarId};
 
 /// Bytes of a cache line, on the CPUs there are.
-const LINE: usize = 64;
+const LINE: usize = convoke_machine::LINE_BYTES;
 /// Distances that are multiples of so many bytes are made longer.
 const SPREAD: usize = 4 * LINE;
 

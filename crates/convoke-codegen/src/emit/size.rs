@@ -1,0 +1,49 @@
+//! How large functions are: what is refused, and what is too long to optimise.
+
+use convoke_ir::loops::{Expr, Func, Stmt, ValId};
+
+use super::vector::Parts;
+use crate::error::CodegenError;
+
+/// The most instructions a function may have, about. One costs 1 to 3 µs to compile and some 6 bytes.
+pub const MAX_INSTRUCTIONS: usize = 400_000;
+
+/// Functions with more than this many instructions compile without optimisation, whose time grows faster than the function.
+const MAX_OPTIMISED: usize = 2_000;
+
+/// How many instructions `body` becomes, about.
+fn instructions(func: &Func, body: &[Stmt]) -> usize {
+    let parts = |val: ValId| Parts::of(func.vals[val].ty).count;
+    body.iter()
+        .map(|stmt| match stmt {
+            Stmt::Let(val, expr, _) | Stmt::Reg(val, expr, _) | Stmt::Set(val, expr, _) => {
+                let lanes = usize::from(func.vals[*val].ty.lanes);
+                match expr {
+                    Expr::Load(place) if !(0..=1).contains(&place.stride) => 2 * lanes,
+                    Expr::Convert(_) => 3 * lanes,
+                    Expr::Reduce(_, source) => parts(*source) + 8,
+                    Expr::Unary(..) | Expr::Zip(..) | Expr::Pick(..) => 4 * parts(*val),
+                    _ => 2 * parts(*val),
+                }
+            }
+            Stmt::Store(place, val, _) if place.stride != 1 => 2 * usize::from(func.vals[*val].ty.lanes),
+            Stmt::Store(_, val, _) => 2 * parts(*val),
+            Stmt::For(inner) => 6 + 2 * inner.inductions.len() + instructions(func, &inner.body),
+            Stmt::Call(call) => 1 + 3 * call.views().count(),
+        })
+        .fold(0, usize::saturating_add)
+}
+
+/// Refuses a function beyond [`MAX_INSTRUCTIONS`].
+pub(crate) fn check_size(func: &Func) -> Result<(), CodegenError> {
+    let found = instructions(func, &func.body);
+    if found > MAX_INSTRUCTIONS {
+        return Err(CodegenError::TooLarge { func: func.name.clone(), found, limit: MAX_INSTRUCTIONS });
+    }
+    Ok(())
+}
+
+/// Whether a function is to keep its order of instructions: it computes on vectors, or is too long for the optimiser.
+pub(crate) fn keeps_order(func: &Func) -> bool {
+    func.vals.iter().any(|(_, val)| val.ty.lanes > 1) || instructions(func, &func.body) > MAX_OPTIMISED
+}

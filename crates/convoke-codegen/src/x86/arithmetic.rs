@@ -1,0 +1,125 @@
+//! Arithmetic on vector registers.
+
+use convoke_ir::elem::Elem;
+use convoke_ir::loops::{BinOp, UnOp};
+use iced_x86::{Instruction, Register};
+
+use super::asm::{Assembler, FITS};
+use super::op::{Op, Shape};
+use super::operand::{Mask, Source, vector};
+
+/// `vroundps`, `vrndscaleps`: to nearest, ties to even, no exception.
+const NEAREST: u32 = 8;
+/// `vcmpps`: true if one is NaN.
+const UNORDERED: u32 = 3;
+
+/// The instruction for a function of two operands; `None` for those that need more than one to be right about NaN.
+fn arithmetic(op: BinOp) -> Option<Op> {
+    match op {
+        BinOp::Add => Some(Op::Add),
+        BinOp::Sub => Some(Op::Sub),
+        BinOp::Mul => Some(Op::Mul),
+        BinOp::Div => Some(Op::Div),
+        BinOp::Min | BinOp::Max => None,
+    }
+}
+
+impl Assembler {
+    /// `number` in every lane.
+    pub(crate) fn set_lanes(&mut self, shape: Shape, to: usize, number: f64) {
+        let zero = match shape.elem {
+            Elem::F32 => (number as f32).to_bits() == 0,
+            Elem::F64 => number.to_bits() == 0,
+        };
+        if zero {
+            return self.vec3(Op::Xor, shape, to, to, Source::Register(to));
+        }
+        let at = self.number(shape.elem, number);
+        self.vec2(Op::Broadcast, shape, to, Source::Pool(at), Mask::None);
+    }
+
+    /// Lane 0 of `from` in every lane.
+    pub(crate) fn splat(&mut self, shape: Shape, to: usize, from: usize) {
+        self.vec2(Op::Splat, shape, to, Source::Register(from), Mask::None);
+    }
+
+    /// `to = op(from, number)` in every lane.
+    fn with_number(&mut self, op: Op, shape: Shape, to: usize, from: usize, number: f64) {
+        let last = if self.isa.broadcast_from_memory {
+            Source::PoolBroadcast(self.number(shape.elem, number))
+        } else {
+            let scratch = self.scratch();
+            self.set_lanes(shape, scratch, number);
+            Source::Register(scratch)
+        };
+        self.vec3(op, shape, to, from, last);
+    }
+
+    pub(crate) fn unary(&mut self, op: UnOp, shape: Shape, to: usize, from: usize) {
+        match op {
+            UnOp::Neg => self.with_number(Op::Xor, shape, to, from, -0.0),
+            UnOp::Abs => {
+                // All bits but the sign: a NaN, which has no way through a number.
+                let pattern: Vec<u8> = match shape.elem {
+                    Elem::F32 => 0x7fff_ffff_u32.to_le_bytes().to_vec(),
+                    Elem::F64 => 0x7fff_ffff_ffff_ffff_u64.to_le_bytes().to_vec(),
+                };
+                let at = self.constant(&pattern.repeat(shape.bytes() / pattern.len()));
+                self.vec3(Op::And, shape, to, from, Source::Pool(at));
+            }
+            UnOp::Sqrt => self.vec2(Op::Sqrt, shape, to, Source::Register(from), Mask::None),
+            UnOp::Nearest => self.vec2i(Op::Round, shape, to, from, NEAREST),
+            UnOp::Pow2 => {
+                // As Cranelift's emitter does it: see there.
+                let (magic, shift) = match shape.elem {
+                    Elem::F32 => (12_582_912.0 + 127.0, 23),
+                    Elem::F64 => (6_755_399_441_055_744.0 + 1023.0, 52),
+                };
+                self.with_number(Op::Add, shape, to, from, magic);
+                self.vec2i(Op::ShiftLeft, shape, to, to, shift);
+            }
+        }
+    }
+
+    /// `to = op(a, b)` by one instruction, so that `to` may be `a` or `b`. Whether there is one.
+    pub(crate) fn binary(&mut self, op: BinOp, shape: Shape, to: usize, a: usize, b: Source) -> bool {
+        arithmetic(op).map(|op| self.vec3(op, shape, to, a, b)).is_some()
+    }
+
+    /// The smaller or larger; NaN if either is. `to` is neither of the two. Of an `a` that is known to be a number nothing needs to be put back.
+    pub(crate) fn extremum(&mut self, op: BinOp, shape: Shape, to: usize, [a, b]: [usize; 2], a_is_number: bool) {
+        let op = if op == BinOp::Min { Op::Min } else { Op::Max };
+        self.vec3(op, shape, to, a, Source::Register(b));
+        if a_is_number {
+            return;
+        }
+        // The instruction gives b if either is NaN: put a back where it is NaN.
+        if self.isa.masks > 0 {
+            let compare = self.isa.opcode(Op::Compare, shape);
+            let same = vector(a, shape.length);
+            self.push(Instruction::with4(compare, Register::K7, same, same, UNORDERED).expect(FITS));
+            return self.vec2(Op::Load, shape, to, Source::Register(a), Mask::Merge(Register::K7));
+        }
+        let scratch = self.scratch();
+        self.vec3i(Op::Compare, shape, scratch, a, Source::Register(a), UNORDERED);
+        let [to, a, mask] = [to, a, scratch].map(|register| vector(register, shape.length));
+        self.push(Instruction::with4(self.isa.opcode(Op::Blend, shape), to, to, a, mask).expect(FITS));
+    }
+
+    /// `to = op(a, b)`, whatever it takes. `to` is neither of the two.
+    pub(crate) fn combine(&mut self, op: BinOp, shape: Shape, to: usize, [a, b]: [usize; 2]) {
+        if !self.binary(op, shape, to, a, Source::Register(b)) {
+            self.extremum(op, shape, to, [a, b], false);
+        }
+    }
+
+    /// `sum = a · b + sum`.
+    pub(crate) fn multiply_add(&mut self, shape: Shape, sum: usize, a: usize, b: Source) {
+        self.vec3(Op::Fma231, shape, sum, a, b);
+    }
+
+    /// `a = a · b + sum`.
+    pub(crate) fn multiply_add_over_factor(&mut self, shape: Shape, a: usize, b: usize, sum: usize) {
+        self.vec3(Op::Fma213, shape, a, b, Source::Register(sum));
+    }
+}
