@@ -2,11 +2,11 @@
 //! crop, steps longer than the image. The interpreter of layers, that of loops, and native code at every width.
 
 use convoke::check::Reference;
-use convoke::interp::run_program;
 use convoke::ir::layer::Source;
-use convoke::passes::PassError;
-use convoke::passes::select::SelectError;
 use convoke::{Algorithm, Compiler, Error, Layer, Layout, Machine, Subnormals};
+use convoke_interp::run_program;
+use convoke_passes::PassError;
+use convoke_passes::select::SelectError;
 use convoke_tests::{ConvShape, Random};
 use ndarray::ArrayD;
 
@@ -34,7 +34,7 @@ fn engines(compiler: &Compiler, layer: &Layer, inputs: &[ArrayD<f64>]) -> Option
 }
 
 fn at_width(bits: u32) -> Compiler {
-    Compiler::host().machine_of(Machine::host().narrowed(bits))
+    Compiler::host().with_machine(Machine::host().narrowed(bits))
 }
 
 /// Equal, NaN where the other is, and with the sign of the other.
@@ -73,7 +73,7 @@ fn a_weight_that_is_not_finite_counts_over_padding_in_every_plain_algorithm() {
             let expected = &reference.outputs()[0].value;
             for bits in [512, 256, 128] {
                 for &algorithm in Algorithm::ALL {
-                    let compiler = at_width(bits).algorithm(algorithm);
+                    let compiler = at_width(bits).with_algorithm(algorithm);
                     let Some(found) = engines(&compiler, &layer, reference.inputs()) else { continue };
                     let plain = compiler.select(&layer).expect("it compiled").ir().body.iter().all(|instr| {
                         matches!(&instr.op, convoke::ir::layer::Op::Conv2d(conv) if conv.algorithm.is_plain_sum())
@@ -143,7 +143,7 @@ fn clamps_keep_the_sign_of_a_zero() {
                 for bits in [512, 256, 128] {
                     for level in [0, 2] {
                         for found in
-                            engines(&at_width(bits).level(level), &layer, reference.inputs()).expect("it applies")
+                            engines(&at_width(bits).with_level(level), &layer, reference.inputs()).expect("it applies")
                         {
                             assert!(same(&found, expected, true), "{clamp}, {elem}, {bits} bits:\n{found}\n{expected}");
                         }
@@ -253,7 +253,7 @@ fn steps_may_be_longer_than_the_image() {
             .expect("the interpreter runs it");
         let mut ran = 0;
         for &algorithm in Algorithm::ALL {
-            let compiler = Compiler::host().algorithm(algorithm);
+            let compiler = Compiler::host().with_algorithm(algorithm);
             let Some([_, native]) = engines(&compiler, &layer, reference.inputs()) else { continue };
             let found = reference.by(&compiler, &layer).expect("it applies").compare(&[native]);
             assert!(found.passes(), "{} by {algorithm}: {found:?}", layer.ir());

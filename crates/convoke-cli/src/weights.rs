@@ -14,11 +14,11 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use convoke::data::{self, Files, safetensors};
 use convoke::ir::layer::{Def, Source};
 use convoke::ir::loops::{Program, Role};
-use convoke::passes::State;
 use convoke::{Elem, TensorType};
+use convoke_data::{self as data, Files, safetensors};
+use convoke_passes::State;
 use ndarray::{ArrayViewD, IxDyn};
 
 use crate::failure::{Failure, note};

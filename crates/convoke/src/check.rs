@@ -31,9 +31,11 @@ use convoke_passes::select::{self, Conv};
 use convoke_passes::{Grants, Record, Stage, State};
 use ndarray::ArrayD;
 
-use crate::compiler::{Compiler, Verify};
+use crate::compiler::Compiler;
 use crate::error::Error;
 use crate::layer::Layer;
+use crate::module::Module;
+use crate::pipeline::Verify;
 
 /// Inputs with the outputs they mean.
 #[derive(Clone, Debug)]
@@ -157,7 +159,7 @@ impl Reference {
     pub fn by(&self, compiler: &Compiler, layer: &Layer) -> Result<Reference, Error> {
         let selected = compiler.select(layer)?;
         let mut reference = self.clone();
-        let (approximates, subnormals) = (compiler.grants().tolerance.is_some(), compiler.get_subnormals());
+        let (approximates, subnormals) = (compiler.grants().tolerance.is_some(), compiler.subnormals());
         reference.plain = algorithms(selected.ir()).all(Algorithm::is_plain_sum);
         // Passes may have made subnormal weights of others.
         if approximates || !reference.plain || (subnormals == Subnormals::Flush && has_subnormals(&selected)?) {
@@ -339,7 +341,7 @@ pub fn stages(
     };
 
     let text = layer.ir().to_string();
-    let read_back = crate::Module::from_bytes("<printed>", text.as_bytes(), files.clone());
+    let read_back = Module::from_bytes("<printed>", text.as_bytes(), files.clone());
     // A constant that a caller computed has no text.
     if let Ok(module) = read_back {
         let read_back = module.layer(None)?;

@@ -8,7 +8,7 @@ use convoke_ir::layer::{Layer, Op};
 use convoke_passes::select::{Budget, Conv, Selection};
 use convoke_passes::{Grants, Known};
 
-/// A convolution whose error is above [`Compiler::max_error`](crate::Compiler::max_error). A limit of 0 asks for plain sums, and is always kept.
+/// A convolution whose error is above [`Compiler::with_max_error`](crate::Compiler::with_max_error). A limit of 0 asks for plain sums, and is always kept.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Unmet {
     /// The value it computes, without `%`.

@@ -3,9 +3,9 @@
 use std::io::Read;
 use std::path::Path;
 
-use convoke::bilinear::straight::Straight;
-use convoke::bilinear::{Bilinear, Proved, catalog, file};
 use convoke::ir::diagnostic::shown;
+use convoke_bilinear::straight::Straight;
+use convoke_bilinear::{Bilinear, Proved, catalog, file};
 use serde_json::{Value, json};
 
 use crate::args::Algorithms;
@@ -104,7 +104,7 @@ fn read(path: &Path, io: &mut Io<'_>) -> Result<String, Failure> {
     if is_standard(path) {
         (&mut *io.stdin).take(most).read_to_string(&mut text).map_err(failed)?;
     } else {
-        convoke::data::open_text(path).map_err(failed)?.take(most).read_to_string(&mut text).map_err(failed)?;
+        convoke_data::open_text(path).map_err(failed)?.take(most).read_to_string(&mut text).map_err(failed)?;
     }
     Ok(text)
 }

@@ -1,10 +1,10 @@
 //! `convoke opt`: run passes and print the IR, at the end or after every pass.
 
 use convoke::Compiler;
-use convoke::data::Files;
-use convoke::passes::registry::{self, Pass};
-use convoke::passes::spec::Spec;
-use convoke::passes::{Note, Outcome, Record, Stage, State};
+use convoke_data::Files;
+use convoke_passes::registry::{self, Pass};
+use convoke_passes::spec::Spec;
+use convoke_passes::{Note, Outcome, Record, Stage, State};
 
 use crate::args::{self, Opt};
 use crate::failure::Failure;
@@ -21,15 +21,15 @@ pub(crate) fn run(args: Opt, no_times: bool, io: &mut Io<'_>) -> Result<(), Fail
     let specs = args.passes.as_deref().map(Spec::parse_list).transpose().map_err(in_passes)?;
     let module = source::module(&args.file, io)?;
     outputs.reads(source::constant_files(&module))?;
-    let files = module.files.clone().with_budget(compiler.get_max_memory());
+    let files = module.files().clone().with_budget(compiler.max_memory());
     let states = match args.options.which.layer.as_deref() {
         Some(name) => vec![State::Layer(compiler.declared(&module.layer(Some(name))?))],
-        None if module.layers.is_empty() && module.programs.is_empty() => {
+        None if module.layers().is_empty() && module.programs().is_empty() => {
             vec![State::Layer(module.layer(None)?.ir().clone())]
         }
         None => {
-            let layers = module.layers.iter().map(|layer| State::Layer(compiler.declared(layer)));
-            layers.chain(module.programs.into_iter().map(State::Loops)).collect()
+            let layers = module.layers().iter().map(|layer| State::Layer(compiler.declared(layer)));
+            layers.chain(module.programs().iter().cloned().map(State::Loops)).collect()
         }
     };
 

@@ -1,6 +1,6 @@
 //! `convoke passes`: every pass, in the order they run.
 
-use convoke::passes::registry;
+use convoke_passes::registry;
 use serde_json::{Value, json};
 
 use crate::args::List;

@@ -122,7 +122,7 @@ impl Probe {
         program.run(kernel, &[x, y]);
 
         let compiler = Compiler::for_machine(machine.clone());
-        let passes = registry::pipeline(compiler.get_level(), Stage::Loops, &Grants::default(), &[])?;
+        let passes = registry::pipeline(compiler.level(), Stage::Loops, &Grants::default(), &[])?;
         let passes: Vec<_> = passes.into_iter().filter(|pass| pass.stage() == Stage::Loops).collect();
         let state = compiler.run_passes(State::Loops(program.finish()), &passes, &Files::none(), |_, _| {})?;
         let State::Loops(program) = state else { unreachable!("passes over loops give loops") };

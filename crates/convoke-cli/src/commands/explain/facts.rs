@@ -2,8 +2,8 @@
 
 use convoke::explain::{Explanation, Measured, Timing, WeightBounds};
 use convoke::ir::layer::Range;
-use convoke::passes::select::{Budget, Plan, Reason, Selection};
 use convoke::{Algorithm, Compiler, Layer, Machine};
+use convoke_passes::select::{Budget, Plan, Reason, Selection};
 
 use crate::options::machine_line;
 
@@ -42,7 +42,7 @@ impl Report<'_> {
             }
             view
         };
-        self.explanation.selections.iter().enumerate().map(one).collect()
+        self.explanation.selections().iter().enumerate().map(one).collect()
     }
 
     /// Predicted time of so many cycles.
@@ -150,7 +150,7 @@ impl<'a> View<'a> {
             skipped,
             range: None,
             measured: measured.is_some() && !no_times,
-            threads: compiler.get_threads(),
+            threads: compiler.threads(),
         }
     }
 

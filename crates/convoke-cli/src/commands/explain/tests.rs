@@ -2,9 +2,9 @@
 
 use convoke::explain::{Measured, Timing};
 use convoke::ir::attr::Extent;
-use convoke::passes::Known;
-use convoke::passes::select::{Budget, Conv, Plan, Reason, Refusal, Selection, Term};
 use convoke::{Algorithm, Compiler, Layer, Machine};
+use convoke_passes::Known;
+use convoke_passes::select::{Budget, Conv, Plan, Reason, Refusal, Selection, Term};
 
 use super::facts::{Standing, View};
 use super::verdict::sentences;

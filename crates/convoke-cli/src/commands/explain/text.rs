@@ -1,7 +1,7 @@
 //! The report as text, for a terminal of 130 columns.
 
 use convoke::Subnormals;
-use convoke::passes::Record;
+use convoke_passes::Record;
 
 use super::facts::{PRODUCTS, Report, Row, Standing, View, assumption, bounds, budget, error, relative};
 use super::waterfall;
@@ -16,7 +16,7 @@ const BAR: f64 = 24.0;
 
 pub(super) fn text(report: &Report<'_>) -> String {
     let mut text = format!("layer    {}\nmachine  {}\n", signature(report.layer), report.machine());
-    if report.compiler.get_subnormals() == Subnormals::Keep {
+    if report.compiler.subnormals() == Subnormals::Keep {
         text += &wrapped(
             "subnormal numbers are kept: an operation that meets one takes up to 700 times as long, which no prediction counts",
         );
@@ -24,12 +24,12 @@ pub(super) fn text(report: &Report<'_>) -> String {
     for view in report.views() {
         text += &convolution(&view);
     }
-    if report.explanation.selections.is_empty() {
+    if report.explanation.selections().is_empty() {
         text += "\nno convolution, so no algorithm to choose\n";
     }
     text += &waterfall_of(report);
-    text += &format!("\npasses of -O{}\n", report.compiler.get_level());
-    text + &passes(&report.explanation.records, report.no_times)
+    text += &format!("\npasses of -O{}\n", report.compiler.level());
+    text + &passes(report.explanation.records(), report.no_times)
 }
 
 fn convolution(view: &View<'_>) -> String {

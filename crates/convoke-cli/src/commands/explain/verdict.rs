@@ -1,7 +1,7 @@
 //! Why the chosen candidate won, in sentences made of the numbers: what it saves and what it costs, who is next and by what, and who
 //! would be faster but may not be taken.
 
-use convoke::passes::select::Reason;
+use convoke_passes::select::Reason;
 
 use super::facts::{PACKING, PRODUCTS, Row, Standing, View, error, list};
 use crate::table::{bytes, seconds, threads};

@@ -1,8 +1,8 @@
 //! What each pass did to what the layer takes, and where multiplications and time say different things of it.
 
 use convoke::explain::{Cost, LayerStage, Timing};
-use convoke::passes::select::Select;
-use convoke::passes::{LayerPass, Left, Note, Outcome, Record};
+use convoke_passes::select::Select;
+use convoke_passes::{LayerPass, Left, Note, Outcome, Record};
 
 use super::facts::Report;
 
@@ -45,7 +45,7 @@ pub(super) fn rows<'a>(report: &'a Report<'_>) -> Vec<Row<'a>> {
             said: notes.map(Note::with_prediction).collect(),
         }
     };
-    report.explanation.stages.iter().enumerate().map(one).collect()
+    report.explanation.stages().iter().enumerate().map(one).collect()
 }
 
 fn is_rewritten(note: &Note) -> bool {
@@ -55,7 +55,7 @@ fn is_rewritten(note: &Note) -> bool {
 /// What the passes said that changed nothing: why values were left, except what [`sentences`] says.
 pub(super) fn left(report: &Report<'_>) -> Vec<String> {
     let mut told = Vec::new();
-    for record in report.explanation.records.iter().filter(|record| !record.changed.is_yes()) {
+    for record in report.explanation.records().iter().filter(|record| !record.changed.is_yes()) {
         let others = record.notes.iter().filter(|note| of_note(record.pass, note).is_none());
         told.extend(others.map(|note| format!("{} {note}", record.pass)));
     }
@@ -63,13 +63,13 @@ pub(super) fn left(report: &Report<'_>) -> Vec<String> {
 }
 
 fn record<'a>(report: &'a Report<'_>, pass: Option<&str>) -> Option<&'a Record> {
-    report.explanation.records.iter().find(|record| Some(record.pass) == pass)
+    report.explanation.records().iter().find(|record| Some(record.pass) == pass)
 }
 
 /// Where counting multiplications would mislead, and where the clock contradicts the prediction.
 pub(super) fn sentences(report: &Report<'_>) -> Vec<String> {
     let mut said = Vec::new();
-    for record in &report.explanation.records {
+    for record in report.explanation.records() {
         said.extend(record.notes.iter().filter_map(|note| of_note(record.pass, note)));
     }
     let rows = rows(report);

@@ -31,12 +31,12 @@ pub(super) fn page(report: &Report<'_>) -> String {
     page += &format!("<title>convoke: {}</title>\n<style>\n{STYLE}</style>\n", escaped(layer.name()));
     page +=
         &format!("<header><h1>{}</h1>\n<p><code>{}</code></p>\n", escaped(layer.name()), escaped(&signature(layer)));
-    let threads = crate::table::threads(report.compiler.get_threads());
+    let threads = crate::table::threads(report.compiler.threads());
     page += &format!(
         "<p>for {} at {} GHz, {threads}, -O{}</p></header>\n",
         escaped(&machine_line(machine)),
         machine.ghz,
-        report.compiler.get_level()
+        report.compiler.level()
     );
     let views = report.views();
     page += &overview(&views);
@@ -45,11 +45,11 @@ pub(super) fn page(report: &Report<'_>) -> String {
     for view in &views {
         page += &convolution(view);
     }
-    if report.explanation.selections.is_empty() {
+    if report.explanation.selections().is_empty() {
         page += "<p>There is no convolution, so no algorithm to choose.</p>\n";
     }
-    page += &format!("<section><h2>Passes of -O{}</h2>\n<pre>", report.compiler.get_level());
-    page += &escaped(&text::passes(&report.explanation.records, report.no_times));
+    page += &format!("<section><h2>Passes of -O{}</h2>\n<pre>", report.compiler.level());
+    page += &escaped(&text::passes(report.explanation.records(), report.no_times));
     page += "</pre></section>\n<section><h2>The IR, pass by pass</h2>\n";
     page += &ir(report);
     page + "</section>\n</html>\n"
@@ -226,7 +226,7 @@ fn ir(report: &Report<'_>) -> String {
         }
     };
     let stages = waterfall::rows(report);
-    for (record, after) in report.explanation.records.iter().zip(&report.explanation.texts) {
+    for (record, after) in report.explanation.records().iter().zip(report.explanation.texts()) {
         let Some(after) = after else {
             idle.push(record.pass);
             continue;

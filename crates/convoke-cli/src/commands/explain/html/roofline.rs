@@ -6,7 +6,7 @@
 //!
 //! Source: Williams, Waterman, Patterson 2009, "Roofline: an insightful visual performance model".
 
-use convoke::machine::Machine;
+use convoke_machine::Machine;
 
 use super::labels::{self, Box};
 use super::svg::{Axis, Svg, tick};
