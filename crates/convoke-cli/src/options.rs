@@ -53,7 +53,7 @@ pub(crate) fn compiler<'a>(
     Ok(compiler)
 }
 
-/// Shows how far passes are that look for factors, on a terminal alone.
+/// Shows the progress of passes that look for factors, on a terminal alone.
 fn watch(io: &Io<'_>) -> Watch {
     if !io.progress {
         return Watch::default();
@@ -72,7 +72,7 @@ fn watch(io: &Io<'_>) -> Watch {
     })
 }
 
-/// Says on standard error which verdicts of tuning could not be kept, and why: the result is right, but took longer than it need.
+/// Reports verdicts of tuning that could not be kept on standard error, with the reason: the result is right, but tuning will be repeated.
 pub(crate) fn tell_not_kept(verdicts: &[Verdict], io: &mut Io<'_>) {
     for verdict in verdicts {
         if let Origin::NotKept(why) = verdict.origin() {
@@ -88,7 +88,7 @@ pub(crate) fn flushed(count: usize) -> Option<String> {
         .then(|| format!("{count} subnormal number{s} of the packed weights to zero; `--subnormals keep` keeps them"))
 }
 
-/// Says on standard error which convolutions do not keep `--max-error`.
+/// Reports convolutions that do not keep `--max-error` on standard error.
 pub(crate) fn tell_unmet(unmet: &[Unmet], io: &mut Io<'_>) {
     unmet.iter().for_each(|unmet| note(io, &unmet.to_string()));
 }
@@ -140,13 +140,13 @@ pub(crate) fn in_passes(error: impl Into<Error>) -> Failure {
     }
 }
 
-/// What a machine is, in a few words.
+/// A machine in a few words.
 pub(crate) fn machine_line(machine: &Machine) -> String {
     let fma = if machine.has_fma() { ", fused multiply-add" } else { "" };
     format!("{} ({}, {}-bit vectors{fma})", shown(&machine.name), machine.arch, machine.vector_bits)
 }
 
-/// What a layer takes and gives, as its text begins: `@l(%x: f32[1, 3, 8, 8]) -> f32[1, 4, 6, 6]`.
+/// The inputs and outputs of a layer, as its text begins: `@l(%x: f32[1, 3, 8, 8]) -> f32[1, 4, 6, 6]`.
 pub(crate) fn signature(layer: &Layer) -> String {
     let inputs: Vec<_> = layer.inputs().iter().map(|(name, ty)| format!("%{name}: {ty}")).collect();
     let outputs: Vec<_> = layer.outputs().iter().map(|(_, ty)| ty.to_string()).collect();

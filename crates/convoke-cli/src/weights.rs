@@ -28,7 +28,7 @@ use crate::sink::{Outputs, is_stream};
 /// Weights on their way to a text and its files.
 pub(crate) struct Weights<'a> {
     output: &'a Path,
-    /// Where the text as it was given finds its files.
+    /// The folder of the files of the text as it was given.
     files: &'a Files,
     stream: bool,
     /// The path from the output's folder to the folder of the text as it was given, with a `/` at its end; `None` if it does not lie below.

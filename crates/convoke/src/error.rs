@@ -120,9 +120,9 @@ pub enum Error {
         layer: String,
         /// `inputs` or `outputs`.
         what: &'static str,
-        /// How many it has.
+        /// The number it has.
         expected: usize,
-        /// How many were given.
+        /// The number given.
         found: usize,
     },
     /// An array of another shape.

@@ -51,7 +51,7 @@ pub struct Timing {
     pub turns: usize,
 }
 
-/// How far measuring has come.
+/// The progress of a measurement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Progress {
     /// A candidate is being compiled.
@@ -60,9 +60,9 @@ pub enum Progress {
     Stage(Option<&'static str>),
     /// A round begins, the first being 1.
     Round {
-        /// Which.
+        /// Its number.
         round: usize,
-        /// Of how many.
+        /// The number of rounds.
         of: usize,
     },
 }
@@ -89,7 +89,7 @@ pub(crate) fn candidates(
 /// Times, or the reasons why there are none, each with its key.
 pub(crate) type Timed<K> = Vec<(K, Result<Timing, Error>)>;
 
-/// Compiles layers that all compute the same from the same inputs, and times them in turns on random ones. Each has a key. Their files are looked
+/// Compiles layers that all compute the same from the same inputs, and times them alternately on random ones. Each has a key. Their files are looked
 /// up in `files`.
 pub(crate) fn in_turns<K>(
     compiler: &Compiler,

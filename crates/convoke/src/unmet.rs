@@ -1,4 +1,4 @@
-//! Limits on rounding that a layer does not keep: a plain sum is what a convolution means, and is used even where its own error exceeds the limit.
+//! Limits on rounding that a layer does not keep. A convolution means a plain sum, which is used even where its own error exceeds the limit.
 
 use std::fmt;
 
@@ -15,7 +15,7 @@ pub struct Unmet {
     pub result: String,
     /// Its element type.
     pub elem: Elem,
-    /// How many products an output is the sum of.
+    /// The number of products in the sum of an output.
     pub products: usize,
     /// The error of the plain sum: the one to expect, or the certified bound.
     pub error: f64,

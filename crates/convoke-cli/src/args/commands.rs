@@ -21,10 +21,10 @@ pub(crate) struct Run {
     /// an input in the range 1/255 to 1, with 16 bits 1/65535 to 1, unless --input-range says otherwise
     #[arg(long, value_name = "NAME=FILE", value_parser = binding)]
     pub(crate) input: Vec<(String, PathBuf)>,
-    /// Where an output goes: NumPy array or PNG image
+    /// File of an output: NumPy array or PNG image
     #[arg(long, value_name = "NAME=FILE", value_parser = binding)]
     pub(crate) output: Vec<(String, PathBuf)>,
-    /// What runs it
+    /// The engine that runs it
     #[arg(long, value_enum, default_value_t = Backend::Jit)]
     pub(crate) backend: Backend,
     /// Compare with the interpreter; exit status 1 if an error exceeds its bound or --max-error
@@ -58,10 +58,10 @@ pub(crate) struct Opt {
     /// Print the IR after each pass; what changed nothing is named and not repeated
     #[arg(long)]
     pub(crate) print_after_all: bool,
-    /// Where to stop
+    /// The last stage
     #[arg(long, value_enum)]
     pub(crate) stage: Option<Stage>,
-    /// Where the IR goes
+    /// File of the IR
     #[arg(short, value_name = "FILE", default_value = "-")]
     pub(crate) output: PathBuf,
     #[command(flatten)]
@@ -80,10 +80,10 @@ pub(crate) struct Compile {
     /// The layer, as text
     #[arg(value_name = "FILE")]
     pub(crate) file: PathBuf,
-    /// Where the result goes
+    /// File of the result
     #[arg(short, value_name = "OUT")]
     pub(crate) output: PathBuf,
-    /// What to write
+    /// Kind of the result
     #[arg(long, value_enum, default_value_t = Emit::Obj)]
     pub(crate) emit: Emit,
     /// Write for this target (see `convoke targets`)
@@ -138,8 +138,8 @@ pub(crate) struct Explain {
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Rates count the operations of the layer as it is written, two for each multiply-add. Rewriting may do with fewer. The peak
-is what generated code reaches in a loop of nothing but multiply-adds.")]
+Rates count the operations of the layer as it is written, two for each multiply-add. Rewritten layers may need fewer. The peak
+is the rate of generated code in a loop of multiply-adds alone.")]
 pub(crate) struct Bench {
     /// Files of layers
     #[arg(value_name = "FILE", required = true)]
@@ -243,7 +243,7 @@ pub(crate) struct MachineCommand {
     /// Seconds to measure for
     #[arg(long, value_name = "S", default_value_t = 5.0, allow_hyphen_values = true, value_parser = duration, requires = "calibrate")]
     pub(crate) seconds: f64,
-    /// Where the description goes
+    /// File of the description
     #[arg(short, value_name = "FILE", default_value = "-", conflicts_with = "list")]
     pub(crate) output: PathBuf,
     /// Print JSON rather than TOML

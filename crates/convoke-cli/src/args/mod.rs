@@ -46,21 +46,21 @@ pub(crate) enum Command {
     Compile(Compile),
     /// Run every stage and the native code against the interpreter
     Check(Check),
-    /// Show every candidate algorithm with its cost, and what each pass did
+    /// Show every candidate algorithm with its cost, and the changes of each pass
     Explain(Explain),
-    /// Say what the kernels of a layer are as filters
+    /// Describe the kernels of a layer as filters
     Analyze(Analyze),
     /// Measure how fast layers run
     Bench(Bench),
     /// List the passes
     Passes(List),
-    /// List the targets code can be written for
+    /// List the targets of code
     Targets(List),
     /// Print the description of this CPU, or of a named one
     Machine(MachineCommand),
     /// List fast algorithms as data, print one, or prove one
     Algorithms(Algorithms),
-    /// Say what an op of the language means
+    /// Print the meaning of an op of the language
     Docs(Docs),
 }
 

@@ -10,7 +10,7 @@ use super::values::{algorithm, bytes, input_range, not_negative};
 /// Options of every command that compiles.
 #[derive(Debug, Args)]
 pub(crate) struct Options {
-    /// How much to optimise: 0 only selects and lowers, 1 also rewrites and fuses, 2 also folds weights, 3 as 2
+    /// Optimisation level: 0 only selects and lowers, 1 also rewrites and fuses, 2 also folds weights, 3 as 2
     #[arg(short = 'O', value_name = "LEVEL", default_value_t = 2, allow_negative_numbers = true, value_parser = clap::value_parser!(u8).range(0..=3))]
     pub(crate) level: u8,
     /// Largest rounding error to expect (root mean square), relative to Σ|w||x| of an output element, for inputs of like magnitude
@@ -39,7 +39,7 @@ pub(crate) struct Options {
     /// Threads to run on, at most 64, or 4 for each processor if that is more; the result is the same for any number
     #[arg(long, value_name = "N", default_value_t = 1, allow_negative_numbers = true, value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub(crate) threads: u16,
-    /// How native code takes subnormal numbers (below 1.2e-38 in f32), which CPUs compute up to 700 times slower
+    /// Subnormal numbers in native code (below 1.2e-38 in f32), which CPUs compute up to 700 times slower
     #[arg(long, value_enum, default_value_t = SubnormalMode::Flush)]
     pub(crate) subnormals: SubnormalMode,
     /// Compile for a CPU of this name rather than this one
@@ -48,7 +48,7 @@ pub(crate) struct Options {
     /// Compile for the CPU described in this file (see `convoke machine`)
     #[arg(long, value_name = "FILE")]
     pub(crate) machine: Option<PathBuf>,
-    /// Time the candidate algorithms that may be the fastest on so many threads, and keep the verdict for the next time
+    /// Time the candidate algorithms that may be the fastest, on --threads threads, and keep the verdict for the next time
     #[arg(long)]
     pub(crate) tune: bool,
     /// Keep verdicts in this folder rather than in $CONVOKE_CACHE_DIR or the user's cache; it may be deleted at any time

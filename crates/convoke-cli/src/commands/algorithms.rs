@@ -73,7 +73,7 @@ fn described(algorithm: &Proved) -> String {
     table.finish()
 }
 
-/// How far coefficients are off at the most.
+/// The largest error of a coefficient.
 fn residual(algorithm: &Proved) -> String {
     match algorithm.rounding() {
         0.0 => "0".to_owned(),

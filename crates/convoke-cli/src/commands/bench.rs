@@ -1,6 +1,6 @@
-//! `convoke bench`: how fast layers run, beside the most that generated code can do at that moment.
+//! `convoke bench`: the rates of layers, beside the peak of generated code at that moment.
 //!
-//! The peak is measured in turns with the layer, so that both see the same clock and the same neighbours.
+//! Measurements of the peak and of the layer alternate, so that both see the same clock and the same neighbours.
 
 use std::time::Duration;
 
@@ -119,7 +119,7 @@ fn as_table(compiler: &Compiler, all: &[Measured]) -> String {
     }
     let peak = all.iter().map(|m| m.peak).fold(0.0, f64::max);
     format!(
-        "{}; peak {peak:.1} GFLOP/s on {}, measured in turns with each layer\n\n{}",
+        "{}; peak {peak:.1} GFLOP/s on {}, measured between runs of each layer\n\n{}",
         machine_line(compiler.machine()),
         threads(compiler.threads()),
         table.finish()

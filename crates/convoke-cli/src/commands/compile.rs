@@ -111,7 +111,7 @@ fn for_target(compiler: Compiler, triple: &str, named: bool) -> Result<Compiler,
     }
 }
 
-/// What a tool of the system makes of an object file: `TOOL ARGS… OUTPUT OBJECT`, in a temporary folder.
+/// The output of a system tool on an object file: `TOOL ARGS… OUTPUT OBJECT`, in a temporary folder.
 fn linked(object: &[u8], name: &str, tool: &str, args: &[&str]) -> Result<Vec<u8>, Failure> {
     let failed = |what: String| Failure::Input(format!("`{tool}` is needed for this kind of output, and {what}"));
     let folder = Folder::new().map_err(|e| failed(format!("no temporary folder can be made: {e}")))?;

@@ -78,7 +78,7 @@ fn passes(
     }
 }
 
-/// What is printed of passes.
+/// The parts of the log of passes that are printed.
 #[derive(Clone, Copy)]
 struct Show {
     /// The IR after each.
@@ -89,7 +89,7 @@ struct Show {
     times: bool,
 }
 
-/// Runs `passes`. Gives what is to be printed of them, and the state at the end.
+/// Runs `passes`. Gives their log, and the state at the end.
 fn one(
     compiler: &Compiler,
     state: State,
@@ -100,7 +100,7 @@ fn one(
     let Show { all, left, times } = show;
     let mut out = String::new();
     let mut unchanged: Vec<&str> = Vec::new();
-    // What passes say of single values stands before the text they made.
+    // Notes on single values stand before the text of the pass.
     let mut said = String::new();
     if all {
         out += &format!("// as given\n{}", text(&state));
@@ -125,7 +125,7 @@ fn one(
     Ok((out + &said, end))
 }
 
-/// What a pass says of a value, as a comment.
+/// The note of a pass on a value, as a comment.
 fn comment(pass: &str, note: &Note, times: bool) -> String {
     let note = if times { note.with_prediction() } else { note.to_string() };
     let words = format!("{pass} {note}");
@@ -147,7 +147,7 @@ fn nothing(unchanged: &mut Vec<&str>) -> String {
     }
 }
 
-/// What a pass does, and what it did to the counts.
+/// The description of a pass, and its changes of the counts.
 fn title(record: &Record, times: bool) -> String {
     let (b, a) = (&record.before, &record.after);
     let counts = [

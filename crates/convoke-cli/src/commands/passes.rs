@@ -20,7 +20,7 @@ pub(crate) fn run(args: List, io: &mut Io<'_>) -> Result<(), Failure> {
             .collect();
         return sink::json(io, &all.into());
     }
-    let mut table = Table::new(&["pass", "over", "guarantee", "from", "what it does"], "lllll");
+    let mut table = Table::new(&["pass", "over", "guarantee", "from", "effect"], "lllll");
     for entry in registry::all() {
         table.row([
             entry.name.into(),

@@ -25,7 +25,7 @@ const FINE: u32 = 2;
 /// DejaVu Sans; its licence stands beside it.
 const FONT: &[u8] = include_bytes!("font/DejaVuSans-subset.ttf");
 
-/// How a picture is stored.
+/// The file format of a picture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Format {
     /// Vectors.
@@ -45,7 +45,7 @@ impl Format {
     }
 }
 
-/// Where is drawn, and how many units of it a unit of length is.
+/// The canvas, and the number of its units in a unit of length.
 struct Area<'a, B: DrawingBackend> {
     on: &'a DrawingArea<B, Shift>,
     scale: u32,

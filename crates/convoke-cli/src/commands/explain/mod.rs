@@ -1,4 +1,4 @@
-//! `convoke explain`: every candidate algorithm with its numbers, which was chosen and why, and what each pass did.
+//! `convoke explain`: every candidate algorithm with its numbers, the choice with its reasons, and the changes of each pass.
 
 mod facts;
 mod html;

@@ -149,7 +149,7 @@ fn the_clock_has_the_last_word() {
     assert_eq!(
         all[all.len() - 3..],
         [
-            "Measured, winograd(4x4) takes 6.00 ms, 150 % of what was predicted.",
+            "Measured, winograd(4x4) takes 6.00 ms, 150 % of the prediction.",
             "winograd(2x2) is really the best, with 5.00 ms: the choice costs 20 %.",
             "Not measured, being predicted to take more than 6 times the least: direct.",
         ]
