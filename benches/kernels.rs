@@ -5,8 +5,8 @@
 //! Throughput is counted in floating-point operations, so that criterion's "elem/s" are FLOP/s; `peak` is what a loop of
 //! nothing but multiply-adds reaches. Ratios to it mean something, absolute figures depend on the machine and its neighbours.
 
-use convoke::Compiler;
 use convoke::peak::Peak;
+use convoke::{Compiler, Input, Output};
 use convoke_benches::{DEPTHWISE, GEMM_256, inputs, layer, vgg16_conv3_2};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 
@@ -26,12 +26,12 @@ fn kernels(c: &mut Criterion) {
         let layer = layer(text);
         let compiled = compiler.compile(&layer).expect("it compiles");
         let inputs = inputs(&layer);
-        let inputs: Vec<_> = inputs.iter().map(|x| x.view()).collect();
-        let mut outputs = compiled.run(&inputs).expect("it runs");
+        let inputs: Vec<_> = inputs.iter().map(|x| x as &dyn Input).collect();
+        let mut outputs = compiled.run::<f32>(&inputs).expect("it runs");
         group.throughput(Throughput::Elements(compiled.report().flops as u64));
         group.bench_function(name, |b| {
             b.iter(|| {
-                let mut outputs: Vec<_> = outputs.iter_mut().map(|y| y.view_mut()).collect();
+                let mut outputs: Vec<_> = outputs.iter_mut().map(|y| y as &mut dyn Output).collect();
                 compiled.run_into(&inputs, &mut outputs).expect("it runs");
             });
         });

@@ -55,7 +55,6 @@ pub fn layer(text: &str) -> Layer {
 
 /// Random numbers for each input of `layer`.
 pub fn inputs(layer: &Layer) -> Vec<ArrayD<f32>> {
-    let random =
-        |ty: &TensorType| convoke::data::random(ty, 1, layer.files()).expect("small enough").mapv(|v| v as f32);
+    let random = |ty: &TensorType| convoke_data::random(ty, 1, layer.files()).expect("small enough").mapv(|v| v as f32);
     layer.inputs().into_iter().map(|(_, ty)| random(ty)).collect()
 }

@@ -126,19 +126,19 @@ fn arrays_that_do_not_fit_are_refused_and_nothing_is_written() {
     let x = Array4::<f32>::ones([1, 5, 9, 7]);
     for shape in [[1, 5, 9, 6], [1, 5, 9, 8], [1, 5, 7, 9], [1, 9, 7, 5], [5, 1, 9, 7]] {
         let wrong = Array4::<f32>::ones(shape);
-        assert!(matches!(compiled.run(&[wrong.view()]), Err(Error::Array { .. })), "{shape:?}");
+        assert!(matches!(compiled.run::<f32>(&[&wrong]), Err(Error::Array { .. })), "{shape:?}");
     }
-    assert!(matches!(compiled.run::<f32, ndarray::Ix4>(&[]), Err(Error::Count { .. })));
-    assert!(matches!(compiled.run(&[x.view(), x.view()]), Err(Error::Count { .. })));
-    assert!(matches!(compiled.run(&[x.mapv(f64::from).view()]), Err(Error::Element { .. })));
+    assert!(matches!(compiled.run::<f32>(&[]), Err(Error::Count { .. })));
+    assert!(matches!(compiled.run::<f32>(&[&x, &x]), Err(Error::Count { .. })));
+    assert!(matches!(compiled.run::<f32>(&[&x.mapv(f64::from)]), Err(Error::Element { .. })));
     for shape in [[1, 6, 9, 6], [1, 6, 9, 8], [1, 6, 7, 9]] {
         let mut y = Array4::<f32>::from_elem(shape, 7.0);
-        assert!(matches!(compiled.run_into(&[x.view()], &mut [y.view_mut()]), Err(Error::Array { .. })), "{shape:?}");
+        assert!(matches!(compiled.run_into(&[&x], &mut [&mut y]), Err(Error::Array { .. })), "{shape:?}");
         assert!(y.iter().all(|&v| v == 7.0), "{shape:?}: something was written");
     }
     let mut y = Array4::<f32>::from_elem([1, 6, 9, 14], 7.0);
-    let gaps = y.slice_mut(s![.., .., .., ..;2]);
-    assert!(matches!(compiled.run_into(&[x.view()], &mut [gaps]), Err(Error::Strides { .. })));
+    let mut gaps = y.slice_mut(s![.., .., .., ..;2]);
+    assert!(matches!(compiled.run_into(&[&x], &mut [&mut gaps]), Err(Error::Strides { .. })));
     assert!(y.iter().all(|&v| v == 7.0), "something was written");
 }
 
@@ -146,13 +146,13 @@ fn arrays_that_do_not_fit_are_refused_and_nothing_is_written() {
 fn inputs_of_any_strides_mean_the_same() {
     let compiled = Compiler::host().compile(&small()).expect("it compiles");
     let x = Array4::from_shape_fn([1, 5, 9, 7], |(_, c, h, w)| (c * 63 + h * 7 + w) as f32 * 0.01);
-    let plain = compiled.run(&[x.view()]).expect("it runs");
+    let plain = compiled.run::<f32>(&[&x]).expect("it runs");
     let permuted = Array4::from_shape_fn([7, 9, 5, 1], |(w, h, c, n)| x[[n, c, h, w]]);
-    assert_eq!(compiled.run(&[permuted.t()]).expect("it runs"), plain);
+    assert_eq!(compiled.run::<f32>(&[&permuted.t()]).expect("it runs"), plain);
     let wide = Array4::from_shape_fn([1, 5, 18, 14], |(n, c, h, w)| x[[n, c, h / 2, w / 2]]);
-    assert_eq!(compiled.run(&[wide.slice(s![.., .., ..;2, ..;2])]).expect("it runs"), plain);
+    assert_eq!(compiled.run::<f32>(&[&wide.slice(s![.., .., ..;2, ..;2])]).expect("it runs"), plain);
     let mirrored = Array4::from_shape_fn([1, 5, 9, 7], |(n, c, h, w)| x[[n, c, 8 - h, w]]);
-    assert_eq!(compiled.run(&[mirrored.slice(s![.., .., ..;-1, ..])]).expect("it runs"), plain);
+    assert_eq!(compiled.run::<f32>(&[&mirrored.slice(s![.., .., ..;-1, ..])]).expect("it runs"), plain);
 }
 
 #[test]
@@ -168,16 +168,16 @@ fn weights_of_another_shape_are_refused() {
 
 #[test]
 fn many_threads_share_one_layer() {
-    let compiled = std::sync::Arc::new(Compiler::host().threads(2).compile(&small()).expect("it compiles"));
+    let compiled = std::sync::Arc::new(Compiler::host().with_threads(2).compile(&small()).expect("it compiles"));
     let input = |seed: usize| Array4::from_shape_fn([1, 5, 9, 7], |(_, c, h, w)| (seed + c * h + w) as f32 * 0.1);
     std::thread::scope(|scope| {
         for seed in 0..16 {
             let compiled = compiled.clone();
             scope.spawn(move || {
                 let x = input(seed);
-                let alone = compiled.run(&[x.view()]).expect("it runs");
+                let alone = compiled.run::<f32>(&[&x]).expect("it runs");
                 for _ in 0..100 {
-                    assert_eq!(compiled.run(&[x.view()]).expect("it runs"), alone);
+                    assert_eq!(compiled.run::<f32>(&[&x]).expect("it runs"), alone);
                 }
             });
         }
@@ -192,29 +192,29 @@ fn layers_keep_their_own_weights() {
     };
     let [a, b, c] = [1, 2, 1].map(|seed| Compiler::host().compile(&layer(seed)).expect("it compiles"));
     let x = Array4::<f32>::ones([1, 5, 9, 7]);
-    let [a, b, c] = [a, b, c].map(|conv| conv.run(&[x.view()]).expect("it runs"));
+    let [a, b, c] = [a, b, c].map(|conv| conv.run::<f32>(&[&x]).expect("it runs"));
     assert_eq!(a, c);
     assert_ne!(a, b);
 }
 
 #[test]
 fn no_rounding_error_allowed_is_still_a_layer() {
-    let compiled = Compiler::host().max_error(0.0).compile(&small()).expect("a plain sum is what a layer means");
+    let compiled = Compiler::host().with_max_error(0.0).compile(&small()).expect("a plain sum is what a layer means");
     let x = Array4::<f32>::ones([1, 5, 9, 7]);
-    assert_eq!(compiled.run(&[x.view()]).expect("it runs")[0].shape(), [1, 6, 9, 7]);
+    assert_eq!(compiled.run::<f32>(&[&x]).expect("it runs")[0].shape(), [1, 6, 9, 7]);
 }
 
 #[test]
 fn memory_beyond_the_limit_is_refused() {
     let error = Compiler::host()
-        .algorithm(Algorithm::Im2col { explicit: false })
-        .max_memory(6_000)
+        .with_algorithm(Algorithm::Im2col { explicit: false })
+        .with_max_memory(6_000)
         .compile(&small())
         .expect_err("3852 bytes of tensors, and as much packed and scratch");
     let error = error.render(false);
     assert!(error.contains("limit"), "{error}");
     let layer = Layer::conv2d([1, 64, 512, 512], [64, 64, 1, 1]).weights(Generator::Zeros {}).build().expect("valid");
-    let error = Compiler::host().max_memory(1 << 20).compile(&layer).expect_err("two tensors of 64 MiB");
+    let error = Compiler::host().with_max_memory(1 << 20).compile(&layer).expect_err("two tensors of 64 MiB");
     assert!(matches!(error, Error::Memory { .. }), "{error}");
 }
 

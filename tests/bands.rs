@@ -1,7 +1,8 @@
 //! Chains by bands as native code: within the interpreter's bound at every width, the same bits on one, two and three threads.
 
 use convoke::check::Reference;
-use convoke::{Compiler, Layer, Machine, Subnormals, data};
+use convoke::{Compiler, Layer, Machine, Subnormals};
+use convoke_data as data;
 
 /// Chains over 33 rows; the last band has one where nothing goes by tiles of several. `X`, `Y` are the types of input and result, `S` that of two channels, `E` the elements.
 const CHAINS: [&str; 6] = [
@@ -105,9 +106,9 @@ fn chains_stay_within_their_bound_with_the_same_bits_on_any_number_of_threads() 
             let reference =
                 Reference::new(&layer, inputs, Subnormals::Flush).expect("the interpreter runs what verifies");
             for machine in Machine::host().widths() {
-                let compiler = || Compiler::host().machine_of(machine.clone());
+                let compiler = || Compiler::host().with_machine(machine.clone());
                 let run = |threads: usize| {
-                    let compiled = compiler().threads(threads).compile(&layer);
+                    let compiled = compiler().with_threads(threads).compile(&layer);
                     let compiled = compiled.unwrap_or_else(|e| panic!("{}\n{}", layer.ir(), e.render(false)));
                     compiled.run_rounded(reference.inputs()).expect("inputs of its types")
                 };

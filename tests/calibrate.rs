@@ -27,7 +27,7 @@ fn a_calibrated_machine_is_read_back_and_compiles() {
     let layer = Layer::conv2d([1, 8, 12, 12], [8, 8, 3, 3]).pads([1; 4]).weights(weights).build().expect("a layer");
     let compiled = Compiler::for_machine(machine).compile(&layer).expect("it compiles");
     let x = ndarray::Array4::<f32>::ones([1, 8, 12, 12]);
-    assert_eq!(compiled.run(&[x.view()]).expect("it runs")[0].shape(), [1, 8, 12, 12]);
+    assert_eq!(compiled.run::<f32>(&[&x]).expect("it runs")[0].shape(), [1, 8, 12, 12]);
 }
 
 #[test]

@@ -69,13 +69,13 @@ fn algorithms(kernel: usize) -> Vec<Algorithm> {
 
 /// The root mean square of errors relative to each output's Σ|w||x|, and the comparison; `None` where the algorithm does not apply.
 fn measured(layer: &Layer, references: &[Reference], algorithm: Algorithm) -> Option<(f64, Vec<(f64, Comparison)>)> {
-    let compiler = Compiler::host().algorithm(algorithm);
+    let compiler = Compiler::host().with_algorithm(algorithm);
     let compiled = match compiler.compile(layer) {
         Err(Error::Pass(_)) => return None,
         compiled => compiled.expect("it can be compiled"),
     };
     let explanation = explain(&compiler, layer).expect("it was compiled");
-    let estimate = explanation.selections[0].plan().filter(|plan| plan.algorithm == algorithm)?.error_typical;
+    let estimate = explanation.selections()[0].plan().filter(|plan| plan.algorithm == algorithm)?.error_typical;
     let one = |reference: &Reference| {
         let outputs = compiled.run_rounded(reference.inputs()).expect("it runs");
         let exact = &reference.outputs()[0];

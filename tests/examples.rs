@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 
 use convoke::check::Reference;
-use convoke::{Compiler, Module, Subnormals, data};
+use convoke::{Compiler, Module, Subnormals};
+use convoke_data as data;
 
 fn examples() -> Vec<PathBuf> {
     let entries = std::fs::read_dir("../ir-examples").expect("the examples are there");
@@ -32,7 +33,7 @@ fn every_example_runs_natively_within_its_bound_and_with_the_same_bits_on_two_th
         let inputs = inputs.collect::<Result<Vec<_>, _>>().expect("an example fits the budget");
         let reference = Reference::new(&layer, inputs, Subnormals::Flush).expect("the interpreter runs what verifies");
         let run = |threads| {
-            let compiled = Compiler::host().threads(threads).compile(&layer).unwrap_or_else(|e| panic!("{e}"));
+            let compiled = Compiler::host().with_threads(threads).compile(&layer).unwrap_or_else(|e| panic!("{e}"));
             compiled.run_rounded(reference.inputs()).expect("inputs of its types")
         };
         let (one, two) = (run(1), run(2));

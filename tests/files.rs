@@ -5,9 +5,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use convoke::Elem;
-use convoke::data::{image, npy};
 use convoke::{Layout, TensorType};
 use convoke_cli::{Captured, capture};
+use convoke_data::{image, npy};
 use ndarray::{ArrayD, IxDyn};
 use tempfile::TempDir;
 
@@ -147,7 +147,7 @@ fn an_input_from_a_file_of_several_arrays_is_the_one_of_its_name() {
     let write = |name: &str, arrays: [&str; 2]| {
         let (one, two) = (array(1.0), array(2.0));
         let arrays = [(arrays[0], one.view()), (arrays[1], two.view())];
-        convoke::data::npz::write(&folder.path().join(name), &arrays, Elem::F32).expect("written");
+        convoke_data::npz::write(&folder.path().join(name), &arrays, Elem::F32).expect("written");
     };
     write("x.npz", ["w", "x"]);
     let result = answer(folder.path(), "run @l.conv --layer same --no-times --input x=@x.npz");

@@ -10,9 +10,11 @@
 //! and one that reads only finite numbers must be a number.
 
 use convoke::ir::layer::{Axis, Window};
-use convoke::passes::Known;
-use convoke::passes::select::{Conv, selections};
-use convoke::{Algorithm, Compiler, Layer, Layout, Machine, Subnormals, data, interp};
+use convoke::{Algorithm, Compiler, Layer, Layout, Machine, Subnormals};
+use convoke_data as data;
+use convoke_interp as interp;
+use convoke_passes::Known;
+use convoke_passes::select::{Conv, selections};
 use convoke_tests::{ConvShape, Random};
 use ndarray::{ArrayD, Dimension, IxDyn};
 
@@ -79,7 +81,7 @@ fn index(layout: Layout, [n, c, h, w]: [usize; 4]) -> IxDyn {
 
 /// The largest error of an output, as a part of what is promised; `None` if the algorithm does not apply.
 fn worst(case: &Case, machine: &Machine, algorithm: Algorithm, kappa: u32) -> Option<f64> {
-    let compiler = Compiler::for_machine(machine.clone()).guard(kappa).algorithm(algorithm);
+    let compiler = Compiler::for_machine(machine.clone()).with_guard(kappa).with_algorithm(algorithm);
     let mut selection = selections(case.layer.ir(), algorithm, machine, &compiler.grants()).ok()?.remove(0);
     selection.certify();
     let certified = selection.plan()?.error_bound;
@@ -87,7 +89,7 @@ fn worst(case: &Case, machine: &Machine, algorithm: Algorithm, kappa: u32) -> Op
         case.layer.ir().body.iter().find_map(|instr| Conv::new(case.layer.ir(), &Known::of(case.layer.ir()), instr))?;
     let compiled = compiler.compile(&case.layer).expect("it compiles");
     let y = compiled.run_rounded(std::slice::from_ref(&case.x)).expect("it runs").remove(0);
-    let plain = Compiler::for_machine(machine.clone()).algorithm(Algorithm::Direct);
+    let plain = Compiler::for_machine(machine.clone()).with_algorithm(Algorithm::Direct);
     let plain = plain.select(&case.layer).expect("plain sums apply");
     let expected = interp::error_bounds(
         plain.verified(),
@@ -193,7 +195,8 @@ fn one_bright_pixel_spoils_no_neighbour() {
     x[[0, 5, 20, 31]] = 1e6;
     let reference = convoke::check::Reference::new(&layer, vec![x], Subnormals::default()).expect("it runs");
     let relative = |kappa: u32| {
-        let compiler = Compiler::host().algorithm("winograd(4x4)".parse().expect("an algorithm")).guard(kappa);
+        let compiler =
+            Compiler::host().with_algorithm("winograd(4x4)".parse().expect("an algorithm")).with_guard(kappa);
         let outputs = compiler.compile(&layer).expect("it compiles").run_rounded(reference.inputs()).expect("it runs");
         reference.compare(&outputs).relative
     };

@@ -8,9 +8,10 @@ use std::path::Path;
 
 use convoke::check::Reference;
 use convoke::ir::layer::{Generator, Source};
-use convoke::passes::PassError;
-use convoke::passes::select::SelectError;
-use convoke::{Algorithm, Compiler, Error, Layer, Layout, Machine, Subnormals, check, data};
+use convoke::{Algorithm, Compiler, Error, Layer, Layout, Machine, Subnormals, check};
+use convoke_data as data;
+use convoke_passes::PassError;
+use convoke_passes::select::SelectError;
 use convoke_tests::native::{Count, MOST, compiler, exact, integers, native, none};
 use convoke_tests::{ConvShape, Random, corpus};
 
@@ -92,7 +93,8 @@ fn edges_are_exact_on_integers_at_every_width() {
                 let reference =
                     Reference::new(&layer, integers(&layer, seed), Subnormals::Flush).expect("the interpreter runs it");
                 for algorithm in [Algorithm::Direct, Algorithm::Depthwise] {
-                    let compiler = Compiler::host().machine_of(machine.clone()).algorithm(algorithm).threads(2);
+                    let compiler =
+                        Compiler::host().with_machine(machine.clone()).with_algorithm(algorithm).with_threads(2);
                     let compiled = match compiler.compile(&layer) {
                         Err(Error::Pass(PassError::Select(SelectError { .. }))) => continue,
                         compiled => compiled.unwrap_or_else(|e| panic!("{shape} by {algorithm}: {}", e.render(false))),
@@ -254,7 +256,7 @@ fn tiles_that_follow_tiles_stay_within_their_bound() {
             let reference =
                 Reference::new(&layer, integers(&layer, 7), Subnormals::Flush).expect("the interpreter runs it");
             for machine in Machine::host().widths() {
-                let compiler = Compiler::host().machine_of(machine.clone()).threads(2);
+                let compiler = Compiler::host().with_machine(machine.clone()).with_threads(2);
                 let compiled = compiler.compile(&layer).unwrap_or_else(|e| panic!("{text}\n{}", e.render(false)));
                 let outputs = compiled.run_rounded(reference.inputs()).expect("inputs of its types");
                 let found = reference.by(&compiler, &layer).expect("it applies").compare(&outputs);
@@ -283,13 +285,13 @@ fn extreme_numbers_stay_within_the_bound() {
             let reference =
                 Reference::new(&layer, inputs, Subnormals::Flush).expect("the interpreter runs what verifies");
             for algorithm in [Algorithm::Auto, Algorithm::Direct, Algorithm::Im2col { explicit: false }] {
-                let compiled = compiler().algorithm(algorithm).compile(&layer).expect("it compiles");
+                let compiled = compiler().with_algorithm(algorithm).compile(&layer).expect("it compiles");
                 let c = reference.compare(&compiled.run_rounded(reference.inputs()).expect("inputs of its types"));
                 assert!(c.passes() && c.max_error.is_finite(), "{x:?} {w:?} by {algorithm}: {c:?}");
             }
             // Numbers in between may overflow: then the bound is infinite, anything may come out, and the check says so.
             for algorithm in ["winograd(2x2)", "winograd(4x4)", "fft(8x8)", "strassen(1)"] {
-                let compiler = compiler().algorithm(algorithm.parse().expect("an algorithm with its sizes"));
+                let compiler = compiler().with_algorithm(algorithm.parse().expect("an algorithm with its sizes"));
                 let compiled = compiler.compile(&layer).expect("it applies");
                 let outputs = compiled.run_rounded(reference.inputs()).expect("inputs of its types");
                 let c = reference.by(&compiler, &layer).expect("it applies").compare(&outputs);

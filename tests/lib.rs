@@ -9,3 +9,8 @@ pub mod shape;
 
 pub use random::Random;
 pub use shape::ConvShape;
+
+/// The programs in README.md, which documentation tests compile and run.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+pub struct Readme;

@@ -2,11 +2,11 @@
 //! crop, steps longer than the image. The interpreter of layers, that of loops, and native code at every width.
 
 use convoke::check::Reference;
-use convoke::interp::run_program;
 use convoke::ir::layer::Source;
-use convoke::passes::PassError;
-use convoke::passes::select::SelectError;
 use convoke::{Algorithm, Compiler, Error, Layer, Layout, Machine, Subnormals};
+use convoke_interp::run_program;
+use convoke_passes::PassError;
+use convoke_passes::select::SelectError;
 use convoke_tests::{ConvShape, Random};
 use ndarray::ArrayD;
 
@@ -36,7 +36,7 @@ fn engines(compiler: &Compiler, layer: &Layer, inputs: &[ArrayD<f64>]) -> Option
 /// For this CPU with vectors of every kind it has, and what those are.
 fn widths() -> impl Iterator<Item = (Compiler, String)> {
     let widths = Machine::host().widths().into_iter();
-    widths.map(|machine| (Compiler::host().machine_of(machine.clone()), machine.name))
+    widths.map(|machine| (Compiler::host().with_machine(machine.clone()), machine.name))
 }
 
 /// Equal, NaN where the other is, and with the sign of the other.
@@ -75,7 +75,7 @@ fn a_weight_that_is_not_finite_counts_over_padding_in_every_plain_algorithm() {
             let expected = &reference.outputs()[0].value;
             for (at_width, machine) in widths() {
                 for &algorithm in Algorithm::ALL {
-                    let compiler = at_width.clone().algorithm(algorithm);
+                    let compiler = at_width.clone().with_algorithm(algorithm);
                     let Some(found) = engines(&compiler, &layer, reference.inputs()) else { continue };
                     let plain = compiler.select(&layer).expect("it compiled").ir().body.iter().all(|instr| {
                         matches!(&instr.op, convoke::ir::layer::Op::Conv2d(conv) if conv.algorithm.is_plain_sum())
@@ -145,7 +145,7 @@ fn clamps_keep_the_sign_of_a_zero() {
                 for (at_width, machine) in widths() {
                     for level in [0, 2] {
                         for found in
-                            engines(&at_width.clone().level(level), &layer, reference.inputs()).expect("it applies")
+                            engines(&at_width.clone().with_level(level), &layer, reference.inputs()).expect("it applies")
                         {
                             assert!(same(&found, expected, true), "{clamp}, {elem}, {machine}:\n{found}\n{expected}");
                         }
@@ -255,7 +255,7 @@ fn steps_may_be_longer_than_the_image() {
             .expect("the interpreter runs it");
         let mut ran = 0;
         for &algorithm in Algorithm::ALL {
-            let compiler = Compiler::host().algorithm(algorithm);
+            let compiler = Compiler::host().with_algorithm(algorithm);
             let Some([_, native]) = engines(&compiler, &layer, reference.inputs()) else { continue };
             let found = reference.by(&compiler, &layer).expect("it applies").compare(&[native]);
             assert!(found.passes(), "{} by {algorithm}: {found:?}", layer.ir());

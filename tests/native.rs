@@ -1,9 +1,10 @@
 //! Native code by an algorithm beside the interpreter.
 
 use convoke::check::Reference;
-use convoke::passes::PassError;
-use convoke::passes::select::SelectError;
-use convoke::{Algorithm, Compiler, Error, Layer, Machine, data};
+use convoke::{Algorithm, Compiler, Error, Layer, Machine};
+use convoke_data as data;
+use convoke_passes::PassError;
+use convoke_passes::select::SelectError;
 use ndarray::ArrayD;
 
 /// The largest whole number among inputs and weights: sums of n products are exact while n · most² ≤ 2^24.
@@ -43,7 +44,7 @@ pub fn native(
     to_the_bit: impl Fn(Algorithm) -> bool,
     seeded: bool,
 ) -> Result<bool, String> {
-    let compiler = compiler().algorithm(algorithm).threads(threads);
+    let compiler = compiler().with_algorithm(algorithm).with_threads(threads);
     let compiled = match compiler.compile(layer) {
         Err(Error::Pass(PassError::Select(SelectError { .. }))) => return Ok(false),
         compiled => compiled.map_err(|e| format!("@{} by {algorithm}: {}", layer.name(), e.render(false)))?,

@@ -69,7 +69,7 @@ fn every_pooling_gives_what_onnx_gives() {
 
         let reference = Reference::new(&layer, vec![x], Subnormals::default()).expect("the interpreter runs it");
         let machine = widths[i % widths.len()].clone();
-        let compiled = Compiler::host().machine_of(machine).compile(&layer).expect("it compiles");
+        let compiled = Compiler::host().with_machine(machine).compile(&layer).expect("it compiles");
         let native = compiled.run_rounded(reference.inputs()).expect("inputs of its types");
         let interpreted = reference.outputs()[0].value.iter().copied().collect::<Vec<_>>();
         for (by, found) in [("interpreter", interpreted), ("native code", native[0].iter().copied().collect())] {

@@ -5,8 +5,9 @@ use std::path::PathBuf;
 
 use convoke::check::{Comparison, Reference};
 use convoke::ir::layer::Range;
-use convoke::{Compiler, InputRange, Layer, Subnormals, data};
+use convoke::{Compiler, InputRange, Layer, Subnormals};
 use convoke_cli::{Captured, capture};
+use convoke_data as data;
 use ndarray::ArrayD;
 use serde_json::Value;
 use tempfile::TempDir;
@@ -204,13 +205,13 @@ fn a_lost_product_is_found() {
     let module = convoke::Module::from_bytes("text", text.as_bytes(), convoke::Files::none()).expect("a layer");
     let layer = module.layer(None).expect("a layer");
     for algorithm in ["direct", "winograd(2x2)", "winograd(6x6)", "fft(16x16)", "strassen(1)"] {
-        let compiler = Compiler::host().algorithm(algorithm.parse().expect("a name"));
+        let compiler = Compiler::host().with_algorithm(algorithm.parse().expect("a name"));
         let right = compared(&layer, &compiler, |_, _| {});
         assert!(right.passes() && right.is_expected() && right.is_allowed(), "{algorithm}: {right:?}");
         let wrong = compared(&layer, &compiler, lose);
         assert!(!wrong.is_expected(), "{algorithm}: {wrong:?}");
     }
-    let winograd = Compiler::host().algorithm("winograd(6x6)".parse().expect("a name"));
+    let winograd = Compiler::host().with_algorithm("winograd(6x6)".parse().expect("a name"));
     let wrong = compared(&layer, &winograd, lose);
     assert!(wrong.passes(), "it is within its bound, so that nothing else finds it: {wrong:?}");
 }
@@ -221,7 +222,7 @@ fn the_library_takes_ranges_too() {
     let module = convoke::Module::from_bytes("text", text.as_bytes(), convoke::Files::none()).expect("a layer");
     let layer = module.layer(None).expect("a layer");
     let range = Range::new(1e-3, 1.0).expect("a range");
-    let by_compiler = Compiler::for_machine(convoke::Machine::x86_64_v3()).input_range(InputRange::Within(range));
+    let by_compiler = Compiler::for_machine(convoke::Machine::x86_64_v3()).with_input_range(InputRange::Within(range));
     let by_layer = Compiler::for_machine(convoke::Machine::x86_64_v3());
     let [first, second] = [by_compiler.select(&layer), by_layer.select(&layer.with_range("x", range))];
     let algorithms = |layer: Result<Layer, convoke::Error>| layer.expect("it can be chosen").ir().to_string();

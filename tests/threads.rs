@@ -1,6 +1,7 @@
 //! The same bits for every number of threads: layers of every lowering, in both layouts, each large enough to be split.
 
-use convoke::{Compiler, Files, Layer, Module, data};
+use convoke::{Compiler, Files, Layer, Module};
+use convoke_data as data;
 use ndarray::ArrayD;
 
 /// Input channels, height, width; output channels, kernel, stride, padding, dilation, groups; how.
@@ -129,7 +130,7 @@ fn same_bits(source: &str) {
     let layer = layer(source);
     let input = input(&layer);
     let run = |threads| {
-        let compiled = Compiler::host().threads(threads).compile(&layer);
+        let compiled = Compiler::host().with_threads(threads).compile(&layer);
         let compiled = compiled.unwrap_or_else(|e| panic!("{e}\n{source}"));
         compiled.run_rounded(std::slice::from_ref(&input)).expect("an input of its type")
     };
@@ -161,7 +162,7 @@ fn the_same_bits_where_images_are_shared_out() {
 fn the_same_bits_in_every_form() {
     for (telling, source) in FORMS {
         let lowered = Compiler::host().lower(&layer(source)).expect("it lowers");
-        let program = lowered.program.to_string();
+        let program = lowered.program().to_string();
         assert!(program.contains(telling) && program.contains(" parallel "), "no `{telling}` in\n{program}");
         same_bits(source);
     }
@@ -170,7 +171,7 @@ fn the_same_bits_in_every_form() {
 #[test]
 fn callers_at_once_get_what_each_gets_alone() {
     let layer = layer(FORMS[2].1);
-    let compiled = Compiler::host().threads(3).compile(&layer).expect("it compiles");
+    let compiled = Compiler::host().with_threads(3).compile(&layer).expect("it compiles");
     let input = input(&layer);
     let run = || compiled.run_rounded(std::slice::from_ref(&input)).expect("an input of its type");
     let alone = run();

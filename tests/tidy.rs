@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use convoke::ir::layer::OPS;
-use convoke::passes::registry;
+use convoke_passes::registry;
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("this package is in the workspace").to_owned()
@@ -52,7 +52,7 @@ fn crates() -> BTreeMap<String, BTreeSet<String>> {
         for line in read(manifest).lines() {
             if line.starts_with('[') {
                 inside = line == "[dependencies]";
-            } else if let (true, Some((dependency, _))) = (inside, line.split_once('.'))
+            } else if let (true, Some((dependency, _))) = (inside, line.split_once(['.', ' ']))
                 && dependency.starts_with("convoke")
             {
                 depends.insert(dependency.to_owned());
@@ -227,6 +227,95 @@ fn a_text_is_no_map_of_the_machine_it_was_written_on() {
         complaints.extend(words.iter().filter(|w| text.contains(**w)).map(|w| format!("{}: `{w}`", path.display())));
     }
     none(complaints);
+}
+
+/// The file of a module path below `src`, as far as its segments are files: of `explain::Plan` it is `explain.rs`.
+fn module_file(src: &Path, path: &[&str]) -> Option<PathBuf> {
+    let (mut folder, mut found) = (src.to_owned(), None);
+    for segment in path {
+        folder.push(segment);
+        let Some(file) = [folder.with_extension("rs"), folder.join("mod.rs")].into_iter().find(|file| file.is_file())
+        else {
+            break;
+        };
+        found = Some(file);
+    }
+    found
+}
+
+/// The files that each file below `src` names in paths from `crate`, `super` or a module of its own; tests left out.
+fn uses(src: &Path) -> BTreeMap<PathBuf, BTreeSet<PathBuf>> {
+    let sources = files(src, |p| has_extension(p, &["rs"]));
+    let one = |file: &PathBuf| {
+        let text = read(file);
+        let code = text.split("#[cfg(test)]").next().unwrap_or_default();
+        let code = code.lines().filter(|line| !line.trim_start().starts_with("//"));
+        let own: Vec<String> = {
+            let below = file.strip_prefix(src).expect("it is below").with_extension("");
+            let names = below.iter().map(|name| name.to_string_lossy().into_owned());
+            names.filter(|name| !["mod", "lib", "main"].contains(&name.as_str())).collect()
+        };
+        let own: Vec<&str> = own.iter().map(String::as_str).collect();
+        let words = code.flat_map(|line| line.split(|c: char| !(c.is_alphanumeric() || "_:".contains(c))));
+        let targets = words.filter(|word| word.contains("::")).filter_map(|word| {
+            let path: Vec<&str> = word.split("::").take_while(|segment| !segment.is_empty()).collect();
+            let path = match path.split_first()? {
+                (&"crate", rest) => rest.to_vec(),
+                (&"super", rest) => [own.get(..own.len().checked_sub(1)?)?, rest].concat(),
+                _ => [&own[..], &path[..]].concat(),
+            };
+            module_file(src, &path).filter(|target| target != file)
+        });
+        (file.clone(), targets.collect())
+    };
+    sources.iter().map(one).collect()
+}
+
+#[test]
+fn the_files_of_library_and_command_form_no_circle_of_more_than_two() {
+    let mut complaints = Vec::new();
+    for name in ["convoke", "convoke-cli"] {
+        let uses = uses(&root().join("crates").join(name).join("src"));
+        assert!(uses.values().filter(|used| !used.is_empty()).count() > 10, "few files of {name} use others: {uses:?}");
+        let reached = |from: &PathBuf| {
+            let (mut seen, mut open) = (BTreeSet::new(), vec![from.clone()]);
+            while let Some(file) = open.pop() {
+                open.extend(uses[&file].iter().filter(|used| seen.insert((*used).clone())).cloned());
+            }
+            seen
+        };
+        let reached: BTreeMap<_, _> = uses.keys().map(|file| (file, reached(file))).collect();
+        for (file, from_here) in &reached {
+            let circle: Vec<_> = from_here.iter().filter(|other| reached[other].contains(*file)).collect();
+            if circle.len() > 2 && circle[0] == *file {
+                complaints.push(format!("a circle of {} files: {circle:?}", circle.len()));
+            }
+        }
+    }
+    none(complaints);
+}
+
+#[test]
+fn the_glossary_names_files_that_there_are() {
+    let glossary = read(&root().join("docs/glossary.md"));
+    let rows: Vec<&str> = glossary.lines().filter(|line| line.starts_with("| ") && line.contains('`')).collect();
+    assert!(rows.len() > 40, "{} terms", rows.len());
+    let mut complaints = Vec::new();
+    for row in rows {
+        let file = row.trim_end_matches(['|', ' ', '`']).rsplit('`').next().expect("a piece at least");
+        if !root().join("crates").join(file).exists() {
+            complaints.push(format!("docs/glossary.md: crates/{file} is not there"));
+        }
+    }
+    none(complaints);
+}
+
+#[test]
+fn decisions_are_dated_and_the_newest_come_first() {
+    let decisions = read(&root().join("docs/decisions.md"));
+    let dates: Vec<&str> = decisions.lines().filter_map(|line| line.strip_prefix("## ")).collect();
+    assert!(dates.len() >= 3 && dates.is_sorted_by(|a, b| a > b), "{dates:?}");
+    assert!(dates.iter().all(|date| date.len() == 10 && date.split('-').count() == 3), "{dates:?}");
 }
 
 #[test]

@@ -12,10 +12,10 @@ fn layer() -> Layer {
 }
 
 fn tuned(compiler: &Compiler, folder: &Path) -> Verdict {
-    let lowered = compiler.clone().tune(Some(folder.into())).lower(&layer()).expect("it lowers");
-    assert_eq!(lowered.verdicts.len(), 1, "{:?}", lowered.verdicts);
-    assert_eq!(lowered.choices[0].algorithm, lowered.verdicts[0].algorithm());
-    lowered.verdicts.into_iter().next().expect("one for the convolution")
+    let lowered = compiler.clone().with_tuning(Some(folder.into())).lower(&layer()).expect("it lowers");
+    let [verdict] = lowered.verdicts() else { panic!("one verdict for one convolution: {:?}", lowered.verdicts()) };
+    assert_eq!(lowered.choices()[0].algorithm, verdict.algorithm());
+    verdict.clone()
 }
 
 fn entries(folder: &Path) -> Vec<PathBuf> {
@@ -32,33 +32,34 @@ fn folder() -> tempfile::TempDir {
 fn a_verdict_is_remembered_until_its_folder_is_deleted() {
     let folder = folder();
     let cache = folder.path().join("below/cache");
-    let compiler = Compiler::host().max_error(0.0);
+    let compiler = Compiler::host().with_max_error(0.0);
     let first = tuned(&compiler, &cache);
-    assert_eq!(first.origin, Origin::Measured);
-    assert!(first.times.len() >= 2 && first.times.is_sorted_by(|a, b| a.1 <= b.1), "{:?}", first.times);
+    assert!(matches!(first.origin(), Origin::Measured));
+    assert!(first.times().len() >= 2 && first.times().is_sorted_by(|a, b| a.1 <= b.1), "{:?}", first.times());
     let second = tuned(&compiler, &cache);
-    assert_eq!((second.origin, &second.times), (Origin::Remembered, &first.times));
+    assert!(matches!(second.origin(), Origin::Remembered));
+    assert_eq!(second.times(), first.times());
     fs::remove_dir_all(&cache).expect("it may be deleted");
-    assert_eq!(tuned(&compiler, &cache).origin, Origin::Measured);
+    assert!(matches!(tuned(&compiler, &cache).origin(), Origin::Measured));
 }
 
 #[test]
 fn the_key_has_all_that_a_verdict_depends_on() {
     let folder = folder();
     // Plain sums alone, of which there are two: that is measured quickly.
-    let compiler = Compiler::host().max_error(0.0);
+    let compiler = Compiler::host().with_max_error(0.0);
     let mut faster = compiler.machine().clone();
     faster.ghz *= 2.0;
     let others = [
         compiler.clone(),
-        compiler.clone().threads(2),
-        compiler.clone().level(1),
-        compiler.clone().max_error(1e-12),
-        compiler.clone().certified(true),
-        compiler.machine_of(faster),
+        compiler.clone().with_threads(2),
+        compiler.clone().with_level(1),
+        compiler.clone().with_max_error(1e-12),
+        compiler.clone().with_certified(true),
+        compiler.with_machine(faster),
     ];
     for (i, other) in others.iter().enumerate() {
-        assert_eq!(tuned(other, folder.path()).origin, Origin::Measured, "{i}");
+        assert!(matches!(tuned(other, folder.path()).origin(), Origin::Measured), "{i}");
         assert_eq!(entries(folder.path()).len(), i + 1);
     }
 }
@@ -67,7 +68,7 @@ fn the_key_has_all_that_a_verdict_depends_on() {
 fn entries_that_are_corrupt_foreign_or_not_allowed_are_measured_again() {
     let folder = folder();
     // Plain sums alone, of which there are two: that is measured quickly.
-    let compiler = Compiler::host().max_error(0.0);
+    let compiler = Compiler::host().with_max_error(0.0);
     tuned(&compiler, folder.path());
     let [entry] = &entries(folder.path())[..] else { panic!("one file for one convolution") };
     let good = fs::read_to_string(entry).expect("text");
@@ -93,15 +94,15 @@ fn entries_that_are_corrupt_foreign_or_not_allowed_are_measured_again() {
         format!("winograd(2x2) 1e-9\n{times}\n\n{key}"),
     ] {
         fs::write(entry, &bad).expect("written");
-        assert_eq!(tuned(&compiler, folder.path()).origin, Origin::Measured, "{bad}");
-        assert_eq!(tuned(&compiler, folder.path()).origin, Origin::Remembered, "{bad}");
+        assert!(matches!(tuned(&compiler, folder.path()).origin(), Origin::Measured), "{bad}");
+        assert!(matches!(tuned(&compiler, folder.path()).origin(), Origin::Remembered), "{bad}");
     }
     // Bytes that are no text, and a folder where the file should be.
     fs::write(entry, [0xff, 0xfe]).expect("written");
-    assert_eq!(tuned(&compiler, folder.path()).origin, Origin::Measured);
+    assert!(matches!(tuned(&compiler, folder.path()).origin(), Origin::Measured));
     fs::remove_file(entry).expect("deleted");
     fs::create_dir(entry).expect("made");
-    assert!(matches!(tuned(&compiler, folder.path()).origin, Origin::NotKept(_)));
+    assert!(matches!(tuned(&compiler, folder.path()).origin(), Origin::NotKept(_)));
 }
 
 #[test]
@@ -109,7 +110,7 @@ fn a_folder_that_cannot_be_made_is_told_and_no_error() {
     let folder = folder();
     let file = folder.path().join("file");
     fs::write(&file, "not a folder").expect("written");
-    assert!(matches!(tuned(&Compiler::host(), &file.join("cache")).origin, Origin::NotKept(_)));
+    assert!(matches!(tuned(&Compiler::host(), &file.join("cache")).origin(), Origin::NotKept(_)));
 }
 
 #[test]
@@ -117,28 +118,29 @@ fn writers_at_once_leave_one_whole_entry() {
     let folder = folder();
     std::thread::scope(|scope| {
         for _ in 0..4 {
-            scope.spawn(|| tuned(&Compiler::host().max_error(0.0), folder.path()));
+            scope.spawn(|| tuned(&Compiler::host().with_max_error(0.0), folder.path()));
         }
     });
     assert_eq!(entries(folder.path()).len(), 1);
-    assert_eq!(tuned(&Compiler::host().max_error(0.0), folder.path()).origin, Origin::Remembered);
+    assert!(matches!(tuned(&Compiler::host().with_max_error(0.0), folder.path()).origin(), Origin::Remembered));
 }
 
 #[test]
 fn no_error_beyond_the_allowed_is_timed() {
     let folder = folder();
-    let verdict = tuned(&Compiler::host().max_error(0.0), folder.path());
-    assert!(verdict.times.iter().all(|(algorithm, _)| algorithm.is_plain_sum()), "{:?}", verdict.times);
-    let verdict = tuned(&Compiler::host().max_error(1.0), folder.path());
-    assert!(verdict.times.iter().any(|(algorithm, _)| !algorithm.is_plain_sum()), "{:?}", verdict.times);
+    let verdict = tuned(&Compiler::host().with_max_error(0.0), folder.path());
+    assert!(verdict.times().iter().all(|(algorithm, _)| algorithm.is_plain_sum()), "{:?}", verdict.times());
+    let verdict = tuned(&Compiler::host().with_max_error(1.0), folder.path());
+    assert!(verdict.times().iter().any(|(algorithm, _)| !algorithm.is_plain_sum()), "{:?}", verdict.times());
 }
 
 #[test]
 fn what_is_asked_for_is_not_tuned() {
     let folder = folder();
-    let compiler = Compiler::host().algorithm(Algorithm::Direct).tune(Some(folder.path().into()));
+    let compiler = Compiler::host().with_algorithm(Algorithm::Direct).with_tuning(Some(folder.path().into()));
     let lowered = compiler.lower(&layer()).expect("it lowers");
-    assert_eq!((lowered.verdicts, lowered.choices[0].algorithm), (vec![], Algorithm::Direct));
+    assert!(lowered.verdicts().is_empty());
+    assert_eq!(lowered.choices()[0].algorithm, Algorithm::Direct);
     assert!(entries(folder.path()).is_empty());
 }
 

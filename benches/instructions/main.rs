@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
-use convoke::{Compiler, Machine, Module};
+use convoke::{Compiler, Input, Machine, Module, Output};
 use libtest_mimic::{Arguments, Failed, Trial};
 
 /// How much more than is written down is allowed.
@@ -39,7 +39,7 @@ fn main() {
     let missing = callgrind::missing();
     let known = read(&folder().join("counts.txt"));
     let counted = Arc::new(Mutex::new(BTreeMap::new()));
-    let layers = Module::read(&folder().join("layers.conv")).expect("the layers are valid").layers;
+    let layers = Module::read(&folder().join("layers.conv")).expect("the layers are valid").layers().to_vec();
     let trial = |name: String| {
         let (counted, known) = (Arc::clone(&counted), known.get(&name).copied());
         let test = name.clone();
@@ -94,8 +94,8 @@ fn run(name: &str) {
     let layer = module.layer(Some(name)).expect("the name of a layer");
     let compiled = Compiler::for_machine(Machine::x86_64_v3()).compile(&layer).expect("it compiles");
     let inputs = convoke_benches::inputs(&layer);
-    let inputs: Vec<_> = inputs.iter().map(|x| x.view()).collect();
-    let mut outputs = compiled.run(&inputs).expect("it runs");
-    let mut outputs: Vec<_> = outputs.iter_mut().map(|y| y.view_mut()).collect();
+    let inputs: Vec<_> = inputs.iter().map(|x| x as &dyn Input).collect();
+    let mut outputs = compiled.run::<f32>(&inputs).expect("it runs");
+    let mut outputs: Vec<_> = outputs.iter_mut().map(|y| y as &mut dyn Output).collect();
     callgrind::counted(|| compiled.run_into(&inputs, &mut outputs).expect("it runs"));
 }

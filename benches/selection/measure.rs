@@ -3,8 +3,9 @@
 use std::time::{Duration, Instant};
 
 use convoke::explain::explain;
-use convoke::passes::select::Plan;
-use convoke::{Algorithm, Buffers, CompiledLayer, Compiler, Error, Layer, data};
+use convoke::{Algorithm, Buffers, CompiledLayer, Compiler, Error, Layer};
+use convoke_data as data;
+use convoke_passes::select::Plan;
 use rustix::time::{ClockId, clock_gettime};
 
 /// The least time that is measured at once, so that reading the clock does not count.
@@ -81,10 +82,10 @@ pub(crate) fn layer(
     limits: Limits,
     known: Option<&Times>,
 ) -> Result<Measured, Error> {
-    let explained = |compiler: &Compiler| explain(compiler, layer).map(|e| e.selections.into_iter().next());
-    let none = || Error::Choice { name: layer.name().into(), found: "has no convolution".into() };
-    let selection = explained(compiler)?.ok_or_else(none)?;
-    let any = explained(&compiler.clone().max_error(f64::MAX))?.ok_or_else(none)?;
+    let explained = |compiler: &Compiler| explain(compiler, layer).map(|e| e.selections().first().cloned());
+    let one = "a generated layer has one convolution";
+    let selection = explained(compiler)?.expect(one);
+    let any = explained(&compiler.clone().with_max_error(f64::MAX))?.expect(one);
     let budget = selection.budget;
     let plans: Vec<Plan> = any.candidates.into_iter().filter_map(|(_, plan)| plan.ok()).collect();
     let chosen = [selection.chosen, any.chosen];
@@ -104,7 +105,7 @@ pub(crate) fn layer(
             continue;
         }
         let started = || -> Result<Run, Error> {
-            let compiled = compiler.clone().algorithm(plan.algorithm).compile(layer)?;
+            let compiled = compiler.clone().with_algorithm(plan.algorithm).compile(layer)?;
             let mut buffers = compiled.buffers(&inputs)?;
             let start = now();
             compiled.run_buffers(&mut buffers)?;

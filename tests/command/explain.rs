@@ -18,7 +18,7 @@ fn explain_writes_a_page() {
         "<b>Roofline.</b>",
         "<b>Error against time.</b>",
         "Where the predicted time goes",
-        "What the layer takes, from pass to pass",
+        "Cost of the layer, from pass to pass",
         "<th>after select",
         "<td class=\"came\">",
         "conv2d %x, %w",
@@ -117,7 +117,7 @@ fn explain_tells_what_the_layer_takes_from_pass_to_pass() {
     }
     assert!(stages[1]["notes"][0].as_str().is_some_and(|note| note.contains("3 times 3x3")), "{stages:#?}");
     let result = convoke(&[&args[..], &passes].concat());
-    assert!(result.stdout.contains("what the layer takes, from pass to pass"), "{}", result.stdout);
+    assert!(result.stdout.contains("cost of the layer, from pass to pass"), "{}", result.stdout);
     // Not without the grant, and not what there is not.
     assert!(convoke(&[&args[..], &passes[1..]].concat()).stdout.contains("--structural"));
     assert_eq!(convoke(&[&args[..], &["--passes", "stack"]].concat()).status, 2);

@@ -3,8 +3,8 @@
 use std::fs;
 use std::path::Path;
 
-use convoke::data::{npz, read_tensor, safetensors};
 use convoke::{Elem, Files, Layout, TensorType};
+use convoke_data::{npz, read_tensor, safetensors};
 
 use super::{BLUR, convoke, folder, names, text};
 

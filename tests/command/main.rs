@@ -149,7 +149,7 @@ fn a_c_program_calls_the_object_through_its_header() {
     }
     let result = convoke(&["run", &at("blur.conv"), "--output", &format!("y={}", at("y.npy")), "--seed", "5"]);
     assert_eq!(result.status, 0, "{}", result.stderr);
-    let x = convoke::data::random(
+    let x = convoke_data::random(
         &convoke::TensorType::new(convoke::Elem::F32, [1, 1, 8, 8], convoke::Layout::Nchw).expect("a type"),
         5,
         &convoke::Files::none(),
@@ -242,7 +242,7 @@ fn an_infinite_error_is_no_success() {
     let at = |name: &str| text(&folder.path().join(name));
     let mut x = ndarray::ArrayD::zeros(ndarray::IxDyn(&[1, 1, 8, 8]));
     x[[0, 0, 3, 3]] = f64::INFINITY;
-    convoke::data::npy::write(Path::new(&at("x.npy")), x.view(), convoke::Elem::F32).expect("written");
+    convoke_data::npy::write(Path::new(&at("x.npy")), x.view(), convoke::Elem::F32).expect("written");
     let (blur, input) = (at("blur.conv"), format!("x={}", at("x.npy")));
     for (algorithm, expected) in [("direct", "check     ok"), ("winograd(4x4)", "check     OVER")] {
         let result = convoke(&["run", &blur, "--input", &input, "--check", "--algorithm", algorithm]);

@@ -86,7 +86,7 @@ fn what_is_given_twice_or_cannot_be_read_is_wrong_usage() {
 fn threads_beyond_the_limit_of_the_machine_are_refused() {
     let folder = folder();
     let input = text(&folder.path().join("blur.conv"));
-    let most = convoke::codegen::max_threads();
+    let most = convoke::max_threads();
     let result = convoke(&["run", &input, "--threads", "1024"]);
     if most < 1024 {
         assert_eq!(result.status, 1, "{}", result.stderr);

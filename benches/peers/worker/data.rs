@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use convoke::data::read_tensor;
 use convoke::{Elem, Files, Layout, TensorType};
+use convoke_data::read_tensor;
 use ndarray::{Array1, Array4, ArrayD};
 
 /// `[N, C, H, W]` or another array of four axes.

@@ -3,9 +3,9 @@
 use std::path::Path;
 use std::time::Instant;
 
-use convoke::passes::select::selections;
 use convoke::{Algorithm, CompiledLayer, Compiler, Elem, Error, Layer, Layout, Memory};
 use convoke_benches::rows::Row;
+use convoke_passes::select::selections;
 use ndarray::{Array4, ArrayD, ArrayView4, ArrayViewMut4};
 use serde::Serialize;
 
@@ -108,7 +108,7 @@ impl Job {
 
     /// One run, into the same output, in the workspace that the layer keeps from run to run.
     pub(crate) fn run(&mut self) -> Result<(), String> {
-        self.compiled.run_into(&[self.x.view()], &mut [self.y.view_mut()]).map_err(told)
+        self.compiled.run_into(&[&self.x.view()], &mut [&mut self.y.view_mut()]).map_err(told)
     }
 
     /// The algorithm chosen.

@@ -85,13 +85,13 @@ fn main() -> ExitCode {
 
 fn run(args: &Args) -> Result<(), String> {
     let mut compiler = Compiler::for_machine(args.cpu.describe()?)
-        .threads(args.threads)
-        .algorithm(args.algorithm.unwrap_or(Algorithm::Auto));
+        .with_threads(args.threads)
+        .with_algorithm(args.algorithm.unwrap_or(Algorithm::Auto));
     if let Some(e) = args.max_error {
-        compiler = compiler.max_error(e);
+        compiler = compiler.with_max_error(e);
     }
     if args.tune {
-        compiler = compiler.tune(Some(args.tmp.join("tuned")));
+        compiler = compiler.with_tuning(Some(args.tmp.join("tuned")));
     }
     let layout = match args.layout {
         Order::Nchw => Layout::Nchw,
@@ -140,8 +140,8 @@ fn answer(line: &str, compiler: &Compiler, layout: Layout, job: &mut Option<Job>
 
 #[cfg(test)]
 mod tests {
-    use convoke::data::npz;
     use convoke::{Elem, Machine};
+    use convoke_data::npz;
     use ndarray::{ArrayD, IxDyn};
 
     use super::*;

@@ -1,4 +1,4 @@
-//! Why a command stops, and the exit status that goes with it.
+//! Reasons why a command stops, with their exit status.
 
 use std::io;
 
@@ -14,7 +14,7 @@ pub(crate) const WRONG_INPUT: u8 = 1;
 /// The command line is wrong.
 pub(crate) const WRONG_USAGE: u8 = 2;
 
-/// Why a command stops.
+/// The reason why a command stops.
 #[derive(Debug)]
 pub(crate) enum Failure {
     /// The library refused the input.
@@ -51,7 +51,7 @@ impl Failure {
         self.status()
     }
 
-    /// What standard error gets; nothing if all has been said.
+    /// The text for standard error; empty if all has been said.
     fn message(&self, color: bool) -> String {
         let (bold, plain) = if color { ("\x1b[1;31merror\x1b[0m", "\x1b[0m") } else { ("error", "") };
         let line = |text: &str| format!("{bold}: {}{plain}\n", short(text));

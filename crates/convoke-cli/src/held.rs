@@ -19,7 +19,7 @@ pub(crate) struct Held {
 pub(crate) enum Verdict {
     /// All is as it should be.
     Ok,
-    /// The result is within its bound, but its error is beyond what is allowed where the user says nothing.
+    /// The result is within its bound, but its error is beyond the default limit.
     Over,
     /// The check failed.
     Failed,
@@ -63,9 +63,9 @@ pub(crate) fn reasons(c: &Comparison, held: Held) -> Vec<String> {
         ));
     }
     if let Some(share) = c.allowed.filter(|share| !share.is_within()) {
-        let whose = if held.given { "--max-error allows" } else { "is allowed without --max-error" };
+        let whose = if held.given { "that --max-error allows" } else { "allowed without --max-error" };
         said.push(format!(
-            "the error is {} what {whose}: some inputs of a tile are far larger than others",
+            "the error is {} the error {whose}: some inputs of a tile are far larger than others",
             times(share)
         ));
         said.push(
@@ -75,7 +75,7 @@ pub(crate) fn reasons(c: &Comparison, held: Held) -> Vec<String> {
     }
     if held.seeded && c.passes() && !c.is_expected() {
         said.push(format!(
-            "the error is {} what the algorithms are expected to give on random inputs: this is a bug in convoke",
+            "the error is {} the error to expect of the algorithms on random inputs: this is a bug in convoke",
             times(c.expected)
         ));
     }

@@ -5,7 +5,7 @@ use std::path::Path;
 
 /// Standard input, output and error, and whether they are terminals.
 pub struct Io<'a> {
-    /// What `-` reads.
+    /// The stream that `-` reads.
     pub stdin: &'a mut dyn Read,
     /// Results.
     pub stdout: &'a mut dyn Write,
@@ -25,14 +25,14 @@ impl std::fmt::Debug for Io<'_> {
     }
 }
 
-/// What one run in process gave.
+/// The result of one run in process.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Captured {
     /// The exit status.
     pub status: u8,
-    /// What it printed.
+    /// Its standard output.
     pub stdout: String,
-    /// What it complained about.
+    /// Its standard error.
     pub stderr: String,
 }
 

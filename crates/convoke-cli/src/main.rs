@@ -29,7 +29,7 @@ fn main() -> ExitCode {
         cache: cache.as_deref(),
     };
     let status = convoke_cli::main_with(std::env::args_os(), &mut io);
-    // What is left in the buffer of a broken pipe must not be written again on drop, nor complained about.
+    // The rest in the buffer of a broken pipe must not be written again on drop, nor reported.
     let (_, _rest) = stdout.into_parts();
     ExitCode::from(status)
 }
@@ -50,7 +50,7 @@ fn watch_signals() {
     });
 }
 
-/// Where this user's caches are: `$CONVOKE_CACHE_DIR`, else a folder in `$XDG_CACHE_HOME`, else what the system has for them.
+/// The folder of this user's caches: `$CONVOKE_CACHE_DIR`, else a folder in `$XDG_CACHE_HOME`, else the system's.
 fn cache() -> Option<PathBuf> {
     let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     let home = || variable("HOME");

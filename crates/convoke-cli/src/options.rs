@@ -4,10 +4,9 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use convoke::ir::diagnostic::shown;
-use convoke::layer::read_capped;
-use convoke::passes::{PassError, Watch};
 use convoke::tune::{Origin, Verdict};
-use convoke::{Compiler, Error, Layer, Machine, Unmet};
+use convoke::{Compiler, Error, Layer, Machine, ReadError, Unmet, read_capped};
+use convoke_passes::{PassError, Watch};
 use indicatif::ProgressBar;
 
 use crate::args::Options;
@@ -28,33 +27,33 @@ pub(crate) fn compiler<'a>(
         (None, None) => Machine::host(),
     };
     let mut compiler = Compiler::for_machine(machine)
-        .level(options.level)
-        .structural(options.structural)
-        .certified(options.certified)
-        .guard(options.guard)
-        .threads(options.threads.into())
-        .subnormals(options.subnormals.into())
-        .max_memory(options.which.max_memory)
-        .watch(watch(io));
+        .with_level(options.level)
+        .with_structural(options.structural)
+        .with_certified(options.certified)
+        .with_guard(options.guard)
+        .with_threads(options.threads.into())
+        .with_subnormals(options.subnormals.into())
+        .with_max_memory(options.which.max_memory)
+        .with_watch(watch(io));
     if let Some(e) = options.max_error {
-        compiler = compiler.max_error(e);
+        compiler = compiler.with_max_error(e);
     }
     if let Some(range) = options.input_range {
-        compiler = compiler.input_range(range);
+        compiler = compiler.with_input_range(range);
     }
     if let Some(t) = options.tolerance {
-        compiler = compiler.tolerance(t);
+        compiler = compiler.with_tolerance(t);
     }
     if let Some(algorithm) = options.algorithm {
-        compiler = compiler.algorithm(algorithm);
+        compiler = compiler.with_algorithm(algorithm);
     }
     if options.tune {
-        compiler = compiler.tune(options.tune_cache.clone());
+        compiler = compiler.with_tuning(options.tune_cache.clone());
     }
     Ok(compiler)
 }
 
-/// Shows how far passes are that look for factors, on a terminal alone.
+/// Shows the progress of passes that look for factors, on a terminal alone.
 fn watch(io: &Io<'_>) -> Watch {
     if !io.progress {
         return Watch::default();
@@ -73,11 +72,11 @@ fn watch(io: &Io<'_>) -> Watch {
     })
 }
 
-/// Says on standard error which verdicts of tuning could not be kept, and why: the result is right, but took longer than it need.
+/// Reports verdicts of tuning that could not be kept on standard error, with the reason: the result is right, but tuning will be repeated.
 pub(crate) fn tell_not_kept(verdicts: &[Verdict], io: &mut Io<'_>) {
     for verdict in verdicts {
-        if let Origin::NotKept(why) = &verdict.origin {
-            note(io, &format!("the verdict of tuning %{} is not kept: {why}", verdict.value));
+        if let Origin::NotKept(why) = verdict.origin() {
+            note(io, &format!("the verdict of tuning %{} is not kept: {why}", verdict.value()));
         }
     }
 }
@@ -89,7 +88,7 @@ pub(crate) fn flushed(count: usize) -> Option<String> {
         .then(|| format!("{count} subnormal number{s} of the packed weights to zero; `--subnormals keep` keeps them"))
 }
 
-/// Says on standard error which convolutions do not keep `--max-error`.
+/// Reports convolutions that do not keep `--max-error` on standard error.
 pub(crate) fn tell_unmet(unmet: &[Unmet], io: &mut Io<'_>) {
     unmet.iter().for_each(|unmet| note(io, &unmet.to_string()));
 }
@@ -108,7 +107,7 @@ fn described(file: &Path, io: &mut Io<'_>) -> Result<Machine, Failure> {
     let at = |what: String| Failure::Input(format!("{name}: {what}"));
     let read = match is_standard(file) {
         true => read_capped(&mut *io.stdin),
-        false => convoke::data::open_text(file).and_then(read_capped),
+        false => convoke_data::open_text(file).map_err(ReadError::from).and_then(read_capped),
     };
     let bytes = read.map_err(|e| at(format!("cannot be read: {e}")))?;
     let text = String::from_utf8(bytes).map_err(|_| at("a machine description is TOML, written in UTF-8".into()))?;
@@ -141,13 +140,13 @@ pub(crate) fn in_passes(error: impl Into<Error>) -> Failure {
     }
 }
 
-/// What a machine is, in a few words.
+/// A machine in a few words.
 pub(crate) fn machine_line(machine: &Machine) -> String {
     let fma = if machine.has_fma() { ", fused multiply-add" } else { "" };
     format!("{} ({}, {}-bit vectors{fma})", shown(&machine.name), machine.arch, machine.vector_bits)
 }
 
-/// What a layer takes and gives, as its text begins: `@l(%x: f32[1, 3, 8, 8]) -> f32[1, 4, 6, 6]`.
+/// The inputs and outputs of a layer, as its text begins: `@l(%x: f32[1, 3, 8, 8]) -> f32[1, 4, 6, 6]`.
 pub(crate) fn signature(layer: &Layer) -> String {
     let inputs: Vec<_> = layer.inputs().iter().map(|(name, ty)| format!("%{name}: {ty}")).collect();
     let outputs: Vec<_> = layer.outputs().iter().map(|(_, ty)| ty.to_string()).collect();

@@ -3,8 +3,8 @@
 
 use std::path::{Path, PathBuf};
 
-use convoke::data::{Pending, check_writable};
 use convoke::ir::diagnostic::shown;
+use convoke_data::{Pending, check_writable};
 
 use crate::failure::Failure;
 use crate::io::Io;

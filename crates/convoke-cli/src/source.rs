@@ -2,14 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
-use convoke::{Layer, Module, layer::read_capped};
+use convoke::{Layer, Module, read_capped};
 
 use crate::args::Which;
 use crate::failure::Failure;
 use crate::io::Io;
-use convoke::data::Files;
 use convoke::ir::layer::Source;
 use convoke::ir::loops::Role;
+use convoke_data::Files;
 
 /// Whether `path` means standard input or output.
 pub(crate) fn is_standard(path: &Path) -> bool {
@@ -43,7 +43,7 @@ pub(crate) fn layers(path: &Path, which: &Which, io: &mut Io<'_>) -> Result<Vec<
 /// The layers of a text: the one named, or all. Whoever interprets them has the memory that `which` allows.
 pub(crate) fn layers_of(module: Module, which: &Which) -> Result<Vec<Layer>, Failure> {
     let found = match which.layer.as_deref() {
-        None if module.layers.len() > 1 => module.layers,
+        None if module.layers().len() > 1 => module.layers().to_vec(),
         name => vec![module.layer(name)?],
     };
     Ok(found.into_iter().map(|layer| layer.with_budget(which.max_memory)).collect())
@@ -51,16 +51,16 @@ pub(crate) fn layers_of(module: Module, which: &Which) -> Result<Vec<Layer>, Fai
 
 /// The files that the constants of a text are read from, as far as they can be named.
 pub(crate) fn constant_files(module: &Module) -> Vec<PathBuf> {
-    let layers = module.layers.iter().map(Layer::ir);
+    let layers = module.layers().iter().map(Layer::ir);
     let of_layers = layers.flat_map(|layer| layer.values.ids().filter_map(|id| layer.constant(id)));
-    let of_programs = module.programs.iter().flat_map(|program| program.buffers.iter()).filter_map(|(_, buffer)| {
+    let of_programs = module.programs().iter().flat_map(|program| program.buffers.iter()).filter_map(|(_, buffer)| {
         match &buffer.role {
             Role::Const(source) => Some(source),
             _ => None,
         }
     });
     let paths = of_layers.chain(of_programs).filter_map(|source| match source {
-        Source::File { path, .. } => module.files.resolve(path).ok(),
+        Source::File { path, .. } => module.files().resolve(path).ok(),
         _ => None,
     });
     paths.collect()

@@ -14,11 +14,11 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use convoke::data::{self, Files, safetensors};
 use convoke::ir::layer::{Def, Source};
 use convoke::ir::loops::{Program, Role};
-use convoke::passes::State;
 use convoke::{Elem, TensorType};
+use convoke_data::{self as data, Files, safetensors};
+use convoke_passes::State;
 use ndarray::{ArrayViewD, IxDyn};
 
 use crate::failure::{Failure, note};
@@ -28,7 +28,7 @@ use crate::sink::{Outputs, is_stream};
 /// Weights on their way to a text and its files.
 pub(crate) struct Weights<'a> {
     output: &'a Path,
-    /// Where the text as it was given finds its files.
+    /// The folder of the files of the text as it was given.
     files: &'a Files,
     stream: bool,
     /// The path from the output's folder to the folder of the text as it was given, with a `/` at its end; `None` if it does not lie below.

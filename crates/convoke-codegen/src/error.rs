@@ -33,7 +33,7 @@ pub enum CodegenError {
     /// More threads than are of use.
     #[error(
         "{threads} threads were asked for; a run takes at most {most} here, where there are {processors} processors: ask for fewer \
-         (`Compiler::threads`, `--threads`)"
+         (`Compiler::with_threads`, `--threads`)"
     )]
     TooManyThreads {
         /// How many were asked for.
@@ -53,7 +53,7 @@ pub enum CodegenError {
     },
     /// More memory than the limit allows.
     #[error(
-        "the program needs {needed} bytes of {what}, and {limit} are left for it; raise the limit (`Compiler::max_memory`, \
+        "the program needs {needed} bytes of {what}, and {limit} are left for it; raise the limit (`Compiler::with_max_memory`, \
          `--max-memory`) or choose an algorithm with less"
     )]
     Memory {

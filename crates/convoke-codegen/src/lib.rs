@@ -5,7 +5,11 @@
 //!                                                         └─► object: ELF, Mach-O or COFF, with header
 //! ```
 //!
-//! How functions are called is described once, in the comment of `convention`.
+//! How functions are called is described once, in the comment of `convention`. Object files and listings are features, `objects` and
+//! `listings`.
+
+// What only object files and listings use stays compiled without them.
+#![cfg_attr(not(all(feature = "listings", feature = "objects")), allow(dead_code))]
 
 mod aligned;
 mod compiled;
@@ -17,9 +21,11 @@ mod emit;
 mod error;
 mod helpers;
 mod jit;
+#[cfg(feature = "listings")]
 mod listing;
 mod machine_code;
 mod memory;
+#[cfg(feature = "objects")]
 mod object;
 pub mod plan;
 mod region;
@@ -35,7 +41,9 @@ pub use element::{Element, Slice, SliceMut};
 pub use emit::MAX_INSTRUCTIONS;
 pub use error::{BoxError, CodegenError, RunError, Side};
 pub use helpers::max_threads;
+#[cfg(feature = "listings")]
 pub use listing::{asm, clif};
 pub use memory::Memory;
+#[cfg(feature = "objects")]
 pub use object::{Export, Object, header, object};
 pub use symbol::{SYMBOL_PREFIX, symbol};

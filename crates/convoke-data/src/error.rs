@@ -82,6 +82,17 @@ pub enum DataError {
         /// What was found and what was expected.
         reason: String,
     },
+    /// A file of a format that this build leaves out.
+    #[error(
+        "{}: files of this format are left out of this build; enable the feature `{feature}` of convoke-data",
+        shown(path)
+    )]
+    Feature {
+        /// The file.
+        path: PathBuf,
+        /// The feature of convoke-data that reads it.
+        feature: &'static str,
+    },
     /// A file without the array.
     #[error("{} has no array {}; it has {known}", shown(path), quoted(name))]
     Missing {

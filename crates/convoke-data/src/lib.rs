@@ -9,16 +9,18 @@
 //! | [`Files`] | the folder `file("…")` is looked up in; the memory budget |
 //! | [`values`] | the numbers of a constant |
 //! | [`random()`], [`random_integers`] | inputs for tests |
-//! | [`npy`], [`npz`], [`safetensors`] | arrays in files |
-//! | [`image`] | PNG images |
+//! | [`npy`], `npz` (with the feature `npz`), [`safetensors`] | arrays in files |
+//! | `image` (with the feature `images`) | PNG images |
 //! | [`open()`], [`open_text`] | regular files, opened to read |
 //! | [`write_whole`], [`Pending`] | files that are written in full or not at all, alone or several together |
 
 mod error;
 mod files;
 mod generate;
+#[cfg(feature = "images")]
 pub mod image;
 pub mod npy;
+#[cfg(feature = "npz")]
 pub mod npz;
 mod number;
 mod open;
@@ -109,7 +111,10 @@ fn read(path: &Path, name: Option<&str>, ty: &TensorType, files: &Files) -> Resu
                 format!("an npy file holds one array without a name; leave {} out", error::quoted(name)),
             )),
         },
+        #[cfg(feature = "npz")]
         Some("npz") => npz::read(path, name, ty, files),
+        #[cfg(not(feature = "npz"))]
+        Some("npz") => Err(DataError::Feature { path: path.into(), feature: "npz" }),
         Some("safetensors") => safetensors::read(path, name, ty, files),
         _ => Err(DataError::format(path, "expected a name that ends in .npy, .npz or .safetensors")),
     }
@@ -121,7 +126,12 @@ fn read(path: &Path, name: Option<&str>, ty: &TensorType, files: &Files) -> Resu
 /// grey) is said in the notes.
 pub fn read_tensor(path: &Path, name: Option<&str>, ty: &TensorType, files: &Files) -> Result<Tensor, DataError> {
     let (mut numbers, notes) = match path.extension() {
+        #[cfg(feature = "images")]
         Some(ending) if ending.eq_ignore_ascii_case("png") => image::read(path, ty, files)?,
+        #[cfg(not(feature = "images"))]
+        Some(ending) if ending.eq_ignore_ascii_case("png") => {
+            return Err(DataError::Feature { path: path.into(), feature: "images" });
+        }
         _ => (read(path, name, ty, files)?, Vec::new()),
     };
     round_all(&mut numbers, ty)?;

@@ -1,28 +1,29 @@
-//! What the kernels of a layer's convolutions are as filters, and how far their channels are mixtures of fewer.
+//! Kernels of a layer's convolutions as filters, and the savings of channel bottlenecks.
 //!
-//! Each kernel, one for each pair of output and input channel, is looked at by itself ([`Filter`]); of layers with very many a sample, spread
-//! evenly. [`Limits`] say how many. What a bottleneck could save is read off the Tucker decomposition of the weights over both kinds of channels.
+//! Each kernel, one for each pair of output and input channel, is analysed by itself ([`Filter`]). Of very many kernels a sample is analysed, spread
+//! evenly; [`Limits`] say how many. The savings of bottlenecks follow from the Tucker decomposition of the weights over both kinds of channels.
 
 use convoke_data::values;
 use convoke_factor::tucker::Tucker;
 use convoke_factor::{FactorError, Matrix};
-use convoke_filter::{Filter, Response, Sense};
+pub use convoke_filter::{Class, Filter, Response, Sense};
 use convoke_ir::layer::{Op, Source};
 use convoke_passes::{State, registry};
 
 use crate::compiler::Compiler;
 use crate::error::Error;
 use crate::layer::Layer;
+use crate::option_error::OptionError;
 
 /// The most numbers of responses that are held: 256 MiB.
 const RESPONSES: usize = 1 << 25;
 
-/// The most work for one convolution.
+/// Limits of the work for one convolution.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Limits {
-    /// The most kernels that are looked at; 1024 by default.
+    /// The most kernels of a convolution that are analysed, at least 1; 1024 by default.
     pub kernels: usize,
-    /// The most multiplications, for all kernels and for the channels each; 1e11 by default, a few seconds.
+    /// The most multiplications for all kernels, and for the channels; 1e11 by default, a few seconds.
     pub work: f64,
 }
 
@@ -32,58 +33,63 @@ impl Default for Limits {
     }
 }
 
-/// The errors that bottlenecks are told for.
+impl Limits {
+    fn validate(&self) -> Result<(), OptionError> {
+        match *self {
+            Limits { kernels: 0, .. } => Err(OptionError::NoKernels),
+            Limits { work, .. } if work >= 0.0 => Ok(()),
+            Limits { work, .. } => Err(OptionError::Work { found: work }),
+        }
+    }
+}
+
+/// The errors for which bottlenecks are sought.
 const ERRORS: [f64; 4] = [0.3, 0.1, 0.03, 0.01];
 
 /// The kernels of one convolution.
 #[derive(Clone, Debug)]
 pub struct Analysis {
-    /// The value it computes, without `%`.
-    pub value: String,
-    /// Extents of its weights: output channels, input channels of a group, rows, columns.
-    pub extents: [usize; 4],
-    /// Groups.
-    pub group: usize,
-    /// How many kernels were looked at: all, or as many as [`Limits`] allow.
-    pub looked: usize,
-    /// Those of them that are finite, in order.
-    pub filters: Vec<Filter>,
-    /// Whether the channels were too many to be decomposed.
-    pub too_many_channels: bool,
-    /// The bottlenecks of the first group with several channels on both sides.
-    pub bottlenecks: Vec<Bottleneck>,
+    value: String,
+    extents: [usize; 4],
+    group: usize,
+    looked: usize,
+    filters: Vec<Filter>,
+    too_many_channels: bool,
+    bottlenecks: Vec<Bottleneck>,
 }
 
-/// How far channels could be reduced at an error.
+/// The fewest channels that keep an error.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Bottleneck {
     /// Relative, in the Frobenius norm of the weights.
     pub error: f64,
-    /// Channels out of the middle and into it.
+    /// Channels: out of the middle convolution, and into it.
     pub ranks: [usize; 2],
-    /// Multiplications of a pixel before, over those after.
+    /// Multiplications for a pixel before, over those after.
     pub saves: f64,
 }
 
-/// Looks at every convolution whose weights have values.
+/// Analyses every convolution whose weights have values.
 ///
 /// # Errors
 ///
-/// Numbers that cannot be had.
+/// [`Error::Data`] for weights that cannot be read.
 pub fn analyze(layer: &Layer) -> Result<Vec<Analysis>, Error> {
     analyze_within(layer, Limits::default(), &mut |_, _, _| {})
 }
 
-/// [`analyze`] within limits of one's own. `observer` is told which value is at hand, how many of its kernels have been looked at, and of how many.
+/// Analyses as [`analyze`] does, within limits of the caller's. `observer` is told the value at hand, the number of its kernels that have been analysed,
+/// and the number to analyse.
 ///
 /// # Errors
 ///
-/// As [`analyze`].
+/// As [`analyze`]; [`Error::Option`] for limits out of range.
 pub fn analyze_within(
     layer: &Layer,
     limits: Limits,
     observer: &mut dyn FnMut(&str, usize, usize),
 ) -> Result<Vec<Analysis>, Error> {
+    limits.validate()?;
     // Weights may be computed from constants.
     let fold = registry::find("fold-constants").and_then(|entry| entry.make(&[]))?;
     let folded = Compiler::host().run_passes(State::Layer(layer.ir().clone()), &[fold], layer.files(), |_, _| {})?;
@@ -147,24 +153,59 @@ fn bottlenecks(weights: &[f64], [k, c, taps]: [usize; 3]) -> Result<Vec<Bottlene
 }
 
 impl Analysis {
-    /// How many kernels there are.
+    /// The value that the convolution computes, without `%`.
+    pub fn value(&self) -> &str {
+        &self.value
+    }
+
+    /// The extents of its weights: output channels, input channels of a group, rows, columns.
+    pub fn extents(&self) -> [usize; 4] {
+        self.extents
+    }
+
+    /// The number of groups.
+    pub fn group(&self) -> usize {
+        self.group
+    }
+
+    /// The number of kernels that were analysed: all, or as many as [`Limits`] allow.
+    pub fn looked(&self) -> usize {
+        self.looked
+    }
+
+    /// The analysed kernels that are finite, in order.
+    pub fn filters(&self) -> &[Filter] {
+        &self.filters
+    }
+
+    /// Whether the channels were too many to be decomposed.
+    pub fn too_many_channels(&self) -> bool {
+        self.too_many_channels
+    }
+
+    /// The bottlenecks of the first group, if it has several channels on both sides.
+    pub fn bottlenecks(&self) -> &[Bottleneck] {
+        &self.bottlenecks
+    }
+
+    /// The number of kernels.
     pub fn kernels(&self) -> usize {
         self.extents[0] * self.extents[1]
     }
 
-    /// How many of the kernels looked at are separable in this sense and no stronger one.
+    /// The number of analysed kernels that are separable in this sense and no stronger one.
     pub fn separable(&self, sense: Sense) -> usize {
         self.filters.iter().filter(|f| f.rank.sense == sense).count()
     }
 
-    /// The mean energy in each rank.
+    /// The mean share of the energy in each rank, the largest first.
     pub fn energies(&self) -> Vec<f64> {
         let ranks = self.filters.first().map_or(0, |f| f.rank.energies.len());
         let count = self.filters.len().max(1) as f64;
         (0..ranks).map(|i| self.filters.iter().map(|f| f.rank.energies[i]).sum::<f64>() / count).collect()
     }
 
-    /// The root mean square of all responses, which of one kernel is its own; `None` if there is none.
+    /// The root mean square of all responses; `None` without a finite kernel.
     pub fn response(&self) -> Option<Response> {
         let first = &self.filters.first()?.response;
         let n = first.size();

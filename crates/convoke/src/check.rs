@@ -1,7 +1,7 @@
-//! The result of a layer as its meaning gives it, and how far the result of a stage is from it.
+//! The result of a layer by its meaning, and the distance of a stage's result from it.
 //!
 //! The interpreter's run of the layer as it was given is the reference, y. Its bounds say how far a run in the element
-//! type may be from it, element by element; see `convoke_interp::error_bounds`. They cover what passes over layer IR may do and any
+//! type may be from it, element by element; see `convoke_interp::error_bounds`. They cover all that passes over layer IR may do and any
 //! order of a sum. A convolution by Winograd's algorithm, an FFT or Strassen's rounds more: with y′ the interpreter's run of the layer
 //! as it is lowered,
 //!
@@ -11,13 +11,13 @@
 //!
 //! The same where that layer has subnormal weights and code flushes them.
 //!
-//! A bound is far above what happens, and so says little of a run that is merely poor. Errors are therefore also held against two root mean
+//! A bound is far above most errors, and says little of a run that is merely poor. Errors are therefore also held against two root mean
 //! squares: the error to *expect* of the algorithms chosen, and the error *allowed* ([`Budget`](convoke_passes::select::Budget)). Both are those of
 //! `convoke_interp::errors`. A run on seeded inputs that exceeds the first by far has lost a product; a run that exceeds the second has data
 //! that the estimate does not assume, such as one pixel far brighter than its neighbours.
 //!
-//! Where the user grants a tolerance y′ may be another function, and |y′ − y| is what it is: native code is then checked to compute the layer as
-//! it was approximated. How far that is from the layer given is what the passes say of it.
+//! With a tolerance y′ may be another function, and |y′ − y| is added to the bound as it is. Native code is then checked to compute the approximated
+//! layer; the passes report the distance of that layer from the one given.
 
 use std::time::{Duration, Instant};
 
@@ -31,9 +31,11 @@ use convoke_passes::select::{self, Conv};
 use convoke_passes::{Grants, Record, Stage, State};
 use ndarray::ArrayD;
 
-use crate::compiler::{Compiler, Verify};
+use crate::compiler::Compiler;
 use crate::error::Error;
 use crate::layer::Layer;
+use crate::module::Module;
+use crate::pipeline::Verify;
 
 /// Inputs with the outputs they mean.
 #[derive(Clone, Debug)]
@@ -53,7 +55,7 @@ pub struct Share {
     pub mean: f64,
     /// The largest.
     pub largest: f64,
-    /// How many elements there are.
+    /// The number of elements.
     pub elements: usize,
 }
 
@@ -81,7 +83,7 @@ impl Share {
     }
 }
 
-/// How far outputs are from the reference. Infinite where one is NaN or infinite and the other is not the same.
+/// The distance of outputs from the reference: infinite where one is NaN or infinite and the other is not the same.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Comparison {
     /// The largest |y − reference| of all elements.
@@ -92,10 +94,10 @@ pub struct Comparison {
     pub bound: f64,
     /// The largest error as a fraction of its element's bound; above 1 the check fails.
     pub of_bound: f64,
-    /// How many elements are not finite where the reference is, though all inputs and constants are: a sum or a transform overflowed. With any the
+    /// The number of elements that are not finite where the reference is, though all inputs and constants are: a sum or a transform overflowed. With any the
     /// check fails.
     pub overflowed: usize,
-    /// How many elements are infinite or NaN where the reference is something else, since a fast algorithm mixes inputs or weights that are not finite
+    /// The number of elements that are infinite or NaN where the reference is not, since a fast algorithm mixes inputs or weights that are not finite
     /// with others. They count in no other number here.
     pub spoilt: usize,
     /// Errors in multiples of the error to expect.
@@ -140,7 +142,7 @@ impl Reference {
     ///
     /// # Errors
     ///
-    /// What the interpreter refuses, such as more memory than the layer's budget: see [`Layer::with_budget`].
+    /// [`Error::Interp`] for a layer that the interpreter refuses, as one that needs more memory than its budget: see [`Layer::with_budget`].
     pub fn new(layer: &Layer, inputs: Vec<ArrayD<f64>>, subnormals: Subnormals) -> Result<Reference, Error> {
         let plain = without_algorithms(layer)?;
         let outputs = error_bounds(plain.verified(), &inputs, layer.files(), subnormals)?;
@@ -149,15 +151,15 @@ impl Reference {
         Ok(Reference { inputs, finite, outputs, plain: true })
     }
 
-    /// The same with the bounds of what `compiler` makes of `layer`, which is that of the reference.
+    /// The same reference with the bounds of the code that `compiler` makes of its layer, which is `layer`.
     ///
     /// # Errors
     ///
-    /// A pass that is refused.
+    /// [`Error::Pass`] for a pass that is refused; [`Error::Option`].
     pub fn by(&self, compiler: &Compiler, layer: &Layer) -> Result<Reference, Error> {
         let selected = compiler.select(layer)?;
         let mut reference = self.clone();
-        let (approximates, subnormals) = (compiler.grants().tolerance.is_some(), compiler.get_subnormals());
+        let (approximates, subnormals) = (compiler.grants().tolerance.is_some(), compiler.subnormals());
         reference.plain = algorithms(selected.ir()).all(Algorithm::is_plain_sum);
         // Passes may have made subnormal weights of others.
         if approximates || !reference.plain || (subnormals == Subnormals::Flush && has_subnormals(&selected)?) {
@@ -188,7 +190,7 @@ impl Reference {
         &self.outputs
     }
 
-    /// How far `outputs` are from the reference.
+    /// The distance of `outputs` from the reference.
     pub fn compare(&self, outputs: &[ArrayD<f64>]) -> Comparison {
         let shapes = |a: &ArrayD<f64>, b: &Bounded| a.shape() == b.value.shape();
         if outputs.len() != self.outputs.len() || !outputs.iter().zip(&self.outputs).all(|(a, b)| shapes(a, b)) {
@@ -233,7 +235,7 @@ impl Reference {
     }
 }
 
-/// Whether some number of a constant that is read is `such`, which is told the constant's element type too.
+/// Whether some number of a constant that is read satisfies `such`, a predicate of the number and the constant's element type.
 fn any_constant(layer: &Layer, such: impl Fn(f64, Elem) -> bool) -> Result<bool, Error> {
     let uses = layer.ir().uses();
     for (id, value) in layer.ir().values.iter().filter(|(id, _)| uses[id.index()] > 0) {
@@ -299,11 +301,11 @@ fn same_bits(a: &[ArrayD<f64>], b: &[ArrayD<f64>]) -> bool {
 pub struct StageCheck {
     /// The pass after which the IR was run; `text`, or `native`, with the number of threads.
     pub stage: String,
-    /// What ran it: `layer interpreter`, `loop interpreter` or `native code`.
+    /// The engine that ran it: `layer interpreter`, `loop interpreter` or `native code`.
     pub engine: &'static str,
     /// The comparison; `None` for a stage that was left out.
     pub comparison: Option<Comparison>,
-    /// How long it took.
+    /// The time it took.
     pub elapsed: Duration,
 }
 
@@ -320,7 +322,7 @@ type Run<'a> = &'a mut dyn FnMut() -> Result<Vec<ArrayD<f64>>, Error>;
 ///
 /// # Errors
 ///
-/// A stage that cannot be made or run. Stages whose result is wrong are not errors: see [`Comparison::passes`].
+/// A stage that cannot be made or run. A stage whose result is wrong is no error: see [`Comparison::passes`].
 pub fn stages(
     compiler: &Compiler,
     layer: &Layer,
@@ -339,7 +341,7 @@ pub fn stages(
     };
 
     let text = layer.ir().to_string();
-    let read_back = crate::Module::from_bytes("<printed>", text.as_bytes(), files.clone());
+    let read_back = Module::from_bytes("<printed>", text.as_bytes(), files.clone());
     // A constant that a caller computed has no text.
     if let Ok(module) = read_back {
         let read_back = module.layer(None)?;
@@ -377,7 +379,7 @@ pub fn stages(
         let mut run = || {
             let outputs = compiled.run_rounded(&reference.inputs)?;
             let first = first.get_or_insert_with(|| outputs.clone());
-            // What differs between thread counts is wrong, however near it is; no outputs at all are certainly wrong.
+            // A result that differs between thread counts is wrong, however near it is. No outputs at all are certainly wrong.
             Ok(if same_bits(first, &outputs) { outputs } else { Vec::new() })
         };
         stage(&name, "native code", Some(&mut run))?;

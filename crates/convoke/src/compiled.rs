@@ -1,20 +1,23 @@
-//! A compiled layer: checked at the door, then native. Arrays are `ndarray` views in storage order of the type.
+//! A compiled layer: arrays are checked, then native code runs on them. Arrays are in storage order of their type.
 
 use std::time::{Duration, Instant};
 
 use convoke_codegen::{Compiled, Element, Options, Slice, SliceMut};
+use convoke_ir::elem::Elem;
 use convoke_ir::layer::Source;
 use convoke_ir::types::TensorType;
 use convoke_passes::Record;
-use ndarray::{ArrayD, ArrayView, ArrayViewMut, Dimension, IxDyn};
+use ndarray::ArrayD;
 
-use crate::compiler::{Choice, Compiler, Lowered};
+use crate::array::{Input, Output, zeros};
+use crate::compiler::Compiler;
 use crate::error::Error;
+use crate::lowered::{Choice, Lowered};
 use crate::memory;
-use crate::tune::Verdict;
+use crate::tune::verdict::Verdict;
 use crate::unmet::Unmet;
 
-/// A layer as native code. `Send + Sync`, cheap to share in an [`Arc`](std::sync::Arc); its memory is freed when it is dropped.
+/// A layer as native code. It is `Send + Sync` and cheap to share in an [`Arc`](std::sync::Arc); its memory is freed when it is dropped.
 pub struct CompiledLayer {
     name: String,
     inputs: Vec<(String, TensorType)>,
@@ -29,20 +32,21 @@ impl std::fmt::Debug for CompiledLayer {
     }
 }
 
-/// What compiling a layer took, and what it gave.
+/// The costs and results of compiling a layer. Times are wall-clock times.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Report {
-    /// What each pass did, in order.
+    /// A record of each pass, in order.
     pub passes: Vec<Record>,
     /// The algorithm of each convolution.
     pub choices: Vec<Choice>,
-    /// The convolutions that do not keep [`Compiler::max_error`].
+    /// The convolutions that do not keep [`Compiler::with_max_error`].
     pub unmet: Vec<Unmet>,
-    /// What tuning found, if the compiler tunes.
+    /// The verdicts of tuning, if the compiler tunes.
     pub verdicts: Vec<Verdict>,
-    /// Time in passes and lowering.
+    /// Time of passes and lowering.
     pub passes_time: Duration,
-    /// Time in code generation.
+    /// Time of code generation.
     pub codegen_time: Duration,
     /// Time to read or make the numbers of constants, and to pack and transform them.
     pub weights_time: Duration,
@@ -50,7 +54,7 @@ pub struct Report {
     pub code_bytes: usize,
     /// Bytes of the constants that runs read, as packed.
     pub constant_bytes: usize,
-    /// How many of these numbers were subnormal and are zero now; see [`Compiler::subnormals`].
+    /// The number of these constants that were subnormal and are zero now; see [`Compiler::with_subnormals`].
     pub flushed: usize,
     /// Bytes of scratch of one run.
     pub scratch_bytes: usize,
@@ -68,8 +72,8 @@ impl Report {
 impl CompiledLayer {
     pub(crate) fn new(compiler: &Compiler, lowered: Lowered) -> Result<CompiledLayer, Error> {
         let files = compiler.files(&lowered.layer);
-        let max_bytes = memory::left_for_code(&lowered.layer, compiler.get_max_memory());
-        let options = Options { threads: compiler.get_threads(), max_bytes, subnormals: compiler.get_subnormals() };
+        let max_bytes = memory::left_for_code(&lowered.layer, compiler.max_memory());
+        let options = Options { threads: compiler.threads(), max_bytes, subnormals: compiler.subnormals() };
         let start = Instant::now();
         let constants = |source: &Source, ty: &TensorType| Ok(convoke_data::values(source, ty, &files)?);
         let compiled = convoke_codegen::compile(lowered.verified(), compiler.machine(), &constants, &options)?;
@@ -116,68 +120,62 @@ impl CompiledLayer {
         &self.outputs
     }
 
-    /// What compiling took, and what it gave.
+    /// The costs and results of compiling.
     pub fn report(&self) -> &Report {
         &self.report
     }
 
-    /// Runs the layer: an array for each input, in order; gives an array for each output.
+    /// Runs the layer on an array for each input, in order, and gives an array for each output.
     ///
-    /// Shapes must be those of [`CompiledLayer::inputs`]. A view whose elements are not in row-major order without gaps
-    /// is copied first.
+    /// Inputs may have different ranks and element types: `&[&x, &y]`. Each has the shape and element type of [`CompiledLayer::inputs`], in storage
+    /// order. An array that is not in row-major order without gaps is copied first. `T` is the element type of all outputs;
+    /// [`CompiledLayer::run_into`] writes outputs of different types.
     ///
     /// # Errors
     ///
-    /// Arrays that are not as many, or not of the shape or element type, as the layer has.
-    pub fn run<T: Element + Default, D: Dimension>(
-        &self,
-        inputs: &[ArrayView<'_, T, D>],
-    ) -> Result<Vec<ArrayD<T>>, Error> {
-        self.check_outputs_are::<T>()?;
-        let mut outputs = self.outputs.iter().map(|(_, ty)| zeros(ty)).collect::<Result<Vec<ArrayD<T>>, _>>()?;
-        let mut views: Vec<_> = outputs.iter_mut().map(|array| array.view_mut()).collect();
+    /// [`Error::Count`], [`Error::Array`] or [`Error::Element`] for arrays that are not as many, or not of the shape or element type, as the layer has;
+    /// [`Error::OutOfMemory`].
+    pub fn run<T: Element + Default>(&self, inputs: &[&dyn Input]) -> Result<Vec<ArrayD<T>>, Error> {
+        // Before outputs are allocated, that they will be of the right type.
+        self.outputs.iter().try_for_each(|(name, ty)| check_array("output", name, ty, T::ELEM, ty.shape.dims()))?;
+        let outputs = self.outputs.iter().map(|(_, ty)| zeros(ty.shape.dims()));
+        let mut outputs = outputs.collect::<Result<Vec<ArrayD<T>>, _>>()?;
+        let mut views: Vec<_> = outputs.iter_mut().map(|array| array as &mut dyn Output).collect();
         self.run_into(inputs, &mut views)?;
         Ok(outputs)
     }
 
-    /// As [`CompiledLayer::run`], into arrays of the caller's, which are written in full. Allocates no array if every
-    /// input is in row-major order without gaps. Views of [`Memory`](crate::Memory) are the fastest: they begin where lines of the caches do.
+    /// Runs the layer as [`CompiledLayer::run`] does, into arrays of the caller's, which are written in full: `&mut [&mut y]`.
+    ///
+    /// Outputs, too, may have different ranks and element types. No array is allocated if every input is in row-major order without gaps. Views of
+    /// [`Memory`](crate::Memory) are the fastest: they begin on a cache line.
     ///
     /// # Errors
     ///
-    /// As [`CompiledLayer::run`]; outputs that are not in row-major order without gaps. Nothing is written then.
-    pub fn run_into<T: Element + Default, D: Dimension, E: Dimension>(
-        &self,
-        inputs: &[ArrayView<'_, T, D>],
-        outputs: &mut [ArrayViewMut<'_, T, E>],
-    ) -> Result<(), Error> {
+    /// As [`CompiledLayer::run`]; [`Error::Strides`] for an output that is not in row-major order without gaps. Nothing is written then.
+    pub fn run_into(&self, inputs: &[&dyn Input], outputs: &mut [&mut dyn Output]) -> Result<(), Error> {
         self.check_count("inputs", self.inputs.len(), inputs.len())?;
         self.check_count("outputs", self.outputs.len(), outputs.len())?;
         for ((name, ty), array) in self.inputs.iter().zip(inputs) {
-            check_array::<T>("input", name, ty, array.shape())?;
+            check_array("input", name, ty, array.elem(), array.dims())?;
         }
         for ((name, ty), array) in self.outputs.iter().zip(&*outputs) {
-            check_array::<T>("output", name, ty, array.shape())?;
-            if !array.is_standard_layout() {
+            check_array("output", name, ty, array.elem(), array.dims())?;
+        }
+        let copies = inputs.iter().filter(|array| array.slice().is_none()).map(|array| array.copied());
+        let copies = copies.collect::<Result<Vec<_>, _>>()?;
+        let mut copies = copies.iter();
+        let slices = inputs.iter().filter_map(|array| array.slice().or_else(|| copies.next()?.slice()));
+        let slices: Vec<_> = slices.collect();
+        let mut slices_mut = Vec::with_capacity(outputs.len());
+        for ((name, _), array) in self.outputs.iter().zip(outputs) {
+            if array.is_standard() {
+                slices_mut.extend(array.slice_mut());
+            } else {
                 return Err(Error::Strides { name: name.clone(), strides: array.strides().to_vec() });
             }
         }
-        let mut copies = Vec::new();
-        for array in inputs.iter().filter(|array| array.as_slice().is_none()) {
-            let mut copy = memory::reserve(array.len())?;
-            // Iteration follows the axes, whatever the strides.
-            copy.iter_mut().zip(array).for_each(|(to, from)| *to = *from);
-            copies.push(copy);
-        }
-        let mut copies = copies.iter();
-        let inputs = inputs.iter().map(|array| {
-            T::slice(array.as_slice().unwrap_or_else(|| copies.next().expect("one for each that has no slice")))
-        });
-        let inputs: Vec<_> = inputs.collect();
-        let outputs = outputs.iter_mut();
-        let mut outputs: Vec<_> =
-            outputs.map(|array| T::slice_mut(array.as_slice_mut().expect("its layout was checked above"))).collect();
-        self.run_slices(&inputs, &mut outputs)
+        self.run_slices(&slices, &mut slices_mut)
     }
 
     pub(crate) fn run_slices(&self, inputs: &[Slice<'_>], outputs: &mut [SliceMut<'_>]) -> Result<(), Error> {
@@ -190,25 +188,14 @@ impl CompiledLayer {
         }
         Err(Error::Count { layer: self.name.clone(), what, expected, found })
     }
-
-    /// Before outputs are allocated, that they will be of the right type.
-    fn check_outputs_are<T: Element>(&self) -> Result<(), Error> {
-        self.outputs.iter().try_for_each(|(name, ty)| check_array::<T>("output", name, ty, ty.shape.dims()))
-    }
 }
 
-/// An array of a type's shape, if the system has memory for it.
-fn zeros<T: Element + Default>(ty: &TensorType) -> Result<ArrayD<T>, Error> {
-    let elements = memory::reserve(ty.elements())?;
-    Ok(ArrayD::from_shape_vec(IxDyn(ty.shape.dims()), elements).expect("as many elements as the type has"))
-}
-
-fn check_array<T: Element>(what: &'static str, name: &str, ty: &TensorType, shape: &[usize]) -> Result<(), Error> {
-    if ty.elem != T::ELEM {
-        return Err(Error::Element { what, name: name.into(), expected: Box::new(ty.clone()), found: T::ELEM.name() });
+fn check_array(what: &'static str, name: &str, ty: &TensorType, elem: Elem, dims: &[usize]) -> Result<(), Error> {
+    if ty.elem != elem {
+        return Err(Error::Element { what, name: name.into(), expected: Box::new(ty.clone()), found: elem });
     }
-    if ty.shape.dims() != shape {
-        return Err(Error::Array { what, name: name.into(), expected: Box::new(ty.clone()), found: shape.to_vec() });
+    if ty.shape.dims() != dims {
+        return Err(Error::Array { what, name: name.into(), expected: Box::new(ty.clone()), found: dims.to_vec() });
     }
     Ok(())
 }

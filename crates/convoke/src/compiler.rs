@@ -1,28 +1,26 @@
-//! From a layer to native code: what may be chosen, and the road through passes, lowering and code generation.
+//! The options of compiling as one value. A setter is `with_…`, its getter has the plain name; options out of range are refused by the first
+//! method that uses them.
 
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
 
 use convoke_data::Files;
-use convoke_ir::attr::{Algorithm, AttrType};
+use convoke_ir::attr::Algorithm;
 use convoke_ir::elem::Subnormals;
-use convoke_ir::layer::{self as ir, Op};
-use convoke_ir::loops::{self, Program};
+use convoke_ir::layer as ir;
 use convoke_machine::Machine;
-use convoke_passes::registry::{self, Pass};
-use convoke_passes::select::Select;
 use convoke_passes::spec::Spec;
-use convoke_passes::{Context, Grants, LayerPass, PassManager, Record, Stage, State, Watch};
+use convoke_passes::{Grants, Watch};
 
-use crate::compiled::CompiledLayer;
 use crate::error::Error;
 use crate::layer::Layer;
 use crate::memory;
+use crate::option_error::OptionError;
 use crate::range::{InputRange, declare};
-use crate::tune::{Tuning, Verdict, tune};
-use crate::unmet::Unmet;
+use crate::tune::store::Tuning;
 
-/// Compiles layers. A value of options: cheap to clone, the same options give the same code.
+/// Compiles layers. It is a value of options: cheap to clone, and the same options give the same code.
+///
+/// An option out of range is refused with [`OptionError`] by each method that returns an [`Error`].
 ///
 /// ```
 /// use convoke::{Compiler, Generator, Layer};
@@ -32,9 +30,9 @@ use crate::unmet::Unmet;
 ///     .weights(Generator::Normal { seed: 1, mean: 0.0, std: 0.1 })
 ///     .relu()
 ///     .build()?;
-/// let conv = Compiler::host().max_error(1e-4).threads(2).compile(&layer)?;
+/// let conv = Compiler::host().with_max_error(1e-4).with_threads(2).compile(&layer)?;
 /// let x = ndarray::Array4::<f32>::ones([1, 8, 12, 12]);
-/// let y = conv.run(&[x.view()])?;
+/// let y = conv.run::<f32>(&[&x])?;
 /// assert_eq!(y[0].shape(), [1, 8, 12, 12]);
 /// # Ok::<(), convoke::Error>(())
 /// ```
@@ -54,18 +52,24 @@ pub struct Compiler {
 }
 
 impl Compiler {
-    /// What a layer may take in all if no limit is set: 2 GiB of tensors and scratch.
+    /// The default of [`Compiler::with_max_memory`]: 2 GiB.
     pub const DEFAULT_MAX_MEMORY: u64 = Files::DEFAULT_BUDGET;
 
-    /// How much larger a tile's largest pixel may be than those an output reads if [`Compiler::guard`] is not set.
+    /// The default of [`Compiler::with_guard`].
     pub const GUARD: u32 = 8;
 
-    /// Compiles for the CPU this process runs on.
+    /// The largest factor of [`Compiler::with_guard`].
+    pub const MAX_GUARD: u32 = 1 << 20;
+
+    /// The highest level of [`Compiler::with_level`].
+    pub const MAX_LEVEL: u8 = 3;
+
+    /// Compiles for the CPU of this process.
     pub fn host() -> Compiler {
         Compiler::for_machine(Machine::host())
     }
 
-    /// Compiles for another CPU. What it gives runs here only if this CPU has all that `machine` has.
+    /// Compiles for another CPU. The code runs in this process only if this CPU has all that `machine` has.
     pub fn for_machine(machine: Machine) -> Compiler {
         Compiler {
             machine,
@@ -83,100 +87,104 @@ impl Compiler {
     }
 
     /// Compiles for `machine` instead, with the same options.
-    pub fn machine_of(mut self, machine: Machine) -> Compiler {
+    pub fn with_machine(mut self, machine: Machine) -> Compiler {
         self.machine = machine;
         self
     }
 
-    /// How much to optimise, 0 to 3, as `-O` does; 2 if not set.
-    pub fn level(mut self, level: u8) -> Compiler {
-        self.level = level.min(3);
+    /// Sets the optimisation level, 0 to [`Compiler::MAX_LEVEL`], as `-O` does; 2 if not set.
+    pub fn with_level(mut self, level: u8) -> Compiler {
+        self.level = level;
         self
     }
 
-    /// The rounding error to expect that is allowed in output elements, relative to their Σ|w||x|, as a root mean square; ten times that of a plain
-    /// sum if not set. 0 allows none beyond that of plain summation, and so do numbers below 0 and NaN. What is to expect holds for inputs of like
-    /// magnitude within a tile: see [`Compiler::input_range`] for others. A plain sum is used even where its own error exceeds the limit: see [`Unmet`].
-    pub fn max_error(mut self, max_error: f64) -> Compiler {
-        // NaN is not the larger one.
-        self.grants.max_error = Some(max_error.max(0.0));
+    /// Limits the rounding error to expect of output elements: a root mean square, relative to their Σ|w||x|. The limit is ten times the error of
+    /// a plain sum if not set. 0 allows no error beyond that of plain summation; a negative number or NaN is refused.
+    ///
+    /// The error to expect holds for inputs of like magnitude within a tile; see [`Compiler::with_input_range`] for others. A plain sum is used even
+    /// where its own error exceeds the limit; see [`Unmet`](crate::Unmet).
+    pub fn with_max_error(mut self, max_error: f64) -> Compiler {
+        self.grants.max_error = Some(max_error);
         self
     }
 
-    /// Holds [`Compiler::max_error`] against what no input exceeds, rather than against the error to expect.
-    pub fn certified(mut self, certified: bool) -> Compiler {
+    /// Holds [`Compiler::with_max_error`] against the bound that no input exceeds, rather than against the error to expect.
+    pub fn with_certified(mut self, certified: bool) -> Compiler {
         self.grants.certified = certified;
         self
     }
 
-    /// How much larger the largest pixel of a tile of Winograd or an FFT may be than the largest one that an output reads, by their
-    /// Euclidean norms over the channels, before the tile is computed by plain sums. 0 guards nothing; [`Compiler::GUARD`] if not set.
-    pub fn guard(mut self, kappa: u32) -> Compiler {
+    /// Sets how many times the largest pixel of a tile of Winograd or an FFT may exceed the largest one that an output reads, by their Euclidean
+    /// norms over the channels, before plain sums compute the tile. 0 guards nothing; [`Compiler::GUARD`] if not set, at most
+    /// [`Compiler::MAX_GUARD`].
+    pub fn with_guard(mut self, kappa: u32) -> Compiler {
         self.grants.guard = kappa.into();
         self
     }
 
-    /// The magnitudes of all inputs whose range the layer does not declare.
-    pub fn input_range(mut self, range: InputRange) -> Compiler {
+    /// Declares the magnitudes of all inputs whose range the layer does not declare.
+    pub fn with_input_range(mut self, range: InputRange) -> Compiler {
         self.input_range = Some(range);
         self
     }
 
-    /// Allows passes that approximate the function, up to this relative change.
-    pub fn tolerance(mut self, tolerance: f64) -> Compiler {
+    /// Allows passes that approximate the function, up to this relative change of all kernels together; a negative number or NaN is refused.
+    pub fn with_tolerance(mut self, tolerance: f64) -> Compiler {
         self.grants.tolerance = Some(tolerance);
         self
     }
 
     /// Allows passes that change the function and leave new weights to be trained.
-    pub fn structural(mut self, allowed: bool) -> Compiler {
+    pub fn with_structural(mut self, allowed: bool) -> Compiler {
         self.grants.structural = allowed;
         self
     }
 
-    /// Runs these passes too, each in its place among those of the level; with these options where the level runs it anyway.
-    pub fn passes(mut self, named: Vec<Spec>) -> Compiler {
+    /// Runs these passes too, each in its place among those of the level. A pass that the level runs anyway takes these options.
+    pub fn with_passes(mut self, named: Vec<Spec>) -> Compiler {
         self.named = named;
         self
     }
 
-    /// Computes every convolution that does not name its algorithm in this way; [`Algorithm::Auto`] leaves the choice to
-    /// the cost model.
-    pub fn algorithm(mut self, algorithm: Algorithm) -> Compiler {
+    /// Computes every convolution that does not name its algorithm with this one. [`Algorithm::Auto`], the default, leaves the choice to the cost
+    /// model.
+    pub fn with_algorithm(mut self, algorithm: Algorithm) -> Compiler {
         self.algorithm = algorithm;
         self
     }
 
-    /// The most threads that a run uses; 1 if not set, at most [`max_threads`](convoke_codegen::max_threads). The result is the same bits for any number, except that
-    /// [`Compiler::tune`] may find another algorithm.
-    pub fn threads(mut self, threads: usize) -> Compiler {
-        self.threads = threads.max(1);
+    /// Sets the most threads that a run uses: at least 1, which is the default, and at most [`max_threads`](crate::max_threads). The result is the same bits for any
+    /// number, except that [`Compiler::with_tuning`] may find another algorithm.
+    pub fn with_threads(mut self, threads: usize) -> Compiler {
+        self.threads = threads;
         self
     }
 
-    /// The most bytes that inputs, outputs, constants and scratch may take together; [`Compiler::DEFAULT_MAX_MEMORY`] if
-    /// not set. What needs more is refused before any of it is taken.
-    pub fn max_memory(mut self, bytes: u64) -> Compiler {
+    /// Limits the bytes of inputs, outputs, constants and scratch together; [`Compiler::DEFAULT_MAX_MEMORY`] if not set. A layer that needs more is
+    /// refused before any of it is taken.
+    pub fn with_max_memory(mut self, bytes: u64) -> Compiler {
         self.max_memory = bytes;
         self
     }
 
-    /// How native code takes subnormal numbers; [`Subnormals::Flush`] if not set. Interpreters keep them, and [`crate::check`] bounds the difference.
-    /// Kernels set the control register for themselves and give it back as they found it.
-    pub fn subnormals(mut self, subnormals: Subnormals) -> Compiler {
+    /// Sets how native code takes subnormal numbers; [`Subnormals::Flush`] if not set. Interpreters keep them, and [`crate::check`] bounds the
+    /// difference. Kernels set the control register for themselves and give it back as they found it.
+    pub fn with_subnormals(mut self, subnormals: Subnormals) -> Compiler {
         self.subnormals = subnormals;
         self
     }
 
-    /// Tells `watch` how far passes are that take long.
-    pub fn watch(mut self, watch: Watch) -> Compiler {
+    /// Tells `watch` the progress of passes that take long.
+    pub fn with_watch(mut self, watch: Watch) -> Compiler {
         self.watch = watch;
         self
     }
 
-    /// Times the candidates that may be the fastest, rather than trust the prediction; see [`crate::tune`]. Verdicts are kept in the
-    /// folder `cache`, which is made if it is not there and may be deleted at any time, and in this compiler and its clones. Compiling is then possible only on the CPU that code is made for, and takes seconds where there is no verdict yet.
-    pub fn tune(mut self, cache: Option<PathBuf>) -> Compiler {
+    /// Times the candidates that may be the fastest, rather than trust the prediction; see [`crate::tune`].
+    ///
+    /// Verdicts are kept in this compiler and its clones, and in the folder `cache` if one is given. The folder is made if it is not there, and may be
+    /// deleted at any time. Compiling is then possible only on the CPU of the code, and takes seconds where there is no verdict yet.
+    pub fn with_tuning(mut self, cache: Option<PathBuf>) -> Compiler {
         self.tuning = Some(Tuning::new(cache));
         self
     }
@@ -187,88 +195,60 @@ impl Compiler {
         if let Some(tuning) = &mut self.tuning {
             tuning.for_threads(present);
         }
-        self.threads(threads)
+        self.with_threads(threads)
     }
 
-    /// The CPU that code is made for.
+    /// The CPU of the code.
     pub fn machine(&self) -> &Machine {
         &self.machine
     }
 
     /// The optimisation level.
-    pub fn get_level(&self) -> u8 {
+    pub fn level(&self) -> u8 {
         self.level
     }
 
-    /// What is allowed to change.
+    /// The changes that passes are allowed: limits on errors, tolerance, guard.
     pub fn grants(&self) -> Grants {
         self.grants
     }
 
-    /// The number of threads.
-    pub fn get_threads(&self) -> usize {
+    /// The algorithm of convolutions that name none.
+    pub fn algorithm(&self) -> Algorithm {
+        self.algorithm
+    }
+
+    /// The most threads of a run.
+    pub fn threads(&self) -> usize {
         self.threads
     }
 
     /// The memory limit in bytes.
-    pub fn get_max_memory(&self) -> u64 {
+    pub fn max_memory(&self) -> u64 {
         self.max_memory
     }
 
-    /// Where the files of a layer are looked up, with the memory limit as their budget.
-    pub fn files(&self, layer: &Layer) -> Files {
-        layer.files().clone().with_budget(self.max_memory)
-    }
-
-    /// How native code takes subnormal numbers.
-    pub fn get_subnormals(&self) -> Subnormals {
+    /// The treatment of subnormal numbers in native code.
+    pub fn subnormals(&self) -> Subnormals {
         self.subnormals
     }
 
-    /// Refuses a layer whose inputs, outputs and constants alone need more than the memory limit.
-    pub fn fits(&self, layer: &Layer) -> Result<(), Error> {
-        memory::check_layer(layer, self.max_memory)
+    /// The passes that were named.
+    pub(crate) fn named(&self) -> &[Spec] {
+        &self.named
     }
 
-    /// The algorithm that convolutions are to have.
-    pub fn get_algorithm(&self) -> Algorithm {
-        self.algorithm
+    pub(crate) fn watch(&self) -> &Watch {
+        &self.watch
     }
 
-    /// The passes of the level and those that were named, up to and including `last`; `select` with the algorithm that was asked for.
-    pub fn pipeline(&self, last: Stage) -> Result<Vec<Pass>, Error> {
-        let mut named = self.named.clone();
-        if self.algorithm != Algorithm::Auto && named.iter().all(|spec| spec.name != Select::NAME) {
-            let options = vec![("algorithm".into(), self.algorithm.to_attr())];
-            named.push(Spec { name: Select::NAME.into(), options });
-        }
-        Ok(registry::pipeline(self.level, last, &self.grants, &named)?)
+    pub(crate) fn tuning(&self) -> Option<&Tuning> {
+        self.tuning.as_ref()
     }
 
-    /// Runs `passes` on a layer or program. `observer` sees the state after each.
-    pub fn run_passes(
-        &self,
-        state: State,
-        passes: &[Pass],
-        files: &Files,
-        observer: impl FnMut(&Record, &State),
-    ) -> Result<State, Error> {
-        self.run_passes_verified(state, passes, files, Verify::Each, observer)
-    }
-
-    fn run_passes_verified(
-        &self,
-        state: State,
-        passes: &[Pass],
-        files: &Files,
-        verify: Verify,
-        observer: impl FnMut(&Record, &State),
-    ) -> Result<State, Error> {
-        let files = files.clone().with_budget(self.max_memory);
-        let cx = Context { machine: &self.machine, files: &files, grants: self.grants };
-        let manager = PassManager::new(cx).observe(observer).watch(self.watch.clone());
-        let mut manager = if verify == Verify::Each { manager } else { manager.verify_at_end() };
-        Ok(manager.run(state, passes)?)
+    /// The folder in which the files of a layer are looked up, with the memory limit as their budget.
+    pub fn files(&self, layer: &Layer) -> Files {
+        layer.files().clone().with_budget(self.max_memory)
     }
 
     /// A layer with the ranges of its inputs, as it is compiled.
@@ -280,131 +260,46 @@ impl Compiler {
         ir
     }
 
-    /// Runs the passes of the level on a layer, up to and including `last`. If the compiler tunes, it does so before `select`.
-    /// `observer` sees the state after each pass.
-    pub(crate) fn run_level(
-        &self,
-        layer: &Layer,
-        last: Stage,
-        verify: Verify,
-        mut observer: impl FnMut(&Record, &State),
-    ) -> Result<(State, Vec<Verdict>), Error> {
-        let mut passes = self.pipeline(last)?;
-        let mut state = State::Layer(self.declared(layer));
-        let mut verdicts = Vec::new();
-        if let Some(tuning) = &self.tuning {
-            let select = passes.iter().position(|pass| pass.name() == Select::NAME).unwrap_or(0);
-            let rest = passes.split_off(select);
-            state = self.run_passes_verified(state, &passes, layer.files(), verify, &mut observer)?;
-            if let State::Layer(weighed) = &mut state {
-                verdicts = tune(self, tuning, weighed, layer.files())?;
-            }
-            passes = rest;
+    /// Refuses a layer whose inputs, outputs and constants alone need more than the memory limit, and options out of range.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Memory`] with the bytes of each; [`Error::Option`].
+    pub fn fits(&self, layer: &Layer) -> Result<(), Error> {
+        self.validate()?;
+        memory::check_layer(layer, self.max_memory)
+    }
+
+    /// Refuses options out of range.
+    ///
+    /// # Errors
+    ///
+    /// The first option that no layer can be compiled with.
+    pub fn validate(&self) -> Result<(), OptionError> {
+        let at_least_0 = |x: f64| x >= 0.0;
+        if self.level > Compiler::MAX_LEVEL {
+            return Err(OptionError::Level { found: self.level, most: Compiler::MAX_LEVEL });
         }
-        Ok((self.run_passes_verified(state, &passes, layer.files(), verify, observer)?, verdicts))
-    }
-
-    /// Runs all passes over layer IR: the layer as it is lowered, with the algorithm of each convolution.
-    ///
-    /// # Errors
-    ///
-    /// A pass that is refused.
-    pub fn select(&self, layer: &Layer) -> Result<Layer, Error> {
-        let (state, _) = self.run_level(layer, Stage::Layer, Verify::Each, |_, _| {})?;
-        let State::Layer(selected) = state else { unreachable!("the pipeline to `Stage::Layer` ends before lowering") };
-        Layer::from_ir(selected, layer.files().clone())
-    }
-
-    /// Runs all passes and lowers.
-    ///
-    /// # Errors
-    ///
-    /// More memory than the limit; a pass that is refused; an op that cannot be lowered.
-    pub fn lower(&self, layer: &Layer) -> Result<Lowered, Error> {
-        self.fits(layer)?;
-        let start = Instant::now();
-        let mut records = Vec::new();
-        let mut chosen = choices(layer.ir());
-        let mut unmet = Vec::new();
-        let observer = |record: &Record, state: &State| {
-            records.push(record.clone());
-            // The last layer IR before lowering has the choices.
-            if let State::Layer(layer) = state {
-                chosen = choices(layer);
-                unmet = Unmet::of(layer, &self.grants);
+        if let Some(found) = self.grants.max_error.filter(|&e| !at_least_0(e)) {
+            return Err(OptionError::MaxError { found });
+        }
+        if let Some(found) = self.grants.tolerance.filter(|&t| !at_least_0(t)) {
+            return Err(OptionError::Tolerance { found });
+        }
+        if self.grants.guard > Compiler::MAX_GUARD.into() {
+            // It was set from a `u32`.
+            let found = u32::try_from(self.grants.guard).unwrap_or(u32::MAX);
+            return Err(OptionError::Guard { found, most: Compiler::MAX_GUARD });
+        }
+        match self.input_range {
+            Some(InputRange::UpTo(found)) if !(at_least_0(found) && found.is_finite()) => {
+                return Err(OptionError::InputRange { found });
             }
-        };
-        let (state, verdicts) = self.run_level(layer, Stage::Loops, Verify::COMPILER, observer)?;
-        let State::Loops(program) = state else { unreachable!("the pipeline to `Stage::Loops` ends with lowering") };
-        let elapsed = start.elapsed();
-        Ok(Lowered { layer: layer.clone(), program, records, choices: chosen, unmet, verdicts, elapsed })
-    }
-
-    /// Compiles a layer to native code in this process's memory.
-    ///
-    /// # Errors
-    ///
-    /// As [`Compiler::lower`]; weights without values; a CPU that lacks what the code uses; no executable memory.
-    pub fn compile(&self, layer: &Layer) -> Result<CompiledLayer, Error> {
-        self.machine.runs_on_host()?;
-        CompiledLayer::new(self, self.lower(layer)?)
-    }
-}
-
-/// When programs are verified.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Verify {
-    /// After each pass.
-    Each,
-    /// After the last.
-    Last,
-}
-
-impl Verify {
-    /// For those who only want the code. Debug builds look for the pass that is wrong.
-    const COMPILER: Verify = if cfg!(debug_assertions) { Verify::Each } else { Verify::Last };
-}
-
-/// The algorithm chosen for a convolution.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Choice {
-    /// The value it computes, without `%`.
-    pub result: String,
-    /// How it is computed.
-    pub algorithm: Algorithm,
-}
-
-/// The algorithm of each convolution of a layer.
-pub(crate) fn choices(layer: &convoke_ir::layer::Layer) -> Vec<Choice> {
-    let convs = layer.body.iter().filter_map(|instr| match &instr.op {
-        Op::Conv2d(conv) => Some(Choice { result: layer.values[instr.result].name.clone(), algorithm: conv.algorithm }),
-        _ => None,
-    });
-    convs.collect()
-}
-
-/// A layer as loops, before code is generated.
-#[derive(Clone, Debug)]
-pub struct Lowered {
-    /// The layer it was made of.
-    pub layer: Layer,
-    /// The program.
-    pub program: Program,
-    /// What each pass did, in order.
-    pub records: Vec<Record>,
-    /// The algorithm of each convolution.
-    pub choices: Vec<Choice>,
-    /// The convolutions that do not keep [`Compiler::max_error`].
-    pub unmet: Vec<Unmet>,
-    /// What tuning found, if the compiler tunes.
-    pub verdicts: Vec<Verdict>,
-    /// How long it took.
-    pub elapsed: Duration,
-}
-
-impl Lowered {
-    /// The program, verified: the pass manager did so after its last pass.
-    pub fn verified(&self) -> loops::Verified<'_> {
-        loops::verify(&self.program).expect("verified by the pass manager, and not changed since")
+            _ => {}
+        }
+        if self.threads == 0 {
+            return Err(OptionError::NoThreads);
+        }
+        Ok(())
     }
 }

@@ -1,7 +1,8 @@
-//! Builds one convolution with what follows it, call by call: `Layer::conv2d(…).pads(…).bias(…).relu().build()?`.
+//! Builder of one convolution and its epilogue, call by call: `Layer::conv2d(…).pads(…).bias(…).relu().build()?`.
 
 use std::sync::Arc;
 
+use convoke_codegen::Element;
 use convoke_data::Files;
 use convoke_ir::attr::AutoPad;
 use convoke_ir::elem::Elem;
@@ -14,7 +15,9 @@ use ndarray::{ArrayBase, Data, Dimension};
 use crate::error::Error;
 use crate::layer::Layer;
 
-/// The numbers of a weight or bias: an array, a generator, or nothing yet (`Source::Unbound`).
+/// The numbers of a weight or bias: an array of any [`Element`] type, a generator, or nothing yet ([`Source::Unbound`]).
+///
+/// Numbers are rounded to the element type of the layer, to the nearest, ties to even.
 #[derive(Clone, Debug)]
 pub struct Weights {
     source: Source,
@@ -34,11 +37,32 @@ impl From<Generator> for Weights {
     }
 }
 
-impl<S: Data<Elem = f32>, D: Dimension> From<ArrayBase<S, D>> for Weights {
+impl<T: Element + Into<f64>, S: Data<Elem = T>, D: Dimension> From<ArrayBase<S, D>> for Weights {
     fn from(array: ArrayBase<S, D>) -> Weights {
+        Weights::from(&array)
+    }
+}
+
+impl<T: Element + Into<f64>, S: Data<Elem = T>, D: Dimension> From<&ArrayBase<S, D>> for Weights {
+    fn from(array: &ArrayBase<S, D>) -> Weights {
         // `iter` follows the axes, whatever the strides.
-        let numbers = array.iter().map(|&v| f64::from(v)).collect();
+        let numbers = array.iter().map(|&v| v.into()).collect();
         Weights { source: Source::Computed(Arc::new(numbers)), shape: Some(array.shape().to_vec()) }
+    }
+}
+
+impl Layer {
+    /// Starts a 2-D convolution over an input `[N, C, H, W]` with weights `[K, C/group, R, S]`, in `f32`.
+    ///
+    /// ```
+    /// use convoke::Layer;
+    ///
+    /// let layer = Layer::conv2d([1, 16, 20, 20], [32, 16, 3, 3]).pads([1, 1, 1, 1]).relu().build()?;
+    /// assert_eq!(layer.outputs()[0].1.shape.dims(), [1, 32, 20, 20]);
+    /// # Ok::<(), convoke::Error>(())
+    /// ```
+    pub fn conv2d(input: [usize; 4], weights: [usize; 4]) -> Conv2dBuilder {
+        Conv2dBuilder::new(input, weights)
     }
 }
 
@@ -83,7 +107,7 @@ impl Conv2dBuilder {
         self
     }
 
-    /// How images are stored; the input shape is read in this order. Weights are `[K, C/group, R, S]` either way.
+    /// The layout of images, NCHW if not given; the input shape is read in this order. Weights are `[K, C/group, R, S]` either way.
     pub fn layout(mut self, layout: Layout) -> Self {
         self.layout = layout;
         self
@@ -95,7 +119,7 @@ impl Conv2dBuilder {
         self
     }
 
-    /// Zeros around the image: top, left, bottom, right.
+    /// Zeros around the image, in pixels: top, left, bottom, right.
     pub fn pads(mut self, pads: [i64; 4]) -> Self {
         self.op.pads = pads;
         self
@@ -107,31 +131,31 @@ impl Conv2dBuilder {
         self
     }
 
-    /// Steps over rows and columns.
+    /// Strides over rows and columns, in pixels; 1 if not given.
     pub fn strides(mut self, strides: [i64; 2]) -> Self {
         self.op.strides = strides;
         self
     }
 
-    /// Distance between kernel taps over rows and columns.
+    /// Dilations: distances between neighbouring taps over rows and columns, in pixels; 1 if not given.
     pub fn dilations(mut self, dilations: [i64; 2]) -> Self {
         self.op.dilations = dilations;
         self
     }
 
-    /// Groups of channels that do not see each other; as many as channels is depthwise.
+    /// The number of groups of channels; as many as channels is depthwise.
     pub fn group(mut self, group: i64) -> Self {
         self.op.group = group;
         self
     }
 
-    /// The weights, `[K, C/group, R, S]`: an `f32` array, or a generator. A layer without them cannot be run.
+    /// The weights, `[K, C/group, R, S]`: an array, or a generator. A layer without them cannot be run.
     pub fn weights(mut self, weights: impl Into<Weights>) -> Self {
         self.weights = weights.into();
         self
     }
 
-    /// Adds a bias `[K]`.
+    /// Adds a bias `[K]`: an array, or a generator.
     pub fn bias(mut self, bias: impl Into<Weights>) -> Self {
         self.steps.push(Step::Bias(bias.into()));
         self
@@ -188,7 +212,7 @@ impl Conv2dBuilder {
     ///
     /// # Errors
     ///
-    /// Shapes, attributes or arrays that do not fit each other.
+    /// [`Error::Build`] for shapes or attributes that do not fit each other; [`Error::Weights`] for an array of another shape than its constant.
     pub fn build(self) -> Result<Layer, Error> {
         let image =
             |dims: [usize; 4], layout| TensorType::new(self.elem, dims, layout).map_err(|e| Error::Build(e.into()));

@@ -1,4 +1,5 @@
-//! What can go wrong, as one type. Each case says what was found and what was expected; `source()` has what lies below.
+//! Errors of the library as one type. Each case holds what was found and what was expected as data; its message says where and what to do.
+//! `source()` leads to the errors below.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -6,11 +7,14 @@ use std::sync::Arc;
 use convoke_codegen::{CodegenError, RunError};
 use convoke_data::DataError;
 use convoke_interp::InterpError;
-use convoke_ir::diagnostic::{self, Diagnostic};
+use convoke_ir::diagnostic::{self, Diagnostic, shown};
+use convoke_ir::elem::Elem;
 use convoke_ir::layer::BuildError;
 use convoke_ir::types::TensorType;
 use convoke_machine::Missing;
 use convoke_passes::PassError;
+
+use crate::option_error::OptionError;
 
 /// Why a layer cannot be read, built, compiled or run.
 #[derive(Debug, thiserror::Error)]
@@ -20,21 +24,40 @@ pub enum Error {
     #[error(transparent)]
     Text(Box<TextError>),
     /// A file that cannot be read.
-    #[error("cannot read {}: {source}", diagnostic::shown(&path.to_string_lossy()))]
+    #[error("cannot read {}: {source}", shown(&path.to_string_lossy()))]
     Read {
         /// The file.
         path: PathBuf,
-        /// The message of the system.
-        source: std::io::Error,
+        /// The reason.
+        source: ReadError,
     },
-    /// A text without the layer asked for, or with several where one is needed.
-    #[error("{name}{found}")]
-    Choice {
-        /// The text.
-        name: String,
-        /// What it holds, and what to do, as it follows the name.
-        found: String,
+    /// A text without a layer.
+    #[error("{}:1:1: there is no layer; a text holds `layer @name(…) -> … {{ … }}`", shown(text))]
+    NoLayer {
+        /// The name of the text.
+        text: String,
     },
+    /// A text with several layers where one is needed.
+    #[error("{} has {} layers: name one of {}", shown(text), layers.len(), quoted(layers))]
+    SeveralLayers {
+        /// The name of the text.
+        text: String,
+        /// The names of its layers, in order.
+        layers: Vec<String>,
+    },
+    /// A text without the layer asked for.
+    #[error("{} has no layer `{}`; it has {}", shown(text), shown(layer), quoted(layers))]
+    UnknownLayer {
+        /// The name of the text.
+        text: String,
+        /// The name asked for.
+        layer: String,
+        /// The names of its layers, in order.
+        layers: Vec<String>,
+    },
+    /// An option of a compiler, or a limit of an analysis, out of range.
+    #[error(transparent)]
+    Option(#[from] OptionError),
     /// A layer that cannot be built in Rust.
     #[error(transparent)]
     Build(#[from] BuildError),
@@ -49,35 +72,38 @@ pub enum Error {
         found: Vec<usize>,
     },
     /// A tensor file that cannot be used.
-    #[error("{}", .0)]
+    #[error(transparent)]
     Data(#[from] DataError),
     /// A pass that was refused, or failed.
-    #[error("{}", .0)]
+    #[error(transparent)]
     Pass(#[from] PassError),
     /// Code that cannot be generated.
-    #[error("{}", .0)]
+    #[error(transparent)]
     Codegen(#[from] CodegenError),
     /// Compiled code that was not run.
-    #[error("{}", .0)]
+    #[error(transparent)]
     Run(#[from] RunError),
     /// The interpreter cannot run this.
-    #[error("{}", .0)]
+    #[error(transparent)]
     Interp(#[from] InterpError),
     /// Code for another CPU than this one cannot run here.
-    #[error("{}", .0)]
+    #[error(transparent)]
     Machine(#[from] Missing),
     /// More memory than the budget.
     #[error(
-        "layer `{layer}` needs {needed} bytes ({parts}), more than the limit of {limit}; raise the limit \
-         (`Compiler::max_memory`, `--max-memory`) or make the tensors smaller"
+        "layer `{layer}` needs {} bytes (inputs {inputs}, outputs {outputs}, constants {constants}), more than the limit of {limit}; \
+         raise the limit (`Compiler::with_max_memory`, `--max-memory`) or make the tensors smaller",
+        inputs + outputs + constants
     )]
     Memory {
         /// The layer.
         layer: String,
-        /// Bytes needed.
-        needed: u128,
-        /// What needs how much, in words.
-        parts: String,
+        /// Bytes of all inputs.
+        inputs: u128,
+        /// Bytes of all outputs.
+        outputs: u128,
+        /// Bytes of all constants.
+        constants: u128,
         /// Bytes allowed.
         limit: u64,
     },
@@ -94,9 +120,9 @@ pub enum Error {
         layer: String,
         /// `inputs` or `outputs`.
         what: &'static str,
-        /// How many it has.
+        /// The number it has.
         expected: usize,
-        /// How many were given.
+        /// The number given.
         found: usize,
     },
     /// An array of another shape.
@@ -121,7 +147,7 @@ pub enum Error {
         /// Its type.
         expected: Box<TensorType>,
         /// The element type given.
-        found: &'static str,
+        found: Elem,
     },
     /// An output that is not row-major and without gaps.
     #[error("output `%{name}` has strides {strides:?}; outputs must be in standard (row-major) order without gaps")]
@@ -133,16 +159,49 @@ pub enum Error {
     },
 }
 
+/// The reason why bytes of a file or stream cannot be read.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReadError {
+    /// The system refuses.
+    #[error(transparent)]
+    System(#[from] std::io::Error),
+    /// More bytes than a text may have.
+    #[error("it is larger than {limit} bytes, the most a text may have")]
+    TooLarge {
+        /// The most bytes.
+        limit: usize,
+    },
+}
+
 /// A text with mistakes.
 #[derive(Debug, thiserror::Error)]
 #[error("{name}: {}{}", first(diagnostics), more(diagnostics))]
 pub struct TextError {
-    /// What the text is called in messages.
-    pub name: String,
+    pub(crate) name: String,
+    pub(crate) text: Arc<str>,
+    pub(crate) diagnostics: Vec<Diagnostic>,
+}
+
+impl TextError {
+    /// The name of the text in messages.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     /// The text.
-    pub text: Arc<str>,
-    /// Every mistake found, never none.
-    pub diagnostics: Vec<Diagnostic>,
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// Every mistake found; at least one.
+    pub fn diagnostics(&self) -> &[Diagnostic] {
+        &self.diagnostics
+    }
+}
+
+fn quoted(names: &[String]) -> String {
+    names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
 }
 
 fn first(diagnostics: &[Diagnostic]) -> String {
@@ -157,8 +216,8 @@ fn more(diagnostics: &[Diagnostic]) -> String {
 }
 
 impl Error {
-    /// The message with everything that lies below it. Mistakes in a text are shown in their places, with a caret;
-    /// `color` adds terminal colours to those.
+    /// The message with the messages of all errors below it. Mistakes in a text are shown in their places, with a caret; `color` adds terminal
+    /// colours to these.
     pub fn render(&self, color: bool) -> String {
         if let Error::Text(e) = self {
             return diagnostic::render(&e.diagnostics, &e.name, &e.text, color);
@@ -167,7 +226,7 @@ impl Error {
         let mut below = std::error::Error::source(self);
         while let Some(error) = below {
             let message = error.to_string();
-            // Many messages quote what lies below them.
+            // Many messages quote the error below them.
             if !out.contains(&message) {
                 out = format!("{out}: {message}");
             }

@@ -1,4 +1,4 @@
-//! How much memory a layer needs, known before any of it is taken.
+//! Memory that a layer needs, known before any of it is taken.
 
 use convoke_ir::layer::{Def, ValueId};
 
@@ -13,19 +13,13 @@ pub(crate) fn check_layer(layer: &Layer, limit: u64) -> Result<(), Error> {
     let (inputs, outputs) = ends(layer);
     let constants = ir.values.iter().filter(|(_, value)| matches!(value.def, Def::Const(_)));
     let constants = constants.map(|(_, value)| value.ty.bytes() as u128).sum::<u128>();
-    let needed = inputs + outputs + constants;
-    if needed <= u128::from(limit) {
+    if inputs + outputs + constants <= u128::from(limit) {
         return Ok(());
     }
-    Err(Error::Memory {
-        layer: layer.name().into(),
-        needed,
-        parts: format!("inputs {inputs}, outputs {outputs}, constants {constants}"),
-        limit,
-    })
+    Err(Error::Memory { layer: layer.name().into(), inputs, outputs, constants, limit })
 }
 
-/// What is left of `limit` for constants, as given and as packed, and scratch.
+/// The rest of `limit` for scratch and for constants, as given and as packed.
 pub(crate) fn left_for_code(layer: &Layer, limit: u64) -> u64 {
     let (inputs, outputs) = ends(layer);
     u64::try_from(u128::from(limit).saturating_sub(inputs + outputs)).unwrap_or(u64::MAX)

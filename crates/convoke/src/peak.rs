@@ -1,4 +1,4 @@
-//! The most multiply-adds that generated code can do: twelve independent sums in registers and nothing else.
+//! The peak of generated code: multiply-adds on twelve independent accumulators in registers and nothing else.
 //!
 //! It is written in loop IR and compiled as any layer is, so that it measures the same clock, vector width and back end
 //! as the layers it is compared with. Twelve chains are more than latency × rate of any CPU at hand (4 × 2), and leave

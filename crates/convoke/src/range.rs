@@ -9,7 +9,7 @@ use crate::layer::Layer;
 pub enum InputRange {
     /// None is larger. This bounds errors, and limits no choice.
     UpTo(f64),
-    /// They are in this range. An algorithm that mixes the inputs of a tile has its error counted [`Range::spread`] times, so that what is promised
+    /// They are in this range. An algorithm that mixes the inputs of a tile has its error counted [`Range::spread`] times, so that the promise
     /// relative to Σ|w|·max(|x|, least) holds wherever in the range the inputs are.
     Within(Range),
 }

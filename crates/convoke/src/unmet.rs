@@ -1,4 +1,4 @@
-//! Limits on rounding that a layer does not keep: a plain sum is what a convolution means, and is used even where its own error exceeds the limit.
+//! Limits on rounding that a layer does not keep. A convolution means a plain sum, which is used even where its own error exceeds the limit.
 
 use std::fmt;
 
@@ -8,14 +8,14 @@ use convoke_ir::layer::{Layer, Op};
 use convoke_passes::select::{Budget, Conv, Selection};
 use convoke_passes::{Grants, Known};
 
-/// A convolution whose error is above [`Compiler::max_error`](crate::Compiler::max_error). A limit of 0 asks for plain sums, and is always kept.
+/// A convolution whose error is above [`Compiler::with_max_error`](crate::Compiler::with_max_error). A limit of 0 asks for plain sums, and is always kept.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Unmet {
     /// The value it computes, without `%`.
     pub result: String,
     /// Its element type.
     pub elem: Elem,
-    /// How many products an output is the sum of.
+    /// The number of products in the sum of an output.
     pub products: usize,
     /// The error of the plain sum: the one to expect, or the certified bound.
     pub error: f64,

@@ -3,9 +3,9 @@
 use std::io::Read;
 use std::path::Path;
 
-use convoke::bilinear::straight::Straight;
-use convoke::bilinear::{Bilinear, Proved, catalog, file};
 use convoke::ir::diagnostic::shown;
+use convoke_bilinear::straight::Straight;
+use convoke_bilinear::{Bilinear, Proved, catalog, file};
 use serde_json::{Value, json};
 
 use crate::args::Algorithms;
@@ -73,7 +73,7 @@ fn described(algorithm: &Proved) -> String {
     table.finish()
 }
 
-/// How far coefficients are off at the most.
+/// The largest error of a coefficient.
 fn residual(algorithm: &Proved) -> String {
     match algorithm.rounding() {
         0.0 => "0".to_owned(),
@@ -104,7 +104,7 @@ fn read(path: &Path, io: &mut Io<'_>) -> Result<String, Failure> {
     if is_standard(path) {
         (&mut *io.stdin).take(most).read_to_string(&mut text).map_err(failed)?;
     } else {
-        convoke::data::open_text(path).map_err(failed)?.take(most).read_to_string(&mut text).map_err(failed)?;
+        convoke_data::open_text(path).map_err(failed)?.take(most).read_to_string(&mut text).map_err(failed)?;
     }
     Ok(text)
 }

@@ -1,13 +1,14 @@
-//! `convoke bench`: how fast layers run, beside the most that generated code can do at that moment.
+//! `convoke bench`: the rates of layers, beside the peak of generated code at that moment.
 //!
-//! The peak is measured in turns with the layer, so that both see the same clock and the same neighbours.
+//! Measurements of the peak and of the layer alternate, so that both see the same clock and the same neighbours.
 
 use std::time::Duration;
 
 use convoke::clock::{quantile, time};
 use convoke::peak::Peak;
 use convoke::tune::Verdict;
-use convoke::{CompiledLayer, Compiler, Layer, data};
+use convoke::{CompiledLayer, Compiler, Layer};
+use convoke_data as data;
 use indicatif::ProgressBar;
 use serde_json::{Value, json};
 
@@ -54,7 +55,7 @@ pub(crate) fn run(args: Bench, io: &mut Io<'_>) -> Result<(), Failure> {
         let layers: Vec<_> = all.iter().map(as_json).collect();
         let machine = compiler.machine();
         let value = json!({ "machine": machine.name, "vector_bits": machine.vector_bits,
-                            "threads": compiler.get_threads(), "layers": layers });
+                            "threads": compiler.threads(), "layers": layers });
         return sink::json(io, &value);
     }
     sink::print(io, &as_table(&compiler, &all))
@@ -87,7 +88,7 @@ fn one(compiler: &Compiler, layer: Layer, peak: &mut Peak, least: f64, seed: u64
         p90: quantile(&times, 0.9),
         gflops: compiled.report().flops as f64 / median / 1e9,
         // The clock that could be had: what disturbs a turn makes it slower, never faster.
-        peak: quantile(&peaks, 1.0) * compiler.get_threads() as f64 / 1e9,
+        peak: quantile(&peaks, 1.0) * compiler.threads() as f64 / 1e9,
         layer,
     })
 }
@@ -118,9 +119,9 @@ fn as_table(compiler: &Compiler, all: &[Measured]) -> String {
     }
     let peak = all.iter().map(|m| m.peak).fold(0.0, f64::max);
     format!(
-        "{}; peak {peak:.1} GFLOP/s on {}, measured in turns with each layer\n\n{}",
+        "{}; peak {peak:.1} GFLOP/s on {}, measured between runs of each layer\n\n{}",
         machine_line(compiler.machine()),
-        threads(compiler.get_threads()),
+        threads(compiler.threads()),
         table.finish()
     )
 }

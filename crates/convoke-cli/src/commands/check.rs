@@ -1,7 +1,8 @@
 //! `convoke check`: every stage of every layer, and its native code, against the interpreter.
 
 use convoke::check::{Reference, StageCheck, stages};
-use convoke::{Compiler, Layer, Unmet, data};
+use convoke::{Compiler, Layer, Unmet};
+use convoke_data as data;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 
@@ -69,7 +70,7 @@ fn one(
     let files = compiler.files(layer);
     let inputs = layer.inputs().into_iter().enumerate();
     let inputs = inputs.map(|(i, (_, ty))| data::random(ty, seed.wrapping_add(i as u64) as i64, &files));
-    let reference = Reference::new(layer, inputs.collect::<Result<_, _>>()?, compiler.get_subnormals())?;
+    let reference = Reference::new(layer, inputs.collect::<Result<_, _>>()?, compiler.subnormals())?;
     Ok(stages(compiler, layer, &reference, most, before)?)
 }
 

@@ -3,11 +3,12 @@
 use std::path::Path;
 use std::process::Command;
 
-use convoke::codegen::{self, BoxError, Export};
 use convoke::ir::diagnostic::shown;
 use convoke::ir::layer::Source;
-use convoke::ir::loops::{Verified, verify};
-use convoke::{Compiler, Layer, Lowered, Module, TensorType, data, targets};
+use convoke::{Compiler, Layer, Lowered, Module, TensorType, targets};
+use convoke_codegen::{self as codegen, BoxError, Export};
+use convoke_data as data;
+use convoke_ir::loops::{Verified, verify};
 
 use crate::args::{Compile, Emit};
 use crate::failure::Failure;
@@ -36,13 +37,13 @@ pub(crate) fn run(args: Compile, io: &mut Io<'_>) -> Result<(), Failure> {
         return outputs.commit();
     }
     let layer = module.layer(args.options.which.layer.as_deref())?.with_budget(args.options.which.max_memory);
-    let export = Export { prefix: args.symbol_prefix, subnormals: compiler.get_subnormals() };
+    let export = Export { prefix: args.symbol_prefix, subnormals: compiler.subnormals() };
     if !matches!(args.emit, Emit::Asm | Emit::Clif | Emit::Loops) {
         only_one(&module, &layer, &export.prefix)?;
     }
     let lowered = compiler.lower(&layer)?;
-    tell_not_kept(&lowered.verdicts, io);
-    tell_unmet(&lowered.unmet, io);
+    tell_not_kept(lowered.verdicts(), io);
+    tell_unmet(lowered.unmet(), io);
     let bytes = match args.emit {
         Emit::Obj => object(&compiler, &lowered, &export, io)?,
         Emit::Asm | Emit::Clif => listing(lowered.verified(), &compiler, args.emit)?,
@@ -65,22 +66,23 @@ fn listing(program: Verified<'_>, compiler: &Compiler, emit: Emit) -> Result<Vec
 fn loops(
     output: &Path,
     compiler: &Compiler,
-    mut lowered: Lowered,
+    lowered: Lowered,
     outputs: &mut Outputs,
     io: &mut Io<'_>,
 ) -> Result<Vec<u8>, Failure> {
-    let files = compiler.files(&lowered.layer);
+    let files = compiler.files(lowered.layer());
     let mut weights = Weights::new(output, &files);
-    weights.program(&mut lowered.program)?;
+    let mut program = lowered.into_program();
+    weights.program(&mut program)?;
     weights.write(outputs, io)?;
-    Ok(lowered.program.to_string().into_bytes())
+    Ok(program.to_string().into_bytes())
 }
 
 /// Refuses a name of C that is taken, by C or by another layer of the file.
 fn only_one(module: &Module, layer: &Layer, prefix: &str) -> Result<(), Failure> {
     let symbol = codegen::symbol(prefix, layer.name())?;
     let same = |other: &&Layer| codegen::symbol(prefix, other.name()).is_ok_and(|other| other == symbol);
-    let mut others = module.layers.iter().filter(|other| other.name() != layer.name());
+    let mut others = module.layers().iter().filter(|other| other.name() != layer.name());
     match others.find(same) {
         None => Ok(()),
         Some(other) => Err(Failure::Input(format!(
@@ -92,7 +94,7 @@ fn only_one(module: &Module, layer: &Layer, prefix: &str) -> Result<(), Failure>
 }
 
 fn object(compiler: &Compiler, lowered: &Lowered, export: &Export, io: &mut Io<'_>) -> Result<Vec<u8>, Failure> {
-    let files = compiler.files(&lowered.layer);
+    let files = compiler.files(lowered.layer());
     let constants = |source: &Source, ty: &TensorType| data::values(source, ty, &files).map_err(BoxError::from);
     let object = codegen::object(lowered.verified(), compiler.machine(), &constants, export)?;
     if let Some(note) = flushed(object.flushed) {
@@ -112,7 +114,7 @@ fn for_target(compiler: Compiler, triple: &str, named: bool) -> Result<Compiler,
         return Err(Failure::Usage(format!("no code can be written for `{}`{near}; known are {known}", shown(triple))));
     };
     match (named, compiler.machine().arch == target.machine.arch) {
-        (false, _) => Ok(compiler.machine_of(target.machine.clone())),
+        (false, _) => Ok(compiler.with_machine(target.machine.clone())),
         (true, true) => Ok(compiler),
         (true, false) => Err(Failure::Usage(format!(
             "machine `{}` is {}, target `{triple}` is {}",
@@ -123,7 +125,7 @@ fn for_target(compiler: Compiler, triple: &str, named: bool) -> Result<Compiler,
     }
 }
 
-/// What a tool of the system makes of an object file: `TOOL ARGS… OUTPUT OBJECT`, in a temporary folder.
+/// The output of a system tool on an object file: `TOOL ARGS… OUTPUT OBJECT`, in a temporary folder.
 fn linked(object: &[u8], name: &str, tool: &str, args: &[&str]) -> Result<Vec<u8>, Failure> {
     let failed = |what: String| Failure::Input(format!("`{tool}` is needed for this kind of output, and {what}"));
     let folder = Folder::new().map_err(|e| failed(format!("no temporary folder can be made: {e}")))?;

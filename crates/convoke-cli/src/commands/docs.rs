@@ -1,4 +1,4 @@
-//! `convoke docs`: what the ops of the language mean, from the op table itself.
+//! `convoke docs`: the meaning of the ops of the language, from the op table itself.
 
 use convoke::ir::layer::{OPS, Op, OpInfo, Operands};
 use serde_json::{Value, json};

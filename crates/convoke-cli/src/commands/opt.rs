@@ -1,10 +1,10 @@
 //! `convoke opt`: run passes and print the IR, at the end or after every pass.
 
 use convoke::Compiler;
-use convoke::data::Files;
-use convoke::passes::registry::{self, Pass};
-use convoke::passes::spec::Spec;
-use convoke::passes::{Note, Outcome, Record, Stage, State};
+use convoke_data::Files;
+use convoke_passes::registry::{self, Pass};
+use convoke_passes::spec::Spec;
+use convoke_passes::{Note, Outcome, Record, Stage, State};
 
 use crate::args::{self, Opt};
 use crate::failure::Failure;
@@ -21,15 +21,15 @@ pub(crate) fn run(args: Opt, no_times: bool, io: &mut Io<'_>) -> Result<(), Fail
     let specs = args.passes.as_deref().map(Spec::parse_list).transpose().map_err(in_passes)?;
     let module = source::module(&args.file, io)?;
     outputs.reads(source::constant_files(&module))?;
-    let files = module.files.clone().with_budget(compiler.get_max_memory());
+    let files = module.files().clone().with_budget(compiler.max_memory());
     let states = match args.options.which.layer.as_deref() {
         Some(name) => vec![State::Layer(compiler.declared(&module.layer(Some(name))?))],
-        None if module.layers.is_empty() && module.programs.is_empty() => {
+        None if module.layers().is_empty() && module.programs().is_empty() => {
             vec![State::Layer(module.layer(None)?.ir().clone())]
         }
         None => {
-            let layers = module.layers.iter().map(|layer| State::Layer(compiler.declared(layer)));
-            layers.chain(module.programs.into_iter().map(State::Loops)).collect()
+            let layers = module.layers().iter().map(|layer| State::Layer(compiler.declared(layer)));
+            layers.chain(module.programs().iter().cloned().map(State::Loops)).collect()
         }
     };
 
@@ -78,7 +78,7 @@ fn passes(
     }
 }
 
-/// What is printed of passes.
+/// The parts of the log of passes that are printed.
 #[derive(Clone, Copy)]
 struct Show {
     /// The IR after each.
@@ -89,7 +89,7 @@ struct Show {
     times: bool,
 }
 
-/// Runs `passes`. Gives what is to be printed of them, and the state at the end.
+/// Runs `passes`. Gives their log, and the state at the end.
 fn one(
     compiler: &Compiler,
     state: State,
@@ -100,7 +100,7 @@ fn one(
     let Show { all, left, times } = show;
     let mut out = String::new();
     let mut unchanged: Vec<&str> = Vec::new();
-    // What passes say of single values stands before the text they made.
+    // Notes on single values stand before the text of the pass.
     let mut said = String::new();
     if all {
         out += &format!("// as given\n{}", text(&state));
@@ -125,7 +125,7 @@ fn one(
     Ok((out + &said, end))
 }
 
-/// What a pass says of a value, as a comment.
+/// The note of a pass on a value, as a comment.
 fn comment(pass: &str, note: &Note, times: bool) -> String {
     let note = if times { note.with_prediction() } else { note.to_string() };
     let words = format!("{pass} {note}");
@@ -147,7 +147,7 @@ fn nothing(unchanged: &mut Vec<&str>) -> String {
     }
 }
 
-/// What a pass does, and what it did to the counts.
+/// The description of a pass, and its changes of the counts.
 fn title(record: &Record, times: bool) -> String {
     let (b, a) = (&record.before, &record.after);
     let counts = [

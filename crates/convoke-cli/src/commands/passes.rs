@@ -1,6 +1,6 @@
 //! `convoke passes`: every pass, in the order they run.
 
-use convoke::passes::registry;
+use convoke_passes::registry;
 use serde_json::{Value, json};
 
 use crate::args::List;
@@ -20,7 +20,7 @@ pub(crate) fn run(args: List, io: &mut Io<'_>) -> Result<(), Failure> {
             .collect();
         return sink::json(io, &all.into());
     }
-    let mut table = Table::new(&["pass", "over", "guarantee", "from", "what it does"], "lllll");
+    let mut table = Table::new(&["pass", "over", "guarantee", "from", "effect"], "lllll");
     for entry in registry::all() {
         table.row([
             entry.name.into(),

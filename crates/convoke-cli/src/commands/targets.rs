@@ -1,4 +1,4 @@
-//! `convoke targets`: what object files can be written for.
+//! `convoke targets`: the targets of object files.
 
 use convoke::targets;
 use serde_json::{Value, json};

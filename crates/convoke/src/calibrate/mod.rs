@@ -1,7 +1,7 @@
-//! Measures the CPU this process runs on: what the cost model reads in a [`Machine`] is timed by running generated code.
+//! Calibration of the CPU of this process: generated code is timed for each number that the cost model reads in a [`Machine`].
 //!
-//! Each rate has a small program in loop IR ([`probes`]). All are run in turns for some seconds, and each counts by its fastest
-//! run: what else the machine does makes runs slower, never faster.
+//! Each rate has a small program in loop IR ([`probes`]). All alternate for some seconds, and each counts by its fastest
+//! run: other work of the machine makes runs slower, never faster.
 //!
 //! The clock is not read. A multiply-add has a rate, `r` a cycle, and a latency of `l` cycles; measured are the rate in a second and
 //! the time of one in a chain, of which the product is `r · l`, the multiply-adds in flight. Hardware has an `r` of 1, 2 or 4 and
@@ -18,7 +18,7 @@ use convoke_machine::Machine;
 use crate::error::Error;
 use probes::{Kind, Probe};
 
-/// What was measured.
+/// The result of a calibration.
 #[derive(Clone, Debug)]
 pub struct Calibration {
     /// The description with measured numbers in place of the usual ones.
@@ -30,7 +30,7 @@ pub struct Calibration {
 /// A measured number.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Figure {
-    /// What it is.
+    /// Its name.
     pub name: String,
     /// The number.
     pub value: f64,
@@ -40,7 +40,7 @@ pub struct Figure {
 
 /// The shortest time a calibration takes whatever is asked for: enough rounds for a fastest run of each probe.
 const ROUNDS: u32 = 5;
-/// How long a probe runs in each round.
+/// The time of a probe in each round.
 const TURN: Duration = Duration::from_micros(500);
 
 /// Measures for about `time`; 5 seconds give numbers that repeat within some percent on a busy machine. `base` is the
@@ -49,7 +49,7 @@ const TURN: Duration = Duration::from_micros(500);
 ///
 /// # Errors
 ///
-/// A `base` that does not run on this CPU; no memory for an array of twice the last cache.
+/// [`Error::Machine`] for a `base` that does not run on this CPU; [`Error::OutOfMemory`] for an array of twice the last cache.
 pub fn calibrate(base: &Machine, time: Duration, mut progress: impl FnMut(f64)) -> Result<Calibration, Error> {
     base.runs_on_host()?;
     let mut probes = Vec::new();

@@ -1,6 +1,6 @@
 //! The programs that are timed. Each is a kernel that calls one codelet some times, over an input and an output in `f32`.
 //!
-//! Codelets are written as lowering writes them and go through the same loop passes, so that what is timed is what layers run.
+//! Codelets are written as lowering writes them and go through the same loop passes, so that the timed code is that of layers.
 
 use std::time::{Duration, Instant};
 
@@ -19,7 +19,7 @@ use crate::compiler::Compiler;
 use crate::error::Error;
 use crate::memory;
 
-/// Rows and vectors of the register tiles that are timed, by growing number of sums; those whose sums fill all registers of a machine with
+/// Rows and vectors of the register tiles that are timed, by growing number of accumulators; those whose accumulators fill all registers of a machine with
 /// few are left out.
 pub(super) fn tiles(machine: &Machine) -> Vec<[usize; 2]> {
     let all = [[1, 1], [2, 1], [2, 2], [4, 2], [6, 2], [14, 2]];
@@ -45,10 +45,10 @@ const MEMORY: usize = 256 << 20;
 const RUN: usize = 100_000;
 const ELEM: Elem = Elem::F32;
 
-/// What is timed. The unit of each is one of what its name says.
+/// The kinds of timed programs. The unit of each is one of the things in its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// Multiply-adds of vectors in twelve independent sums.
+    /// Multiply-adds of vectors in twelve independent accumulators.
     MultiplyAdd,
     /// Multiply-adds of vectors, each waiting for the one before.
     Chain,
@@ -122,7 +122,7 @@ impl Probe {
         program.run(kernel, &[x, y]);
 
         let compiler = Compiler::for_machine(machine.clone());
-        let passes = registry::pipeline(compiler.get_level(), Stage::Loops, &Grants::default(), &[])?;
+        let passes = registry::pipeline(compiler.level(), Stage::Loops, &Grants::default(), &[])?;
         let passes: Vec<_> = passes.into_iter().filter(|pass| pass.stage() == Stage::Loops).collect();
         let state = compiler.run_passes(State::Loops(program.finish()), &passes, &Files::none(), |_, _| {})?;
         let State::Loops(program) = state else { unreachable!("passes over loops give loops") };
@@ -298,7 +298,7 @@ fn operations(lanes: u8, count: usize) -> Code {
     Code { func: f.finish(), input: len, output: len, units: 1, cycles: 20 + count }
 }
 
-/// Loads `count` vectors and adds each to one of eight sums.
+/// Loads `count` vectors and adds each to one of eight accumulators.
 fn loads(lanes: u8, count: usize) -> Code {
     let wide = usize::from(lanes);
     let (input, output) = (count * wide, WIDTH * wide);

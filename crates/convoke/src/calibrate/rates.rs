@@ -76,7 +76,7 @@ pub(super) fn machine(base: &Machine, seconds: impl Fn(Kind) -> f64) -> Calibrat
     Calibration { figures: figures(&machine), machine }
 }
 
-/// How many multiply-adds start in a cycle, of so many in flight.
+/// The number of multiply-adds that start in a cycle, from the number in flight.
 fn per_cycle(in_flight: f64) -> f64 {
     let latency_off = |rate: f64| (in_flight / rate - 4.0).abs();
     [1.0, 2.0, 4.0].into_iter().min_by(|a, b| latency_off(*a).total_cmp(&latency_off(*b))).expect("there are three")

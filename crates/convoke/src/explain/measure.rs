@@ -1,78 +1,25 @@
-//! What the candidates really take. Each convolution is cut out of its layer, with its epilogue, compiled once for each
-//! candidate, and timed: that is what the cost model predicts, and it does not depend on what else the layer has.
-//!
-//! The candidates take turns, so that a change of clock or a busy neighbour meets all of them alike, and each round begins with
-//! another one, so that none always follows the same. The time of a candidate is that of its fastest run, since what disturbs a run
-//! makes it slower, never faster.
+//! Measured times of an explained layer: of each candidate of each convolution, and of the layer after each pass.
 
-use std::time::{Duration, Instant};
+use std::sync::Arc;
 
-use convoke_ir::attr::Algorithm;
-use convoke_ir::layer::{self as ir, Def, Generator, Instr, Op, Source};
-use convoke_passes::select::{Bands, Select, Selection};
-use convoke_passes::{LayerPass, Record, Stage, State};
+use convoke_ir::layer::{Instr, Op};
+use convoke_passes::LayerPass;
+use convoke_passes::select::{Select, Selection};
 
-use super::{Explanation, LayerStage};
-use crate::clock::time;
-use crate::compiled::CompiledLayer;
-use crate::compiler::{Compiler, Lowered, choices as chosen};
+use super::explanation::Explanation;
+use super::waterfall::LayerStage;
+use crate::compiler::Compiler;
 use crate::error::Error;
 use crate::layer::Layer;
-use crate::native::Buffers;
-
-/// A candidate that is predicted to take this many times as long as the best is not measured.
-pub const TOO_SLOW: f64 = 6.0;
-/// The least seconds of a turn.
-const TURN: Duration = Duration::from_millis(4);
-/// Seconds for all rounds of a convolution, as far as [`ROUNDS`] allow.
-const SECONDS: f64 = 3.0;
-/// The fewest and the most rounds.
-const ROUNDS: (usize, usize) = (5, 25);
-
-/// The measured candidates of one convolution.
-#[derive(Debug)]
-pub struct Measured {
-    /// The value it computes, without `%`.
-    pub value: String,
-    /// Each candidate that was measured, in the order of the selection; an error for one that could not be compiled.
-    pub times: Vec<(Algorithm, Result<Timing, Error>)>,
-    /// The candidates that were left out, being [`TOO_SLOW`].
-    pub skipped: Vec<Algorithm>,
-}
-
-/// Seconds of one run of a convolution.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Timing {
-    /// The fastest.
-    pub seconds: f64,
-    /// The median over turns of the fastest of a turn; far from the fastest of all where the machine is busy.
-    pub median: f64,
-    /// Turns.
-    pub turns: usize,
-}
-
-/// How far measuring has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Progress {
-    /// A candidate is being compiled.
-    Compile(Algorithm),
-    /// The layer after this pass is being compiled; as given, for `None`.
-    Stage(Option<&'static str>),
-    /// A round begins, the first being 1.
-    Round {
-        /// Which.
-        round: usize,
-        /// Of how many.
-        of: usize,
-    },
-}
+use crate::timing::{Measured, Progress, Timing, alone, candidates, in_turns};
 
 /// Times the candidates of each convolution of `layer`, which `explanation` explains, on random inputs and on as many threads as
 /// `compiler` has.
 ///
 /// # Errors
 ///
-/// A machine whose code cannot run here; inputs that cannot be made. What concerns one candidate is told with that candidate.
+/// [`Error::Machine`] for a machine whose code cannot run here; [`Error::Data`] for inputs that cannot be made. The error of one candidate is in
+/// [`Measured::times`].
 pub fn measure(
     compiler: &Compiler,
     layer: &Layer,
@@ -80,35 +27,17 @@ pub fn measure(
     observer: &mut dyn FnMut(&str, Progress),
 ) -> Result<Vec<Measured>, Error> {
     compiler.machine().runs_on_host()?;
-    let convs = explanation.weighed.body.iter().filter(|instr| matches!(instr.op, Op::Conv2d(_)));
-    let convs = convs.zip(&explanation.selections);
+    let convs = explanation.weighed().body.iter().filter(|instr| matches!(instr.op, Op::Conv2d(_)));
+    let convs = convs.zip(explanation.selections());
     let one = |(instr, selection): (&Instr, &Selection)| {
-        let alone = alone(&explanation.weighed, instr);
-        convolution(compiler, layer, &alone, selection, &mut |progress| observer(&selection.value, progress))
+        let alone = alone(explanation.weighed(), instr);
+        candidates(compiler, layer.files(), &alone, selection, &mut |progress| observer(&selection.value, progress))
     };
     convs.map(one).collect()
 }
 
-fn convolution(
-    compiler: &Compiler,
-    layer: &Layer,
-    alone: &ir::Layer,
-    selection: &Selection,
-    observer: &mut dyn FnMut(Progress),
-) -> Result<Measured, Error> {
-    let plans = selection.candidates.iter().filter_map(|(a, plan)| Some((*a, plan.as_ref().ok()?.cycles())));
-    let best = plans.clone().map(|(_, cycles)| cycles).fold(f64::INFINITY, f64::min);
-    let (tried, skipped): (Vec<_>, Vec<_>) =
-        plans.map(|(algorithm, cycles)| (algorithm, cycles <= TOO_SLOW * best)).partition(|p| p.1);
-
-    let tried = tried.into_iter().map(|(algorithm, _)| (algorithm, with_algorithm(alone, algorithm))).collect();
-    let named = |algorithm: &Algorithm| Progress::Compile(*algorithm);
-    let times = in_turns(compiler, layer, tried, &named, observer)?;
-    Ok(Measured { value: selection.value.clone(), times, skipped: skipped.into_iter().map(|(a, _)| a).collect() })
-}
-
-/// Times the layer as given and after each pass that changed it, as a whole, each with the algorithms that would be chosen for it; one time, or why there
-/// is none, for each stage of `explanation`. What `select` makes is what it is given, compiled.
+/// Times the layer as given and after each pass that changed it, as a whole, each with the algorithms that would be chosen for it. The result has
+/// one time, or the reason why there is none, for each stage of `explanation`. The stages before and after `select` have the same code, and the same time.
 ///
 /// # Errors
 ///
@@ -118,158 +47,27 @@ pub fn measure_stages(
     layer: &Layer,
     explanation: &Explanation,
     observer: &mut dyn FnMut(Progress),
-) -> Result<Vec<Result<Timing, String>>, Error> {
+) -> Result<Vec<Result<Timing, Arc<Error>>>, Error> {
     compiler.machine().runs_on_host()?;
     let select = |stage: &LayerStage| stage.pass == Some(Select::NAME);
-    let compiled = explanation.stages.iter().filter(|stage| !select(stage));
+    let compiled = explanation.stages().iter().filter(|stage| !select(stage));
     let tried = compiled.map(|stage| (stage.pass, stage.layer.clone())).collect();
-    let times = in_turns(compiler, layer, tried, &|pass| Progress::Stage(*pass), observer)?;
-    let mut times: Vec<_> = times.into_iter().map(|(_, time)| time.map_err(|e| e.to_string())).collect();
-    if let Some(at) = explanation.stages.iter().position(select) {
-        times.insert(at, times[at - 1].clone());
+    let times = in_turns(compiler, layer.files(), tried, &|pass| Progress::Stage(*pass), observer)?;
+    let mut times: Vec<_> = times.into_iter().map(|(_, time)| time.map_err(Arc::new)).collect();
+    // The stage of `select` is never the first.
+    if let Some(at) = explanation.stages().iter().position(select)
+        && let Some(before) = at.checked_sub(1).and_then(|before| times.get(before).cloned())
+    {
+        times.insert(at, before);
     }
     Ok(times)
-}
-
-/// Times, or why there are none, each with what it is of.
-type Timed<K> = Vec<(K, Result<Timing, Error>)>;
-
-/// Compiles layers that all compute the same from the same inputs, and times them in turns on random ones. Each is told by a key.
-fn in_turns<K>(
-    compiler: &Compiler,
-    layer: &Layer,
-    tried: Vec<(K, ir::Layer)>,
-    named: &dyn Fn(&K) -> Progress,
-    observer: &mut dyn FnMut(Progress),
-) -> Result<Timed<K>, Error> {
-    let files = compiler.files(layer);
-    let inputs = tried.first().map_or(Ok(Vec::new()), |(_, first)| {
-        let inputs = first.params.iter().enumerate();
-        inputs.map(|(i, &id)| convoke_data::random(first.ty(id), i as i64, &files)).collect::<Result<Vec<_>, _>>()
-    })?;
-    // All are in memory at once, and together keep its limit.
-    let (mut buffers, mut held): (Option<Buffers>, u64) = (None, 0);
-    let mut times: Vec<(K, Result<Turns, Error>)> = Vec::new();
-    for (key, ir) in tried {
-        observer(named(&key));
-        let room = compiler.clone().max_memory(compiler.get_max_memory().saturating_sub(held));
-        let first = compile(&room, layer, ir).and_then(|compiled| {
-            let buffers = match &mut buffers {
-                Some(buffers) => buffers,
-                none => none.insert(compiled.buffers(&inputs)?),
-            };
-            // The first run brings code and constants into the caches.
-            compiled.run_buffers(buffers)?;
-            let turn = turn(&compiled, buffers)?;
-            held += (compiled.report().constant_bytes + compiled.report().scratch_bytes) as u64;
-            Ok(Turns { compiled, first: turn, seconds: Vec::new() })
-        });
-        times.push((key, first));
-    }
-    if let Some(buffers) = &mut buffers {
-        let turns = times.iter_mut().filter_map(|(_, turns)| turns.as_mut().ok()).collect();
-        rounds(turns, buffers, observer)?;
-    }
-    Ok(times.into_iter().map(|(key, turns)| (key, turns.map(Turns::timing))).collect())
-}
-
-/// A candidate, and what its turns gave.
-struct Turns {
-    compiled: CompiledLayer,
-    first: f64,
-    seconds: Vec<f64>,
-}
-
-impl Turns {
-    fn timing(mut self) -> Timing {
-        self.seconds.sort_by(f64::total_cmp);
-        let turns = self.seconds.len();
-        let at = |i: usize| self.seconds.get(i).copied().unwrap_or(self.first);
-        Timing { seconds: at(0), median: at(turns / 2), turns }
-    }
-}
-
-fn rounds(mut turns: Vec<&mut Turns>, buffers: &mut Buffers, observer: &mut dyn FnMut(Progress)) -> Result<(), Error> {
-    if turns.is_empty() {
-        return Ok(());
-    }
-    let round: f64 = turns.iter().map(|turns| turns.first.max(TURN.as_secs_f64())).sum();
-    let rounds = ((SECONDS / round) as usize).clamp(ROUNDS.0, ROUNDS.1);
-    for i in 0..rounds {
-        observer(Progress::Round { round: i + 1, of: rounds });
-        let first = i % turns.len();
-        let (behind, ahead) = turns.split_at_mut(first);
-        for turns in ahead.iter_mut().chain(behind) {
-            let seconds = turn(&turns.compiled, buffers)?;
-            turns.seconds.push(seconds);
-        }
-    }
-    Ok(())
-}
-
-/// Seconds of the fastest run of a turn.
-fn turn(compiled: &CompiledLayer, buffers: &mut Buffers) -> Result<f64, Error> {
-    Ok(time(TURN, || compiled.run_buffers(buffers))?.into_iter().fold(f64::INFINITY, f64::min))
-}
-
-/// A layer that has nothing but this instruction. What it reads is a constant, as before, or an input.
-pub(crate) fn alone(layer: &ir::Layer, instr: &Instr) -> ir::Layer {
-    let mut alone =
-        ir::Layer { params: Vec::new(), body: vec![instr.clone()], results: vec![instr.result], ..layer.clone() };
-    for id in instr.reads() {
-        if layer.constant(id).is_none() && !alone.params.contains(&id) {
-            alone.values[id].def = Def::Param;
-            alone.params.push(id);
-        }
-    }
-    alone.compact()
-}
-
-/// Such a layer with a given algorithm.
-fn with_algorithm(alone: &ir::Layer, algorithm: Algorithm) -> ir::Layer {
-    let mut ir = alone.clone();
-    for instr in &mut ir.body {
-        if let Op::Conv2d(conv) = &mut instr.op {
-            conv.algorithm = algorithm;
-        }
-    }
-    ir
-}
-
-/// Compiles a layer that has been rewritten: only the passes from `select` on run, since the others have, but not `bands`: convolutions take turns in a
-/// layer that says so. Weights without values get some: time does not
-/// depend on them.
-fn compile(compiler: &Compiler, layer: &Layer, mut ir: ir::Layer) -> Result<CompiledLayer, Error> {
-    let start = Instant::now();
-    for id in ir.values.ids().collect::<Vec<_>>() {
-        if let Def::Const(source @ Source::Unbound) = &mut ir.values[id].def {
-            *source = Source::Generate(Generator::Normal { seed: 0, mean: 0.0, std: 0.1 });
-        }
-    }
-    let layer = Layer::from_ir(ir, layer.files().clone())?;
-    compiler.fits(&layer)?;
-    let rest = compiler.pipeline(Stage::Loops)?.into_iter().skip_while(|pass| pass.name() != Select::NAME);
-    let passes: Vec<_> = rest.filter(|pass| pass.name() != Bands::NAME).collect();
-    let (mut records, mut choices) = (Vec::new(), Vec::new());
-    let observer = |record: &Record, state: &State| {
-        records.push(record.clone());
-        if let State::Layer(layer) = state {
-            choices = chosen(layer);
-        }
-    };
-    let state = compiler.run_passes(State::Layer(layer.ir().clone()), &passes, layer.files(), observer)?;
-    let State::Loops(program) = state else { unreachable!("the pipeline to `Stage::Loops` ends with lowering") };
-    let elapsed = start.elapsed();
-    CompiledLayer::new(
-        compiler,
-        Lowered { layer, program, records, choices, unmet: Vec::new(), verdicts: Vec::new(), elapsed },
-    )
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::explain::explain;
+    use crate::explain::explanation::explain;
+    use crate::timing::ROUNDS;
 
     #[test]
     fn each_convolution_is_timed_alone_by_each_candidate() {
@@ -294,7 +92,7 @@ mod tests {
         });
         let measured = measured.expect("measured");
         assert_eq!(measured.len(), 2);
-        for (measured, selection) in measured.iter().zip(&explanation.selections) {
+        for (measured, selection) in measured.iter().zip(explanation.selections()) {
             let plans = selection.candidates.iter().filter(|(_, plan)| plan.is_ok()).count();
             assert_eq!(measured.times.len() + measured.skipped.len(), plans, "{measured:?}");
             assert!(measured.times.iter().any(|(algorithm, _)| *algorithm == selection.chosen), "{measured:?}");

@@ -1,8 +1,8 @@
-//! What each pass did to what a layer takes: parameters, multiplications and predicted time, as given and after each pass that changed it.
+//! Costs of a layer from pass to pass: parameters, multiplications and predicted time, as given and after each pass that changed it.
 //!
-//! Predicted time is that of every convolution with the fastest algorithm allowed, which is what rewritings are decided by, and of every other op by the
+//! Predicted time is that of every convolution with the fastest algorithm allowed, by which rewritings are decided, and of every other op by the
 //! bytes it moves ([`cycles_beside`]). Multiplications are those of the sums as they are written. From the stage `select` on they are those that the
-//! chosen algorithms do; what bands do twice is in their time and in what the pass says.
+//! chosen algorithms do. Rows that fused row strips compute twice count in their time, and the pass reports them.
 
 use convoke_ir::layer as ir;
 use convoke_passes::LayerPass;
@@ -14,15 +14,15 @@ use crate::compiler::Compiler;
 /// A layer between two passes.
 #[derive(Clone, Debug)]
 pub struct LayerStage {
-    /// The pass that it comes from; `None` as given.
+    /// The pass that made it; `None` for the layer as given.
     pub pass: Option<&'static str>,
-    /// What it takes.
+    /// Its cost.
     pub cost: Cost,
     /// The layer.
     pub layer: ir::Layer,
 }
 
-/// What a layer takes.
+/// The cost of a layer.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Cost {
     /// Elements of its constants.
@@ -38,7 +38,7 @@ impl LayerStage {
     pub(super) fn new(pass: Option<&'static str>, layer: &ir::Layer, compiler: &Compiler) -> LayerStage {
         let stats = Stats::of_layer(layer);
         let machine = compiler.machine();
-        let chosen = selections(layer, compiler.get_algorithm(), machine, &compiler.grants()).ok();
+        let chosen = selections(layer, compiler.algorithm(), machine, &compiler.grants()).ok();
         let of_convs = |chosen: &[Selection]| chosen.iter().map(|s| s.plan().map(Plan::cycles)).sum::<Option<f64>>();
         let beside: f64 = layer.body.iter().map(|instr| cycles_beside(layer, instr, machine)).sum();
         let cycles = chosen.and_then(|chosen| of_convs(&chosen)).map(|cycles| cycles + beside);
@@ -55,8 +55,9 @@ impl LayerStage {
         let cost = Cost { multiplications: done + others, ..last.cost };
         Some(LayerStage { pass: Some(Select::NAME), cost, layer: last.layer.clone() })
     }
-    /// The last of `stages` with some of its convolutions in turns.
-    pub(super) fn in_turns(stages: &[LayerStage], layer: ir::Layer, compiler: &Compiler) -> Option<LayerStage> {
+
+    /// The last of `stages` with some of its convolutions fused by row strips.
+    pub(super) fn fused(stages: &[LayerStage], layer: ir::Layer, compiler: &Compiler) -> Option<LayerStage> {
         let last = stages.last()?;
         let saved = cycles_saved(&layer, compiler.machine());
         let cost = Cost { cycles: last.cost.cycles.map(|cycles| cycles - saved), ..last.cost };

@@ -3,12 +3,12 @@
 use convoke_ir::layer::Op;
 use convoke_passes::select::{Plan, bound_for_weights};
 
-use super::Explanation;
+use super::explanation::Explanation;
 use crate::compiler::Compiler;
 use crate::error::Error;
 use crate::layer::Layer;
 
-/// What the weights of a convolution say of its errors.
+/// Bounds on the errors of a convolution that follow from its weights.
 #[derive(Clone, Debug, PartialEq)]
 pub struct WeightBounds {
     /// The largest Σ|w| of an output channel: no output is larger than this times the largest |x|.
@@ -22,14 +22,14 @@ pub struct WeightBounds {
 ///
 /// # Errors
 ///
-/// Weights that cannot be read.
+/// [`Error::Data`] for weights that cannot be read.
 pub fn weight_bounds(
     compiler: &Compiler,
     layer: &Layer,
     explanation: &Explanation,
 ) -> Result<Vec<Option<WeightBounds>>, Error> {
     let files = compiler.files(layer);
-    let weighed = &explanation.weighed;
+    let weighed = explanation.weighed();
     let convs = weighed.body.iter().filter(|instr| matches!(instr.op, Op::Conv2d(_)));
     let one = |(instr, selection): (&convoke_ir::layer::Instr, &convoke_passes::select::Selection)| {
         let id = instr.args[1];
@@ -40,5 +40,5 @@ pub fn weight_bounds(
         let sums = weights.chunks(selection.conv.depth()).map(|filter| filter.iter().map(|w| w.abs()).sum());
         Ok(Some(WeightBounds { gain: sums.fold(0.0, f64::max), bounds }))
     };
-    convs.zip(&explanation.selections).map(one).collect()
+    convs.zip(explanation.selections()).map(one).collect()
 }

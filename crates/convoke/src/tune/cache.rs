@@ -13,47 +13,23 @@
 //! Files are written whole under another name and then renamed, so that readers and other writers see an old file, a new one or none.
 //! A file that cannot be read, is no verdict or has another key counts as none. The folder may be deleted at any time.
 
-use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
 use convoke_data::{DataError, write_whole};
 use convoke_ir::attr::Algorithm;
-use convoke_ir::layer::{self as ir, Def, Source};
-use convoke_machine::processor;
-use convoke_passes::select::Selection;
-
-use crate::compiler::Compiler;
 
 /// The most bytes of a file: keys are a few kilobytes.
 const MAX_BYTES: u64 = 1 << 20;
 /// The most algorithms of a verdict.
 const MAX_TIMES: usize = 64;
 
-/// All that a verdict depends on, as text: version, processor, machine, threads, level, error allowed, range declared, and the convolution with its
-/// epilogue, without its names and the values of its constants.
+/// Everything that a verdict depends on, as text.
 pub(super) struct Key {
     text: String,
 }
 
 impl Key {
-    /// The key of a convolution that stands `alone` in its layer.
-    pub(super) fn new(compiler: &Compiler, selection: &Selection, alone: &ir::Layer) -> Key {
-        let budget = selection.budget;
-        let mut text = format!("convoke {}\n", env!("CARGO_PKG_VERSION"));
-        let mut line = |name: &str, value: &dyn std::fmt::Display| {
-            writeln!(text, "{name} {value}").expect("a string can be written to");
-        };
-        line("processor", &processor());
-        line("machine", &format_args!("{:016x}", hash(&compiler.machine().to_toml())));
-        line("threads", &compiler.get_threads());
-        line("level", &compiler.get_level());
-        line("memory", &compiler.get_max_memory());
-        line("error", &format_args!("{:e}{}", budget.limit, if budget.certified { " certified" } else { "" }));
-        line("guard", &compiler.grants().guard);
-        if let Some(range) = selection.conv.range {
-            line("range", &range);
-        }
-        line("layer", &nameless(alone));
+    pub(super) fn new(text: String) -> Key {
         Key { text }
     }
 
@@ -102,23 +78,9 @@ fn time(line: &str) -> Option<(Algorithm, f64)> {
     (seconds > 0.0 && seconds.is_finite()).then_some((algorithm.parse().ok()?, seconds))
 }
 
-/// The text of a layer with numbers for names and without the values of constants: code does not depend on them.
-fn nameless(layer: &ir::Layer) -> ir::Layer {
-    let mut layer = layer.clone();
-    layer.name = "l".into();
-    for (i, id) in layer.values.ids().collect::<Vec<_>>().into_iter().enumerate() {
-        let value = &mut layer.values[id];
-        value.name = i.to_string();
-        if let Def::Const(source) = &mut value.def {
-            *source = Source::Unbound;
-        }
-    }
-    layer
-}
-
 /// FNV-1a, of 64 bits: the same in every build. Two keys of one hash overwrite each other's file and are told apart by the key in it.
 /// Source: Fowler, Noll, Vo; RFC 9923.
-fn hash(text: &str) -> u64 {
+pub(super) fn hash(text: &str) -> u64 {
     text.bytes().fold(0xcbf2_9ce4_8422_2325, |h, byte| (h ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3))
 }
 

@@ -5,109 +5,27 @@
 //! kept in a folder, one file for each ([`cache`]).
 
 mod cache;
-
-use std::collections::HashMap;
-use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+mod key;
+pub(crate) mod store;
+pub(crate) mod verdict;
 
 use convoke_data::Files;
-use convoke_ir::attr::Algorithm;
 use convoke_ir::layer::{self as ir, Instr, Op};
 use convoke_passes::PassError;
 use convoke_passes::select::{Plan, Reason, Selection, selections};
 
+pub use verdict::{Origin, Times, Verdict};
+
 use crate::compiler::Compiler;
 use crate::error::Error;
-use crate::explain::{Explanation, alone, measure};
-use crate::layer::Layer;
-use cache::Key;
+use crate::timing::{self, alone};
+use key::key;
+use store::Tuning;
 
 /// Candidates predicted to take up to this many times as long as the best are timed.
 const NEAR: f64 = 2.0;
 /// The most candidates that are timed.
 const MOST: usize = 5;
-
-/// Algorithms and the seconds that each took, fastest first.
-pub type Times = Vec<(Algorithm, f64)>;
-
-/// What tuning found for a convolution.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Verdict {
-    /// The value it computes, without `%`.
-    pub value: String,
-    /// The algorithms timed and their seconds, fastest first; never none. The first is taken.
-    pub times: Times,
-    /// Where the times come from.
-    pub origin: Origin,
-}
-
-/// Where a verdict comes from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Origin {
-    /// An earlier measurement, read from the cache.
-    Remembered,
-    /// Measured now; kept if there is a cache.
-    Measured,
-    /// Measured now, and not kept, for this reason. It is measured again the next time.
-    NotKept(String),
-}
-
-impl Verdict {
-    /// The fastest.
-    pub fn algorithm(&self) -> Algorithm {
-        self.times[0].0
-    }
-
-    /// Puts this verdict in place of a choice by prediction.
-    pub(crate) fn decide(&self, selection: &mut Selection) {
-        let (chosen, seconds) = self.times[0];
-        selection.chosen = chosen;
-        selection.reason = Reason::Measured { seconds, next: self.times.get(1).copied() };
-    }
-}
-
-/// The most verdicts held in memory: a process that compiles ever new layers starts over.
-const HELD: usize = 512;
-
-/// How a compiler tunes.
-#[derive(Clone, Debug)]
-pub(crate) struct Tuning {
-    /// The folder of the cache.
-    cache: Option<PathBuf>,
-    /// The number of threads to tune for, if it is not the compiler's.
-    threads: Option<usize>,
-    /// Verdicts so far, by key: a layer gets the same algorithms each time, whether they can be kept in the cache or not.
-    known: Arc<Mutex<HashMap<String, Times>>>,
-}
-
-impl Tuning {
-    pub(crate) fn new(cache: Option<PathBuf>) -> Tuning {
-        Tuning { cache, threads: None, known: Arc::default() }
-    }
-
-    /// Tunes for this number of threads whatever the compiler's is.
-    pub(crate) fn for_threads(&mut self, threads: usize) {
-        self.threads = Some(threads);
-    }
-
-    fn remembered(&self, key: &Key) -> Option<Times> {
-        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        known.get(key.text()).cloned().or_else(|| key.read(self.cache.as_deref()?))
-    }
-
-    fn keep(&self, key: &Key, times: &[(Algorithm, f64)]) -> Origin {
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        if known.len() >= HELD {
-            known.clear();
-        }
-        known.insert(key.text().to_owned(), times.to_vec());
-        drop(known);
-        match self.cache.as_deref().map_or(Ok(()), |folder| key.write(folder, times)) {
-            Ok(()) => Origin::Measured,
-            Err(error) => Origin::NotKept(error.to_string()),
-        }
-    }
-}
 
 /// Tunes every convolution of `weighed`, a layer as `select` would be given it, whose algorithm is to be chosen, and gives each that
 /// algorithm.
@@ -117,9 +35,9 @@ pub(crate) fn tune(
     weighed: &mut ir::Layer,
     files: &Files,
 ) -> Result<Vec<Verdict>, Error> {
-    let compiler = &compiler.clone().threads(tuning.threads.unwrap_or(compiler.get_threads()));
-    let selections = selections(weighed, compiler.get_algorithm(), compiler.machine(), &compiler.grants())
-        .map_err(PassError::from)?;
+    let compiler = &compiler.clone().with_threads(tuning.threads().unwrap_or(compiler.threads()));
+    let selections =
+        selections(weighed, compiler.algorithm(), compiler.machine(), &compiler.grants()).map_err(PassError::from)?;
     let convs: Vec<usize> = (0..weighed.body.len()).filter(|&i| matches!(weighed.body[i].op, Op::Conv2d(_))).collect();
     let mut verdicts = Vec::new();
     for (i, selection) in convs.into_iter().zip(selections) {
@@ -140,7 +58,7 @@ fn one(
     selection: &Selection,
     files: &Files,
 ) -> Result<Option<Verdict>, Error> {
-    // What was asked for is not tuned.
+    // An algorithm that was asked for is not tuned.
     if !matches!(selection.reason, Reason::Fastest { .. } | Reason::Inapplicable { .. }) {
         return Ok(None);
     }
@@ -154,7 +72,7 @@ fn one(
         return Ok(None);
     }
     let verdict = |times, origin| Some(Verdict { value: selection.value.clone(), times, origin });
-    let key = Key::new(compiler, selection, &alone(layer, instr));
+    let key = key(compiler, selection, &alone(layer, instr));
     if let Some(times) = tuning.remembered(&key)
         && selection.open().any(|plan| plan.algorithm == times[0].0)
     {
@@ -179,19 +97,9 @@ fn timed(
 ) -> Result<Times, Error> {
     let candidates = tried.iter().map(|plan| (plan.algorithm, Ok((*plan).clone()))).collect();
     let selection = Selection { candidates, ..selection.clone() };
-    let alone = alone(layer, instr);
-    let explanation = Explanation {
-        weighed: alone.clone(),
-        selections: vec![selection],
-        unmet: Vec::new(),
-        verdicts: Vec::new(),
-        records: Vec::new(),
-        texts: Vec::new(),
-        stages: Vec::new(),
-    };
-    let layer = Layer::from_ir(alone, files.clone())?;
-    let measured = measure(compiler, &layer, &explanation, &mut |_, _| {})?;
-    let times = measured.into_iter().flat_map(|m| m.times);
+    compiler.machine().runs_on_host()?;
+    let measured = timing::candidates(compiler, files, &alone(layer, instr), &selection, &mut |_| {})?;
+    let times = measured.times.into_iter();
     let mut times: Vec<_> = times.filter_map(|(algorithm, time)| Some((algorithm, time.ok()?.seconds))).collect();
     times.sort_by(|a, b| a.1.total_cmp(&b.1));
     Ok(times)

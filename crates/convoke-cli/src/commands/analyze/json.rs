@@ -1,7 +1,7 @@
 //! `convoke analyze --json`.
 
 use convoke::analyze::Analysis;
-use convoke::filter::{Filter, Sense};
+use convoke_filter::{Filter, Sense};
 use serde_json::{Value, json};
 
 pub(super) fn value(all: &[(String, Vec<Analysis>)]) -> Value {
@@ -10,16 +10,19 @@ pub(super) fn value(all: &[(String, Vec<Analysis>)]) -> Value {
 }
 
 fn one(layer: &str, analysis: &Analysis) -> Value {
-    let bottlenecks: Vec<Value> =
-        analysis.bottlenecks.iter().map(|b| json!({ "error": b.error, "ranks": b.ranks, "saves": b.saves })).collect();
+    let bottlenecks: Vec<Value> = analysis
+        .bottlenecks()
+        .iter()
+        .map(|b| json!({ "error": b.error, "ranks": b.ranks, "saves": b.saves }))
+        .collect();
     json!({
         "layer": layer,
-        "value": analysis.value,
-        "weights": analysis.extents,
-        "group": analysis.group,
+        "value": analysis.value(),
+        "weights": analysis.extents(),
+        "group": analysis.group(),
         "kernels": analysis.kernels(),
         "mean_energies": analysis.energies(),
-        "looked_at": analysis.filters.iter().map(filter).collect::<Vec<_>>(),
+        "looked_at": analysis.filters().iter().map(filter).collect::<Vec<_>>(),
         "bottlenecks": bottlenecks,
     })
 }

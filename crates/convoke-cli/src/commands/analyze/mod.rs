@@ -1,4 +1,4 @@
-//! `convoke analyze`: what the kernels of a layer are as filters.
+//! `convoke analyze`: the kernels of a layer as filters.
 
 mod json;
 mod plot;

@@ -8,9 +8,9 @@ use std::path::Path;
 use std::sync::OnceLock;
 
 use convoke::analyze::Analysis;
-use convoke::data::image;
-use convoke::filter::Response;
 use convoke::ir::diagnostic::shown;
+use convoke_data::image;
+use convoke_filter::Response;
 use plotters::coord::Shift;
 use plotters::prelude::*;
 use plotters::style::{FontStyle, register_font};
@@ -25,7 +25,7 @@ const FINE: u32 = 2;
 /// DejaVu Sans; its licence stands beside it.
 const FONT: &[u8] = include_bytes!("font/DejaVuSans-subset.ttf");
 
-/// How a picture is stored.
+/// The file format of a picture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Format {
     /// Vectors.
@@ -45,7 +45,7 @@ impl Format {
     }
 }
 
-/// Where is drawn, and how many units of it a unit of length is.
+/// The canvas, and the number of its units in a unit of length.
 struct Area<'a, B: DrawingBackend> {
     on: &'a DrawingArea<B, Shift>,
     scale: u32,
@@ -78,7 +78,7 @@ type Drawn = Result<(), Box<dyn Error>>;
 pub(super) fn picture(analyses: &[&Analysis], format: Format) -> Result<Vec<u8>, String> {
     let shown: Vec<_> = analyses
         .iter()
-        .filter(|a| a.extents[2] * a.extents[3] > 1)
+        .filter(|a| a.extents()[2] * a.extents()[3] > 1)
         .filter_map(|a| Some((*a, a.response()?)))
         .take(ROWS)
         .collect();
@@ -117,8 +117,8 @@ fn draw<B: DrawingBackend<ErrorType: 'static>>(
     for ((analysis, response), row) in shown.iter().zip(root.split_evenly((shown.len(), 1))) {
         let panels = row.split_evenly((1, 3));
         let area = |i: usize| Area { on: &panels[i], scale };
-        let mean = if analysis.filters.len() > 1 { ", root mean square" } else { "" };
-        band(&area(0), response, &format!("%{}: |H|{mean}", analysis.value))?;
+        let mean = if analysis.filters().len() > 1 { ", root mean square" } else { "" };
+        band(&area(0), response, &format!("%{}: |H|{mean}", analysis.value()))?;
         radial(&area(1), response)?;
         energies(&area(2), &analysis.energies())?;
     }

@@ -1,7 +1,7 @@
 //! `convoke analyze` in words.
 
 use convoke::analyze::Analysis;
-use convoke::filter::{Class, Filter, Sense};
+use convoke_filter::{Class, Filter, Sense};
 
 /// Orientations less pronounced than this are not told.
 const COHERENT: f64 = 0.05;
@@ -23,18 +23,18 @@ pub(super) fn text(all: &[(String, Vec<Analysis>)]) -> String {
 }
 
 fn one(layer: &str, analysis: &Analysis) -> String {
-    let [k, c, rows, columns] = analysis.extents;
+    let [k, c, rows, columns] = analysis.extents();
     let kernels = analysis.kernels();
-    let looked = match analysis.looked {
+    let looked = match analysis.looked() {
         n if n < kernels => format!(", of which {n} were looked at"),
         _ => String::new(),
     };
-    let channels = format!("{} -> {k} channels", c * analysis.group);
+    let channels = format!("{} -> {k} channels", c * analysis.group());
     let plural = if kernels == 1 { "" } else { "s" };
     let mut out =
-        format!("@{layer} %{}: {rows}x{columns}, {channels}, {kernels} kernel{plural}{looked}\n", analysis.value);
-    match &analysis.filters[..] {
-        [] if analysis.looked == 0 => {
+        format!("@{layer} %{}: {rows}x{columns}, {channels}, {kernels} kernel{plural}{looked}\n", analysis.value());
+    match analysis.filters() {
+        [] if analysis.looked() == 0 => {
             out += "  kernels of this size take too long to look at; allow more with --work\n"
         }
         [] => out += "  none of them is finite\n",
@@ -45,10 +45,10 @@ fn one(layer: &str, analysis: &Analysis) -> String {
         [filter] => out += &single(filter),
         filters => out += &many(analysis, filters),
     }
-    if analysis.too_many_channels {
+    if analysis.too_many_channels() {
         out += "  channels     too many to look for a bottleneck; allow more with --work\n";
     }
-    for b in &analysis.bottlenecks {
+    for b in analysis.bottlenecks() {
         let [r3, r4] = b.ranks;
         out += &format!(
             "  channels     {r4} in and {r3} out of a bottleneck are off by at most {}, and save {:.2} times\n",

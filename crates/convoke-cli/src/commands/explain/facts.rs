@@ -2,8 +2,8 @@
 
 use convoke::explain::{Explanation, Measured, Timing, WeightBounds};
 use convoke::ir::layer::Range;
-use convoke::passes::select::{Budget, Plan, Reason, Selection};
 use convoke::{Algorithm, Compiler, Layer, Machine};
+use convoke_passes::select::{Budget, Plan, Reason, Selection};
 
 use crate::options::machine_line;
 
@@ -13,7 +13,7 @@ pub(super) const PRODUCTS: &str = "multiply";
 /// The term that weights packed in each run are under.
 pub(super) const PACKING: &str = "pack";
 
-/// How many times the fastest a bar may be long.
+/// The longest bar, in multiples of the fastest.
 const BEYOND: f64 = 8.0;
 
 /// All that the forms of the report are made of.
@@ -42,10 +42,10 @@ impl Report<'_> {
             }
             view
         };
-        self.explanation.selections.iter().enumerate().map(one).collect()
+        self.explanation.selections().iter().enumerate().map(one).collect()
     }
 
-    /// Predicted time of so many cycles.
+    /// The predicted time of a number of cycles.
     pub(super) fn in_seconds(&self, cycles: f64) -> f64 {
         in_seconds(cycles, self.compiler.machine())
     }
@@ -84,7 +84,7 @@ pub(super) struct Row<'a> {
     pub(super) seconds: f64,
     /// Multiplications of the convolution's sums over those it does.
     pub(super) fewer: f64,
-    /// What no error exceeds for the layer's weights and the inputs declared, if that was asked for.
+    /// The bound for the layer's weights and the inputs declared, if that was asked for.
     pub(super) absolute: Option<f64>,
     /// Its times, or why it has none.
     pub(super) measured: Option<Result<Timing, String>>,
@@ -97,7 +97,7 @@ pub(super) enum Standing {
     Chosen,
     /// It might have been.
     Open,
-    /// Its error is over what is allowed.
+    /// Its error is over the limit.
     Over,
     /// It is taken on request only.
     OnRequest,
@@ -150,7 +150,7 @@ impl<'a> View<'a> {
             skipped,
             range: None,
             measured: measured.is_some() && !no_times,
-            threads: compiler.get_threads(),
+            threads: compiler.threads(),
         }
     }
 
@@ -170,7 +170,7 @@ impl<'a> View<'a> {
         self.rows.iter().find(|row| row.standing == Standing::Chosen)
     }
 
-    /// What predicted cycles are spent on, each name once: the products, then the terms of the fastest candidate, and so on.
+    /// The terms of predicted cycles, each name once: the products, then the terms of the fastest candidate, and so on.
     pub(super) fn terms(&self) -> Vec<&'static str> {
         let mut names = vec![PRODUCTS];
         for term in self.rows.iter().flat_map(|row| &row.plan.terms).filter(|term| term.cycles > 0.0) {
@@ -214,7 +214,7 @@ impl<'a> View<'a> {
         Some((open, chosen))
     }
 
-    /// How much longer the choice takes than the fastest it might have been: 0.1 is 10 % longer.
+    /// The time of the choice beyond the fastest it might have been, relative: 0.1 is 10 % longer.
     pub(super) fn regret(&self) -> Option<f64> {
         let (open, chosen) = self.verdict()?;
         Some(chosen / open.first()?.1 - 1.0)
@@ -277,7 +277,7 @@ fn in_seconds(cycles: f64, machine: &Machine) -> f64 {
     cycles / (machine.ghz.max(f64::MIN_POSITIVE) * 1e9)
 }
 
-/// What errors are held against, in words: `2.9e-5, ten times the error to expect of a plain sum`.
+/// The limit on errors, in words: `2.9e-5, ten times the error to expect of a plain sum`.
 pub(super) fn budget(budget: &Budget) -> String {
     let kind = if budget.certified { "certified bound" } else { "error to expect" };
     let whose = match budget.given {
@@ -315,7 +315,7 @@ pub(super) fn assumption(view: &View<'_>) -> String {
     }
 }
 
-/// What a certified bound is relative to, for the candidates there are.
+/// The quantity that a certified bound is relative to, for the candidates there are.
 pub(super) fn relative_to(algorithm: Algorithm, range: Option<Range>) -> String {
     match (algorithm, range) {
         (Algorithm::Winograd { .. } | Algorithm::Fft { .. }, None) => "Σ|w|·max|x| over a tile".into(),
@@ -326,7 +326,7 @@ pub(super) fn relative_to(algorithm: Algorithm, range: Option<Range>) -> String 
     }
 }
 
-/// What the bounds of these candidates are relative to: `Σ|w||x| (direct, im2col), Σ|w|·max|x| over a tile (winograd(4x4))`.
+/// The quantities that the bounds of these candidates are relative to: `Σ|w||x| (direct, im2col), Σ|w|·max|x| over a tile (winograd(4x4))`.
 pub(super) fn bounds(rows: &[Row<'_>], range: Option<Range>) -> String {
     let mut known: Vec<(String, Vec<String>)> = Vec::new();
     for row in rows {

@@ -1,7 +1,7 @@
 //! The report as one JSON object.
 
 use convoke::Algorithm;
-use convoke::passes::stats::Stats;
+use convoke_passes::stats::Stats;
 use serde_json::{Value, json};
 
 use super::facts::{Report, Row, View, assumption, budget, relative, relative_to};
@@ -12,7 +12,7 @@ pub(super) fn json(report: &Report<'_>) -> Value {
     let (compiler, views) = (report.compiler, report.views());
     let passes: Vec<_> = report
         .explanation
-        .records
+        .records()
         .iter()
         .map(|r| {
             let mut pass = json!({ "pass": r.pass, "changed": r.changed.is_yes(), "before": stats(&r.before),
@@ -24,19 +24,19 @@ pub(super) fn json(report: &Report<'_>) -> Value {
         })
         .collect();
     let stages: Vec<_> = waterfall::rows(report).iter().map(stage).collect();
-    let tuned = |value: &str| report.explanation.verdicts.iter().find(|verdict| verdict.value == value);
+    let tuned = |value: &str| report.explanation.verdicts().iter().find(|verdict| verdict.value() == value);
     let convolution = |view: &View<'_>| {
         let mut object = convolution(view);
         if let Some(verdict) = tuned(&view.selection.value).filter(|_| !report.no_times) {
             let one = |(algorithm, seconds): &(_, f64)| json!({ "algorithm": Algorithm::to_string(algorithm), "seconds": seconds });
-            object["tuned"] = verdict.times.iter().map(one).collect();
+            object["tuned"] = verdict.times().iter().map(one).collect();
         }
         object
     };
     let convolutions: Vec<_> = views.iter().map(convolution).collect();
     let mut object = json!({ "layer": report.layer.name(), "signature": signature(report.layer),
                              "machine": compiler.machine().name, "ghz": compiler.machine().ghz,
-                             "threads": compiler.get_threads(), "level": compiler.get_level(),
+                             "threads": compiler.threads(), "level": compiler.level(),
                              "convolutions": convolutions, "passes": passes,
                              "waterfall": stages, "remarks": waterfall::sentences(report) });
     if report.measured.is_some() {

@@ -1,4 +1,4 @@
-//! `convoke explain`: every candidate algorithm with its numbers, which was chosen and why, and what each pass did.
+//! `convoke explain`: every candidate algorithm with its numbers, the choice with its reasons, and the changes of each pass.
 
 mod facts;
 mod html;
@@ -10,9 +10,9 @@ mod verdict;
 mod waterfall;
 
 use convoke::explain::{Explanation, Measured, Progress, Timing, explain, measure, measure_stages, weight_bounds};
-use convoke::passes::select::Selection;
-use convoke::passes::spec::Spec;
 use convoke::{Compiler, Layer};
+use convoke_passes::select::Selection;
+use convoke_passes::spec::Spec;
 use indicatif::ProgressBar;
 
 use self::facts::Report;
@@ -30,12 +30,12 @@ pub(crate) fn run(args: Explain, no_times: bool, io: &mut Io<'_>) -> Result<(), 
     let named = args.passes.as_deref().map_or(Ok(Vec::new()), Spec::parse_list).map_err(in_passes)?;
     let mut outputs = Outputs::of([args.file.as_path()].into_iter().chain(args.options.machine.as_deref()));
     args.html.as_deref().map_or(Ok(()), |page| outputs.announce(page))?;
-    let compiler = compiler(&args.options, [&args.file], io)?.passes(named);
+    let compiler = compiler(&args.options, [&args.file], io)?.with_passes(named);
     let (layer, files) = source::layer(&args.file, &args.options.which, io)?;
     outputs.reads(files)?;
     let explanation = explain(&compiler, &layer).map_err(in_passes)?;
-    tell_not_kept(&explanation.verdicts, io);
-    tell_unmet(&explanation.unmet, io);
+    tell_not_kept(explanation.verdicts(), io);
+    tell_unmet(explanation.unmet(), io);
     let measured = if args.measure { Some(measured(&compiler, &layer, &explanation, io)?) } else { None };
     let (measured, stages_measured) = measured.unzip();
     let ranged = match args.options.input_range {
@@ -82,7 +82,8 @@ fn measured(compiler: &Compiler, layer: &Layer, explanation: &Explanation, io: &
     let stages = measure_stages(compiler, layer, explanation, &mut |progress| show("the layer", progress));
     let convs = measure(compiler, layer, explanation, &mut |value, progress| show(&format!("%{value}"), progress));
     bar.finish_and_clear();
-    Ok((convs?, stages?))
+    let stages = stages?.into_iter().map(|time| time.map_err(|error| error.to_string()));
+    Ok((convs?, stages.collect()))
 }
 
 /// A convolution in a line: `3x3, 256 -> 256 channels, 56x56 -> 56x56`.

@@ -2,9 +2,9 @@
 
 use convoke::explain::{Measured, Timing};
 use convoke::ir::attr::Extent;
-use convoke::passes::Known;
-use convoke::passes::select::{Budget, Conv, Plan, Reason, Refusal, Selection, Term};
 use convoke::{Algorithm, Compiler, Layer, Machine};
+use convoke_passes::Known;
+use convoke_passes::select::{Budget, Conv, Plan, Reason, Refusal, Selection, Term};
 
 use super::facts::{Standing, View};
 use super::verdict::sentences;
@@ -149,7 +149,7 @@ fn the_clock_has_the_last_word() {
     assert_eq!(
         all[all.len() - 3..],
         [
-            "Measured, winograd(4x4) takes 6.00 ms, 150 % of what was predicted.",
+            "Measured, winograd(4x4) takes 6.00 ms, 150 % of the prediction.",
             "winograd(2x2) is really the best, with 5.00 ms: the choice costs 20 %.",
             "Not measured, being predicted to take more than 6 times the least: direct.",
         ]

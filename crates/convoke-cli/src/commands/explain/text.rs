@@ -1,7 +1,7 @@
 //! The report as text, for a terminal of 130 columns.
 
 use convoke::Subnormals;
-use convoke::passes::Record;
+use convoke_passes::Record;
 
 use super::facts::{PRODUCTS, Report, Row, Standing, View, assumption, bounds, budget, error, relative};
 use super::waterfall;
@@ -16,7 +16,7 @@ const BAR: f64 = 24.0;
 
 pub(super) fn text(report: &Report<'_>) -> String {
     let mut text = format!("layer    {}\nmachine  {}\n", signature(report.layer), report.machine());
-    if report.compiler.get_subnormals() == Subnormals::Keep {
+    if report.compiler.subnormals() == Subnormals::Keep {
         text += &wrapped(
             "subnormal numbers are kept: an operation that meets one takes up to 700 times as long, which no prediction counts",
         );
@@ -24,12 +24,12 @@ pub(super) fn text(report: &Report<'_>) -> String {
     for view in report.views() {
         text += &convolution(&view);
     }
-    if report.explanation.selections.is_empty() {
+    if report.explanation.selections().is_empty() {
         text += "\nno convolution, so no algorithm to choose\n";
     }
     text += &waterfall_of(report);
-    text += &format!("\npasses of -O{}\n", report.compiler.get_level());
-    text + &passes(&report.explanation.records, report.no_times)
+    text += &format!("\npasses of -O{}\n", report.compiler.level());
+    text + &passes(report.explanation.records(), report.no_times)
 }
 
 fn convolution(view: &View<'_>) -> String {
@@ -39,14 +39,13 @@ fn convolution(view: &View<'_>) -> String {
     verdict::sentences(view).iter().for_each(|sentence| text += &wrapped(sentence));
     text += &format!("error allowed: {}\n\n", budget(&selection.budget));
     text += &candidates(view);
-    text += &wrapped(&format!("error: what to expect, relative to {}; {}", relative(view), assumption(view)));
-    text +=
-        &wrapped(&format!("bound: what no input exceeds, relative to {}", bounds(&view.rows, selection.conv.range)));
+    text += &wrapped(&format!("error: to expect, relative to {}; {}", relative(view), assumption(view)));
+    text += &wrapped(&format!("bound: exceeded by no input, relative to {}", bounds(&view.rows, selection.conv.range)));
     if let Some(range) = view.range {
         text +=
             &wrapped(&format!("off by: at most, with the layer's weights and inputs of magnitude {range:e} or less"));
     }
-    text += &format!("\npredicted time by what it is spent on (█ multiply, ░ all else)\n{}", terms(view));
+    text += &format!("\npredicted time by its parts (█ multiply, ░ all else)\n{}", terms(view));
     if !view.refused.is_empty() {
         text += "\nnot applicable\n";
     }
@@ -126,7 +125,7 @@ fn bar(view: &View<'_>, row: &Row<'_>) -> String {
     "█".repeat(products.min(all)) + &"░".repeat(all.saturating_sub(products)) + cut
 }
 
-/// What the layer takes, from pass to pass.
+/// The cost of the layer from pass to pass.
 fn waterfall_of(report: &Report<'_>) -> String {
     let rows = waterfall::rows(report);
     let measured = rows.iter().any(|row| row.measured.is_some());
@@ -153,7 +152,7 @@ fn waterfall_of(report: &Report<'_>) -> String {
         cells.push("█".repeat((row.seconds.unwrap_or(0.0) / longest * BAR).round() as usize));
         table.row(cells);
     }
-    let mut text = format!("\nwhat the layer takes, from pass to pass (█ predicted)\n{}", table.finish());
+    let mut text = format!("\ncost of the layer, from pass to pass (█ predicted)\n{}", table.finish());
     text += &wrapped(
         "multiplications: of the sums as written, after select those that the chosen algorithms do; predicted: with the fastest algorithms allowed",
     );
@@ -171,7 +170,7 @@ fn waterfall_of(report: &Report<'_>) -> String {
     text
 }
 
-/// What each pass did to the counts of a layer.
+/// The changes of the counts of a layer by each pass.
 pub(super) fn passes(records: &[Record], no_times: bool) -> String {
     let mut headings = vec!["pass", "", "ops", "parameters", "multiplications", "activation bytes"];
     headings.extend((!no_times).then_some("time"));

@@ -1,7 +1,7 @@
-//! Why the chosen candidate won, in sentences made of the numbers: what it saves and what it costs, who is next and by what, and who
-//! would be faster but may not be taken.
+//! Reasons for the chosen candidate, in sentences made of the numbers: its savings and costs, the next candidate and its distance, and candidates
+//! that would be faster but may not be taken.
 
-use convoke::passes::select::Reason;
+use convoke_passes::select::Reason;
 
 use super::facts::{PACKING, PRODUCTS, Row, Standing, View, error, list};
 use crate::table::{bytes, seconds, threads};
@@ -47,7 +47,7 @@ fn asked(view: &View<'_>, chosen: &Row<'_>) -> Vec<String> {
     let mut said = vec![format!("{} was asked for, by the text or by --algorithm.", chosen.algorithm)];
     if !view.selection.budget.allows(chosen.plan) {
         said.push(format!(
-            "Its error is over what would be allowed if it were not ({}).",
+            "Its error is over the limit for algorithms not asked for ({}).",
             error(view.selection.budget.limit)
         ));
     }
@@ -81,7 +81,7 @@ fn packing(view: &View<'_>, chosen: &Row<'_>) -> Option<String> {
     })
 }
 
-/// What a fast algorithm saves, and what it pays for that.
+/// The savings of a fast algorithm, and their price.
 fn saves(view: &View<'_>, chosen: &Row<'_>) -> String {
     let rest = chosen.seconds - view.term(chosen, PRODUCTS);
     let saves = match chosen.fewer {
@@ -156,7 +156,7 @@ fn costs(view: &View<'_>, row: &Row<'_>, than: impl Fn(&str) -> f64) -> Vec<Stri
     costs.into_iter().map(|(name, s)| format!("{name} {}", seconds(s))).collect()
 }
 
-/// Who is next, and which term makes the most of the difference.
+/// The next candidate, and the term that makes the most of the difference.
 fn next(view: &View<'_>, chosen: &Row<'_>) -> Option<String> {
     let next = view.rows.iter().find(|row| row.standing == Standing::Open)?;
     if chosen.algorithm.is_plain_sum() && !next.algorithm.is_plain_sum() {
@@ -173,7 +173,7 @@ fn next(view: &View<'_>, chosen: &Row<'_>) -> Option<String> {
     Some(format!("Next is {next}, {}: {more} more for {name}.", times(longer, "as long")))
 }
 
-/// Who would be faster, but for its error.
+/// The candidate that would be faster, but for its error.
 fn over(view: &View<'_>, chosen: &Row<'_>) -> Option<String> {
     let budget = &view.selection.budget;
     let over: Vec<_> = view.rows.iter().filter(|row| row.standing == Standing::Over).collect();
@@ -210,7 +210,7 @@ fn over(view: &View<'_>, chosen: &Row<'_>) -> Option<String> {
     Some(text + ".")
 }
 
-/// Who would be faster, but is not taken unasked.
+/// The candidate that would be faster, but is not taken unasked.
 fn on_request(view: &View<'_>, chosen: &Row<'_>) -> Option<String> {
     let row = view.rows.iter().find(|row| row.standing == Standing::OnRequest && row.seconds < chosen.seconds)?;
     let scratch = u64::try_from(row.plan.scratch_bytes).unwrap_or(u64::MAX);
@@ -222,7 +222,7 @@ fn on_request(view: &View<'_>, chosen: &Row<'_>) -> Option<String> {
     ))
 }
 
-/// What the clock says of the choice.
+/// The verdict of the clock on the choice.
 fn measured(view: &View<'_>, chosen: &Row<'_>) -> Vec<String> {
     if !view.measured {
         return Vec::new();
@@ -232,7 +232,7 @@ fn measured(view: &View<'_>, chosen: &Row<'_>) -> Vec<String> {
     };
     let on = if view.threads == 1 { String::new() } else { format!(" on {}", threads(view.threads)) };
     let mut said = vec![format!(
-        "Measured{on}, {} takes {}, {} % of what was predicted.",
+        "Measured{on}, {} takes {}, {} % of the prediction.",
         chosen.algorithm,
         seconds(time),
         (100.0 * time / chosen.seconds).round()

@@ -1,14 +1,14 @@
-//! What each pass did to what the layer takes, and where multiplications and time say different things of it.
+//! The cost of the layer from pass to pass, and the places where multiplications and time disagree.
 
 use convoke::explain::{Cost, LayerStage, Timing};
-use convoke::passes::select::Select;
-use convoke::passes::{LayerPass, Left, Note, Outcome, Record};
+use convoke_passes::select::Select;
+use convoke_passes::{LayerPass, Left, Note, Outcome, Record};
 
 use super::facts::Report;
 
 /// Ratios this close to 1 are no change.
 const EQUAL: f64 = 0.02;
-/// How many times less one ratio must be than another for that to be worth telling.
+/// The factor by which one ratio must be less than another to be worth telling.
 const APART: f64 = 1.5;
 
 /// The layer as given, or after a pass.
@@ -20,7 +20,7 @@ pub(super) struct Row<'a> {
     pub(super) seconds: Option<f64>,
     /// Its time, or why it has none; `None` where nothing was measured.
     pub(super) measured: Option<Result<&'a Timing, &'a str>>,
-    /// What the pass said of single values, except what [`sentences`] says of those it left.
+    /// The notes of the pass on single values, except those that [`sentences`] tells.
     pub(super) said: Vec<String>,
 }
 
@@ -45,17 +45,17 @@ pub(super) fn rows<'a>(report: &'a Report<'_>) -> Vec<Row<'a>> {
             said: notes.map(Note::with_prediction).collect(),
         }
     };
-    report.explanation.stages.iter().enumerate().map(one).collect()
+    report.explanation.stages().iter().enumerate().map(one).collect()
 }
 
 fn is_rewritten(note: &Note) -> bool {
     matches!(note.outcome, Outcome::Rewritten(_))
 }
 
-/// What the passes said that changed nothing: why values were left, except what [`sentences`] says.
+/// The notes of passes that changed nothing, with their reasons, except those that [`sentences`] tells.
 pub(super) fn left(report: &Report<'_>) -> Vec<String> {
     let mut told = Vec::new();
-    for record in report.explanation.records.iter().filter(|record| !record.changed.is_yes()) {
+    for record in report.explanation.records().iter().filter(|record| !record.changed.is_yes()) {
         let others = record.notes.iter().filter(|note| of_note(record.pass, note).is_none());
         told.extend(others.map(|note| format!("{} {note}", record.pass)));
     }
@@ -63,13 +63,13 @@ pub(super) fn left(report: &Report<'_>) -> Vec<String> {
 }
 
 fn record<'a>(report: &'a Report<'_>, pass: Option<&str>) -> Option<&'a Record> {
-    report.explanation.records.iter().find(|record| Some(record.pass) == pass)
+    report.explanation.records().iter().find(|record| Some(record.pass) == pass)
 }
 
-/// Where counting multiplications would mislead, and where the clock contradicts the prediction.
+/// Sentences on stages where multiplications mislead, or where the clock contradicts the prediction.
 pub(super) fn sentences(report: &Report<'_>) -> Vec<String> {
     let mut said = Vec::new();
-    for record in &report.explanation.records {
+    for record in report.explanation.records() {
         said.extend(record.notes.iter().filter_map(|note| of_note(record.pass, note)));
     }
     let rows = rows(report);
@@ -89,7 +89,7 @@ pub(super) fn sentences(report: &Report<'_>) -> Vec<String> {
     said
 }
 
-/// What there is to say of a value.
+/// The sentences on a value.
 fn of_note(pass: &str, note: &Note) -> Option<String> {
     let what = format!("{pass} %{}", note.value);
     match &note.outcome {
@@ -104,7 +104,7 @@ fn of_note(pass: &str, note: &Note) -> Option<String> {
     }
 }
 
-/// What a rewriting that was done did to both, if they differ.
+/// The change of both by a rewriting that was done, if they differ.
 fn done(what: &str, multiplications: f64, time: f64) -> Option<String> {
     let (m, t) = (ratio(multiplications), ratio(time));
     match (side(multiplications), side(time)) {
@@ -139,7 +139,7 @@ fn contradicted(what: &str, predicted: f64, measured: f64) -> Option<String> {
     let contradicts = side(predicted) * side(measured) < 0;
     contradicts.then(|| {
         format!(
-            "{what}: measured, the layer takes {} times as long, where {} was predicted.",
+            "{what}: measured, the layer takes {} times as long; {} was predicted.",
             ratio(measured),
             ratio(predicted)
         )
@@ -160,7 +160,7 @@ fn ratio(ratio: f64) -> String {
     format!("{ratio:.2}")
 }
 
-/// What a number is of the one before it, if that is another: `0.06×`.
+/// The ratio of a number to the one before it, if they differ: `0.06×`.
 pub(super) fn times(before: f64, after: f64) -> String {
     let same = before == after || !(after / before).is_finite();
     if same { String::new() } else { format!("{:.2}×", after / before) }

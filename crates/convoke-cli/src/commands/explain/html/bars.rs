@@ -16,7 +16,7 @@ fn color(name: &str) -> String {
     format!("term{}", NAMES.iter().position(|known| *known == name).unwrap_or(NAMES.len()))
 }
 
-/// What the colours mean.
+/// The meaning of the colours.
 fn key(view: &View<'_>) -> String {
     let one = |name: &str| format!("<span><i class=\"{}\"></i>{}</span>", color(name), escaped(name));
     let mut key: String = view.terms().into_iter().map(one).collect();

@@ -1,4 +1,4 @@
-//! What the layer takes from pass to pass: a table, each number over a bar of its part of the largest in its column.
+//! The cost of the layer from pass to pass: a table, each number over a bar of its part of the largest in its column.
 
 use std::fmt::Write;
 

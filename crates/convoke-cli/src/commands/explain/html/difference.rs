@@ -7,11 +7,11 @@ use similar::{ChangeTag, DiffOp, DiffTag, TextDiff};
 
 use super::svg::escaped;
 
-/// How long two texts are compared for; beyond that the marks are coarser.
+/// The time for which two texts are compared; beyond it the marks are coarser.
 const LONGEST: Duration = Duration::from_secs(1);
 /// Fewer equal lines than this are found in any two texts: a bracket, a blank line.
 const FEWEST: usize = 3;
-/// How much of two lines must be the same words for the others to be marked.
+/// The part of two lines that must be the same words for the others to be marked.
 const ALIKE: f32 = 0.6;
 
 /// The rows, each of two cells.
@@ -19,7 +19,7 @@ pub(super) fn rows(before: &str, after: &str) -> String {
     let diff = TextDiff::configure().timeout(LONGEST).diff_lines(before, after);
     let (old, new) = (diff.old_slices(), diff.new_slices());
     let equal: usize = diff.ops().iter().filter(|op| op.tag() == DiffTag::Equal).map(|op| op.old_range().len()).sum();
-    // Where everything changes, as it does when a layer becomes loops, marks say nothing.
+    // Marks say nothing where everything changes, as when a layer becomes loops.
     if equal < FEWEST {
         let lines = (0..old.len().max(new.len())).map(|i| row(plain(old.get(i)), plain(new.get(i))));
         return lines.collect();

@@ -1,4 +1,4 @@
-//! Where the name of each mark of a plot stands, so that names cover neither marks nor each other.
+//! Places for the names of marks in a plot, so that names cover neither marks nor each other.
 //!
 //! A greedy search: in the order given, each name takes the best of the places around its mark, near ones first; then each moves once more
 //! among the others, some times over. Places are judged by what they cover: another name most, then a mark, then a line.
@@ -9,7 +9,7 @@ const HEIGHT: f64 = 13.0;
 const CHARACTER: f64 = 6.8;
 /// Distances from the middle of a mark at which a name is tried.
 const DISTANCES: [f64; 9] = [10.5, 15.0, 20.0, 28.0, 38.0, 50.0, 64.0, 80.0, 100.0];
-/// How often each name is placed anew among the others.
+/// The number of times that each name is placed anew among the others.
 const SWEEPS: usize = 4;
 /// Directions that are tried.
 const DIRECTIONS: usize = 16;
@@ -52,7 +52,7 @@ pub(super) struct Label {
 }
 
 impl Label {
-    /// Where the text starts, on its base line.
+    /// The start of the text, on its base line.
     pub(super) fn start(&self) -> (f64, f64) {
         (self.place.left, self.place.bottom - 3.0)
     }

@@ -1,7 +1,7 @@
 //! The page that `explain --html` writes: one file, no scripts, nothing fetched.
 //!
-//! What the layer takes from pass to pass; for each convolution the choice in words, the roofline, error against time, where the time goes, and the candidates in a table; then what each
-//! pass did to what the layer takes, and the IR before and after each pass that changed it, beside each other.
+//! It has the cost of the layer from pass to pass. For each convolution it has the choice in words, the roofline, error against time, the parts of the
+//! time, and the candidates in a table. Then follow the changes of each pass, and the IR before and after it, side by side.
 
 mod bars;
 mod cascade;
@@ -31,31 +31,30 @@ pub(super) fn page(report: &Report<'_>) -> String {
     page += &format!("<title>convoke: {}</title>\n<style>\n{STYLE}</style>\n", escaped(layer.name()));
     page +=
         &format!("<header><h1>{}</h1>\n<p><code>{}</code></p>\n", escaped(layer.name()), escaped(&signature(layer)));
-    let threads = crate::table::threads(report.compiler.get_threads());
+    let threads = crate::table::threads(report.compiler.threads());
     page += &format!(
         "<p>for {} at {} GHz, {threads}, -O{}</p></header>\n",
         escaped(&machine_line(machine)),
         machine.ghz,
-        report.compiler.get_level()
+        report.compiler.level()
     );
     let views = report.views();
     page += &overview(&views);
-    page +=
-        &format!("<section><h2>What the layer takes, from pass to pass</h2>\n{}</section>\n", cascade::draw(report));
+    page += &format!("<section><h2>Cost of the layer, from pass to pass</h2>\n{}</section>\n", cascade::draw(report));
     for view in &views {
         page += &convolution(view);
     }
-    if report.explanation.selections.is_empty() {
+    if report.explanation.selections().is_empty() {
         page += "<p>There is no convolution, so no algorithm to choose.</p>\n";
     }
-    page += &format!("<section><h2>Passes of -O{}</h2>\n<pre>", report.compiler.get_level());
-    page += &escaped(&text::passes(&report.explanation.records, report.no_times));
+    page += &format!("<section><h2>Passes of -O{}</h2>\n<pre>", report.compiler.level());
+    page += &escaped(&text::passes(report.explanation.records(), report.no_times));
     page += "</pre></section>\n<section><h2>The IR, pass by pass</h2>\n";
     page += &ir(report);
     page + "</section>\n</html>\n"
 }
 
-/// Where there are several convolutions, each in a line.
+/// Several convolutions, each in a line.
 fn overview(views: &[View<'_>]) -> String {
     if views.len() < 2 {
         return String::new();
@@ -141,7 +140,7 @@ fn verdict_card(view: &View<'_>) -> String {
     text
 }
 
-/// What the shapes of marks mean.
+/// The meaning of the shapes of marks.
 fn families(view: &View<'_>) -> String {
     let mut seen = Vec::new();
     let mut key = String::new();
@@ -153,7 +152,7 @@ fn families(view: &View<'_>) -> String {
         }
     }
     if view.rows.iter().any(|row| row.standing == Standing::Over) {
-        key += "<span>hollow: error over what is allowed</span>";
+        key += "<span>hollow: error over the limit</span>";
     }
     format!("<p class=\"key\">{key}<span>ring: chosen</span></p>\n")
 }
@@ -226,7 +225,7 @@ fn ir(report: &Report<'_>) -> String {
         }
     };
     let stages = waterfall::rows(report);
-    for (record, after) in report.explanation.records.iter().zip(&report.explanation.texts) {
+    for (record, after) in report.explanation.records().iter().zip(report.explanation.texts()) {
         let Some(after) = after else {
             idle.push(record.pass);
             continue;

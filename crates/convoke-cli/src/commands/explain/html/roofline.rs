@@ -6,7 +6,7 @@
 //!
 //! Source: Williams, Waterman, Patterson 2009, "Roofline: an insightful visual performance model".
 
-use convoke::machine::Machine;
+use convoke_machine::Machine;
 
 use super::labels::{self, Box};
 use super::svg::{Axis, Svg, tick};
@@ -17,7 +17,7 @@ const WIDTH: f64 = 560.0;
 const HEIGHT: f64 = 420.0;
 const FRAME: Box = Box { left: 50.0, top: 12.0, right: WIDTH - 12.0, bottom: HEIGHT - 40.0 };
 
-/// Where a candidate stands.
+/// The place of a candidate.
 struct Dot<'a> {
     row: &'a Row<'a>,
     /// Operations for each byte moved.
@@ -69,7 +69,7 @@ pub(super) fn draw(view: &View<'_>) -> String {
     svg.finish()
 }
 
-/// What a mark says when it is pointed at.
+/// The text of a mark when it is pointed at.
 fn told(view: &View<'_>, d: &Dot<'_>) -> String {
     let measured = if d.row.timing().is_some() { "measured" } else { "predicted" };
     format!(

@@ -55,7 +55,7 @@ pub(super) fn draw(view: &View<'_>) -> String {
     svg.finish()
 }
 
-/// The line of the limit, and what is beyond it; the boxes that names should not cover.
+/// The line of the limit, and the area beyond it; the boxes that names should not cover.
 fn limit(svg: &mut Svg, y: f64, frame: Box, label: &str) -> [Box; 2] {
     svg.rect("beyond", [frame.left, frame.top, frame.right - frame.left, y - frame.top], "");
     svg.line("limit", &[(frame.left, y), (frame.right, y)]);

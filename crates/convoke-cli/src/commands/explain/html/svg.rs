@@ -21,7 +21,7 @@ pub(super) struct Svg {
 }
 
 impl Svg {
-    /// An empty drawing. `title` says what it shows to who cannot see it.
+    /// An empty drawing. `title` describes it to readers who cannot see it.
     pub(super) fn new(width: f64, height: f64, title: &str) -> Svg {
         Svg { body: String::new(), width, height, title: title.into() }
     }
@@ -131,10 +131,10 @@ impl Axis {
         Axis { low: low / room / edge, high: high * room * edge, from, to }
     }
 
-    /// Where a value lies; at an end if it is beyond it.
+    /// The place of a value; at an end if it is beyond it.
     pub(super) fn at(&self, value: f64) -> f64 {
         let t = (value / self.low).ln() / (self.high / self.low).ln();
-        // What is no number has its place at the low end.
+        // NaN has its place at the low end.
         let t = if t.is_nan() { 0.0 } else { t.clamp(0.0, 1.0) };
         self.from + t * (self.to - self.from)
     }

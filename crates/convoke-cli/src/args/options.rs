@@ -1,0 +1,87 @@
+//! Options that several commands share.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+use convoke::{Algorithm, Compiler, InputRange, Subnormals};
+
+use super::values::{algorithm, bytes, input_range, not_negative};
+
+/// Options of every command that compiles.
+#[derive(Debug, Args)]
+pub(crate) struct Options {
+    /// Optimisation level: 0 only selects and lowers, 1 also rewrites and fuses, 2 also folds weights, 3 as 2
+    #[arg(short = 'O', value_name = "LEVEL", default_value_t = 2, allow_negative_numbers = true, value_parser = clap::value_parser!(u8).range(0..=3))]
+    pub(crate) level: u8,
+    /// Largest rounding error to expect (root mean square), relative to Σ|w||x| of an output element, for inputs of like magnitude
+    /// within a tile; with --certified, the largest there may be, relative to Σ|w| times the largest |x| of the tile
+    #[arg(long, value_name = "E", allow_hyphen_values = true, value_parser = not_negative)]
+    pub(crate) max_error: Option<f64>,
+    /// Compute a tile by plain sums where its largest pixel is more than K times those an output reads; 0 trusts every tile
+    #[arg(long, value_name = "K", default_value_t = Compiler::GUARD, value_parser = clap::value_parser!(u32).range(..=1 << 20))]
+    pub(crate) guard: u32,
+    /// Magnitudes of the elements of every input: none is larger than HI, and a smaller one than LO counts as LO. An algorithm that mixes
+    /// the inputs of a tile has its error counted HI/LO times, at most --guard times. HI alone bounds the error in `explain`
+    #[arg(long, value_name = "LO,HI", value_parser = input_range)]
+    pub(crate) input_range: Option<InputRange>,
+    /// Grant passes that approximate the function, up to this relative error
+    #[arg(long, value_name = "T", allow_hyphen_values = true, value_parser = not_negative)]
+    pub(crate) tolerance: Option<f64>,
+    /// Hold --max-error against a bound that no input exceeds, instead of the error to expect
+    #[arg(long)]
+    pub(crate) certified: bool,
+    /// Grant passes that change the function and leave new weights to be trained
+    #[arg(long)]
+    pub(crate) structural: bool,
+    /// Compute every convolution this way
+    #[arg(long, value_name = "A", value_parser = algorithm)]
+    pub(crate) algorithm: Option<Algorithm>,
+    /// Threads to run on, at most 64, or 4 for each processor if that is more; the result is the same for any number
+    #[arg(long, value_name = "N", default_value_t = 1, allow_negative_numbers = true, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub(crate) threads: u16,
+    /// Subnormal numbers in native code (below 1.2e-38 in f32), which CPUs compute up to 700 times slower
+    #[arg(long, value_enum, default_value_t = SubnormalMode::Flush)]
+    pub(crate) subnormals: SubnormalMode,
+    /// Compile for a CPU of this name rather than this one
+    #[arg(long, value_name = "NAME", conflicts_with = "machine")]
+    pub(crate) cpu: Option<String>,
+    /// Compile for the CPU described in this file (see `convoke machine`)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) machine: Option<PathBuf>,
+    /// Time the candidate algorithms that may be the fastest, on --threads threads, and keep the verdict for the next time
+    #[arg(long)]
+    pub(crate) tune: bool,
+    /// Keep verdicts in this folder rather than in $CONVOKE_CACHE_DIR or the user's cache; it may be deleted at any time
+    #[arg(long, value_name = "DIR", requires = "tune")]
+    pub(crate) tune_cache: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) which: Which,
+}
+
+/// Options of every command that reads a layer's numbers.
+#[derive(Debug, Args)]
+pub(crate) struct Which {
+    /// Refuse layers that need more memory than this for tensors and scratch: `512M`, `4G`
+    #[arg(long, value_name = "BYTES", value_parser = bytes, default_value = "2G")]
+    pub(crate) max_memory: u64,
+    /// The layer to take of a file that holds several
+    #[arg(long, value_name = "NAME")]
+    pub(crate) layer: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum SubnormalMode {
+    /// As zero, where they are read and where they are computed
+    Flush,
+    /// As IEEE 754 says, and as the interpreter does
+    Keep,
+}
+
+impl From<SubnormalMode> for Subnormals {
+    fn from(mode: SubnormalMode) -> Subnormals {
+        match mode {
+            SubnormalMode::Flush => Subnormals::Flush,
+            SubnormalMode::Keep => Subnormals::Keep,
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! Values of options, from text. An error says the form that is expected.
+
+use std::path::PathBuf;
+
+use convoke::ir::layer::Range;
+use convoke::{Algorithm, InputRange};
+
+pub(super) fn algorithm(text: &str) -> Result<Algorithm, String> {
+    text.parse().map_err(|expected| format!("an algorithm is {expected}"))
+}
+
+pub(super) fn ops() -> clap::builder::PossibleValuesParser {
+    clap::builder::PossibleValuesParser::new(convoke::ir::layer::OPS.iter().map(|op| op.name))
+}
+
+/// The beginning of a C identifier, or nothing.
+pub(super) fn symbol_prefix(text: &str) -> Result<String, String> {
+    let fits = text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+    match text.chars().next() {
+        Some(first) if !fits || !first.is_ascii_alphabetic() => {
+            Err("expected letters, digits and `_`, with a letter in front, or ''".into())
+        }
+        _ => Ok(text.into()),
+    }
+}
+
+/// Seconds, an hour at the most.
+pub(super) fn duration(text: &str) -> Result<f64, String> {
+    not_negative(text).ok().filter(|s| *s <= 3600.0).ok_or_else(|| "expected seconds between 0 and 3600".into())
+}
+
+pub(super) fn at_least_one(text: &str) -> Result<usize, String> {
+    text.parse().ok().filter(|n| *n >= 1).ok_or_else(|| "expected a whole number of at least 1".into())
+}
+
+pub(super) fn seed(text: &str) -> Result<u64, String> {
+    text.parse().map_err(|_| format!("expected a whole number from 0 to {}", u64::MAX))
+}
+
+pub(super) fn not_negative(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(v) if v >= 0.0 && v.is_finite() => Ok(v),
+        Ok(_) => Err("expected a finite number that is not negative".into()),
+        Err(_) => Err("expected a number such as 1e-4".into()),
+    }
+}
+
+/// `HI` or `LO,HI`.
+pub(super) fn input_range(text: &str) -> Result<InputRange, String> {
+    let Some((least, most)) = text.split_once(',') else { return not_negative(text).map(InputRange::UpTo) };
+    let range = Range::new(not_negative(least.trim())?, not_negative(most.trim())?);
+    let wrong = "expected the smallest magnitude that counts and the largest, both positive, as in `0.0039,1`";
+    range.map(InputRange::Within).ok_or_else(|| wrong.into())
+}
+
+/// A number of bytes, with K, M, G or T behind it for powers of 1024.
+pub(super) fn bytes(text: &str) -> Result<u64, String> {
+    let wrong = || "expected a number of bytes such as 512M or 4G".to_owned();
+    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let number: u64 = text[..digits].parse().map_err(|_| wrong())?;
+    let shift = match &text[digits..] {
+        "" | "B" => 0,
+        "K" | "KB" | "KiB" => 10,
+        "M" | "MB" | "MiB" => 20,
+        "G" | "GB" | "GiB" => 30,
+        "T" | "TB" | "TiB" => 40,
+        _ => return Err(wrong()),
+    };
+    number.checked_mul(1 << shift).ok_or_else(|| "more bytes than 64 bits can count".into())
+}
+
+/// `NAME=FILE`; a `%` before the name is allowed, as the IR writes it.
+pub(super) fn binding(text: &str) -> Result<(String, PathBuf), String> {
+    match text.split_once('=') {
+        Some((name, file)) if !name.is_empty() && !file.is_empty() => {
+            Ok((name.trim_start_matches('%').into(), file.into()))
+        }
+        _ => Err("expected NAME=FILE, as in `x=x.npy`".into()),
+    }
+}

@@ -1,0 +1,167 @@
+//! `convoke run`: compiles a layer, runs it, and reports the algorithms, the time and, with `--check`, the error.
+
+mod inputs;
+mod report;
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use convoke::check::{Comparison, Reference};
+use convoke::ir::diagnostic::shown;
+use convoke::{CompiledLayer, Compiler, Layer, TensorType};
+use convoke_data::{self as data, Pending};
+use convoke_interp as interp;
+use ndarray::ArrayD;
+
+use self::inputs::{bound_once, inputs, known, of_images};
+use self::report::Done;
+use crate::args::{Backend, Run};
+use crate::failure::{Failure, note};
+use crate::held::{Held, Verdict};
+use crate::io::Io;
+use crate::options::{compiler, tell_not_kept, tell_unmet};
+use crate::sink::{self, Outputs};
+use crate::source;
+
+/// The least time of all runs, so that the time reported is that of a warm run.
+const LEAST: Duration = Duration::from_millis(200);
+/// The most runs.
+const MOST_RUNS: usize = 100;
+
+pub(crate) fn run(args: Run, no_times: bool, io: &mut Io<'_>) -> Result<(), Failure> {
+    bound_once(&args.input)?;
+    let mut files = announced(&args)?;
+    let compiler = compiler(&args.options, [&args.file], io)?;
+    let (layer, constants) = source::layer(&args.file, &args.options.which, io)?;
+    files.reads(constants)?;
+    let layer = match args.options.input_range {
+        Some(_) => layer,
+        None => of_images(layer, &args.input)?,
+    };
+    let names: Vec<String> = layer.outputs().iter().map(|(name, _)| (*name).to_owned()).collect();
+    args.output.iter().try_for_each(|(name, _)| known("output", name, &names))?;
+    // A layer that cannot run is refused before any of its memory is taken.
+    let compiled = match args.backend {
+        Backend::Jit => Some(compiler.compile(&layer)?),
+        Backend::Interp => {
+            compiler.fits(&layer)?;
+            None
+        }
+    };
+    if let Some(compiled) = &compiled {
+        tell_not_kept(&compiled.report().verdicts, io);
+        tell_unmet(&compiled.report().unmet, io);
+    }
+    let inputs = inputs(&args, &compiler, &layer, io)?;
+    let (outputs, timing) = match &compiled {
+        Some(compiled) => native(compiled, &inputs, no_times)?,
+        None => interpreted(&compiler, &layer, &inputs)?,
+    };
+    // A limit that is not kept is told in a note, and only a check fails for it.
+    let held = Held {
+        given: args.options.max_error.is_some(),
+        seeded: args.input.is_empty() && compiled.is_some(),
+        kept: compiled.as_ref().is_none_or(|c| c.report().unmet.is_empty()),
+    };
+    let comparison = match args.check {
+        true => Some(Reference::new(&layer, inputs, compiler.subnormals())?.by(&compiler, &layer)?.compare(&outputs)),
+        false => None,
+    };
+    let failed = comparison.filter(|c| Verdict::of(c, held) == Verdict::Failed);
+    if failed.is_none() {
+        // Files come before words, so that a file that cannot be written is not reported as done.
+        for (name, file) in &args.output {
+            let index = names.iter().position(|n| n == name).expect("looked up above");
+            files.add(saved(file, &outputs[index], layer.outputs()[index].1, io)?);
+        }
+        files.commit()?;
+    }
+    let done = Done {
+        compiler: &compiler,
+        layer: &layer,
+        compiled: compiled.as_ref(),
+        timing: (!no_times).then_some(timing),
+        outputs: &outputs,
+        check: comparison.map(|comparison| (comparison, held)),
+    };
+    match args.json {
+        true => sink::json(io, &report::as_json(&done))?,
+        false => sink::print(io, &report::as_text(&done))?,
+    }
+    failed.map_or(Ok(()), |comparison| Err(refusal(&comparison, held)))
+}
+
+/// The files that the command writes, announced before it takes any time.
+fn announced(args: &Run) -> Result<Outputs, Failure> {
+    let read = [args.file.as_path()].into_iter().chain(args.options.machine.as_deref());
+    let mut files = Outputs::of(read.chain(args.input.iter().map(|(_, path)| path.as_path())));
+    for (_, file) in &args.output {
+        if !ends_in(file, "npy") && !ends_in(file, "png") {
+            let file = shown(&file.to_string_lossy());
+            return Err(Failure::Input(format!("{file}: an output goes to a file that ends in .npy or .png")));
+        }
+        files.announce(file)?;
+    }
+    Ok(files)
+}
+
+/// The reason why a result is refused.
+fn refusal(comparison: &Comparison, held: Held) -> Failure {
+    let why = match comparison.passes() {
+        true if !held.kept => "--max-error is not kept",
+        true => "the error of the result is larger than it may be",
+        false => "the result is further from the interpreter's than its bound",
+    };
+    Failure::Input(format!("{why}; no output was written"))
+}
+
+/// Runs the layer in the interpreter.
+fn interpreted(
+    compiler: &Compiler,
+    layer: &Layer,
+    inputs: &[ArrayD<f64>],
+) -> Result<(Vec<ArrayD<f64>>, Timing), Failure> {
+    let start = Instant::now();
+    let outputs = interp::run_layer(layer.verified(), inputs, &compiler.files(layer))?;
+    Ok((outputs, Timing { median: start.elapsed(), runs: 1 }))
+}
+
+/// Times of the runs of a layer.
+#[derive(Clone, Copy)]
+struct Timing {
+    median: Duration,
+    runs: usize,
+}
+
+/// Runs native code, warm, until [`LEAST`] has passed.
+fn native(
+    compiled: &CompiledLayer,
+    inputs: &[ArrayD<f64>],
+    no_times: bool,
+) -> Result<(Vec<ArrayD<f64>>, Timing), Failure> {
+    let mut buffers = compiled.buffers(inputs)?;
+    compiled.run_buffers(&mut buffers)?;
+    let mut times = Vec::new();
+    let start = Instant::now();
+    while times.is_empty() || (!no_times && start.elapsed() < LEAST && times.len() < MOST_RUNS) {
+        let start = Instant::now();
+        compiled.run_buffers(&mut buffers)?;
+        times.push(start.elapsed());
+    }
+    times.sort_unstable();
+    Ok((buffers.outputs()?, Timing { median: times[times.len() / 2], runs: times.len() }))
+}
+
+/// An output as a file that does not have its name yet.
+fn saved(file: &Path, array: &ArrayD<f64>, ty: &TensorType, io: &mut Io<'_>) -> Result<Pending, Failure> {
+    if ends_in(file, "png") {
+        let (file, notes) = data::image::prepare(file, ty, array)?;
+        notes.iter().for_each(|text| note(io, text));
+        return Ok(file);
+    }
+    Ok(data::npy::prepare(file, array.view(), ty.elem)?)
+}
+
+fn ends_in(file: &Path, ending: &str) -> bool {
+    file.extension().is_some_and(|found| found.eq_ignore_ascii_case(ending))
+}

@@ -1,0 +1,90 @@
+//! From a layer to native code: passes, with tuning among them, lowering, code generation.
+
+use std::time::Instant;
+
+use convoke_passes::select::Select;
+use convoke_passes::{LayerPass, Record, Stage, State};
+
+use crate::compiled::CompiledLayer;
+use crate::compiler::Compiler;
+use crate::error::Error;
+use crate::layer::Layer;
+use crate::lowered::{Lowered, choices};
+use crate::pipeline::Verify;
+use crate::tune::tune;
+use crate::tune::verdict::Verdict;
+use crate::unmet::Unmet;
+
+impl Compiler {
+    /// Runs the passes of the level on a layer, up to and including `last`. If the compiler tunes, it does so before `select`.
+    /// `observer` sees the state after each pass.
+    pub(crate) fn run_level(
+        &self,
+        layer: &Layer,
+        last: Stage,
+        verify: Verify,
+        mut observer: impl FnMut(&Record, &State),
+    ) -> Result<(State, Vec<Verdict>), Error> {
+        let mut passes = self.pipeline(last)?;
+        let mut state = State::Layer(self.declared(layer));
+        let mut verdicts = Vec::new();
+        if let Some(tuning) = self.tuning() {
+            let select = passes.iter().position(|pass| pass.name() == Select::NAME).unwrap_or(0);
+            let rest = passes.split_off(select);
+            state = self.run_passes_verified(state, &passes, layer.files(), verify, &mut observer)?;
+            if let State::Layer(weighed) = &mut state {
+                verdicts = tune(self, tuning, weighed, layer.files())?;
+            }
+            passes = rest;
+        }
+        Ok((self.run_passes_verified(state, &passes, layer.files(), verify, observer)?, verdicts))
+    }
+
+    /// Runs all passes over layer IR: the layer as it is lowered, with the algorithm of each convolution.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Pass`] for a pass that is refused; [`Error::Option`].
+    pub fn select(&self, layer: &Layer) -> Result<Layer, Error> {
+        let (state, _) = self.run_level(layer, Stage::Layer, Verify::Each, |_, _| {})?;
+        let State::Layer(selected) = state else { unreachable!("the pipeline to `Stage::Layer` ends before lowering") };
+        Layer::from_ir(selected, layer.files().clone())
+    }
+
+    /// Runs all passes and lowers.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Memory`] for a layer that needs more than the limit; [`Error::Pass`] for a pass that is refused or an op that cannot be lowered;
+    /// [`Error::Option`].
+    pub fn lower(&self, layer: &Layer) -> Result<Lowered, Error> {
+        self.fits(layer)?;
+        let start = Instant::now();
+        let mut records = Vec::new();
+        let mut chosen = choices(layer.ir());
+        let mut unmet = Vec::new();
+        let observer = |record: &Record, state: &State| {
+            records.push(record.clone());
+            // The last layer IR before lowering has the choices.
+            if let State::Layer(layer) = state {
+                chosen = choices(layer);
+                unmet = Unmet::of(layer, &self.grants());
+            }
+        };
+        let (state, verdicts) = self.run_level(layer, Stage::Loops, Verify::COMPILER, observer)?;
+        let State::Loops(program) = state else { unreachable!("the pipeline to `Stage::Loops` ends with lowering") };
+        let elapsed = start.elapsed();
+        Ok(Lowered { layer: layer.clone(), program, records, choices: chosen, unmet, verdicts, elapsed })
+    }
+
+    /// Compiles a layer to native code in this process's memory.
+    ///
+    /// # Errors
+    ///
+    /// As [`Compiler::lower`]; [`Error::Machine`] for a CPU that lacks what the code uses; [`Error::Codegen`] for weights without values, scratch
+    /// beyond the memory limit, more threads than [`max_threads`](crate::max_threads), or a system without executable memory.
+    pub fn compile(&self, layer: &Layer) -> Result<CompiledLayer, Error> {
+        self.machine().runs_on_host()?;
+        CompiledLayer::new(self, self.lower(layer)?)
+    }
+}

@@ -1,0 +1,107 @@
+//! The explanation of a layer: every candidate algorithm of every convolution with its numbers, and a record of each pass.
+
+use convoke_ir::layer as ir;
+use convoke_passes::select::{Bands, Select, Selection, selections};
+use convoke_passes::{Changed, LayerPass, PassError, Record, Stage, State};
+
+use super::waterfall::LayerStage;
+use crate::compiler::Compiler;
+use crate::error::Error;
+use crate::layer::Layer;
+use crate::pipeline::Verify;
+use crate::tune::verdict::Verdict;
+use crate::unmet::Unmet;
+
+/// The candidates that were weighed, and the changes of each pass.
+#[derive(Clone, Debug)]
+pub struct Explanation {
+    weighed: ir::Layer,
+    selections: Vec<Selection>,
+    unmet: Vec<Unmet>,
+    verdicts: Vec<Verdict>,
+    records: Vec<Record>,
+    texts: Vec<Option<String>>,
+    stages: Vec<LayerStage>,
+}
+
+impl Explanation {
+    /// The layer as algorithms were chosen for it: rewritten, but with no choice made.
+    pub fn weighed(&self) -> &ir::Layer {
+        &self.weighed
+    }
+
+    /// The candidates and the choice for each convolution of [`Explanation::weighed`], in order.
+    pub fn selections(&self) -> &[Selection] {
+        &self.selections
+    }
+
+    /// The convolutions that do not keep [`Compiler::with_max_error`].
+    pub fn unmet(&self) -> &[Unmet] {
+        &self.unmet
+    }
+
+    /// The verdicts of tuning, if the compiler tunes.
+    pub fn verdicts(&self) -> &[Verdict] {
+        &self.verdicts
+    }
+
+    /// A record of each pass, in order.
+    pub fn records(&self) -> &[Record] {
+        &self.records
+    }
+
+    /// For each record, the IR after the pass, if the pass changed it.
+    pub fn texts(&self) -> &[Option<String>] {
+        &self.texts
+    }
+
+    /// The cost of the layer as given, and after each pass over it that changed it.
+    pub fn stages(&self) -> &[LayerStage] {
+        &self.stages
+    }
+}
+
+/// Runs all passes on a layer, and weighs the candidates of each convolution.
+///
+/// # Errors
+///
+/// As [`Compiler::lower`].
+pub fn explain(compiler: &Compiler, layer: &Layer) -> Result<Explanation, Error> {
+    compiler.fits(layer)?;
+    let mut records = Vec::new();
+    let mut texts = Vec::new();
+    // Algorithms are weighed for the layer that `select` is given.
+    let mut weighed: ir::Layer = compiler.declared(layer);
+    let mut stages = vec![LayerStage::new(None, &weighed, compiler)];
+    let mut fused = None;
+    let observer = |record: &Record, state: &State| {
+        let selected = records.iter().chain([record]).any(|r: &Record| r.pass == Select::NAME);
+        if let (State::Layer(layer), false) = (state, selected) {
+            weighed = layer.clone();
+            if record.changed.is_yes() {
+                stages.push(LayerStage::new(Some(record.pass), layer, compiler));
+            }
+        }
+        if let (State::Layer(layer), Bands::NAME, Changed::Yes) = (state, record.pass, record.changed) {
+            fused = Some(layer.clone());
+        }
+        records.push(record.clone());
+        texts.push(record.changed.is_yes().then(|| match state {
+            State::Layer(layer) => layer.to_string(),
+            State::Loops(program) => program.to_string(),
+        }));
+    };
+    let (_, verdicts) = compiler.run_level(layer, Stage::Loops, Verify::Each, observer)?;
+    let mut selections =
+        selections(&weighed, compiler.algorithm(), compiler.machine(), &compiler.grants()).map_err(PassError::from)?;
+    for selection in &mut selections {
+        selection.certify();
+        if let Some(verdict) = verdicts.iter().find(|verdict| verdict.value() == selection.value) {
+            verdict.decide(selection);
+        }
+    }
+    stages.extend(LayerStage::selected(&stages, &selections));
+    stages.extend(fused.and_then(|layer| LayerStage::fused(&stages, layer, compiler)));
+    let unmet = Unmet::of_selections(&selections, &compiler.grants());
+    Ok(Explanation { weighed, selections, unmet, verdicts, records, texts, stages })
+}

@@ -1,0 +1,89 @@
+//! A lowered layer: its program in loop IR, with what the passes did on the way.
+
+use std::time::Duration;
+
+use convoke_ir::attr::Algorithm;
+use convoke_ir::layer::{self as ir, Op};
+use convoke_ir::loops::{self, Program};
+use convoke_passes::Record;
+
+use crate::layer::Layer;
+use crate::tune::verdict::Verdict;
+use crate::unmet::Unmet;
+
+/// The algorithm chosen for a convolution.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Choice {
+    /// The value it computes, without `%`.
+    pub result: String,
+    /// The algorithm.
+    pub algorithm: Algorithm,
+}
+
+/// The algorithm of each convolution of a layer.
+pub(crate) fn choices(layer: &ir::Layer) -> Vec<Choice> {
+    let convs = layer.body.iter().filter_map(|instr| match &instr.op {
+        Op::Conv2d(conv) => Some(Choice { result: layer.values[instr.result].name.clone(), algorithm: conv.algorithm }),
+        _ => None,
+    });
+    convs.collect()
+}
+
+/// A layer as loops, before code is generated.
+#[derive(Clone, Debug)]
+pub struct Lowered {
+    pub(crate) layer: Layer,
+    pub(crate) program: Program,
+    pub(crate) records: Vec<Record>,
+    pub(crate) choices: Vec<Choice>,
+    pub(crate) unmet: Vec<Unmet>,
+    pub(crate) verdicts: Vec<Verdict>,
+    pub(crate) elapsed: Duration,
+}
+
+impl Lowered {
+    /// The layer as it was given.
+    pub fn layer(&self) -> &Layer {
+        &self.layer
+    }
+
+    /// The program, verified: the pass manager did so after its last pass.
+    pub fn verified(&self) -> loops::Verified<'_> {
+        loops::verify(&self.program).expect("verified by the pass manager, and not changed since")
+    }
+
+    /// The program.
+    pub fn program(&self) -> &Program {
+        &self.program
+    }
+
+    /// The program alone, to be changed.
+    pub fn into_program(self) -> Program {
+        self.program
+    }
+
+    /// A record of each pass, in order.
+    pub fn records(&self) -> &[Record] {
+        &self.records
+    }
+
+    /// The algorithm of each convolution.
+    pub fn choices(&self) -> &[Choice] {
+        &self.choices
+    }
+
+    /// The convolutions that do not keep [`Compiler::with_max_error`](crate::Compiler::with_max_error).
+    pub fn unmet(&self) -> &[Unmet] {
+        &self.unmet
+    }
+
+    /// The verdicts of tuning, if the compiler tunes.
+    pub fn verdicts(&self) -> &[Verdict] {
+        &self.verdicts
+    }
+
+    /// The time that passes and lowering took.
+    pub fn elapsed(&self) -> Duration {
+        self.elapsed
+    }
+}

@@ -1,0 +1,129 @@
+//! Texts: layers and loop programs from a file, a stream or a string.
+
+use std::io::Read;
+use std::path::Path;
+
+use convoke_data::Files;
+use convoke_ir::loops::Program;
+use convoke_ir::text;
+
+use crate::error::{Error, ReadError, TextError};
+use crate::layer::Layer;
+
+/// The contents of a text: layers, and programs in loop IR.
+#[derive(Clone, Debug)]
+pub struct Module {
+    name: String,
+    layers: Vec<Layer>,
+    programs: Vec<Program>,
+    files: Files,
+}
+
+impl Layer {
+    /// Reads a text with one layer. `file("…")` in it is refused; see [`Module::read`] for texts with files beside them.
+    ///
+    /// ```
+    /// let layer = convoke::Layer::parse("
+    ///     layer @edges(%image: f32[1, 1, 32, 32]) -> f32[1, 1, 30, 30] {
+    ///       %w = const f32[1, 1, 3, 3] = sobel_x
+    ///       %y = conv2d %image, %w
+    ///       return %y
+    ///     }")?;
+    /// assert_eq!(layer.name(), "edges");
+    /// # Ok::<(), convoke::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Every mistake in the text; none or several layers.
+    pub fn parse(text: &str) -> Result<Layer, Error> {
+        Module::from_bytes("<text>", text.as_bytes(), Files::none())?.layer(None)
+    }
+}
+
+impl Module {
+    /// Reads a file, or a stream that the process was given, such as `/dev/stdin`. `file("…")` in it is looked up in its folder.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Read`] for a folder, a named pipe, a device or a file that is too large; [`Error::Text`] with every mistake in the text.
+    pub fn read(path: &Path) -> Result<Module, Error> {
+        let failed = |source: ReadError| Error::Read { path: path.into(), source };
+        let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let file = convoke_data::open_text(path).map_err(|source| failed(source.into()))?;
+        let bytes = read_capped(file).map_err(failed)?;
+        Module::from_bytes(&path.to_string_lossy(), &bytes, Files::at(folder))
+    }
+
+    /// Reads a text from its bytes.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Text`] with every mistake in it, and bytes that are not UTF-8 in their place.
+    pub fn from_bytes(name: &str, bytes: &[u8], files: Files) -> Result<Module, Error> {
+        let wrong = |text: &str, diagnostics| {
+            let name = convoke_ir::diagnostic::shown(name);
+            Error::Text(Box::new(TextError { name, text: text.into(), diagnostics }))
+        };
+        let text = text::utf8(bytes).map_err(|diagnostic| {
+            let valid = bytes.utf8_chunks().next().map_or("", |chunk| chunk.valid());
+            wrong(valid, vec![diagnostic])
+        })?;
+        let module = text::parse_and_verify(text).map_err(|diagnostics| wrong(text, diagnostics))?;
+        let layers = module.layers.into_iter().map(|layer| Layer::of_text(layer, files.clone()));
+        Ok(Module { name: name.into(), layers: layers.collect(), programs: module.programs, files })
+    }
+
+    /// The name of the text in messages.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The layers, in order.
+    pub fn layers(&self) -> &[Layer] {
+        &self.layers
+    }
+
+    /// The loop programs, in order.
+    pub fn programs(&self) -> &[Program] {
+        &self.programs
+    }
+
+    /// The folder in which the files of constants are looked up.
+    pub fn files(&self) -> &Files {
+        &self.files
+    }
+
+    /// The layer of this name; without a name, the only one.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoLayer`], [`Error::SeveralLayers`] or [`Error::UnknownLayer`].
+    pub fn layer(&self, name: Option<&str>) -> Result<Layer, Error> {
+        let text = self.name.clone();
+        let names = || self.layers.iter().map(|layer| layer.name().to_owned()).collect();
+        match (name, self.layers.as_slice()) {
+            (None, [layer]) => Ok(layer.clone()),
+            (_, []) => Err(Error::NoLayer { text }),
+            (None, _) => Err(Error::SeveralLayers { text, layers: names() }),
+            (Some(name), layers) => layers.iter().find(|layer| layer.name() == name).cloned().ok_or_else(|| {
+                let layer = name.to_owned();
+                Error::UnknownLayer { text, layer, layers: names() }
+            }),
+        }
+    }
+}
+
+/// Reads a stream to its end, up to the size that a text may have.
+///
+/// # Errors
+///
+/// More bytes than [`text::MAX_SOURCE`]; the refusal of the system.
+pub fn read_capped(from: impl Read) -> Result<Vec<u8>, ReadError> {
+    let mut bytes = Vec::new();
+    from.take(text::MAX_SOURCE as u64 + 1).read_to_end(&mut bytes)?;
+    if bytes.len() > text::MAX_SOURCE {
+        return Err(ReadError::TooLarge { limit: text::MAX_SOURCE });
+    }
+    Ok(bytes)
+}
