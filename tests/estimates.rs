@@ -75,7 +75,7 @@ fn measured(layer: &Layer, references: &[Reference], algorithm: Algorithm) -> Op
         compiled => compiled.expect("it can be compiled"),
     };
     let explanation = explain(&compiler, layer).expect("it was compiled");
-    let estimate = explanation.selections()[0].plan().filter(|plan| plan.algorithm == algorithm)?.error_typical;
+    let estimate = explanation.selections()[0].estimate().filter(|one| one.plan.algorithm == algorithm)?.error_typical;
     let one = |reference: &Reference| {
         let outputs = compiled.run_rounded(reference.inputs()).expect("it runs");
         let exact = &reference.outputs()[0];

@@ -13,8 +13,9 @@ use convoke::ir::layer::{Axis, Window};
 use convoke::{Algorithm, Compiler, Layer, Layout, Machine, Subnormals};
 use convoke_data as data;
 use convoke_interp as interp;
-use convoke_passes::Known;
-use convoke_passes::select::{Conv, selections};
+use convoke_lower::known::Known;
+use convoke_conv::Conv;
+use convoke_conv::select::selections;
 use convoke_tests::{ConvShape, Random};
 use ndarray::{ArrayD, Dimension, IxDyn};
 
@@ -82,9 +83,9 @@ fn index(layout: Layout, [n, c, h, w]: [usize; 4]) -> IxDyn {
 /// The largest error of an output, as a part of what is promised; `None` if the algorithm does not apply.
 fn worst(case: &Case, machine: &Machine, algorithm: Algorithm, kappa: u32) -> Option<f64> {
     let compiler = Compiler::for_machine(machine.clone()).with_guard(kappa).with_algorithm(algorithm);
-    let mut selection = selections(case.layer.ir(), algorithm, machine, &compiler.grants()).ok()?.remove(0);
+    let mut selection = selections(case.layer.ir(), algorithm.into(), machine, &compiler.grants().rounding()).ok()?.remove(0);
     selection.certify();
-    let certified = selection.plan()?.error_bound;
+    let certified = selection.estimate()?.error_bound;
     let conv =
         case.layer.ir().body.iter().find_map(|instr| Conv::new(case.layer.ir(), &Known::of(case.layer.ir()), instr))?;
     let compiled = compiler.compile(&case.layer).expect("it compiles");
@@ -196,7 +197,7 @@ fn one_bright_pixel_spoils_no_neighbour() {
     let reference = convoke::check::Reference::new(&layer, vec![x], Subnormals::default()).expect("it runs");
     let relative = |kappa: u32| {
         let compiler =
-            Compiler::host().with_algorithm("winograd(4x4)".parse().expect("an algorithm")).with_guard(kappa);
+            Compiler::host().with_algorithm("winograd(4x4)".parse::<Algorithm>().expect("an algorithm")).with_guard(kappa);
         let outputs = compiler.compile(&layer).expect("it compiles").run_rounded(reference.inputs()).expect("it runs");
         reference.compare(&outputs).relative
     };

@@ -6,7 +6,7 @@ use convoke::ir::layer::Source;
 use convoke::{Algorithm, Compiler, Error, Layer, Layout, Machine, Subnormals};
 use convoke_interp::run_program;
 use convoke_passes::PassError;
-use convoke_passes::select::SelectError;
+use convoke_conv::SelectError;
 use convoke_tests::{ConvShape, Random};
 use ndarray::ArrayD;
 
@@ -78,7 +78,7 @@ fn a_weight_that_is_not_finite_counts_over_padding_in_every_plain_algorithm() {
                     let compiler = at_width.clone().with_algorithm(algorithm);
                     let Some(found) = engines(&compiler, &layer, reference.inputs()) else { continue };
                     let plain = compiler.select(&layer).expect("it compiled").ir().body.iter().all(|instr| {
-                        matches!(&instr.op, convoke::ir::layer::Op::Conv2d(conv) if conv.algorithm.is_plain_sum())
+                        matches!(&instr.op, convoke::ir::layer::Op::Conv2d(conv) if conv.plan.is_plain_sum())
                     });
                     for (by, found) in ["loops", "native code"].into_iter().zip(&found) {
                         let what = format!("{shape} {layout}, {odd} at {at}: {algorithm}, {by} of {machine}");

@@ -4,7 +4,7 @@ use convoke::check::Reference;
 use convoke::{Algorithm, Compiler, Error, Layer, Machine};
 use convoke_data as data;
 use convoke_passes::PassError;
-use convoke_passes::select::SelectError;
+use convoke_conv::SelectError;
 use ndarray::ArrayD;
 
 /// The largest whole number among inputs and weights: sums of n products are exact while n · most² ≤ 2^24.
@@ -56,7 +56,7 @@ pub fn native(
         return Err(format!("@{} by {algorithm}: a number where there is none", layer.name()));
     }
     let c = reference.compare(&outputs);
-    let fine = match compiled.report().choices.iter().all(|choice| to_the_bit(choice.algorithm)) {
+    let fine = match compiled.report().choices.iter().all(|choice| to_the_bit(choice.algorithm.algorithm)) {
         true => c.max_error == 0.0,
         false => c.passes() && (c.is_expected() || !seeded),
     };

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use convoke::check::{Comparison, Reference};
 use convoke::ir::layer::Range;
-use convoke::{Compiler, InputRange, Layer, Subnormals};
+use convoke::{Compiler, InputRange, Layer, Plan, Subnormals};
 use convoke_cli::{Captured, capture};
 use convoke_data as data;
 use ndarray::ArrayD;
@@ -205,13 +205,13 @@ fn a_lost_product_is_found() {
     let module = convoke::Module::from_bytes("text", text.as_bytes(), convoke::Files::none()).expect("a layer");
     let layer = module.layer(None).expect("a layer");
     for algorithm in ["direct", "winograd(2x2)", "winograd(6x6)", "fft(16x16)", "strassen(1)"] {
-        let compiler = Compiler::host().with_algorithm(algorithm.parse().expect("a name"));
+        let compiler = Compiler::host().with_algorithm(algorithm.parse::<Plan>().expect("a name"));
         let right = compared(&layer, &compiler, |_, _| {});
         assert!(right.passes() && right.is_expected() && right.is_allowed(), "{algorithm}: {right:?}");
         let wrong = compared(&layer, &compiler, lose);
         assert!(!wrong.is_expected(), "{algorithm}: {wrong:?}");
     }
-    let winograd = Compiler::host().with_algorithm("winograd(6x6)".parse().expect("a name"));
+    let winograd = Compiler::host().with_algorithm("winograd(6x6)".parse::<Plan>().expect("a name"));
     let wrong = compared(&layer, &winograd, lose);
     assert!(wrong.passes(), "it is within its bound, so that nothing else finds it: {wrong:?}");
 }

@@ -140,7 +140,7 @@ fn what_is_asked_for_is_not_tuned() {
     let compiler = Compiler::host().with_algorithm(Algorithm::Direct).with_tuning(Some(folder.path().into()));
     let lowered = compiler.lower(&layer()).expect("it lowers");
     assert!(lowered.verdicts().is_empty());
-    assert_eq!(lowered.choices()[0].algorithm, Algorithm::Direct);
+    assert_eq!(lowered.choices()[0].algorithm.algorithm, Algorithm::Direct);
     assert!(entries(folder.path()).is_empty());
 }
 

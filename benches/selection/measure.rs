@@ -3,9 +3,9 @@
 use std::time::{Duration, Instant};
 
 use convoke::explain::explain;
-use convoke::{Algorithm, Buffers, CompiledLayer, Compiler, Error, Layer};
+use convoke::{Buffers, CompiledLayer, Compiler, Error, Layer, Plan};
 use convoke_data as data;
-use convoke_passes::select::Plan;
+use convoke_conv::Estimate;
 use rustix::time::{ClockId, clock_gettime};
 
 /// The least time that is measured at once, so that reading the clock does not count.
@@ -29,7 +29,7 @@ pub(crate) struct Limits {
 
 /// A candidate.
 pub(crate) struct Candidate {
-    pub(crate) plan: Plan,
+    pub(crate) plan: Estimate,
     /// Whether its error is within the default.
     pub(crate) allowed: bool,
     /// Seconds of a run; `None` if it was not run, and why.
@@ -40,7 +40,7 @@ pub(crate) struct Candidate {
 pub(crate) struct Measured {
     pub(crate) candidates: Vec<Candidate>,
     /// The choice within the default error, and with none.
-    pub(crate) chosen: [Algorithm; 2],
+    pub(crate) chosen: [Plan; 2],
 }
 
 struct Run {
@@ -87,14 +87,14 @@ pub(crate) fn layer(
     let selection = explained(compiler)?.expect(one);
     let any = explained(&compiler.clone().with_max_error(f64::MAX))?.expect(one);
     let budget = selection.budget;
-    let plans: Vec<Plan> = any.candidates.into_iter().filter_map(|(_, plan)| plan.ok()).collect();
+    let plans: Vec<Estimate> = any.candidates.into_iter().filter_map(|(_, plan)| plan.ok()).collect();
     let chosen = [selection.chosen, any.chosen];
     if let Some(known) = known {
-        let time = |plan: &Plan| known.get(&plan.algorithm.to_string()).copied().ok_or("not measured".to_owned());
-        let candidate = |plan: Plan| Candidate { allowed: budget.allows(&plan), time: time(&plan), plan };
+        let time = |plan: &Estimate| known.get(&plan.plan.to_string()).copied().ok_or("not measured".to_owned());
+        let candidate = |plan: Estimate| Candidate { allowed: budget.allows(&plan), time: time(&plan), plan };
         return Ok(Measured { candidates: plans.into_iter().map(candidate).collect(), chosen });
     }
-    let best = plans.iter().map(Plan::cycles).fold(f64::INFINITY, f64::min);
+    let best = plans.iter().map(Estimate::cycles).fold(f64::INFINITY, f64::min);
     let inputs = layer.inputs().into_iter().map(|(_, ty)| data::random(ty, 1, layer.files()));
     let inputs = inputs.collect::<Result<Vec<_>, _>>()?;
     let mut runs: Vec<Result<Run, String>> = Vec::new();
@@ -105,7 +105,7 @@ pub(crate) fn layer(
             continue;
         }
         let started = || -> Result<Run, Error> {
-            let compiled = compiler.clone().with_algorithm(plan.algorithm).compile(layer)?;
+            let compiled = compiler.clone().with_algorithm(plan.plan).compile(layer)?;
             let mut buffers = compiled.buffers(&inputs)?;
             let start = now();
             compiled.run_buffers(&mut buffers)?;

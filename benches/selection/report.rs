@@ -17,7 +17,7 @@ impl Measured {
     fn ends(&self, any: bool) -> Option<[(&Candidate, f64); 2]> {
         let measured = self.candidates.iter().filter(|c| any || c.allowed);
         let measured: Vec<_> = measured.filter_map(|c| Some((c, *c.time.as_ref().ok()?))).collect();
-        let chosen = measured.iter().find(|(c, _)| c.plan.algorithm == self.chosen[usize::from(any)])?;
+        let chosen = measured.iter().find(|(c, _)| c.plan.plan == self.chosen[usize::from(any)])?;
         let best = measured.iter().min_by(|a, b| a.1.total_cmp(&b.1))?;
         Some([*chosen, *best])
     }
@@ -34,7 +34,7 @@ pub(crate) fn line(name: &str, layer: &Measured) -> String {
         let why = layer.candidates.iter().filter_map(|c| c.time.as_ref().err()).next();
         return format!("{name:<24} could not be measured: {}", why.map_or("no candidate", String::as_str));
     };
-    let name_of = |c: &(&Candidate, f64)| c.0.plan.algorithm.to_string();
+    let name_of = |c: &(&Candidate, f64)| c.0.plan.plan.to_string();
     format!(
         "{name:<24} {:<20} {:<9.4} {:<20} {:<9.4} {:<9} {:<20} {:<20} {}",
         name_of(&chosen),
@@ -87,7 +87,7 @@ pub(crate) fn json(name: &str, layer: &Measured) -> Value {
         let terms = c.plan.terms.iter().map(|t| (t.name.to_owned(), json!(t.cycles)));
         let terms: serde_json::Map<String, Value> = terms.collect();
         let mut value = json!({
-            "algorithm": c.plan.algorithm.to_string(), "allowed": c.allowed, "cycles": c.plan.cycles(), "terms": terms,
+            "algorithm": c.plan.plan.to_string(), "allowed": c.allowed, "cycles": c.plan.cycles(), "terms": terms,
             "multiplications": c.plan.multiplications as f64, "bytes_moved": c.plan.bytes_moved as f64,
             "error_typical": c.plan.error_typical,
         });

@@ -3,9 +3,9 @@
 use std::path::Path;
 use std::time::Instant;
 
-use convoke::{Algorithm, CompiledLayer, Compiler, Elem, Error, Layer, Layout, Memory};
+use convoke::{CompiledLayer, Compiler, Elem, Error, Layer, Layout, Memory, Plan};
 use convoke_benches::rows::Row;
-use convoke_passes::select::selections;
+use convoke_conv::select::selections;
 use ndarray::{Array4, ArrayD, ArrayView4, ArrayViewMut4};
 use serde::Serialize;
 
@@ -143,11 +143,11 @@ fn stored(x: &Array4<f32>, layout: Layout) -> Result<Image, String> {
 /// The error to expect and the certified bound of the algorithm chosen. The bounds of the others are not computed: they take long.
 fn bounds(compiler: &Compiler, layer: &Layer) -> Result<Option<(f64, f64)>, Error> {
     let selected = compiler.select(layer)?;
-    let selections = selections(selected.ir(), Algorithm::Auto, compiler.machine(), &compiler.grants());
+    let selections = selections(selected.ir(), Plan::default(), compiler.machine(), &compiler.grants().rounding());
     let Some(mut selection) = selections.ok().and_then(|all| all.into_iter().next()) else { return Ok(None) };
     selection.candidates.retain(|(algorithm, _)| *algorithm == selection.chosen);
     selection.certify();
-    Ok(selection.plan().map(|plan| (plan.error_typical, plan.error_bound)))
+    Ok(selection.estimate().map(|plan| (plan.error_typical, plan.error_bound)))
 }
 
 /// Resident memory of this process in MB of 2²⁰ bytes; NaN where the system does not say.

@@ -22,7 +22,7 @@ use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
 use convoke::clock::time;
-use convoke::{Algorithm, Compiler, Layout};
+use convoke::{Compiler, Layout, Plan};
 use convoke_benches::cpu::Cpu;
 use convoke_benches::rows::Row;
 use serde::Deserialize;
@@ -46,7 +46,7 @@ struct Args {
     tmp: PathBuf,
     /// Compute every convolution this way
     #[arg(long, value_name = "A", value_parser = algorithm)]
-    algorithm: Option<Algorithm>,
+    algorithm: Option<Plan>,
     /// Largest rounding error to expect, relative to Σ|w||x| of an output element
     #[arg(long, value_name = "E")]
     max_error: Option<f64>,
@@ -66,7 +66,7 @@ enum Order {
     Nhwc,
 }
 
-fn algorithm(text: &str) -> Result<Algorithm, String> {
+fn algorithm(text: &str) -> Result<Plan, String> {
     text.parse().map_err(|expected| format!("an algorithm is {expected}"))
 }
 
@@ -86,7 +86,7 @@ fn main() -> ExitCode {
 fn run(args: &Args) -> Result<(), String> {
     let mut compiler = Compiler::for_machine(args.cpu.describe()?)
         .with_threads(args.threads)
-        .with_algorithm(args.algorithm.unwrap_or(Algorithm::Auto));
+        .with_algorithm(args.algorithm.unwrap_or_default());
     if let Some(e) = args.max_error {
         compiler = compiler.with_max_error(e);
     }

@@ -130,6 +130,12 @@ pub fn check(layer: &Layer, machine: &Machine) -> Result<(), LowerError> {
     Ok(())
 }
 
+/// A convolution as its kernel sees it: with rows for columns where its input lies by columns.
+pub(crate) fn as_read(layer: &Layer, instr: &Instr, conv: Conv) -> Conv {
+    let storage = instr.args.first().and_then(|&x| layer.values[x].storage);
+    if storage.is_some_and(|storage| storage.order == Order::Columns) { conv.transposed() } else { conv }
+}
+
 /// Makes room for the result of a convolution, as its storage says.
 pub(crate) fn make_room(lowering: &mut Lowering<'_>, id: ValueId) -> Result<(), LowerError> {
     let Some(storage) = lowering.layer.values[id].storage else {

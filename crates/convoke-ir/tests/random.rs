@@ -92,7 +92,7 @@ impl Choices {
                 7 => MaxPool { ceil_mode: self.below(2) == 0, strides: [2, 1], ..MaxPool::default() }.into(),
                 8 => Conv2d {
                     auto_pad: self.of(AutoPad::ALL),
-                    algorithm: self.of(Algorithm::ALL),
+                    plan: self.of(Algorithm::ALL).into(),
                     dilations: [1, 2],
                     ..Conv2d::default()
                 }

@@ -197,18 +197,19 @@ fn select_says_why_an_algorithm_does_not_apply() {
 
 #[test]
 fn selections_give_numbers_for_every_candidate() {
-    use convoke_ir::attr::Algorithm;
-    use convoke_passes::select::{Reason, Refusal, Selection, selections};
+    use convoke_ir::attr::{Algorithm, Plan};
+    use convoke_conv::select::selections;
+    use convoke_conv::{Allowed, Reason, Refusal, Selection};
     let vgg = "layer @vgg(%x: f32[1, 256, 56, 56]) -> f32[1, 256, 56, 56] {\n%w = const f32[256, 256, 3, 3] = normal\n\
         %y = conv2d %x, %w { pads = [1, 1, 1, 1] }\nreturn %y\n}\n";
-    let mut found = selections(&parse(vgg), Algorithm::Auto, &Machine::x86_64_v3(), &Grants::default()).unwrap();
+    let mut found = selections(&parse(vgg), Plan::default(), &Machine::x86_64_v3(), &Allowed::default()).unwrap();
     found.iter_mut().for_each(Selection::certify);
     let [selection] = &found[..] else { panic!("one convolution") };
     let direct: u128 = 256 * 56 * 56 * 256 * 9;
     for (algorithm, plan) in &selection.candidates {
         match plan {
             Err(refusal) => {
-                assert_eq!((*algorithm, *refusal), (Algorithm::Depthwise, Refusal::InputChannels { got: 256 }))
+                assert_eq!((algorithm.algorithm, *refusal), (Algorithm::Depthwise, Refusal::InputChannels { got: 256 }))
             }
             Ok(plan) => {
                 let saved = direct as f64 / plan.multiplications as f64;
@@ -225,11 +226,11 @@ fn selections_give_numbers_for_every_candidate() {
         }
     }
     let plan = |algorithm: &str| {
-        let algorithm: Algorithm = algorithm.parse().unwrap();
-        selection.candidates.iter().find(|c| c.0 == algorithm).and_then(|c| c.1.clone().ok()).unwrap()
+        let asked: Plan = algorithm.parse().unwrap();
+        selection.candidates.iter().find(|c| c.0.agrees(asked)).and_then(|c| c.1.clone().ok()).unwrap()
     };
     // The explicit matrix is nine inputs.
-    assert_eq!(plan("im2col(explicit)").scratch_bytes - plan("direct").scratch_bytes, 9 * 256 * 56 * 56 * 4);
+    assert_eq!(plan("im2col(explicit)").scratch_bytes - plan("direct(lanes = channels)").scratch_bytes, 9 * 256 * 56 * 56 * 4);
     // Lavin and Gray 2015, table 1: 36 products for 16 outputs of 9 taps, 16 for 4.
     assert_eq!(plan("winograd(4x4)").multiplications * 4, direct);
     assert_eq!(plan("winograd(2x2)").multiplications * 9, direct * 4);
@@ -241,9 +242,9 @@ fn selections_give_numbers_for_every_candidate() {
 /// The pass computes no more errors than it needs, and chooses what is chosen from all of them.
 #[test]
 fn the_pass_chooses_as_selections_do() {
-    use convoke_ir::attr::Algorithm;
+    use convoke_ir::attr::Plan;
     use convoke_ir::layer::Op;
-    use convoke_passes::select::selections;
+    use convoke_conv::select::selections;
     for (c, k, image, kernel) in [(64, 64, 28, 3), (3, 16, 40, 5), (1, 1, 90, 15), (256, 128, 14, 1), (32, 32, 33, 4)] {
         let layer = parse(&format!(
             "layer @l(%x: f32[1, {c}, {image}, {image}]) -> f32[1, {k}, {image}, {image}] {{\n\
@@ -252,10 +253,10 @@ fn the_pass_chooses_as_selections_do() {
         ));
         for (max_error, certified) in [(None, false), (Some(0.0), false), (Some(1e-7), false), (Some(1e-4), true)] {
             let grants = Grants { max_error, certified, ..Grants::default() };
-            let expected = selections(&layer, Algorithm::Auto, &Machine::x86_64_v3(), &grants).unwrap()[0].chosen;
+            let expected = selections(&layer, Plan::default(), &Machine::x86_64_v3(), &grants.rounding()).unwrap()[0].chosen;
             let (after, _) = run("select", &layer, grants).unwrap();
             let Op::Conv2d(conv) = &after.body[0].op else { panic!("not a convolution") };
-            assert_eq!(conv.algorithm, expected, "{c} {k} {image} {kernel} {max_error:?}");
+            assert_eq!(conv.plan, expected, "{c} {k} {image} {kernel} {max_error:?}");
         }
     }
 }
@@ -263,13 +264,14 @@ fn the_pass_chooses_as_selections_do() {
 /// What the user allows decides which of the fast algorithms may be chosen.
 #[test]
 fn errors_are_held_against_the_budget() {
-    use convoke_ir::attr::Algorithm;
-    use convoke_passes::select::{Refusal, Selection, selections};
+    use convoke_ir::attr::Plan;
+    use convoke_conv::select::selections;
+    use convoke_conv::{Refusal, Selection};
     let vgg = "layer @vgg(%x: f32[1, 256, 56, 56]) -> f32[1, 256, 56, 56] {\n%w = const f32[256, 256, 3, 3] = normal\n\
         %y = conv2d %x, %w { pads = [1, 1, 1, 1] }\nreturn %y\n}\n";
     let select = |asked: &str, grants: Grants| -> Result<Selection, Refusal> {
-        let asked: Algorithm = asked.parse().unwrap();
-        selections(&parse(vgg), asked, &Machine::x86_64_v3(), &grants)
+        let asked: Plan = asked.parse().unwrap();
+        selections(&parse(vgg), asked, &Machine::x86_64_v3(), &grants.rounding())
             .map(|mut all| all.remove(0))
             .map_err(|e| e.refusal)
     };
@@ -280,15 +282,15 @@ fn errors_are_held_against_the_budget() {
     for exponent in -9..-4 {
         let limit = 10f64.powi(exponent);
         let chosen = select("auto", at_most(limit)).unwrap();
-        let plan = chosen.plan().unwrap();
-        assert!(plan.algorithm.is_plain_sum() || plan.error_typical <= limit, "{limit:e}: {}", plan.algorithm);
+        let plan = chosen.estimate().unwrap();
+        assert!(plan.plan.is_plain_sum() || plan.error_typical <= limit, "{limit:e}: {}", plan.plan);
         let certified = select("auto", Grants { certified: true, ..at_most(limit) }).unwrap();
-        let plan = certified.plan().unwrap();
-        assert!(plan.algorithm.is_plain_sum() || plan.error_bound <= limit, "{limit:e}: {}", plan.algorithm);
+        let plan = certified.estimate().unwrap();
+        assert!(plan.plan.is_plain_sum() || plan.error_bound <= limit, "{limit:e}: {}", plan.plan);
     }
     // Ten times a plain sum's estimate, if nobody says anything.
     let chosen = select("auto", Grants::default()).unwrap();
-    assert!(chosen.plan().unwrap().error_typical <= 10.0 * chosen.conv.error_typical());
+    assert!(chosen.estimate().unwrap().error_typical <= 10.0 * chosen.conv.error_typical());
     // What is asked for by name is only held against the user's own limit.
     let big = "winograd(6x6)";
     assert!(select(big, Grants::default()).is_ok());

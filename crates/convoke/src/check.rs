@@ -12,7 +12,7 @@
 //! The same where that layer has subnormal weights and code flushes them.
 //!
 //! A bound is far above most errors, and says little of a run that is merely poor. Errors are therefore also held against two root mean
-//! squares: the error to *expect* of the algorithms chosen, and the error *allowed* ([`Budget`](convoke_passes::select::Budget)). Both are those of
+//! squares: the error to *expect* of the algorithms chosen, and the error *allowed* ([`Budget`](convoke_conv::Budget)). Both are those of
 //! `convoke_interp::errors`. A run on seeded inputs that exceeds the first by far has lost a product; a run that exceeds the second has data
 //! that the estimate does not assume, such as one pixel far brighter than its neighbours.
 //!
@@ -23,11 +23,11 @@ use std::time::{Duration, Instant};
 
 use convoke_data::values;
 use convoke_interp::{Accuracy, Bounded, InterpError, error_bounds, errors, run_layer, run_program};
-use convoke_ir::attr::Algorithm;
+use convoke_ir::attr::{Algorithm, Plan};
 use convoke_ir::elem::{Elem, Subnormals};
 use convoke_ir::types::TensorType;
 use convoke_ir::{layer as ir, loops};
-use convoke_passes::select::{self, Conv};
+use convoke_conv::Conv;
 use convoke_passes::{Grants, Record, Stage, State};
 use ndarray::ArrayD;
 
@@ -256,7 +256,7 @@ fn has_subnormals(layer: &Layer) -> Result<bool, Error> {
 
 fn algorithms(layer: &ir::Layer) -> impl Iterator<Item = Algorithm> {
     layer.body.iter().filter_map(|instr| match &instr.op {
-        ir::Op::Conv2d(conv) => Some(conv.algorithm),
+        ir::Op::Conv2d(conv) => Some(conv.plan.algorithm),
         _ => None,
     })
 }
@@ -266,8 +266,8 @@ fn accuracies(grants: Grants) -> impl Fn(&ir::Conv2d, &TensorType, &TensorType) 
     move |op, x, w| {
         let result = ir::Op::from(op.clone()).infer(&[x, w]).ok();
         let conv = result.and_then(|y| Conv::of(op, x, w, &y)).expect("the layer is verified");
-        let expected = select::expected(op.algorithm, &conv);
-        Accuracy { expected, allowed: select::allowed(op.algorithm, &conv, &grants) }
+        let expected = convoke_conv::expected(op.plan.algorithm, &conv);
+        Accuracy { expected, allowed: convoke_conv::allowed(op.plan.algorithm, &conv, &grants.rounding()) }
     }
 }
 
@@ -278,7 +278,7 @@ fn without_algorithms(layer: &Layer) -> Result<Layer, Error> {
     let mut plain = layer.ir().clone();
     for instr in &mut plain.body {
         if let ir::Op::Conv2d(conv) = &mut instr.op {
-            conv.algorithm = Algorithm::Auto;
+            conv.plan = Plan::default();
         }
     }
     Layer::from_ir(plain, layer.files().clone())

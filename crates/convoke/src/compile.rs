@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use convoke_passes::select::Select;
+use convoke_passes::plan::Select;
 use convoke_passes::{LayerPass, Record, Stage, State};
 
 use crate::compiled::CompiledLayer;

@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 
 use convoke_data::Files;
-use convoke_ir::attr::Algorithm;
+use convoke_ir::attr::Plan;
 use convoke_ir::elem::Subnormals;
 use convoke_ir::layer as ir;
 use convoke_machine::Machine;
@@ -42,7 +42,7 @@ pub struct Compiler {
     level: u8,
     grants: Grants,
     input_range: Option<InputRange>,
-    algorithm: Algorithm,
+    algorithm: Plan,
     threads: usize,
     max_memory: u64,
     subnormals: Subnormals,
@@ -76,7 +76,7 @@ impl Compiler {
             level: 2,
             grants: Grants { guard: Compiler::GUARD.into(), ..Grants::default() },
             input_range: None,
-            algorithm: Algorithm::Auto,
+            algorithm: Plan::default(),
             threads: 1,
             max_memory: Compiler::DEFAULT_MAX_MEMORY,
             subnormals: Subnormals::default(),
@@ -146,10 +146,10 @@ impl Compiler {
         self
     }
 
-    /// Computes every convolution that does not name its algorithm with this one. [`Algorithm::Auto`], the default, leaves the choice to the cost
+    /// Computes every convolution that does not name its algorithm with this one. [`Algorithm::Auto`](convoke_ir::attr::Algorithm::Auto), the default, leaves the choice to the cost
     /// model.
-    pub fn with_algorithm(mut self, algorithm: Algorithm) -> Compiler {
-        self.algorithm = algorithm;
+    pub fn with_algorithm(mut self, algorithm: impl Into<Plan>) -> Compiler {
+        self.algorithm = algorithm.into();
         self
     }
 
@@ -214,7 +214,7 @@ impl Compiler {
     }
 
     /// The algorithm of convolutions that name none.
-    pub fn algorithm(&self) -> Algorithm {
+    pub fn algorithm(&self) -> Plan {
         self.algorithm
     }
 

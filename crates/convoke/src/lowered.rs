@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use convoke_ir::attr::Algorithm;
+use convoke_ir::attr::Plan;
 use convoke_ir::layer::{self as ir, Op};
 use convoke_ir::loops::{self, Program};
 use convoke_passes::Record;
@@ -17,13 +17,13 @@ pub struct Choice {
     /// The value it computes, without `%`.
     pub result: String,
     /// The algorithm.
-    pub algorithm: Algorithm,
+    pub algorithm: Plan,
 }
 
 /// The algorithm of each convolution of a layer.
 pub(crate) fn choices(layer: &ir::Layer) -> Vec<Choice> {
     let convs = layer.body.iter().filter_map(|instr| match &instr.op {
-        Op::Conv2d(conv) => Some(Choice { result: layer.values[instr.result].name.clone(), algorithm: conv.algorithm }),
+        Op::Conv2d(conv) => Some(Choice { result: layer.values[instr.result].name.clone(), algorithm: conv.plan }),
         _ => None,
     });
     convs.collect()

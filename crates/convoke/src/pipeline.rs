@@ -1,9 +1,9 @@
 //! The passes that a compiler runs, and their runs over a layer or program.
 
 use convoke_data::Files;
-use convoke_ir::attr::{Algorithm, AttrType};
+use convoke_ir::attr::{AttrType, Plan};
 use convoke_passes::registry::{self, Pass};
-use convoke_passes::select::Select;
+use convoke_passes::plan::Select;
 use convoke_passes::spec::Spec;
 use convoke_passes::{Context, LayerPass, PassManager, Record, Stage, State};
 
@@ -19,7 +19,7 @@ impl Compiler {
     pub fn pipeline(&self, last: Stage) -> Result<Vec<Pass>, Error> {
         self.validate()?;
         let mut named = self.named().to_vec();
-        if self.algorithm() != Algorithm::Auto && named.iter().all(|spec| spec.name != Select::NAME) {
+        if self.algorithm() != Plan::default() && named.iter().all(|spec| spec.name != Select::NAME) {
             let options = vec![("algorithm".into(), self.algorithm().to_attr())];
             named.push(Spec { name: Select::NAME.into(), options });
         }

@@ -7,9 +7,10 @@
 use std::time::{Duration, Instant};
 
 use convoke_data::Files;
-use convoke_ir::attr::Algorithm;
+use convoke_ir::attr::Plan;
 use convoke_ir::layer::{self as ir, Def, Generator, Instr, Op, Source};
-use convoke_passes::select::{Bands, Select, Selection};
+use convoke_conv::Selection;
+use convoke_passes::plan::{Bands, Select};
 use convoke_passes::{LayerPass, Record, Stage, State};
 
 use crate::clock::time;
@@ -35,9 +36,9 @@ pub struct Measured {
     /// The value it computes, without `%`.
     pub value: String,
     /// Each candidate that was measured, in the order of the selection; an error for one that could not be compiled.
-    pub times: Vec<(Algorithm, Result<Timing, Error>)>,
+    pub times: Vec<(Plan, Result<Timing, Error>)>,
     /// The candidates that were left out, being [`TOO_SLOW`].
-    pub skipped: Vec<Algorithm>,
+    pub skipped: Vec<Plan>,
 }
 
 /// Seconds of one run of a convolution.
@@ -55,7 +56,7 @@ pub struct Timing {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Progress {
     /// A candidate is being compiled.
-    Compile(Algorithm),
+    Compile(Plan),
     /// The layer after this pass is being compiled; as given, for `None`.
     Stage(Option<&'static str>),
     /// A round begins, the first being 1.
@@ -81,7 +82,7 @@ pub(crate) fn candidates(
         plans.map(|(algorithm, cycles)| (algorithm, cycles <= TOO_SLOW * best)).partition(|p| p.1);
 
     let tried = tried.into_iter().map(|(algorithm, _)| (algorithm, with_algorithm(alone, algorithm))).collect();
-    let named = |algorithm: &Algorithm| Progress::Compile(*algorithm);
+    let named = |algorithm: &Plan| Progress::Compile(*algorithm);
     let times = in_turns(compiler, files, tried, &named, observer)?;
     Ok(Measured { value: selection.value.clone(), times, skipped: skipped.into_iter().map(|(a, _)| a).collect() })
 }
@@ -182,11 +183,11 @@ pub(crate) fn alone(layer: &ir::Layer, instr: &Instr) -> ir::Layer {
 }
 
 /// Such a layer with a given algorithm.
-fn with_algorithm(alone: &ir::Layer, algorithm: Algorithm) -> ir::Layer {
+fn with_algorithm(alone: &ir::Layer, algorithm: Plan) -> ir::Layer {
     let mut ir = alone.clone();
     for instr in &mut ir.body {
         if let Op::Conv2d(conv) = &mut instr.op {
-            conv.algorithm = algorithm;
+            conv.plan = algorithm;
         }
     }
     ir

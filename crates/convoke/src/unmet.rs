@@ -2,11 +2,12 @@
 
 use std::fmt;
 
-use convoke_ir::attr::Algorithm;
+use convoke_ir::attr::Plan;
 use convoke_ir::elem::Elem;
 use convoke_ir::layer::{Layer, Op};
-use convoke_passes::select::{Budget, Conv, Selection};
-use convoke_passes::{Grants, Known};
+use convoke_conv::{Budget, Conv, Selection};
+use convoke_lower::known::Known;
+use convoke_passes::Grants;
 
 /// A convolution whose error is above [`Compiler::with_max_error`](crate::Compiler::with_max_error). A limit of 0 asks for plain sums, and is always kept.
 #[derive(Clone, Debug, PartialEq)]
@@ -30,7 +31,7 @@ impl Unmet {
     pub fn of(layer: &Layer, grants: &Grants) -> Vec<Unmet> {
         let known = Known::of(layer);
         let convs = layer.body.iter().filter_map(|instr| match &instr.op {
-            Op::Conv2d(op) => Some((&layer.values[instr.result].name, op.algorithm, Conv::new(layer, &known, instr)?)),
+            Op::Conv2d(op) => Some((&layer.values[instr.result].name, op.plan, Conv::new(layer, &known, instr)?)),
             _ => None,
         });
         convs.filter_map(|(name, algorithm, conv)| Unmet::one(name, algorithm, &conv, grants)).collect()
@@ -41,8 +42,8 @@ impl Unmet {
         selections.iter().filter_map(|s| Unmet::one(&s.value, s.chosen, &s.conv, grants)).collect()
     }
 
-    fn one(result: &str, algorithm: Algorithm, conv: &Conv, grants: &Grants) -> Option<Unmet> {
-        let Budget { limit, certified, given } = Budget::new(conv, grants);
+    fn one(result: &str, algorithm: Plan, conv: &Conv, grants: &Grants) -> Option<Unmet> {
+        let Budget { limit, certified, given } = Budget::new(conv, &grants.rounding());
         let error = if certified { conv.error_bound() } else { conv.error_typical() };
         let kept = !given || limit == 0.0 || !algorithm.is_plain_sum() || error <= limit;
         let (elem, products) = (conv.elem, conv.depth());

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-use convoke::{Algorithm, Compiler, InputRange, Subnormals};
+use convoke::{Compiler, InputRange, Plan, Subnormals};
 
 use super::values::{algorithm, bytes, input_range, not_negative};
 
@@ -35,7 +35,7 @@ pub(crate) struct Options {
     pub(crate) structural: bool,
     /// Compute every convolution this way
     #[arg(long, value_name = "A", value_parser = algorithm)]
-    pub(crate) algorithm: Option<Algorithm>,
+    pub(crate) algorithm: Option<Plan>,
     /// Threads to run on, at most 64, or 4 for each processor if that is more; the result is the same for any number
     #[arg(long, value_name = "N", default_value_t = 1, allow_negative_numbers = true, value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub(crate) threads: u16,

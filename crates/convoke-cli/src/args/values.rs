@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 
 use convoke::ir::layer::Range;
-use convoke::{Algorithm, InputRange};
+use convoke::{InputRange, Plan};
 
-pub(super) fn algorithm(text: &str) -> Result<Algorithm, String> {
+pub(super) fn algorithm(text: &str) -> Result<Plan, String> {
     text.parse().map_err(|expected| format!("an algorithm is {expected}"))
 }
 

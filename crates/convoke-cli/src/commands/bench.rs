@@ -95,7 +95,7 @@ fn one(compiler: &Compiler, layer: Layer, peak: &mut Peak, least: f64, seed: u64
 
 /// The algorithms in use, each once.
 fn chosen(compiled: &CompiledLayer) -> String {
-    let mut names: Vec<String> = compiled.report().choices.iter().map(|c| c.algorithm.to_string()).collect();
+    let mut names: Vec<String> = compiled.report().choices.iter().map(|c| c.algorithm.form().to_string()).collect();
     names.sort();
     names.dedup();
     if names.is_empty() { "-".into() } else { names.join(" ") }

@@ -5,10 +5,10 @@ use std::process::Command;
 
 use convoke::ir::diagnostic::shown;
 use convoke::ir::layer::Source;
-use convoke::{Compiler, Layer, Lowered, Module, TensorType, targets};
 use convoke_codegen::{self as codegen, BoxError, Export};
 use convoke_data as data;
-use convoke_ir::loops::{Verified, verify};
+use convoke::ir::loops::{Verified, verify};
+use convoke::{Compiler, Layer, Lowered, Module, TensorType, targets};
 
 use crate::args::{Compile, Emit};
 use crate::failure::Failure;
@@ -28,8 +28,8 @@ pub(crate) fn run(args: Compile, io: &mut Io<'_>) -> Result<(), Failure> {
     }
     let module = source::module(&args.file, io)?;
     outputs.reads(source::constant_files(&module))?;
-    let programs = if args.options.which.layer.is_none() { &module.programs[..] } else { &[] };
-    if let ([], [program], Emit::Asm | Emit::Clif) = (&module.layers[..], programs, args.emit) {
+    let programs = if args.options.which.layer.is_none() { module.programs() } else { &[] };
+    if let ([], [program], Emit::Asm | Emit::Clif) = (module.layers(), programs, args.emit) {
         // What is written as loops is listed as it is: passes are `opt`'s.
         let program = verify(program).expect("verified when it was read");
         let bytes = listing(program, &compiler, args.emit)?;

@@ -162,6 +162,7 @@ pub fn lower<'a>(lowering: &mut Lowering<'a>, instr: &'a Instr) -> Result<(), Lo
         return Err(refuse("is not complete; run `select` before lowering".into()));
     };
     let conv = Conv::new(&lowering.layer, &lowering.known, instr).expect("this is a convolution");
+    let conv = storage::as_read(&lowering.layer, instr, conv);
     method.fits(plan, &conv, lowering.machine).map_err(|refusal| refuse(refusal.to_string()))?;
     storage::make_room(lowering, instr.result)?;
     method.lower(lowering, instr, plan)

@@ -14,6 +14,7 @@ use super::choose::of_strip;
 use super::{Strip, conv, ends, links, rows, strips};
 use crate::algorithms;
 use crate::conv::Conv;
+use crate::storage;
 
 /// The most padding that an attribute takes.
 const MOST: usize = 1 << 30;
@@ -78,8 +79,11 @@ fn fits(layer: &Layer, chain: &[usize], machine: &Machine) -> bool {
                 return true;
             };
             // A plan that does not compute all of it is told so by its name.
-            let fits = |conv: &Conv| method.fits(plan, conv, machine).is_ok();
-            !fits(whole) || fits(&of_strip(whole, axis))
+            let fits = |conv: Conv| {
+                let conv = storage::as_read(layer, &layer.body[at], conv);
+                method.fits(plan, &conv, machine).is_ok()
+            };
+            !fits(*whole) || fits(of_strip(whole, axis))
         })
     };
     all.iter().all(|strip| strip.axes.iter().all(written) && computed(strip))

@@ -350,7 +350,7 @@ fn fast(
     unit: Unit,
 ) -> Result<Option<Rounded>> {
     let operands = Operands { x: args[0], w: args[1], types: [types[0], types[1]], result };
-    match op.algorithm {
+    match op.plan.algorithm {
         Algorithm::Winograd { outputs: Some(m) } => {
             let m = [m.h, m.w].map(usize::from);
             tiles::rounded(op, operands, tiles::Kind::Winograd(m), unit).map(Some)

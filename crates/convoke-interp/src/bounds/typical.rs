@@ -145,7 +145,7 @@ impl Done<'_> {
 
     /// Whether it is a convolution by transformed tiles.
     fn transforms(&self) -> bool {
-        matches!(self.op, Op::Conv2d(conv) if conv.algorithm.transforms_tiles())
+        matches!(self.op, Op::Conv2d(conv) if conv.plan.algorithm.transforms_tiles())
     }
 
     /// Of a sum of `terms` products with an error of its own of `own`.
@@ -177,7 +177,7 @@ impl Done<'_> {
 fn shared(numbers: &[f64], op: &Conv2d, types: &[&TensorType], result: &TensorType) -> Result<Vec<f64>> {
     let window = op.window(types[0], types[1]).expect("the verifier derived this window before");
     let axes = [window.h, window.w];
-    let outputs = match op.algorithm {
+    let outputs = match op.plan.algorithm {
         Algorithm::Winograd { outputs: Some(m) } => [m.h, m.w].map(usize::from),
         Algorithm::Fft { points: Some(n) } => {
             let along = |points: u8, axis: Axis| (usize::from(points) + 1).saturating_sub(axis.kernel);

@@ -4,7 +4,7 @@ use std::str::FromStr;
 
 use super::lexer::Kind;
 use super::parser::{Parse, Parser, suggest};
-use crate::attr::{Attr, AttrError, AttrType, Plan};
+use crate::attr::{Algorithm, Attr, AttrError, AttrType, Plan, Schedule};
 use crate::diagnostic::{Code, Diagnostic, shown};
 use crate::elem::Elem;
 use crate::span::Span;
@@ -260,6 +260,16 @@ impl FromStr for Plan {
         let mut parser = Parser::new(text);
         let attr = parser.attr().ok().filter(|_| parser.tok.kind == Kind::End);
         attr.and_then(|attr| Plan::from_attr(&attr)).ok_or_else(Plan::expected)
+    }
+}
+
+impl FromStr for Algorithm {
+    type Err = String;
+
+    /// Reads an algorithm without schedule. The error says what was expected, in words that follow "is".
+    fn from_str(text: &str) -> Result<Algorithm, String> {
+        let plan: Option<Plan> = text.parse().ok();
+        plan.filter(|plan| plan.schedule == Schedule::default()).map(|plan| plan.algorithm).ok_or_else(Algorithm::expected)
     }
 }
 

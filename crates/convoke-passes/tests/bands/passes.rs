@@ -3,11 +3,11 @@
 use std::fmt::Write;
 
 use convoke_data::Files;
-use convoke_ir::attr::Algorithm;
+use convoke_ir::attr::{Algorithm, Plan};
 use convoke_ir::layer::{self, Layer, Op};
 use convoke_ir::text;
 use convoke_machine::Machine;
-use convoke_passes::lower::lower;
+use convoke_passes::plan::lower;
 use convoke_passes::registry::{self, Entry};
 use convoke_passes::{Context, Grants, Guarantee, PassManager, State};
 use ndarray::ArrayD;
@@ -80,9 +80,9 @@ fn lowers(layer: &Layer) -> Result<(), String> {
     let mut layer = layer.clone();
     for instr in &mut layer.body {
         if let Op::Conv2d(conv) = &mut instr.op
-            && conv.algorithm == Algorithm::Auto
+            && conv.plan == Plan::default()
         {
-            conv.algorithm = Algorithm::Direct;
+            conv.plan = Algorithm::Direct.into();
         }
     }
     let verified = layer::verify(&layer).expect("passes leave verified layers");

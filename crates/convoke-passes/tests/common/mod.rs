@@ -52,7 +52,7 @@ pub(crate) fn agree_on(source: &str, machine: &Machine) -> Program {
         .map(|(seed, &id)| convoke_data::random(layer.ty(id), seed, &files).expect("small inputs"))
         .collect();
     let expected = convoke_interp::run_layer(verified, &inputs, &files).expect("the layer runs");
-    let lowered = convoke_passes::lower::lower(verified, machine).expect("the layer lowers");
+    let lowered = convoke_passes::plan::lower(verified, machine).expect("the layer lowers");
     compare(&layer, &lowered, &inputs, &expected, "lowered");
     let cx = Context { machine, files: &files, grants: Grants::default() };
     let mut state = State::Loops(lowered.clone());

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use convoke_ir::layer::{Instr, Op};
 use convoke_passes::LayerPass;
-use convoke_passes::select::{Select, Selection};
+use convoke_conv::Selection;
+use convoke_passes::plan::Select;
 
 use super::explanation::Explanation;
 use super::waterfall::LayerStage;

@@ -6,8 +6,11 @@
 
 use convoke_ir::layer as ir;
 use convoke_passes::LayerPass;
-use convoke_passes::select::{Bands, Plan, Select, Selection, cycles_beside, cycles_saved, selections};
-use convoke_passes::stats::{Stats, multiplications};
+use convoke_conv::{Estimate, Selection};
+use convoke_conv::select::{cycles_beside, selections};
+use convoke_conv::strips::cycles_saved;
+use convoke_passes::plan::{Bands, Select};
+use convoke_passes::stats::Stats;
 
 use crate::compiler::Compiler;
 
@@ -38,8 +41,8 @@ impl LayerStage {
     pub(super) fn new(pass: Option<&'static str>, layer: &ir::Layer, compiler: &Compiler) -> LayerStage {
         let stats = Stats::of_layer(layer);
         let machine = compiler.machine();
-        let chosen = selections(layer, compiler.algorithm(), machine, &compiler.grants()).ok();
-        let of_convs = |chosen: &[Selection]| chosen.iter().map(|s| s.plan().map(Plan::cycles)).sum::<Option<f64>>();
+        let chosen = selections(layer, compiler.algorithm(), machine, &compiler.grants().rounding()).ok();
+        let of_convs = |chosen: &[Selection]| chosen.iter().map(|s| s.estimate().map(Estimate::cycles)).sum::<Option<f64>>();
         let beside: f64 = layer.body.iter().map(|instr| cycles_beside(layer, instr, machine)).sum();
         let cycles = chosen.and_then(|chosen| of_convs(&chosen)).map(|cycles| cycles + beside);
         let cost = Cost { parameters: stats.parameters, multiplications: stats.multiplications, cycles };
@@ -50,8 +53,8 @@ impl LayerStage {
     pub(super) fn selected(stages: &[LayerStage], chosen: &[Selection]) -> Option<LayerStage> {
         let last = stages.last()?;
         let others = last.layer.body.iter().filter(|instr| !matches!(instr.op, ir::Op::Conv2d(_)));
-        let others: u128 = others.map(|instr| multiplications(&last.layer, instr)).sum();
-        let done = chosen.iter().filter_map(|s| s.plan()).map(|plan| plan.multiplications).sum::<u128>();
+        let others: u128 = others.map(|instr| last.layer.multiplications(instr)).sum();
+        let done = chosen.iter().filter_map(|s| s.estimate()).map(|plan| plan.multiplications).sum::<u128>();
         let cost = Cost { multiplications: done + others, ..last.cost };
         Some(LayerStage { pass: Some(Select::NAME), cost, layer: last.layer.clone() })
     }

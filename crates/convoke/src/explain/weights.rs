@@ -1,7 +1,7 @@
 //! Certified bounds for the weights that a layer has, rather than for any.
 
 use convoke_ir::layer::Op;
-use convoke_passes::select::{Plan, bound_for_weights};
+use convoke_conv::{Estimate, bound_for_weights};
 
 use super::explanation::Explanation;
 use crate::compiler::Compiler;
@@ -31,11 +31,11 @@ pub fn weight_bounds(
     let files = compiler.files(layer);
     let weighed = explanation.weighed();
     let convs = weighed.body.iter().filter(|instr| matches!(instr.op, Op::Conv2d(_)));
-    let one = |(instr, selection): (&convoke_ir::layer::Instr, &convoke_passes::select::Selection)| {
+    let one = |(instr, selection): (&convoke_ir::layer::Instr, &convoke_conv::Selection)| {
         let id = instr.args[1];
         let Some(source) = weighed.constant(id) else { return Ok(None) };
         let weights = convoke_data::values(source, weighed.ty(id), &files)?;
-        let bound = |plan: &Plan| bound_for_weights(plan, &selection.conv, &weights);
+        let bound = |plan: &Estimate| bound_for_weights(plan, &selection.conv, &weights);
         let bounds = selection.candidates.iter().map(|(_, plan)| plan.as_ref().ok().map(bound)).collect();
         let sums = weights.chunks(selection.conv.depth()).map(|filter| filter.iter().map(|w| w.abs()).sum());
         Ok(Some(WeightBounds { gain: sums.fold(0.0, f64::max), bounds }))

@@ -16,7 +16,7 @@
 use std::path::{Path, PathBuf};
 
 use convoke_data::{DataError, write_whole};
-use convoke_ir::attr::Algorithm;
+use convoke_ir::attr::Plan;
 
 /// The most bytes of a file: keys are a few kilobytes.
 const MAX_BYTES: u64 = 1 << 20;
@@ -42,7 +42,7 @@ impl Key {
     }
 
     /// The times kept for this key.
-    pub(super) fn read(&self, folder: &Path) -> Option<Vec<(Algorithm, f64)>> {
+    pub(super) fn read(&self, folder: &Path) -> Option<Vec<(Plan, f64)>> {
         let path = self.path(folder);
         let metadata = std::fs::metadata(&path).ok()?;
         if !metadata.is_file() || metadata.len() > MAX_BYTES {
@@ -58,7 +58,7 @@ impl Key {
     }
 
     /// Keeps times, fastest first.
-    pub(super) fn write(&self, folder: &Path, times: &[(Algorithm, f64)]) -> Result<(), DataError> {
+    pub(super) fn write(&self, folder: &Path, times: &[(Plan, f64)]) -> Result<(), DataError> {
         std::fs::create_dir_all(folder).map_err(|source| DataError::Io {
             doing: "make",
             path: folder.into(),
@@ -72,8 +72,8 @@ impl Key {
 }
 
 /// `winograd(4x4) 1.15e-2`
-fn time(line: &str) -> Option<(Algorithm, f64)> {
-    let (algorithm, seconds) = line.split_once(' ')?;
+fn time(line: &str) -> Option<(Plan, f64)> {
+    let (algorithm, seconds) = line.rsplit_once(' ')?;
     let seconds: f64 = seconds.parse().ok()?;
     (seconds > 0.0 && seconds.is_finite()).then_some((algorithm.parse().ok()?, seconds))
 }

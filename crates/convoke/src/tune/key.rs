@@ -7,7 +7,7 @@ use std::fmt::Write;
 
 use convoke_ir::layer::{self as ir, Def, Source};
 use convoke_machine::processor;
-use convoke_passes::select::Selection;
+use convoke_conv::Selection;
 
 use super::cache::{Key, hash};
 use crate::compiler::Compiler;

@@ -12,7 +12,8 @@ pub(crate) mod verdict;
 use convoke_data::Files;
 use convoke_ir::layer::{self as ir, Instr, Op};
 use convoke_passes::PassError;
-use convoke_passes::select::{Plan, Reason, Selection, selections};
+use convoke_conv::{Estimate, Reason, Selection};
+use convoke_conv::select::selections;
 
 pub use verdict::{Origin, Times, Verdict};
 
@@ -37,13 +38,13 @@ pub(crate) fn tune(
 ) -> Result<Vec<Verdict>, Error> {
     let compiler = &compiler.clone().with_threads(tuning.threads().unwrap_or(compiler.threads()));
     let selections =
-        selections(weighed, compiler.algorithm(), compiler.machine(), &compiler.grants()).map_err(PassError::from)?;
+        selections(weighed, compiler.algorithm(), compiler.machine(), &compiler.grants().rounding()).map_err(PassError::from)?;
     let convs: Vec<usize> = (0..weighed.body.len()).filter(|&i| matches!(weighed.body[i].op, Op::Conv2d(_))).collect();
     let mut verdicts = Vec::new();
     for (i, selection) in convs.into_iter().zip(selections) {
         let verdict = one(compiler, tuning, weighed, &weighed.body[i], &selection, files)?;
         if let (Some(verdict), Op::Conv2d(conv)) = (&verdict, &mut weighed.body[i].op) {
-            conv.algorithm = verdict.algorithm();
+            conv.plan = verdict.algorithm();
         }
         verdicts.extend(verdict);
     }
@@ -62,8 +63,8 @@ fn one(
     if !matches!(selection.reason, Reason::Fastest { .. } | Reason::Inapplicable { .. }) {
         return Ok(None);
     }
-    let best: Vec<&Plan> = {
-        let mut open: Vec<&Plan> = selection.open().collect();
+    let best: Vec<&Estimate> = {
+        let mut open: Vec<&Estimate> = selection.open().collect();
         open.sort_by(|a, b| a.cycles().total_cmp(&b.cycles()));
         let most = open.first().map_or(0.0, |plan| NEAR * plan.cycles());
         open.into_iter().filter(|plan| plan.cycles() <= most).take(MOST).collect()
@@ -74,7 +75,7 @@ fn one(
     let verdict = |times, origin| Some(Verdict { value: selection.value.clone(), times, origin });
     let key = key(compiler, selection, &alone(layer, instr));
     if let Some(times) = tuning.remembered(&key)
-        && selection.open().any(|plan| plan.algorithm == times[0].0)
+        && selection.open().any(|plan| plan.plan == times[0].0)
     {
         return Ok(verdict(times, Origin::Remembered));
     }
@@ -92,10 +93,10 @@ fn timed(
     layer: &ir::Layer,
     instr: &Instr,
     selection: &Selection,
-    tried: &[&Plan],
+    tried: &[&Estimate],
     files: &Files,
 ) -> Result<Times, Error> {
-    let candidates = tried.iter().map(|plan| (plan.algorithm, Ok((*plan).clone()))).collect();
+    let candidates = tried.iter().map(|plan| (plan.plan, Ok((*plan).clone()))).collect();
     let selection = Selection { candidates, ..selection.clone() };
     compiler.machine().runs_on_host()?;
     let measured = timing::candidates(compiler, files, &alone(layer, instr), &selection, &mut |_| {})?;

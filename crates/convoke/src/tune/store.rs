@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use convoke_ir::attr::Algorithm;
+use convoke_ir::attr::Plan;
 
 use super::cache::Key;
 use super::verdict::{Origin, Times};
@@ -43,7 +43,7 @@ impl Tuning {
         known.get(key.text()).cloned().or_else(|| key.read(self.cache.as_deref()?))
     }
 
-    pub(super) fn keep(&self, key: &Key, times: &[(Algorithm, f64)]) -> Origin {
+    pub(super) fn keep(&self, key: &Key, times: &[(Plan, f64)]) -> Origin {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if known.len() >= HELD {
             known.clear();

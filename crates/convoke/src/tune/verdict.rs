@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use convoke_data::DataError;
-use convoke_ir::attr::Algorithm;
-use convoke_passes::select::{Reason, Selection};
+use convoke_ir::attr::Plan;
+use convoke_conv::{Reason, Selection};
 
 /// Algorithms and the seconds that each took, fastest first.
-pub type Times = Vec<(Algorithm, f64)>;
+pub type Times = Vec<(Plan, f64)>;
 
 /// The verdict of tuning on one convolution.
 #[derive(Clone, Debug)]
@@ -37,7 +37,7 @@ impl Verdict {
     }
 
     /// The algorithms timed and the seconds of a run of each, fastest first; at least one. The first is taken.
-    pub fn times(&self) -> &[(Algorithm, f64)] {
+    pub fn times(&self) -> &[(Plan, f64)] {
         &self.times
     }
 
@@ -47,7 +47,7 @@ impl Verdict {
     }
 
     /// The fastest algorithm.
-    pub fn algorithm(&self) -> Algorithm {
+    pub fn algorithm(&self) -> Plan {
         self.times[0].0
     }
 

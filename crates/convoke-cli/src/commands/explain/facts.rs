@@ -2,8 +2,8 @@
 
 use convoke::explain::{Explanation, Measured, Timing, WeightBounds};
 use convoke::ir::layer::Range;
-use convoke::{Algorithm, Compiler, Layer, Machine};
-use convoke_passes::select::{Budget, Plan, Reason, Selection};
+use convoke::{Algorithm, Compiler, Layer, Machine, Plan};
+use convoke_conv::{Budget, Estimate, Reason, Selection};
 
 use crate::options::machine_line;
 
@@ -66,7 +66,7 @@ pub(super) struct View<'a> {
     /// Those that cannot, with their reasons: whom, and why. Sizes of a family with like reasons stand together.
     pub(super) refused: Vec<(String, String)>,
     /// Those that were left out of measuring.
-    pub(super) skipped: Vec<Algorithm>,
+    pub(super) skipped: Vec<Plan>,
     /// Whether it was measured.
     pub(super) measured: bool,
     /// The largest |x|, if it was declared and the weights are known.
@@ -77,8 +77,9 @@ pub(super) struct View<'a> {
 
 /// A candidate that can compute the convolution.
 pub(super) struct Row<'a> {
-    pub(super) algorithm: Algorithm,
-    pub(super) plan: &'a Plan,
+    /// Its plan without sizes.
+    pub(super) algorithm: Plan,
+    pub(super) plan: &'a Estimate,
     pub(super) standing: Standing,
     /// Predicted time on one core.
     pub(super) seconds: f64,
@@ -127,7 +128,7 @@ impl<'a> View<'a> {
         for (algorithm, plan) in &selection.candidates {
             match plan {
                 Ok(plan) => rows.push(Row {
-                    algorithm: *algorithm,
+                    algorithm: algorithm.form(),
                     plan,
                     standing: standing(selection, *algorithm, plan),
                     seconds: in_seconds(plan.cycles(), machine),
@@ -136,12 +137,12 @@ impl<'a> View<'a> {
                     measured: measured.filter(|_| !no_times).and_then(|m| time(m, *algorithm)),
                 }),
                 Err(refusal) => {
-                    refused.push((*algorithm, refusal.to_string()));
+                    refused.push((algorithm.form(), refusal.to_string()));
                 }
             }
         }
         rows.sort_by(|a, b| a.seconds.total_cmp(&b.seconds));
-        let skipped = measured.map(|m| m.skipped.clone()).unwrap_or_default();
+        let skipped = measured.map(|m| m.skipped.iter().map(Plan::form).collect()).unwrap_or_default();
         View {
             selection,
             machine,
@@ -158,7 +159,7 @@ impl<'a> View<'a> {
     fn bound_by(&mut self, range: f64, weights: Option<&WeightBounds>) {
         let Some(weights) = weights else { return };
         for ((algorithm, _), bound) in self.selection.candidates.iter().zip(&weights.bounds) {
-            for row in self.rows.iter_mut().filter(|row| row.algorithm == *algorithm) {
+            for row in self.rows.iter_mut().filter(|row| row.plan.plan == *algorithm) {
                 row.absolute = bound.map(|bound| bound * weights.gain * range);
             }
         }
@@ -234,12 +235,12 @@ impl Row<'_> {
 }
 
 /// Refusals with those of the same words put together, as are those of one family that differ in numbers alone.
-fn grouped(refused: Vec<(Algorithm, String)>) -> Vec<(String, String)> {
+fn grouped(refused: Vec<(Plan, String)>) -> Vec<(String, String)> {
     let words = |reason: &str| reason.chars().filter(|c| !c.is_ascii_digit()).collect::<String>();
-    let mut groups: Vec<Vec<(Algorithm, String)>> = Vec::new();
+    let mut groups: Vec<Vec<(Plan, String)>> = Vec::new();
     for (algorithm, reason) in refused {
-        let alike = |(first, known): &(Algorithm, String)| {
-            *known == reason || first.family() == algorithm.family() && words(known) == words(&reason)
+        let alike = |(first, known): &(Plan, String)| {
+            *known == reason || first.algorithm.family() == algorithm.algorithm.family() && words(known) == words(&reason)
         };
         match groups.iter_mut().find(|group| group.first().is_some_and(alike)) {
             Some(group) => group.push((algorithm, reason)),
@@ -249,26 +250,26 @@ fn grouped(refused: Vec<(Algorithm, String)>) -> Vec<(String, String)> {
     let told = groups.into_iter().map(|group| {
         let reason = group[0].1.clone();
         let (same, other): (Vec<_>, Vec<_>) = group.into_iter().partition(|(_, r)| *r == reason);
-        let algorithms = |group: Vec<(Algorithm, String)>| list(&group.into_iter().map(|(a, _)| a).collect::<Vec<_>>());
+        let algorithms = |group: Vec<(Plan, String)>| list(&group.into_iter().map(|(a, _)| a).collect::<Vec<_>>());
         let likewise = if other.is_empty() { String::new() } else { format!("; likewise {}", algorithms(other)) };
         (algorithms(same), reason + &likewise)
     });
     told.collect()
 }
 
-fn standing(selection: &Selection, algorithm: Algorithm, plan: &Plan) -> Standing {
+fn standing(selection: &Selection, algorithm: Plan, plan: &Estimate) -> Standing {
     if algorithm == selection.chosen {
         Standing::Chosen
     } else if !selection.budget.allows(plan) {
         Standing::Over
-    } else if (algorithm == Algorithm::Im2col { explicit: true }) && selection.reason != Reason::Asked {
+    } else if (algorithm.algorithm == Algorithm::Im2col { explicit: true }) && selection.reason != Reason::Asked {
         Standing::OnRequest
     } else {
         Standing::Open
     }
 }
 
-fn time(measured: &Measured, algorithm: Algorithm) -> Option<Result<Timing, String>> {
+fn time(measured: &Measured, algorithm: Plan) -> Option<Result<Timing, String>> {
     let (_, time) = measured.times.iter().find(|(a, _)| *a == algorithm)?;
     Some(time.as_ref().map(|timing| *timing).map_err(|error| error.render(false)))
 }
@@ -316,8 +317,8 @@ pub(super) fn assumption(view: &View<'_>) -> String {
 }
 
 /// The quantity that a certified bound is relative to, for the candidates there are.
-pub(super) fn relative_to(algorithm: Algorithm, range: Option<Range>) -> String {
-    match (algorithm, range) {
+pub(super) fn relative_to(algorithm: Plan, range: Option<Range>) -> String {
+    match (algorithm.algorithm, range) {
         (Algorithm::Winograd { .. } | Algorithm::Fft { .. }, None) => "Σ|w|·max|x| over a tile".into(),
         (Algorithm::Strassen { .. }, None) => "max Σ|w|·max|x| over all".into(),
         (Algorithm::Winograd { .. } | Algorithm::Fft { .. }, Some(r)) => format!("Σ|w|·max(|x|, {:e})", r.least()),
@@ -343,7 +344,7 @@ pub(super) fn bounds(rows: &[Row<'_>], range: Option<Range>) -> String {
 }
 
 /// Algorithms in a list: `winograd(2x2), (4x4), depthwise`.
-pub(super) fn list(algorithms: &[Algorithm]) -> String {
+pub(super) fn list(algorithms: &[Plan]) -> String {
     let mut families: Vec<(String, Vec<String>)> = Vec::new();
     for algorithm in algorithms {
         let text = algorithm.to_string();

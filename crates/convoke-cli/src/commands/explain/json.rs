@@ -1,6 +1,6 @@
 //! The report as one JSON object.
 
-use convoke::Algorithm;
+use convoke::Plan;
 use convoke_passes::stats::Stats;
 use serde_json::{Value, json};
 
@@ -28,7 +28,7 @@ pub(super) fn json(report: &Report<'_>) -> Value {
     let convolution = |view: &View<'_>| {
         let mut object = convolution(view);
         if let Some(verdict) = tuned(&view.selection.value).filter(|_| !report.no_times) {
-            let one = |(algorithm, seconds): &(_, f64)| json!({ "algorithm": Algorithm::to_string(algorithm), "seconds": seconds });
+            let one = |(algorithm, seconds): &(_, f64)| json!({ "algorithm": Plan::form(algorithm).to_string(), "plan": Plan::to_string(algorithm), "seconds": seconds });
             object["tuned"] = verdict.times().iter().map(one).collect();
         }
         object
@@ -67,11 +67,11 @@ fn convolution(view: &View<'_>) -> Value {
     let selection = view.selection;
     let refused = selection.candidates.iter().filter_map(|(algorithm, plan)| {
         let refusal = plan.as_ref().err()?;
-        Some(json!({ "algorithm": algorithm.to_string(), "refused": refusal.to_string() }))
+        Some(json!({ "algorithm": algorithm.form().to_string(), "refused": refusal.to_string() }))
     });
     let candidates: Vec<_> = view.rows.iter().map(|row| candidate(view, row)).chain(refused).collect();
     let mut object = json!({
-        "value": selection.value, "shape": shape(selection), "chosen": selection.chosen.to_string(),
+        "value": selection.value, "shape": shape(selection), "chosen": selection.chosen.form().to_string(), "plan": selection.chosen.to_string(),
         "reason": selection.reason.to_string(), "verdict": verdict::sentences(view),
         "multiplications": selection.conv.multiplications() as f64,
         "budget": { "limit": selection.budget.limit, "certified": selection.budget.certified,
@@ -94,6 +94,7 @@ fn candidate(view: &View<'_>, row: &Row<'_>) -> Value {
     let plan = row.plan;
     let mut object = json!({
         "algorithm": row.algorithm.to_string(),
+        "plan": plan.plan.to_string(),
         "standing": match row.standing.word() { "" => "open", word => word },
         "allowed": view.selection.budget.allows(plan),
         "multiplications": plan.multiplications as f64,

@@ -11,7 +11,7 @@ mod waterfall;
 
 use convoke::explain::{Explanation, Measured, Progress, Timing, explain, measure, measure_stages, weight_bounds};
 use convoke::{Compiler, Layer};
-use convoke_passes::select::Selection;
+use convoke_conv::Selection;
 use convoke_passes::spec::Spec;
 use indicatif::ProgressBar;
 

@@ -2,9 +2,9 @@
 
 use convoke::explain::{Measured, Timing};
 use convoke::ir::attr::Extent;
-use convoke::{Algorithm, Compiler, Layer, Machine};
-use convoke_passes::Known;
-use convoke_passes::select::{Budget, Conv, Plan, Reason, Refusal, Selection, Term};
+use convoke::{Algorithm, Plan, Compiler, Layer, Machine};
+use convoke_lower::known::Known;
+use convoke_conv::{Budget, Conv, Estimate, Reason, Refusal, Selection, Term};
 
 use super::facts::{Standing, View};
 use super::verdict::sentences;
@@ -27,22 +27,23 @@ fn plan(
     multiply: f64,
     stream: f64,
     error: f64,
-) -> (Algorithm, Result<Plan, Refusal>) {
-    let plan = Plan {
-        algorithm,
+) -> (Plan, Result<Estimate, Refusal>) {
+    let plan = Estimate {
+        plan: algorithm.into(),
         multiplications: (conv().multiplications() as f64 / fewer) as u128,
         bytes_moved: 1 << 20,
         scratch_bytes: 3 << 20,
         terms: vec![Term { name: "multiply", cycles: 3e6 * multiply }, Term { name: "stream", cycles: 3e6 * stream }],
+        min_speedup: 1.0,
         error_bound: 100.0 * error,
         error_typical: error,
     };
-    (algorithm, Ok(plan))
+    (algorithm.into(), Ok(plan))
 }
 
-fn selection(candidates: Vec<(Algorithm, Result<Plan, Refusal>)>, chosen: Algorithm, reason: Reason) -> Selection {
+fn selection(candidates: Vec<(Plan, Result<Estimate, Refusal>)>, chosen: Algorithm, reason: Reason) -> Selection {
     let budget = Budget { limit: 1e-6, certified: false, given: false };
-    Selection { value: "y".into(), conv: conv(), budget, candidates, chosen, reason }
+    Selection { value: "y".into(), conv: conv(), budget, candidates, chosen: chosen.into(), reason }
 }
 
 fn compiler() -> Compiler {
@@ -51,7 +52,7 @@ fn compiler() -> Compiler {
 
 /// Why `chosen` is what it is, as selection says it.
 fn fastest(chosen: Algorithm) -> Reason {
-    Reason::Fastest { cycles: 1.0, next: (chosen, 1.0) }
+    Reason::Fastest { cycles: 1.0, next: (chosen.into(), 1.0) }
 }
 
 fn said(selection: &Selection, measured: Option<&Measured>) -> Vec<String> {
@@ -142,8 +143,8 @@ fn the_clock_has_the_last_word() {
     let time = |seconds| Ok(Timing { seconds, median: seconds, turns: 3 });
     let measured = Measured {
         value: "y".into(),
-        times: vec![(WINOGRAD_4, time(6e-3)), (WINOGRAD_2, time(5e-3))],
-        skipped: vec![Algorithm::Direct],
+        times: vec![(WINOGRAD_4.into(), time(6e-3)), (WINOGRAD_2.into(), time(5e-3))],
+        skipped: vec![Algorithm::Direct.into()],
     };
     let all = said(&selection, Some(&measured));
     assert_eq!(
@@ -164,10 +165,10 @@ fn like_refusals_stand_together() {
     let channels = |got| Err(Refusal::InputChannels { got });
     let all = vec![
         plan(Algorithm::Direct, 1.0, 10.0, 1.0, 1e-7),
-        (Algorithm::Depthwise, channels(64)),
-        (WINOGRAD_2, channels(2)),
-        (WINOGRAD_4, channels(4)),
-        (EXPLICIT, channels(64)),
+        (Algorithm::Depthwise.into(), channels(64)),
+        (WINOGRAD_2.into(), channels(2)),
+        (WINOGRAD_4.into(), channels(4)),
+        (EXPLICIT.into(), channels(64)),
     ];
     let selection = selection(all, Algorithm::Direct, Reason::Only);
     let compiler = compiler();

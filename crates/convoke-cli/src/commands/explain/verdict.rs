@@ -1,7 +1,7 @@
 //! Reasons for the chosen candidate, in sentences made of the numbers: its savings and costs, the next candidate and its distance, and candidates
 //! that would be faster but may not be taken.
 
-use convoke_passes::select::Reason;
+use convoke_conv::Reason;
 
 use super::facts::{PACKING, PRODUCTS, Row, Standing, View, error, list};
 use crate::table::{bytes, seconds, threads};
@@ -27,7 +27,7 @@ pub(super) fn sentences(view: &View<'_>) -> Vec<String> {
             ));
         }
         Reason::Only => said.push(format!("{} is the only one that applies.", chosen.algorithm)),
-        _ if chosen.plan.algorithm.is_plain_sum() => said.extend(plain(view, chosen)),
+        _ if chosen.algorithm.is_plain_sum() => said.extend(plain(view, chosen)),
         _ => said.push(saves(view, chosen)),
     }
     said.extend(packing(view, chosen));

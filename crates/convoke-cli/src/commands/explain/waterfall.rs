@@ -1,7 +1,7 @@
 //! The cost of the layer from pass to pass, and the places where multiplications and time disagree.
 
 use convoke::explain::{Cost, LayerStage, Timing};
-use convoke_passes::select::Select;
+use convoke_passes::plan::Select;
 use convoke_passes::{LayerPass, Left, Note, Outcome, Record};
 
 use super::facts::Report;

@@ -68,7 +68,7 @@ pub(super) fn as_text(done: &Done<'_>) -> String {
         let report = compiled.report();
         flops = report.flops;
         text += &format!("machine   {}\n", machine_line(compiler.machine()));
-        let chosen: Vec<_> = report.choices.iter().map(|c| format!("%{} {}", c.result, c.algorithm)).collect();
+        let chosen: Vec<_> = report.choices.iter().map(|c| format!("%{} {}", c.result, c.algorithm.form())).collect();
         if !chosen.is_empty() {
             text += &format!("chosen    {}\n", chosen.join(", "));
         }
@@ -147,7 +147,7 @@ pub(super) fn as_json(done: &Done<'_>) -> Value {
         object["chosen"] = report
             .choices
             .iter()
-            .map(|c| json!({ "result": c.result, "algorithm": c.algorithm.to_string() }))
+            .map(|c| json!({ "result": c.result, "algorithm": c.algorithm.form().to_string(), "plan": c.algorithm.to_string() }))
             .collect();
         object["code_bytes"] = json!(report.code_bytes);
         object["weight_bytes"] = json!(report.constant_bytes);

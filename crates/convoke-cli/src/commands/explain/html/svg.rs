@@ -5,7 +5,7 @@
 
 use std::fmt::Write;
 
-use convoke::Algorithm;
+use convoke::{Algorithm, Plan};
 
 /// Text between tags or in an attribute.
 pub(super) fn escaped(text: &str) -> String {
@@ -53,7 +53,7 @@ impl Svg {
     }
 
     /// The mark of an algorithm: a shape and a colour for each family, with a ring if it is chosen, hollow if it may not be.
-    pub(super) fn mark(&mut self, algorithm: Algorithm, (x, y): (f64, f64), chosen: bool, hollow: bool, title: &str) {
+    pub(super) fn mark(&mut self, algorithm: Plan, (x, y): (f64, f64), chosen: bool, hollow: bool, title: &str) {
         let (class, tip) = (family(algorithm), tip(title));
         let hollow = if hollow { " hollow" } else { "" };
         let _ = write!(self.body, "<g class=\"mark {class}{hollow}\">{tip}");
@@ -84,8 +84,8 @@ pub(super) const RADIUS: f64 = 5.0;
 pub(super) const RING: f64 = 9.0;
 
 /// The class of an algorithm's family, which has its colour.
-pub(super) fn family(algorithm: Algorithm) -> &'static str {
-    match algorithm {
+pub(super) fn family(algorithm: Plan) -> &'static str {
+    match algorithm.algorithm {
         Algorithm::Auto | Algorithm::Direct => "direct",
         Algorithm::Im2col { .. } => "im2col",
         Algorithm::Depthwise => "depthwise",
@@ -96,12 +96,12 @@ pub(super) fn family(algorithm: Algorithm) -> &'static str {
 }
 
 /// Corners of a family's mark on a circle of radius 1 or a little more.
-fn outline(algorithm: Algorithm) -> Vec<(f64, f64)> {
+fn outline(algorithm: Plan) -> Vec<(f64, f64)> {
     let polygon = |corners: usize, first: f64, scale: f64| {
         let angle = move |i: usize| first.to_radians() + i as f64 * std::f64::consts::TAU / corners as f64;
         (0..corners).map(move |i| (scale * angle(i).cos(), scale * angle(i).sin())).collect()
     };
-    match algorithm {
+    match algorithm.algorithm {
         Algorithm::Auto | Algorithm::Direct => polygon(24, 0.0, 1.0),
         Algorithm::Im2col { .. } => polygon(4, 45.0, 1.25),
         Algorithm::Depthwise => polygon(3, -90.0, 1.3),
