@@ -11,11 +11,11 @@
 
 use convoke::ir::layer::{Axis, Window};
 use convoke::{Algorithm, Compiler, Layer, Layout, Machine, Subnormals};
+use convoke_conv::Conv;
+use convoke_conv::select::selections;
 use convoke_data as data;
 use convoke_interp as interp;
 use convoke_lower::known::Known;
-use convoke_conv::Conv;
-use convoke_conv::select::selections;
 use convoke_tests::{ConvShape, Random};
 use ndarray::{ArrayD, Dimension, IxDyn};
 
@@ -83,7 +83,8 @@ fn index(layout: Layout, [n, c, h, w]: [usize; 4]) -> IxDyn {
 /// The largest error of an output, as a part of what is promised; `None` if the algorithm does not apply.
 fn worst(case: &Case, machine: &Machine, algorithm: Algorithm, kappa: u32) -> Option<f64> {
     let compiler = Compiler::for_machine(machine.clone()).with_guard(kappa).with_algorithm(algorithm);
-    let mut selection = selections(case.layer.ir(), algorithm.into(), machine, &compiler.grants().rounding()).ok()?.remove(0);
+    let mut selection =
+        selections(case.layer.ir(), algorithm.into(), machine, &compiler.grants().rounding()).ok()?.remove(0);
     selection.certify();
     let certified = selection.estimate()?.error_bound;
     let conv =
@@ -196,8 +197,9 @@ fn one_bright_pixel_spoils_no_neighbour() {
     x[[0, 5, 20, 31]] = 1e6;
     let reference = convoke::check::Reference::new(&layer, vec![x], Subnormals::default()).expect("it runs");
     let relative = |kappa: u32| {
-        let compiler =
-            Compiler::host().with_algorithm("winograd(4x4)".parse::<Algorithm>().expect("an algorithm")).with_guard(kappa);
+        let compiler = Compiler::host()
+            .with_algorithm("winograd(4x4)".parse::<Algorithm>().expect("an algorithm"))
+            .with_guard(kappa);
         let outputs = compiler.compile(&layer).expect("it compiles").run_rounded(reference.inputs()).expect("it runs");
         reference.compare(&outputs).relative
     };

@@ -9,9 +9,9 @@ use std::path::Path;
 use convoke::check::Reference;
 use convoke::ir::layer::{Generator, Source};
 use convoke::{Algorithm, Compiler, Error, Layer, Layout, Machine, Subnormals, check};
+use convoke_conv::SelectError;
 use convoke_data as data;
 use convoke_passes::PassError;
-use convoke_conv::SelectError;
 use convoke_tests::native::{Count, MOST, compiler, exact, integers, native, none};
 use convoke_tests::{ConvShape, Random, corpus};
 
@@ -291,7 +291,8 @@ fn extreme_numbers_stay_within_the_bound() {
             }
             // Numbers in between may overflow: then the bound is infinite, anything may come out, and the check says so.
             for algorithm in ["winograd(2x2)", "winograd(4x4)", "fft(8x8)", "strassen(1)"] {
-                let compiler = compiler().with_algorithm(algorithm.parse::<Algorithm>().expect("an algorithm with its sizes"));
+                let compiler =
+                    compiler().with_algorithm(algorithm.parse::<Algorithm>().expect("an algorithm with its sizes"));
                 let compiled = compiler.compile(&layer).expect("it applies");
                 let outputs = compiled.run_rounded(reference.inputs()).expect("inputs of its types");
                 let c = reference.by(&compiler, &layer).expect("it applies").compare(&outputs);

@@ -4,9 +4,9 @@
 use convoke::check::Reference;
 use convoke::ir::layer::Source;
 use convoke::{Algorithm, Compiler, Error, Layer, Layout, Machine, Subnormals};
+use convoke_conv::SelectError;
 use convoke_interp::run_program;
 use convoke_passes::PassError;
-use convoke_conv::SelectError;
 use convoke_tests::{ConvShape, Random};
 use ndarray::ArrayD;
 
@@ -77,9 +77,9 @@ fn a_weight_that_is_not_finite_counts_over_padding_in_every_plain_algorithm() {
                 for &algorithm in Algorithm::ALL {
                     let compiler = at_width.clone().with_algorithm(algorithm);
                     let Some(found) = engines(&compiler, &layer, reference.inputs()) else { continue };
-                    let plain = compiler.select(&layer).expect("it compiled").ir().body.iter().all(|instr| {
-                        matches!(&instr.op, convoke::ir::layer::Op::Conv2d(conv) if conv.plan.is_plain_sum())
-                    });
+                    let plain = compiler.select(&layer).expect("it compiled").ir().body.iter().all(
+                        |instr| matches!(&instr.op, convoke::ir::layer::Op::Conv2d(conv) if conv.plan.is_plain_sum()),
+                    );
                     for (by, found) in ["loops", "native code"].into_iter().zip(&found) {
                         let what = format!("{shape} {layout}, {odd} at {at}: {algorithm}, {by} of {machine}");
                         // Fast algorithms spread it further.
@@ -144,8 +144,8 @@ fn clamps_keep_the_sign_of_a_zero() {
                 }
                 for (at_width, machine) in widths() {
                     for level in [0, 2] {
-                        for found in
-                            engines(&at_width.clone().with_level(level), &layer, reference.inputs()).expect("it applies")
+                        for found in engines(&at_width.clone().with_level(level), &layer, reference.inputs())
+                            .expect("it applies")
                         {
                             assert!(same(&found, expected, true), "{clamp}, {elem}, {machine}:\n{found}\n{expected}");
                         }

@@ -2,9 +2,9 @@
 
 use convoke::check::Reference;
 use convoke::{Algorithm, Compiler, Error, Layer, Machine};
+use convoke_conv::SelectError;
 use convoke_data as data;
 use convoke_passes::PassError;
-use convoke_conv::SelectError;
 use ndarray::ArrayD;
 
 /// The largest whole number among inputs and weights: sums of n products are exact while n · most² ≤ 2^24.

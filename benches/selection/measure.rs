@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use convoke::explain::explain;
 use convoke::{Buffers, CompiledLayer, Compiler, Error, Layer, Plan};
-use convoke_data as data;
 use convoke_conv::Estimate;
+use convoke_data as data;
 use rustix::time::{ClockId, clock_gettime};
 
 /// The least time that is measured at once, so that reading the clock does not count.

@@ -197,9 +197,9 @@ fn select_says_why_an_algorithm_does_not_apply() {
 
 #[test]
 fn selections_give_numbers_for_every_candidate() {
-    use convoke_ir::attr::{Algorithm, Plan};
     use convoke_conv::select::selections;
     use convoke_conv::{Allowed, Reason, Refusal, Selection};
+    use convoke_ir::attr::{Algorithm, Plan};
     let vgg = "layer @vgg(%x: f32[1, 256, 56, 56]) -> f32[1, 256, 56, 56] {\n%w = const f32[256, 256, 3, 3] = normal\n\
         %y = conv2d %x, %w { pads = [1, 1, 1, 1] }\nreturn %y\n}\n";
     let mut found = selections(&parse(vgg), Plan::default(), &Machine::x86_64_v3(), &Allowed::default()).unwrap();
@@ -230,7 +230,10 @@ fn selections_give_numbers_for_every_candidate() {
         selection.candidates.iter().find(|c| c.0.agrees(asked)).and_then(|c| c.1.clone().ok()).unwrap()
     };
     // The explicit matrix is nine inputs.
-    assert_eq!(plan("im2col(explicit)").scratch_bytes - plan("direct(lanes = channels)").scratch_bytes, 9 * 256 * 56 * 56 * 4);
+    assert_eq!(
+        plan("im2col(explicit)").scratch_bytes - plan("direct(lanes = channels)").scratch_bytes,
+        9 * 256 * 56 * 56 * 4
+    );
     // Lavin and Gray 2015, table 1: 36 products for 16 outputs of 9 taps, 16 for 4.
     assert_eq!(plan("winograd(4x4)").multiplications * 4, direct);
     assert_eq!(plan("winograd(2x2)").multiplications * 9, direct * 4);
@@ -242,9 +245,9 @@ fn selections_give_numbers_for_every_candidate() {
 /// The pass computes no more errors than it needs, and chooses what is chosen from all of them.
 #[test]
 fn the_pass_chooses_as_selections_do() {
+    use convoke_conv::select::selections;
     use convoke_ir::attr::Plan;
     use convoke_ir::layer::Op;
-    use convoke_conv::select::selections;
     for (c, k, image, kernel) in [(64, 64, 28, 3), (3, 16, 40, 5), (1, 1, 90, 15), (256, 128, 14, 1), (32, 32, 33, 4)] {
         let layer = parse(&format!(
             "layer @l(%x: f32[1, {c}, {image}, {image}]) -> f32[1, {k}, {image}, {image}] {{\n\
@@ -253,7 +256,8 @@ fn the_pass_chooses_as_selections_do() {
         ));
         for (max_error, certified) in [(None, false), (Some(0.0), false), (Some(1e-7), false), (Some(1e-4), true)] {
             let grants = Grants { max_error, certified, ..Grants::default() };
-            let expected = selections(&layer, Plan::default(), &Machine::x86_64_v3(), &grants.rounding()).unwrap()[0].chosen;
+            let expected =
+                selections(&layer, Plan::default(), &Machine::x86_64_v3(), &grants.rounding()).unwrap()[0].chosen;
             let (after, _) = run("select", &layer, grants).unwrap();
             let Op::Conv2d(conv) = &after.body[0].op else { panic!("not a convolution") };
             assert_eq!(conv.plan, expected, "{c} {k} {image} {kernel} {max_error:?}");
@@ -264,9 +268,9 @@ fn the_pass_chooses_as_selections_do() {
 /// What the user allows decides which of the fast algorithms may be chosen.
 #[test]
 fn errors_are_held_against_the_budget() {
-    use convoke_ir::attr::Plan;
     use convoke_conv::select::selections;
     use convoke_conv::{Refusal, Selection};
+    use convoke_ir::attr::Plan;
     let vgg = "layer @vgg(%x: f32[1, 256, 56, 56]) -> f32[1, 256, 56, 56] {\n%w = const f32[256, 256, 3, 3] = normal\n\
         %y = conv2d %x, %w { pads = [1, 1, 1, 1] }\nreturn %y\n}\n";
     let select = |asked: &str, grants: Grants| -> Result<Selection, Refusal> {

@@ -4,8 +4,8 @@ mod common;
 
 use common::{agree, layer};
 use convoke_ir::layer::verify;
-use convoke_machine::Machine;
 use convoke_lower::LowerError;
+use convoke_machine::Machine;
 use convoke_passes::plan::lower;
 
 /// A convolution of this shape in each layout, with each number of levels, and an epilogue that reads every output element.

@@ -2,8 +2,8 @@
 
 use convoke_data::Files;
 use convoke_ir::attr::{AttrType, Plan};
-use convoke_passes::registry::{self, Pass};
 use convoke_passes::plan::Select;
+use convoke_passes::registry::{self, Pass};
 use convoke_passes::spec::Spec;
 use convoke_passes::{Context, LayerPass, PassManager, Record, Stage, State};
 

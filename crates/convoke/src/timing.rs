@@ -6,10 +6,10 @@
 
 use std::time::{Duration, Instant};
 
+use convoke_conv::Selection;
 use convoke_data::Files;
 use convoke_ir::attr::Plan;
 use convoke_ir::layer::{self as ir, Def, Generator, Instr, Op, Source};
-use convoke_conv::Selection;
 use convoke_passes::plan::{Bands, Select};
 use convoke_passes::{LayerPass, Record, Stage, State};
 

@@ -2,10 +2,10 @@
 
 use std::fmt;
 
+use convoke_conv::{Budget, Conv, Selection};
 use convoke_ir::attr::Plan;
 use convoke_ir::elem::Elem;
 use convoke_ir::layer::{Layer, Op};
-use convoke_conv::{Budget, Conv, Selection};
 use convoke_lower::known::Known;
 use convoke_passes::Grants;
 

@@ -5,10 +5,10 @@ use std::process::Command;
 
 use convoke::ir::diagnostic::shown;
 use convoke::ir::layer::Source;
-use convoke_codegen::{self as codegen, BoxError, Export};
-use convoke_data as data;
 use convoke::ir::loops::{Verified, verify};
 use convoke::{Compiler, Layer, Lowered, Module, TensorType, targets};
+use convoke_codegen::{self as codegen, BoxError, Export};
+use convoke_data as data;
 
 use crate::args::{Compile, Emit};
 use crate::failure::Failure;

@@ -1,5 +1,6 @@
 //! Cuts of the axes of a convolution that several algorithms share: pure functions from its shape and the machine.
 
+pub(crate) mod pixel_ranges;
 pub(crate) mod product_tile;
 pub(crate) mod regions;
 pub(crate) mod runs;

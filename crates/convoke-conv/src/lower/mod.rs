@@ -3,8 +3,6 @@
 pub(crate) mod channel_tiles;
 pub(crate) mod pixel_block;
 
-use std::ops::Range;
-
 use convoke_ir::attr::Plan;
 use convoke_ir::elem::Elem;
 use convoke_ir::layer::{Axis, Conv2d, Instr, Op, Window};
@@ -328,9 +326,4 @@ impl Packing<'_, '_> {
 /// Elements beyond the input's end of an axis of which `read` are read.
 pub(crate) fn padded_end(axis: &Axis, read: usize) -> usize {
     read.saturating_sub(axis.begin + axis.input)
-}
-
-/// The largest divisor of `extent` in `range`; the range's start if there is none.
-pub(crate) fn divisor(extent: usize, range: Range<usize>) -> usize {
-    range.clone().rev().find(|d| *d > 0 && extent.is_multiple_of(*d)).unwrap_or(range.start.max(1))
 }

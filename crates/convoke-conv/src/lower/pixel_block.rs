@@ -1,10 +1,10 @@
 //! Blocks of output pixels of a matrix product.
 
 use convoke_ir::loops::{Affine, VarId};
-use convoke_lower::cuts::{Cut, cut};
 use convoke_lower::strides::Index;
 
-use super::{BoundConv, divisor};
+use super::BoundConv;
+use crate::geometry::pixel_ranges::{PixelRange, pixel_ranges};
 
 /// A run of equal blocks of output pixels.
 #[derive(Clone, Copy, Debug)]
@@ -40,31 +40,16 @@ impl PixelBlock {
 pub(crate) fn pixel_blocks(conv: &BoundConv<'_>, target: usize) -> Vec<PixelBlock> {
     let (p, q) = (conv.y.image.h, conv.y.image.w);
     let (row_step, col_step) = conv.step();
-    if conv.taps() == 1 && row_step == q * col_step {
-        let blocks = cut(p * q, target.min(p * q));
-        let block = |c: Cut| PixelBlock {
-            first: c.begin,
-            input: c.begin * col_step,
-            count: c.count,
-            pixel_step: c.size,
-            input_step: c.size * col_step,
-            rows: 1,
-            cols: c.size,
-        };
-        return blocks.into_iter().map(block).collect();
-    }
-    let most = (target / q).clamp(1, p);
-    // A divisor leaves no smaller block behind; one below half the target would cost more than that block.
-    let rows = divisor(p, most.div_ceil(2)..most + 1);
-    let rows = if p.is_multiple_of(rows) { rows } else { most };
-    let block = |c: Cut| PixelBlock {
-        first: c.begin * q,
-        input: c.begin * row_step,
-        count: c.count,
-        pixel_step: c.size * q,
-        input_step: c.size * row_step,
-        rows: c.size,
-        cols: q,
+    let flattened = conv.taps() == 1 && row_step == q * col_step;
+    let (pixels, input) = if flattened { (1, col_step) } else { (q, row_step) };
+    let block = |PixelRange { cut, rows, cols }: PixelRange| PixelBlock {
+        first: cut.begin * pixels,
+        input: cut.begin * input,
+        count: cut.count,
+        pixel_step: cut.size * pixels,
+        input_step: cut.size * input,
+        rows,
+        cols,
     };
-    cut(p, rows).into_iter().map(block).collect()
+    pixel_ranges([p, q], flattened, target).into_iter().map(block).collect()
 }

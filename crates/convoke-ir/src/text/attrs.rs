@@ -269,7 +269,9 @@ impl FromStr for Algorithm {
     /// Reads an algorithm without schedule. The error says what was expected, in words that follow "is".
     fn from_str(text: &str) -> Result<Algorithm, String> {
         let plan: Option<Plan> = text.parse().ok();
-        plan.filter(|plan| plan.schedule == Schedule::default()).map(|plan| plan.algorithm).ok_or_else(Algorithm::expected)
+        plan.filter(|plan| plan.schedule == Schedule::default())
+            .map(|plan| plan.algorithm)
+            .ok_or_else(Algorithm::expected)
     }
 }
 

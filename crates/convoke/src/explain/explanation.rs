@@ -1,8 +1,8 @@
 //! The explanation of a layer: every candidate algorithm of every convolution with its numbers, and a record of each pass.
 
-use convoke_ir::layer as ir;
 use convoke_conv::Selection;
 use convoke_conv::select::selections;
+use convoke_ir::layer as ir;
 use convoke_passes::plan::{Bands, Select};
 use convoke_passes::{Changed, LayerPass, PassError, Record, Stage, State};
 
@@ -94,8 +94,8 @@ pub fn explain(compiler: &Compiler, layer: &Layer) -> Result<Explanation, Error>
         }));
     };
     let (_, verdicts) = compiler.run_level(layer, Stage::Loops, Verify::Each, observer)?;
-    let mut selections =
-        selections(&weighed, compiler.algorithm(), compiler.machine(), &compiler.grants().rounding()).map_err(PassError::from)?;
+    let mut selections = selections(&weighed, compiler.algorithm(), compiler.machine(), &compiler.grants().rounding())
+        .map_err(PassError::from)?;
     for selection in &mut selections {
         selection.certify();
         if let Some(verdict) = verdicts.iter().find(|verdict| verdict.value() == selection.value) {

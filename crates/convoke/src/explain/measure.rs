@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
+use convoke_conv::Selection;
 use convoke_ir::layer::{Instr, Op};
 use convoke_passes::LayerPass;
-use convoke_conv::Selection;
 use convoke_passes::plan::Select;
 
 use super::explanation::Explanation;

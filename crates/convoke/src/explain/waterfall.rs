@@ -4,11 +4,11 @@
 //! bytes it moves ([`cycles_beside`]). Multiplications are those of the sums as they are written. From the stage `select` on they are those that the
 //! chosen algorithms do. Rows that fused row strips compute twice count in their time, and the pass reports them.
 
-use convoke_ir::layer as ir;
-use convoke_passes::LayerPass;
-use convoke_conv::{Estimate, Selection};
 use convoke_conv::select::{cycles_beside, selections};
 use convoke_conv::strips::cycles_saved;
+use convoke_conv::{Estimate, Selection};
+use convoke_ir::layer as ir;
+use convoke_passes::LayerPass;
 use convoke_passes::plan::{Bands, Select};
 use convoke_passes::stats::Stats;
 
@@ -42,7 +42,8 @@ impl LayerStage {
         let stats = Stats::of_layer(layer);
         let machine = compiler.machine();
         let chosen = selections(layer, compiler.algorithm(), machine, &compiler.grants().rounding()).ok();
-        let of_convs = |chosen: &[Selection]| chosen.iter().map(|s| s.estimate().map(Estimate::cycles)).sum::<Option<f64>>();
+        let of_convs =
+            |chosen: &[Selection]| chosen.iter().map(|s| s.estimate().map(Estimate::cycles)).sum::<Option<f64>>();
         let beside: f64 = layer.body.iter().map(|instr| cycles_beside(layer, instr, machine)).sum();
         let cycles = chosen.and_then(|chosen| of_convs(&chosen)).map(|cycles| cycles + beside);
         let cost = Cost { parameters: stats.parameters, multiplications: stats.multiplications, cycles };

@@ -1,7 +1,7 @@
 //! Certified bounds for the weights that a layer has, rather than for any.
 
-use convoke_ir::layer::Op;
 use convoke_conv::{Estimate, bound_for_weights};
+use convoke_ir::layer::Op;
 
 use super::explanation::Explanation;
 use crate::compiler::Compiler;

@@ -5,9 +5,9 @@
 
 use std::fmt::Write;
 
+use convoke_conv::Selection;
 use convoke_ir::layer::{self as ir, Def, Source};
 use convoke_machine::processor;
-use convoke_conv::Selection;
 
 use super::cache::{Key, hash};
 use crate::compiler::Compiler;

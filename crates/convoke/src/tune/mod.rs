@@ -9,11 +9,11 @@ mod key;
 pub(crate) mod store;
 pub(crate) mod verdict;
 
+use convoke_conv::select::selections;
+use convoke_conv::{Estimate, Reason, Selection};
 use convoke_data::Files;
 use convoke_ir::layer::{self as ir, Instr, Op};
 use convoke_passes::PassError;
-use convoke_conv::{Estimate, Reason, Selection};
-use convoke_conv::select::selections;
 
 pub use verdict::{Origin, Times, Verdict};
 
@@ -37,8 +37,8 @@ pub(crate) fn tune(
     files: &Files,
 ) -> Result<Vec<Verdict>, Error> {
     let compiler = &compiler.clone().with_threads(tuning.threads().unwrap_or(compiler.threads()));
-    let selections =
-        selections(weighed, compiler.algorithm(), compiler.machine(), &compiler.grants().rounding()).map_err(PassError::from)?;
+    let selections = selections(weighed, compiler.algorithm(), compiler.machine(), &compiler.grants().rounding())
+        .map_err(PassError::from)?;
     let convs: Vec<usize> = (0..weighed.body.len()).filter(|&i| matches!(weighed.body[i].op, Op::Conv2d(_))).collect();
     let mut verdicts = Vec::new();
     for (i, selection) in convs.into_iter().zip(selections) {

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
+use convoke_conv::{Reason, Selection};
 use convoke_data::DataError;
 use convoke_ir::attr::Plan;
-use convoke_conv::{Reason, Selection};
 
 /// Algorithms and the seconds that each took, fastest first.
 pub type Times = Vec<(Plan, f64)>;

@@ -240,7 +240,8 @@ fn grouped(refused: Vec<(Plan, String)>) -> Vec<(String, String)> {
     let mut groups: Vec<Vec<(Plan, String)>> = Vec::new();
     for (algorithm, reason) in refused {
         let alike = |(first, known): &(Plan, String)| {
-            *known == reason || first.algorithm.family() == algorithm.algorithm.family() && words(known) == words(&reason)
+            *known == reason
+                || first.algorithm.family() == algorithm.algorithm.family() && words(known) == words(&reason)
         };
         match groups.iter_mut().find(|group| group.first().is_some_and(alike)) {
             Some(group) => group.push((algorithm, reason)),

@@ -2,9 +2,9 @@
 
 use convoke::explain::{Measured, Timing};
 use convoke::ir::attr::Extent;
-use convoke::{Algorithm, Plan, Compiler, Layer, Machine};
-use convoke_lower::known::Known;
+use convoke::{Algorithm, Compiler, Layer, Machine, Plan};
 use convoke_conv::{Budget, Conv, Estimate, Reason, Refusal, Selection, Term};
+use convoke_lower::known::Known;
 
 use super::facts::{Standing, View};
 use super::verdict::sentences;
@@ -21,13 +21,7 @@ fn conv() -> Conv {
 }
 
 /// A plan that takes `multiply` and `stream` milliseconds, with `fewer` times fewer multiplications.
-fn plan(
-    algorithm: Algorithm,
-    fewer: f64,
-    multiply: f64,
-    stream: f64,
-    error: f64,
-) -> (Plan, Result<Estimate, Refusal>) {
+fn plan(algorithm: Algorithm, fewer: f64, multiply: f64, stream: f64, error: f64) -> (Plan, Result<Estimate, Refusal>) {
     let plan = Estimate {
         plan: algorithm.into(),
         multiplications: (conv().multiplications() as f64 / fewer) as u128,

@@ -38,7 +38,8 @@ pub(super) fn problem(conv: &Conv, machine: &Machine) -> ChannelProblem {
 
 /// What a complete plan costs.
 pub(super) fn cost(plan: Plan, conv: &Conv, machine: &Machine) -> Cost {
-    let [multiply, store] = problem(conv, machine).cycles_of(machine, &tile_of(&plan));
+    let (problem, tile) = (problem(conv, machine), tile_of(&plan));
+    let [multiply, store] = problem.cycles_of(machine, &tile);
     let halo = if runs::tiled(&conv.window) == conv.window { 0 } else { conv.halo_bytes() };
     let [x_bytes, w_bytes, y_bytes] = conv.bytes();
     let images = conv.x.n as f64;
@@ -47,7 +48,7 @@ pub(super) fn cost(plan: Plan, conv: &Conv, machine: &Machine) -> Cost {
     let turn = (turned / conv.elem.bytes() as u128) as f64 * each + 2.0 * halo as f64 / bandwidth(machine, halo);
     let stream = x_bytes as f64 / bandwidth(machine, x_bytes) + y_bytes as f64 / bandwidth(machine, y_bytes);
     Cost {
-        multiplications: conv.multiplications(),
+        multiplications: conv.x.n as u128 * problem.multiplications(&tile),
         bytes_moved: x_bytes + w_bytes + y_bytes + 2 * (turned + halo),
         scratch_bytes: turned + halo,
         terms: vec![

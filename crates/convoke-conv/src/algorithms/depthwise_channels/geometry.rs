@@ -14,7 +14,7 @@ use convoke_ir::layer::Axis;
 use convoke_machine::Machine;
 
 use crate::estimate::Refusal;
-use crate::geometry::runs::{TileRun, takers, tap_runs, tile_runs};
+use crate::geometry::runs::{TileRun, spans, takers, tap_runs, tile_runs};
 
 /// What is to be cut.
 #[derive(Clone, Copy, Debug)]
@@ -105,6 +105,13 @@ impl ChannelProblem {
     /// Cycles to multiply and to store an image cut into such tiles.
     pub(super) fn cycles_of(&self, machine: &Machine, tile: &ChannelTile) -> [f64; 2] {
         self.cycles(machine, &self.rows(tile.rows), &self.columns(tile.pixels))
+    }
+
+    /// Multiplications of an image cut into such tiles: taps on padding are left out, lanes beyond the last channel counted.
+    pub(super) fn multiplications(&self, tile: &ChannelTile) -> u128 {
+        let taken = |all: Vec<Tiles>| all.iter().map(|tiles| tiles.count * tiles.taken).sum::<usize>();
+        let lanes: usize = spans(self.channels, self.lanes).iter().map(|span| usize::from(span.lanes)).sum();
+        (self.multiplier * lanes) as u128 * (taken(self.rows(tile.rows)) * taken(self.columns(tile.pixels))) as u128
     }
 
     fn rows(&self, size: usize) -> Vec<Tiles> {

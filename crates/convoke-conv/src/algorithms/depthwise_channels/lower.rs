@@ -21,8 +21,9 @@ use convoke_lower::{LowerError, Lowering};
 
 use super::geometry::ChannelTile;
 use super::tile_of;
+use crate::geometry::pixel_ranges::divisor;
 use crate::geometry::runs::{TileRun, spans, tile_runs};
-use crate::lower::{BoundConv, Kernel, bordered, divisor, window};
+use crate::lower::{BoundConv, Kernel, bordered, window};
 use codelet::Codelet;
 
 /// Packed weights: those of a vector of channels are together, tap by tap, so that they do not meet in the sets of a cache.

@@ -54,7 +54,7 @@ pub(super) fn cost(plan: Plan, conv: &Conv, machine: &Machine, stores: Stores) -
         if scattered { x_bytes as f64 / hierarchy.line_bytes as f64 * hierarchy.stream_miss_cycles } else { 0.0 };
     let stream = waits + x_bytes as f64 / bandwidth(machine, x_bytes) + y_bytes as f64 / bandwidth(machine, y_bytes);
     Cost {
-        multiplications: conv.multiplications(),
+        multiplications: (conv.x.n * conv.group) as u128 * problem.multiplications(&tile),
         bytes_moved: x_bytes + w_bytes + y_bytes + 2 * (turned + halo),
         scratch_bytes: turned + halo,
         terms: vec![

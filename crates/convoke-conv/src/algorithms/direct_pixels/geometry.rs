@@ -18,7 +18,7 @@ use convoke_machine::Machine;
 
 use crate::cost::{lines_held, pages, straight};
 use crate::estimate::Refusal;
-use crate::geometry::runs::{TileRun, joined, spans, takers, tile_runs};
+use crate::geometry::runs::{Span, TileRun, joined, spans, takers, tile_runs};
 
 /// What is to be cut.
 #[derive(Clone, Copy, Debug)]
@@ -85,7 +85,7 @@ impl Cycles {
     }
 }
 
-/// Tiles of a stretch of rows, in numbers.
+/// Tiles of a run of rows, in numbers.
 struct Rows {
     count: usize,
     size: usize,
@@ -94,9 +94,9 @@ struct Rows {
     taken: usize,
 }
 
-/// Tiles of a stretch of columns, in numbers.
+/// Tiles of a run of columns, in numbers.
 struct Columns {
-    stretch: TileRun,
+    run: TileRun,
     vectors: usize,
     /// What they take of an instruction's time: less than all of it for narrow ones, where these are faster.
     width: f64,
@@ -193,6 +193,26 @@ impl PixelProblem {
         self.cycles(machine, tile.channels, &self.all_rows(tile.rows), &self.all_columns(machine, tile.vectors))
     }
 
+    /// Multiplications of a group of an image cut into such tiles: lanes beyond the last pixel of a row are counted, and taps of vectors that
+    /// lie on padding alone are not. Where rows are deinterleaved, as many as if they were read in place, which may be a few more.
+    pub(super) fn multiplications(&self, tile: &PixelTile) -> u128 {
+        let in_place = self.reading != Reading::Block;
+        let of_span = |run: &TileRun, span: &Span| -> usize {
+            let outside = |column: usize| column + usize::from(span.active) <= run.lo || column >= run.hi;
+            let column = |tap: usize| span.at * self.w.stride + tap * self.w.dilation;
+            let taps = (0..self.w.kernel).filter(|&tap| !(in_place && self.w.stride == 1 && outside(column(tap))));
+            usize::from(span.lanes) * taps.count()
+        };
+        let across = |run: &TileRun| -> usize {
+            let spans = spans(run.size, self.lanes);
+            if run.lo == run.hi { 0 } else { run.count * spans.iter().map(|span| of_span(run, span)).sum::<usize>() }
+        };
+        let columns = tile_runs(&self.w, tile.vectors * usize::from(self.lanes));
+        let across: usize = columns.iter().map(across).sum();
+        let down: usize = self.all_rows(tile.rows).iter().map(|rows| rows.count * rows.taken).sum();
+        (self.k * self.c) as u128 * (across * down) as u128
+    }
+
     /// Registers that a tile of so many vectors needs beside its accumulators.
     fn beside(&self, vectors: usize) -> usize {
         match self.reading {
@@ -215,10 +235,10 @@ impl PixelProblem {
         all.map(|run| self.columns(machine, run)).collect()
     }
 
-    fn columns(&self, machine: &Machine, stretch: TileRun) -> Columns {
-        let spans = spans(stretch.size, self.lanes);
+    fn columns(&self, machine: &Machine, run: TileRun) -> Columns {
+        let spans = spans(run.size, self.lanes);
         let width = spans.iter().map(|span| machine.part_of_vector(usize::from(span.lanes) * self.bytes)).sum();
-        Columns { stretch, vectors: spans.len(), width }
+        Columns { run, vectors: spans.len(), width }
     }
 
     /// Cycles of a group of an image, cut into such tiles.
@@ -227,13 +247,13 @@ impl PixelProblem {
         let cuts = even(self.k, channels);
         for columns in columns {
             for rows in rows {
-                let times = (columns.stretch.count * rows.count) as f64;
+                let times = (columns.run.count * rows.count) as f64;
                 for k in &cuts {
                     let [multiply, store] = self.tile(machine, k.size, rows, columns);
                     sum.multiply += times * k.count as f64 * multiply;
                     sum.store += times * k.count as f64 * store;
                 }
-                sum.copy += times * self.copy(machine, rows.inputs, &columns.stretch);
+                sum.copy += times * self.copy(machine, rows.inputs, &columns.run);
             }
         }
         sum
@@ -242,7 +262,7 @@ impl PixelProblem {
     /// Cycles to sum a tile, and to store it.
     fn tile(&self, machine: &Machine, k: usize, rows: &Rows, columns: &Columns) -> [f64; 2] {
         let vector = usize::from(self.lanes) * self.bytes;
-        let Columns { ref stretch, vectors, width } = *columns;
+        let Columns { ref run, vectors, width } = *columns;
         let depth = (self.w.kernel * self.c) as f64;
         let picks = match self.reading {
             // Every other tap; or even and odd columns, then all taps but two.
@@ -302,9 +322,9 @@ impl PixelProblem {
             Reading::Block => 0.0,
             _ => pages(machine, inputs, among[0], self.w.input * self.bytes),
         };
-        let busy = [multiply, loads, self.fetched(machine, k, rows, stretch), read];
+        let busy = [multiply, loads, self.fetched(machine, k, rows, run), read];
         let cycles = busy.into_iter().fold(waits, f64::max)
-            + machine.hierarchy.exposed * (multiply.min(loads) + self.fetched_anew(machine, rows, stretch));
+            + machine.hierarchy.exposed * (multiply.min(loads) + self.fetched_anew(machine, rows, run));
         let store = k as f64 * vectors as f64 * self.store(machine, rows.size);
         let stored = pages(machine, stored, among[1], row);
         [cycles, store + stored + machine.rates.call_cycles]

@@ -20,11 +20,27 @@ use convoke_machine::Machine;
 use crate::conv::Conv;
 use crate::cost::{bandwidth, call, conflict, lanes, pages, product, straight};
 use crate::estimate::{Cost, Term};
+use crate::geometry::pixel_ranges::{PixelRange, pixel_ranges};
 use crate::geometry::product_tile::ProductTile;
 
 /// Bytes of all patches.
 pub(super) fn patch_bytes(conv: &Conv) -> u128 {
     (conv.x.n * conv.group) as u128 * conv.pixels() as u128 * conv.depth() as u128 * conv.elem.bytes() as u128
+}
+
+/// Multiplications, those for pixels that fill up the last tile of a panel included.
+fn multiplications(plan: Plan, conv: &Conv, lanes: usize) -> u128 {
+    let window = &conv.window;
+    let columns = ProductTile::of(plan.schedule.tile).columns(lanes);
+    let flattened = conv.taps() == 1 && window.h.stride * window.w.padded() == window.w.output * window.w.stride;
+    let [target] = plan.schedule.block.and_then(|block| block.get()).unwrap_or([columns]);
+    let width = |range: &PixelRange| match conv.layout {
+        Layout::Nchw => (range.rows * range.cols).next_multiple_of(columns),
+        Layout::Nhwc => range.rows * range.cols,
+    };
+    let ranges = pixel_ranges([conv.y.h, conv.y.w], flattened, target);
+    let pixels: usize = ranges.iter().map(|range| range.cut.count * width(range)).sum();
+    (conv.x.n * conv.y.c) as u128 * (pixels * conv.depth()) as u128
 }
 
 /// What a complete plan costs.
@@ -80,7 +96,7 @@ pub(super) fn cost(plan: Plan, conv: &Conv, machine: &Machine) -> Cost {
     let store = products * (row_tiles * column_tiles) as f64 * call(machine)
         + straight(machine, 1.0, 0.0, 1.0) * sums / lanes as f64;
     Cost {
-        multiplications: conv.multiplications(),
+        multiplications: multiplications(plan, conv, lanes),
         bytes_moved: bytes + 2 * patches + y_bytes + if halo > 0 { x_bytes + halo } else { 0 },
         scratch_bytes: panel + halo,
         terms: vec![

@@ -14,6 +14,7 @@
 use convoke_bilinear::Transform;
 use convoke_ir::attr::Plan;
 use convoke_ir::types::Layout;
+use convoke_lower::blocked::Blocked;
 use convoke_machine::Machine;
 
 use super::geometry::{Tiling, held};
@@ -37,9 +38,12 @@ pub(super) fn cost(plan: Plan, conv: &Conv, machine: &Machine) -> Cost {
     };
     let [x_bytes, _, y_bytes] = conv.bytes();
     let (products, c) = (tiling.tile.products, conv.c_per_group());
+    // Output channels fill whole vectors.
+    let k = Blocked::new(conv.group, conv.k_per_group(), lanes(conv, machine) as u8);
+    let outputs = if cut.depthwise { conv.y.c } else { conv.group * k.wide() };
     let weights = (conv.y.c * c) as u128 * (products * bytes) as u128;
     Cost {
-        multiplications: (conv.x.n * tiling.tiles() * products) as u128 * (c * conv.y.c) as u128,
+        multiplications: (conv.x.n * tiling.tiles() * products) as u128 * (c * outputs) as u128,
         bytes_moved: x_bytes + 2 * halo + cost.blocks as u128 * (weights + 2 * cost.between) + y_bytes,
         scratch_bytes: halo + cost.between,
         terms: ["data", "multiply", "inverse", "halo", "weights", "stream"]
