@@ -132,7 +132,7 @@ pub(crate) fn compile_all(
                 emit::check_size(func)?;
                 let (bytes, relocs) =
                     wide::function(program, id, isa, target.prefetch, &|callee| numbers.of(callee).as_u32());
-                return Ok(MachineCode { bytes, align: x86::POOL_ALIGN as u64, relocs, listing: None });
+                return Ok(MachineCode { bytes, align: x86::LONGEST_BYTES as u64, relocs, listing: None });
             }
             let clif = emit::function(program, id, target, &|callee| numbers.of(callee).as_u32())?;
             compile(clif, &func.name, numbers.of(id), target, emit::keeps_order(func), listing)

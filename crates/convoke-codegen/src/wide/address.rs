@@ -9,24 +9,11 @@ use super::uses::Keys;
 use crate::x86::abi::{ADDRESS, NUMBER};
 use crate::x86::{General, Mem, Where, abi};
 
-/// Bytes that a displacement goes at the most: half of what it could, so that lanes may be as far from it again.
-const REACH: u64 = 1 << 30;
-
 impl Address {
-    /// Whether a displacement goes so far.
-    pub(super) fn reaches(bytes: i64) -> bool {
-        bytes.unsigned_abs() < REACH
-    }
-
     /// The pointers and counters that it is computed from.
     pub(super) fn keys<'k>(&'k self, keys: &'k Keys) -> impl Iterator<Item = Key> + 'k {
         std::iter::once(keys.slot(self.slot)).chain(self.terms.iter().map(|&(var, _)| keys.var(var)))
     }
-}
-
-/// Whether an operand's index may count so many times.
-fn scales(by: i64) -> bool {
-    matches!(by, 1 | 2 | 4 | 8)
 }
 
 impl Emitter<'_> {
@@ -54,7 +41,7 @@ impl Emitter<'_> {
         for &(var, by) in terms {
             let from = self.whereabouts(self.keys.var(var));
             match (from, i32::try_from(by)) {
-                (Where::Register(from), _) if scales(by) => self.asm.add_scaled(to, from, by as u32),
+                (Where::Register(from), _) if Mem::scales(by) => self.asm.add_scaled(to, from, by as u32),
                 (_, Ok(by)) => {
                     self.asm.product(NUMBER, from, by);
                     self.asm.add(to, NUMBER);
@@ -94,8 +81,8 @@ impl Emitter<'_> {
     pub(super) fn mem(&mut self, address: &Address, extra: i64) -> Mem {
         let offset = address.offset + extra;
         match (i32::try_from(offset), &address.terms[..]) {
-            (Ok(offset), []) if Address::reaches(offset.into()) => Mem::at(self.pointer(address.slot), offset),
-            (Ok(offset), &[(var, by)]) if Address::reaches(offset.into()) && scales(by) => {
+            (Ok(offset), []) if Mem::reaches(offset.into()) => Mem::at(self.pointer(address.slot), offset),
+            (Ok(offset), &[(var, by)]) if Mem::reaches(offset.into()) && Mem::scales(by) => {
                 let base = Mem::at(self.pointer(address.slot), offset);
                 base.indexed(self.index(var), by as u32)
             }

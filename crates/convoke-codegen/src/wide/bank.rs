@@ -4,6 +4,8 @@
 //! furthest away leaves; it is written to the stack at most once unless it is assigned again.
 //! Source: Belady 1966, *A Study of Replacement Algorithms for a Virtual-Storage Computer*; for loops see `control.rs`.
 
+use crate::x86::LONGEST_BYTES;
+
 /// What a value means to a bank: its number among all values that live in registers of this kind.
 pub(super) type Key = usize;
 
@@ -20,7 +22,7 @@ impl Kind {
     /// Bytes of its place on the stack.
     pub(super) fn bytes(self) -> usize {
         match self {
-            Kind::Vector => 64,
+            Kind::Vector => LONGEST_BYTES,
             Kind::General => 8,
         }
     }

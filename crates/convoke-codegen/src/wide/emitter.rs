@@ -24,7 +24,7 @@ pub(super) struct Emitter<'a> {
     pub(super) pressure: Vec<usize>,
     pub(super) vectors: Bank,
     pub(super) general: Bank,
-    /// Orders of lanes that may be in registers, by their place among the constants; see [`order`].
+    /// Orders of lanes that may be in registers, by their place among the constants; see [`order`](super::order).
     pub(super) orders: FxHashMap<usize, Key>,
     pub(super) frame: Frame,
     /// Where a kernel keeps the first iteration of its parallel loop.

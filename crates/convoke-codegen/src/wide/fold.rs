@@ -1,12 +1,12 @@
 //! Which loads need no register: the instruction that uses the number reads it from memory.
 //!
-//! A load with one use folds: of a contiguous vector everywhere, of a broadcast where instructions take one. Nothing folds across a store that may change
-//! it. A broadcast with more uses takes a register: cores that start two multiply-adds a cycle do not load as fast as that.
+//! A load with one use folds: of a contiguous vector everywhere, of a broadcast where instructions take one. Nothing folds across a store
+//! that may change it. A broadcast with more uses takes a register: cores that start two multiply-adds a cycle do not load as fast as that.
 
 use convoke_ir::loops::{BinOp, Expr, Func, Stmt, ValId};
 
 use super::flat::{Flat, Node, read_only};
-use crate::x86::Isa;
+use crate::x86::{Isa, SHORT_BYTES};
 
 /// What a folded value is to its instruction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,7 +26,7 @@ pub(super) fn kind(func: &Func, val: ValId, expr: &Expr, isa: &Isa) -> Option<Ki
         // One number fills a register that nobody looks at beyond its first lane.
         _ if ty.lanes == 1 => isa.broadcast_from_memory.then_some(Kind::Broadcast),
         0 if place.lanes == ty.lanes => isa.broadcast_from_memory.then_some(Kind::Broadcast),
-        1 if place.lanes == ty.lanes && bytes >= 16 => Some(Kind::Whole),
+        1 if place.lanes == ty.lanes && bytes >= SHORT_BYTES => Some(Kind::Whole),
         _ => None,
     }
 }

@@ -72,7 +72,7 @@ impl<'a> Emitter<'a> {
     /// A lane beside `near`, which is its address `first` bytes further: by its displacement, or evaluated anew if that does not reach.
     fn lane(&mut self, near: Mem, shape: Shape, (place, address, first): (&Place, &Address, i64), lane: usize) -> Mem {
         let bytes = lane as i64 * place.stride * shape.elem.bytes() as i64;
-        if Address::reaches(bytes) { near.plus(bytes as i32) } else { self.mem(address, first + bytes) }
+        if Mem::reaches(bytes) { near.plus(bytes as i32) } else { self.mem(address, first + bytes) }
     }
 
     /// A store, part by part.

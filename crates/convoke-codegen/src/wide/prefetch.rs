@@ -10,6 +10,7 @@ use convoke_machine::{LINE_BYTES, PAGE_BYTES, Prefetch};
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::flat::{Address, Flat, Loop, Node, read_only};
+use crate::x86::SHORT_BYTES;
 
 /// Bytes of a line.
 const LINE: i64 = LINE_BYTES as i64;
@@ -35,7 +36,7 @@ pub(super) fn ahead(func: &Func, flat: &Flat<'_>, prefetch: Prefetch) -> FxHashM
                 let bytes = i64::from(place.lanes) * func.slots[place.slot].elem.bytes() as i64;
                 let step = step(&flat.loops[body.number], address);
                 if place.stride == 1
-                    && bytes >= 16
+                    && bytes >= SHORT_BYTES as i64
                     && step.unsigned_abs() >= PAGE_BYTES as u64
                     && read_only(func, place.slot)
                 {

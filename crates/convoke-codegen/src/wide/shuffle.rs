@@ -4,7 +4,7 @@ use convoke_ir::loops::{Half, Pick, ValId};
 
 use super::bank::Kind;
 use super::emitter::Emitter;
-use crate::x86::Source;
+use crate::x86::{SHORT_BYTES, Source};
 
 impl Emitter<'_> {
     /// Half of the lanes of two values in turns: the register of one part of that, locked as those of the operands are.
@@ -17,9 +17,8 @@ impl Emitter<'_> {
             (0, half == Half::Hi)
         };
         let (a, b) = (self.part_operand(x, source), self.part_operand(y, source));
-        // Within 128 bits one instruction does it, without an order.
         let bytes = parts.lanes * shape.elem.bytes();
-        let permuted = self.isa.permutes_two_vectors() && bytes > 16;
+        let permuted = self.isa.permutes_two_vectors() && bytes > SHORT_BYTES;
         let to = if permuted && parts.count == 1 && x != y && self.dies(x, 0) { a } else { self.take(Kind::Vector) };
         if permuted {
             let lanes = parts.lanes;

@@ -6,7 +6,7 @@ use cranelift_module::{ModuleReloc, ModuleRelocTarget};
 use iced_x86::{Code, Encoder, Instruction};
 use rustc_hash::FxHashMap;
 
-use super::isa::Isa;
+use super::isa::{Isa, LONGEST_BYTES};
 
 /// A branch whose target is not known yet.
 pub(crate) struct Forward {
@@ -139,7 +139,7 @@ impl Assembler {
         let mut bytes = encoder.take_buffer();
         bytes.extend(body);
         if !self.pool.is_empty() {
-            let pool = bytes.len().next_multiple_of(POOL_ALIGN);
+            let pool = bytes.len().next_multiple_of(LONGEST_BYTES);
             bytes.resize(pool, 0);
             for &(displacement, end, at) in &self.patches {
                 let distance = (pool + at) as i64 - (head + end) as i64;
@@ -154,6 +154,3 @@ impl Assembler {
         (bytes, self.relocs)
     }
 }
-
-/// Bytes of the largest constant, and so the boundary on which functions and their constants begin.
-pub(crate) const POOL_ALIGN: usize = 64;

@@ -8,6 +8,7 @@ use iced_x86::{Code, Instruction};
 
 use super::abi::{ADDRESS, FRAME, NUMBER, STACK, stack};
 use super::asm::{Assembler, FITS, Forward};
+use super::isa::LONGEST_BYTES;
 use super::operand::{General, Mem, Where};
 
 impl Assembler {
@@ -160,13 +161,13 @@ fn enter(bytes: usize, kept: &[General]) -> Vec<Instruction> {
     prologue.push(Instruction::with2(Mov_r64_rm64, FRAME.name(), STACK.name()).expect(FITS));
     prologue.extend(kept.iter().map(|&register| one(Push_r64, register)));
     // Large frames are touched page by page, so that an overflow meets the guard page.
-    let (page, mut left) = (PAGE_BYTES as i32, bytes.next_multiple_of(64) as i32);
+    let (page, mut left) = (PAGE_BYTES as i32, bytes.next_multiple_of(LONGEST_BYTES) as i32);
     while left >= page {
         prologue.push(lower(page));
         prologue.push(Instruction::with2(Or_rm64_imm8, stack(0).operand(), 0i32).expect(FITS));
         left -= page;
     }
     prologue.push(lower(left));
-    prologue.push(Instruction::with2(And_rm64_imm8, STACK.name(), -64i32).expect(FITS));
+    prologue.push(Instruction::with2(And_rm64_imm8, STACK.name(), -(LONGEST_BYTES as i32)).expect(FITS));
     prologue
 }

@@ -7,6 +7,11 @@ use iced_x86::Code;
 use super::op::{Length, Op, Shape};
 use super::{avx2, evex};
 
+/// Bytes of the longest vector of any instruction set: the boundary of functions, their constants and their frames.
+pub(crate) const LONGEST_BYTES: usize = 64;
+/// Bytes of the shortest vectors that are operands in memory, and within which one instruction interleaves two.
+pub(crate) const SHORT_BYTES: usize = 16;
+
 /// An instruction set for vectors.
 pub(crate) struct Isa {
     /// Bytes of the longest vector.

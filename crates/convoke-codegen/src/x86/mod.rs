@@ -23,8 +23,8 @@ mod op;
 mod operand;
 mod shuffle;
 
-pub(crate) use self::asm::{Assembler, Forward, POOL_ALIGN};
-pub(crate) use self::isa::Isa;
+pub(crate) use self::asm::{Assembler, Forward};
+pub(crate) use self::isa::{Isa, LONGEST_BYTES, SHORT_BYTES};
 pub(crate) use self::lanes::moves_whole;
 pub(crate) use self::op::Shape;
 pub(crate) use self::operand::{General, Mem, Source, Where};

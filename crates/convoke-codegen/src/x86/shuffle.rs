@@ -3,6 +3,7 @@
 use convoke_ir::elem::Elem;
 
 use super::asm::Assembler;
+use super::isa::SHORT_BYTES;
 use super::op::{Length, Op, Shape};
 use super::operand::{Mask, Mem, Source};
 
@@ -17,14 +18,14 @@ impl Assembler {
     /// Half of the lanes of two vectors of `bytes` bytes in turns, the upper half or the lower. Not where a vector is longer than 128 bits and an
     /// instruction [permutes two](super::isa::Isa::permutes_two_vectors).
     pub(crate) fn interleave(&mut self, shape: Shape, bytes: usize, to: usize, [a, b]: [usize; 2], upper: bool) {
-        if bytes > 16 {
+        if bytes > SHORT_BYTES {
             // The two interleavings within 128 bits, and of these the lower or upper 128 bits.
             let scratch = self.scratch();
             self.vec3(Op::UnpackLow, shape, scratch, a, Source::Register(b));
             self.vec3(Op::UnpackHigh, shape, to, a, Source::Register(b));
             let halves = if upper { 0x31 } else { 0x20 };
             self.vec3i(Op::PermuteHalves, shape, to, scratch, Source::Register(to), halves);
-        } else if bytes == 16 {
+        } else if bytes == SHORT_BYTES {
             let op = if upper { Op::UnpackHigh } else { Op::UnpackLow };
             self.vec3(op, shape, to, a, Source::Register(b));
         } else {

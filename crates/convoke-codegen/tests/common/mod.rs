@@ -41,8 +41,7 @@ pub(crate) fn constants(source: &Source, ty: &TensorType) -> Result<Arc<Vec<f64>
 /// and one with SSE4.1 and nothing more.
 pub(crate) fn machines() -> Vec<Machine> {
     let named = Machine::NAMES.iter().map(|name| Machine::named(name).expect("listed"));
-    let mut machines: Vec<Machine> =
-        named.filter(|machine| runs(machine)).flat_map(|machine| machine.widths()).collect();
+    let mut machines: Vec<Machine> = named.filter(runs).flat_map(|machine| machine.widths()).collect();
     let mut plain = Machine::named("x86-64").expect("listed");
     plain.name = "x86-64 with SSE4.1".into();
     plain.features = ["sse3", "ssse3", "sse41"].map(String::from).to_vec();
