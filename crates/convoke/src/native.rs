@@ -1,5 +1,5 @@
-//! Arrays in the element types of a layer, made from and turned into `f64`: for callers that do not know the types when
-//! they are compiled, such as the command.
+//! Arrays in the element types of a layer, made from and converted to `f64`: for callers that do not know the types at compile time, such as the
+//! command.
 
 use convoke_codegen::{Memory, Slice, SliceMut};
 use convoke_ir::elem::Elem;
@@ -10,7 +10,7 @@ use crate::compiled::CompiledLayer;
 use crate::error::Error;
 use crate::memory;
 
-/// The inputs and outputs of one run.
+/// The inputs and outputs of one run, in the element types of a layer, on cache lines; see [`CompiledLayer::buffers`].
 #[derive(Clone, Debug)]
 pub struct Buffers {
     inputs: Vec<Numbers>,
@@ -75,7 +75,7 @@ impl Buffers {
     ///
     /// # Errors
     ///
-    /// The system has no memory left.
+    /// [`Error::OutOfMemory`].
     pub fn outputs(&self) -> Result<Vec<ArrayD<f64>>, Error> {
         let arrays = self.outputs.iter().zip(&self.shapes).map(|(numbers, shape)| {
             let wide = numbers.widened()?;
@@ -86,11 +86,11 @@ impl Buffers {
 }
 
 impl CompiledLayer {
-    /// Inputs rounded to the layer's element types, and room for the outputs.
+    /// Inputs rounded to the layer's element types, in storage order of its input types, and room for the outputs.
     ///
     /// # Errors
     ///
-    /// Arrays that are not as many, or not of the shape, as the layer has.
+    /// [`Error::Count`] or [`Error::Array`] for arrays that are not as many, or not of the shape, as the layer has; [`Error::OutOfMemory`].
     pub fn buffers(&self, inputs: &[ArrayD<f64>]) -> Result<Buffers, Error> {
         self.check_count("inputs", self.inputs().len(), inputs.len())?;
         for ((name, ty), array) in self.inputs().iter().zip(inputs) {
@@ -108,13 +108,21 @@ impl CompiledLayer {
     }
 
     /// Runs on buffers that [`CompiledLayer::buffers`] of this layer made.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Run`] for buffers of another layer, or scratch that the system does not give.
     pub fn run_buffers(&self, buffers: &mut Buffers) -> Result<(), Error> {
         let inputs: Vec<_> = buffers.inputs.iter().map(Numbers::slice).collect();
         let mut outputs: Vec<_> = buffers.outputs.iter_mut().map(Numbers::slice_mut).collect();
         self.run_slices(&inputs, &mut outputs)
     }
 
-    /// Runs on inputs rounded to the layer's element types, and gives the outputs widened.
+    /// Runs on inputs rounded to the layer's element types, and gives the outputs widened to `f64`.
+    ///
+    /// # Errors
+    ///
+    /// As [`CompiledLayer::buffers`] and [`CompiledLayer::run_buffers`].
     pub fn run_rounded(&self, inputs: &[ArrayD<f64>]) -> Result<Vec<ArrayD<f64>>, Error> {
         let mut buffers = self.buffers(inputs)?;
         self.run_buffers(&mut buffers)?;

@@ -42,10 +42,10 @@ pub enum OptionError {
     /// code generation.
     #[error("a run has 0 threads; give at least 1, the caller's")]
     NoThreads,
-    /// [`Limits::kernels`](crate::analyze::Limits::kernels).
+    /// `kernels` of `analyze::Limits`.
     #[error("an analysis of 0 kernels; give at least 1")]
     NoKernels,
-    /// [`Limits::work`](crate::analyze::Limits::work).
+    /// `work` of `analyze::Limits`.
     #[error("the limit of an analysis is {found} multiplications; give a number of at least 0, as 1e11")]
     Work {
         /// The limit given.

@@ -76,6 +76,10 @@ impl Peak {
     }
 
     /// Runs the loop once, some milliseconds, and gives floating-point operations per second: two for each multiply-add.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Run`] for scratch that the system does not give.
     pub fn measure(&mut self) -> Result<f64, Error> {
         let start = Instant::now();
         self.compiled.run(&[] as &[&[f32]], &mut [&mut self.output])?;

@@ -1,6 +1,6 @@
 //! Calibration of the CPU of this process: generated code is timed for each number that the cost model reads in a [`Machine`].
 //!
-//! Each rate has a small program in loop IR ([`probes`]). All alternate for some seconds, and each counts by its fastest
+//! Each rate has a small program in loop IR (`probes.rs`). All alternate for some seconds, and each counts by its fastest
 //! run: other work of the machine makes runs slower, never faster.
 //!
 //! The clock is not read. A multiply-add has a rate, `r` a cycle, and a latency of `l` cycles; measured are the rate in a second and

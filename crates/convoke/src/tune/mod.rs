@@ -2,7 +2,7 @@
 //!
 //! For each convolution whose algorithm is left to be chosen, the best few by predicted cycles are compiled with its epilogue and
 //! timed on random inputs, as [`crate::explain::measure`] does. Only candidates whose error is allowed take part. Verdicts are
-//! kept in a folder, one file for each ([`cache`]).
+//! kept in a folder, one file for each (`tune/cache.rs`).
 
 mod cache;
 mod key;
