@@ -23,10 +23,21 @@ pub(crate) fn weigh_by(
 ) -> Result<Estimate, Refusal> {
     algorithms::refuse_others(method, &plan)?;
     let plan = method.complete(plan, conv, machine)?;
-    let Cost { multiplications, bytes_moved, scratch_bytes, terms, min_speedup } = method.cost(plan, conv, machine);
+    let cost = method.cost(plan, conv, machine);
     let spread = conv.spread(plan.algorithm);
     let [error_typical, error_bound] = method.errors(plan, conv, errors).map(|error| error * spread);
-    Ok(Estimate { plan, multiplications, bytes_moved, scratch_bytes, terms, min_speedup, error_bound, error_typical })
+    let Cost { multiplications, bytes_moved, scratch_bytes, calls, terms, min_speedup } = cost;
+    Ok(Estimate {
+        plan,
+        multiplications,
+        bytes_moved,
+        scratch_bytes,
+        calls,
+        terms,
+        min_speedup,
+        error_bound,
+        error_typical,
+    })
 }
 
 /// The estimates of all plans that `open` may mean, without errors, fewest cycles first.
