@@ -7,7 +7,7 @@ mod waterfall;
 mod weights;
 
 pub use crate::timing::{Measured, Progress, TOO_SLOW, Timing};
-pub use convoke_passes::select::{Plan, Reason, Refusal, Selection, Term};
+pub use convoke_passes::select::{Budget, Conv, Plan, Reason, Refusal, Selection, Term};
 pub use explanation::{Explanation, explain};
 pub use measure::{measure, measure_stages};
 pub use waterfall::{Cost, LayerStage};
