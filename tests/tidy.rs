@@ -272,11 +272,10 @@ fn uses(src: &Path) -> BTreeMap<PathBuf, BTreeSet<PathBuf>> {
 }
 
 #[test]
-fn the_files_of_library_and_command_form_no_circle_of_more_than_two() {
+fn files_of_a_crate_form_no_circle_of_more_than_two() {
     let mut complaints = Vec::new();
-    for name in ["convoke", "convoke-cli"] {
+    for name in crates().keys() {
         let uses = uses(&root().join("crates").join(name).join("src"));
-        assert!(uses.values().filter(|used| !used.is_empty()).count() > 10, "few files of {name} use others: {uses:?}");
         let reached = |from: &PathBuf| {
             let (mut seen, mut open) = (BTreeSet::new(), vec![from.clone()]);
             while let Some(file) = open.pop() {
@@ -288,7 +287,7 @@ fn the_files_of_library_and_command_form_no_circle_of_more_than_two() {
         for (file, from_here) in &reached {
             let circle: Vec<_> = from_here.iter().filter(|other| reached[other].contains(*file)).collect();
             if circle.len() > 2 && circle[0] == *file {
-                complaints.push(format!("a circle of {} files: {circle:?}", circle.len()));
+                complaints.push(format!("{name}: a circle of {} files: {circle:?}", circle.len()));
             }
         }
     }
