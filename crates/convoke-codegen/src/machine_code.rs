@@ -127,7 +127,7 @@ pub(crate) fn compile_all(
     let one = |&id: &FuncId| {
         let func = &program.funcs[id];
         guard(|| {
-            if let Some(isa) = target.wide {
+            if let Some(isa) = target.wide.filter(|isa| isa.can(func)) {
                 emit::check_size(func)?;
                 let (bytes, relocs) = wide::function(program, id, isa, &|callee| numbers.of(callee).as_u32());
                 return Ok(MachineCode { bytes, align: 64, relocs, listing: None });

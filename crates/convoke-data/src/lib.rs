@@ -29,7 +29,8 @@ mod write;
 use std::path::Path;
 use std::sync::Arc;
 
-use convoke_ir::elem::Elem;
+use convoke_ir::by_elem;
+use convoke_ir::elem::{Elem, Number};
 use convoke_ir::layer::Source;
 use convoke_ir::types::TensorType;
 use ndarray::{ArrayD, IxDyn};
@@ -82,21 +83,19 @@ fn copy(numbers: &[f64], ty: &TensorType, files: &Files) -> Result<Vec<f64>, Dat
 
 /// Rounds numbers to the element type. A finite number that would become infinite is an error: it was not meant.
 fn round_all(numbers: &mut [f64], ty: &TensorType) -> Result<(), DataError> {
-    let mut lost = false;
-    for x in numbers.iter_mut() {
-        let rounded = round(ty.elem, *x);
-        lost |= rounded.is_infinite() & x.is_finite();
+    let lost = by_elem!(ty.elem, T => numbers.iter_mut().position(|x| {
+        let rounded = T::nearest(*x).wide();
+        let lost = rounded.is_infinite() & x.is_finite();
         // The first number lost is kept as it was, for the message.
         if !lost {
             *x = rounded;
         }
+        lost
+    }));
+    match lost {
+        Some(index) => Err(DataError::Overflow { ty: Box::new(ty.clone()), index, number: numbers[index] }),
+        None => Ok(()),
     }
-    if lost {
-        let overflows = |x: &f64| x.is_finite() && round(ty.elem, *x).is_infinite();
-        let index = numbers.iter().position(overflows).expect("one was found above");
-        return Err(DataError::Overflow { ty: Box::new(ty.clone()), index, number: numbers[index] });
-    }
-    Ok(())
 }
 
 /// Reads an array file by its ending: `.npy`, `.npz` or `.safetensors`. The numbers are as stored, in row-major order.
@@ -142,11 +141,12 @@ pub(crate) fn shaped(ty: &TensorType, numbers: Vec<f64>) -> ArrayD<f64> {
     ArrayD::from_shape_vec(IxDyn(ty.shape.dims()), numbers).expect("as many numbers as the type has elements")
 }
 
-/// Seeded test input: uniform on `[−1, 1)` in steps of 2^-23, so that `f32` holds every number exactly.
+/// Seeded test input: uniform on `[−1, 1)` in steps of 2^-23, so that `f32` holds every number exactly; types that hold fewer get the nearest.
 pub fn random(ty: &TensorType, seed: i64, files: &Files) -> Result<ArrayD<f64>, DataError> {
     let sequence = Sequence::new(seed, 2);
     let mut numbers = files.allocate(ty.elements(), || format!("a random `{ty}`"))?;
     numbers.extend((0..ty.elements()).map(|i| (sequence.bits(i) >> 40) as f64 / f64::from(1 << 23) - 1.0));
+    ty.elem.round_all(&mut numbers);
     Ok(shaped(ty, numbers))
 }
 

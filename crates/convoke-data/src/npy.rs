@@ -6,6 +6,8 @@
 //! ```
 //!
 //! Read are floating-point numbers and integers of either byte order, and booleans, but no records; written is version 1.
+//! NumPy has no `bf16`: the package `ml_dtypes` adds one, whose arrays have the `descr` `<V2`. So they are written, and `V2` is read where the
+//! declared type is `bf16`.
 //! Source: NumPy's documentation, `numpy.lib.format`.
 
 use std::io::{self, BufReader, Read, Write};
@@ -69,7 +71,7 @@ pub(crate) fn read_from(
     stream.read_exact(&mut header).map_err(|e| broken(e, path, array, "its header"))?;
     let header = String::from_utf8(header).map_err(|_| wrong("its header is not UTF-8".into()))?;
     let header = Header::parse(&header).map_err(wrong)?;
-    let number = number(&header.descr).ok_or_else(|| DataError::Elements {
+    let number = number(&header.descr, ty.elem).ok_or_else(|| DataError::Elements {
         path: path.into(),
         array: array.into(),
         found: quoted(&header.descr),
@@ -116,14 +118,16 @@ fn transposed(stored: &[f64], ty: &TensorType, files: &Files) -> Result<Vec<f64>
     Ok(numbers)
 }
 
-/// The kind of number that a `descr` names: a byte order and a type. `=` is this machine's order, `|` is for single bytes.
-fn number(descr: &str) -> Option<Number> {
+/// The kind of number that a `descr` names, read as `elem`: a byte order and a type. `=` is this machine's order, `|` is for single bytes.
+fn number(descr: &str, elem: Elem) -> Option<Number> {
     let (order, kind) = descr.split_at_checked(1)?;
     let kind = match kind {
         "b1" => Kind::Bool,
-        "f2" => Kind::F16,
-        "f4" => Kind::F32,
-        "f8" => Kind::F64,
+        "f2" => Kind::Float(Elem::F16),
+        "f4" => Kind::Float(Elem::F32),
+        "f8" => Kind::Float(Elem::F64),
+        // NumPy has no such number: who gives it one writes two bytes of no meaning.
+        "V2" if elem == Elem::Bf16 => Kind::Float(Elem::Bf16),
         "i1" => Kind::I8,
         "i2" => Kind::I16,
         "i4" => Kind::I32,
@@ -260,7 +264,8 @@ pub fn write_to(out: &mut dyn Write, array: ArrayViewD<'_, f64>, elem: Elem) -> 
     let extents: String = array.shape().iter().map(|d| format!("{d}, ")).collect();
     // A tuple of one keeps its comma; longer ones do not end with one.
     let extents = if array.ndim() == 1 { extents.trim_end() } else { extents.trim_end_matches(", ") };
-    let mut header = format!("{{'descr': '<f{}', 'fortran_order': False, 'shape': ({extents}), }}", elem.bytes());
+    let kind = if elem == Elem::Bf16 { 'V' } else { 'f' };
+    let mut header = format!("{{'descr': '<{kind}{}', 'fortran_order': False, 'shape': ({extents}), }}", elem.bytes());
     // The elements begin at a multiple of 64 bytes; a line feed ends the header.
     let padding = 63 - (10 + header.len()) % 64;
     header.extend(std::iter::repeat_n(' ', padding));
@@ -283,7 +288,11 @@ mod tests {
     }
 
     fn parse(bytes: &[u8], dims: &[usize]) -> Result<Vec<f64>, DataError> {
-        read_from(bytes, bytes.len() as u64, Path::new("w.npy"), "its array", &ty(dims), &Files::none())
+        parse_as(bytes, &ty(dims))
+    }
+
+    fn parse_as(bytes: &[u8], ty: &TensorType) -> Result<Vec<f64>, DataError> {
+        read_from(bytes, bytes.len() as u64, Path::new("w.npy"), "its array", ty, &Files::none())
     }
 
     /// An npy file of version 1, or 2 where `wide`.
@@ -308,11 +317,12 @@ mod tests {
         for dims in [vec![], vec![3], vec![2, 3], vec![1, 2, 2, 3]] {
             let numbers: Vec<f64> = (0..dims.iter().product()).map(|i| i as f64 - 1.5).collect();
             let array = ndarray::ArrayD::from_shape_vec(dims.clone(), numbers.clone()).expect("fits");
-            for elem in [Elem::F32, Elem::F64] {
+            for &elem in Elem::ALL {
                 let mut bytes = Vec::new();
                 write_to(&mut bytes, array.view(), elem).expect("written");
                 assert_eq!((bytes.len() - numbers.len() * elem.bytes()) % 64, 0);
-                assert_eq!(parse(&bytes, &dims).expect("read"), numbers);
+                let ty = TensorType { elem, ..ty(&dims) };
+                assert_eq!(parse_as(&bytes, &ty).expect("read"), numbers);
             }
         }
     }

@@ -23,10 +23,7 @@ pub(crate) struct Number {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Kind {
     Bool,
-    F16,
-    Bf16,
-    F32,
-    F64,
+    Float(Elem),
     I8,
     I16,
     I32,
@@ -40,10 +37,11 @@ pub(crate) enum Kind {
 impl Kind {
     pub(crate) fn bytes(self) -> usize {
         match self {
+            Kind::Float(elem) => elem.bytes(),
             Kind::Bool | Kind::I8 | Kind::U8 => 1,
-            Kind::F16 | Kind::Bf16 | Kind::I16 | Kind::U16 => 2,
-            Kind::F32 | Kind::I32 | Kind::U32 => 4,
-            Kind::F64 | Kind::I64 | Kind::U64 => 8,
+            Kind::I16 | Kind::U16 => 2,
+            Kind::I32 | Kind::U32 => 4,
+            Kind::I64 | Kind::U64 => 8,
         }
     }
 }
@@ -80,14 +78,16 @@ impl Number {
                     out.push(x.into());
                 }
             }
-            Kind::F16 => out.extend(stored!(u16).map(|b| half::f16::from_bits(b).to_f64())),
-            Kind::Bf16 => out.extend(stored!(u16).map(|b| half::bf16::from_bits(b).to_f64())),
-            Kind::F32 => out.extend(stored!(f32).map(f64::from)),
-            Kind::F64 => out.extend(stored!(f64)),
+            Kind::Float(stored) if self.big_endian => {
+                let turned = bytes.chunks_exact(stored.bytes()).flat_map(|number| number.iter().rev().copied());
+                stored.decode(&turned.collect::<Vec<u8>>(), out);
+            }
+            Kind::Float(stored) => stored.decode(bytes, out),
+            // Every type holds eight bits.
             Kind::I8 => out.extend(stored!(i8).map(f64::from)),
-            Kind::I16 => out.extend(stored!(i16).map(f64::from)),
             Kind::U8 => out.extend(stored!(u8).map(f64::from)),
-            Kind::U16 => out.extend(stored!(u16).map(f64::from)),
+            Kind::I16 => exact!(i16),
+            Kind::U16 => exact!(u16),
             Kind::I32 => exact!(i32),
             Kind::I64 => exact!(i64),
             Kind::U32 => exact!(u32),
@@ -166,11 +166,13 @@ pub(crate) fn broken(error: io::Error, path: &Path, array: &str, part: &str) -> 
 
 /// The elements in row-major order, little-endian.
 pub(crate) fn write_numbers(out: &mut dyn Write, array: ArrayViewD<'_, f64>, elem: Elem) -> io::Result<()> {
-    for &x in array.iter() {
-        match elem {
-            Elem::F32 => out.write_all(&(x as f32).to_le_bytes())?,
-            Elem::F64 => out.write_all(&x.to_le_bytes())?,
-        }
+    let mut block = vec![0; 8192 * elem.bytes()];
+    let (mut numbers, mut left) = (array.iter(), array.len());
+    while left > 0 {
+        let block = &mut block[..left.min(8192) * elem.bytes()];
+        elem.encode(numbers.by_ref().take(8192), block);
+        out.write_all(block)?;
+        left -= block.len() / elem.bytes();
     }
     Ok(())
 }

@@ -45,10 +45,10 @@ impl Info<'_> {
     fn kind(&self) -> Option<Kind> {
         Some(match &*self.dtype {
             "BOOL" => Kind::Bool,
-            "F16" => Kind::F16,
-            "BF16" => Kind::Bf16,
-            "F32" => Kind::F32,
-            "F64" => Kind::F64,
+            "F16" => Kind::Float(Elem::F16),
+            "BF16" => Kind::Float(Elem::Bf16),
+            "F32" => Kind::Float(Elem::F32),
+            "F64" => Kind::Float(Elem::F64),
             "I8" => Kind::I8,
             "I16" => Kind::I16,
             "I32" => Kind::I32,
@@ -198,6 +198,8 @@ pub fn write(path: &Path, arrays: &[(&str, ArrayViewD<'_, f64>)], elem: Elem) ->
 /// As [`write()`], but the file does not have its name yet.
 pub fn prepare(path: &Path, arrays: &[(&str, ArrayViewD<'_, f64>)], elem: Elem) -> Result<Pending, DataError> {
     let dtype = match elem {
+        Elem::F16 => Dtype::F16,
+        Elem::Bf16 => Dtype::BF16,
         Elem::F32 => Dtype::F32,
         Elem::F64 => Dtype::F64,
     };

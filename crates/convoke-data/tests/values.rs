@@ -1,5 +1,6 @@
 //! Constants as a user of the crate gets them: generators, written numbers, files, and what is refused.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use convoke_data::{DataError, Files, npy, random, random_integers, read_tensor, values};
@@ -130,4 +131,27 @@ fn test_inputs_are_exact_in_single_precision() {
         assert!(k.iter().any(|&x| x == f64::from(value)), "{value}");
     }
     assert!(k.iter().all(|&x| x.fract() == 0.0 && x.abs() <= 3.0));
+}
+
+/// The files were written by NumPy 2.4.6 and ml_dtypes 0.6.0, as were the numbers: `numpy.save(…, x.astype(numpy.float16))`, and
+/// `x.astype(ml_dtypes.bfloat16)`, of the numbers given here.
+#[test]
+fn halves_are_those_of_numpy() {
+    let given = [1.5, -0.0, 65504.0, 2f64.powi(-24), f64::INFINITY, -f64::INFINITY, 1.0 / 3.0, -1e-5, 7e4, 2049.0, 2051.0, 6e-8];
+    let inf = f64::INFINITY;
+    let small = 2f64.powi(-24);
+    let f16 = [1.5, -0.0, 65504.0, small, inf, -inf, 0.333251953125, -1.0013580322265625e-05, inf, 2048.0, 2052.0, small];
+    let bf16 = [1.5, -0.0, 65536.0, small, inf, -inf, 0.333984375, -1.0013580322265625e-05, 70144.0, 2048.0, 2048.0, 6.007030606269836e-08];
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    for (elem, expected) in [(Elem::F16, f16), (Elem::Bf16, bf16)] {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/data/{elem}.npy"));
+        let ty = ty(elem, &[3, 4]);
+        let read = read_tensor(&path, None, &ty, &Files::none()).expect("read").array;
+        let bits = |numbers: &[f64]| numbers.iter().map(|x| x.to_bits()).collect::<Vec<_>>();
+        assert_eq!(bits(read.as_slice().expect("dense")), bits(&expected), "{elem}");
+        assert_eq!(bits(&given.map(|x| elem.round(x))), bits(&expected), "{elem}");
+        let written = folder.path().join("w.npy");
+        npy::write(&written, read.view(), elem).expect("written");
+        assert_eq!(std::fs::read(&written).expect("there"), std::fs::read(&path).expect("there"), "{elem}");
+    }
 }

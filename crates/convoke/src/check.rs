@@ -157,6 +157,7 @@ impl Reference {
     pub fn by(&self, compiler: &Compiler, layer: &Layer) -> Result<Reference, Error> {
         let selected = compiler.select(layer)?;
         let mut reference = self.clone();
+        let rounds = layer.ir().values.iter().any(|(_, value)| value.ty.elem.is_storage());
         let (approximates, subnormals) = (compiler.grants().tolerance.is_some(), compiler.get_subnormals());
         reference.plain = algorithms(selected.ir()).all(Algorithm::is_plain_sum);
         // Passes may have made subnormal weights of others.
@@ -166,7 +167,14 @@ impl Reference {
             let lowered = errors(selected.verified(), &self.inputs, &files, subnormals, &accuracies)?;
             for (output, lowered) in reference.outputs.iter_mut().zip(lowered) {
                 output.bound.zip_mut_with(&lowered.bound, |bound, more| *bound += more);
-                (output.expected, output.allowed) = (lowered.expected, lowered.allowed);
+                let given = std::mem::replace(&mut output.expected, lowered.expected);
+                output.allowed = lowered.allowed;
+                // y itself was rounded between its ops, as y′ may not have been.
+                if rounds {
+                    for of in [&mut output.expected, &mut output.allowed] {
+                        of.zip_mut_with(&given, |of, more| *of += more);
+                    }
+                }
                 if approximates {
                     let changed = (&lowered.value - &output.value).mapv(f64::abs);
                     for of in [&mut output.bound, &mut output.expected, &mut output.allowed] {
@@ -204,6 +212,11 @@ impl Reference {
                 // A NaN or an infinity that a fast algorithm spreads over a tile has no size.
                 if error == f64::INFINITY && bound == f64::INFINITY && !self.finite {
                     worst.spoilt += 1;
+                    errors.push(0.0);
+                    continue;
+                }
+                // A number that was rounded to infinity inside the net may not have been.
+                if error == f64::INFINITY && bound == f64::INFINITY && !value.is_finite() {
                     errors.push(0.0);
                     continue;
                 }
@@ -247,9 +260,9 @@ fn any_constant(layer: &Layer, such: impl Fn(f64, Elem) -> bool) -> Result<bool,
     Ok(false)
 }
 
-/// Whether a constant of the layer holds a subnormal number of its element type.
+/// Whether a constant of the layer holds a number that is subnormal in the type computed in.
 fn has_subnormals(layer: &Layer) -> Result<bool, Error> {
-    any_constant(layer, |number, elem| number != 0.0 && number.abs() < elem.smallest_normal())
+    any_constant(layer, |number, elem| number != 0.0 && number.abs() < elem.compute().smallest_normal())
 }
 
 fn algorithms(layer: &ir::Layer) -> impl Iterator<Item = Algorithm> {

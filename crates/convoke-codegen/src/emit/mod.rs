@@ -13,6 +13,7 @@
 //! and hoisted ([`address`]). Statements keep their order.
 
 mod address;
+mod half;
 mod memory;
 mod vector;
 
@@ -76,12 +77,18 @@ fn instructions(func: &Func, body: &[Stmt]) -> usize {
             Stmt::Let(val, expr, _) | Stmt::Reg(val, expr, _) | Stmt::Set(val, expr, _) => {
                 let lanes = usize::from(func.vals[*val].ty.lanes);
                 match expr {
+                    Expr::Load(place) if func.slots[place.slot].elem.is_storage() => {
+                        lanes + half::INSTRUCTIONS * parts(*val)
+                    }
                     Expr::Load(place) if !(0..=1).contains(&place.stride) => 2 * lanes,
                     Expr::Convert(_) => 3 * lanes,
                     Expr::Reduce(_, source) => parts(*source) + 8,
                     Expr::Unary(..) | Expr::Zip(..) | Expr::Pick(..) => 4 * parts(*val),
                     _ => 2 * parts(*val),
                 }
+            }
+            Stmt::Store(place, val, _) if func.slots[place.slot].elem.is_storage() => {
+                usize::from(func.vals[*val].ty.lanes) + half::INSTRUCTIONS * parts(*val)
             }
             Stmt::Store(place, val, _) if place.stride != 1 => 2 * usize::from(func.vals[*val].ty.lanes),
             Stmt::Store(_, val, _) => 2 * parts(*val),
@@ -385,6 +392,7 @@ impl<'a> Emitter<'a, '_> {
             offset,
             stride: place.stride.wrapping_mul(slot.elem.bytes() as i64),
             flags: self.flags(place.slot),
+            elem: slot.elem,
         }
     }
 
@@ -508,7 +516,7 @@ impl<'a> Emitter<'a, '_> {
     /// Whether an element is not 0. A NaN is not.
     fn is_not_zero(&mut self, View { slot, at }: &View) -> Value {
         let at = self.place(&Place { slot: *slot, at: at.clone(), stride: 1, lanes: 1 });
-        let parts = Parts::of(VecType::scalar(self.func.slots[*slot].elem));
+        let parts = Parts::of(VecType::scalar(self.func.slots[*slot].elem.compute()));
         let element = memory::load(&mut self.b, parts, at, 1)[0];
         let zero = vector::constant(&mut self.b, parts, 0.0);
         self.b.ins().fcmp(FloatCC::NotEqual, element, zero)

@@ -4,7 +4,6 @@
 //! end: values that moved or left meanwhile are brought back. Values that a loop does not use leave before it if it
 //! wants their registers, so that they are not brought back each time. What the loop assigns is not taken as saved at its head.
 
-use convoke_ir::elem::Elem;
 use convoke_ir::loops::{Access, Affine, Call, FuncKind, SlotId, VarId};
 use cranelift_module::ModuleReloc;
 use iced_x86::Code::*;
@@ -421,18 +420,15 @@ impl<'a> Emitter<'a> {
     /// A branch that is taken where the element at an address is 0, of either sign.
     fn skip_if_zero(&mut self, address: &Address) -> Forward {
         self.evaluate(Register::R10, Register::RAX, address, 0);
-        let (load, twice) = match self.func.slots[address.slot].elem {
-            Elem::F32 => {
-                (Instruction::with2(Mov_r32_rm32, Register::EAX, Mem::at(Register::R10, 0).plain()), Register::EAX)
-            }
-            Elem::F64 => {
-                (Instruction::with2(Mov_r64_rm64, Register::RAX, Mem::at(Register::R10, 0).plain()), Register::RAX)
-            }
+        let (load, shift, register, sign) = match self.func.slots[address.slot].elem.bytes() {
+            2 => (Movzx_r32_rm16, Shl_rm32_imm8, Register::EAX, 17u32),
+            4 => (Mov_r32_rm32, Shl_rm32_imm8, Register::EAX, 1),
+            _ => (Mov_r64_rm64, Shl_rm64_imm8, Register::RAX, 1),
         };
-        self.asm.push(load.expect("a load"));
+        let from = Mem::at(Register::R10, 0).plain();
+        self.asm.push(Instruction::with2(load, register, from).expect("a load"));
         // All bits but that of the sign.
-        let add = if twice == Register::EAX { Add_r32_rm32 } else { Add_r64_rm64 };
-        self.general2(add, twice, twice);
+        self.asm.push(Instruction::with2(shift, register, sign).expect("a shift"));
         self.asm.branch_forward(Je_rel32_64)
     }
 

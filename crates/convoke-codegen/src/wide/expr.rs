@@ -15,7 +15,7 @@ use super::place::Kind;
 /// `vroundps`, `vrndscaleps`: to nearest, ties to even, no exception.
 const NEAREST: u32 = 8;
 /// `vcmpps`: true if one is NaN.
-const UNORDERED: u32 = 3;
+pub(super) const UNORDERED: u32 = 3;
 
 impl<'a> Emitter<'a> {
     /// A part of `expr`, which defines or sets `val`.
@@ -116,11 +116,7 @@ impl<'a> Emitter<'a> {
     }
 
     pub(super) fn constant(&mut self, elem: Elem, length: Length, to: usize, number: f64) {
-        let zero = match elem {
-            Elem::F32 => (number as f32).to_bits() == 0,
-            Elem::F64 => number.to_bits() == 0,
-        };
-        if zero {
+        if elem.round(number).to_bits() == 0 {
             let source = Source::Register(to);
             return self.asm.vec3(Op::Xor.forms(), elem, length, to, to, source);
         }
@@ -147,10 +143,8 @@ impl<'a> Emitter<'a> {
             UnOp::Neg => self.with_number(Op::Xor, elem, length, (to, from), -0.0),
             UnOp::Abs => {
                 // All bits but the sign: a NaN, which has no way through a number.
-                let pattern: Vec<u8> = match elem {
-                    Elem::F32 => 0x7fff_ffff_u32.to_le_bytes().to_vec(),
-                    Elem::F64 => 0x7fff_ffff_ffff_ffff_u64.to_le_bytes().to_vec(),
-                };
+                let mut pattern = vec![0xff; elem.bytes()];
+                pattern[elem.bytes() - 1] = 0x7f;
                 let at = self.asm.constant(&pattern.repeat(length.bytes() / pattern.len()));
                 self.asm.vec3(Op::And.forms(), elem, length, to, from, Source::Pool(at));
             }
@@ -164,9 +158,9 @@ impl<'a> Emitter<'a> {
             }
             UnOp::Pow2 => {
                 // As Cranelift's emitter does it: see there.
-                let (magic, shift) = match elem {
-                    Elem::F32 => (12_582_912.0 + 127.0, 23),
-                    Elem::F64 => (6_755_399_441_055_744.0 + 1023.0, 52),
+                let (magic, shift) = match elem.bytes() {
+                    4 => (12_582_912.0 + 127.0, 23),
+                    _ => (6_755_399_441_055_744.0 + 1023.0, 52),
                 };
                 self.with_number(Op::Add, elem, length, (to, from), magic);
                 let code = self.isa.form(&isa::SHIFT_LEFT, elem, length);
@@ -226,14 +220,19 @@ impl<'a> Emitter<'a> {
         }
         let scratch = self.scratch();
         self.asm.vec3i(compare, [length; 3], scratch, a, Source::Register(a), UNORDERED);
-        let blend = match (elem, length) {
-            (Elem::F32, Length::X) => VEX_Vblendvps_xmm_xmm_xmmm128_xmm,
-            (Elem::F32, _) => VEX_Vblendvps_ymm_ymm_ymmm256_ymm,
-            (Elem::F64, Length::X) => VEX_Vblendvpd_xmm_xmm_xmmm128_xmm,
-            (Elem::F64, _) => VEX_Vblendvpd_ymm_ymm_ymmm256_ymm,
+        self.blend(elem, length, to, a, scratch);
+    }
+
+    /// AVX: `to` becomes `from` in the lanes whose first bit is set in `mask`.
+    pub(super) fn blend(&mut self, elem: Elem, length: Length, to: usize, from: usize, mask: usize) {
+        let blend = match (elem.bytes(), length) {
+            (4, Length::X) => VEX_Vblendvps_xmm_xmm_xmmm128_xmm,
+            (4, _) => VEX_Vblendvps_ymm_ymm_ymmm256_ymm,
+            (_, Length::X) => VEX_Vblendvpd_xmm_xmm_xmmm128_xmm,
+            (_, _) => VEX_Vblendvpd_ymm_ymm_ymmm256_ymm,
         };
-        let [to, a, mask] = [to, a, scratch].map(|register| vector(register, length));
-        self.asm.push(iced_x86::Instruction::with4(blend, to, to, a, mask).expect("a blend"));
+        let [to, from, mask] = [to, from, mask].map(|register| vector(register, length));
+        self.asm.push(iced_x86::Instruction::with4(blend, to, to, from, mask).expect("a blend"));
     }
 
     /// `x · y + z`.
@@ -392,11 +391,11 @@ impl<'a> Emitter<'a> {
             } else {
                 // Lanes of 128 bits: the upper pair over the lower, then lane 1 over lane 0.
                 let order = if elem == Elem::F64 || lanes == 1 { 1 } else { 0b1110 };
-                let code = match (self.isa.evex, elem) {
-                    (false, Elem::F32) => VEX_Vpermilps_xmm_xmmm128_imm8,
-                    (false, Elem::F64) => VEX_Vpermilpd_xmm_xmmm128_imm8,
-                    (true, Elem::F32) => EVEX_Vpermilps_xmm_k1z_xmmm128b32_imm8,
-                    (true, Elem::F64) => EVEX_Vpermilpd_xmm_k1z_xmmm128b64_imm8,
+                let code = match (self.isa.evex, elem.bytes()) {
+                    (false, 4) => VEX_Vpermilps_xmm_xmmm128_imm8,
+                    (false, _) => VEX_Vpermilpd_xmm_xmmm128_imm8,
+                    (true, 4) => EVEX_Vpermilps_xmm_k1z_xmmm128b32_imm8,
+                    (true, _) => EVEX_Vpermilpd_xmm_k1z_xmmm128b64_imm8,
                 };
                 let from = (Source::Register(sum), Length::X);
                 self.asm.vec2(code, (other, Length::X), from, Some(order), Mask::None);

@@ -35,6 +35,8 @@ impl Length {
 pub(crate) struct Isa {
     /// AVX-512 with its vector length extension: EVEX encodings, 32 registers, masks. Otherwise AVX2 and FMA: VEX, 16 registers.
     pub(super) evex: bool,
+    /// Whether there are instructions that convert `f16`.
+    pub(super) converts: bool,
 }
 
 impl Isa {
@@ -50,10 +52,7 @@ impl Isa {
 
     /// The form of an instruction for this element type and length.
     pub(super) fn form(self, forms: &Forms, elem: Elem, length: Length) -> Code {
-        let row = match elem {
-            Elem::F32 => &forms[0],
-            Elem::F64 => &forms[1],
-        };
+        let row = &forms[usize::from(elem.bytes() == 8)];
         match (self.evex, length) {
             (true, length) => row[2 + length as usize],
             (false, Length::X) => row[0],
@@ -62,7 +61,7 @@ impl Isa {
     }
 }
 
-/// For `f32` and `f64`: VEX of 128 and 256 bits, EVEX of 128, 256 and 512 bits.
+/// For lanes of 4 and of 8 bytes: VEX of 128 and 256 bits, EVEX of 128, 256 and 512 bits.
 pub(super) type Forms = [[Code; 5]; 2];
 
 /// An instruction with two sources, the second of which may be memory.
@@ -85,7 +84,10 @@ pub(super) enum Op {
     /// Interleaves the upper halves of each 128 bits.
     UnpackHigh,
     And,
+    Or,
     Xor,
+    /// As integers.
+    AddBits,
     /// AVX-512: lanes of two vectors by the indices in the first, which the result overwrites.
     Permute2,
     /// The same, with the indices in the second, and the result in place of the first of the two vectors.
@@ -106,7 +108,9 @@ impl Op {
             Op::UnpackLow => &UNPACK_LOW,
             Op::UnpackHigh => &UNPACK_HIGH,
             Op::And => &AND,
+            Op::Or => &OR,
             Op::Xor => &XOR,
+            Op::AddBits => &ADD_BITS,
             Op::Permute2 => &PERMUTE2,
             Op::Permute2Table => &PERMUTE2_TABLE,
         }
@@ -300,6 +304,40 @@ const AND: Forms = [
     ],
 ];
 
+const OR: Forms = [
+    [
+        VEX_Vorps_xmm_xmm_xmmm128,
+        VEX_Vorps_ymm_ymm_ymmm256,
+        EVEX_Vpord_xmm_k1z_xmm_xmmm128b32,
+        EVEX_Vpord_ymm_k1z_ymm_ymmm256b32,
+        EVEX_Vpord_zmm_k1z_zmm_zmmm512b32,
+    ],
+    [
+        VEX_Vorpd_xmm_xmm_xmmm128,
+        VEX_Vorpd_ymm_ymm_ymmm256,
+        EVEX_Vporq_xmm_k1z_xmm_xmmm128b64,
+        EVEX_Vporq_ymm_k1z_ymm_ymmm256b64,
+        EVEX_Vporq_zmm_k1z_zmm_zmmm512b64,
+    ],
+];
+
+const ADD_BITS: Forms = [
+    [
+        VEX_Vpaddd_xmm_xmm_xmmm128,
+        VEX_Vpaddd_ymm_ymm_ymmm256,
+        EVEX_Vpaddd_xmm_k1z_xmm_xmmm128b32,
+        EVEX_Vpaddd_ymm_k1z_ymm_ymmm256b32,
+        EVEX_Vpaddd_zmm_k1z_zmm_zmmm512b32,
+    ],
+    [
+        VEX_Vpaddq_xmm_xmm_xmmm128,
+        VEX_Vpaddq_ymm_ymm_ymmm256,
+        EVEX_Vpaddq_xmm_k1z_xmm_xmmm128b64,
+        EVEX_Vpaddq_ymm_k1z_ymm_ymmm256b64,
+        EVEX_Vpaddq_zmm_k1z_zmm_zmmm512b64,
+    ],
+];
+
 const XOR: Forms = [
     [
         VEX_Vxorps_xmm_xmm_xmmm128,
@@ -401,6 +439,24 @@ pub(super) const SHIFT_LEFT: Forms = [
         EVEX_Vpsllq_xmm_k1z_xmmm128b64_imm8,
         EVEX_Vpsllq_ymm_k1z_ymmm256b64_imm8,
         EVEX_Vpsllq_zmm_k1z_zmmm512b64_imm8,
+    ],
+];
+
+/// Bits to the right, zeros behind them.
+pub(super) const SHIFT_RIGHT: Forms = [
+    [
+        VEX_Vpsrld_xmm_xmm_imm8,
+        VEX_Vpsrld_ymm_ymm_imm8,
+        EVEX_Vpsrld_xmm_k1z_xmmm128b32_imm8,
+        EVEX_Vpsrld_ymm_k1z_ymmm256b32_imm8,
+        EVEX_Vpsrld_zmm_k1z_zmmm512b32_imm8,
+    ],
+    [
+        VEX_Vpsrlq_xmm_xmm_imm8,
+        VEX_Vpsrlq_ymm_ymm_imm8,
+        EVEX_Vpsrlq_xmm_k1z_xmmm128b64_imm8,
+        EVEX_Vpsrlq_ymm_k1z_ymmm256b64_imm8,
+        EVEX_Vpsrlq_zmm_k1z_zmmm512b64_imm8,
     ],
 ];
 

@@ -29,6 +29,10 @@ impl<'a> Emitter<'a> {
     pub(super) fn wanted_masks(&self, flat: &Flat<'a>) -> Vec<usize> {
         let mut found = Vec::new();
         let mut see = |val: ValId, place: &Place| {
+            // Halves pass through the stack where they are not whole vectors.
+            if place.stride != 0 && self.halves(place).is_some() {
+                return;
+            }
             let (parts, bytes) = (Parts::of(self.func, val, self.isa), self.elem(val).bytes());
             for part in 0..parts.count {
                 let lanes = active(part, parts, place.lanes);
@@ -126,6 +130,9 @@ impl<'a> Emitter<'a> {
         if lanes == 0 {
             return self.constant(elem, length, to, 0.0);
         }
+        if let Some(stored) = self.halves(place) {
+            return self.load_halves(to, stored, (parts.lanes, lanes), (place, address), part * parts.lanes);
+        }
         let first = (part * parts.lanes) as i64 * place.stride * elem.bytes() as i64;
         if place.stride == 0 {
             let from = self.mem(address, 0);
@@ -160,9 +167,9 @@ impl<'a> Emitter<'a> {
     }
 
     fn copy_element(&mut self, elem: Elem, to: Mem, from: Mem) {
-        let (load, store, register) = match elem {
-            Elem::F32 => (Mov_r32_rm32, Mov_rm32_r32, Register::EAX),
-            Elem::F64 => (Mov_r64_rm64, Mov_rm64_r64, Register::RAX),
+        let (load, store, register) = match elem.bytes() {
+            4 => (Mov_r32_rm32, Mov_rm32_r32, Register::EAX),
+            _ => (Mov_r64_rm64, Mov_rm64_r64, Register::RAX),
         };
         self.asm.push(Instruction::with2(load, register, from.plain()).expect("a load"));
         self.asm.push(Instruction::with2(store, to.plain(), register).expect("a store"));
@@ -189,7 +196,7 @@ impl<'a> Emitter<'a> {
     }
 
     /// Ones in the first lanes, in the pool.
-    fn lane_mask(&mut self, elem: Elem, lanes: usize, length: Length) -> usize {
+    pub(super) fn lane_mask(&mut self, elem: Elem, lanes: usize, length: Length) -> usize {
         let set = lanes * elem.bytes();
         let bytes: Vec<u8> = (0..length.bytes()).map(|i| if i < set { 0xff } else { 0 }).collect();
         self.asm.constant(&bytes)
@@ -222,11 +229,11 @@ impl<'a> Emitter<'a> {
                 let (mask, scratch) = (self.lane_mask(elem, lanes, length), self.scratch());
                 let load = self.isa.form(&isa::LOAD, elem, length);
                 self.asm.vec2(load, (scratch, length), (Source::Pool(mask), length), None, Mask::None);
-                let code = match (elem, length) {
-                    (Elem::F32, Length::X) => VEX_Vmaskmovps_xmm_xmm_m128,
-                    (Elem::F32, _) => VEX_Vmaskmovps_ymm_ymm_m256,
-                    (Elem::F64, Length::X) => VEX_Vmaskmovpd_xmm_xmm_m128,
-                    (Elem::F64, _) => VEX_Vmaskmovpd_ymm_ymm_m256,
+                let code = match (elem.bytes(), length) {
+                    (4, Length::X) => VEX_Vmaskmovps_xmm_xmm_m128,
+                    (4, _) => VEX_Vmaskmovps_ymm_ymm_m256,
+                    (_, Length::X) => VEX_Vmaskmovpd_xmm_xmm_m128,
+                    (_, _) => VEX_Vmaskmovpd_ymm_ymm_m256,
                 };
                 let forms = [[code; 5]; 2];
                 self.asm.vec3(&forms, elem, length, to, scratch, Source::Memory(from));
@@ -243,6 +250,12 @@ impl<'a> Emitter<'a> {
                 continue;
             }
             let from = self.part_operand(val, part);
+            if let Some(stored) = self.halves(place) {
+                self.store_halves(from, stored, (parts.lanes, lanes), (place, address), part * parts.lanes);
+                self.vectors.unlock_all();
+                self.general.unlock_all();
+                continue;
+            }
             let first = (part * parts.lanes) as i64 * place.stride * elem.bytes() as i64;
             let to = self.mem(address, first);
             if place.stride == 1 || lanes == 1 {

@@ -14,6 +14,7 @@ mod control;
 mod expr;
 mod flat;
 mod fold;
+mod half;
 mod isa;
 mod memory;
 mod order;
@@ -43,10 +44,15 @@ impl Isa {
         let has = |features: &[&str]| machine.arch == "x86_64" && features.iter().all(|f| machine.has(f));
         let evex = has(&["avx2", "fma", "avx512f", "avx512vl"]);
         match machine.vector_bits {
-            512 if evex => Some(Isa { evex: true }),
-            256 if has(&["avx2", "fma"]) => Some(Isa { evex: false }),
+            512 if evex => Some(Isa { evex: true, converts: true }),
+            256 if has(&["avx2", "fma"]) => Some(Isa { evex: false, converts: has(&["f16c"]) }),
             _ => None,
         }
+    }
+
+    /// Whether this emitter has all instructions for a function.
+    pub(crate) fn can(self, func: &Func) -> bool {
+        half::can(func, self)
     }
 }
 

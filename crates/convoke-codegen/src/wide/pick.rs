@@ -58,11 +58,11 @@ impl Emitter<'_> {
 
     /// AVX: the even lanes of two vectors, or the odd ones.
     fn shuffle(&mut self, elem: Elem, length: Length, to: usize, [a, b]: [usize; 2], odd: bool) {
-        let (code, even, add) = match (elem, length) {
-            (Elem::F32, Length::X) => (VEX_Vshufps_xmm_xmm_xmmm128_imm8, 0b10_00_10_00, 0b01_01_01_01),
-            (Elem::F32, _) => (VEX_Vshufps_ymm_ymm_ymmm256_imm8, 0b10_00_10_00, 0b01_01_01_01),
-            (Elem::F64, Length::X) => (VEX_Vshufpd_xmm_xmm_xmmm128_imm8, 0b00, 0b11),
-            (Elem::F64, _) => (VEX_Vshufpd_ymm_ymm_ymmm256_imm8, 0b0000, 0b1111),
+        let (code, even, add) = match (elem.bytes(), length) {
+            (4, Length::X) => (VEX_Vshufps_xmm_xmm_xmmm128_imm8, 0b10_00_10_00, 0b01_01_01_01),
+            (4, _) => (VEX_Vshufps_ymm_ymm_ymmm256_imm8, 0b10_00_10_00, 0b01_01_01_01),
+            (_, Length::X) => (VEX_Vshufpd_xmm_xmm_xmmm128_imm8, 0b00, 0b11),
+            (_, _) => (VEX_Vshufpd_ymm_ymm_ymmm256_imm8, 0b0000, 0b1111),
         };
         let which = if odd { even + add } else { even };
         self.asm.vec3i(code, [length; 3], to, a, Source::Register(b), which);
@@ -75,12 +75,12 @@ impl Emitter<'_> {
 
 /// AVX-512: lanes of the second source and then of the first, from one on.
 fn align(elem: Elem, length: Length) -> iced_x86::Code {
-    match (elem, length) {
-        (Elem::F32, Length::X) => EVEX_Valignd_xmm_k1z_xmm_xmmm128b32_imm8,
-        (Elem::F32, Length::Y) => EVEX_Valignd_ymm_k1z_ymm_ymmm256b32_imm8,
-        (Elem::F32, Length::Z) => EVEX_Valignd_zmm_k1z_zmm_zmmm512b32_imm8,
-        (Elem::F64, Length::X) => EVEX_Valignq_xmm_k1z_xmm_xmmm128b64_imm8,
-        (Elem::F64, Length::Y) => EVEX_Valignq_ymm_k1z_ymm_ymmm256b64_imm8,
-        (Elem::F64, Length::Z) => EVEX_Valignq_zmm_k1z_zmm_zmmm512b64_imm8,
+    match (elem.bytes(), length) {
+        (4, Length::X) => EVEX_Valignd_xmm_k1z_xmm_xmmm128b32_imm8,
+        (4, Length::Y) => EVEX_Valignd_ymm_k1z_ymm_ymmm256b32_imm8,
+        (4, Length::Z) => EVEX_Valignd_zmm_k1z_zmm_zmmm512b32_imm8,
+        (_, Length::X) => EVEX_Valignq_xmm_k1z_xmm_xmmm128b64_imm8,
+        (_, Length::Y) => EVEX_Valignq_ymm_k1z_ymm_ymmm256b64_imm8,
+        (_, Length::Z) => EVEX_Valignq_zmm_k1z_zmm_zmmm512b64_imm8,
     }
 }

@@ -1,7 +1,7 @@
 //! Runs a program in loop IR.
 //!
-//! A number is an `f64` whatever its element type says: values and buffers stand for reals and are never rounded, so
-//! `convert` does nothing and `fma` is a product and a sum. Marks do nothing either; a `parallel` loop runs its
+//! A number is an `f64` whatever its element type says: values and buffers stand for reals and are never rounded, but by a store to a buffer
+//! of `f16` or `bf16`. So `convert` does nothing and `fma` is a product and a sum. Marks do nothing either; a `parallel` loop runs its
 //! iterations in order. Memory that nobody has written is NaN (outputs, prepared and scratch buffers at the start,
 //! locals in each iteration of a parallel loop), so that a value read before it was written shows in the outputs.
 //!

@@ -18,6 +18,7 @@ mod infer;
 mod names;
 mod ops;
 mod range;
+mod signature;
 mod verify;
 
 pub(crate) use builder::is_name;

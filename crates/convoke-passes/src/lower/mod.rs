@@ -37,6 +37,7 @@ mod pixels;
 mod plateaus;
 mod pool;
 mod share;
+mod stored;
 mod strassen;
 pub(crate) mod tile;
 mod tiles;
@@ -47,7 +48,7 @@ use std::collections::{HashMap, HashSet};
 
 use convoke_ir::attr::Algorithm;
 use convoke_ir::elem::Elem;
-use convoke_ir::layer::{Def, Instr, Op, ValueId, Verified};
+use convoke_ir::layer::{Def, Instr, Layer, Op, ValueId, Verified, verify};
 use convoke_ir::loops::{BufferId, Program, ProgramBuilder, Role};
 use convoke_ir::shape::ShapeError;
 use convoke_ir::types::{Layout, TensorType, TypeError};
@@ -103,6 +104,15 @@ pub enum LowerError {
 
 /// Lowers a layer whose convolutions have their algorithm, for a machine.
 pub fn lower(layer: Verified<'_>, machine: &Machine) -> Result<Program, LowerError> {
+    let stored = layer.layer();
+    match stored::widened(stored) {
+        None => lowered(layer, stored, machine),
+        Some(wide) => lowered(verify(&wide).expect("a layer in the types computed in"), stored, machine),
+    }
+}
+
+/// Lowers a layer of types that are computed with, whose values are stored as `stored` has them.
+fn lowered(layer: Verified<'_>, stored: &Layer, machine: &Machine) -> Result<Program, LowerError> {
     let program = ProgramBuilder::new(layer.name.clone());
     let mut lowering = Lowering::new(layer, machine, program);
     lowering.declare();
@@ -123,6 +133,7 @@ pub fn lower(layer: Verified<'_>, machine: &Machine) -> Result<Program, LowerErr
     }
     lowering.copy_results();
     let mut program = lowering.program.finish();
+    stored::store(&mut program, stored, &lowering.buffers);
     bands::repeat(&mut program, &lowering.repeats)?;
     Ok(program)
 }

@@ -5,7 +5,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use convoke_data::{round, values};
+use convoke_data::values;
 use convoke_ir::layer::{Def, Generator, Instr, Layer, Source, Value, ValueId};
 use convoke_ir::span::Span;
 use convoke_ir::types::TensorType;
@@ -155,14 +155,15 @@ impl Names {
         name
     }
 
-    /// A new constant of `numbers`, rounded to the element type.
-    pub(crate) fn constant(&mut self, layer: &mut Layer, stem: &str, ty: TensorType, numbers: Vec<f64>) -> ValueId {
-        let numbers = numbers.into_iter().map(|v| round(ty.elem, v)).collect();
+    /// A new constant of `numbers`, rounded to the type that elements of `ty` are computed in: parameters may have that.
+    pub(crate) fn constant(&mut self, layer: &mut Layer, stem: &str, ty: TensorType, mut numbers: Vec<f64>) -> ValueId {
+        ty.elem.compute().round_all(&mut numbers);
         self.rounded(layer, stem, ty, numbers)
     }
 
-    /// A new constant of numbers that are rounded already.
+    /// The same of numbers that are rounded already.
     pub(crate) fn rounded(&mut self, layer: &mut Layer, stem: &str, ty: TensorType, numbers: Vec<f64>) -> ValueId {
+        let ty = TensorType { elem: ty.elem.compute(), ..ty };
         self.value(layer, stem, ty, Def::Const(source(numbers)))
     }
 

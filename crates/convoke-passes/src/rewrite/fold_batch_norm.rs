@@ -152,14 +152,14 @@ fn folded(layer: &Layer, conv: usize, steps: &[Step], cx: &Context<'_>) -> Resul
     let mut fit = true;
     for (channel, gain) in weights.chunks_exact_mut(per_channel).zip(&affine.gain) {
         for v in channel {
-            *v = round(ty.elem, *v * gain);
+            *v = round(ty.elem.compute(), *v * gain);
             fit &= v.is_finite();
         }
     }
     Ok(fit.then_some((weights, affine.shift)))
 }
 
-/// Whether every number is finite in the element type.
+/// Whether every number is finite in the type computed in.
 pub(super) fn in_range(numbers: &[f64], elem: Elem) -> bool {
-    numbers.iter().all(|&v| round(elem, v).is_finite())
+    numbers.iter().all(|&v| round(elem.compute(), v).is_finite())
 }

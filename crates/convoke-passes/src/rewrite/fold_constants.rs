@@ -154,7 +154,7 @@ fn elementwise(op: &Op, result: &TensorType, args: &[Operand]) -> Vec<f64> {
     let other = |f: &dyn Fn(f64, f64) -> f64| -> Vec<f64> {
         x.iter().zip(args[1].stretched(result)).map(|(&a, b)| f(a, b)).collect()
     };
-    let number = |attribute: f64| result.elem.round(attribute);
+    let number = |attribute: f64| result.elem.compute().round(attribute);
     let numbers = match op {
         Op::Relu(_) => unary(&|v| clamp(v, 0.0, f64::INFINITY)),
         Op::Relu6(_) => unary(&|v| clamp(v, 0.0, 6.0)),

@@ -45,9 +45,15 @@ impl Budget {
     /// What `grants` allow for a convolution.
     pub fn new(conv: &Conv, grants: &Grants) -> Budget {
         let certified = grants.certified;
-        let plain = if certified { conv.error_bound() } else { conv.error_typical() };
+        let plain = Budget::plain(conv, certified);
         let limit = grants.max_error.unwrap_or(Budget::TIMES * plain);
         Budget { limit, certified, given: grants.max_error.is_some() }
+    }
+
+    /// The error of a plain sum, that of storing it included: its bound, or what to expect.
+    pub fn plain(conv: &Conv, certified: bool) -> f64 {
+        let [bound, typical] = conv.rounding();
+        if certified { conv.error_bound() + bound } else { conv.error_typical().hypot(typical) }
     }
 
     /// Whether a candidate may be chosen. Plain sums always may.

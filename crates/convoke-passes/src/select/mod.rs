@@ -187,7 +187,7 @@ impl Selection {
         for plan in self.candidates.iter_mut().filter_map(|(_, plan)| plan.as_mut().ok()) {
             if plan.error_bound == f64::INFINITY {
                 let bound = tiles::bound(plan.algorithm, &self.conv).unwrap_or(f64::INFINITY);
-                plan.error_bound = bound * self.conv.spread(plan.algorithm);
+                plan.error_bound = bound * self.conv.spread(plan.algorithm) + self.conv.rounding()[0];
             }
         }
     }
@@ -325,7 +325,7 @@ pub fn cycles_beside(layer: &Layer, instr: &Instr, machine: &Machine) -> f64 {
     if is_conv {
         return streamed;
     }
-    let lanes = f64::from(machine.lanes(layer.ty(instr.result).elem.bytes()));
+    let lanes = f64::from(machine.lanes(layer.ty(instr.result).elem.compute().bytes()));
     let products = stats::multiplications(layer, instr) as f64;
     streamed.max(products / (lanes * machine.fma_per_cycle).max(f64::MIN_POSITIVE))
 }

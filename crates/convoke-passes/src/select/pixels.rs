@@ -50,7 +50,7 @@ pub(super) fn storing(conv: &Conv, machine: &Machine, algorithm: Algorithm, stor
     let (_, cycles) = problem.best(machine);
     let [x_bytes, w_bytes, y_bytes] = conv.bytes();
     let groups = (conv.x.n * conv.group) as f64;
-    let turned = if neighbours(conv) { 0 } else { x_bytes };
+    let turned = if neighbours(conv) { 0 } else { conv.elements()[0] * conv.elem.bytes() as u128 };
     let each = machine.rates.gather_cycles + machine.rates.scatter_cycles;
     let last = machine.caches.last().map_or(0, |cache| cache.bytes as u128);
     let scattered = problem.reading(machine) == Reading::InPlace && conv.c_per_group() > FOLLOWED && x_bytes > last / 2;

@@ -26,8 +26,9 @@ impl Errors {
 /// input demands.
 pub(super) fn plan(algorithm: Algorithm, conv: &Conv, machine: &Machine, errors: Errors) -> Result<Plan, Refusal> {
     let mut plan = bare(algorithm, conv, machine, errors)?;
-    plan.error_bound *= conv.spread(algorithm);
-    plan.error_typical *= conv.spread(algorithm);
+    let [bound, typical] = conv.rounding();
+    plan.error_bound = plan.error_bound * conv.spread(algorithm) + bound;
+    plan.error_typical = (plan.error_typical * conv.spread(algorithm)).hypot(typical);
     Ok(plan)
 }
 
@@ -50,11 +51,13 @@ fn bare(algorithm: Algorithm, conv: &Conv, machine: &Machine, errors: Errors) ->
 /// The certified bound of a plan's error for these weights, stored `[K, C/group, R, S]`, relative to Σ|w| · max|x|: at most that for any weights,
 /// which is [`Plan::error_bound`] where no range is declared.
 pub fn bound_for_weights(plan: &Plan, conv: &Conv, weights: &[f64]) -> f64 {
-    let any = plan.error_bound / conv.spread(plan.algorithm);
-    match plan.algorithm {
+    let [rounding, _] = conv.rounding();
+    let any = (plan.error_bound - rounding) / conv.spread(plan.algorithm);
+    let own = match plan.algorithm {
         Algorithm::Winograd { .. } | Algorithm::Fft { .. } => {
             tiles::bound_for_weights(plan.algorithm, conv, weights).map_or(any, |b| b.min(any))
         }
         _ => any,
-    }
+    };
+    own + rounding
 }

@@ -90,6 +90,7 @@ pub(super) fn targets(
         let dense = c > 1;
         let left = match layer.constant(w) {
             None => Some(Left::Computed),
+            Some(_) if x_ty.elem.is_storage() => Some(Left::Stored(x_ty.elem)),
             Some(_) if op.algorithm != Algorithm::Auto => Some(Left::Algorithm),
             Some(_) if elements > edit::MAX_ELEMENTS => Some(Left::TooLarge { elements, limit: edit::MAX_ELEMENTS }),
             // What is new and untrained is only made on request.
