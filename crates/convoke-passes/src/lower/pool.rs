@@ -189,29 +189,30 @@ impl<'a> Lowering<'a> {
                 let result = mean(f, sum);
                 f.store(ys, plane, result);
             }),
-            // Channels lie side by side: sum rows of them in place.
-            Layout::Nhwc => f.for_("n", 0..x.image.n, parallel(), |f, n| {
+            // Channels lie side by side: sum rows of them.
+            Layout::Nhwc => {
                 let c = x.image.c;
-                f.for_("c", 0..c, along(lanes), |f, e| {
-                    let zero = f.number(elem, 0.0);
-                    f.store(ys, Affine::from(n) * c + e, zero);
-                });
-                f.for_("i", 0..pixels, Marks::default(), |f, i| {
+                let sums = f.local("sums", elem, c);
+                f.for_("n", 0..x.image.n, parallel(), |f, n| {
                     f.for_("c", 0..c, along(lanes), |f, e| {
-                        let at = Affine::from(n) * c + e;
-                        let value = f.load(xs, (Affine::from(n) * pixels + i) * c + e);
-                        let sum = f.load(ys, at.clone());
-                        let sum = f.binary(BinOp::Add, sum, value);
-                        f.store(ys, at, sum);
+                        let zero = f.number(elem, 0.0);
+                        f.store(sums, e, zero);
+                    });
+                    f.for_("i", 0..pixels, Marks::default(), |f, i| {
+                        f.for_("c", 0..c, along(lanes), |f, e| {
+                            let value = f.load(xs, (Affine::from(n) * pixels + i) * c + e);
+                            let sum = f.load(sums, e);
+                            let sum = f.binary(BinOp::Add, sum, value);
+                            f.store(sums, e, sum);
+                        });
+                    });
+                    f.for_("c", 0..c, along(lanes), |f, e| {
+                        let sum = f.load(sums, e);
+                        let result = mean(f, sum);
+                        f.store(ys, Affine::from(n) * c + e, result);
                     });
                 });
-                f.for_("c", 0..c, along(lanes), |f, e| {
-                    let at = Affine::from(n) * c + e;
-                    let sum = f.load(ys, at.clone());
-                    let result = mean(f, sum);
-                    f.store(ys, at, result);
-                });
-            }),
+            }
         }
         let kernel = self.program.func(f.finish());
         self.program.run(kernel, &[x.buffer, y.buffer]);

@@ -13,7 +13,11 @@ use std::collections::HashMap;
 use convoke_ir::arena::Arena;
 use convoke_ir::elem::Elem;
 use convoke_ir::layer::{Layer, ValueId};
-use convoke_ir::loops::{BufferId, Func, FuncId, Program, Role, Run, Stmt};
+use convoke_ir::loops::{Access, Buffer, BufferId, Func, FuncId, Program, Role, Run, Slot, SlotId, Stmt};
+use convoke_ir::span::Span;
+use convoke_ir::types::TensorType;
+
+use crate::loops::util::block;
 
 fn is_stored(layer: &Layer) -> bool {
     layer.values.iter().any(|(_, value)| value.ty.elem.is_storage())
@@ -43,6 +47,7 @@ pub(super) fn store(program: &mut Program, layer: &Layer, buffers: &HashMap<Valu
     for (output, &id) in outputs.collect::<Vec<_>>().into_iter().zip(&layer.results) {
         program.buffers[output].ty.elem = layer.ty(id).elem;
     }
+    apart(program);
     let mut typed = Typed { from: std::mem::take(&mut program.funcs), to: Arena::new(), known: HashMap::new() };
     let (prepare, entry) = (std::mem::take(&mut program.prepare), std::mem::take(&mut program.entry));
     let [prepare, entry] = [prepare, entry].map(|runs| {
@@ -53,6 +58,63 @@ pub(super) fn store(program: &mut Program, layer: &Layer, buffers: &HashMap<Valu
         runs.into_iter().map(run).collect()
     });
     (program.prepare, program.entry, program.funcs) = (prepare, entry, typed.to);
+}
+
+/// Gives results that an epilogue changes in place, after they were stored, memory of their own until then: they are rounded once.
+///
+/// ```text
+///   run @conv(…, %y)                    run @conv(…, %y.wide)
+///   run @elementwise(inout %y, …)  ⟶    run @elementwise(in %y.wide, …, out %y)
+/// ```
+fn apart(program: &mut Program) {
+    for prepare in [true, false] {
+        let mut runs = std::mem::take(if prepare { &mut program.prepare } else { &mut program.entry });
+        let mut wide: HashMap<BufferId, BufferId> = HashMap::new();
+        for at in 0..runs.len() {
+            let Some(slot) = in_place(program, &runs[at]) else { continue };
+            let buffer = runs[at].args[slot];
+            let Buffer { name, ty, .. } = &program.buffers[buffer];
+            let (name, ty) = (format!("{name}.wide"), TensorType { elem: ty.elem.compute(), ..ty.clone() });
+            let new = *wide.entry(buffer).or_insert_with(|| {
+                program.buffers.push(Buffer { name, ty, role: Role::Scratch, span: Span::default() })
+            });
+            // What stands before made the result; another part of the epilogue may be among it.
+            for run in &mut runs[..at] {
+                let is_part = run.args.last() == Some(&buffer) && run.args.contains(&new);
+                run.args.iter_mut().filter(|arg| !is_part && **arg == buffer).for_each(|arg| *arg = new);
+            }
+            runs[at].func = read_apart(program, runs[at].func, slot);
+            runs[at].args[slot] = new;
+            runs[at].args.push(buffer);
+        }
+        *(if prepare { &mut program.prepare } else { &mut program.entry }) = runs;
+    }
+}
+
+/// The parameter of a run that is read and written, if its buffer holds what is stored alone.
+fn in_place(program: &Program, run: &Run) -> Option<usize> {
+    let slots = program.funcs[run.func].slots.iter().zip(&run.args);
+    slots.into_iter().position(|((_, slot), &arg)| {
+        slot.access == Access::InOut && program.buffers[arg].ty.elem.is_storage()
+    })
+}
+
+/// The function with a parameter that is read and written apart into one that is read, and one that is written, its last.
+fn read_apart(program: &mut Program, func: FuncId, slot: usize) -> FuncId {
+    let mut func = program.funcs[func].clone();
+    let slot = SlotId::new(slot);
+    func.slots[slot].access = Access::In;
+    let Slot { name, elem, len, span, .. } = func.slots[slot].clone();
+    let out = func.slots.push(Slot { name: format!("{name}.out"), elem, len, access: Access::Out, span });
+    block::each_mut(&mut func.body, &mut |stmt| {
+        if let Stmt::Store(place, ..) = stmt
+            && place.slot == slot
+        {
+            place.slot = out;
+        }
+    });
+    func.name = format!("{}.apart.{}", func.name, program.funcs.len());
+    program.funcs.push(func)
 }
 
 /// Functions with parameters of other types.
