@@ -59,10 +59,10 @@ impl Aligned {
         Some(Aligned { begin, len, from: From::Map(map) })
     }
 
-    /// `numbers` as elements of this type.
-    pub(crate) fn of(numbers: &[f64], elem: Elem) -> Option<Aligned> {
-        let mut memory = Aligned::new(numbers.len() * elem.bytes())?;
-        elem.encode(numbers, memory.bytes_mut());
+    /// A copy of these bytes.
+    pub(crate) fn of(bytes: &[u8]) -> Option<Aligned> {
+        let mut memory = Aligned::new(bytes.len())?;
+        memory.bytes_mut().copy_from_slice(bytes);
         Some(memory)
     }
 
@@ -133,15 +133,20 @@ mod tests {
 
     #[test]
     fn subnormal_numbers_become_zeros_of_their_sign() {
+        use convoke_ir::values::Values;
         let tiny = f64::from(f32::MIN_POSITIVE);
+        let flushed = |elem: Elem, given: &[f64], expected: &[f64], count: usize| {
+            let mut memory = Aligned::of(Values::of(elem, given).bytes()).expect("a few bytes");
+            assert_eq!(memory.flush(elem), count, "{elem}");
+            assert_eq!(memory.bytes(), Values::of(elem, expected).bytes(), "{elem}");
+        };
         let numbers = [1.0, -tiny / 2.0, tiny, 0.0, tiny / 4.0, f64::INFINITY, f64::NAN];
-        let mut memory = Aligned::of(&numbers, Elem::F32).expect("a few bytes");
-        assert_eq!(memory.flush(Elem::F32), 2);
         let expected = [1.0, -0.0, tiny, 0.0, 0.0, f64::INFINITY, f64::NAN];
-        assert_eq!(memory.bytes(), Aligned::of(&expected, Elem::F32).expect("a few bytes").bytes());
-        let mut memory = Aligned::of(&[-5e-324, tiny / 2.0], Elem::F64).expect("a few bytes");
-        assert_eq!(memory.flush(Elem::F64), 1);
-        assert_eq!(memory.bytes(), Aligned::of(&[-0.0, tiny / 2.0], Elem::F64).expect("a few bytes").bytes());
+        flushed(Elem::F32, &numbers, &expected, 2);
+        flushed(Elem::Bf16, &numbers, &expected, 2);
+        flushed(Elem::F64, &[-5e-324, tiny / 2.0], &[-0.0, tiny / 2.0], 1);
+        // Numbers that are subnormal in their own type, but not in that which they are read as.
+        flushed(Elem::F16, &[6e-8, -1e-5], &[6e-8, -1e-5], 0);
     }
 
     #[test]

@@ -15,6 +15,7 @@ use std::path::Path;
 
 use convoke_ir::elem::Elem;
 use convoke_ir::types::TensorType;
+use convoke_ir::values::Values;
 use ndarray::ArrayViewD;
 
 use crate::error::quoted;
@@ -28,7 +29,7 @@ const MAGIC: &[u8; 6] = b"\x93NUMPY";
 const HEADER_LIMIT: u64 = 1 << 16;
 
 /// Reads the array of a file, which must have the shape of `ty`, in row-major order.
-pub(crate) fn read(path: &Path, ty: &TensorType, files: &Files) -> Result<Vec<f64>, DataError> {
+pub(crate) fn read(path: &Path, ty: &TensorType, files: &Files) -> Result<Values, DataError> {
     let (file, length) = opened(path)?;
     read_from(BufReader::new(file), length, path, "its array", ty, files)
 }
@@ -41,7 +42,7 @@ pub(crate) fn read_from(
     array: &str,
     ty: &TensorType,
     files: &Files,
-) -> Result<Vec<f64>, DataError> {
+) -> Result<Values, DataError> {
     let wrong = |reason: String| damaged(path, array, reason);
     let mut start = [0; 8];
     stream.read_exact(&mut start).map_err(|e| broken(e, path, array, "its first 8 bytes"))?;
@@ -100,13 +101,14 @@ pub(crate) fn read_from(
 }
 
 /// Column-major numbers in row-major order.
-fn transposed(stored: &[f64], ty: &TensorType, files: &Files) -> Result<Vec<f64>, DataError> {
-    let mut numbers = files.allocate(stored.len(), || format!("`{ty}` in another order"))?;
+fn transposed(stored: &Values, ty: &TensorType, files: &Files) -> Result<Values, DataError> {
+    let size = stored.elem().bytes();
+    let mut bytes = files.bytes(Some(stored.bytes().len()), || format!("`{ty}` in another order"))?;
     let dims = ty.shape.dims();
     let mut index = vec![0; dims.len()];
-    for _ in 0..stored.len() {
+    for to in bytes.chunks_exact_mut(size) {
         let at = dims.iter().zip(&index).rev().fold(0, |at, (&d, &i)| at * d + i);
-        numbers.push(stored[at]);
+        to.copy_from_slice(&stored.bytes()[at * size..][..size]);
         for axis in (0..dims.len()).rev() {
             index[axis] += 1;
             if index[axis] < dims[axis] {
@@ -115,7 +117,7 @@ fn transposed(stored: &[f64], ty: &TensorType, files: &Files) -> Result<Vec<f64>
             index[axis] = 0;
         }
     }
-    Ok(numbers)
+    Ok(Values::from_bytes(stored.elem(), bytes))
 }
 
 /// The kind of number that a `descr` names, read as `elem`: a byte order and a type. `=` is this machine's order, `|` is for single bytes.
@@ -287,11 +289,11 @@ mod tests {
         TensorType::new(Elem::F64, dims, Layout::Nchw).expect("a type")
     }
 
-    fn parse(bytes: &[u8], dims: &[usize]) -> Result<Vec<f64>, DataError> {
+    fn parse(bytes: &[u8], dims: &[usize]) -> Result<Values, DataError> {
         parse_as(bytes, &ty(dims))
     }
 
-    fn parse_as(bytes: &[u8], ty: &TensorType) -> Result<Vec<f64>, DataError> {
+    fn parse_as(bytes: &[u8], ty: &TensorType) -> Result<Values, DataError> {
         read_from(bytes, bytes.len() as u64, Path::new("w.npy"), "its array", ty, &Files::none())
     }
 
@@ -322,7 +324,7 @@ mod tests {
                 write_to(&mut bytes, array.view(), elem).expect("written");
                 assert_eq!((bytes.len() - numbers.len() * elem.bytes()) % 64, 0);
                 let ty = TensorType { elem, ..ty(&dims) };
-                assert_eq!(parse_as(&bytes, &ty).expect("read"), numbers);
+                assert_eq!(parse_as(&bytes, &ty).expect("read").wide(), numbers);
             }
         }
     }
@@ -348,7 +350,7 @@ mod tests {
             ("=u1", &[7], 7.0),
         ] {
             for wide in [false, true] {
-                assert_eq!(parse(&npy(wide, &dict(descr, "False", "(1,)"), data), &[1]).expect(descr), [expected]);
+                assert_eq!(parse(&npy(wide, &dict(descr, "False", "(1,)"), data), &[1]).expect(descr).wide(), [expected]);
             }
         }
     }
@@ -379,7 +381,7 @@ mod tests {
     fn fortran_order_is_transposed() {
         let data: Vec<u8> = [1.0, 4.0, 2.0, 5.0, 3.0, 6.0_f64].iter().flat_map(|x| x.to_le_bytes()).collect();
         let bytes = npy(false, &dict("<f8", "True", "(2, 3)"), &data);
-        assert_eq!(parse(&bytes, &[2, 3]).expect("read"), [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]);
+        assert_eq!(parse(&bytes, &[2, 3]).expect("read").wide(), [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]);
     }
 
     #[test]

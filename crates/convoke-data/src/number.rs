@@ -1,6 +1,6 @@
 //! Numbers as files store them, and the numbers that they become.
 //!
-//! Floating-point numbers are read as they are; the caller rounds them to the declared element type. An integer is read where that
+//! Floating-point numbers are read as they are, as bytes; the caller rounds them to the declared element type. An integer is read where that
 //! type holds it exactly, and refused otherwise: a rounded index or count is another one. `false` and `true` are 0 and 1.
 
 use std::io::{self, Read, Write};
@@ -8,6 +8,7 @@ use std::path::Path;
 
 use convoke_ir::elem::Elem;
 use convoke_ir::types::TensorType;
+use convoke_ir::values::Values;
 use ndarray::ArrayViewD;
 
 use crate::{DataError, Files, round};
@@ -47,7 +48,7 @@ impl Kind {
 }
 
 impl Number {
-    /// Appends the numbers that `bytes` hold. An integer that `elem` does not hold, or a boolean that is neither 0 nor 1, ends it;
+    /// Appends the integers that `bytes` hold. One that `elem` does not hold, or a boolean that is neither 0 nor 1, ends it;
     /// those before it are appended.
     fn decode(self, bytes: &[u8], elem: Elem, out: &mut Vec<f64>) -> Result<(), i128> {
         macro_rules! stored {
@@ -78,11 +79,7 @@ impl Number {
                     out.push(x.into());
                 }
             }
-            Kind::Float(stored) if self.big_endian => {
-                let turned = bytes.chunks_exact(stored.bytes()).flat_map(|number| number.iter().rev().copied());
-                stored.decode(&turned.collect::<Vec<u8>>(), out);
-            }
-            Kind::Float(stored) => stored.decode(bytes, out),
+            Kind::Float(_) => unreachable!("numbers with a point are not decoded"),
             // Every type holds eight bits.
             Kind::I8 => out.extend(stored!(i8).map(f64::from)),
             Kind::U8 => out.extend(stored!(u8).map(f64::from)),
@@ -108,28 +105,45 @@ pub(crate) struct Elements<'a> {
 }
 
 impl Elements<'_> {
-    /// Reads as many numbers as `ty` has elements, a block at a time. No more bytes may follow if `last`.
+    /// Reads as many numbers as `ty` has elements, in the type that they are stored in; integers in that of `ty`. No more bytes may follow
+    /// if `last`.
     pub(crate) fn read(
         &self,
         stream: &mut dyn Read,
         ty: &TensorType,
         last: bool,
         files: &Files,
-    ) -> Result<Vec<f64>, DataError> {
-        let mut numbers = files.allocate(ty.elements(), || format!("`{ty}`"))?;
-        let bytes = self.number.kind.bytes();
-        let mut block = vec![0; bytes * 8192];
+    ) -> Result<Values, DataError> {
         let failed = |e| broken(e, self.path, self.array, "its elements");
-        while numbers.len() < ty.elements() {
-            let count = (ty.elements() - numbers.len()).min(8192);
-            let block = &mut block[..count * bytes];
-            stream.read_exact(block).map_err(failed)?;
-            let decoded = self.number.decode(block, ty.elem, &mut numbers);
-            decoded.map_err(|number| self.refused(numbers.len(), number, ty))?;
-        }
+        let values = match self.number.kind {
+            Kind::Float(stored) => {
+                let mut bytes = files.bytes(ty.elements().checked_mul(stored.bytes()), || format!("`{ty}`"))?;
+                stream.read_exact(&mut bytes).map_err(failed)?;
+                if self.number.big_endian {
+                    bytes.chunks_exact_mut(stored.bytes()).for_each(<[u8]>::reverse);
+                }
+                Values::from_bytes(stored, bytes)
+            }
+            _ => Values::of(ty.elem, &self.integers(stream, ty, files)?),
+        };
         // A stream that knows a checksum compares it when it is asked for more.
         if last && stream.take(1).read_to_end(&mut Vec::new()).map_err(failed)? > 0 {
             return Err(damaged(self.path, self.array, "more bytes follow its elements"));
+        }
+        Ok(values)
+    }
+
+    /// A block at a time.
+    fn integers(&self, stream: &mut dyn Read, ty: &TensorType, files: &Files) -> Result<Vec<f64>, DataError> {
+        let mut numbers = files.allocate(ty.elements(), || format!("`{ty}`"))?;
+        let bytes = self.number.kind.bytes();
+        let mut block = vec![0; bytes * 8192];
+        while numbers.len() < ty.elements() {
+            let count = (ty.elements() - numbers.len()).min(8192);
+            let block = &mut block[..count * bytes];
+            stream.read_exact(block).map_err(|e| broken(e, self.path, self.array, "its elements"))?;
+            let decoded = self.number.decode(block, ty.elem, &mut numbers);
+            decoded.map_err(|number| self.refused(numbers.len(), number, ty))?;
         }
         Ok(numbers)
     }

@@ -32,7 +32,7 @@ fn conv(elem: &str, group: usize, attrs: &str, weights: &[f64]) -> Layer {
     let mut layer = text::parse_and_verify(&source).expect("valid").layers.remove(0);
     let numbers = weights.iter().copied().cycle().take(4 * c * 25).collect();
     let w = layer.values.ids().find(|&id| layer.values[id].name == "w").expect("`%w`");
-    layer.values[w].def = Def::Const(Source::Computed(Arc::new(numbers)));
+    layer.values[w].def = Def::Const(Source::Computed(Values::of(Elem::F64, &numbers)));
     layer
 }
 

@@ -253,7 +253,7 @@ fn any_constant(layer: &Layer, such: impl Fn(f64, Elem) -> bool) -> Result<bool,
         let Some(source) = layer.ir().constant(id) else { continue };
         let numbers = values(source, &value.ty, layer.files())
             .map_err(|source| InterpError::Constant { name: value.name.clone(), source: Box::new(source) })?;
-        if numbers.iter().any(|&number| such(number, value.ty.elem)) {
+        if !numbers.all(|number| !such(number, value.ty.elem)) {
             return Ok(true);
         }
     }

@@ -83,6 +83,7 @@ pub(crate) fn constant(layer: &Layer, id: ValueId, files: &Files) -> Result<Arc<
         return Err(InterpError::Malformed { func: layer.name.clone(), reason });
     };
     values(source, &value.ty, files)
+        .map(|numbers| Arc::new(numbers.wide()))
         .map_err(|source| InterpError::Constant { name: value.name.clone(), source: Box::new(source) })
 }
 

@@ -16,8 +16,6 @@
 mod code;
 mod run;
 
-use std::sync::Arc;
-
 use convoke_data::{DataError, Files, values};
 use convoke_ir::loops::{Access, Program, Role, Verified};
 use ndarray::ArrayD;
@@ -46,7 +44,7 @@ pub fn run_program(program: Verified<'_>, inputs: &[ArrayD<f64>], files: &Files)
             Role::Input => flat(inputs.next().expect("counted above"))?,
             Role::Const(source) => {
                 let named = |source| InterpError::Constant { name: buffer.name.clone(), source: Box::new(source) };
-                Arc::unwrap_or_clone(values(source, &buffer.ty, files).map_err(named)?)
+                values(source, &buffer.ty, files).map_err(named)?.wide()
             }
             Role::Output | Role::Prepared | Role::Scratch => filled(buffer.ty.elements(), f64::NAN)?,
         });

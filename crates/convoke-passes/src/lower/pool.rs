@@ -7,14 +7,13 @@
 //! Padding is a halo of −∞ for the maximum and of 0 for the mean. The mean multiplies by one over the number of taps it counts,
 //! a constant for each pixel.
 
-use std::sync::Arc;
-
 use convoke_ir::elem::Elem;
 use convoke_ir::layer::{AvgPool, Axis, Instr, MaxPool, Source, Window};
 use convoke_ir::loops::{Affine, BinOp, BufferId, FuncBuilder, FuncId, Marks, Role};
 use convoke_ir::types::Layout;
 
 use crate::register_tile::RegisterTile;
+use convoke_ir::values::Values;
 
 use super::chain::{Chain, Operand};
 use super::grid::{Grid, Site, reach};
@@ -62,7 +61,7 @@ impl<'a> Lowering<'a> {
         let inverse: Vec<f64> =
             pixels.map(|(p, q)| 1.0 / (counted(window.h, p) * counted(window.w, q)) as f64).collect();
         let len = inverse.len();
-        let buffer = self.flat("one_over_count", pool.elem, len, Role::Const(Source::Computed(Arc::new(inverse))))?;
+        let buffer = self.flat("one_over_count", pool.elem, len, Role::Const(Source::Computed(Values::of(pool.elem, &inverse))))?;
         self.pool_kernel(&pool, Some((buffer, len)));
         Ok(())
     }

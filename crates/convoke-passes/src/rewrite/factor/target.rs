@@ -1,7 +1,5 @@
 //! A convolution whose weights may be factored.
 
-use std::sync::Arc;
-
 use convoke_ir::attr::Algorithm;
 use convoke_ir::layer::{Conv2d, Layer, Op, Source};
 use convoke_ir::types::TensorType;
@@ -27,7 +25,7 @@ pub(crate) struct Target {
     /// The image it reads.
     pub(crate) x: TensorType,
     /// The numbers of its weights `[K, C/group, R, S]`; `None` if they are unbound.
-    pub(crate) weights: Option<Arc<Vec<f64>>>,
+    pub(crate) weights: Option<Vec<f64>>,
     /// Output channels.
     pub(crate) k: usize,
     /// Input channels of a group.
