@@ -361,7 +361,7 @@ mod tests {
         let one = |descr: &str, data: &[u8], ty: &TensorType| {
             let bytes = npy(false, &dict(descr, "False", "(1,)"), data);
             let read = read_from(&bytes[..], bytes.len() as u64, Path::new("w.npy"), "its array", ty, &Files::none());
-            read.map(|numbers| numbers[0]).map_err(|e| e.to_string())
+            read.map(|numbers| numbers.wide()[0]).map_err(|e| e.to_string())
         };
         let most = (1_i64 << 24) + 1;
         assert_eq!(one("<i8", &most.to_le_bytes(), &ty(&[1])), Ok(most as f64));
