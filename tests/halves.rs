@@ -98,7 +98,11 @@ fn tails_are_exact_at_every_width() {
 /// Inputs, the type of the result, and the body, with `T` for the element type.
 const OPS: &[(&str, &str, &str)] = &[
     ("%x: T[2, 5, 9, 11]", "T[2, 5, 9, 11]", "%y = max_pool %x { kernel_shape = [3, 3], pads = [1, 1, 1, 1] }"),
-    ("%x: T[2, 9, 11, 8] nhwc", "T[2, 5, 6, 8] nhwc", "%y = avg_pool %x { kernel_shape = [3, 3], pads = [1, 1, 1, 1], strides = [2, 2] }"),
+    (
+        "%x: T[2, 9, 11, 8] nhwc",
+        "T[2, 5, 6, 8] nhwc",
+        "%y = avg_pool %x { kernel_shape = [3, 3], pads = [1, 1, 1, 1], strides = [2, 2] }",
+    ),
     ("%x: T[2, 9, 11, 8] nhwc", "T[2, 1, 1, 8] nhwc", "%y = global_avg_pool %x then sigmoid"),
     ("%x: T[2, 8, 9, 11]", "T[2, 8, 1, 1]", "%y = global_avg_pool %x"),
     ("%x: T[3, 37]", "T[3, 37]", "%y = relu6 %x"),
@@ -117,10 +121,26 @@ const OPS: &[(&str, &str, &str)] = &[
     ("%x: T[2, 3, 5, 7]", "T[2, 5, 7, 3] nhwc", "%y = to_layout %x { layout = nhwc }"),
     ("%x: T[1, 4, 6, 6], %w: T[8, 4, 3, 3]", "T[1, 8, 4, 4]", "%y = conv2d %x, %w"),
     ("%x: T[1, 4, 6, 6], %w: f32[8, 4, 3, 3]", "T[1, 8, 4, 4]", "%y = conv2d %x, %w"),
-    ("%x: T[1, 8, 9, 11], %s: T[1, 1, 9, 1]", "T[1, 8, 9, 11]", "%w = const T[8, 8, 3, 3] = normal(std = 0.1)\n%y = conv2d %x, %w { pads = [1, 1, 1, 1], algorithm = im2col } then mul %s then sigmoid"),
-    ("%x: T[1, 8, 9, 11]", "T[1, 8, 9, 11]", "%w = const T[8, 8, 3, 3] = normal(std = 0.1)\n%s = const T[8] = uniform(low = 0.5, high = 1.5)\n%b = const T[8] = normal(seed = 2)\n%v = const f32[8] = uniform(low = 0.5, high = 1.5)\n%0 = conv2d %x, %w { pads = [1, 1, 1, 1] }\n%1 = batch_norm %0, %s, %b, %b, %s\n%2 = relu %1\n%3 = conv2d %2, %w { pads = [1, 1, 1, 1] }\n%4 = bias %3, %v\n%y = add %4, %x"),
-    ("%x: T[1, 16, 20, 12]", "(T[1, 16, 20, 12], T[1, 16, 20, 12])", "%w = const T[16, 16, 3, 3] = normal(std = 0.1)\n%0 = conv2d %x, %w { pads = [1, 1, 1, 1], algorithm = winograd(4x4) }\n%y = conv2d %0, %w { pads = [1, 1, 1, 1], algorithm = winograd(2x2) }\n%z = relu %y\nreturn %z, %y"),
-    ("%x: T[1, 8, 40, 12]", "T[1, 8, 40, 12]", "%w = const T[8, 8, 3, 3] = normal(std = 0.1)\n%0 = conv2d %x, %w { pads = [1, 1, 1, 1] } then relu\n%y = conv2d %0, %w { pads = [1, 1, 1, 1], band = 10 }"),
+    (
+        "%x: T[1, 8, 9, 11], %s: T[1, 1, 9, 1]",
+        "T[1, 8, 9, 11]",
+        "%w = const T[8, 8, 3, 3] = normal(std = 0.1)\n%y = conv2d %x, %w { pads = [1, 1, 1, 1], algorithm = im2col } then mul %s then sigmoid",
+    ),
+    (
+        "%x: T[1, 8, 9, 11]",
+        "T[1, 8, 9, 11]",
+        "%w = const T[8, 8, 3, 3] = normal(std = 0.1)\n%s = const T[8] = uniform(low = 0.5, high = 1.5)\n%b = const T[8] = normal(seed = 2)\n%v = const f32[8] = uniform(low = 0.5, high = 1.5)\n%0 = conv2d %x, %w { pads = [1, 1, 1, 1] }\n%1 = batch_norm %0, %s, %b, %b, %s\n%2 = relu %1\n%3 = conv2d %2, %w { pads = [1, 1, 1, 1] }\n%4 = bias %3, %v\n%y = add %4, %x",
+    ),
+    (
+        "%x: T[1, 16, 20, 12]",
+        "(T[1, 16, 20, 12], T[1, 16, 20, 12])",
+        "%w = const T[16, 16, 3, 3] = normal(std = 0.1)\n%0 = conv2d %x, %w { pads = [1, 1, 1, 1], algorithm = winograd(4x4) }\n%y = conv2d %0, %w { pads = [1, 1, 1, 1], algorithm = winograd(2x2) }\n%z = relu %y\nreturn %z, %y",
+    ),
+    (
+        "%x: T[1, 8, 40, 12]",
+        "T[1, 8, 40, 12]",
+        "%w = const T[8, 8, 3, 3] = normal(std = 0.1)\n%0 = conv2d %x, %w { pads = [1, 1, 1, 1] } then relu\n%y = conv2d %0, %w { pads = [1, 1, 1, 1], band = 10 }",
+    ),
 ];
 
 #[test]
@@ -150,7 +170,8 @@ fn numbers_at_the_edges_are_those_of_the_interpreter() {
     for elem in HALVES {
         let (largest, smallest) = (elem.largest(), elem.smallest());
         let normal = elem.smallest_normal();
-        let numbers = [0.0, -0.0, f64::NAN, f64::INFINITY, -f64::INFINITY, largest, -largest, 1.0, normal, 3.0 * smallest];
+        let numbers =
+            [0.0, -0.0, f64::NAN, f64::INFINITY, -f64::INFINITY, largest, -largest, 1.0, normal, 3.0 * smallest];
         let numbers: Vec<f64> = numbers.into_iter().cycle().take(45).collect();
         for (body, subnormals) in [
             ("%y = relu %x", Subnormals::Keep),
@@ -174,7 +195,10 @@ fn numbers_at_the_edges_are_those_of_the_interpreter() {
                 // Flushing takes subnormal numbers of `bf16`, which are those of `f32` too.
                 let flushed = |e: f64| subnormals == Subnormals::Flush && e.abs() < f64::from(f32::MIN_POSITIVE);
                 for (f, e) in found.iter().zip(expected) {
-                    assert!(same(*f, *e) || flushed(*e) && f.abs() <= e.abs(), "{bits} bits, {f:e}, not {e:e}:\n{text}");
+                    assert!(
+                        same(*f, *e) || flushed(*e) && f.abs() <= e.abs(),
+                        "{bits} bits, {f:e}, not {e:e}:\n{text}"
+                    );
                 }
             }
         }
@@ -190,7 +214,8 @@ fn in_rust<T: Element + Default>() {
     let y = compiled.run(&[x.view()]).expect("arrays of its types").remove(0);
     assert_eq!(y.shape(), [1, 16, 4, 4]);
     assert!(y.iter().all(|y| y.wide() == 0.125 * 0.5 * 72.0 + 1.0), "{y:?}");
-    let wrong = compiled.run(&[Array4::<f32>::zeros([1, 8, 6, 6]).view()]).expect_err("`f32` is another type").to_string();
+    let wrong =
+        compiled.run(&[Array4::<f32>::zeros([1, 8, 6, 6]).view()]).expect_err("`f32` is another type").to_string();
     assert!(wrong.contains(T::ELEM.name()) && wrong.contains("f32"), "{wrong}");
 }
 

@@ -237,7 +237,10 @@ pub fn header(program: Verified<'_>, export: &Export) -> Result<String, CodegenE
     }
     args.push("void *workspace".into());
     let (note, include) = match halves {
-        true => (" *\n * `uint16_t` are bits: of f16, IEEE 754 binary16, or of bf16, the upper half of a binary32.\n", "#include <stdint.h>\n\n"),
+        true => (
+            " *\n * `uint16_t` are bits: of f16, IEEE 754 binary16, or of bf16, the upper half of a binary32.\n",
+            "#include <stdint.h>\n\n",
+        ),
         false => ("", ""),
     };
     Ok(format!(

@@ -73,7 +73,8 @@ fn every_number_is_read_as_it_is() {
 
 /// All that is hard to round: numbers of the type, what is half way to the next, and both sides of that; and what has no number near.
 fn hard<T: Element>(of: fn(u16) -> T) -> Vec<f32> {
-    let mut numbers = vec![f32::NAN, -f32::NAN, f32::from_bits(0x7f80_0001), f32::MAX, f32::from_bits(1), 65519.996, 65520.0];
+    let mut numbers =
+        vec![f32::NAN, -f32::NAN, f32::from_bits(0x7f80_0001), f32::MAX, f32::from_bits(1), 65519.996, 65520.0];
     for bits in 0..u16::MAX {
         let (x, next) = (of(bits).wide(), of(bits + 1).wide());
         let middle = ((x + next) / 2.0) as f32;
@@ -107,7 +108,9 @@ fn what_is_stored_is_the_nearest_number() {
 #[test]
 fn a_call_is_decided_by_a_half() {
     for machine in machines() {
-        for (numbers, called) in [([0.0, 1.0], false), ([-0.0, 1.0], false), ([6e-8, 0.0], true), ([f64::NAN, 0.0], true)] {
+        for (numbers, called) in
+            [([0.0, 1.0], false), ([-0.0, 1.0], false), ([6e-8, 0.0], true), ([f64::NAN, 0.0], true)]
+        {
             let x = numbers.map(f16::nearest);
             let ty = |n: usize| TensorType::new(f16::ELEM, [n], Layout::Nchw).expect("small");
             let mut program = ProgramBuilder::new("decide");

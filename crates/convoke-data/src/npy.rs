@@ -350,7 +350,10 @@ mod tests {
             ("=u1", &[7], 7.0),
         ] {
             for wide in [false, true] {
-                assert_eq!(parse(&npy(wide, &dict(descr, "False", "(1,)"), data), &[1]).expect(descr).wide(), [expected]);
+                assert_eq!(
+                    parse(&npy(wide, &dict(descr, "False", "(1,)"), data), &[1]).expect(descr).wide(),
+                    [expected]
+                );
             }
         }
     }

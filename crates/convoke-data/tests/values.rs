@@ -94,7 +94,9 @@ fn what_cannot_be_filled_says_why() {
     assert!(message(Source::Unbound, &small, &none).contains("`unbound`"));
     assert!(message(Source::Numbers(vec![1.0]), &small, &none).contains("2 elements, 1 numbers"));
     assert!(message(Source::Numbers(vec![1.0, 1e300]), &small, &none).contains("1e300 is beyond"));
-    assert!(message(Source::Computed(Values::of(Elem::F64, &[1.0, 1e300])), &small, &none).contains("number 1 is 1e300"));
+    assert!(
+        message(Source::Computed(Values::of(Elem::F64, &[1.0, 1e300])), &small, &none).contains("number 1 is 1e300")
+    );
     assert!(message(Source::Generate(Generator::SobelX {}), &small, &none).contains("3×3"));
     let huge = ty(Elem::F32, &[1 << 20, 1 << 20]);
     assert!(message(Source::Generate(Generator::Zeros {}), &huge, &none).contains("8796093022208 bytes"));
@@ -139,11 +141,38 @@ fn test_inputs_are_exact_in_single_precision() {
 /// `x.astype(ml_dtypes.bfloat16)`, of the numbers given here.
 #[test]
 fn halves_are_those_of_numpy() {
-    let given = [1.5, -0.0, 65504.0, 2f64.powi(-24), f64::INFINITY, -f64::INFINITY, 1.0 / 3.0, -1e-5, 7e4, 2049.0, 2051.0, 6e-8];
+    let given = [
+        1.5,
+        -0.0,
+        65504.0,
+        2f64.powi(-24),
+        f64::INFINITY,
+        -f64::INFINITY,
+        1.0 / 3.0,
+        -1e-5,
+        7e4,
+        2049.0,
+        2051.0,
+        6e-8,
+    ];
     let inf = f64::INFINITY;
     let small = 2f64.powi(-24);
-    let f16 = [1.5, -0.0, 65504.0, small, inf, -inf, 0.333251953125, -1.0013580322265625e-05, inf, 2048.0, 2052.0, small];
-    let bf16 = [1.5, -0.0, 65536.0, small, inf, -inf, 0.333984375, -1.0013580322265625e-05, 70144.0, 2048.0, 2048.0, 6.007030606269836e-08];
+    let f16 =
+        [1.5, -0.0, 65504.0, small, inf, -inf, 0.333251953125, -1.0013580322265625e-05, inf, 2048.0, 2052.0, small];
+    let bf16 = [
+        1.5,
+        -0.0,
+        65536.0,
+        small,
+        inf,
+        -inf,
+        0.333984375,
+        -1.0013580322265625e-05,
+        70144.0,
+        2048.0,
+        2048.0,
+        6.007030606269836e-08,
+    ];
     let folder = tempfile::tempdir().expect("a temporary folder");
     for (elem, expected) in [(Elem::F16, f16), (Elem::Bf16, bf16)] {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/data/{elem}.npy"));

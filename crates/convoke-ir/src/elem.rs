@@ -276,7 +276,9 @@ mod tests {
                 assert!(elem.round(x) == x || x.is_nan(), "{elem} {bits:#x}");
                 assert_eq!(x.is_sign_negative(), bits >= 1 << 15, "{elem} {bits:#x}");
                 // Between a number and the next larger one, the middle goes to the even one, and what is off it to the nearer, however little.
-                let Some(&next) = numbers.get(bits + 1).filter(|next| next.is_finite() && x.is_finite()) else { continue };
+                let Some(&next) = numbers.get(bits + 1).filter(|next| next.is_finite() && x.is_finite()) else {
+                    continue;
+                };
                 let middle = x / 2.0 + next / 2.0;
                 assert_eq!(elem.round(middle), if bits % 2 == 0 { x } else { next }, "{elem} {bits:#x}");
                 let (toward, beyond) = (middle.abs().next_down(), middle.abs().next_up());

@@ -2,9 +2,9 @@
 
 use convoke_data::Files;
 use convoke_ir::elem::Elem;
-use convoke_ir::values::Values;
 use convoke_ir::layer::{self, Conv2d, Def, Layer, Op, Source};
 use convoke_ir::text;
+use convoke_ir::values::Values;
 use convoke_machine::Machine;
 use convoke_passes::spec::Spec;
 use convoke_passes::stats::Stats;

@@ -4,9 +4,9 @@ use std::sync::{Arc, Mutex};
 
 use convoke_data::Files;
 use convoke_ir::elem::Elem;
-use convoke_ir::values::Values;
 use convoke_ir::layer::{Def, Layer, Source};
 use convoke_ir::text;
+use convoke_ir::values::Values;
 use convoke_machine::Machine;
 use convoke_passes::spec::Spec;
 use convoke_passes::{Context, Grants, Left, Note, Outcome, PassManager, Stage, State, Watch, registry};

@@ -249,7 +249,5 @@ impl Emitter<'_> {
 }
 
 /// 32 bits to 16, of two registers, within 128 bits.
-const PACK: isa::Forms = [
-    [VEX_Vpackusdw_xmm_xmm_xmmm128, VEX_Vpackusdw_ymm_ymm_ymmm256, INVALID, INVALID, INVALID],
-    [INVALID; 5],
-];
+const PACK: isa::Forms =
+    [[VEX_Vpackusdw_xmm_xmm_xmmm128, VEX_Vpackusdw_ymm_ymm_ymmm256, INVALID, INVALID, INVALID], [INVALID; 5]];

@@ -337,7 +337,15 @@ fn step(
     let error = value.iter().zip(error).zip(&scale).map(finished).collect();
     let done = Done { op, args, types, result, value: &value, scale: &scale, unit };
     let typical = typical(&done, accuracies)?.map(Arc::new);
-    Ok(Tracked { value: Arc::new(value), error: Arc::new(error), scale: Arc::new(scale), depth, typical, spoilt, near: None })
+    Ok(Tracked {
+        value: Arc::new(value),
+        error: Arc::new(error),
+        scale: Arc::new(scale),
+        depth,
+        typical,
+        spoilt,
+        near: None,
+    })
 }
 
 /// What a convolution by a fast algorithm rounds.
@@ -417,12 +425,14 @@ fn batch_norm(op: &BatchNorm, args: &[&Tracked], types: &[&TensorType], unit: Un
     let magnitude = x.magnitude()?;
     let operand = |data| Operand { data, ty: types[0] };
     let (near, far) = (unit.gamma(8), unit.gamma(x.depth + 8));
+    // What the convolution before it gives may be rounded after it was scaled.
+    let stored = if types[0].elem.is_storage() { types[0].elem.smallest() } else { 0.0 };
     let mut error = per_channel(operand(&magnitude), |m, c| {
         let a = factor[c].abs() + factor_error[c];
         let constant = a * (mean.value[c].abs() + mean.error[c]) + b.value[c].abs() + b.error[c];
         let inherited = b.error[c] + a * mean.error[c] + factor_error[c] * (m + mean.value[c].abs());
         let flushed = unit.read(a, 0.0) * (m + mean.value[c].abs() + mean.error[c]);
-        near * a * m + far * constant + inherited + flushed + 4.0 * unit.lost
+        near * a * m + far * constant + inherited + flushed + 4.0 * unit.lost + stored
     })?;
     let from_x = per_channel(operand(&x.error), |e, c| e * (factor[c].abs() + factor_error[c]))?;
     error.iter_mut().zip(&from_x).for_each(|(e, x)| *e += x);

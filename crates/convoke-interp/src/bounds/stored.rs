@@ -1,15 +1,16 @@
 //! What storing a tensor as `f16` or `bf16` adds: one rounding, to the type's own numbers.
 //!
-//! Let r be the value v rounded. A native run has a number within E of v, and either rounds it too, or keeps it as it is because a pass left the
-//! tensor out of memory:
+//! Let r be the value v rounded, and u the roundoff of the type. A native run has a number within E of v. The caller of the layer gets it
+//! rounded; an op inside may read it rounded, as it was because a pass left the tensor out of memory, or rounded on another scale, because
+//! a pass moved a factor across it:
 //!
 //! ```text
-//! stored           max(|round(v + E) − r|, |round(v − E) − r|)       rounding is monotone, so that nothing between is further away
-//! kept             E + |v − r|
+//! rounded       max(|round(v + E) − r|, |round(v − E) − r|)       rounding is monotone, so that nothing between is further away
+//! read inside   that, or E + u (|v| + E), at least half the smallest number
 //! ```
 //!
-//! An op that reads the tensor has to reckon with both; the caller of the layer gets a stored one. What is 0 for an exact v, such as that of a
-//! `relu`, stays 0. Where r is infinite and v is not, an op that reads it may read anything.
+//! What is exact, such as a `relu` of stored numbers, has E = 0 and v = r and stays so. Where r is infinite and v is not, an op that reads it may
+//! read anything.
 //!
 //! As a root mean square, at most two roundings come to √2/√3 · u |r|, u being the type's roundoff, so that u |r| is added.
 
@@ -32,8 +33,15 @@ pub(super) fn stored(tensor: Tracked, elem: Elem) -> Result<Tracked> {
         let r = elem.round(v);
         distance(elem.round(v + e), r).max(distance(elem.round(v - e), r))
     })?;
-    let kept = exact.iter().zip(tensor.error.iter()).map(|(&v, e)| e + distance(v, elem.round(v)));
-    let error = near.iter().zip(kept).map(|(&near, kept)| near.max(kept)).collect();
+    let inside =
+        exact.iter().zip(tensor.error.iter()).zip(value.iter()).map(|((&v, &e), &r)| match e == 0.0 && v == r {
+            true => 0.0,
+            false if r.is_finite() || !v.is_finite() => {
+                e + (elem.unit_roundoff() * (v.abs() + e)).max(elem.smallest() / 2.0)
+            }
+            false => f64::INFINITY,
+        });
+    let error = near.iter().zip(inside).map(|(&near, inside)| near.max(inside)).collect();
     let overflows = exact.iter().zip(value.iter()).any(|(v, r)| r.is_infinite() && v.is_finite());
     let roundoff = |r: f64| elem.unit_roundoff() * r.abs().max(elem.smallest_normal());
     let typical = |t: &Arc<Vec<f64>>| each2(t, &value, |t, r| t + roundoff(r)).map(Arc::new);

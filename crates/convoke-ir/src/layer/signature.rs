@@ -56,7 +56,9 @@ pub(super) fn result(table: &[Signature], args: &[&TensorType]) -> Result<Elem, 
         [one] if *one == format!("`{first}`") => {
             format!("operands have one element type; the first is `{first}`, this is `{found}`")
         }
-        _ => format!("expected elements {} where the first operand has `{first}`, found `{found}`", fitting.join(" or ")),
+        _ => {
+            format!("expected elements {} where the first operand has `{first}`, found `{found}`", fitting.join(" or "))
+        }
     };
     Err(InferError::operand(most, message))
 }

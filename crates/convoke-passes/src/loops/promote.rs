@@ -117,7 +117,8 @@ impl Walk<'_> {
             let use_ = &places[&place];
             // What passes through such memory is rounded.
             let rounds = self.func.slots[place.slot].elem.is_storage();
-            let good = use_.stored && use_.uniform && clear.contains(&place) && !closed.contains(&place.slot) && !rounds;
+            let good =
+                use_.stored && use_.uniform && clear.contains(&place) && !closed.contains(&place.slot) && !rounds;
             if good && found.len() < MAX_REGISTERS {
                 found.push(Accumulator { place, ty: use_.ty, read_first: use_.read_first });
             }

@@ -61,7 +61,12 @@ impl<'a> Lowering<'a> {
         let inverse: Vec<f64> =
             pixels.map(|(p, q)| 1.0 / (counted(window.h, p) * counted(window.w, q)) as f64).collect();
         let len = inverse.len();
-        let buffer = self.flat("one_over_count", pool.elem, len, Role::Const(Source::Computed(Values::of(pool.elem, &inverse))))?;
+        let buffer = self.flat(
+            "one_over_count",
+            pool.elem,
+            len,
+            Role::Const(Source::Computed(Values::of(pool.elem, &inverse))),
+        )?;
         self.pool_kernel(&pool, Some((buffer, len)));
         Ok(())
     }

@@ -94,9 +94,9 @@ fn apart(program: &mut Program) {
 /// The parameter of a run that is read and written, if its buffer holds what is stored alone.
 fn in_place(program: &Program, run: &Run) -> Option<usize> {
     let slots = program.funcs[run.func].slots.iter().zip(&run.args);
-    slots.into_iter().position(|((_, slot), &arg)| {
-        slot.access == Access::InOut && program.buffers[arg].ty.elem.is_storage()
-    })
+    slots
+        .into_iter()
+        .position(|((_, slot), &arg)| slot.access == Access::InOut && program.buffers[arg].ty.elem.is_storage())
 }
 
 /// The function with a parameter that is read and written apart into one that is read, and one that is written, its last.

@@ -11,10 +11,10 @@
 //! Leaves:     unbound weights: two of them are two weights, however alike they look; constants whose numbers agree
 //!             though their sources differ; of two equal results of the layer, both.
 
+use convoke_ir::layer::{Instr, Layer, Op, Source};
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::fmt::Write;
-use convoke_ir::layer::{Instr, Layer, Op, Source};
 
 use super::edit::{self, Replacer};
 use crate::error::PassError;

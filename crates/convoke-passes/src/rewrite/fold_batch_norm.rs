@@ -17,8 +17,8 @@
 
 use convoke_data::round;
 use convoke_ir::elem::Elem;
-use convoke_ir::values::Values;
 use convoke_ir::layer::{Bias, Layer, Op, Step, ValueId};
+use convoke_ir::values::Values;
 
 use super::affine::Affine;
 use super::edit::{self, Names};
