@@ -1,7 +1,7 @@
 //! Layers of `f16` and `bf16`: every op and algorithm, at every width, against the interpreter.
 
 use convoke::check::Reference;
-use convoke::ir::elem::half::{bf16, f16};
+use convoke::half::{bf16, f16};
 use convoke::ir::layer::{Generator, Source};
 use convoke::{Algorithm, Compiler, Elem, Element, Layer, Layout, Machine, Subnormals, check, data};
 use convoke_tests::native::{Count, MOST, exact, integers, native, none};

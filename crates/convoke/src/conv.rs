@@ -91,7 +91,7 @@ impl Conv2dBuilder {
         self
     }
 
-    /// The element type, `f32` if not given.
+    /// The element type, `f32` if not given. Layers of `f16` and `bf16` run on arrays of the crate [`half`](crate::half).
     pub fn elem(mut self, elem: Elem) -> Self {
         self.elem = elem;
         self

@@ -78,7 +78,7 @@ pub use convoke_passes as passes;
 pub use convoke_codegen::{Element, Memory};
 pub use convoke_data::Files;
 pub use convoke_ir::attr::Algorithm;
-pub use convoke_ir::elem::{Elem, Subnormals};
+pub use convoke_ir::elem::{Elem, Subnormals, half};
 pub use convoke_ir::layer::Generator;
 pub use convoke_ir::types::{Layout, TensorType};
 pub use convoke_machine::Machine;

@@ -104,15 +104,21 @@ pub enum LowerError {
 
 /// Lowers a layer whose convolutions have their algorithm, for a machine.
 pub fn lower(layer: Verified<'_>, machine: &Machine) -> Result<Program, LowerError> {
-    let stored = layer.layer();
-    match stored::widened(stored) {
-        None => lowered(layer, stored, machine),
-        Some(wide) => lowered(verify(&wide).expect("a layer in the types computed in"), stored, machine),
+    match stored::widened(layer.layer(), machine) {
+        None => lowered(layer, None, machine),
+        Some(wide) => {
+            let verified = verify(&wide.layer).expect("a layer in the types computed in");
+            lowered(verified, Some((layer.layer(), &wide)), machine)
+        }
     }
 }
 
-/// Lowers a layer of types that are computed with, whose values are stored as `stored` has them.
-fn lowered(layer: Verified<'_>, stored: &Layer, machine: &Machine) -> Result<Program, LowerError> {
+/// Lowers a layer of types that are computed with; its values are stored as those of the other are, if there is one.
+fn lowered(
+    layer: Verified<'_>,
+    stored: Option<(&Layer, &stored::Widened)>,
+    machine: &Machine,
+) -> Result<Program, LowerError> {
     let program = ProgramBuilder::new(layer.name.clone());
     let mut lowering = Lowering::new(layer, machine, program);
     lowering.declare();
@@ -133,7 +139,9 @@ fn lowered(layer: Verified<'_>, stored: &Layer, machine: &Machine) -> Result<Pro
     }
     lowering.copy_results();
     let mut program = lowering.program.finish();
-    stored::store(&mut program, stored, &lowering.buffers);
+    if let Some((stored, wide)) = stored {
+        stored::store(&mut program, stored, wide, &lowering.buffers);
+    }
     bands::repeat(&mut program, &lowering.repeats)?;
     Ok(program)
 }

@@ -7,41 +7,106 @@
 //! A load from a buffer of halves gives `f32`, and a store takes it, so that a kernel is the same whatever its buffers hold: lowering writes it for
 //! the type computed in, and afterwards the buffers of the layer's values get their own type, and functions a parameter of it for each of these.
 //! What lowering makes beside values, such as packed weights and images with a halo, stays in the type computed in.
+//!
+//! A product that broadcasts its input number by number from where it lies would convert each again for every tile of channels. Such an input is
+//! widened as a whole before; a value between two ops that is read so alone is not stored in halves in the first place.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use convoke_ir::arena::Arena;
+use convoke_ir::attr::Algorithm;
 use convoke_ir::elem::Elem;
-use convoke_ir::layer::{Layer, ValueId};
+use convoke_ir::layer::{Clip, Def, Instr, Layer, Op, ValueId};
 use convoke_ir::loops::{Access, Buffer, BufferId, Func, FuncId, Program, Role, Run, Slot, SlotId, Stmt};
 use convoke_ir::span::Span;
-use convoke_ir::types::TensorType;
+use convoke_ir::types::{Layout, TensorType};
+use convoke_machine::Machine;
 
 use crate::loops::util::block;
+use crate::rewrite::edit::{self, Names};
+use crate::select;
+use crate::select::direct::Form;
 
-fn is_stored(layer: &Layer) -> bool {
-    layer.values.iter().any(|(_, value)| value.ty.elem.is_storage())
+/// A layer with every value in the type computed in.
+pub(super) struct Widened {
+    pub(super) layer: Layer,
+    /// The values that stay so.
+    kept: HashSet<ValueId>,
 }
 
-/// The layer with every value in the type computed in; `None` if that is the layer itself.
-pub(super) fn widened(layer: &Layer) -> Option<Layer> {
-    is_stored(layer).then(|| {
+/// The layer in the types computed in; `None` if that is the layer itself.
+pub(super) fn widened(layer: &Layer, machine: &Machine) -> Option<Widened> {
+    let any = layer.values.iter().any(|(_, value)| value.ty.elem.is_storage());
+    any.then(|| {
         let mut wide = layer.clone();
         for id in wide.values.ids().collect::<Vec<_>>() {
             let elem = &mut wide.values[id].ty.elem;
             *elem = elem.compute();
         }
-        wide
+        let kept = kept(layer, machine);
+        let (mut names, mut copies) = (Names::new(&wide), HashMap::new());
+        for mut instr in std::mem::take(&mut wide.body) {
+            if let Some(x) = broadcast(layer, &instr, machine).filter(|x| !kept.contains(x)) {
+                instr.args[0] = *copies.entry(x).or_insert_with(|| {
+                    let (stem, ty) = (format!("{}.wide", layer.values[x].name), wide.ty(x).clone());
+                    let copy = names.value(&mut wide, &stem, ty, Def::Instr);
+                    // A bound that there is none of: a copy, in one pass over memory.
+                    wide.body.push(edit::instr(copy, Clip::default(), vec![x]));
+                    copy
+                });
+            }
+            wide.body.push(instr);
+        }
+        Widened { layer: wide, kept }
     })
 }
 
-/// Gives the buffers of values their types in `layer`, and the functions that run on them parameters of these.
-pub(super) fn store(program: &mut Program, layer: &Layer, buffers: &HashMap<ValueId, BufferId>) {
-    if !is_stored(layer) {
-        return;
+/// The input of an instruction that reads it number by number where it lies, if that is stored in halves.
+fn broadcast(layer: &Layer, instr: &Instr, machine: &Machine) -> Option<ValueId> {
+    let &x = instr.args.first()?;
+    let reads_so = match &instr.op {
+        Op::MatMul(_) => true,
+        Op::Conv2d(op) => {
+            let conv = select::Conv::with_known_weights(layer, instr)?;
+            match op.algorithm {
+                Algorithm::Direct => match select::direct::form(&conv, machine) {
+                    Form::Channels => !conv.is_padded(),
+                    Form::Plateaus(_) => true,
+                    Form::Pixels | Form::Compact(_) => false,
+                },
+                Algorithm::Im2col { .. } => !conv.is_padded() && conv.layout == Layout::Nhwc && conv.taps() == 1,
+                _ => false,
+            }
+        }
+        _ => false,
+    };
+    (reads_so && layer.ty(x).elem.is_storage()).then_some(x)
+}
+
+/// The values between ops that are read so and no other way.
+fn kept(layer: &Layer, machine: &Machine) -> HashSet<ValueId> {
+    let mut kept: HashSet<ValueId> = layer.body.iter().filter_map(|instr| broadcast(layer, instr, machine)).collect();
+    kept.retain(|&id| layer.values[id].def == Def::Instr && !layer.results.contains(&id));
+    for instr in &layer.body {
+        let own = broadcast(layer, instr, machine);
+        let others = instr.reads().enumerate().filter(|&(i, id)| i > 0 || own != Some(id));
+        others.for_each(|(_, id)| {
+            kept.remove(&id);
+        });
+        // A reshaped value is the same memory.
+        if matches!(instr.op, Op::Reshape(_)) {
+            kept.remove(&instr.result);
+        }
     }
+    kept
+}
+
+/// Gives the buffers of values their types in `layer`, and the functions that run on them parameters of these.
+pub(super) fn store(program: &mut Program, layer: &Layer, wide: &Widened, buffers: &HashMap<ValueId, BufferId>) {
     for (&id, &buffer) in buffers {
-        program.buffers[buffer].ty.elem = layer.ty(id).elem;
+        if let Some(value) = layer.values.get(id).filter(|_| !wide.kept.contains(&id)) {
+            program.buffers[buffer].ty.elem = value.ty.elem;
+        }
     }
     let outputs = program.buffers.iter().filter(|(_, buffer)| buffer.role == Role::Output).map(|(id, _)| id);
     for (output, &id) in outputs.collect::<Vec<_>>().into_iter().zip(&layer.results) {

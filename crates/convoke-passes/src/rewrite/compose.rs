@@ -269,7 +269,7 @@ impl Compose {
             affine.then(layer, op, others, cx, Compose::NAME)?;
         }
         let shifted = affine.shift.iter().any(|&s| s != 0.0);
-        let padded = numbers(&second, &middle, &h).is_some_and(|(conv, _)| conv.halo_bytes() > 0);
+        let padded = numbers(&second, &middle, &h).is_some_and(|(conv, _)| conv.is_padded());
         if shifted && padded {
             return Ok(Outcome::Left(Left::Pair("it pads what has a bias")));
         }

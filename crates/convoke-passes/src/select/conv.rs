@@ -133,13 +133,18 @@ impl Conv {
         std::array::from_fn(|i| self.elements()[i] * self.stored[i].bytes() as u128)
     }
 
-    /// Bytes of the input with its halo, as far as it is read; 0 if there is no padding and the input is read in place.
+    /// Whether some output reads padding.
+    pub fn is_padded(&self) -> bool {
+        [self.window.h, self.window.w].iter().any(|axis| axis.begin > 0 || axis.read() > axis.input)
+    }
+
+    /// Bytes of the input with its halo, as far as it is read; 0 if there is no padding and the input is read in place, which it is not if
+    /// it is stored in another type.
     pub fn halo_bytes(&self) -> u128 {
-        let axes = [self.window.h, self.window.w];
-        if axes.iter().all(|a| a.begin == 0 && a.read() <= a.input) {
+        if !self.is_padded() && !self.stored[0].is_storage() {
             return 0;
         }
-        let [h, w] = axes.map(|a| a.read().max(a.begin + a.input) as u128);
+        let [h, w] = [self.window.h, self.window.w].map(|a| a.read().max(a.begin + a.input) as u128);
         self.x.n as u128 * self.x.c as u128 * h * w * self.elem.bytes() as u128
     }
 
