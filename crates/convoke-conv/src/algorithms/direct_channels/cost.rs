@@ -29,7 +29,7 @@ pub(super) fn cost(plan: Plan, conv: &Conv, machine: &Machine) -> Cost {
     let products = (conv.x.n * conv.group) as f64 * conv.y.h as f64;
     let multiply = products * product(machine, lanes, [q, k, conv.depth()], vectors, |v| tile.rows_of(v));
 
-    let sums = y_bytes as f64 / conv.elem.bytes() as f64;
+    let sums = conv.elements()[2] as f64;
     let tiles = products * q.div_ceil(rows) as f64 * k.div_ceil(vectors * lanes) as f64;
     let store = match conv.layout {
         Layout::Nchw => sums * (machine.rates.gather_cycles + machine.rates.scatter_cycles),
