@@ -15,7 +15,9 @@ pub const HEADER: &str = "source,name,n,g,c,h,w,oc,kh,kw,sh,sw,ph0,ph1,pw0,pw1,d
 pub fn read(path: &Path) -> Result<Vec<(String, ConvShape)>, String> {
     let text = std::fs::read_to_string(path).map_err(|e| format!("{}: {e}", path.display()))?;
     let mut lines = text.lines();
-    if lines.next() != Some(HEADER) {
+    // The first column is the source of a shape, whatever its name.
+    let columns = |header: &str| header.split_once(',').map(|(_, columns)| columns.to_owned());
+    if lines.next().and_then(columns) != columns(HEADER) {
         return Err(format!("{}: the first line must be `{HEADER}`", path.display()));
     }
     lines.map(|line| shape(line).ok_or_else(|| format!("{}: no shape: {line}", path.display()))).collect()

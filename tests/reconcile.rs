@@ -1,14 +1,17 @@
-//! What plans state against what their loops do: multiplications and scratch of every candidate, counted statically in the lowered loop IR.
+//! Plans beside their loops: multiplications, codelet calls and scratch that the plan of every candidate states, and those counted in the
+//! lowered loop IR.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
+use std::path::Path;
 
-use convoke::Machine;
-use convoke::ir::layer::{Layer, Op, verify};
-use convoke::ir::loops::{BinOp, Expr, Func, FuncId, Program, Role, Stmt, ValId};
+use convoke::ir::layer::{Generator, Instr, Layer, Op, Source, Window, verify};
+use convoke::ir::loops::{Access, BinOp, Expr, Func, FuncId, Program, Role, Stmt, ValId};
+use convoke::ir::text::parse_and_verify;
+use convoke::{Layout, Machine, Plan};
 use convoke_conv::{Allowed, Conv, Estimate, Selection};
-use convoke_ir::attr::Plan;
 use convoke_lower::known::Known;
 use convoke_passes::plan::lower;
+use convoke_tests::{ConvShape, corpus};
 
 /// Counts of one run of a function, those of the functions that it calls included.
 #[derive(Clone, Copy, Debug, Default)]
@@ -61,19 +64,19 @@ fn counted(program: &Program) -> Counts {
 }
 
 /// Bytes of the scratch buffers, and of the local ones of the largest kernel.
-fn scratch(program: &Program) -> (u128, u128) {
+fn scratch(program: &Program) -> u128 {
     let buffers = program.buffers.iter().filter(|(_, buffer)| buffer.role == Role::Scratch);
-    let buffers = buffers.map(|(_, buffer)| buffer.ty.bytes() as u128).sum();
+    let buffers: u128 = buffers.map(|(_, buffer)| buffer.ty.bytes() as u128).sum();
     let locals = |func: &Func| -> u128 {
-        let local = func.slots.iter().filter(|(_, slot)| slot.access == convoke::ir::loops::Access::Local);
+        let local = func.slots.iter().filter(|(_, slot)| slot.access == Access::Local);
         local.map(|(_, slot)| slot.len as u128 * slot.elem.bytes() as u128).sum()
     };
-    (buffers, program.funcs.iter().map(|(_, func)| locals(func)).max().unwrap_or(0))
+    let runs = program.entry.iter().map(|run| locals(&program.funcs[run.func]));
+    buffers + runs.max().unwrap_or(0)
 }
 
 fn candidates(layer: &Layer, machine: &Machine) -> Vec<(Plan, Estimate)> {
-    let at = layer.body.iter().position(|instr| matches!(instr.op, Op::Conv2d(_))).expect("a convolution");
-    let conv = Conv::new(layer, &Known::of(layer), &layer.body[at]).expect("a convolution");
+    let conv = Conv::new(layer, &Known::of(layer), conv_of(layer)).expect("a convolution");
     let allowed = Allowed { max_error: Some(f64::MAX), certified: false, guard: 0 };
     let selection = Selection::new("y", conv, Plan::default(), machine, &allowed).expect("some plan applies");
     selection.candidates.into_iter().filter_map(|(plan, estimate)| Some((plan, estimate.ok()?))).collect()
@@ -89,44 +92,125 @@ fn lowered(layer: &Layer, plan: Plan, machine: &Machine) -> Program {
     lower(verify(&layer).expect("it is valid"), machine).unwrap_or_else(|e| panic!("{plan}: {e}"))
 }
 
-#[test]
-fn look() {
-    let text = std::fs::read_to_string(std::env::var("LAYERS").unwrap()).unwrap();
-    let mut ratios: BTreeMap<String, Vec<(f64, String)>> = BTreeMap::new();
-    for line in text.lines().skip(1) {
-        let f: Vec<&str> = line.split(',').collect();
-        let n: Vec<usize> = f[2..16].iter().map(|v| v.parse().unwrap()).collect();
-        let [b, c, h, w, k, r, s, sh, sw, ph, pw, dh, dw, g] = n[..] else { panic!() };
-        let i = |v: usize| v as i64;
-        let layer = convoke::Layer::conv2d([b, c, h, w], [k, c / g, r, s])
-            .strides([sh, sw].map(i))
-            .pads([ph, pw, ph, pw].map(i))
-            .dilations([dh, dw].map(i))
-            .group(g as i64)
-            .build()
-            .unwrap();
-        let machine = Machine::x86_64_v3();
-        for (plan, estimate) in candidates(layer.ir(), &machine) {
-            let program = lowered(layer.ir(), plan, &machine);
-            let counts = counted(&program);
-            let (buffers, local) = scratch(&program);
-            let name = format!("{}", plan.form());
-            let name = name.split("(").next().unwrap().to_owned()
-                + plan.schedule.lanes.map_or("", |l| l.name())
-                + plan.schedule.input.map_or("", |l| l.name());
-            ratios
-                .entry(format!("mul {name}"))
-                .or_default()
-                .push((counts.products as f64 / estimate.multiplications as f64, f[0].into()));
-            ratios
-                .entry(format!("scr {name}"))
-                .or_default()
-                .push(((buffers + local) as f64 / estimate.scratch_bytes.max(1) as f64, f[0].into()));
-            ratios.entry(format!("cal {name}")).or_default().push((counts.calls as f64, f[0].into()));
+/// How far the scratch that a plan of transformed tiles states may be from what its loops have. Too few blocks for threads to share are done
+/// step by step, with buffers for each kind of block.
+const SCRATCH_OF_TILES: [f64; 2] = [0.99, 2.25];
+
+/// Compares every candidate of a layer; how many there were.
+fn compare(name: &str, layer: &Layer, machine: &Machine, complaints: &mut Vec<String>) -> usize {
+    let candidates = candidates(layer, machine);
+    let conv = Conv::new(layer, &Known::of(layer), conv_of(layer)).expect("a convolution");
+    for (plan, estimate) in &candidates {
+        let program = lowered(layer, *plan, machine);
+        let (counts, scratch) = (counted(&program), scratch(&program));
+        let mut wrong = |what: &str, found: u128, stated: u128| {
+            complaints.push(format!("{name}, {}, {plan}: {found} {what}, the plan states {stated}", machine.name));
+        };
+        if counts.products != estimate.multiplications {
+            wrong("multiplications", counts.products, estimate.multiplications);
+        }
+        if let Some(calls) = estimate.calls.filter(|&calls| calls != counts.calls) {
+            wrong("codelet calls", counts.calls, calls);
+        }
+        let [least, most] = if plan.algorithm.transforms_tiles() { SCRATCH_OF_TILES } else { [1.0; 2] };
+        let stated = estimate.scratch_bytes as f64;
+        if (scratch as f64) < least * stated || (scratch as f64) > most * stated {
+            wrong("bytes of scratch", scratch, estimate.scratch_bytes);
+        }
+        // Weights and outputs are moved once at the least, and of the input what is read; what is moved again is a model.
+        let [_, weights, outputs] = conv.bytes();
+        if estimate.bytes_moved < weights + outputs {
+            wrong("bytes of weights and outputs", weights + outputs, estimate.bytes_moved);
         }
     }
-    for (name, mut all) in ratios {
-        all.sort_by(|a, b| a.0.total_cmp(&b.0));
-        println!("{name}: {} from {:?} median {:?} to {:?}", all.len(), all[0], all[all.len() / 2], all[all.len() - 1]);
+    candidates.len()
+}
+
+fn conv_of(layer: &Layer) -> &Instr {
+    layer.body.iter().find(|instr| matches!(instr.op, Op::Conv2d(_))).expect("a convolution")
+}
+
+/// The shape of a convolution.
+fn alone(conv: &Conv) -> ConvShape {
+    let Window { h, w } = conv.window;
+    ConvShape {
+        n: conv.x.n,
+        g: conv.group,
+        c: conv.x.c,
+        h: conv.x.h,
+        w: conv.x.w,
+        k: conv.y.c,
+        r: h.kernel,
+        s: w.kernel,
+        strides: [h.stride, w.stride],
+        pads: [h.begin, w.begin, h.end, w.end],
+        dilations: [h.dilation, w.dilation],
     }
+}
+
+/// Compares shapes in both layouts, on two machines.
+fn compare_all(shapes: &[(String, ConvShape)]) -> usize {
+    let (mut complaints, mut count) = (Vec::new(), 0);
+    for machine in [Machine::x86_64_v3(), Machine::x86_64_v4()] {
+        for (name, shape) in shapes {
+            for layout in [Layout::Nchw, Layout::Nhwc] {
+                let weights = Source::Generate(Generator::Ones {});
+                let Ok(layer) = shape.layer(layout, weights, false) else { continue };
+                let name = format!("{name} {shape} {}", layout.name());
+                count += compare(&name, layer.ir(), &machine, &mut complaints);
+            }
+        }
+    }
+    convoke_tests::native::none(complaints);
+    count
+}
+
+fn read(file: &str) -> Vec<(String, ConvShape)> {
+    corpus::read(Path::new(file)).expect("a file of shapes")
+}
+
+#[test]
+fn layers_of_networks_do_what_their_plans_state() {
+    let shapes = read("corpus/network_layers.csv");
+    assert_eq!(shapes.len(), 61);
+    let count = compare_all(&shapes);
+    assert!(count > 1500, "{count} candidates");
+}
+
+#[test]
+fn odd_shapes_do_what_their_plans_state() {
+    let count = compare_all(&read("corpus/benchdnn_conv_shapes.csv"));
+    assert!(count > 5000, "{count} candidates");
+}
+
+/// With `CONVOKE_CORPUS`, a whole file of shapes.
+#[test]
+fn a_whole_corpus_does_what_its_plans_state() {
+    let Ok(path) = std::env::var("CONVOKE_CORPUS") else {
+        println!("CONVOKE_CORPUS names no file of shapes: skipped");
+        return;
+    };
+    let shapes: Vec<_> = read(&path).into_iter().step_by(7).collect();
+    println!("{} candidates of {} shapes", compare_all(&shapes), shapes.len());
+}
+
+#[test]
+fn examples_do_what_their_plans_state() {
+    let (mut complaints, mut count) = (Vec::new(), 0);
+    for entry in std::fs::read_dir("../ir-examples").expect("the examples are there") {
+        let path = entry.expect("an entry").path();
+        let text = std::fs::read_to_string(&path).expect("an example can be read");
+        let module = parse_and_verify(&text).expect("an example is valid");
+        for layer in &module.layers {
+            let known = Known::of(layer);
+            for conv in layer.body.iter().filter_map(|instr| Conv::new(layer, &known, instr)) {
+                let name = path.display().to_string();
+                let weights = Source::Generate(Generator::Ones {});
+                let alone = alone(&conv).layer(conv.layout, weights, false).expect("a convolution by itself");
+                count += compare(&name, alone.ir(), &Machine::x86_64_v3(), &mut complaints);
+            }
+        }
+    }
+    convoke_tests::native::none(complaints);
+    assert!(count > 300, "{count} candidates");
 }

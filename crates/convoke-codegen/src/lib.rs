@@ -1,12 +1,12 @@
-//! Loop IR to native code through Cranelift: JIT memory and object files.
+//! Loop IR to native code: JIT memory and object files.
 //!
 //! ```text
-//! Program ──emit──► Cranelift IR ──machine_code──► bytes ─┬─► jit: executable memory ──► Compiled::run
-//!                                                         └─► object: ELF, Mach-O or COFF, with header
+//! Program ─┬─ emit ──► Cranelift IR ─┬─ machine_code ──► bytes ─┬─► jit: executable memory ──► Compiled::run
+//!          └─ wide ──► x86 ──────────┘                          └─► object: ELF, Mach-O or COFF, with header
 //! ```
 //!
-//! How functions are called is described once, in the comment of `convention`. Object files and listings are features, `objects` and
-//! `listings`.
+//! `emit` writes for every target, `wide` for vectors that Cranelift does not have. How functions are called is described once, in the
+//! comment of `convention`. Object files and listings are features, `objects` and `listings`.
 
 // What only object files and listings use stays compiled without them.
 #![cfg_attr(not(all(feature = "listings", feature = "objects")), allow(dead_code))]

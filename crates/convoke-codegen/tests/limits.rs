@@ -68,7 +68,7 @@ fn memory_beyond_a_displacement_is_reached() {
     program.run(kernel, &[x, y]);
     let program = program.finish();
     let verified = verify(&program).unwrap_or_else(|found| panic!("{found:#?}"));
-    for machine in [Machine::x86_64_v3(), Machine::x86_64_v4()] {
+    for machine in ["x86-64-v3", "x86-64-v4", "avx10.1-256"].map(|name| Machine::named(name).expect("listed")) {
         let text = convoke_codegen::asm(verified, &machine).expect("it assembles");
         // Lanes 1, 2 and 3, and the local behind 2 GiB of another.
         for (bytes, times) in [("40000000h", 1), ("80000000h", 2), ("0C0000000h", 1)] {

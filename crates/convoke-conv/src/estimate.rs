@@ -14,8 +14,10 @@ pub struct Estimate {
     pub multiplications: u128,
     /// Bytes that a run reads and writes, each time anew that a cache cannot hold them.
     pub bytes_moved: u128,
-    /// Bytes of memory beside input, weights and output.
+    /// Bytes of memory beside input, weights and output: what threads share, and one thread's own.
     pub scratch_bytes: u128,
+    /// Codelet calls of a run; `None` where the plan does not state them.
+    pub calls: Option<u128>,
     /// Predicted cycles on one core, by what they are spent on.
     pub terms: Vec<Term>,
     /// How many times as fast as every other candidate it must be to be chosen: more than 1 where it is more code.
@@ -35,6 +37,7 @@ pub(crate) struct Cost {
     pub multiplications: u128,
     pub bytes_moved: u128,
     pub scratch_bytes: u128,
+    pub calls: Option<u128>,
     pub terms: Vec<Term>,
     pub min_speedup: f64,
 }

@@ -23,13 +23,24 @@ pub(crate) fn weigh_by(
 ) -> Result<Estimate, Refusal> {
     algorithms::refuse_others(method, &plan)?;
     let plan = method.complete(plan, conv, machine)?;
-    let Cost { multiplications, bytes_moved, scratch_bytes, terms, min_speedup } = method.cost(plan, conv, machine);
+    let cost = method.cost(plan, conv, machine);
     let spread = conv.spread(plan.algorithm);
     let [typical, bound] = method.errors(plan, conv, errors).map(|error| error * spread);
     // What storing the result rounds comes on top.
     let [stored_bound, stored_typical] = conv.rounding();
     let (error_typical, error_bound) = (typical.hypot(stored_typical), bound + stored_bound);
-    Ok(Estimate { plan, multiplications, bytes_moved, scratch_bytes, terms, min_speedup, error_bound, error_typical })
+    let Cost { multiplications, bytes_moved, scratch_bytes, calls, terms, min_speedup } = cost;
+    Ok(Estimate {
+        plan,
+        multiplications,
+        bytes_moved,
+        scratch_bytes,
+        calls,
+        terms,
+        min_speedup,
+        error_bound,
+        error_typical,
+    })
 }
 
 /// The estimates of all plans that `open` may mean, without errors, fewest cycles first.

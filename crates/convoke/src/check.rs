@@ -23,7 +23,8 @@ use std::time::{Duration, Instant};
 
 use convoke_conv::Conv;
 use convoke_data::values;
-use convoke_interp::{Accuracy, Bounded, InterpError, error_bounds, errors, run_layer, run_program};
+pub use convoke_interp::Bounded;
+use convoke_interp::{Accuracy, InterpError, error_bounds, errors, run_layer, run_program};
 use convoke_ir::attr::{Algorithm, Plan};
 use convoke_ir::elem::{Elem, Subnormals};
 use convoke_ir::types::TensorType;

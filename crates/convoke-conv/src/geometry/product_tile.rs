@@ -3,6 +3,7 @@
 //! A tile is rows × vectors of columns. What is left at an end takes fewer vectors, and as many more rows as these leave registers for.
 
 use convoke_ir::attr::Sizes;
+use convoke_lower::cuts::{cut, even};
 use convoke_lower::register_tile::RegisterTile;
 use convoke_machine::Machine;
 
@@ -55,6 +56,13 @@ impl ProductTile {
     /// Columns of a tile in vectors of `lanes` lanes.
     pub(crate) fn columns(&self, lanes: usize) -> usize {
         self.vectors * lanes
+    }
+
+    /// How many tiles `rows` × `columns` numbers are cut into, columns in vectors of `lanes` lanes.
+    pub(crate) fn tiles(&self, [rows, columns]: [usize; 2], lanes: usize) -> usize {
+        let down = |vectors: usize| even(rows, self.rows_of(vectors)).iter().map(|cut| cut.count).sum::<usize>();
+        let across = cut(columns, self.columns(lanes)).into_iter();
+        across.map(|cut| cut.count * down(cut.size.div_ceil(lanes))).sum()
     }
 
     /// Rows of a tile of so many vectors: as many accumulators as the whole tile has.

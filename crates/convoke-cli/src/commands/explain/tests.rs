@@ -28,6 +28,7 @@ fn plan(algorithm: Algorithm, fewer: f64, multiply: f64, stream: f64, error: f64
         bytes_moved: 1 << 20,
         scratch_bytes: 3 << 20,
         terms: vec![Term { name: "multiply", cycles: 3e6 * multiply }, Term { name: "stream", cycles: 3e6 * stream }],
+        calls: None,
         min_speedup: 1.0,
         error_bound: 100.0 * error,
         error_typical: error,

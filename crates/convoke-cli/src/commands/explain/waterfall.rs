@@ -182,7 +182,7 @@ mod tests {
         assert!(left_alone("p %y", 0.5, 1.2).expect("opposite").contains("is left"));
         assert_eq!(left_alone("p %y", 1.5, 1.2), None);
         assert_eq!(contradicted("p", 0.5, 0.9), None);
-        assert!(contradicted("p", 0.5, 1.1).expect("opposite").contains("1.10 times as long, where 0.50"));
+        assert!(contradicted("p", 0.5, 1.1).expect("opposite").contains("1.10 times as long; 0.50"));
         assert_eq!([times(100.0, 6.0), times(3.0, 3.0), times(0.0, 3.0)], ["0.06×", "", ""]);
     }
 }

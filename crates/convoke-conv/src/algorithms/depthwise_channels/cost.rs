@@ -51,6 +51,7 @@ pub(super) fn cost(plan: Plan, conv: &Conv, machine: &Machine) -> Cost {
         multiplications: conv.x.n as u128 * problem.multiplications(&tile),
         bytes_moved: x_bytes + w_bytes + y_bytes + 2 * (turned + halo),
         scratch_bytes: turned + halo,
+        calls: Some(conv.x.n as u128 * problem.tiles(&tile)),
         terms: vec![
             Term { name: "multiply", cycles: images * multiply },
             Term { name: "store", cycles: images * store },

@@ -114,6 +114,13 @@ impl ChannelProblem {
         (self.multiplier * lanes) as u128 * (taken(self.rows(tile.rows)) * taken(self.columns(tile.pixels))) as u128
     }
 
+    /// Tiles of an image, each for a vector of channels and one of their outputs.
+    pub(super) fn tiles(&self, tile: &ChannelTile) -> u128 {
+        let count = |all: Vec<Tiles>| all.iter().map(|tiles| tiles.count).sum::<usize>();
+        let vectors = self.channels.div_ceil(self.lanes.into()) * self.multiplier;
+        vectors as u128 * (count(self.rows(tile.rows)) * count(self.columns(tile.pixels))) as u128
+    }
+
     fn rows(&self, size: usize) -> Vec<Tiles> {
         tile_runs(&self.h, size).iter().map(|run| Tiles::rows(&self.h, run)).collect()
     }

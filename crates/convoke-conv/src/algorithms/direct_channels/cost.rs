@@ -10,6 +10,7 @@
 
 use convoke_ir::attr::Plan;
 use convoke_ir::types::Layout;
+use convoke_lower::cuts::even;
 use convoke_machine::Machine;
 
 use crate::conv::Conv;
@@ -30,12 +31,15 @@ pub(super) fn cost(plan: Plan, conv: &Conv, machine: &Machine) -> Cost {
     let multiply = products * product(machine, lanes, [q, k, conv.depth()], vectors, |v| tile.rows_of(v));
 
     let sums = conv.elements()[2] as f64;
-    let tiles = products * q.div_ceil(rows) as f64 * k.div_ceil(vectors * lanes) as f64;
+    let tiles = products * tile.tiles([q, k], lanes) as f64;
+    let blocks = conv.c_per_group().div_ceil(size(plan.schedule.depth, conv.c_per_group()));
+    // A product for each block of the reduction, and a store.
+    let calls = tiles as u128 * (blocks as u128 + 1);
     let store = match conv.layout {
         Layout::Nchw => sums * (machine.rates.gather_cycles + machine.rates.scatter_cycles),
         Layout::Nhwc => sums / lanes as f64 * straight(machine, 1.0, 0.0, 1.0),
     };
-    let store = tiles * call(machine) + store;
+    let store = (calls as f64 - tiles) * call(machine) + store;
 
     // Each step takes a part of a line of weights; each row of a kernel a line of the input.
     let lines = conv.c_per_group() * conv.window.h.kernel
@@ -57,21 +61,26 @@ pub(super) fn cost(plan: Plan, conv: &Conv, machine: &Machine) -> Cost {
     };
     let waits = (fetched.max(looked_up) - steps).max(0.0);
 
+    // Accumulators wait between blocks of the reduction, those of a strip; else those of a tile are stored at once.
+    let height = even(conv.y.h, size(plan.schedule.strip, conv.y.h))[0].size;
+    let pixels = if blocks > 1 { height * q } else { tile.rows_of(1) };
+    let waiting = pixels * tile.columns(lanes) * conv.elem.bytes();
     let k_tiles = k.div_ceil(vectors * lanes) as u128;
     let strips = conv.y.h.div_ceil(size(plan.schedule.strip, conv.y.h));
-    let blocks = conv.x.n as u128 * strips as u128;
+    let passes = conv.x.n as u128 * strips as u128;
     let input = halo.max(x_bytes);
     // What a block of rows reads of the input is read again for each tile of channels.
     let block = input / (conv.x.n as u128 * strips as u128).max(1) + w_bytes / k_tiles.max(1);
     let read = (input * (k_tiles - 1)) as f64 / bandwidth(machine, block) + input as f64 / bandwidth(machine, input);
-    let weights = (w_bytes * blocks) as f64 / burst(machine, w_bytes);
+    let weights = (w_bytes * passes) as f64 / burst(machine, w_bytes);
     // Weights come in order, so that they are fetched ahead of the products.
     let stream = read + beside(machine, multiply, weights) + y_bytes as f64 / bandwidth(machine, y_bytes);
 
     Cost {
         multiplications: conv.multiplications(),
-        bytes_moved: input * k_tiles + w_bytes * blocks + y_bytes + if halo > 0 { x_bytes + halo } else { 0 },
-        scratch_bytes: halo,
+        bytes_moved: input * k_tiles + w_bytes * passes + y_bytes + if halo > 0 { x_bytes + halo } else { 0 },
+        scratch_bytes: halo + waiting as u128,
+        calls: Some(calls),
         terms: vec![
             Term { name: "multiply", cycles: multiply + tiles * (turns + waits) },
             Term { name: "store", cycles: store },

@@ -56,7 +56,8 @@ pub(super) fn cost(plan: Plan, conv: &Conv, machine: &Machine, stores: Stores) -
     Cost {
         multiplications: (conv.x.n * conv.group) as u128 * problem.multiplications(&tile),
         bytes_moved: x_bytes + w_bytes + y_bytes + 2 * (turned + halo),
-        scratch_bytes: turned + halo,
+        scratch_bytes: turned + halo + problem.block_bytes(&tile, conv.group),
+        calls: Some((conv.x.n * conv.group) as u128 * problem.calls(&tile)),
         terms: vec![
             Term { name: "multiply", cycles: groups * cycles.multiply },
             Term { name: "store", cycles: groups * cycles.store },

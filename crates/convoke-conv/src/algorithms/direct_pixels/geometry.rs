@@ -14,10 +14,12 @@ use convoke_ir::attr::{Reading, Sizes};
 use convoke_ir::layer::Axis;
 use convoke_lower::cuts::even;
 use convoke_lower::marks::LONG;
+use convoke_lower::share::MIN_PARALLEL_TRIPS;
 use convoke_machine::Machine;
 
 use crate::cost::{lines_held, pages, straight};
 use crate::estimate::Refusal;
+use crate::geometry::pixel_ranges::divisor;
 use crate::geometry::runs::{Span, TileRun, joined, spans, takers, tile_runs};
 
 /// What is to be cut.
@@ -68,6 +70,79 @@ impl PixelTile {
         };
         fits.then_some(tile).ok_or(refusal)
     }
+}
+
+/// A copy of the pixels under a tile: channels, in each the rows that exist, in each the phases, in each every stride-th column.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Block {
+    /// The phases that taps read, each with the zeros that stand before its first column.
+    pub phases: Vec<(usize, usize)>,
+    /// Elements from phase to phase.
+    pub width: usize,
+    /// Elements of all channels.
+    pub len: usize,
+}
+
+/// The copy that a tile of `channels` input channels needs, if any.
+pub(super) fn block(axis: &Axis, lanes: u8, channels: usize, reading: Reading, [h, w]: [&TileRun; 2]) -> Option<Block> {
+    let (rows, cols) = (h.hi - h.lo, w.lo..w.hi);
+    let in_place = reading == Reading::InPlace;
+    let (phases, width) = if reading == Reading::Deinterleave {
+        (vec![], 0)
+    } else if in_place {
+        // Some vectors that begin before the first column end beyond it.
+        let begins = |span: &Span| (span.at..cols.start).step_by(axis.dilation).take(axis.kernel);
+        let end = |at: usize, span: &Span| (at + usize::from(span.active)).min(cols.end);
+        let spans = spans(w.size, lanes);
+        let ends = spans.iter().flat_map(|span| begins(span).map(|at| end(at, span)));
+        (vec![(0, 0)], ends.filter(|&end| end > cols.start).max().unwrap_or(0))
+    } else {
+        let lanes = usize::from(lanes);
+        let mut phases: Vec<_> = (0..axis.kernel).map(|s| s * axis.dilation % axis.stride).collect();
+        phases.sort_unstable();
+        phases.dedup();
+        // What is copied begins where vectors in memory do, so that no store crosses a line.
+        let before = |phase: usize| {
+            let zeros = cols.start.saturating_sub(phase).div_ceil(axis.stride);
+            zeros.next_multiple_of(lanes) - zeros
+        };
+        let phases: Vec<_> = phases.into_iter().map(|phase| (phase, before(phase))).collect();
+        let before = phases.iter().map(|phase| phase.1).max().unwrap_or(0);
+        let width = before + w.size + (axis.kernel - 1) * axis.dilation / axis.stride;
+        (phases, width.next_multiple_of(lanes))
+    };
+    // The zeros before a row are stored with the row before it.
+    let after = if in_place { cols.start } else { 0 };
+    let len = channels * rows * phases.len() * width + after;
+    (rows > 0 && !cols.is_empty() && width > 0).then_some(Block { phases, width, len })
+}
+
+/// The most elements of the blocks of groups that are copied one after the other, before any is read: reading what was just stored waits.
+const BLOCKS: usize = 2048;
+
+/// How many groups have their blocks copied together: small images are a tile each; of large ones the tiles take long enough.
+pub(super) fn groups_together(groups: usize, tiles: usize, block: Option<usize>) -> usize {
+    match block {
+        Some(len) if tiles == 1 => divisor(groups, 1..(BLOCKS / len).min(groups / MIN_PARALLEL_TRIPS) + 1),
+        _ => 1,
+    }
+}
+
+/// The vectors that cover `extent` neighbours. All have the same lanes, since neighbours of two are taken, and enough of them to do so.
+pub(super) fn deinterleaved_spans(extent: usize, lanes: u8) -> Vec<Span> {
+    let lanes = lanes.min(extent.clamp(4, 16).next_power_of_two() as u8);
+    let span = |at: usize| Span { at, lanes, active: usize::from(lanes).min(extent - at) as u8 };
+    (0..extent).step_by(lanes.into()).map(span).collect()
+}
+
+/// Whether some pixel of a row exists for vector `v` of a tap `column` columns behind the first, where the row is deinterleaved: it is picked
+/// from two vectors that follow each other, or is one.
+fn deinterleaved_exists(run: &TileRun, lanes: u8, stride: usize, v: usize, column: usize) -> bool {
+    let (lanes, stride, exist) = (i64::from(lanes), stride as i64, (run.hi - run.lo) as i64);
+    let shift = (column as i64 - run.lo as i64).div_euclid(stride);
+    let first = v as i64 + shift.div_euclid(lanes);
+    let exists = |vector: i64| vector >= 0 && stride * vector * lanes < exist;
+    exists(first) || shift.rem_euclid(lanes) != 0 && exists(first + 1)
 }
 
 /// Predicted cycles.
@@ -194,23 +269,61 @@ impl PixelProblem {
     }
 
     /// Multiplications of a group of an image cut into such tiles: lanes beyond the last pixel of a row are counted, and taps of vectors that
-    /// lie on padding alone are not. Where rows are deinterleaved, as many as if they were read in place, which may be a few more.
+    /// lie on padding alone are not.
     pub(super) fn multiplications(&self, tile: &PixelTile) -> u128 {
-        let in_place = self.reading != Reading::Block;
-        let of_span = |run: &TileRun, span: &Span| -> usize {
-            let outside = |column: usize| column + usize::from(span.active) <= run.lo || column >= run.hi;
-            let column = |tap: usize| span.at * self.w.stride + tap * self.w.dilation;
-            let taps = (0..self.w.kernel).filter(|&tap| !(in_place && self.w.stride == 1 && outside(column(tap))));
-            usize::from(span.lanes) * taps.count()
+        let Axis { kernel, stride, dilation, .. } = self.w;
+        let in_place = |run: &TileRun, span: &Span, column: usize| {
+            span.at + column + usize::from(span.active) > run.lo && span.at + column < run.hi
         };
         let across = |run: &TileRun| -> usize {
-            let spans = spans(run.size, self.lanes);
-            if run.lo == run.hi { 0 } else { run.count * spans.iter().map(|span| of_span(run, span)).sum::<usize>() }
+            let spans = self.spans(run);
+            let taps = |(v, span): (usize, &Span)| {
+                let exists = |column: usize| match self.reading {
+                    Reading::Block => true,
+                    Reading::Deinterleave => deinterleaved_exists(run, span.lanes, stride, v, column),
+                    _ => in_place(run, span, column),
+                };
+                usize::from(span.lanes) * (0..kernel).filter(|tap| exists(tap * dilation)).count()
+            };
+            if run.lo == run.hi { 0 } else { run.count * spans.iter().enumerate().map(taps).sum::<usize>() }
         };
         let columns = tile_runs(&self.w, tile.vectors * usize::from(self.lanes));
         let across: usize = columns.iter().map(across).sum();
         let down: usize = self.all_rows(tile.rows).iter().map(|rows| rows.count * rows.taken).sum();
         (self.k * self.c) as u128 * (across * down) as u128
+    }
+
+    /// The vectors of a row of a tile.
+    fn spans(&self, run: &TileRun) -> Vec<Span> {
+        match self.reading {
+            Reading::Deinterleave => deinterleaved_spans(run.size, self.lanes),
+            _ => spans(run.size, self.lanes),
+        }
+    }
+
+    /// Codelet calls of a group of an image: the tiles of channels of each tile of pixels, and a copy where a block is needed.
+    pub(super) fn calls(&self, tile: &PixelTile) -> u128 {
+        let sums: usize = even(self.k, tile.channels).iter().map(|cut| cut.count).sum();
+        let of_tile = |[h, w]: [&TileRun; 2]| h.count * w.count * (sums + usize::from(self.block_of(h, w).is_some()));
+        self.pairs(tile).iter().map(|(h, w)| of_tile([h, w]) as u128).sum()
+    }
+
+    /// Bytes of the blocks of one thread, for `groups` groups.
+    pub(super) fn block_bytes(&self, tile: &PixelTile, groups: usize) -> u128 {
+        let pairs = self.pairs(tile);
+        let len = pairs.iter().filter_map(|(h, w)| self.block_of(h, w)).map(|block| block.len).max();
+        let tiles = pairs.iter().map(|(h, w)| h.count * w.count).sum();
+        len.map_or(0, |len| (groups_together(groups, tiles, Some(len)) * len * self.bytes) as u128)
+    }
+
+    fn pairs(&self, tile: &PixelTile) -> Vec<(TileRun, TileRun)> {
+        let columns = tile_runs(&self.w, tile.vectors * usize::from(self.lanes));
+        let rows = tile_runs(&self.h, tile.rows);
+        rows.iter().flat_map(|&h| columns.iter().map(move |&w| (h, w))).collect()
+    }
+
+    fn block_of(&self, h: &TileRun, w: &TileRun) -> Option<Block> {
+        block(&self.w, self.lanes, self.c, self.reading, [h, w])
     }
 
     /// Registers that a tile of so many vectors needs beside its accumulators.

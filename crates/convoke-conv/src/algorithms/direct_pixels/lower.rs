@@ -18,14 +18,13 @@ use convoke_ir::layer::Instr;
 use convoke_ir::loops::{Affine, FuncBuilder, FuncId, SlotId};
 use convoke_lower::cuts::{Cut, even};
 use convoke_lower::marks::{LONG, each};
-use convoke_lower::share::{Loops, MIN_PARALLEL_TRIPS, Part, Share, alike, cuts, shares};
+use convoke_lower::share::{Loops, Part, Share, alike, cuts, shares};
 use convoke_lower::strides::Index;
 use convoke_lower::{LowerError, Lowering};
 
 use super::compact::dense_window;
-use super::geometry::PixelTile;
+use super::geometry::{PixelTile, deinterleaved_spans, groups_together};
 use super::tile_of;
-use crate::geometry::pixel_ranges::divisor;
 use crate::geometry::runs::{TileRun, input_rows, spans, tile_runs};
 use crate::lower::{BoundConv, Kernel, bordered, window};
 use codelet::Codelet;
@@ -48,8 +47,6 @@ const COLUMNS: usize = 3;
 const CHANNELS: usize = 4;
 const AXES: usize = 5;
 
-/// The most elements of the blocks of groups that are copied one after the other, before any is read: reading what was just stored waits.
-const BLOCKS: usize = 2048;
 /// A tile is rare if it is less than one in so many. Rare tiles, those at the edges of large images, are kept short: their loops cost what
 /// nobody sees, while there are many of them, and all are compiled.
 const RARE: usize = 16;
@@ -103,14 +100,8 @@ fn tiles(lowering: &mut Lowering<'_>, conv: &BoundConv<'_>, plan: Plan) {
         .collect();
 
     let tiles = || rows.iter().flat_map(|(_, tiles)| tiles);
-    // Small images are a tile each; of large ones the tiles take long enough.
     let block = tiles().filter_map(|tiles| tiles.source.block.as_ref()).map(|block| block.len).max();
-    let batch = match block {
-        Some(len) if all_rows * all_columns == 1 => {
-            divisor(conv.groups, 1..(BLOCKS / len).min(conv.groups / MIN_PARALLEL_TRIPS) + 1)
-        }
-        _ => 1,
-    };
+    let batch = groups_together(conv.groups, all_rows * all_columns, block);
     let part = |run: &TileRun| Part { count: run.count, work: run.size };
     let channels = match block {
         // What is in a block is for all channels.
@@ -141,7 +132,7 @@ fn pixel_tiles(
     let source = Source::new(conv, reading, h, w);
     let rows = if source.exists() { input_rows(&conv.window.h, h) } else { vec![] };
     let spans = match reading {
-        Reading::Deinterleave => streams::spans(w.size, conv.lanes),
+        Reading::Deinterleave => deinterleaved_spans(w.size, conv.lanes),
         _ => spans(w.size, conv.lanes),
     };
     let held = plan.schedule.weights.filter(|_| h.size == tile.rows && spans.len() == 1);

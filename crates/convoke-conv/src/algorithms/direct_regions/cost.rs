@@ -10,6 +10,7 @@
 
 use convoke_ir::attr::Plan;
 use convoke_ir::types::Layout;
+use convoke_lower::cuts::even;
 use convoke_machine::Machine;
 
 use crate::conv::Conv;
@@ -35,7 +36,7 @@ pub(super) fn cost(plan: Plan, conv: &Conv, machine: &Machine, [rows, columns]: 
         multiply += r.outputs as f64 * product(machine, lanes, size, vectors, |v| tile.rows_of(v));
         let sizes = [r.outputs, r.taps.len(), s.outputs, s.taps.len()];
         pixel_taps += sizes.map(|n| n as u128).iter().product::<u128>();
-        tiles += r.outputs * s.outputs.div_ceil(tile.rows);
+        tiles += r.outputs * tile.tiles([s.outputs, k], lanes);
     }
     let k_tiles = k.div_ceil(vectors * lanes);
     let [x_bytes, w_bytes, y_bytes] = conv.bytes();
@@ -46,6 +47,10 @@ pub(super) fn cost(plan: Plan, conv: &Conv, machine: &Machine, [rows, columns]: 
     };
     let most = size(plan.schedule.strip, conv.y.h);
     let strips = conv.x.n * rows.iter().map(|r| r.outputs.div_ceil(most)).sum::<usize>();
+    // A product for each block of the reduction, and a store.
+    let calls = products as u128 * tiles as u128 * (c.div_ceil(size(plan.schedule.depth, c)) as u128 + 1);
+    let heights = rows.iter().map(|r| even(r.outputs, most)[0].size);
+    let waiting = heights.max().unwrap_or(0) * conv.y.w * tile.columns(lanes) * conv.elem.bytes();
     let [read, weights] = [x_bytes * k_tiles as u128, w_bytes * strips as u128];
     let stream = read as f64 / bandwidth(machine, x_bytes)
         + weights as f64 / bandwidth(machine, w_bytes)
@@ -53,10 +58,11 @@ pub(super) fn cost(plan: Plan, conv: &Conv, machine: &Machine, [rows, columns]: 
     Cost {
         multiplications: conv.x.n as u128 * conv.y.c as u128 * c as u128 * pixel_taps,
         bytes_moved: read + weights + y_bytes,
-        scratch_bytes: 0,
+        scratch_bytes: waiting as u128,
+        calls: Some(calls),
         terms: vec![
             Term { name: "multiply", cycles: products * multiply },
-            Term { name: "store", cycles: products * (tiles * k_tiles) as f64 * call(machine) + store },
+            Term { name: "store", cycles: (calls as f64 - products * tiles as f64) * call(machine) + store },
             Term { name: "stream", cycles: stream },
         ],
         min_speedup: MIN_SPEEDUP,

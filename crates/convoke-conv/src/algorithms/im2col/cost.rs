@@ -15,31 +15,72 @@
 
 use convoke_ir::attr::{Algorithm, Plan};
 use convoke_ir::types::Layout;
+use convoke_lower::cuts::{Cut, cut, even};
 use convoke_machine::Machine;
 
 use crate::conv::Conv;
 use crate::cost::{bandwidth, call, conflict, lanes, pages, product, straight};
 use crate::estimate::{Cost, Term};
 use crate::geometry::pixel_ranges::{PixelRange, pixel_ranges};
-use crate::geometry::product_tile::ProductTile;
+use crate::geometry::product_tile::{ProductTile, size};
 
 /// Bytes of all patches.
 pub(super) fn patch_bytes(conv: &Conv) -> u128 {
     (conv.x.n * conv.group) as u128 * conv.pixels() as u128 * conv.depth() as u128 * conv.elem.bytes() as u128
 }
 
-/// Multiplications, those for pixels that fill up the last tile of a panel included.
-fn multiplications(plan: Plan, conv: &Conv, lanes: usize) -> u128 {
+/// The blocks of pixels of a complete plan, and the columns of a tile.
+fn ranges(plan: Plan, conv: &Conv, lanes: usize) -> (Vec<PixelRange>, usize) {
     let window = &conv.window;
     let columns = ProductTile::of(plan.schedule.tile).columns(lanes);
     let flattened = conv.taps() == 1 && window.h.stride * window.w.padded() == window.w.output * window.w.stride;
     let [target] = plan.schedule.block.and_then(|block| block.get()).unwrap_or([columns]);
-    let width = |range: &PixelRange| match conv.layout {
+    (pixel_ranges([conv.y.h, conv.y.w], flattened, target), columns)
+}
+
+/// Codelet calls: for each block of pixels and of the reduction a gather and the products of all tiles, then the stores of these.
+fn calls(plan: Plan, conv: &Conv, lanes: usize) -> u128 {
+    let (ranges, columns) = ranges(plan, conv, lanes);
+    let (rows, k, c) = (ProductTile::of(plan.schedule.tile).rows, conv.k_per_group(), conv.c_per_group());
+    let count = |cuts: Vec<Cut>| cuts.iter().map(|cut| cut.count).sum::<usize>();
+    let blocks = c.div_ceil(size(plan.schedule.depth, c));
+    let tiles = |range: &PixelRange| {
+        let pixels = range.rows * range.cols;
+        match conv.layout {
+            Layout::Nchw => count(cut(pixels, columns)) * count(even(k, rows)),
+            Layout::Nhwc => count(even(pixels, rows)) * count(cut(k, columns)),
+        }
+    };
+    let of_range = |range: &PixelRange| range.cut.count * (blocks * (1 + tiles(range)) + tiles(range));
+    (conv.x.n * conv.group) as u128 * ranges.iter().map(of_range).sum::<usize>() as u128
+}
+
+/// Elements of the panel, or of all patches, and of the partial sums of one thread.
+fn scratch_elements(plan: Plan, conv: &Conv, lanes: usize) -> usize {
+    let (ranges, columns) = ranges(plan, conv, lanes);
+    let (k, c) = (conv.k_per_group(), conv.c_per_group());
+    let (rows, depth) = (ProductTile::of(plan.schedule.tile).rows, size(plan.schedule.depth, c));
+    let width = |range: &PixelRange| width(range, conv, columns);
+    let sums = |range: &PixelRange| if depth < c { k * width(range) } else { rows * columns };
+    if plan.algorithm == (Algorithm::Im2col { explicit: true }) {
+        let all = |range: &PixelRange| c * conv.taps() * width(range) * range.cut.count * conv.group * conv.x.n;
+        return ranges.iter().map(all).sum::<usize>() + ranges.iter().map(sums).max().unwrap_or(0);
+    }
+    ranges.iter().map(|range| depth * conv.taps() * width(range) + sums(range)).max().unwrap_or(0)
+}
+
+/// Pixels of a panel: in nchw whole tiles.
+fn width(range: &PixelRange, conv: &Conv, columns: usize) -> usize {
+    match conv.layout {
         Layout::Nchw => (range.rows * range.cols).next_multiple_of(columns),
         Layout::Nhwc => range.rows * range.cols,
-    };
-    let ranges = pixel_ranges([conv.y.h, conv.y.w], flattened, target);
-    let pixels: usize = ranges.iter().map(|range| range.cut.count * width(range)).sum();
+    }
+}
+
+/// Multiplications, those for pixels that fill up the last tile of a panel included.
+fn multiplications(plan: Plan, conv: &Conv, lanes: usize) -> u128 {
+    let (ranges, columns) = ranges(plan, conv, lanes);
+    let pixels: usize = ranges.iter().map(|range| range.cut.count * width(range, conv, columns)).sum();
     (conv.x.n * conv.y.c) as u128 * (pixels * conv.depth()) as u128
 }
 
@@ -98,7 +139,8 @@ pub(super) fn cost(plan: Plan, conv: &Conv, machine: &Machine) -> Cost {
     Cost {
         multiplications: multiplications(plan, conv, lanes),
         bytes_moved: bytes + 2 * patches + y_bytes + if halo > 0 { x_bytes + halo } else { 0 },
-        scratch_bytes: panel + halo,
+        scratch_bytes: halo + scratch_elements(plan, conv, lanes) as u128 * conv.elem.bytes() as u128,
+        calls: Some(calls(plan, conv, lanes)),
         terms: vec![
             Term { name: "multiply", cycles: multiply },
             Term { name: "gather", cycles: copies + patches as f64 / bandwidth(machine, panel.max(1)) },

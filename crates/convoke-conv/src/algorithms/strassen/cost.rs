@@ -79,7 +79,8 @@ pub(super) fn cost(plan: Plan, conv: &Conv, machine: &Machine) -> Cost {
     Cost {
         multiplications,
         bytes_moved: fetched as u128 + halo.max(x_bytes) + y_bytes + if halo > 0 { x_bytes + halo } else { 0 },
-        scratch_bytes: ((panel + waiting) * bytes) as u128 + halo,
+        scratch_bytes: ((panel + waiting + parts.tile[0] * parts.tile[1]) * bytes) as u128 + halo,
+        calls: None,
         terms: vec![
             Term { name: "gather", cycles: gather + read },
             Term { name: "multiply", cycles: multiply },

@@ -18,6 +18,7 @@ use convoke_lower::blocked::Blocked;
 use convoke_machine::Machine;
 
 use super::geometry::{Tiling, held};
+use super::scratch::scratch_bytes;
 use super::{Cut, guard_cost};
 use crate::conv::Conv;
 use crate::cost::{bandwidth, beside, burst, call, lanes, operands, product, scattered, straight, strided, turned};
@@ -45,7 +46,8 @@ pub(super) fn cost(plan: Plan, conv: &Conv, machine: &Machine) -> Cost {
     Cost {
         multiplications: (conv.x.n * tiling.tiles() * products) as u128 * (c * outputs) as u128,
         bytes_moved: x_bytes + 2 * halo + cost.blocks as u128 * (weights + 2 * cost.between) + y_bytes,
-        scratch_bytes: halo + cost.between,
+        scratch_bytes: scratch_bytes(&cut, &plan, conv, lanes(conv, machine)),
+        calls: None,
         terms: ["data", "multiply", "inverse", "halo", "weights", "stream"]
             .into_iter()
             .zip(cost.terms)

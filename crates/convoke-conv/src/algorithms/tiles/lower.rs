@@ -7,7 +7,6 @@ mod block;
 mod code;
 mod depthwise;
 mod filter;
-mod flat;
 mod guard;
 mod reducing;
 

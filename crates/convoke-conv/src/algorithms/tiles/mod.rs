@@ -21,9 +21,11 @@
 
 mod cost;
 mod fft;
+mod flat;
 mod geometry;
 mod guard_cost;
 mod lower;
+mod scratch;
 mod winograd;
 
 use convoke_bilinear::error::tile_bound_for;

@@ -12,12 +12,14 @@
 
 use std::ops::Range;
 
+use convoke_ir::attr::Reading;
 use convoke_ir::elem::Elem;
 use convoke_ir::loops::{Affine, Expr, Func, FuncBuilder, Marks, Place, SlotId, VecType};
 
+use super::super::geometry::{Block, block};
 use crate::geometry::runs::{Span, TileRun, spans};
 use crate::lower::BoundConv;
-use convoke_ir::attr::Reading;
+
 use convoke_lower::strides::reach;
 
 /// The pixels under a tile of one row and column of tiles.
@@ -38,16 +40,6 @@ pub(super) struct Source {
     pub reading: Reading,
 }
 
-/// A copy: channels, in each the rows that exist, in each the phases, in each every stride-th column.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) struct Block {
-    /// The phases that taps read, each with what stands before its first column.
-    phases: Vec<(usize, usize)>,
-    /// Elements from phase to phase.
-    width: usize,
-    pub len: usize,
-}
-
 /// Where a vector is: in the input or in the block, from which element on, how many lanes of it.
 pub(super) struct Found {
     pub in_block: bool,
@@ -58,36 +50,6 @@ pub(super) struct Found {
 impl Source {
     pub(super) fn new(conv: &BoundConv<'_>, reading: Reading, h: &TileRun, w: &TileRun) -> Source {
         let axis = conv.window.w;
-        let (rows, cols) = (h.lo..h.hi, w.lo..w.hi);
-        let exists = !rows.is_empty() && !cols.is_empty();
-        let in_place = reading == Reading::InPlace;
-        let (phases, width) = if reading == Reading::Deinterleave {
-            (vec![], 0)
-        } else if in_place {
-            // Some vectors that begin before the first column end beyond it.
-            let begins = |span: &Span| (span.at..cols.start).step_by(axis.dilation).take(axis.kernel);
-            let end = |at: usize, span: &Span| (at + usize::from(span.active)).min(cols.end);
-            let spans = spans(w.size, conv.lanes);
-            let ends = spans.iter().flat_map(|span| begins(span).map(|at| end(at, span)));
-            (vec![(0, 0)], ends.filter(|&end| end > cols.start).max().unwrap_or(0))
-        } else {
-            let lanes = usize::from(conv.lanes);
-            let mut phases: Vec<_> = (0..axis.kernel).map(|s| s * axis.dilation % axis.stride).collect();
-            phases.sort_unstable();
-            phases.dedup();
-            // What is copied begins where vectors in memory do, so that no store crosses a line.
-            let before = |phase: usize| {
-                let zeros = cols.start.saturating_sub(phase).div_ceil(axis.stride);
-                zeros.next_multiple_of(lanes) - zeros
-            };
-            let phases: Vec<_> = phases.into_iter().map(|phase| (phase, before(phase))).collect();
-            let before = phases.iter().map(|phase| phase.1).max().unwrap_or(0);
-            let width = before + w.size + (axis.kernel - 1) * axis.dilation / axis.stride;
-            (phases, width.next_multiple_of(lanes))
-        };
-        // The zeros before a row are stored with the row before it.
-        let after = if in_place { cols.start } else { 0 };
-        let len = conv.cg * rows.len() * phases.len() * width + after;
         Source {
             x: (conv.x.strides.c, conv.x.strides.h),
             channels: conv.cg,
@@ -95,10 +57,10 @@ impl Source {
             dilation: axis.dilation,
             lanes: conv.lanes,
             elem: conv.elem,
-            block: (exists && width > 0).then_some(Block { phases, width, len }),
+            block: block(&axis, conv.lanes, conv.cg, reading, [h, w]),
             reading,
-            rows,
-            cols,
+            rows: h.lo..h.hi,
+            cols: w.lo..w.hi,
         }
     }
 

@@ -14,14 +14,7 @@
 use convoke_ir::loops::{Affine, Expr, FuncBuilder, Pick, Place, SlotId, ValId, VecType};
 
 use super::codelet::{Codelet, Slots};
-use crate::geometry::runs::{InputRow, Span};
-
-/// The vectors that cover `extent` neighbours. All have the same lanes, since neighbours of two are taken, and enough of them to do so.
-pub(super) fn spans(extent: usize, lanes: u8) -> Vec<Span> {
-    let lanes = lanes.min(extent.clamp(4, 16).next_power_of_two() as u8);
-    let span = |at: usize| Span { at, lanes, active: usize::from(lanes).min(extent - at) as u8 };
-    (0..extent).step_by(lanes.into()).map(span).collect()
-}
+use crate::geometry::runs::InputRow;
 
 /// A row of input, and what was read of it.
 struct Row {

@@ -6,7 +6,7 @@ use convoke_ir::elem::Elem;
 use convoke_ir::loops::{Affine, BinOp, FuncBuilder, Marks, SlotId, UnOp, ValId, VarId};
 use num_traits::ToPrimitive;
 
-use super::flat::Flat;
+use crate::algorithms::tiles::flat::Flat;
 use convoke_lower::marks::{across, along};
 
 /// Numbers in a buffer: those of the channel 0 from `origin` on.

@@ -14,7 +14,7 @@ use super::block::{AXES, Block, CHANNELS, Corner};
 use super::block_of;
 use super::code::pass;
 use super::filter::{Filters, channel_filters};
-use super::flat::Flat;
+use crate::algorithms::tiles::flat::Flat;
 use crate::algorithms::tiles::geometry::{Part, Tiling};
 use crate::geometry::product_tile::size;
 use crate::lower::{BoundConv, Kernel};

@@ -10,7 +10,7 @@ use convoke_ir::elem::Elem;
 use convoke_ir::loops::{Affine, BufferId, Expr, Func, FuncBuilder, FuncId, Marks, SlotId, VecType};
 
 use super::code::pass;
-use super::flat::Flat;
+use crate::algorithms::tiles::flat::Flat;
 use crate::lower::BoundConv;
 use convoke_lower::cuts::Cut;
 use convoke_lower::marks::along;

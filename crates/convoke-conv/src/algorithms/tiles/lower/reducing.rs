@@ -19,7 +19,7 @@ use super::block::{AXES, Block, CHANNELS, Corner};
 use super::block_of;
 use super::code::{Numbers, transform};
 use super::filter::{Filters, filters};
-use super::flat::Flat;
+use crate::algorithms::tiles::flat::Flat;
 use crate::algorithms::tiles::geometry::{Part, Tiling, held};
 use crate::geometry::product_tile::ProductTile;
 use crate::lower::{BoundConv, Kernel};
