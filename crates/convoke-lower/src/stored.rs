@@ -126,7 +126,10 @@ fn apart(program: &mut Program) {
             let Some(slot) = in_place(program, &runs[at]) else { continue };
             let buffer = runs[at].args[slot];
             let Buffer { name, ty, .. } = &program.buffers[buffer];
-            let (name, ty) = (format!("{name}.wide"), TensorType { elem: ty.elem.compute(), ..ty.clone() });
+            let ty = TensorType { elem: ty.elem.compute(), ..ty.clone() };
+            let taken = |name: &String| program.buffers.iter().any(|(_, other)| other.name == *name);
+            let mut names = (0..).map(|i| format!("{name}.wide.{i}"));
+            let name = names.find(|name| !taken(name)).expect("there is always a larger number");
             let new = *wide.entry(buffer).or_insert_with(|| {
                 program.buffers.push(Buffer { name, ty, role: Role::Scratch, span: Span::default() })
             });
