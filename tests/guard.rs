@@ -104,7 +104,7 @@ fn worst(case: &Case, machine: &Machine, algorithm: Algorithm, kappa: u32) -> Op
     let weights =
         case.layer.ir().values.iter().find_map(|(id, _)| case.layer.ir().constant(id).map(|source| (id, source)));
     let (id, source) = weights.expect("the weights are a constant");
-    let weights = data::values(source, case.layer.ir().ty(id), case.layer.files()).expect("small weights");
+    let weights = data::values(source, case.layer.ir().ty(id), case.layer.files()).expect("small weights").wide();
     let per_output = weights.len() / case.shape.k;
     let mut worst: f64 = 0.0;
     for (at, &found) in y.indexed_iter() {

@@ -117,7 +117,7 @@ fn a_weight_that_arrives_with_the_data_counts_over_padding_too() {
 #[test]
 fn clamps_keep_the_sign_of_a_zero() {
     let numbers = [-0.0, 0.0, -1.5, 1.5, 7.0, f64::INFINITY, f64::NEG_INFINITY, f64::NAN];
-    for elem in ["f32", "f64"] {
+    for elem in ["f16", "bf16", "f32", "f64"] {
         for clamp in [
             "relu",
             "relu6",

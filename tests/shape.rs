@@ -3,7 +3,7 @@
 use std::fmt;
 
 use convoke::ir::layer::{Generator, Source};
-use convoke::{Error, Layer, Layout};
+use convoke::{Elem, Error, Layer, Layout};
 
 /// The numbers of one 2-D convolution.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -52,12 +52,18 @@ impl ConvShape {
 
     /// The layer, with weights of `source`, and a bias and ReLU if `epilogue`.
     pub fn layer(&self, layout: Layout, weights: Source, epilogue: bool) -> Result<Layer, Error> {
+        self.layer_in(Elem::F32, layout, weights, epilogue)
+    }
+
+    /// The same in an element type.
+    pub fn layer_in(&self, elem: Elem, layout: Layout, weights: Source, epilogue: bool) -> Result<Layer, Error> {
         let input = match layout {
             Layout::Nchw => [self.n, self.c, self.h, self.w],
             Layout::Nhwc => [self.n, self.h, self.w, self.c],
         };
         let conv = Layer::conv2d(input, [self.k, self.c / self.g, self.r, self.s])
             .name(&self.to_string())
+            .elem(elem)
             .layout(layout)
             .pads(self.pads.map(|p| p as i64))
             .strides(self.strides.map(|s| s as i64))

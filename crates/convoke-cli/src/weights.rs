@@ -12,14 +12,13 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use convoke::ir::layer::{Def, Source};
 use convoke::ir::loops::{Program, Role};
+use convoke::ir::values::Values;
 use convoke::{Elem, TensorType};
 use convoke_data::{self as data, Files, safetensors};
 use convoke_passes::State;
-use ndarray::{ArrayViewD, IxDyn};
 
 use crate::failure::{Failure, note};
 use crate::io::Io;
@@ -40,7 +39,7 @@ pub(crate) struct Weights<'a> {
 }
 
 /// An array of a file: its name, its type and its numbers.
-type Array = (String, TensorType, Arc<Vec<f64>>);
+type Array = (String, TensorType, Values);
 
 impl<'a> Weights<'a> {
     /// For a text that goes to `output`, of one that reads its constants through `files`.
@@ -121,11 +120,8 @@ impl<'a> Weights<'a> {
         for (elem, arrays) in &self.arrays {
             let file = self.file(*elem);
             outputs.announce(&file)?;
-            let views = arrays.iter().map(|(name, ty, numbers)| {
-                let view = ArrayViewD::from_shape(IxDyn(ty.shape.dims()), numbers);
-                (name.as_str(), view.expect("verified to have as many numbers as its type"))
-            });
-            outputs.add(safetensors::prepare(&file, &views.collect::<Vec<_>>(), *elem)?);
+            let arrays = arrays.iter().map(|(name, ty, values)| (name.as_str(), ty.shape.dims(), values));
+            outputs.add(safetensors::prepare(&file, &arrays.collect::<Vec<_>>())?);
         }
         if self.out_of_reach {
             note(io, OUT_OF_REACH);

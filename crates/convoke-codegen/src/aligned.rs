@@ -6,7 +6,8 @@
 use std::alloc::{Layout, alloc_zeroed, dealloc};
 use std::ptr::NonNull;
 
-use convoke_ir::elem::Elem;
+use convoke_ir::by_elem;
+use convoke_ir::elem::{Elem, Number};
 use convoke_machine::HUGE_PAGE_BYTES as HUGE;
 use memmap2::MmapMut;
 
@@ -56,40 +57,30 @@ impl Aligned {
         Some(Aligned { begin, len, from: From::Map(map) })
     }
 
-    /// `numbers` as elements of this type.
-    pub(crate) fn of(numbers: &[f64], elem: Elem) -> Option<Aligned> {
-        let mut memory = Aligned::new(numbers.len() * elem.bytes())?;
-        let bytes = memory.bytes_mut();
-        match elem {
-            Elem::F32 => bytes.chunks_exact_mut(4).zip(numbers).for_each(|(to, &x)| {
-                to.copy_from_slice(&(x as f32).to_ne_bytes());
-            }),
-            Elem::F64 => {
-                bytes.chunks_exact_mut(8).zip(numbers).for_each(|(to, x)| to.copy_from_slice(&x.to_ne_bytes()))
-            }
-        }
+    /// A copy of these bytes.
+    pub(crate) fn of(bytes: &[u8]) -> Option<Aligned> {
+        let mut memory = Aligned::new(bytes.len())?;
+        memory.bytes_mut().copy_from_slice(bytes);
         Some(memory)
     }
 
-    /// Makes subnormal numbers among elements of this type zeros of the same sign, and gives how many there were.
+    /// Makes numbers among elements of this type that are subnormal in the type computed in zeros of the same sign, and gives how many there were.
     pub(crate) fn flush(&mut self, elem: Elem) -> usize {
-        let single = |bytes: &[u8; 4]| f32::from_ne_bytes(*bytes).is_subnormal();
-        let double = |bytes: &[u8; 8]| f64::from_ne_bytes(*bytes).is_subnormal();
-        let found = match elem {
-            Elem::F32 => self.bytes().as_chunks().0.iter().filter(|bytes| single(bytes)).count(),
-            Elem::F64 => self.bytes().as_chunks().0.iter().filter(|bytes| double(bytes)).count(),
-        };
-        // Most memory has none, and is not written.
-        if found > 0 {
-            let signed = |bytes: &[u8; 4]| 0f32.copysign(f32::from_ne_bytes(*bytes)).to_ne_bytes();
-            let wide_signed = |bytes: &[u8; 8]| 0f64.copysign(f64::from_ne_bytes(*bytes)).to_ne_bytes();
-            let bytes = self.bytes_mut();
-            match elem {
-                Elem::F32 => bytes.as_chunks_mut().0.iter_mut().filter(|b| single(b)).for_each(|b| *b = signed(b)),
-                Elem::F64 => bytes.as_chunks_mut().0.iter_mut().filter(|b| double(b)).for_each(|b| *b = wide_signed(b)),
+        let normal = elem.compute().smallest_normal();
+        by_elem!(elem, T => {
+            let tiny = |bytes: &[u8]| {
+                let number = T::read(bytes).wide();
+                number != 0.0 && number.abs() < normal
+            };
+            let found = self.bytes().chunks_exact(size_of::<T>()).filter(|bytes| tiny(bytes)).count();
+            // Most memory has none, and is not written.
+            if found > 0 {
+                let all = self.bytes_mut().chunks_exact_mut(size_of::<T>());
+                let zero = |bytes: &mut [u8]| T::nearest(0f64.copysign(T::read(bytes).wide())).write(bytes);
+                all.filter(|bytes| tiny(bytes)).for_each(zero);
             }
-        }
-        found
+            found
+        })
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -140,15 +131,20 @@ mod tests {
 
     #[test]
     fn subnormal_numbers_become_zeros_of_their_sign() {
+        use convoke_ir::values::Values;
         let tiny = f64::from(f32::MIN_POSITIVE);
+        let flushed = |elem: Elem, given: &[f64], expected: &[f64], count: usize| {
+            let mut memory = Aligned::of(Values::of(elem, given).bytes()).expect("a few bytes");
+            assert_eq!(memory.flush(elem), count, "{elem}");
+            assert_eq!(memory.bytes(), Values::of(elem, expected).bytes(), "{elem}");
+        };
         let numbers = [1.0, -tiny / 2.0, tiny, 0.0, tiny / 4.0, f64::INFINITY, f64::NAN];
-        let mut memory = Aligned::of(&numbers, Elem::F32).expect("a few bytes");
-        assert_eq!(memory.flush(Elem::F32), 2);
         let expected = [1.0, -0.0, tiny, 0.0, 0.0, f64::INFINITY, f64::NAN];
-        assert_eq!(memory.bytes(), Aligned::of(&expected, Elem::F32).expect("a few bytes").bytes());
-        let mut memory = Aligned::of(&[-5e-324, tiny / 2.0], Elem::F64).expect("a few bytes");
-        assert_eq!(memory.flush(Elem::F64), 1);
-        assert_eq!(memory.bytes(), Aligned::of(&[-0.0, tiny / 2.0], Elem::F64).expect("a few bytes").bytes());
+        flushed(Elem::F32, &numbers, &expected, 2);
+        flushed(Elem::Bf16, &numbers, &expected, 2);
+        flushed(Elem::F64, &[-5e-324, tiny / 2.0], &[-0.0, tiny / 2.0], 1);
+        // Numbers that are subnormal in their own type, but not in that which they are read as.
+        flushed(Elem::F16, &[6e-8, -1e-5], &[6e-8, -1e-5], 0);
     }
 
     #[test]

@@ -7,6 +7,7 @@ use convoke_ir::elem::Subnormals;
 use convoke_ir::layer::Source;
 use convoke_ir::loops::{Program, Role, Run};
 use convoke_ir::types::TensorType;
+use convoke_ir::values::{Overflow, Values};
 use convoke_machine::Machine;
 
 use crate::aligned::Aligned;
@@ -20,15 +21,15 @@ use crate::target::{Place, Target};
 
 /// Gives the numbers of constants. Closures are such.
 pub trait Constants {
-    /// As many numbers as `ty` has elements, in storage order.
-    fn values(&self, source: &Source, ty: &TensorType) -> Result<Arc<Vec<f64>>, BoxError>;
+    /// As many numbers as `ty` has elements, in storage order; rounded where they are of another type.
+    fn values(&self, source: &Source, ty: &TensorType) -> Result<Values, BoxError>;
 }
 
 impl<F> Constants for F
 where
-    F: Fn(&Source, &TensorType) -> Result<Arc<Vec<f64>>, BoxError>,
+    F: Fn(&Source, &TensorType) -> Result<Values, BoxError>,
 {
-    fn values(&self, source: &Source, ty: &TensorType) -> Result<Arc<Vec<f64>>, BoxError> {
+    fn values(&self, source: &Source, ty: &TensorType) -> Result<Values, BoxError> {
         self(source, ty)
     }
 }
@@ -67,7 +68,11 @@ pub(crate) fn resolve(
             return Err(CodegenError::ConstantCount { buffer: name(), found, expected });
         }
         let bytes = buffer.ty.bytes();
-        let held = Aligned::of(&numbers, buffer.ty.elem);
+        let rounded = numbers.to(buffer.ty.elem).map_err(|Overflow(index)| CodegenError::Constant {
+            buffer: name(),
+            source: format!("number {index} is beyond the largest of `{}`", buffer.ty.elem).into(),
+        })?;
+        let held = Aligned::of(rounded.bytes());
         memory[id.index()] = Some(Arc::new(held.ok_or(CodegenError::OutOfMemory { what: "a constant", bytes })?));
     }
     let code_time = if program.prepare.is_empty() { Duration::ZERO } else { prepare(program, &mut memory)? };

@@ -1,17 +1,15 @@
 //! The element types of Rust slices that compiled code runs on.
 
-use convoke_ir::elem::Elem;
+use convoke_ir::elem::half::{bf16, f16};
+use convoke_ir::elem::{Elem, Number};
 
 mod sealed {
     pub trait Sealed {}
-    impl Sealed for f32 {}
-    impl Sealed for f64 {}
+    impl<T: convoke_ir::elem::Number> Sealed for T {}
 }
 
-/// A number that a buffer may hold: `f32` or `f64`.
-pub trait Element: sealed::Sealed + Copy + Send + Sync + 'static {
-    /// The type in the IR.
-    const ELEM: Elem;
+/// A number that a buffer may hold: `f32`, `f64`, or of the crate `half` `f16` or `bf16`.
+pub trait Element: sealed::Sealed + Number {
     /// A slice to be read.
     fn slice(slice: &[Self]) -> Slice<'_>;
     /// A slice to be written.
@@ -33,7 +31,6 @@ macro_rules! elements {
         }
 
         $(impl Element for $ty {
-            const ELEM: Elem = Elem::$case;
             fn slice(slice: &[Self]) -> Slice<'_> {
                 Slice::$case(slice)
             }
@@ -56,7 +53,7 @@ macro_rules! elements {
     };
 }
 
-elements!(f32 = F32, f64 = F64);
+elements!(f16 = F16, bf16 = Bf16, f32 = F32, f64 = F64);
 
 /// What is checked of a slice, and where it begins.
 pub(crate) struct Raw {

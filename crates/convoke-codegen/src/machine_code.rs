@@ -128,7 +128,7 @@ pub(crate) fn compile_all(
     let one = |&id: &FuncId| {
         let func = &program.funcs[id];
         guard(|| {
-            if let Some(isa) = target.wide {
+            if let Some(isa) = target.wide.filter(|isa| wide::can(func, isa)) {
                 emit::check_size(func)?;
                 let (bytes, relocs) =
                     wide::function(program, id, isa, target.prefetch, &|callee| numbers.of(callee).as_u32());

@@ -1,10 +1,9 @@
 //! Calls that an element decides: done where it is not 0, a NaN included, with everything else in its place either way.
 
-use std::sync::Arc;
-
 use convoke_codegen::{BoxError, Element, Options, compile};
 use convoke_ir::layer::Source;
 use convoke_ir::types::TensorType;
+use convoke_ir::values::Values;
 use convoke_ir::{loops, text};
 use convoke_machine::Machine;
 
@@ -57,7 +56,7 @@ fn program(elem: &str, parts: usize) -> String {
 fn run<T: Element + Default>(machine: &Machine, elem: &str, flags: &[T]) -> (Vec<T>, T) {
     let module = text::parse(&program(elem, flags.len())).unwrap_or_else(|found| panic!("{found:#?}"));
     let verified = loops::verify(&module.programs[0]).unwrap_or_else(|found| panic!("{found:#?}"));
-    let none = |_: &Source, _: &TensorType| -> Result<Arc<Vec<f64>>, BoxError> { Err("no constants".into()) };
+    let none = |_: &Source, _: &TensorType| -> Result<Values, BoxError> { Err("no constants".into()) };
     let options = Options { threads: 1, ..Options::default() };
     let compiled = compile(verified, machine, &none, &options).unwrap_or_else(|e| panic!("{}: {e}", machine.name));
     let (mut y, mut sum) = (vec![T::default(); flags.len() * PART], [T::default()]);

@@ -1,26 +1,22 @@
 //! What mixes lanes or element types, native against the interpreter, on numbers that are hard: NaN, zeros and infinities of both
 //! signs, subnormals, the largest of each type. `values` has the functions that work lane by lane.
 
-use std::sync::Arc;
-
 use convoke_codegen::{BoxError, Options, Slice, SliceMut, compile};
 use convoke_data::Files;
 use convoke_ir::elem::{Elem, Subnormals};
 use convoke_ir::layer::Source;
 use convoke_ir::loops::*;
 use convoke_ir::types::{Layout, TensorType};
+use convoke_ir::values::Values;
 use convoke_machine::Machine;
 use ndarray::ArrayD;
 
 mod common;
 
-use common::machines;
+use common::{lane_counts, machines};
 
 fn hard(elem: Elem) -> Vec<f64> {
-    let (tiny, small, large) = match elem {
-        Elem::F32 => (f64::from(f32::from_bits(1)), f64::from(f32::MIN_POSITIVE), f64::from(f32::MAX)),
-        Elem::F64 => (f64::from_bits(1), f64::MIN_POSITIVE, f64::MAX),
-    };
+    let (tiny, small, large) = (elem.smallest(), elem.smallest_normal(), elem.largest());
     let some = [0.0, 1.0, 3.0, tiny, 5.0 * tiny, small, small - tiny, large, f64::INFINITY, f64::NAN];
     some.into_iter().flat_map(|x: f64| [x, -x]).collect()
 }
@@ -44,7 +40,7 @@ fn both(
     let program = program.finish();
     let verified = verify(&program).unwrap_or_else(|found| panic!("{found:#?}\n{program}"));
 
-    let none = |_: &Source, _: &TensorType| -> Result<Arc<Vec<f64>>, BoxError> { Err("no constants".into()) };
+    let none = |_: &Source, _: &TensorType| -> Result<Values, BoxError> { Err("no constants".into()) };
     let options = Options { threads: 1, subnormals: Subnormals::Keep, ..Options::default() };
     let compiled = compile(verified, machine, &none, &options).unwrap_or_else(|e| panic!("{}: {e}", machine.name));
     let narrow: Vec<f32> = numbers.iter().map(|&x| x as f32).collect();
@@ -75,9 +71,9 @@ fn conversions() {
             if from == Elem::F64 {
                 numbers.extend([1.0 + 2f64.powi(-24), 1.0 + 3.0 * 2f64.powi(-24), 1e39, -1e39, 1e-45, 1e-46, 3.4e38]);
             }
-            numbers.resize(numbers.len().next_multiple_of(16), 0.1f32.into());
+            numbers.resize(numbers.len().next_multiple_of(32), 0.1f32.into());
             let count = numbers.len();
-            for &lanes in VecType::LANES {
+            for lanes in lane_counts(from).filter(|&lanes| VecType { elem: to, lanes }.exists()) {
                 let (native, reference) = both(&machine, (from, &numbers), (to, count), |f, x, y| {
                     f.for_step("i", 0..count, usize::from(lanes), Marks::default(), |f, i| {
                         let v = f.load_vector(x, i, lanes);
@@ -96,9 +92,9 @@ fn conversions() {
 #[test]
 fn reductions() {
     for machine in machines() {
-        for &elem in Elem::ALL {
+        for &elem in Elem::COMPUTED {
             let hard = hard(elem);
-            for &lanes in VecType::LANES {
+            for lanes in lane_counts(elem) {
                 // Every hard number in every lane, among ones.
                 let n = usize::from(lanes);
                 let mut numbers = vec![1.0; hard.len() * n * n];
@@ -134,13 +130,13 @@ fn reductions() {
 #[test]
 fn multiply_add() {
     for machine in machines() {
-        for &elem in Elem::ALL {
+        for &elem in Elem::COMPUTED {
             let hard = hard(elem);
             // Products by 0, 1 and infinity, and sums of them with the number, need no rounding.
             for factor in [0.0, 1.0, -1.0, f64::INFINITY] {
-                for &lanes in VecType::LANES {
+                for lanes in lane_counts(elem) {
                     let mut numbers = hard.clone();
-                    numbers.resize(hard.len().next_multiple_of(16), 2.0);
+                    numbers.resize(hard.len().next_multiple_of(32), 2.0);
                     let count = numbers.len();
                     let (native, reference) = both(&machine, (elem, &numbers), (elem, count), |f, x, y| {
                         let by = f.define(VecType { elem, lanes }, Expr::Const(factor));
@@ -168,8 +164,8 @@ fn multiply_add() {
 #[test]
 fn zips() {
     for machine in machines() {
-        for &elem in Elem::ALL {
-            for &lanes in &VecType::LANES[1..] {
+        for &elem in Elem::COMPUTED {
+            for lanes in lane_counts(elem).skip(1) {
                 let n = usize::from(lanes);
                 let mut numbers = hard(elem);
                 numbers.resize(n * n.max(numbers.len().div_ceil(n)), 7.0);
@@ -208,8 +204,8 @@ fn zips() {
 #[test]
 fn zips_of_registers() {
     for machine in machines() {
-        for &elem in Elem::ALL {
-            for &lanes in &VecType::LANES[1..] {
+        for &elem in Elem::COMPUTED {
+            for lanes in lane_counts(elem).skip(1) {
                 let n = usize::from(lanes);
                 let numbers: Vec<f64> = (0..2 * n).map(|i| i as f64 - 3.0).collect();
                 let (native, reference) = both(&machine, (elem, &numbers), (elem, 2 * n), |f, x, y| {
@@ -235,8 +231,8 @@ fn zips_of_registers() {
 #[test]
 fn zips_around_loops() {
     for machine in machines() {
-        for &elem in Elem::ALL {
-            for &lanes in &VecType::LANES[1..] {
+        for &elem in Elem::COMPUTED {
+            for lanes in lane_counts(elem).skip(1) {
                 for values in (2..34).step_by(if lanes < 16 { 4 } else { 1 }) {
                     let n = usize::from(lanes);
                     let numbers: Vec<f64> = (0..values * n).map(|i| (i % 11) as f64 - 5.0).collect();
@@ -268,8 +264,8 @@ fn zips_around_loops() {
 #[test]
 fn picks() {
     for machine in machines() {
-        for &elem in Elem::ALL {
-            for lanes in [4u8, 8, 16] {
+        for &elem in Elem::COMPUTED {
+            for lanes in lane_counts(elem).skip(2) {
                 let n = usize::from(lanes);
                 let numbers: Vec<f64> = (0..2 * n).map(|i| 1.5 * i as f64 - 3.0).collect();
                 let every = (1..=2).flat_map(|by| (0..lanes).map(move |from| Pick { from, by }));
@@ -297,8 +293,8 @@ fn picks() {
 #[test]
 fn parts() {
     for machine in machines() {
-        for &elem in Elem::ALL {
-            for &lanes in &VecType::LANES[2..] {
+        for &elem in Elem::COMPUTED {
+            for lanes in lane_counts(elem).skip(2) {
                 let n = usize::from(lanes);
                 let numbers: Vec<f64> = (0..n).map(|i| 1.5 * i as f64 - 3.0).collect();
                 for &of in VecType::LANES[1..].iter().filter(|&&of| of < lanes) {
@@ -332,7 +328,7 @@ fn parts() {
 #[test]
 fn a_zip_is_one_instruction_for_each_part() {
     let machine = Machine::x86_64_v3().narrowed(128);
-    for &elem in Elem::ALL {
+    for &elem in Elem::COMPUTED {
         for lanes in [4u8, 8, 16] {
             let mut program = ProgramBuilder::new("zip");
             let ty = TensorType::new(elem, vec![32], Layout::Nchw).expect("small");

@@ -1,12 +1,11 @@
 //! What would take more memory than allowed is refused before any of it is allocated.
 
-use std::sync::Arc;
-
 use convoke_codegen::{BoxError, CodegenError, Options, compile};
 use convoke_ir::elem::Elem;
 use convoke_ir::layer::Source;
 use convoke_ir::loops::*;
 use convoke_ir::types::{Layout, TensorType};
+use convoke_ir::values::Values;
 use convoke_machine::Machine;
 
 /// 256 GiB: more than a test machine has, less than a program may name.
@@ -40,7 +39,7 @@ fn program(prepare_local: usize, run_local: usize) -> Program {
 }
 
 fn compiled(program: &Program, max_bytes: u64, threads: usize) -> Result<Vec<f32>, CodegenError> {
-    let one = |_: &Source, _: &TensorType| -> Result<Arc<Vec<f64>>, BoxError> { Ok(Arc::new(vec![3.5])) };
+    let one = |_: &Source, _: &TensorType| -> Result<Values, BoxError> { Ok(Values::of(Elem::F32, &[3.5])) };
     let options = Options { threads, max_bytes, ..Options::default() };
     let verified = verify(program).unwrap_or_else(|found| panic!("{found:#?}"));
     let compiled = compile(verified, &Machine::host(), &one, &options)?;

@@ -3,30 +3,23 @@
 //! Each case is compiled for this CPU and for every named machine whose code this CPU runs: without SSE4.1 and without fused
 //! multiply-add other instructions are taken. Memory beside the lanes that a store names must stay as it was.
 
-use std::sync::Arc;
-
 use convoke_codegen::{BoxError, Element, Options, compile};
+use convoke_ir::elem::half::{bf16, f16};
 use convoke_ir::elem::{Elem, Subnormals};
 use convoke_ir::layer::Source;
 use convoke_ir::loops::*;
 use convoke_ir::types::{Layout, TensorType};
+use convoke_ir::values::Values;
 use convoke_machine::Machine;
 
-/// Enough for 16 lanes at a stride of 3.
-const LEN: usize = 64;
-/// What outputs hold before: no case computes it.
-const UNTOUCHED: f64 = -777.0;
+/// Enough for 32 lanes at a stride of 3.
+const LEN: usize = 128;
+/// What outputs hold before: no case computes it, and every type has it.
+const UNTOUCHED: f64 = -768.0;
 
 mod common;
 
-use common::machines;
-
-fn round(elem: Elem, x: f64) -> f64 {
-    match elem {
-        Elem::F32 => f64::from(x as f32),
-        Elem::F64 => x,
-    }
-}
+use common::{lane_counts, machines};
 
 /// A kernel `body(x, y, out)`, compiled and run: `out` afterwards.
 fn native<T: Element>(
@@ -51,7 +44,7 @@ fn native<T: Element>(
     program.run(kernel, &buffers);
     let program = program.finish();
     let verified = verify(&program).unwrap_or_else(|found| panic!("{found:#?}"));
-    let none = |_: &Source, _: &TensorType| -> Result<Arc<Vec<f64>>, BoxError> { Err("no constants".into()) };
+    let none = |_: &Source, _: &TensorType| -> Result<Values, BoxError> { Err("no constants".into()) };
     let compiled =
         compile(verified, machine, &none, &Options { threads: 1, subnormals: Subnormals::Keep, ..Options::default() })
             .unwrap_or_else(|error| panic!("{}: {error}", machine.name));
@@ -71,29 +64,8 @@ fn same(a: f64, b: f64) -> bool {
     a == b || a.is_nan() && b.is_nan()
 }
 
-trait Number: Element {
-    fn of(x: f64) -> Self;
-    fn number(self) -> f64;
-}
-impl Number for f32 {
-    fn of(x: f64) -> f32 {
-        x as f32
-    }
-    fn number(self) -> f64 {
-        f64::from(self)
-    }
-}
-impl Number for f64 {
-    fn of(x: f64) -> f64 {
-        x
-    }
-    fn number(self) -> f64 {
-        self
-    }
-}
-
-fn all<T: Number>(numbers: impl IntoIterator<Item = f64>) -> Vec<T> {
-    numbers.into_iter().map(T::of).collect()
+fn all<T: Element>(numbers: impl IntoIterator<Item = f64>) -> Vec<T> {
+    numbers.into_iter().map(T::nearest).collect()
 }
 
 fn unary_formula(op: UnOp, x: f64) -> f64 {
@@ -118,25 +90,25 @@ fn binary_formula(op: BinOp, x: f64, y: f64) -> f64 {
     }
 }
 
-fn check_unary<T: Number>() {
+fn check_unary<T: Element>() {
     let mut numbers = specials();
-    numbers.resize(numbers.len().next_multiple_of(16), 1.0);
+    numbers.resize(numbers.len().next_multiple_of(32), 1.0);
     let (count, x): (usize, Vec<T>) = (numbers.len(), all(numbers));
     for machine in machines() {
-        for &lanes in VecType::LANES {
+        for lanes in lane_counts(T::ELEM.compute()) {
             for &op in UnOp::ALL {
-                let got = native(&machine, [&x, &x], &vec![T::of(UNTOUCHED); x.len()], |f, x, _, out| {
+                let got = native(&machine, [&x, &x], &vec![T::nearest(UNTOUCHED); x.len()], |f, x, _, out| {
                     f.for_step("i", 0..count, usize::from(lanes), Marks::default(), |f, i| {
                         let a = f.load_vector(x, i, lanes);
                         let r = f.unary(op, a);
                         f.store(out, i, r);
                     });
                 });
-                for (x, found) in x.iter().zip(got).map(|(x, found)| (x.number(), found.number())) {
+                for (x, found) in x.iter().zip(got).map(|(x, found)| (x.wide(), found.wide())) {
                     if op == UnOp::Pow2 && (x.fract() != 0.0 || !(-126.0..=127.0).contains(&x)) {
                         continue;
                     }
-                    let expected = round(T::ELEM, unary_formula(op, x));
+                    let expected = T::ELEM.round(unary_formula(op, x));
                     let signs = expected.is_nan() || found.is_sign_negative() == expected.is_sign_negative();
                     assert!(
                         same(found, expected) && signs,
@@ -149,17 +121,17 @@ fn check_unary<T: Number>() {
     }
 }
 
-fn check_binary<T: Number>() {
+fn check_binary<T: Element>() {
     let specials = specials();
     // All pairs, in vectors.
     let pairs: Vec<(f64, f64)> = specials.iter().flat_map(|&x| specials.iter().map(move |&y| (x, y))).collect();
-    let count = pairs.len().next_multiple_of(16);
+    let count = pairs.len().next_multiple_of(32);
     let pairs: Vec<(f64, f64)> = pairs.iter().copied().cycle().take(count).collect();
     let (x, y): (Vec<T>, Vec<T>) = (all(pairs.iter().map(|p| p.0)), all(pairs.iter().map(|p| p.1)));
     for machine in machines() {
-        for &lanes in VecType::LANES {
+        for lanes in lane_counts(T::ELEM.compute()) {
             for &op in BinOp::ALL {
-                let got = native(&machine, [&x, &y], &vec![T::of(UNTOUCHED); count], |f, x, y, out| {
+                let got = native(&machine, [&x, &y], &vec![T::nearest(UNTOUCHED); count], |f, x, y, out| {
                     f.for_step("i", 0..count, usize::from(lanes), Marks::default(), |f, i| {
                         let a = f.load_vector(x, i, lanes);
                         let b = f.load_vector(y, i, lanes);
@@ -168,8 +140,8 @@ fn check_binary<T: Number>() {
                     });
                 });
                 for i in 0..count {
-                    let expected = round(T::ELEM, binary_formula(op, x[i].number(), y[i].number()));
-                    let (a, b, found) = (x[i].number(), y[i].number(), got[i].number());
+                    let expected = T::ELEM.round(binary_formula(op, x[i].wide(), y[i].wide()));
+                    let (a, b, found) = (x[i].wide(), y[i].wide(), got[i].wide());
                     assert!(same(found, expected), "{}, {lanes} lanes: {op:?}({a:?}, {b:?}) = {found:?}", machine.name);
                 }
             }
@@ -178,7 +150,7 @@ fn check_binary<T: Number>() {
                 for constant in [0.0, -0.0, 6.0, f64::INFINITY, f64::NAN] {
                     for first in [false, true] {
                         let ty = VecType { elem: T::ELEM, lanes };
-                        let got = native(&machine, [&x, &y], &vec![T::of(UNTOUCHED); count], |f, x, _, out| {
+                        let got = native(&machine, [&x, &y], &vec![T::nearest(UNTOUCHED); count], |f, x, _, out| {
                             let c = f.define(ty, Expr::Const(constant));
                             f.for_step("i", 0..count, usize::from(lanes), Marks::default(), |f, i| {
                                 let a = f.load_vector(x, i, lanes);
@@ -187,7 +159,7 @@ fn check_binary<T: Number>() {
                             });
                         });
                         for i in 0..count {
-                            let (a, found) = (x[i].number(), got[i].number());
+                            let (a, found) = (x[i].wide(), got[i].wide());
                             let expected = binary_formula(op, a, constant);
                             assert!(
                                 same(found, expected),
@@ -214,14 +186,14 @@ fn functions_of_two_operands() {
     check_binary::<f64>();
 }
 
-fn check_fma_reduce<T: Number>() {
+fn check_fma_reduce<T: Element>() {
     // Whole numbers, so that every order of a sum and every rounding of `fma` gives the same.
-    let (x, y): (Vec<T>, Vec<T>) = (all((0..16).map(|i| f64::from(i * 3 - 7))), all((0..16).map(|i| f64::from(5 - i))));
+    let (x, y): (Vec<T>, Vec<T>) = (all((0..32).map(|i| f64::from(i * 3 - 7))), all((0..32).map(|i| f64::from(5 - i))));
     for machine in machines() {
-        for &lanes in VecType::LANES {
+        for lanes in lane_counts(T::ELEM.compute()) {
             let n = usize::from(lanes);
             let ops = [BinOp::Add, BinOp::Min, BinOp::Max];
-            let got = native(&machine, [&x, &y], &[T::of(UNTOUCHED); LEN], |f, x, y, out| {
+            let got = native(&machine, [&x, &y], &[T::nearest(UNTOUCHED); LEN], |f, x, y, out| {
                 let ty = VecType { elem: T::ELEM, lanes };
                 let a = f.load_vector(x, 0usize, lanes);
                 let b = f.load_vector(y, 0usize, lanes);
@@ -232,17 +204,17 @@ fn check_fma_reduce<T: Number>() {
                 f.store(out, 0usize, sum);
                 for (i, op) in ops.into_iter().enumerate() {
                     let r = f.define(VecType::scalar(T::ELEM), Expr::Reduce(op, a));
-                    f.store(out, 20 + i, r);
+                    f.store(out, 40 + i, r);
                 }
             });
             for lane in 0..n {
-                let expected = 3.0 * x[lane].number() * y[lane].number() + 2.0;
-                assert_eq!(got[lane].number(), expected, "{}, {lanes} lanes, lane {lane}", machine.name);
+                let expected = 3.0 * x[lane].wide() * y[lane].wide() + 2.0;
+                assert_eq!(got[lane].wide(), expected, "{}, {lanes} lanes, lane {lane}", machine.name);
             }
             for (i, op) in ops.into_iter().enumerate() {
-                let lanes_of_x = x[..n].iter().map(|x| x.number());
+                let lanes_of_x = x[..n].iter().map(|x| x.wide());
                 let expected = lanes_of_x.reduce(|a, b| binary_formula(op, a, b)).expect("at least one lane");
-                assert_eq!(got[20 + i].number(), expected, "{}, {lanes} lanes: reduce {op:?}", machine.name);
+                assert_eq!(got[40 + i].wide(), expected, "{}, {lanes} lanes: reduce {op:?}", machine.name);
             }
         }
     }
@@ -254,17 +226,17 @@ fn fma_registers_and_reductions() {
     check_fma_reduce::<f64>();
 }
 
-fn check_access<T: Number>() {
+fn check_access<T: Element>() {
     let x: Vec<T> = all((0..LEN).map(|i| i as f64 + 1.0));
     for machine in machines() {
-        for &lanes in VecType::LANES {
-            let ty = VecType { elem: T::ELEM, lanes };
+        for lanes in lane_counts(T::ELEM.compute()) {
+            let ty = VecType { elem: T::ELEM.compute(), lanes };
             for active in 1..=lanes {
                 for stride in [0i64, 1, 2, 3, -1] {
-                    let at = if stride < 0 { 20i64 } else { 1 };
+                    let at = if stride < 0 { 40i64 } else { 1 };
                     let place = |slot, at: i64, stride| Place { slot, at: at.into(), stride, lanes: active };
                     // Loaded in part, stored in full: lanes that were not loaded are 0.
-                    let got = native(&machine, [&x, &x], &[T::of(UNTOUCHED); LEN], |f, x, _, out| {
+                    let got = native(&machine, [&x, &x], &[T::nearest(UNTOUCHED); LEN], |f, x, _, out| {
                         let v = f.define(ty, Expr::Load(place(x, at, stride)));
                         f.store(out, 3usize, v);
                     });
@@ -275,20 +247,20 @@ fn check_access<T: Number>() {
                             l if l < i64::from(active) => (at + l * stride) as f64 + 1.0,
                             _ => 0.0,
                         };
-                        assert_eq!(found.number(), expected, "{}, {ty}, load {active} by {stride}, {i}", machine.name);
+                        assert_eq!(found.wide(), expected, "{}, {ty}, load {active} by {stride}, {i}", machine.name);
                     }
                     if stride == 0 {
                         continue;
                     }
                     // Loaded in full, stored in part: memory between and behind stays.
-                    let got = native(&machine, [&x, &x], &[T::of(UNTOUCHED); LEN], |f, x, _, out| {
+                    let got = native(&machine, [&x, &x], &[T::nearest(UNTOUCHED); LEN], |f, x, _, out| {
                         let v = f.load_vector(x, 5usize, lanes);
                         f.store_to(place(out, at, stride), v);
                     });
                     for (i, found) in got.iter().enumerate() {
                         let mut lanes = (0..i64::from(active)).filter(|l| at + l * stride == i as i64);
                         let expected = lanes.next().map_or(UNTOUCHED, |l| l as f64 + 6.0);
-                        assert_eq!(found.number(), expected, "{}, {ty}, store {active} by {stride}, {i}", machine.name);
+                        assert_eq!(found.wide(), expected, "{}, {ty}, store {active} by {stride}, {i}", machine.name);
                     }
                 }
             }
@@ -300,12 +272,14 @@ fn check_access<T: Number>() {
 fn partial_and_strided_access() {
     check_access::<f32>();
     check_access::<f64>();
+    check_access::<f16>();
+    check_access::<bf16>();
 }
 
 #[test]
 fn conversion_between_element_types() {
     for machine in machines() {
-        for &lanes in VecType::LANES {
+        for lanes in lane_counts(Elem::F64) {
             let n = usize::from(lanes);
             let ty = |elem| TensorType::new(elem, vec![n], Layout::Nchw).expect("small");
             let mut program = ProgramBuilder::new("convert");
@@ -321,7 +295,7 @@ fn conversion_between_element_types() {
             program.run(kernel, &[x, out]);
             let program = program.finish();
             let verified = verify(&program).unwrap_or_else(|found| panic!("{found:#?}"));
-            let none = |_: &Source, _: &TensorType| -> Result<Arc<Vec<f64>>, BoxError> { Err("no constants".into()) };
+            let none = |_: &Source, _: &TensorType| -> Result<Values, BoxError> { Err("no constants".into()) };
             let compiled = compile(verified, &machine, &none, &Options::default()).expect("it compiles");
             let numbers: Vec<f64> = (0..n).map(|i| 1.0 / (i as f64 + 3.0)).collect();
             let mut after = vec![0.0; n];
@@ -338,10 +312,10 @@ fn every_named_machine_has_code_for_everything() {
     for name in Machine::NAMES {
         let machine = Machine::named(name).expect("listed");
         for elem in Elem::ALL.iter().copied() {
-            for &lanes in VecType::LANES {
+            for lanes in lane_counts(elem.compute()) {
                 let mut f = FuncBuilder::kernel("kernel");
-                let (x, out) = (f.input("x", elem, LEN), f.output("out", elem, 16));
-                let ty = VecType { elem, lanes };
+                let (x, out) = (f.input("x", elem, LEN), f.output("out", elem, 32));
+                let ty = VecType { elem: elem.compute(), lanes };
                 let mut v = f.load_vector(x, 0usize, lanes);
                 for stride in [0, 1, 3] {
                     for active in 1..=lanes {
@@ -362,13 +336,13 @@ fn every_named_machine_has_code_for_everything() {
                     let part = f.part(lanes / 2 - 1, 2, v);
                     f.store(out, 0usize, part);
                 }
-                let r = f.define(VecType::scalar(elem), Expr::Reduce(BinOp::Max, v));
+                let r = f.define(VecType::scalar(elem.compute()), Expr::Reduce(BinOp::Max, v));
                 let r = f.define(ty, Expr::Splat(r));
                 f.store(out, 0usize, r);
                 let mut program = ProgramBuilder::new("all");
                 let ty = |n: usize| TensorType::new(elem, vec![n], Layout::Nchw).expect("small");
                 let x = program.buffer("x", ty(LEN), Role::Input);
-                let out = program.buffer("out", ty(16), Role::Output);
+                let out = program.buffer("out", ty(32), Role::Output);
                 let kernel = program.func(f.finish());
                 program.run(kernel, &[x, out]);
                 let program = program.finish();

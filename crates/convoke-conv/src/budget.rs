@@ -57,9 +57,15 @@ impl Budget {
     /// What `allowed` allows for a convolution.
     pub fn new(conv: &Conv, allowed: &Allowed) -> Budget {
         let certified = allowed.certified;
-        let plain = if certified { conv.error_bound() } else { conv.error_typical() };
+        let plain = Budget::plain(conv, certified);
         let limit = allowed.max_error.unwrap_or(Budget::TIMES * plain);
         Budget { limit, certified, given: allowed.max_error.is_some() }
+    }
+
+    /// The error of a plain sum, that of storing it included: its bound, or what to expect.
+    pub fn plain(conv: &Conv, certified: bool) -> f64 {
+        let [bound, typical] = conv.rounding();
+        if certified { conv.error_bound() + bound } else { conv.error_typical().hypot(typical) }
     }
 
     /// Whether a candidate may be chosen. Plain sums always may.

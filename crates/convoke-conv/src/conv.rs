@@ -1,6 +1,6 @@
 //! A convolution as the cost model sees it: numbers, no values.
 
-use convoke_bilinear::error::{plain_bound, plain_estimate};
+use convoke_bilinear::error::{plain_bound, plain_estimate, rounding};
 use convoke_ir::attr::Algorithm;
 use convoke_ir::elem::Elem;
 use convoke_ir::layer::{Conv2d, Instr, Layer, Op, Range, Window};
@@ -12,8 +12,10 @@ use convoke_lower::known::Known;
 /// The numbers of one convolution.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Conv {
-    /// Element type of all three tensors.
+    /// The type computed in.
     pub elem: Elem,
+    /// The element types of input, weights and output as they are stored.
+    pub stored: [Elem; 3],
     /// Layout of input and output.
     pub layout: Layout,
     /// The input.
@@ -49,7 +51,8 @@ impl Conv {
     /// The numbers of a convolution of these operands and this result; `None` if they do not go together.
     pub fn of(op: &Conv2d, x: &TensorType, w: &TensorType, y: &TensorType) -> Option<Conv> {
         Some(Conv {
-            elem: y.elem,
+            elem: y.elem.compute(),
+            stored: [x.elem, w.elem, y.elem],
             layout: y.layout,
             x: x.as_image()?,
             y: y.as_image()?,
@@ -120,30 +123,46 @@ impl Conv {
         elements(self.y) * self.depth() as u128
     }
 
-    /// Bytes of the input, of the weights, and of the output.
-    pub fn bytes(&self) -> [u128; 3] {
-        let weights = self.y.c as u128 * self.depth() as u128;
-        [elements(self.x), weights, elements(self.y)].map(|n| n * self.elem.bytes() as u128)
+    /// Elements of the input, of the weights, and of the output.
+    pub fn elements(&self) -> [u128; 3] {
+        [elements(self.x), self.y.c as u128 * self.depth() as u128, elements(self.y)]
     }
 
-    /// Bytes of the input with its halo, as far as it is read; 0 if there is no padding and the input is read in place.
+    /// Their bytes.
+    pub fn bytes(&self) -> [u128; 3] {
+        std::array::from_fn(|i| self.elements()[i] * self.stored[i].bytes() as u128)
+    }
+
+    /// Whether some output reads padding.
+    pub fn is_padded(&self) -> bool {
+        [self.window.h, self.window.w].iter().any(|axis| axis.begin > 0 || axis.read() > axis.input)
+    }
+
+    /// Bytes of the input with its halo, as far as it is read; 0 if there is no padding and the input is read in place, which it is not if
+    /// it is stored in another type.
     pub fn halo_bytes(&self) -> u128 {
-        let axes = [self.window.h, self.window.w];
-        if axes.iter().all(|a| a.begin == 0 && a.read() <= a.input) {
+        if !self.is_padded() && !self.stored[0].is_storage() {
             return 0;
         }
-        let [h, w] = axes.map(|a| a.read().max(a.begin + a.input) as u128);
+        let [h, w] = [self.window.h, self.window.w].map(|a| a.read().max(a.begin + a.input) as u128);
         self.x.n as u128 * self.x.c as u128 * h * w * self.elem.bytes() as u128
     }
 
-    /// What no error of a plain sum exceeds, relative to Σ|w||x| of each output element.
+    /// What no error of a plain sum exceeds, relative to Σ|w||x| of each output element, before it is stored.
     pub fn error_bound(&self) -> f64 {
         plain_bound(self.depth(), self.elem.unit_roundoff())
     }
 
-    /// The error to expect of a plain sum, relative to Σ|w||x|.
+    /// The error to expect of a plain sum, relative to Σ|w||x|, before it is stored.
     pub fn error_typical(&self) -> f64 {
         plain_estimate(self.depth(), self.elem.unit_roundoff())
+    }
+
+    /// What storing the result adds to errors: at most, and to expect. A sum of n terms of mean zero is about Σ|w||x| / √n.
+    pub fn rounding(&self) -> [f64; 2] {
+        let [.., y] = self.stored;
+        let unit = if y.is_storage() { y.unit_roundoff() } else { 0.0 };
+        [unit, rounding(unit) / (self.depth() as f64).sqrt()]
     }
 }
 

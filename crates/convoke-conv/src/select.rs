@@ -138,7 +138,7 @@ impl Selection {
                 && let Some(method) = algorithms::of(&estimate.plan)
             {
                 let [_, bound] = method.errors(estimate.plan, &self.conv, Errors::Bound);
-                estimate.error_bound = bound * self.conv.spread(estimate.plan.algorithm);
+                estimate.error_bound = bound * self.conv.spread(estimate.plan.algorithm) + self.conv.rounding()[0];
             }
         }
     }
@@ -291,7 +291,7 @@ pub fn cycles_beside(layer: &Layer, instr: &Instr, machine: &Machine) -> f64 {
     if is_conv {
         return streamed;
     }
-    let lanes = f64::from(machine.lanes(layer.ty(instr.result).elem.bytes()));
+    let lanes = f64::from(machine.lanes(layer.ty(instr.result).elem.compute().bytes()));
     let products = layer.multiplications(instr) as f64;
     streamed.max(products / (lanes * machine.fma_per_cycle).max(f64::MIN_POSITIVE))
 }

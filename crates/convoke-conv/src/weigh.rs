@@ -25,7 +25,10 @@ pub(crate) fn weigh_by(
     let plan = method.complete(plan, conv, machine)?;
     let cost = method.cost(plan, conv, machine);
     let spread = conv.spread(plan.algorithm);
-    let [error_typical, error_bound] = method.errors(plan, conv, errors).map(|error| error * spread);
+    let [typical, bound] = method.errors(plan, conv, errors).map(|error| error * spread);
+    // What storing the result rounds comes on top.
+    let [stored_bound, stored_typical] = conv.rounding();
+    let (error_typical, error_bound) = (typical.hypot(stored_typical), bound + stored_bound);
     let Cost { multiplications, bytes_moved, scratch_bytes, calls, terms, min_speedup } = cost;
     Ok(Estimate {
         plan,
@@ -55,8 +58,9 @@ pub(crate) fn weigh_open(open: Plan, conv: &Conv, machine: &Machine) -> Vec<Esti
 /// The certified bound of an estimate's error for these weights, stored `[K, C/group, R, S]`, relative to Σ|w| · max|x|: at most that for
 /// any weights, which is [`Estimate::error_bound`] where no range is declared.
 pub fn bound_for_weights(estimate: &Estimate, conv: &Conv, weights: &[f64]) -> f64 {
-    let any = estimate.error_bound / conv.spread(estimate.plan.algorithm);
+    let [rounding, _] = conv.rounding();
+    let any = (estimate.error_bound - rounding) / conv.spread(estimate.plan.algorithm);
     let method = algorithms::of(&estimate.plan);
     let bound = method.and_then(|method| method.bound_for_weights(estimate.plan, conv, weights));
-    bound.map_or(any, |bound| bound.min(any))
+    bound.map_or(any, |bound| bound.min(any)) + rounding
 }

@@ -1,6 +1,6 @@
 //! The numbers of constants: generators, npy, npz, safetensors; images in and out.
 //!
-//! Numbers are handed on as `f64`, in storage order, already rounded to the element type they are declared with. What
+//! Constants are handed on as bytes, [`Values`], in storage order, already rounded to the element type they are declared with; inputs as `f64`. What
 //! a file claims is checked against the file's length, and what is to be held against the budget of [`Files`], before
 //! memory is taken.
 //!
@@ -29,11 +29,11 @@ pub mod safetensors;
 mod write;
 
 use std::path::Path;
-use std::sync::Arc;
 
 use convoke_ir::elem::Elem;
 use convoke_ir::layer::Source;
 use convoke_ir::types::TensorType;
+use convoke_ir::values::{Overflow, Values};
 use ndarray::{ArrayD, IxDyn};
 
 pub use error::DataError;
@@ -54,55 +54,37 @@ pub fn round(elem: Elem, x: f64) -> f64 {
 ///
 /// [`DataError::Unbound`] for a weight without values; a file that is missing, damaged, or holds another shape; a
 /// finite number that the element type cannot hold; more memory than the budget of `files`.
-pub fn values(source: &Source, ty: &TensorType, files: &Files) -> Result<Arc<Vec<f64>>, DataError> {
+pub fn values(source: &Source, ty: &TensorType, files: &Files) -> Result<Values, DataError> {
     if let Some(reason) = source.refuses(ty) {
         return Err(DataError::Source { ty: Box::new(ty.clone()), reason });
     }
-    let mut numbers = match source {
-        Source::Unbound => return Err(DataError::Unbound),
-        Source::Computed(numbers) if numbers.iter().all(|&x| round(ty.elem, x).to_bits() == x.to_bits()) => {
-            return Ok(Arc::clone(numbers));
-        }
-        Source::Computed(numbers) => copy(numbers, ty, files)?,
-        Source::Numbers(numbers) => copy(numbers, ty, files)?,
+    match source {
+        Source::Unbound => Err(DataError::Unbound),
+        Source::Computed(numbers) => rounded(numbers, ty),
+        Source::Numbers(numbers) => nearest(numbers, ty),
         Source::Generate(generator) => {
             let mut numbers = files.allocate(ty.elements(), || format!("a constant `{ty}`"))?;
             generate::generate(generator, ty.shape.dims(), &mut numbers);
-            numbers
+            nearest(&numbers, ty)
         }
-        Source::File { path, name } => read(&files.resolve(path)?, name.as_deref(), ty, files)?,
-    };
-    round_all(&mut numbers, ty)?;
-    Ok(Arc::new(numbers))
+        Source::File { path, name } => rounded(&read(&files.resolve(path)?, name.as_deref(), ty, files)?, ty),
+    }
 }
 
-fn copy(numbers: &[f64], ty: &TensorType, files: &Files) -> Result<Vec<f64>, DataError> {
-    let mut copy = files.allocate(numbers.len(), || format!("a constant `{ty}`"))?;
-    copy.extend_from_slice(numbers);
-    Ok(copy)
+/// Numbers rounded to the element type. A finite number that would become infinite is an error: it was not meant.
+fn nearest(numbers: &[f64], ty: &TensorType) -> Result<Values, DataError> {
+    let lost = |Overflow(index)| DataError::Overflow { ty: Box::new(ty.clone()), index, number: numbers[index] };
+    Values::nearest(ty.elem, numbers).map_err(lost)
 }
 
-/// Rounds numbers to the element type. A finite number that would become infinite is an error: it was not meant.
-fn round_all(numbers: &mut [f64], ty: &TensorType) -> Result<(), DataError> {
-    let mut lost = false;
-    for x in numbers.iter_mut() {
-        let rounded = round(ty.elem, *x);
-        lost |= rounded.is_infinite() & x.is_finite();
-        // The first number lost is kept as it was, for the message.
-        if !lost {
-            *x = rounded;
-        }
-    }
-    if lost {
-        let overflows = |x: &f64| x.is_finite() && round(ty.elem, *x).is_infinite();
-        let index = numbers.iter().position(overflows).expect("one was found above");
-        return Err(DataError::Overflow { ty: Box::new(ty.clone()), index, number: numbers[index] });
-    }
-    Ok(())
+/// The same of numbers of some type.
+fn rounded(values: &Values, ty: &TensorType) -> Result<Values, DataError> {
+    let lost = |Overflow(index)| DataError::Overflow { ty: Box::new(ty.clone()), index, number: values.wide()[index] };
+    values.to(ty.elem).map_err(lost)
 }
 
 /// Reads an array file by its ending: `.npy`, `.npz` or `.safetensors`. The numbers are as stored, in row-major order.
-fn read(path: &Path, name: Option<&str>, ty: &TensorType, files: &Files) -> Result<Vec<f64>, DataError> {
+fn read(path: &Path, name: Option<&str>, ty: &TensorType, files: &Files) -> Result<Values, DataError> {
     match path.extension().and_then(|e| e.to_str()).map(str::to_ascii_lowercase).as_deref() {
         Some("npy") => match name {
             None => npy::read(path, ty, files),
@@ -125,16 +107,20 @@ fn read(path: &Path, name: Option<&str>, ty: &TensorType, files: &Files) -> Resu
 /// Unlike [`values`] this takes any path. What was converted on the way (an alpha channel left out, colours made
 /// grey) is said in the notes.
 pub fn read_tensor(path: &Path, name: Option<&str>, ty: &TensorType, files: &Files) -> Result<Tensor, DataError> {
-    let (mut numbers, notes) = match path.extension() {
+    let (values, notes) = match path.extension() {
         #[cfg(feature = "images")]
-        Some(ending) if ending.eq_ignore_ascii_case("png") => image::read(path, ty, files)?,
+        Some(ending) if ending.eq_ignore_ascii_case("png") => {
+            let (numbers, notes) = image::read(path, ty, files)?;
+            (nearest(&numbers, ty)?, notes)
+        }
         #[cfg(not(feature = "images"))]
         Some(ending) if ending.eq_ignore_ascii_case("png") => {
             return Err(DataError::Feature { path: path.into(), feature: "images" });
         }
-        _ => (read(path, name, ty, files)?, Vec::new()),
+        _ => (rounded(&read(path, name, ty, files)?, ty)?, Vec::new()),
     };
-    round_all(&mut numbers, ty)?;
+    let mut numbers = files.allocate(values.len(), || format!("`{ty}`"))?;
+    ty.elem.decode(values.bytes(), &mut numbers);
     Ok(Tensor { array: shaped(ty, numbers), notes })
 }
 
@@ -152,11 +138,12 @@ pub(crate) fn shaped(ty: &TensorType, numbers: Vec<f64>) -> ArrayD<f64> {
     ArrayD::from_shape_vec(IxDyn(ty.shape.dims()), numbers).expect("as many numbers as the type has elements")
 }
 
-/// Seeded test input: uniform on `[−1, 1)` in steps of 2^-23, so that `f32` holds every number exactly.
+/// Seeded test input: uniform on `[−1, 1)` in steps of 2^-23, so that `f32` holds every number exactly; types that hold fewer get the nearest.
 pub fn random(ty: &TensorType, seed: i64, files: &Files) -> Result<ArrayD<f64>, DataError> {
     let sequence = Sequence::new(seed, 2);
     let mut numbers = files.allocate(ty.elements(), || format!("a random `{ty}`"))?;
     numbers.extend((0..ty.elements()).map(|i| (sequence.bits(i) >> 40) as f64 / f64::from(1 << 23) - 1.0));
+    ty.elem.round_all(&mut numbers);
     Ok(shaped(ty, numbers))
 }
 

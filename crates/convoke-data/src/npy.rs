@@ -6,6 +6,8 @@
 //! ```
 //!
 //! Read are floating-point numbers and integers of either byte order, and booleans, but no records; written is version 1.
+//! NumPy has no `bf16`: the package `ml_dtypes` adds one, whose arrays have the `descr` `<V2`. So they are written, and `V2` is read where the
+//! declared type is `bf16`.
 //! Source: NumPy's documentation, `numpy.lib.format`.
 
 use std::io::{self, BufReader, Read, Write};
@@ -13,6 +15,7 @@ use std::path::Path;
 
 use convoke_ir::elem::Elem;
 use convoke_ir::types::TensorType;
+use convoke_ir::values::Values;
 use ndarray::ArrayViewD;
 
 use crate::error::quoted;
@@ -26,7 +29,7 @@ const MAGIC: &[u8; 6] = b"\x93NUMPY";
 const HEADER_LIMIT: u64 = 1 << 16;
 
 /// Reads the array of a file, which must have the shape of `ty`, in row-major order.
-pub(crate) fn read(path: &Path, ty: &TensorType, files: &Files) -> Result<Vec<f64>, DataError> {
+pub(crate) fn read(path: &Path, ty: &TensorType, files: &Files) -> Result<Values, DataError> {
     let (file, length) = opened(path)?;
     read_from(BufReader::new(file), length, path, "its array", ty, files)
 }
@@ -39,7 +42,7 @@ pub(crate) fn read_from(
     array: &str,
     ty: &TensorType,
     files: &Files,
-) -> Result<Vec<f64>, DataError> {
+) -> Result<Values, DataError> {
     let wrong = |reason: String| damaged(path, array, reason);
     let mut start = [0; 8];
     stream.read_exact(&mut start).map_err(|e| broken(e, path, array, "its first 8 bytes"))?;
@@ -69,7 +72,7 @@ pub(crate) fn read_from(
     stream.read_exact(&mut header).map_err(|e| broken(e, path, array, "its header"))?;
     let header = String::from_utf8(header).map_err(|_| wrong("its header is not UTF-8".into()))?;
     let header = Header::parse(&header).map_err(wrong)?;
-    let number = number(&header.descr).ok_or_else(|| DataError::Elements {
+    let number = number(&header.descr, ty.elem).ok_or_else(|| DataError::Elements {
         path: path.into(),
         array: array.into(),
         found: quoted(&header.descr),
@@ -98,13 +101,14 @@ pub(crate) fn read_from(
 }
 
 /// Column-major numbers in row-major order.
-fn transposed(stored: &[f64], ty: &TensorType, files: &Files) -> Result<Vec<f64>, DataError> {
-    let mut numbers = files.allocate(stored.len(), || format!("`{ty}` in another order"))?;
+fn transposed(stored: &Values, ty: &TensorType, files: &Files) -> Result<Values, DataError> {
+    let size = stored.elem().bytes();
+    let mut bytes = files.bytes(Some(stored.bytes().len()), || format!("`{ty}` in another order"))?;
     let dims = ty.shape.dims();
     let mut index = vec![0; dims.len()];
-    for _ in 0..stored.len() {
+    for to in bytes.chunks_exact_mut(size) {
         let at = dims.iter().zip(&index).rev().fold(0, |at, (&d, &i)| at * d + i);
-        numbers.push(stored[at]);
+        to.copy_from_slice(&stored.bytes()[at * size..][..size]);
         for axis in (0..dims.len()).rev() {
             index[axis] += 1;
             if index[axis] < dims[axis] {
@@ -113,17 +117,19 @@ fn transposed(stored: &[f64], ty: &TensorType, files: &Files) -> Result<Vec<f64>
             index[axis] = 0;
         }
     }
-    Ok(numbers)
+    Ok(Values::from_bytes(stored.elem(), bytes))
 }
 
-/// The kind of number that a `descr` names: a byte order and a type. `=` is this machine's order, `|` is for single bytes.
-fn number(descr: &str) -> Option<Number> {
+/// The kind of number that a `descr` names, read as `elem`: a byte order and a type. `=` is this machine's order, `|` is for single bytes.
+fn number(descr: &str, elem: Elem) -> Option<Number> {
     let (order, kind) = descr.split_at_checked(1)?;
     let kind = match kind {
         "b1" => Kind::Bool,
-        "f2" => Kind::F16,
-        "f4" => Kind::F32,
-        "f8" => Kind::F64,
+        "f2" => Kind::Float(Elem::F16),
+        "f4" => Kind::Float(Elem::F32),
+        "f8" => Kind::Float(Elem::F64),
+        // NumPy has no such number: who gives it one writes two bytes of no meaning.
+        "V2" if elem == Elem::Bf16 => Kind::Float(Elem::Bf16),
         "i1" => Kind::I8,
         "i2" => Kind::I16,
         "i4" => Kind::I32,
@@ -260,7 +266,8 @@ pub fn write_to(out: &mut dyn Write, array: ArrayViewD<'_, f64>, elem: Elem) -> 
     let extents: String = array.shape().iter().map(|d| format!("{d}, ")).collect();
     // A tuple of one keeps its comma; longer ones do not end with one.
     let extents = if array.ndim() == 1 { extents.trim_end() } else { extents.trim_end_matches(", ") };
-    let mut header = format!("{{'descr': '<f{}', 'fortran_order': False, 'shape': ({extents}), }}", elem.bytes());
+    let kind = if elem == Elem::Bf16 { 'V' } else { 'f' };
+    let mut header = format!("{{'descr': '<{kind}{}', 'fortran_order': False, 'shape': ({extents}), }}", elem.bytes());
     // The elements begin at a multiple of 64 bytes; a line feed ends the header.
     let padding = 63 - (10 + header.len()) % 64;
     header.extend(std::iter::repeat_n(' ', padding));
@@ -282,8 +289,12 @@ mod tests {
         TensorType::new(Elem::F64, dims, Layout::Nchw).expect("a type")
     }
 
-    fn parse(bytes: &[u8], dims: &[usize]) -> Result<Vec<f64>, DataError> {
-        read_from(bytes, bytes.len() as u64, Path::new("w.npy"), "its array", &ty(dims), &Files::none())
+    fn parse(bytes: &[u8], dims: &[usize]) -> Result<Values, DataError> {
+        parse_as(bytes, &ty(dims))
+    }
+
+    fn parse_as(bytes: &[u8], ty: &TensorType) -> Result<Values, DataError> {
+        read_from(bytes, bytes.len() as u64, Path::new("w.npy"), "its array", ty, &Files::none())
     }
 
     /// An npy file of version 1, or 2 where `wide`.
@@ -308,11 +319,12 @@ mod tests {
         for dims in [vec![], vec![3], vec![2, 3], vec![1, 2, 2, 3]] {
             let numbers: Vec<f64> = (0..dims.iter().product()).map(|i| i as f64 - 1.5).collect();
             let array = ndarray::ArrayD::from_shape_vec(dims.clone(), numbers.clone()).expect("fits");
-            for elem in [Elem::F32, Elem::F64] {
+            for &elem in Elem::ALL {
                 let mut bytes = Vec::new();
                 write_to(&mut bytes, array.view(), elem).expect("written");
                 assert_eq!((bytes.len() - numbers.len() * elem.bytes()) % 64, 0);
-                assert_eq!(parse(&bytes, &dims).expect("read"), numbers);
+                let ty = TensorType { elem, ..ty(&dims) };
+                assert_eq!(parse_as(&bytes, &ty).expect("read").wide(), numbers);
             }
         }
     }
@@ -338,7 +350,10 @@ mod tests {
             ("=u1", &[7], 7.0),
         ] {
             for wide in [false, true] {
-                assert_eq!(parse(&npy(wide, &dict(descr, "False", "(1,)"), data), &[1]).expect(descr), [expected]);
+                assert_eq!(
+                    parse(&npy(wide, &dict(descr, "False", "(1,)"), data), &[1]).expect(descr).wide(),
+                    [expected]
+                );
             }
         }
     }
@@ -349,7 +364,7 @@ mod tests {
         let one = |descr: &str, data: &[u8], ty: &TensorType| {
             let bytes = npy(false, &dict(descr, "False", "(1,)"), data);
             let read = read_from(&bytes[..], bytes.len() as u64, Path::new("w.npy"), "its array", ty, &Files::none());
-            read.map(|numbers| numbers[0]).map_err(|e| e.to_string())
+            read.map(|numbers| numbers.wide()[0]).map_err(|e| e.to_string())
         };
         let most = (1_i64 << 24) + 1;
         assert_eq!(one("<i8", &most.to_le_bytes(), &ty(&[1])), Ok(most as f64));
@@ -369,7 +384,7 @@ mod tests {
     fn fortran_order_is_transposed() {
         let data: Vec<u8> = [1.0, 4.0, 2.0, 5.0, 3.0, 6.0_f64].iter().flat_map(|x| x.to_le_bytes()).collect();
         let bytes = npy(false, &dict("<f8", "True", "(2, 3)"), &data);
-        assert_eq!(parse(&bytes, &[2, 3]).expect("read"), [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]);
+        assert_eq!(parse(&bytes, &[2, 3]).expect("read").wide(), [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]);
     }
 
     #[test]

@@ -10,6 +10,7 @@ use std::path::Path;
 
 use convoke_ir::elem::Elem;
 use convoke_ir::types::TensorType;
+use convoke_ir::values::Values;
 use ndarray::ArrayViewD;
 use zip::read::{ArchiveOffset, Config, ZipArchive};
 use zip::result::ZipError;
@@ -25,7 +26,7 @@ const END: u64 = 22;
 const DIRECTORY_LIMIT: u64 = 8 << 20;
 
 /// Reads the array `name`, or the only one there is.
-pub(crate) fn read(path: &Path, name: Option<&str>, ty: &TensorType, files: &Files) -> Result<Vec<f64>, DataError> {
+pub(crate) fn read(path: &Path, name: Option<&str>, ty: &TensorType, files: &Files) -> Result<Values, DataError> {
     let broken = |e: ZipError| match e {
         ZipError::Io(e) if e.kind() == io::ErrorKind::InvalidData => DataError::format(path, e.to_string()),
         ZipError::Io(e) if e.kind() != io::ErrorKind::UnexpectedEof => DataError::read(path, e),
@@ -139,14 +140,14 @@ mod tests {
         let ty = |dims: &[usize]| TensorType::new(Elem::F32, dims, Layout::Nchw).expect("a type");
         let (a, b) = (ArrayD::from_elem(IxDyn(&[2, 2]), 0.5), ArrayD::from_elem(IxDyn(&[3]), 2.0));
         write(&path, &[("a", a.view()), ("b.bias", b.view())], Elem::F32).expect("written");
-        assert_eq!(read(&path, Some("a"), &ty(&[2, 2]), &files).expect("read"), [0.5; 4]);
-        assert_eq!(read(&path, Some("b.bias"), &ty(&[3]), &files).expect("read"), [2.0; 3]);
+        assert_eq!(read(&path, Some("a"), &ty(&[2, 2]), &files).expect("read").wide(), [0.5; 4]);
+        assert_eq!(read(&path, Some("b.bias"), &ty(&[3]), &files).expect("read").wide(), [2.0; 3]);
         assert!(matches!(read(&path, None, &ty(&[3]), &files), Err(DataError::Unnamed { .. })));
         let missing = read(&path, Some("c"), &ty(&[3]), &files).expect_err("not there").to_string();
         assert!(missing.ends_with("it has \"a\", \"b.bias\""), "{missing}");
-        assert_eq!(read(&path, Some("a.npy"), &ty(&[2, 2]), &files).expect("read"), [0.5; 4]);
+        assert_eq!(read(&path, Some("a.npy"), &ty(&[2, 2]), &files).expect("read").wide(), [0.5; 4]);
         write(&path, &[("only", b.view())], Elem::F64).expect("written");
-        assert_eq!(read(&path, None, &ty(&[3]), &files).expect("read"), [2.0; 3]);
+        assert_eq!(read(&path, None, &ty(&[3]), &files).expect("read").wide(), [2.0; 3]);
         let whole = std::fs::read(&path).expect("there");
         for cut in (0..whole.len()).step_by(7) {
             std::fs::write(&path, &whole[..cut]).expect("written");
@@ -190,7 +191,7 @@ mod tests {
         let error = refused(&path, &changed, Some("a1"));
         assert!(error.contains("\"a1\" is damaged: ") && error.contains("checksum"), "{error}");
         // The other array is as it was.
-        assert_eq!(read(&path, Some("a2"), &one(), &Files::none()).expect("read"), [2.0]);
+        assert_eq!(read(&path, Some("a2"), &one(), &Files::none()).expect("read").wide(), [2.0]);
 
         let mut twice = good.clone();
         for start in 0..twice.len() - 6 {

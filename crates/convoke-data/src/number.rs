@@ -1,6 +1,6 @@
 //! Numbers as files store them, and the numbers that they become.
 //!
-//! Floating-point numbers are read as they are; the caller rounds them to the declared element type. An integer is read where that
+//! Floating-point numbers are read as they are, as bytes; the caller rounds them to the declared element type. An integer is read where that
 //! type holds it exactly, and refused otherwise: a rounded index or count is another one. `false` and `true` are 0 and 1.
 
 use std::io::{self, Read, Write};
@@ -8,6 +8,7 @@ use std::path::Path;
 
 use convoke_ir::elem::Elem;
 use convoke_ir::types::TensorType;
+use convoke_ir::values::Values;
 use ndarray::ArrayViewD;
 
 use crate::{DataError, Files, round};
@@ -23,10 +24,7 @@ pub(crate) struct Number {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Kind {
     Bool,
-    F16,
-    Bf16,
-    F32,
-    F64,
+    Float(Elem),
     I8,
     I16,
     I32,
@@ -40,16 +38,17 @@ pub(crate) enum Kind {
 impl Kind {
     pub(crate) fn bytes(self) -> usize {
         match self {
+            Kind::Float(elem) => elem.bytes(),
             Kind::Bool | Kind::I8 | Kind::U8 => 1,
-            Kind::F16 | Kind::Bf16 | Kind::I16 | Kind::U16 => 2,
-            Kind::F32 | Kind::I32 | Kind::U32 => 4,
-            Kind::F64 | Kind::I64 | Kind::U64 => 8,
+            Kind::I16 | Kind::U16 => 2,
+            Kind::I32 | Kind::U32 => 4,
+            Kind::I64 | Kind::U64 => 8,
         }
     }
 }
 
 impl Number {
-    /// Appends the numbers that `bytes` hold. An integer that `elem` does not hold, or a boolean that is neither 0 nor 1, ends it;
+    /// Appends the integers that `bytes` hold. One that `elem` does not hold, or a boolean that is neither 0 nor 1, ends it;
     /// those before it are appended.
     fn decode(self, bytes: &[u8], elem: Elem, out: &mut Vec<f64>) -> Result<(), i128> {
         macro_rules! stored {
@@ -80,14 +79,12 @@ impl Number {
                     out.push(x.into());
                 }
             }
-            Kind::F16 => out.extend(stored!(u16).map(|b| half::f16::from_bits(b).to_f64())),
-            Kind::Bf16 => out.extend(stored!(u16).map(|b| half::bf16::from_bits(b).to_f64())),
-            Kind::F32 => out.extend(stored!(f32).map(f64::from)),
-            Kind::F64 => out.extend(stored!(f64)),
+            Kind::Float(_) => unreachable!("numbers with a point are not decoded"),
+            // Every type holds eight bits.
             Kind::I8 => out.extend(stored!(i8).map(f64::from)),
-            Kind::I16 => out.extend(stored!(i16).map(f64::from)),
             Kind::U8 => out.extend(stored!(u8).map(f64::from)),
-            Kind::U16 => out.extend(stored!(u16).map(f64::from)),
+            Kind::I16 => exact!(i16),
+            Kind::U16 => exact!(u16),
             Kind::I32 => exact!(i32),
             Kind::I64 => exact!(i64),
             Kind::U32 => exact!(u32),
@@ -108,28 +105,45 @@ pub(crate) struct Elements<'a> {
 }
 
 impl Elements<'_> {
-    /// Reads as many numbers as `ty` has elements, a block at a time. No more bytes may follow if `last`.
+    /// Reads as many numbers as `ty` has elements, in the type that they are stored in; integers in that of `ty`. No more bytes may follow
+    /// if `last`.
     pub(crate) fn read(
         &self,
         stream: &mut dyn Read,
         ty: &TensorType,
         last: bool,
         files: &Files,
-    ) -> Result<Vec<f64>, DataError> {
-        let mut numbers = files.allocate(ty.elements(), || format!("`{ty}`"))?;
-        let bytes = self.number.kind.bytes();
-        let mut block = vec![0; bytes * 8192];
+    ) -> Result<Values, DataError> {
         let failed = |e| broken(e, self.path, self.array, "its elements");
-        while numbers.len() < ty.elements() {
-            let count = (ty.elements() - numbers.len()).min(8192);
-            let block = &mut block[..count * bytes];
-            stream.read_exact(block).map_err(failed)?;
-            let decoded = self.number.decode(block, ty.elem, &mut numbers);
-            decoded.map_err(|number| self.refused(numbers.len(), number, ty))?;
-        }
+        let values = match self.number.kind {
+            Kind::Float(stored) => {
+                let mut bytes = files.bytes(ty.elements().checked_mul(stored.bytes()), || format!("`{ty}`"))?;
+                stream.read_exact(&mut bytes).map_err(failed)?;
+                if self.number.big_endian {
+                    bytes.chunks_exact_mut(stored.bytes()).for_each(<[u8]>::reverse);
+                }
+                Values::from_bytes(stored, bytes)
+            }
+            _ => Values::of(ty.elem, &self.integers(stream, ty, files)?),
+        };
         // A stream that knows a checksum compares it when it is asked for more.
         if last && stream.take(1).read_to_end(&mut Vec::new()).map_err(failed)? > 0 {
             return Err(damaged(self.path, self.array, "more bytes follow its elements"));
+        }
+        Ok(values)
+    }
+
+    /// A block at a time.
+    fn integers(&self, stream: &mut dyn Read, ty: &TensorType, files: &Files) -> Result<Vec<f64>, DataError> {
+        let mut numbers = files.allocate(ty.elements(), || format!("`{ty}`"))?;
+        let bytes = self.number.kind.bytes();
+        let mut block = vec![0; bytes * 8192];
+        while numbers.len() < ty.elements() {
+            let count = (ty.elements() - numbers.len()).min(8192);
+            let block = &mut block[..count * bytes];
+            stream.read_exact(block).map_err(|e| broken(e, self.path, self.array, "its elements"))?;
+            let decoded = self.number.decode(block, ty.elem, &mut numbers);
+            decoded.map_err(|number| self.refused(numbers.len(), number, ty))?;
         }
         Ok(numbers)
     }
@@ -166,11 +180,13 @@ pub(crate) fn broken(error: io::Error, path: &Path, array: &str, part: &str) -> 
 
 /// The elements in row-major order, little-endian.
 pub(crate) fn write_numbers(out: &mut dyn Write, array: ArrayViewD<'_, f64>, elem: Elem) -> io::Result<()> {
-    for &x in array.iter() {
-        match elem {
-            Elem::F32 => out.write_all(&(x as f32).to_le_bytes())?,
-            Elem::F64 => out.write_all(&x.to_le_bytes())?,
-        }
+    let mut block = vec![0; 8192 * elem.bytes()];
+    let (mut numbers, mut left) = (array.iter(), array.len());
+    while left > 0 {
+        let block = &mut block[..left.min(8192) * elem.bytes()];
+        elem.encode(numbers.by_ref().take(8192), block);
+        out.write_all(block)?;
+        left -= block.len() / elem.bytes();
     }
     Ok(())
 }

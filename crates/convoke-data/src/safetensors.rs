@@ -15,6 +15,7 @@ use std::path::Path;
 
 use convoke_ir::elem::Elem;
 use convoke_ir::types::TensorType;
+use convoke_ir::values::Values;
 use ndarray::ArrayViewD;
 use safetensors::Dtype;
 use safetensors::tensor::TensorInfo;
@@ -22,7 +23,7 @@ use serde::Deserialize;
 use serde::de::{self, IgnoredAny, MapAccess, Visitor};
 
 use crate::error::{listed, quoted};
-use crate::number::{Elements, Kind, Number, write_numbers};
+use crate::number::{Elements, Kind, Number};
 use crate::open::opened;
 use crate::{DataError, Files, Pending};
 
@@ -45,10 +46,10 @@ impl Info<'_> {
     fn kind(&self) -> Option<Kind> {
         Some(match &*self.dtype {
             "BOOL" => Kind::Bool,
-            "F16" => Kind::F16,
-            "BF16" => Kind::Bf16,
-            "F32" => Kind::F32,
-            "F64" => Kind::F64,
+            "F16" => Kind::Float(Elem::F16),
+            "BF16" => Kind::Float(Elem::Bf16),
+            "F32" => Kind::Float(Elem::F32),
+            "F64" => Kind::Float(Elem::F64),
             "I8" => Kind::I8,
             "I16" => Kind::I16,
             "I32" => Kind::I32,
@@ -147,7 +148,7 @@ impl Header<'_> {
 }
 
 /// Reads the array `name`, or the only one there is.
-pub(crate) fn read(path: &Path, name: Option<&str>, ty: &TensorType, files: &Files) -> Result<Vec<f64>, DataError> {
+pub(crate) fn read(path: &Path, name: Option<&str>, ty: &TensorType, files: &Files) -> Result<Values, DataError> {
     let io = |e| DataError::read(path, e);
     let (mut file, length) = opened(path)?;
     let wrong = |reason: String| DataError::format(path, format!("it is no safetensors file: {reason}"));
@@ -192,22 +193,21 @@ pub(crate) fn read(path: &Path, name: Option<&str>, ty: &TensorType, files: &Fil
 
 /// Writes named arrays, each as `elem`; in full or not at all.
 pub fn write(path: &Path, arrays: &[(&str, ArrayViewD<'_, f64>)], elem: Elem) -> Result<(), DataError> {
-    prepare(path, arrays, elem)?.commit()
+    let values = |array: &ArrayViewD<'_, f64>| Values::of(elem, &array.iter().copied().collect::<Vec<_>>());
+    let values: Vec<Values> = arrays.iter().map(|(_, array)| values(array)).collect();
+    let arrays = arrays.iter().zip(&values).map(|((name, array), values)| (*name, array.shape(), values));
+    prepare(path, &arrays.collect::<Vec<_>>())?.commit()
 }
 
-/// As [`write()`], but the file does not have its name yet.
-pub fn prepare(path: &Path, arrays: &[(&str, ArrayViewD<'_, f64>)], elem: Elem) -> Result<Pending, DataError> {
-    let dtype = match elem {
-        Elem::F32 => Dtype::F32,
-        Elem::F64 => Dtype::F64,
-    };
+/// Named arrays of these extents and numbers, in a file that does not have its name yet.
+pub fn prepare(path: &Path, arrays: &[(&str, &[usize], &Values)]) -> Result<Pending, DataError> {
     let mut end = 0;
     let infos: BTreeMap<&str, TensorInfo> = arrays
         .iter()
-        .map(|(name, array)| {
+        .map(|(name, shape, values)| {
             let begin = end;
-            end += array.len() * elem.bytes();
-            (*name, TensorInfo { dtype, shape: array.shape().to_vec(), data_offsets: (begin, end) })
+            end += values.bytes().len();
+            (*name, TensorInfo { dtype: dtype(values.elem()), shape: shape.to_vec(), data_offsets: (begin, end) })
         })
         .collect();
     let mut header = serde_json::to_string(&infos).map_err(|e| DataError::format(path, e.to_string()))?;
@@ -216,8 +216,17 @@ pub fn prepare(path: &Path, arrays: &[(&str, ArrayViewD<'_, f64>)], elem: Elem) 
     Pending::new(path, |out| {
         out.write_all(&(header.len() as u64).to_le_bytes())?;
         out.write_all(header.as_bytes())?;
-        arrays.iter().try_for_each(|(_, array)| write_numbers(out, array.view(), elem))
+        arrays.iter().try_for_each(|(.., values)| out.write_all(values.bytes()))
     })
+}
+
+fn dtype(elem: Elem) -> Dtype {
+    match elem {
+        Elem::F16 => Dtype::F16,
+        Elem::Bf16 => Dtype::BF16,
+        Elem::F32 => Dtype::F32,
+        Elem::F64 => Dtype::F64,
+    }
 }
 
 #[cfg(test)]
@@ -237,8 +246,8 @@ mod tests {
         let (path, files) = (folder.path().join("w.safetensors"), Files::none());
         let (a, b) = (ArrayD::from_elem(IxDyn(&[2, 2]), 0.5), ArrayD::from_elem(IxDyn(&[3]), 2.0));
         write(&path, &[("b", b.view()), ("a", a.view())], Elem::F32).expect("written");
-        assert_eq!(read(&path, Some("a"), &ty(&[2, 2]), &files).expect("read"), [0.5; 4]);
-        assert_eq!(read(&path, Some("b"), &ty(&[3]), &files).expect("read"), [2.0; 3]);
+        assert_eq!(read(&path, Some("a"), &ty(&[2, 2]), &files).expect("read").wide(), [0.5; 4]);
+        assert_eq!(read(&path, Some("b"), &ty(&[3]), &files).expect("read").wide(), [2.0; 3]);
         assert!(matches!(read(&path, None, &ty(&[3]), &files), Err(DataError::Unnamed { .. })));
         assert!(matches!(read(&path, Some("c"), &ty(&[3]), &files), Err(DataError::Missing { .. })));
         let shape = read(&path, Some("a"), &ty(&[4]), &files).expect_err("another shape").to_string();
@@ -275,7 +284,7 @@ mod tests {
         ] {
             let header = format!(r#"{{"h":{{"dtype":"{dtype}","shape":[1],"data_offsets":[0,{}]}}}}"#, bytes.len());
             std::fs::write(&path, file(&header, bytes)).expect("written");
-            assert_eq!(read(&path, None, &ty(&[1]), &Files::none()).expect(dtype), [expected]);
+            assert_eq!(read(&path, None, &ty(&[1]), &Files::none()).expect(dtype).wide(), [expected]);
         }
     }
 
@@ -318,7 +327,7 @@ mod tests {
         // An array of a type that is not read harms no other.
         let header = two(a(), array("b", "F8_E4M3", 4, 5));
         std::fs::write(&path, file(&header, &[0; 5])).expect("written");
-        assert_eq!(read(&path, Some("a"), &ty(&[1]), &Files::none()).expect("read"), [0.0]);
+        assert_eq!(read(&path, Some("a"), &ty(&[1]), &Files::none()).expect("read").wide(), [0.0]);
     }
 
     #[test]
@@ -332,7 +341,7 @@ mod tests {
         let data: Vec<u8> = (0..200_000).map(|i| (i % 251) as u8).collect();
         std::fs::write(&path, file(&header, &data)).expect("written");
         let numbers = read(&path, Some("layers.123456.w"), &ty(&[1]), &Files::none()).expect("read");
-        assert_eq!(numbers, [f64::from(123_456 % 251)]);
+        assert_eq!(numbers.wide(), [f64::from(123_456 % 251)]);
     }
 
     #[test]

@@ -1,26 +1,27 @@
 //! Constants as a user of the crate gets them: generators, written numbers, files, and what is refused.
 
-use std::sync::Arc;
+use std::path::Path;
 
 use convoke_data::{DataError, Files, npy, random, random_integers, read_tensor, values};
 use convoke_ir::elem::Elem;
 use convoke_ir::layer::{Generator, Source};
 use convoke_ir::types::{Layout, TensorType};
+use convoke_ir::values::Values;
 
 fn ty(elem: Elem, dims: &[usize]) -> TensorType {
     TensorType::new(elem, dims, Layout::Nchw).expect("a type")
 }
 
-fn made(generator: Generator, dims: &[usize]) -> Arc<Vec<f64>> {
-    values(&Source::Generate(generator), &ty(Elem::F64, dims), &Files::none()).expect("made")
+fn made(generator: Generator, dims: &[usize]) -> Vec<f64> {
+    values(&Source::Generate(generator), &ty(Elem::F64, dims), &Files::none()).expect("made").wide()
 }
 
 #[test]
 fn kernels_are_what_their_documentation_says() {
-    assert_eq!(*made(Generator::SobelX {}, &[3, 3]), [-1.0, 0.0, 1.0, -2.0, 0.0, 2.0, -1.0, 0.0, 1.0]);
-    assert_eq!(*made(Generator::SobelY {}, &[3, 3]), [-1.0, -2.0, -1.0, 0.0, 0.0, 0.0, 1.0, 2.0, 1.0]);
-    assert_eq!(*made(Generator::Box {}, &[2, 1, 2, 4]), [0.125; 16]);
-    assert_eq!(*made(Generator::Identity {}, &[2, 3]), [1.0, 0.0, 0.0, 0.0, 1.0, 0.0]);
+    assert_eq!(made(Generator::SobelX {}, &[3, 3]), [-1.0, 0.0, 1.0, -2.0, 0.0, 2.0, -1.0, 0.0, 1.0]);
+    assert_eq!(made(Generator::SobelY {}, &[3, 3]), [-1.0, -2.0, -1.0, 0.0, 0.0, 0.0, 1.0, 2.0, 1.0]);
+    assert_eq!(made(Generator::Box {}, &[2, 1, 2, 4]), [0.125; 16]);
+    assert_eq!(made(Generator::Identity {}, &[2, 3]), [1.0, 0.0, 0.0, 0.0, 1.0, 0.0]);
     assert_eq!(made(Generator::Laplacian {}, &[1, 1, 3, 3]).iter().sum::<f64>(), 0.0);
     let identity = made(Generator::Identity {}, &[2, 2, 3, 3]);
     let ones: Vec<_> = (0..36).filter(|&i| identity[i] == 1.0).collect();
@@ -57,7 +58,7 @@ fn random_numbers_are_pinned() {
     let scaled = made(Generator::Normal { seed: 7, mean: 3.0, std: 0.5 }, &[4]);
     assert_eq!(scaled[2], 3.0 + 0.5 * normal[2]);
     let narrow = made(Generator::Uniform { seed: 1, low: 2.0, high: 2.0 }, &[100]);
-    assert_eq!(*narrow, [2.0; 100]);
+    assert_eq!(narrow, [2.0; 100]);
 }
 
 const NORMAL_SEED_7: [u64; 4] =
@@ -73,13 +74,15 @@ fn same_bits(found: &[f64], expected: &[u64]) {
 #[test]
 fn numbers_are_rounded_to_the_element_type() {
     let source = Source::Numbers(vec![0.1, f64::NAN, f64::INFINITY, 1e-60]);
-    let single = values(&source, &ty(Elem::F32, &[4]), &Files::none()).expect("rounded");
+    let single = values(&source, &ty(Elem::F32, &[4]), &Files::none()).expect("rounded").wide();
     assert_eq!(single[0], f64::from(0.1_f32));
     assert!(single[1].is_nan() && single[2].is_infinite() && single[3] == 0.0);
-    assert_eq!(values(&source, &ty(Elem::F64, &[4]), &Files::none()).expect("kept")[0], 0.1);
-    let computed = Arc::new(vec![0.5, 2.0]);
-    let kept = values(&Source::Computed(Arc::clone(&computed)), &ty(Elem::F32, &[2]), &Files::none()).expect("kept");
-    assert!(Arc::ptr_eq(&kept, &computed));
+    assert_eq!(values(&source, &ty(Elem::F64, &[4]), &Files::none()).expect("kept").wide()[0], 0.1);
+    let computed = Values::of(Elem::F32, &[0.5, 2.0]);
+    let kept = values(&Source::Computed(computed.clone()), &ty(Elem::F32, &[2]), &Files::none()).expect("kept");
+    assert!(std::ptr::eq(kept.bytes(), computed.bytes()), "numbers of the declared type are not copied");
+    let narrow = values(&Source::Computed(computed), &ty(Elem::F16, &[2]), &Files::none()).expect("rounded");
+    assert_eq!(narrow, Values::of(Elem::F16, &[0.5, 2.0]));
 }
 
 #[test]
@@ -91,7 +94,9 @@ fn what_cannot_be_filled_says_why() {
     assert!(message(Source::Unbound, &small, &none).contains("`unbound`"));
     assert!(message(Source::Numbers(vec![1.0]), &small, &none).contains("2 elements, 1 numbers"));
     assert!(message(Source::Numbers(vec![1.0, 1e300]), &small, &none).contains("1e300 is beyond"));
-    assert!(message(Source::Computed(vec![1.0, 1e300].into()), &small, &none).contains("number 1 is 1e300"));
+    assert!(
+        message(Source::Computed(Values::of(Elem::F64, &[1.0, 1e300])), &small, &none).contains("number 1 is 1e300")
+    );
     assert!(message(Source::Generate(Generator::SobelX {}), &small, &none).contains("3×3"));
     let huge = ty(Elem::F32, &[1 << 20, 1 << 20]);
     assert!(message(Source::Generate(Generator::Zeros {}), &huge, &none).contains("8796093022208 bytes"));
@@ -113,7 +118,7 @@ fn files_and_inputs_are_read() {
     let path = folder.path().join("w.npy");
     npy::write(&path, array.view(), Elem::F32).expect("written");
     let source = Source::File { path: "w.npy".into(), name: None };
-    assert_eq!(Some(&values(&source, &small, &files).expect("read")[..]), array.as_slice());
+    assert_eq!(Some(&values(&source, &small, &files).expect("read").wide()[..]), array.as_slice());
     assert_eq!(read_tensor(&path, None, &small, &files).expect("read").array, array);
     let named = Source::File { path: "w.npy".into(), name: Some("w".into()) };
     assert!(matches!(values(&named, &small, &files), Err(DataError::Format { .. })));
@@ -130,4 +135,54 @@ fn test_inputs_are_exact_in_single_precision() {
         assert!(k.iter().any(|&x| x == f64::from(value)), "{value}");
     }
     assert!(k.iter().all(|&x| x.fract() == 0.0 && x.abs() <= 3.0));
+}
+
+/// The files were written by NumPy 2.4.6 and ml_dtypes 0.6.0, as were the numbers: `numpy.save(…, x.astype(numpy.float16))`, and
+/// `x.astype(ml_dtypes.bfloat16)`, of the numbers given here.
+#[test]
+fn halves_are_those_of_numpy() {
+    let given = [
+        1.5,
+        -0.0,
+        65504.0,
+        2f64.powi(-24),
+        f64::INFINITY,
+        -f64::INFINITY,
+        1.0 / 3.0,
+        -1e-5,
+        7e4,
+        2049.0,
+        2051.0,
+        6e-8,
+    ];
+    let inf = f64::INFINITY;
+    let small = 2f64.powi(-24);
+    let f16 =
+        [1.5, -0.0, 65504.0, small, inf, -inf, 0.333251953125, -1.0013580322265625e-05, inf, 2048.0, 2052.0, small];
+    let bf16 = [
+        1.5,
+        -0.0,
+        65536.0,
+        small,
+        inf,
+        -inf,
+        0.333984375,
+        -1.0013580322265625e-05,
+        70144.0,
+        2048.0,
+        2048.0,
+        6.007030606269836e-08,
+    ];
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    for (elem, expected) in [(Elem::F16, f16), (Elem::Bf16, bf16)] {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/data/{elem}.npy"));
+        let ty = ty(elem, &[3, 4]);
+        let read = read_tensor(&path, None, &ty, &Files::none()).expect("read").array;
+        let bits = |numbers: &[f64]| numbers.iter().map(|x| x.to_bits()).collect::<Vec<_>>();
+        assert_eq!(bits(read.as_slice().expect("dense")), bits(&expected), "{elem}");
+        assert_eq!(bits(&given.map(|x| elem.round(x))), bits(&expected), "{elem}");
+        let written = folder.path().join("w.npy");
+        npy::write(&written, read.view(), elem).expect("written");
+        assert_eq!(std::fs::read(&written).expect("there"), std::fs::read(&path).expect("there"), "{elem}");
+    }
 }

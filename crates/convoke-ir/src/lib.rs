@@ -5,7 +5,7 @@
 //!
 //! | module | holds |
 //! |---|---|
-//! | [`elem`], [`shape`], [`types`] | what a tensor is |
+//! | [`elem`], [`shape`], [`types`], [`values`] | what a tensor is |
 //! | [`layer`] | layer IR: op table, shape rules, builder |
 //! | [`loops`] | loop IR: functions, affine addresses, builder |
 //! | [`attr`] | attribute values |
@@ -22,3 +22,4 @@ pub mod shape;
 pub mod span;
 pub mod text;
 pub mod types;
+pub mod values;

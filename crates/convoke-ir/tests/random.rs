@@ -31,6 +31,12 @@ impl Choices {
         }
     }
 
+    /// One that a type has room for.
+    fn number_of(&mut self, elem: Elem) -> f64 {
+        let number = self.number();
+        if elem.holds(number) { number } else { 1.0 }
+    }
+
     fn int(&mut self) -> i64 {
         let odd = [0, 1, -1, 7, i64::MAX, i64::MIN, 1 << 40];
         self.of(&odd)
@@ -50,14 +56,14 @@ impl Choices {
     fn source(&mut self, ty: &TensorType) -> Source {
         match self.below(5) {
             0 => Source::Unbound,
-            1 => Source::Numbers((0..ty.elements()).map(|_| self.number()).collect()),
-            2 => Source::Numbers(vec![self.number(); ty.elements()]),
+            1 => Source::Numbers((0..ty.elements()).map(|_| self.number_of(ty.elem)).collect()),
+            2 => Source::Numbers(vec![self.number_of(ty.elem); ty.elements()]),
             3 => {
                 let path = self.text();
                 Source::File { path, name: (self.below(2) == 0).then(|| self.text()) }
             }
             _ => {
-                let (seed, low) = (self.int(), self.number().abs().min(3e38));
+                let (seed, low) = (self.int(), self.number_of(ty.elem).abs().min(ty.elem.largest() / 4.0));
                 self.of(&[0, 1, 2]);
                 Source::Generate(match self.below(3) {
                     0 => Generator::Normal { seed, mean: -low, std: low },
@@ -141,11 +147,11 @@ impl Choices {
         for _ in 0..1 + self.below(4) {
             let ty = VecType { elem: self.of(Elem::ALL), lanes: self.of(VecType::LANES) };
             let expr = if vals.is_empty() {
-                Expr::Const(self.number())
+                Expr::Const(self.number_of(ty.elem))
             } else {
                 let (a, b, c) = (self.of(&vals), self.of(&vals), self.of(&vals));
                 match self.below(12) {
-                    0 => Expr::Const(self.number()),
+                    0 => Expr::Const(self.number_of(ty.elem)),
                     1 => Expr::Load(self.place(slots, vars, ty.lanes)),
                     2 => Expr::Splat(a),
                     3 => Expr::Unary(self.of(UnOp::ALL), a),
@@ -168,7 +174,7 @@ impl Choices {
             match self.below(4) {
                 0 => {
                     let reg = f.reg(ty, expr);
-                    let next = self.number();
+                    let next = self.number_of(ty.elem);
                     f.set(reg, Expr::Const(next));
                     vals.push(reg);
                 }

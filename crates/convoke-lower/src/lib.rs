@@ -18,6 +18,7 @@
 //! | [`cuts`], [`marks`], [`share`] | axes cut into tiles, loops over them, and which loop threads share |
 //! | [`product`], [`store`], [`epilogue`] | the codelets of a tile |
 //! | [`packed`], [`known`] | work of compile time |
+//! | [`stored`] | buffers of types that are stored alone |
 //! | [`register_tile`] | the accumulators that registers hold |
 
 pub mod block_transpose;
@@ -35,6 +36,7 @@ pub mod product;
 pub mod register_tile;
 pub mod share;
 pub mod store;
+pub mod stored;
 pub mod strides;
 
 use std::collections::HashMap;

@@ -15,7 +15,7 @@ pub(crate) fn exp(f: &mut FuncBuilder, x: ValId) -> ValId {
     let (limit, hi, lo, degree) = match ty.elem {
         // ln 2 to 15 bits (n has up to 8), and the rest.
         Elem::F32 => (120.0, 0.693_145_751_953_125, 1.428_606_820_309_417_3e-6, 7),
-        Elem::F64 => (1000.0, 0.693_147_180_369_123_8, 1.908_214_929_270_587_7e-10, 13),
+        _ => (1000.0, 0.693_147_180_369_123_8, 1.908_214_929_270_587_7e-10, 13),
     };
     let number = |f: &mut FuncBuilder, v: f64| f.constant(ty, v);
     let (low, high) = (number(f, -limit), number(f, limit));

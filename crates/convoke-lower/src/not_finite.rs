@@ -14,6 +14,7 @@ use convoke_ir::attr::{AutoPad, PadMode};
 use convoke_ir::layer::{Def, Generator, Instr, Layer, Names, Op, Pad, Source, Value, ValueId};
 use convoke_ir::span::Span;
 use convoke_ir::types::{Image, TensorType};
+use convoke_ir::values::Values;
 
 use crate::{LowerError, too_large};
 
@@ -65,11 +66,11 @@ fn padded(layer: &Layer, x: ValueId, pads: [i64; 4]) -> Result<TensorType, Lower
 
 /// Whether no number of a tensor can be NaN or infinite. Files that cannot be read are the business of whoever packs the weights.
 fn all_finite(layer: &Layer, w: ValueId, files: &Files) -> bool {
-    let finite = |numbers: &[f64]| numbers.iter().all(|number| number.is_finite());
+    let finite = |numbers: &Values| numbers.all(f64::is_finite);
     match layer.constant(w) {
         None => false,
         Some(Source::Unbound) => true,
-        Some(Source::Numbers(numbers)) => finite(numbers),
+        Some(Source::Numbers(numbers)) => numbers.iter().all(|number| number.is_finite()),
         Some(Source::Computed(numbers)) => finite(numbers),
         // An angle may overflow.
         Some(Source::Generate(generator)) if !matches!(generator, Generator::Gabor { .. }) => true,

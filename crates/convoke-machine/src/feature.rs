@@ -41,6 +41,7 @@ extensions! {
     "bmi1" = "bmi1",
     "bmi2" = "bmi2",
     "avx" = "avx",
+    "f16c" = "f16c",
     "avx2" = "avx2",
     "fma" = "fma",
     "avx_vnni" = "avxvnni",

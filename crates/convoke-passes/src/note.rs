@@ -11,6 +11,8 @@
 
 use std::fmt;
 
+use convoke_ir::elem::Elem;
+
 use crate::guarantee::Guarantee;
 use crate::watch::Watch;
 
@@ -83,6 +85,9 @@ pub enum Left {
     /// Weights that another instruction computes.
     #[error("its weights are computed by the layer itself")]
     Computed,
+    /// What is between two factors would be rounded to a type that is stored alone.
+    #[error("what is between its factors would be rounded to `{0}`")]
+    Stored(Elem),
     /// The text says how it is to be computed.
     #[error("it names its algorithm")]
     Algorithm,

@@ -1,10 +1,10 @@
 //! Factored convolutions: the same numbers, at the border and inside, and no more error than was allowed.
 
-use std::sync::Arc;
-
 use convoke_data::Files;
+use convoke_ir::elem::Elem;
 use convoke_ir::layer::{self, Conv2d, Def, Layer, Op, Source};
 use convoke_ir::text;
+use convoke_ir::values::Values;
 use convoke_machine::Machine;
 use convoke_passes::spec::Spec;
 use convoke_passes::stats::Stats;
@@ -24,16 +24,16 @@ fn conv(x: &str, y: &str, w: &str, attrs: &str) -> Layer {
 
 /// The layer with these weights.
 fn bind(mut layer: Layer, weights: Vec<f64>) -> Layer {
-    let numbers = weights.into_iter().map(|v| f64::from(v as f32)).collect();
+    let numbers: Vec<f64> = weights.into_iter().map(|v| f64::from(v as f32)).collect();
     let w = layer.values.ids().find(|&id| layer.values[id].name == "w").expect("`%w`");
-    layer.values[w].def = Def::Const(Source::Computed(Arc::new(numbers)));
+    layer.values[w].def = Def::Const(Source::Computed(Values::of(Elem::F64, &numbers)));
     layer
 }
 
 fn weights(layer: &Layer) -> Vec<f64> {
     let w = layer.values.ids().find(|&id| layer.values[id].name == "w").expect("`%w`");
     let Def::Const(Source::Computed(numbers)) = &layer.values[w].def else { panic!("bound") };
-    numbers.to_vec()
+    numbers.wide()
 }
 
 fn tolerant(tolerance: f64) -> Grants {
@@ -243,7 +243,7 @@ fn nearly_separable_is_not_separable() {
         let source = layer.to_string().replace("f32", "f64");
         let mut layer = parse(&source);
         let w = layer.values.ids().find(|&id| layer.values[id].name == "w").expect("`%w`");
-        layer.values[w].def = Def::Const(Source::Computed(Arc::new(nearly_separable(ratio))));
+        layer.values[w].def = Def::Const(Source::Computed(Values::of(Elem::F64, &nearly_separable(ratio))));
         layer
     };
     // In f32 the next number above 1 is 2u away: a residual of 2u·‖k‖ is twice what rounding explains.
@@ -632,8 +632,8 @@ fn one_budget_is_spent_over_the_net() {
 ";
     let mut layer = bind(parse(source), decaying(&mut random, 32, 32, 9));
     let v = layer.values.ids().find(|&id| layer.values[id].name == "v").expect("`%v`");
-    let other = decaying(&mut random, 32, 32, 9).into_iter().map(|v| f64::from(v as f32)).collect();
-    layer.values[v].def = Def::Const(Source::Computed(Arc::new(other)));
+    let other: Vec<f64> = decaying(&mut random, 32, 32, 9).into_iter().map(|v| f64::from(v as f32)).collect();
+    layer.values[v].def = Def::Const(Source::Computed(Values::of(Elem::F64, &other)));
     for passes in ["approximate", "bottleneck", "bottleneck,factor-separable,approximate"] {
         let (after, notes) = run(passes, &layer, tolerant(0.2)).expect("runs");
         let spent: f64 = notes

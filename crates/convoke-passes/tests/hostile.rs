@@ -3,8 +3,10 @@
 use std::sync::{Arc, Mutex};
 
 use convoke_data::Files;
+use convoke_ir::elem::Elem;
 use convoke_ir::layer::{Def, Layer, Source};
 use convoke_ir::text;
+use convoke_ir::values::Values;
 use convoke_machine::Machine;
 use convoke_passes::spec::Spec;
 use convoke_passes::{Context, Grants, Left, Note, Outcome, PassManager, Stage, State, Watch, registry};
@@ -30,9 +32,9 @@ fn conv(elem: &str, group: usize, attrs: &str, weights: &[f64]) -> Layer {
          %y = conv2d %x, %w {{ {attrs}, group = {group} }}\nreturn %y\n}}\n"
     );
     let mut layer = text::parse_and_verify(&source).expect("valid").layers.remove(0);
-    let numbers = weights.iter().copied().cycle().take(4 * c * 25).collect();
+    let numbers: Vec<f64> = weights.iter().copied().cycle().take(4 * c * 25).collect();
     let w = layer.values.ids().find(|&id| layer.values[id].name == "w").expect("`%w`");
-    layer.values[w].def = Def::Const(Source::Computed(Arc::new(numbers)));
+    layer.values[w].def = Def::Const(Source::Computed(Values::of(Elem::F64, &numbers)));
     layer
 }
 

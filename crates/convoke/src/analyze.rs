@@ -100,7 +100,7 @@ pub fn analyze_within(
         let Some(source) = ir.constant(w).filter(|source| **source != Source::Unbound) else { continue };
         let ty = ir.ty(w);
         let &[k, c, rows, columns] = ty.shape.dims() else { continue };
-        let numbers = values(source, ty, layer.files())?;
+        let numbers = values(source, ty, layer.files())?.wide();
         let planes = k * c;
         let frequencies = Response::frequencies(rows, columns);
         let most = (limits.work / Filter::cost(rows, columns)) as usize;

@@ -160,6 +160,7 @@ impl Reference {
     pub fn by(&self, compiler: &Compiler, layer: &Layer) -> Result<Reference, Error> {
         let selected = compiler.select(layer)?;
         let mut reference = self.clone();
+        let rounds = layer.ir().values.iter().any(|(_, value)| value.ty.elem.is_storage());
         let (approximates, subnormals) = (compiler.grants().tolerance.is_some(), compiler.subnormals());
         reference.plain = algorithms(selected.ir()).all(Algorithm::is_plain_sum);
         // Passes may have made subnormal weights of others.
@@ -169,7 +170,14 @@ impl Reference {
             let lowered = errors(selected.verified(), &self.inputs, &files, subnormals, &accuracies)?;
             for (output, lowered) in reference.outputs.iter_mut().zip(lowered) {
                 output.bound.zip_mut_with(&lowered.bound, |bound, more| *bound += more);
-                (output.expected, output.allowed) = (lowered.expected, lowered.allowed);
+                let given = std::mem::replace(&mut output.expected, lowered.expected);
+                output.allowed = lowered.allowed;
+                // y itself was rounded between its ops, as y′ may not have been.
+                if rounds {
+                    for of in [&mut output.expected, &mut output.allowed] {
+                        of.zip_mut_with(&given, |of, more| *of += more);
+                    }
+                }
                 if approximates {
                     let changed = (&lowered.value - &output.value).mapv(f64::abs);
                     for of in [&mut output.bound, &mut output.expected, &mut output.allowed] {
@@ -210,6 +218,11 @@ impl Reference {
                     errors.push(0.0);
                     continue;
                 }
+                // A number that was rounded to infinity inside the net may not have been.
+                if error == f64::INFINITY && bound == f64::INFINITY && !value.is_finite() {
+                    errors.push(0.0);
+                    continue;
+                }
                 errors.push(error);
                 worst.overflowed += usize::from(self.finite && value.is_finite() && !found.is_finite());
                 // An infinite bound says that a sum may overflow: then any finite number is allowed, and nothing else.
@@ -243,16 +256,16 @@ fn any_constant(layer: &Layer, such: impl Fn(f64, Elem) -> bool) -> Result<bool,
         let Some(source) = layer.ir().constant(id) else { continue };
         let numbers = values(source, &value.ty, layer.files())
             .map_err(|source| InterpError::Constant { name: value.name.clone(), source: Box::new(source) })?;
-        if numbers.iter().any(|&number| such(number, value.ty.elem)) {
+        if !numbers.all(|number| !such(number, value.ty.elem)) {
             return Ok(true);
         }
     }
     Ok(false)
 }
 
-/// Whether a constant of the layer holds a subnormal number of its element type.
+/// Whether a constant of the layer holds a number that is subnormal in the type computed in.
 fn has_subnormals(layer: &Layer) -> Result<bool, Error> {
-    any_constant(layer, |number, elem| number != 0.0 && number.abs() < elem.smallest_normal())
+    any_constant(layer, |number, elem| number != 0.0 && number.abs() < elem.compute().smallest_normal())
 }
 
 fn algorithms(layer: &ir::Layer) -> impl Iterator<Item = Algorithm> {

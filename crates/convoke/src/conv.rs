@@ -1,7 +1,5 @@
 //! Builder of one convolution and its epilogue, call by call: `Layer::conv2d(…).pads(…).bias(…).relu().build()?`.
 
-use std::sync::Arc;
-
 use convoke_codegen::Element;
 use convoke_data::Files;
 use convoke_ir::attr::AutoPad;
@@ -10,6 +8,7 @@ use convoke_ir::layer::{
     Add, Bias, Clip, Conv2d, Generator, HardSwish, LayerBuilder, LeakyRelu, Op, Relu, Relu6, Sigmoid, Silu, Source,
 };
 use convoke_ir::types::{Layout, TensorType};
+use convoke_ir::values::Values;
 use ndarray::{ArrayBase, Data, Dimension};
 
 use crate::error::Error;
@@ -37,17 +36,19 @@ impl From<Generator> for Weights {
     }
 }
 
-impl<T: Element + Into<f64>, S: Data<Elem = T>, D: Dimension> From<ArrayBase<S, D>> for Weights {
+impl<T: Element, S: Data<Elem = T>, D: Dimension> From<ArrayBase<S, D>> for Weights {
     fn from(array: ArrayBase<S, D>) -> Weights {
         Weights::from(&array)
     }
 }
 
-impl<T: Element + Into<f64>, S: Data<Elem = T>, D: Dimension> From<&ArrayBase<S, D>> for Weights {
+impl<T: Element, S: Data<Elem = T>, D: Dimension> From<&ArrayBase<S, D>> for Weights {
     fn from(array: &ArrayBase<S, D>) -> Weights {
+        let mut bytes = vec![0; array.len() * size_of::<T>()];
         // `iter` follows the axes, whatever the strides.
-        let numbers = array.iter().map(|&v| v.into()).collect();
-        Weights { source: Source::Computed(Arc::new(numbers)), shape: Some(array.shape().to_vec()) }
+        bytes.chunks_exact_mut(size_of::<T>()).zip(array.iter()).for_each(|(to, number)| number.write(to));
+        let source = Source::Computed(Values::from_bytes(T::ELEM, bytes));
+        Weights { source, shape: Some(array.shape().to_vec()) }
     }
 }
 
@@ -113,7 +114,7 @@ impl Conv2dBuilder {
         self
     }
 
-    /// The element type, `f32` if not given.
+    /// The element type, `f32` if not given. Layers of `f16` and `bf16` run on arrays of the crate [`half`](crate::half).
     pub fn elem(mut self, elem: Elem) -> Self {
         self.elem = elem;
         self
@@ -149,7 +150,8 @@ impl Conv2dBuilder {
         self
     }
 
-    /// The weights, `[K, C/group, R, S]`: an array, or a generator. A layer without them cannot be run.
+    /// The weights, `[K, C/group, R, S]`: an array of any element type, which is rounded to the layer's, or a generator. A layer without them cannot be
+    /// run.
     pub fn weights(mut self, weights: impl Into<Weights>) -> Self {
         self.weights = weights.into();
         self

@@ -86,7 +86,7 @@ pub use convoke_codegen::{CodegenError, Element, Memory, RunError, max_threads};
 pub use convoke_data::{DataError, Files};
 pub use convoke_interp::InterpError;
 pub use convoke_ir::attr::{Algorithm, Plan};
-pub use convoke_ir::elem::{Elem, Subnormals};
+pub use convoke_ir::elem::{Elem, Subnormals, half};
 pub use convoke_ir::layer::Generator;
 pub use convoke_ir::types::{Layout, TensorType};
 pub use convoke_machine::{Machine, MachineError, Missing, UnknownMachine};

@@ -1,8 +1,10 @@
 //! Arrays in the element types of a layer, made from and converted to `f64`: for callers that do not know the types at compile time, such as the
 //! command.
 
-use convoke_codegen::{Memory, Slice, SliceMut};
-use convoke_ir::elem::Elem;
+use std::fmt;
+
+use convoke_codegen::{Element, Memory, Slice, SliceMut};
+use convoke_ir::by_elem;
 use convoke_ir::types::TensorType;
 use ndarray::{ArrayD, IxDyn};
 
@@ -11,63 +13,51 @@ use crate::error::Error;
 use crate::memory;
 
 /// The inputs and outputs of one run, in the element types of a layer, on cache lines; see [`CompiledLayer::buffers`].
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Buffers {
-    inputs: Vec<Numbers>,
-    outputs: Vec<Numbers>,
+    inputs: Vec<Box<dyn Numbers>>,
+    outputs: Vec<Box<dyn Numbers>>,
     shapes: Vec<Vec<usize>>,
 }
 
-#[derive(Clone, Debug)]
-enum Numbers {
-    F32(Memory<f32>),
-    F64(Memory<f64>),
+/// Numbers of some element type.
+trait Numbers: fmt::Debug + Send + Sync {
+    /// Becomes these, rounded.
+    fn fill(&mut self, array: &ArrayD<f64>);
+    fn slice(&self) -> Slice<'_>;
+    fn slice_mut(&mut self) -> SliceMut<'_>;
+    fn widened(&self) -> Result<Vec<f64>, Error>;
 }
 
-impl Numbers {
-    fn of(ty: &TensorType, array: &ArrayD<f64>) -> Result<Numbers, Error> {
-        let mut numbers = Numbers::zeros(ty)?;
-        match &mut numbers {
-            Numbers::F32(v) => v.iter_mut().zip(array).for_each(|(to, &from)| *to = from as f32),
-            Numbers::F64(v) => v.iter_mut().zip(array).for_each(|(to, &from)| *to = from),
-        }
-        Ok(numbers)
-    }
-
-    fn zeros(ty: &TensorType) -> Result<Numbers, Error> {
-        let numbers = match ty.elem {
-            Elem::F32 => Memory::zeros(ty.elements()).map(Numbers::F32),
-            Elem::F64 => Memory::zeros(ty.elements()).map(Numbers::F64),
-        };
-        numbers.ok_or(Error::OutOfMemory { bytes: ty.bytes() })
+impl<T: Element> Numbers for Memory<T> {
+    fn fill(&mut self, array: &ArrayD<f64>) {
+        self.iter_mut().zip(array).for_each(|(to, &from)| *to = T::nearest(from));
     }
 
     fn slice(&self) -> Slice<'_> {
-        match self {
-            Numbers::F32(v) => Slice::F32(v),
-            Numbers::F64(v) => Slice::F64(v),
-        }
+        T::slice(self)
     }
 
     fn slice_mut(&mut self) -> SliceMut<'_> {
-        match self {
-            Numbers::F32(v) => SliceMut::F32(v),
-            Numbers::F64(v) => SliceMut::F64(v),
-        }
+        T::slice_mut(self)
     }
 
     fn widened(&self) -> Result<Vec<f64>, Error> {
-        let len = match self {
-            Numbers::F32(v) => v.len(),
-            Numbers::F64(v) => v.len(),
-        };
-        let mut wide = memory::reserve(len)?;
-        match self {
-            Numbers::F32(v) => wide.iter_mut().zip(v.iter()).for_each(|(to, &from)| *to = f64::from(from)),
-            Numbers::F64(v) => wide.copy_from_slice(v),
-        }
+        let mut wide = memory::reserve(self.len())?;
+        wide.iter_mut().zip(self.iter()).for_each(|(to, from)| *to = from.wide());
         Ok(wide)
     }
+}
+
+fn zeros(ty: &TensorType) -> Result<Box<dyn Numbers>, Error> {
+    let none = Error::OutOfMemory { bytes: ty.bytes() };
+    by_elem!(ty.elem, T => Ok(Box::new(Memory::<T>::zeros(ty.elements()).ok_or(none)?)))
+}
+
+fn rounded(ty: &TensorType, array: &ArrayD<f64>) -> Result<Box<dyn Numbers>, Error> {
+    let mut numbers = zeros(ty)?;
+    numbers.fill(array);
+    Ok(numbers)
 }
 
 impl Buffers {
@@ -99,10 +89,10 @@ impl CompiledLayer {
                 return Err(Error::Array { what: "input", name: name.clone(), expected, found });
             }
         }
-        let inputs = self.inputs().iter().zip(inputs).map(|((_, ty), array)| Numbers::of(ty, array));
+        let inputs = self.inputs().iter().zip(inputs).map(|((_, ty), array)| rounded(ty, array));
         Ok(Buffers {
             inputs: inputs.collect::<Result<_, _>>()?,
-            outputs: self.outputs().iter().map(|(_, ty)| Numbers::zeros(ty)).collect::<Result<_, _>>()?,
+            outputs: self.outputs().iter().map(|(_, ty)| zeros(ty)).collect::<Result<_, _>>()?,
             shapes: self.outputs().iter().map(|(_, ty)| ty.shape.dims().to_vec()).collect(),
         })
     }
@@ -113,8 +103,8 @@ impl CompiledLayer {
     ///
     /// [`Error::Run`] for buffers of another layer, or scratch that the system does not give.
     pub fn run_buffers(&self, buffers: &mut Buffers) -> Result<(), Error> {
-        let inputs: Vec<_> = buffers.inputs.iter().map(Numbers::slice).collect();
-        let mut outputs: Vec<_> = buffers.outputs.iter_mut().map(Numbers::slice_mut).collect();
+        let inputs: Vec<_> = buffers.inputs.iter().map(|numbers| numbers.slice()).collect();
+        let mut outputs: Vec<_> = buffers.outputs.iter_mut().map(|numbers| numbers.slice_mut()).collect();
         self.run_slices(&inputs, &mut outputs)
     }
 

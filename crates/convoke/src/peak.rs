@@ -11,6 +11,7 @@ use convoke_ir::elem::Elem;
 use convoke_ir::layer::Source;
 use convoke_ir::loops::{Expr, FuncBuilder, Marks, ProgramBuilder, Role, VecType, verify};
 use convoke_ir::types::{Layout, TensorType};
+use convoke_ir::values::Values;
 use convoke_machine::Machine;
 
 use crate::error::Error;
@@ -64,7 +65,7 @@ impl Peak {
         program.run(func, &[y]);
         let program = program.finish();
         let verified = verify(&program).expect("the loop above is valid for any number of lanes");
-        let none = |_: &Source, _: &TensorType| Ok(Vec::new().into());
+        let none = |_: &Source, _: &TensorType| Ok(Values::of(Elem::F32, &[]));
         let options = Options { threads: 1, ..Options::default() };
         let compiled = convoke_codegen::compile(verified, machine, &none, &options)?;
         Ok(Peak { compiled, output: vec![0.0; elements], flops: (2 * elements * REPEATS * ITERATIONS) as f64 })

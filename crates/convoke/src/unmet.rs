@@ -44,9 +44,9 @@ impl Unmet {
 
     fn one(result: &str, algorithm: Plan, conv: &Conv, grants: &Grants) -> Option<Unmet> {
         let Budget { limit, certified, given } = Budget::new(conv, &grants.rounding());
-        let error = if certified { conv.error_bound() } else { conv.error_typical() };
+        let error = Budget::plain(conv, certified);
         let kept = !given || limit == 0.0 || !algorithm.is_plain_sum() || error <= limit;
-        let (elem, products) = (conv.elem, conv.depth());
+        let (elem, products) = (conv.stored[2], conv.depth());
         (!kept).then(|| Unmet { result: result.into(), elem, products, error, limit, certified })
     }
 }

@@ -16,6 +16,7 @@ impl Emitter<'_, '_> {
             offset,
             stride: place.stride.wrapping_mul(slot.elem.bytes() as i64),
             flags: self.flags(place.slot),
+            elem: slot.elem,
         }
     }
 

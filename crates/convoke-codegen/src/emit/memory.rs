@@ -4,6 +4,7 @@ use convoke_ir::elem::Elem;
 use cranelift_codegen::ir::{InstBuilder, MemFlagsData, Type, Value, types};
 use cranelift_frontend::FunctionBuilder;
 
+use super::half;
 use super::vector::{Parts, bitcast, constant, gather, splat};
 
 /// Where lane 0 is: `base + offset` bytes, and how many bytes from lane to lane.
@@ -13,6 +14,8 @@ pub(crate) struct Address {
     pub(crate) offset: i64,
     pub(crate) stride: i64,
     pub(crate) flags: MemFlagsData,
+    /// The type of the elements there.
+    pub(crate) elem: Elem,
 }
 
 impl Address {
@@ -23,6 +26,21 @@ impl Address {
             Ok(displacement) => (self.base, displacement),
             Err(_) => (b.ins().iadd_imm_s(self.base, offset), 0),
         }
+    }
+
+    /// Whether lanes follow each other without a gap.
+    fn contiguous(self) -> bool {
+        self.stride == self.elem.bytes() as i64
+    }
+
+    /// One element as a value.
+    fn element(self, b: &mut FunctionBuilder, parts: Parts, lane: usize) -> Value {
+        if !self.elem.is_storage() {
+            return self.load(b, parts.ty.lane_type(), lane);
+        }
+        let bits = self.load(b, types::I16, lane);
+        let bits = b.ins().uextend(types::I32, bits);
+        half::widen(b, self.elem, bits)
     }
 
     fn load(self, b: &mut FunctionBuilder, ty: Type, lane: usize) -> Value {
@@ -46,7 +64,7 @@ pub(crate) fn load(b: &mut FunctionBuilder, parts: Parts, at: Address, lanes: us
 
 fn broadcast(b: &mut FunctionBuilder, parts: Parts, at: Address, lanes: usize) -> Vec<Value> {
     // One load with one use, which x86 selects as `vbroadcastss`.
-    let scalar = at.load(b, parts.ty.lane_type(), 0);
+    let scalar = at.element(b, parts, 0);
     if lanes == parts.lanes {
         return vec![splat(b, parts, scalar); parts.count];
     }
@@ -54,10 +72,12 @@ fn broadcast(b: &mut FunctionBuilder, parts: Parts, at: Address, lanes: usize) -
 }
 
 fn load_part(b: &mut FunctionBuilder, parts: Parts, at: Address, first: usize, active: usize) -> Value {
-    let contiguous = at.stride == parts.elem.bytes() as i64;
+    let contiguous = at.contiguous();
     let scalar = parts.ty.lane_type();
     match active {
         0 => constant(b, parts, 0.0),
+        1 if parts.per == 1 => at.element(b, parts, first),
+        _ if at.elem.is_storage() => load_halves(b, at, first, active),
         _ if active == parts.per && (contiguous || active == 1) => at.load(b, parts.ty, first),
         2 | 3 if contiguous && parts.elem == Elem::F32 => {
             let pair = at.load(b, types::F64, first);
@@ -76,6 +96,43 @@ fn load_part(b: &mut FunctionBuilder, parts: Parts, at: Address, first: usize, a
     }
 }
 
+/// Up to four elements of 16 bits.
+fn load_halves(b: &mut FunctionBuilder, at: Address, first: usize, active: usize) -> Value {
+    let halves = if at.contiguous() && active == 4 {
+        let all = at.load(b, types::I64, first);
+        let all = b.ins().scalar_to_vector(types::I64X2, all);
+        bitcast(b, types::I16X8, all)
+    } else {
+        let zero = b.ins().iconst(types::I16, 0);
+        let zeros = b.ins().splat(types::I16X8, zero);
+        (0..active).fold(zeros, |halves, lane| {
+            let half = at.load(b, types::I16, first + lane);
+            b.ins().insertlane(halves, half, lane as u8)
+        })
+    };
+    let bits = b.ins().uwiden_low(halves);
+    half::widen(b, at.elem, bits)
+}
+
+/// Up to four elements of 16 bits.
+fn store_halves(b: &mut FunctionBuilder, at: Address, first: usize, active: usize, value: Value) {
+    let bits = half::narrow(b, at.elem, value);
+    // Sign-extended, so that narrowing with saturation, which SSE2 has for signed numbers alone, keeps all bits.
+    let by = b.ins().iconst(types::I32, 16);
+    let bits = b.ins().ishl(bits, by);
+    let bits = b.ins().sshr(bits, by);
+    let halves = b.ins().snarrow(bits, bits);
+    if at.contiguous() && active == 4 {
+        let all = bitcast(b, types::I64X2, halves);
+        let all = b.ins().extractlane(all, 0);
+        return at.store(b, all, first);
+    }
+    for lane in 0..active {
+        let half = b.ins().extractlane(halves, lane as u8);
+        at.store(b, half, first + lane);
+    }
+}
+
 /// Stores the first `lanes` lanes.
 pub(crate) fn store(b: &mut FunctionBuilder, parts: Parts, at: Address, lanes: usize, values: &[Value]) {
     for (part, &value) in values.iter().enumerate() {
@@ -84,9 +141,17 @@ pub(crate) fn store(b: &mut FunctionBuilder, parts: Parts, at: Address, lanes: u
 }
 
 fn store_part(b: &mut FunctionBuilder, parts: Parts, at: Address, first: usize, active: usize, value: Value) {
-    let contiguous = at.stride == parts.elem.bytes() as i64;
+    let contiguous = at.contiguous();
     if active == 0 {
         return;
+    }
+    if at.elem.is_storage() {
+        if parts.per > 1 {
+            return store_halves(b, at, first, active, value);
+        }
+        let bits = half::narrow(b, at.elem, value);
+        let bits = b.ins().ireduce(types::I16, bits);
+        return at.store(b, bits, first);
     }
     if active == parts.per && (contiguous || active == 1) {
         at.store(b, value, first);

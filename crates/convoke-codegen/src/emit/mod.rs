@@ -6,6 +6,7 @@
 mod address;
 mod control;
 mod expr;
+mod half;
 mod memory;
 mod size;
 mod vector;

@@ -2,6 +2,7 @@
 
 use convoke_ir::loops::{Expr, Func, Stmt, ValId};
 
+use super::half;
 use super::vector::Parts;
 use crate::error::CodegenError;
 
@@ -19,12 +20,18 @@ fn instructions(func: &Func, body: &[Stmt]) -> usize {
             Stmt::Let(val, expr, _) | Stmt::Reg(val, expr, _) | Stmt::Set(val, expr, _) => {
                 let lanes = usize::from(func.vals[*val].ty.lanes);
                 match expr {
+                    Expr::Load(place) if func.slots[place.slot].elem.is_storage() => {
+                        lanes + half::INSTRUCTIONS * parts(*val)
+                    }
                     Expr::Load(place) if !(0..=1).contains(&place.stride) => 2 * lanes,
                     Expr::Convert(_) => 3 * lanes,
                     Expr::Reduce(_, source) => parts(*source) + 8,
                     Expr::Unary(..) | Expr::Zip(..) | Expr::Pick(..) => 4 * parts(*val),
                     _ => 2 * parts(*val),
                 }
+            }
+            Stmt::Store(place, val, _) if func.slots[place.slot].elem.is_storage() => {
+                usize::from(func.vals[*val].ty.lanes) + half::INSTRUCTIONS * parts(*val)
             }
             Stmt::Store(place, val, _) if place.stride != 1 => 2 * usize::from(func.vals[*val].ty.lanes),
             Stmt::Store(_, val, _) => 2 * parts(*val),

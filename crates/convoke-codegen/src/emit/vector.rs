@@ -28,10 +28,9 @@ pub(crate) struct Parts {
 
 impl Parts {
     pub(crate) fn of(ty: VecType) -> Parts {
-        let (scalar, vector) = match ty.elem {
-            Elem::F32 => (types::F32, types::F32X4),
-            Elem::F64 => (types::F64, types::F64X2),
-        };
+        // The verifier lets values have no other types.
+        let (scalar, vector) =
+            if ty.elem == Elem::F64 { (types::F64, types::F64X2) } else { (types::F32, types::F32X4) };
         let lanes = usize::from(ty.lanes);
         let (per, ty_) = if lanes == 1 { (1, scalar) } else { (16 / ty.elem.bytes(), vector) };
         Parts { elem: ty.elem, lanes, per, ty: ty_, count: lanes.div_ceil(per) }
@@ -60,14 +59,12 @@ pub(crate) fn bitcast(b: &mut FunctionBuilder, ty: Type, value: Value) -> Value 
 
 /// `number`, rounded to the element type, in every lane of a part.
 pub(crate) fn constant(b: &mut FunctionBuilder, parts: Parts, number: f64) -> Value {
-    match (parts.per, parts.elem) {
-        (1, Elem::F32) => b.ins().f32const(number as f32),
-        (1, Elem::F64) => b.ins().f64const(number),
-        (per, elem) => {
-            let bytes: Vec<u8> = match elem {
-                Elem::F32 => (number as f32).to_le_bytes().repeat(per),
-                Elem::F64 => number.to_le_bytes().repeat(per),
-            };
+    match (parts.per, parts.scalar()) {
+        (1, types::F32) => b.ins().f32const(number as f32),
+        (1, _) => b.ins().f64const(number),
+        (per, _) => {
+            let mut bytes = vec![0; per * parts.elem.bytes()];
+            parts.elem.encode(&vec![number; per], &mut bytes);
             let handle = b.func.dfg.constants.insert(ConstantData::from(bytes));
             b.ins().vconst(parts.ty, handle)
         }
@@ -92,7 +89,7 @@ pub(crate) fn unary(b: &mut FunctionBuilder, target: &Target, parts: Parts, op: 
 
 /// Rounding to the nearest whole number by adding and taking away 2^23 (2^52): from there on, floats are whole.
 fn nearest_by_addition(b: &mut FunctionBuilder, parts: Parts, x: Value) -> Value {
-    let limit = constant(b, parts, if parts.elem == Elem::F32 { 8_388_608.0 } else { 4_503_599_627_370_496.0 });
+    let limit = constant(b, parts, if parts.scalar() == types::F32 { 8_388_608.0 } else { 4_503_599_627_370_496.0 });
     let magnitude = b.ins().fabs(x);
     let shifted = b.ins().fadd(magnitude, limit);
     let rounded = b.ins().fsub(shifted, limit);
@@ -111,9 +108,9 @@ fn nearest_by_addition(b: &mut FunctionBuilder, parts: Parts, x: Value) -> Value
 /// 2^x for whole x: adding 1.5·2^23 + bias leaves `x + bias` in the low bits of the significand, from where a shift takes
 /// it to the exponent. For `f64`, 1.5·2^52.
 fn pow2(b: &mut FunctionBuilder, parts: Parts, x: Value) -> Value {
-    let (magic, shift) = match parts.elem {
-        Elem::F32 => (12_582_912.0 + 127.0, 23),
-        Elem::F64 => (6_755_399_441_055_744.0 + 1023.0, 52),
+    let (magic, shift) = match parts.scalar() {
+        types::F32 => (12_582_912.0 + 127.0, 23),
+        _ => (6_755_399_441_055_744.0 + 1023.0, 52),
     };
     let magic = constant(b, parts, magic);
     let sum = b.ins().fadd(x, magic);
@@ -196,9 +193,9 @@ pub(crate) fn convert(b: &mut FunctionBuilder, from: Parts, to: Parts, values: &
     if from.elem == to.elem {
         return values.to_vec();
     }
-    let scalar = |b: &mut FunctionBuilder, x: Value| match to.elem {
-        Elem::F32 => b.ins().fdemote(types::F32, x),
-        Elem::F64 => b.ins().fpromote(types::F64, x),
+    let scalar = |b: &mut FunctionBuilder, x: Value| match to.scalar() {
+        types::F32 => b.ins().fdemote(types::F32, x),
+        wide => b.ins().fpromote(wide, x),
     };
     if to.per == 1 {
         return vec![scalar(b, values[0])];

@@ -19,7 +19,7 @@ impl Emitter<'_> {
                     to
                 }
                 (Elem::F64, _) => self.widened(val, part, from),
-                (Elem::F32, _) => self.narrowed(val, part, from),
+                _ => self.narrowed(val, part, from),
             };
             self.hold(val, part, to);
             self.vectors.unlock_all();

@@ -5,7 +5,7 @@ use convoke_ir::loops::{Place, Stmt, ValId};
 
 use super::emitter::Emitter;
 use super::flat::{Address, Flat, Node};
-use crate::x86::{Mem, Shape, Source, moves_whole};
+use crate::x86::{Mem, Source, moves_whole};
 
 impl<'a> Emitter<'a> {
     /// Says which lane counts the function's partial loads and stores have.
@@ -19,6 +19,10 @@ impl<'a> Emitter<'a> {
                 _,
             ) = node
             {
+                // Halves pass through the stack where they are not whole vectors.
+                if place.stride != 0 && self.halves(place).is_some() {
+                    continue;
+                }
                 let (parts, bytes) = (self.keys.parts(*val), self.elem(*val).bytes());
                 for lanes in (0..parts.count).map(|part| parts.active(part, place.lanes)) {
                     let partial = matches!(place.stride, 0 | 1) && !moves_whole(lanes * bytes)
@@ -39,6 +43,9 @@ impl<'a> Emitter<'a> {
         if lanes == 0 {
             return self.asm.set_lanes(shape, to, 0.0);
         }
+        if self.halves(place).is_some() {
+            return self.load_halves(to, val, part, (place, address));
+        }
         if place.stride == 0 {
             let from = self.mem(address, 0);
             return self.asm.broadcast(shape, to, (parts.lanes, lanes), from);
@@ -58,20 +65,25 @@ impl<'a> Emitter<'a> {
             self.asm.store_shape(shape, exchange, to);
         }
         for lane in 0..lanes {
-            let from = self.lane(from, shape, (place, address, first), lane);
+            let from = self.lane(from, (place, address, first), lane);
             self.asm.copy_element(shape.elem, exchange.plus((lane * bytes) as i32), from);
         }
         self.asm.load_shape(shape, to, Source::Memory(exchange));
     }
 
     /// Bytes from a value's first lane in memory to the first of a part.
-    fn first(&self, val: ValId, part: usize, place: &Place) -> i64 {
-        (part * self.keys.parts(val).lanes) as i64 * place.stride * self.elem(val).bytes() as i64
+    pub(super) fn first(&self, val: ValId, part: usize, place: &Place) -> i64 {
+        (part * self.keys.parts(val).lanes) as i64 * place.stride * self.stored_bytes(place)
+    }
+
+    /// Bytes of an element in memory.
+    fn stored_bytes(&self, place: &Place) -> i64 {
+        self.func.slots[place.slot].elem.bytes() as i64
     }
 
     /// A lane beside `near`, which is its address `first` bytes further: by its displacement, or evaluated anew if that does not reach.
-    fn lane(&mut self, near: Mem, shape: Shape, (place, address, first): (&Place, &Address, i64), lane: usize) -> Mem {
-        let bytes = lane as i64 * place.stride * shape.elem.bytes() as i64;
+    pub(super) fn lane(&mut self, near: Mem, (place, address, first): (&Place, &Address, i64), lane: usize) -> Mem {
+        let bytes = lane as i64 * place.stride * self.stored_bytes(place);
         if Mem::reaches(bytes) { near.plus(bytes as i32) } else { self.mem(address, first + bytes) }
     }
 
@@ -85,6 +97,12 @@ impl<'a> Emitter<'a> {
                 continue;
             }
             let from = self.part_operand(val, part);
+            if self.halves(place).is_some() {
+                self.store_halves(from, val, part, (place, address));
+                self.vectors.unlock_all();
+                self.general.unlock_all();
+                continue;
+            }
             let first = self.first(val, part, place);
             let to = self.mem(address, first);
             if place.stride == 1 || lanes == 1 {
@@ -93,7 +111,7 @@ impl<'a> Emitter<'a> {
                 let exchange = self.frame.exchange();
                 self.asm.store_shape(shape, exchange, from);
                 for lane in 0..lanes {
-                    let to = self.lane(to, shape, (place, address, first), lane);
+                    let to = self.lane(to, (place, address, first), lane);
                     self.asm.copy_element(shape.elem, to, exchange.plus((lane * bytes) as i32));
                 }
             }

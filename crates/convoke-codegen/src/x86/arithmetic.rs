@@ -1,6 +1,5 @@
 //! Arithmetic on vector registers.
 
-use convoke_ir::elem::Elem;
 use convoke_ir::loops::{BinOp, UnOp};
 use iced_x86::{Instruction, Register};
 
@@ -27,11 +26,7 @@ fn arithmetic(op: BinOp) -> Option<Op> {
 impl Assembler {
     /// `number` in every lane.
     pub(crate) fn set_lanes(&mut self, shape: Shape, to: usize, number: f64) {
-        let zero = match shape.elem {
-            Elem::F32 => (number as f32).to_bits() == 0,
-            Elem::F64 => number.to_bits() == 0,
-        };
-        if zero {
+        if shape.elem.round(number).to_bits() == 0 {
             return self.vec3(Op::Xor, shape, to, to, Source::Register(to));
         }
         let at = self.number(shape.elem, number);
@@ -60,10 +55,8 @@ impl Assembler {
             UnOp::Neg => self.with_number(Op::Xor, shape, to, from, -0.0),
             UnOp::Abs => {
                 // All bits but the sign: a NaN, which has no way through a number.
-                let pattern: Vec<u8> = match shape.elem {
-                    Elem::F32 => 0x7fff_ffff_u32.to_le_bytes().to_vec(),
-                    Elem::F64 => 0x7fff_ffff_ffff_ffff_u64.to_le_bytes().to_vec(),
-                };
+                let mut pattern = vec![0xff; shape.elem.bytes()];
+                pattern[shape.elem.bytes() - 1] = 0x7f;
                 let at = self.constant(&pattern.repeat(shape.bytes() / pattern.len()));
                 self.vec3(Op::And, shape, to, from, Source::Pool(at));
             }
@@ -71,9 +64,9 @@ impl Assembler {
             UnOp::Nearest => self.vec2i(Op::Round, shape, to, from, NEAREST),
             UnOp::Pow2 => {
                 // As Cranelift's emitter does it: see there.
-                let (magic, shift) = match shape.elem {
-                    Elem::F32 => (12_582_912.0 + 127.0, 23),
-                    Elem::F64 => (6_755_399_441_055_744.0 + 1023.0, 52),
+                let (magic, shift) = match shape.elem.bytes() {
+                    4 => (12_582_912.0 + 127.0, 23),
+                    _ => (6_755_399_441_055_744.0 + 1023.0, 52),
                 };
                 self.with_number(Op::Add, shape, to, from, magic);
                 self.vec2i(Op::ShiftLeft, shape, to, to, shift);
@@ -94,16 +87,21 @@ impl Assembler {
             return;
         }
         // The instruction gives b if either is NaN: put a back where it is NaN.
+        let scratch = self.scratch();
+        self.replace_nan(shape, to, (a, a), scratch);
+    }
+
+    /// `to = from` in the lanes where `of` is NaN. Without mask registers, `mask` becomes ones there.
+    pub(super) fn replace_nan(&mut self, shape: Shape, to: usize, (of, from): (usize, usize), mask: usize) {
         if self.isa.masks > 0 {
             let compare = self.isa.opcode(Op::Compare, shape);
-            let same = vector(a, shape.length);
+            let same = vector(of, shape.length);
             self.push(Instruction::with4(compare, Register::K7, same, same, UNORDERED).expect(FITS));
-            return self.vec2(Op::Load, shape, to, Source::Register(a), Mask::Merge(Register::K7));
+            return self.vec2(Op::Load, shape, to, Source::Register(from), Mask::Merge(Register::K7));
         }
-        let scratch = self.scratch();
-        self.vec3i(Op::Compare, shape, scratch, a, Source::Register(a), UNORDERED);
-        let [to, a, mask] = [to, a, scratch].map(|register| vector(register, shape.length));
-        self.push(Instruction::with4(self.isa.opcode(Op::Blend, shape), to, to, a, mask).expect(FITS));
+        self.vec3i(Op::Compare, shape, mask, of, Source::Register(of), UNORDERED);
+        let [to, from, mask] = [to, from, mask].map(|register| vector(register, shape.length));
+        self.push(Instruction::with4(self.isa.opcode(Op::Blend, shape), to, to, from, mask).expect(FITS));
     }
 
     /// `to = op(a, b)`, whatever it takes. `to` is neither of the two.

@@ -110,19 +110,16 @@ impl Assembler {
 
     /// A number of an element type in the pool.
     pub(super) fn number(&mut self, elem: Elem, number: f64) -> usize {
-        match elem {
-            Elem::F32 => self.constant(&(number as f32).to_le_bytes()),
-            Elem::F64 => self.constant(&number.to_le_bytes()),
-        }
+        let mut bytes = [0; 8];
+        let bytes = &mut bytes[..elem.bytes()];
+        elem.encode(&[number], bytes);
+        self.constant(bytes)
     }
 
     /// The numbers of lanes in the pool, as instructions that permute lanes of an element type take them.
     pub(crate) fn lanes(&mut self, elem: Elem, lanes: impl Iterator<Item = usize>) -> usize {
-        let bytes: Vec<u8> = match elem {
-            Elem::F32 => lanes.flat_map(|lane| (lane as u32).to_le_bytes()).collect(),
-            Elem::F64 => lanes.flat_map(|lane| (lane as u64).to_le_bytes()).collect(),
-        };
-        self.constant(&bytes)
+        let bytes = lanes.flat_map(|lane| (lane as u64).to_le_bytes().into_iter().take(elem.bytes()));
+        self.constant(&bytes.collect::<Vec<u8>>())
     }
 
     /// The bytes of `prologue` and of everything so far, with the constants behind; and the calls in it.

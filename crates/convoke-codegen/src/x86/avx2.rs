@@ -25,10 +25,16 @@ super::op::table! {
          / VEX_Vroundpd_xmm_xmmm128_imm8 VEX_Vroundpd_ymm_ymmm256_imm8;
     And: VEX_Vandps_xmm_xmm_xmmm128 VEX_Vandps_ymm_ymm_ymmm256
        / VEX_Vandpd_xmm_xmm_xmmm128 VEX_Vandpd_ymm_ymm_ymmm256;
+    Or: VEX_Vorps_xmm_xmm_xmmm128 VEX_Vorps_ymm_ymm_ymmm256
+      / VEX_Vorpd_xmm_xmm_xmmm128 VEX_Vorpd_ymm_ymm_ymmm256;
     Xor: VEX_Vxorps_xmm_xmm_xmmm128 VEX_Vxorps_ymm_ymm_ymmm256
        / VEX_Vxorpd_xmm_xmm_xmmm128 VEX_Vxorpd_ymm_ymm_ymmm256;
+    AddBits: VEX_Vpaddd_xmm_xmm_xmmm128 VEX_Vpaddd_ymm_ymm_ymmm256
+           / VEX_Vpaddq_xmm_xmm_xmmm128 VEX_Vpaddq_ymm_ymm_ymmm256;
     ShiftLeft: VEX_Vpslld_xmm_xmm_imm8 VEX_Vpslld_ymm_ymm_imm8
              / VEX_Vpsllq_xmm_xmm_imm8 VEX_Vpsllq_ymm_ymm_imm8;
+    ShiftRight: VEX_Vpsrld_xmm_xmm_imm8 VEX_Vpsrld_ymm_ymm_imm8
+              / VEX_Vpsrlq_xmm_xmm_imm8 VEX_Vpsrlq_ymm_ymm_imm8;
     Compare: VEX_Vcmpps_xmm_xmm_xmmm128_imm8 VEX_Vcmpps_ymm_ymm_ymmm256_imm8
            / VEX_Vcmppd_xmm_xmm_xmmm128_imm8 VEX_Vcmppd_ymm_ymm_ymmm256_imm8;
     Blend: VEX_Vblendvps_xmm_xmm_xmmm128_xmm VEX_Vblendvps_ymm_ymm_ymmm256_ymm
@@ -39,6 +45,7 @@ super::op::table! {
          / VEX_Vmovupd_xmmm128_xmm VEX_Vmovupd_ymmm256_ymm;
     LoadOne: VEX_Vmovss_xmm_m32 / VEX_Vmovsd_xmm_m64;
     StoreOne: VEX_Vmovss_m32_xmm / VEX_Vmovsd_m64_xmm;
+    SetOne: VEX_Vmovd_xmm_rm32 / VEX_Vmovq_xmm_rm64;
     LoadSigned: VEX_Vmaskmovps_xmm_xmm_m128 VEX_Vmaskmovps_ymm_ymm_m256
               / VEX_Vmaskmovpd_xmm_xmm_m128 VEX_Vmaskmovpd_ymm_ymm_m256;
     Broadcast: VEX_Vbroadcastss_xmm_m32 VEX_Vbroadcastss_ymm_m32
@@ -59,6 +66,10 @@ super::op::table! {
               / VEX_Vpalignr_xmm_xmm_xmmm128_imm8 VEX_Vpalignr_ymm_ymm_ymmm256_imm8;
     Widen: INVALID INVALID / VEX_Vcvtps2pd_xmm_xmmm64 VEX_Vcvtps2pd_ymm_xmmm128;
     Narrow: INVALID INVALID / VEX_Vcvtpd2ps_xmm_xmmm128 VEX_Vcvtpd2ps_xmm_ymmm256;
+    WidenF16: VEX_Vcvtph2ps_xmm_xmmm64 VEX_Vcvtph2ps_ymm_xmmm128 / INVALID;
+    NarrowF16: VEX_Vcvtps2ph_xmmm64_xmm_imm8 VEX_Vcvtps2ph_xmmm128_ymm_imm8 / INVALID;
+    WidenBits: VEX_Vpmovzxwd_xmm_xmmm64 VEX_Vpmovzxwd_ymm_xmmm128 / INVALID;
+    PackBits: VEX_Vpackusdw_xmm_xmm_xmmm128 VEX_Vpackusdw_ymm_ymm_ymmm256 / INVALID;
     ExtractHigh: INVALID VEX_Vextractf128_xmmm128_ymm_imm8 / INVALID VEX_Vextractf128_xmmm128_ymm_imm8;
     InsertHigh: INVALID VEX_Vinsertf128_ymm_ymm_xmmm128_imm8 / INVALID VEX_Vinsertf128_ymm_ymm_xmmm128_imm8;
 }

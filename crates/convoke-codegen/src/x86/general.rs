@@ -126,13 +126,14 @@ impl Assembler {
 
     /// A branch that is taken where the element at an address is 0, of either sign.
     pub(crate) fn skip_if_zero(&mut self, elem: Elem, at: General) -> Forward {
-        let (load, add, number) = match elem {
-            Elem::F32 => (Mov_r32_rm32, Add_r32_rm32, NUMBER.low()),
-            Elem::F64 => (Mov_r64_rm64, Add_r64_rm64, NUMBER.name()),
+        let (load, shift, number, sign) = match elem.bytes() {
+            2 => (Movzx_r32_rm16, Shl_rm32_imm8, NUMBER.low(), 17u32),
+            4 => (Mov_r32_rm32, Shl_rm32_imm8, NUMBER.low(), 1),
+            _ => (Mov_r64_rm64, Shl_rm64_imm8, NUMBER.name(), 1),
         };
         self.push(Instruction::with2(load, number, Mem::at(at, 0).operand()).expect(FITS));
         // All bits but that of the sign.
-        self.push(Instruction::with2(add, number, number).expect(FITS));
+        self.push(Instruction::with2(shift, number, sign).expect(FITS));
         self.branch_forward(Je_rel32_64)
     }
 

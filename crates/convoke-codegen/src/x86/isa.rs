@@ -22,14 +22,32 @@ pub(crate) struct Isa {
     pub(super) masks: usize,
     /// Whether the last operand may be one number in memory for all lanes.
     pub(crate) broadcast_from_memory: bool,
+    /// Whether there are instructions that convert `f16`.
+    converts_f16: bool,
     opcode: fn(Op, Shape) -> Code,
 }
 
-const AVX2: Isa = Isa { vector_bytes: 32, registers: 16, masks: 0, broadcast_from_memory: false, opcode: avx2::opcode };
+const AVX2: Isa = Isa {
+    vector_bytes: 32,
+    registers: 16,
+    masks: 0,
+    broadcast_from_memory: false,
+    converts_f16: true,
+    opcode: avx2::opcode,
+};
+
+/// No CPU has AVX2 without F16C, but a description may.
+const AVX2_WITHOUT_F16C: Isa = Isa { converts_f16: false, ..AVX2 };
 
 // Of k1 to k7, the last is for the moment.
-const AVX512: Isa =
-    Isa { vector_bytes: 64, registers: 32, masks: 6, broadcast_from_memory: true, opcode: evex::opcode };
+const AVX512: Isa = Isa {
+    vector_bytes: 64,
+    registers: 32,
+    masks: 6,
+    broadcast_from_memory: true,
+    converts_f16: true,
+    opcode: evex::opcode,
+};
 
 const AVX10_256: Isa = Isa { vector_bytes: 32, ..AVX512 };
 
@@ -37,10 +55,16 @@ impl Isa {
     /// The one that code for a machine is assembled with; `None` for vectors that are left to Cranelift.
     pub(crate) fn of(machine: &Machine) -> Option<&'static Isa> {
         match machine.vector_extension()? {
+            VectorExtension::Avx2 if !machine.has("f16c") => Some(&AVX2_WITHOUT_F16C),
             VectorExtension::Avx2 => Some(&AVX2),
             VectorExtension::Avx512 => Some(&AVX512),
             VectorExtension::Avx10At256 => Some(&AVX10_256),
         }
+    }
+
+    /// Whether what a buffer of this type holds can be loaded and stored.
+    pub(crate) fn stores(&self, elem: Elem) -> bool {
+        elem != Elem::F16 || self.converts_f16
     }
 
     /// The longest vector.
@@ -81,6 +105,7 @@ mod tests {
     fn an_instruction_set_without_mask_registers_has_vectors_for_them() {
         for isa in [AVX2, AVX512, AVX10_256] {
             assert_eq!(isa.has(Op::LoadSigned) && isa.has(Op::Blend), isa.masks == 0);
+            assert_eq!(isa.has(Op::PackBits), !isa.has(Op::NarrowBits));
             assert_eq!(isa.has(Op::AlignBytes) && isa.has(Op::PermuteHalves), !isa.permutes_two_vectors());
         }
     }

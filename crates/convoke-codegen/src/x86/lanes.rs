@@ -39,7 +39,7 @@ impl Assembler {
     }
 
     /// A register with the mask of the first `lanes` lanes.
-    fn mask(&mut self, lanes: usize) -> Register {
+    pub(super) fn mask(&mut self, lanes: usize) -> Register {
         if let Some(i) = self.masks.iter().position(|&known| known == lanes) {
             return Register::K1 + i as u32;
         }
@@ -48,7 +48,7 @@ impl Assembler {
     }
 
     /// Ones in the first lanes, in the pool.
-    fn lane_mask(&mut self, shape: Shape, lanes: usize) -> usize {
+    pub(super) fn lane_mask(&mut self, shape: Shape, lanes: usize) -> usize {
         let set = lanes * shape.elem.bytes();
         let bytes: Vec<u8> = (0..shape.bytes()).map(|i| if i < set { 0xff } else { 0 }).collect();
         self.constant(&bytes)
@@ -156,9 +156,9 @@ impl Assembler {
 
     /// An element from one place in memory to another.
     pub(crate) fn copy_element(&mut self, elem: Elem, to: Mem, from: Mem) {
-        let (load, store, register) = match elem {
-            Elem::F32 => (Mov_r32_rm32, Mov_rm32_r32, NUMBER.low()),
-            Elem::F64 => (Mov_r64_rm64, Mov_rm64_r64, NUMBER.name()),
+        let (load, store, register) = match elem.bytes() {
+            4 => (Mov_r32_rm32, Mov_rm32_r32, NUMBER.low()),
+            _ => (Mov_r64_rm64, Mov_rm64_r64, NUMBER.name()),
         };
         self.push(Instruction::with2(load, register, from.operand()).expect(FITS));
         self.push(Instruction::with2(store, to.operand(), register).expect(FITS));

@@ -17,6 +17,7 @@ mod avx2;
 mod encode;
 mod evex;
 mod general;
+mod half;
 mod isa;
 mod lanes;
 mod op;

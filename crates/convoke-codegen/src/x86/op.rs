@@ -71,9 +71,14 @@ pub(super) enum Op {
     /// To a whole number, as the immediate says.
     Round,
     And,
+    Or,
     Xor,
+    /// As integers.
+    AddBits,
     /// Bits to the left.
     ShiftLeft,
+    /// Bits to the right, zeros behind them.
+    ShiftRight,
     /// A comparison: to a mask register where there are any, else to lanes of ones.
     Compare,
     /// Lanes of the second where the third has its sign set, else of the first.
@@ -86,6 +91,8 @@ pub(super) enum Op {
     LoadOne,
     /// Lane 0 to memory.
     StoreOne,
+    /// A general register to lane 0, 0 to the lanes above.
+    SetOne,
     /// The lanes from memory whose sign is set in a vector, 0 in the others.
     LoadSigned,
     /// A number in memory to every lane.
@@ -116,6 +123,16 @@ pub(super) enum Op {
     Widen,
     /// `f64` to as many `f32`.
     Narrow,
+    /// `f16` to as many `f32`.
+    WidenF16,
+    /// `f32` to memory as as many `f16`, rounded as the immediate says.
+    NarrowF16,
+    /// 16 bits to as many lanes of 32, zeros above them.
+    WidenBits,
+    /// The lower 16 bits of each lane of 32 to memory.
+    NarrowBits,
+    /// 32 bits of each lane of two vectors to 16, with saturation, within 128 bits.
+    PackBits,
     /// The upper half.
     ExtractHigh,
     /// A quarter of 512 bits.
@@ -129,7 +146,7 @@ impl Op {
     pub(super) fn lengths(self, length: Length) -> [Length; 2] {
         match self {
             Op::Splat => [length, Length::X],
-            Op::Widen | Op::InsertHigh => [length, length.half()],
+            Op::Widen | Op::WidenF16 | Op::WidenBits | Op::InsertHigh => [length, length.half()],
             Op::Narrow | Op::ExtractHigh => [length.half(), length],
             Op::ExtractQuarter => [Length::X, length],
             _ => [length; 2],
@@ -137,7 +154,7 @@ impl Op {
     }
 }
 
-/// The table of an encoding: for each op the opcodes for `f32`, then for `f64`, by growing length. An op that is not in it does not exist.
+/// The table of an encoding: for each op the opcodes for lanes of 4 bytes, then of 8, by growing length. An op that is not in it does not exist.
 macro_rules! table {
     ($($op:ident: $($f32:ident)+ / $($f64:ident)+;)+) => {
         /// The opcode of an op on this element type and length, [`INVALID`] where there is none.
@@ -147,10 +164,7 @@ macro_rules! table {
                 #[allow(unreachable_patterns, reason = "one of the tables may have every op")]
                 _ => [&[], &[]],
             };
-            let row = match shape.elem {
-                convoke_ir::elem::Elem::F32 => f32,
-                convoke_ir::elem::Elem::F64 => f64,
-            };
+            let row = if shape.elem.bytes() == 8 { f64 } else { f32 };
             row.get(shape.length as usize).copied().unwrap_or(INVALID)
         }
     };

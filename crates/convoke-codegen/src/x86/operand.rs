@@ -18,6 +18,11 @@ impl General {
     pub(super) fn low(self) -> Register {
         Register::EAX + self.0 as u32
     }
+
+    /// The lower 16.
+    pub(super) fn lowest(self) -> Register {
+        Register::AX + self.0 as u32
+    }
 }
 
 /// A place in memory: `base + index · scale + offset` bytes.

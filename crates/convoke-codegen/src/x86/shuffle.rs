@@ -63,12 +63,12 @@ impl Assembler {
     /// The even lanes of two vectors, or the odd ones: two of each in every 128 bits, then the pairs in order. Not where an instruction
     /// [permutes two](super::isa::Isa::permutes_two_vectors).
     pub(crate) fn every_second(&mut self, shape: Shape, to: usize, [a, b]: [usize; 2], odd: bool) {
-        let which = match (shape.elem, odd) {
-            (Elem::F32, false) => 0b10_00_10_00,
-            (Elem::F32, true) => 0b11_01_11_01,
-            (Elem::F64, false) => 0,
+        let which = match (shape.elem.bytes(), odd) {
+            (4, false) => 0b10_00_10_00,
+            (4, true) => 0b11_01_11_01,
+            (_, false) => 0,
             // A bit for each lane.
-            (Elem::F64, true) => (1 << (shape.bytes() / 8)) - 1,
+            (_, true) => (1 << (shape.bytes() / 8)) - 1,
         };
         self.vec3i(Op::Shuffle, shape, to, a, Source::Register(b), which);
         self.pairs_in_order(shape, to);

@@ -4,16 +4,23 @@
 
 use std::collections::BTreeSet;
 use std::io::Write;
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Mutex, OnceLock};
 
 use convoke_codegen::{BoxError, Compiled, Options, compile};
 use convoke_data::Files;
+use convoke_ir::elem::Elem;
 use convoke_ir::layer::{Layer, Source};
-use convoke_ir::loops::{self, Program};
+use convoke_ir::loops::{self, Program, VecType};
 use convoke_ir::text;
 use convoke_ir::types::TensorType;
+use convoke_ir::values::Values;
 use convoke_machine::Machine;
 use convoke_passes::{Context, Grants, PassManager, Stage, State, registry};
+
+/// The lane counts of values of this type.
+pub(crate) fn lane_counts(elem: Elem) -> impl Iterator<Item = u8> {
+    VecType::LANES.iter().copied().filter(move |&lanes| VecType { elem, lanes }.exists())
+}
 
 /// The only layer of a text.
 pub(crate) fn layer(source: &str) -> Layer {
@@ -33,7 +40,7 @@ pub(crate) fn program(source: &str, machine: &Machine) -> Program {
 }
 
 /// The numbers of constants that need no files.
-pub(crate) fn constants(source: &Source, ty: &TensorType) -> Result<Arc<Vec<f64>>, BoxError> {
+pub(crate) fn constants(source: &Source, ty: &TensorType) -> Result<Values, BoxError> {
     Ok(convoke_data::values(source, ty, &Files::none())?)
 }
 

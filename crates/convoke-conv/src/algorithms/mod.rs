@@ -67,6 +67,11 @@ pub(crate) trait Method: Sync {
         self.complete(plan, conv, machine).map(drop)
     }
 
+    /// Whether the input is read number by number where it lies, again for every tile of channels.
+    fn broadcasts_in_place(&self, _conv: &Conv) -> bool {
+        false
+    }
+
     /// The storage in which the input is read without a copy, if there is one.
     fn reads(&self, _plan: Plan, _conv: &Conv, _machine: &Machine) -> Option<Storage> {
         None

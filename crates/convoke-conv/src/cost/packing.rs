@@ -64,5 +64,5 @@ impl Cost {
 
 /// How many weights there are.
 fn weights(conv: &Conv) -> f64 {
-    conv.bytes()[1] as f64 / conv.elem.bytes() as f64
+    conv.elements()[1] as f64
 }

@@ -5,7 +5,7 @@ pub(crate) mod pixel_block;
 
 use convoke_ir::attr::Plan;
 use convoke_ir::elem::Elem;
-use convoke_ir::layer::{Axis, Conv2d, Instr, Op, Window};
+use convoke_ir::layer::{Axis, Conv2d, Instr, Layer, Op, Window};
 use convoke_ir::loops::{Affine, BufferId, Func, FuncBuilder, SlotId};
 use convoke_ir::types::{Image, Layout};
 use convoke_lower::block_transpose::BlockTranspose;
@@ -164,6 +164,13 @@ pub fn lower<'a>(lowering: &mut Lowering<'a>, instr: &'a Instr) -> Result<(), Lo
     method.fits(plan, &conv, lowering.machine).map_err(|refusal| refuse(refusal.to_string()))?;
     storage::make_room(lowering, instr.result)?;
     method.lower(lowering, instr, plan)
+}
+
+/// Whether an instruction is a convolution whose plan reads the input number by number where it lies, again for every tile of channels.
+pub fn broadcasts_in_place(layer: &Layer, instr: &Instr) -> bool {
+    let Op::Conv2d(op) = &instr.op else { return false };
+    let method = algorithms::of(&op.plan);
+    Conv::with_known_weights(layer, instr).is_some_and(|conv| method.is_some_and(|m| m.broadcasts_in_place(&conv)))
 }
 
 /// The convolution that an instruction is.

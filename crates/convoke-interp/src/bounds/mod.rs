@@ -33,7 +33,8 @@
 //! the bounds of the layer that has them. Where M exceeds the largest finite number of the element type a native sum may overflow, and E is infinite.
 //! Where v is NaN or infinite E is 0: a native run gives the same.
 //!
-//! Inputs and constants have E = 0: they are given in the element type.
+//! Inputs and constants have E = 0: they are given in the element type. u, η, N and the largest number are those of the type computed in; what
+//! storing a result as `f16` or `bf16` adds is in [`stored`].
 //!
 //! A convolution that names `winograd`, `fft` or `strassen` with its sizes rounds more than a sum does. In place of γ_K Σ(|w| + E_w)(|x| + E_x)
 //! it has the terms of [`tiles`] and [`strassen`]; S and what is inherited are the same. Where such a convolution reads numbers that
@@ -43,6 +44,7 @@
 //! Source  N. J. Higham, Accuracy and Stability of Numerical Algorithms, 2nd ed., §3.1 and §4.2: for any order of
 //!         summation each term of a sum of n products meets at most n roundings.
 
+mod stored;
 mod strassen;
 mod tiles;
 mod typical;
@@ -83,7 +85,7 @@ pub struct Bounded {
 ///
 /// # Errors
 ///
-/// As [`run_layer`](crate::run_layer); about six times the memory is needed.
+/// As [`run_layer`](crate::run_layer); about six times the memory is needed, seven where numbers are stored in types that are not computed with.
 pub fn error_bounds(
     layer: Verified<'_>,
     inputs: &[ArrayD<f64>],
@@ -91,7 +93,7 @@ pub fn error_bounds(
     subnormals: Subnormals,
 ) -> Result<Vec<Bounded>> {
     let plain = |_: &Conv2d, x: &TensorType, w: &TensorType| {
-        Accuracy::plain(w.shape.dims()[1..].iter().product(), x.elem.unit_roundoff())
+        Accuracy::plain(w.shape.dims()[1..].iter().product(), x.elem.compute().unit_roundoff())
     };
     errors(layer, inputs, files, subnormals, &plain)
 }
@@ -109,21 +111,24 @@ pub fn errors(
     accuracies: Accuracies<'_>,
 ) -> Result<Vec<Bounded>> {
     let layer = layer.layer();
-    prepare(layer, inputs, files, 6)?;
+    let stored = layer.values.iter().any(|(_, value)| value.ty.elem.is_storage());
+    prepare(layer, inputs, files, if stored { 7 } else { 6 })?;
     let inputs = inputs.iter().map(|input| Tracked::exact(Arc::new(flat(input)?))).collect::<Result<Vec<_>>>()?;
     let step = |op: &Op, args: &[&Tracked], types: &[&TensorType], result: &TensorType| {
-        let unit = Unit::of(result.elem, subnormals);
+        let unit = Unit::of(result.elem.compute(), subnormals);
         if subnormals == Subnormals::Keep {
             return step(op, args, types, result, (unit, accuracies));
         }
         let read = args.iter().map(|arg| arg.read(unit)).collect::<Result<Vec<_>>>()?;
         step(op, &read.iter().collect::<Vec<_>>(), types, result, (unit, accuracies))
     };
-    let results = walk::walk(layer, inputs, |id| Tracked::exact(constant(layer, id, files)?), step)?;
+    let constant = |id| Tracked::exact(constant(layer, id, files)?);
+    let results = walk::walk(layer, inputs, constant, step, |tensor, ty| stored::stored(tensor, ty.elem))?;
     let results = layer.results.iter().zip(results).map(|(&id, tracked)| {
         let array = |numbers: Arc<Vec<f64>>| shaped(layer.ty(id), Arc::unwrap_or_clone(numbers));
         let [expected, allowed] = tracked.typical.map(array);
-        let [value, bound, scale] = [tracked.value, tracked.error, tracked.scale].map(array);
+        let bound = tracked.near.unwrap_or(tracked.error);
+        let [value, bound, scale] = [tracked.value, bound, tracked.scale].map(array);
         Bounded { value, bound, scale, expected, allowed }
     });
     Ok(results.collect())
@@ -140,13 +145,15 @@ struct Tracked {
     typical: [Arc<Vec<f64>>; 2],
     /// Whether an infinite error says that a native run may give anything, even where the value is not finite.
     spoilt: bool,
+    /// How far its native value is from it as it is stored, if that is less than how far it may be where an op reads it.
+    near: Option<Arc<Vec<f64>>>,
 }
 
 impl Tracked {
     fn exact(value: Arc<Vec<f64>>) -> Result<Tracked> {
         let error = Arc::new(filled(value.len(), 0.0)?);
         let (scale, typical) = (Arc::new(each(&value, f64::abs)?), [error.clone(), error.clone()]);
-        Ok(Tracked { scale, value, error, depth: 0, typical, spoilt: false })
+        Ok(Tracked { scale, value, error, depth: 0, typical, spoilt: false, near: None })
     }
 
     /// The same as an operation reads it.
@@ -330,7 +337,15 @@ fn step(
     let error = value.iter().zip(error).zip(&scale).map(finished).collect();
     let done = Done { op, args, types, result, value: &value, scale: &scale, unit };
     let typical = typical(&done, accuracies)?.map(Arc::new);
-    Ok(Tracked { value: Arc::new(value), error: Arc::new(error), scale: Arc::new(scale), depth, typical, spoilt })
+    Ok(Tracked {
+        value: Arc::new(value),
+        error: Arc::new(error),
+        scale: Arc::new(scale),
+        depth,
+        typical,
+        spoilt,
+        near: None,
+    })
 }
 
 /// What a convolution by a fast algorithm rounds.
@@ -394,7 +409,7 @@ fn activation(x: &Tracked, value: &[f64], f: Smooth, unit: Unit) -> Result<Rule>
 /// Batch norm, computed as it is written, as `a·x + (b − mean·a)`, or folded into the weights before it.
 fn batch_norm(op: &BatchNorm, args: &[&Tracked], types: &[&TensorType], unit: Unit) -> Result<Rule> {
     let [x, scale, b, mean, var] = [0, 1, 2, 3, 4].map(|i| args[i]);
-    let (channels, epsilon) = (scale.value.len(), types[0].elem.round(op.epsilon));
+    let (channels, epsilon) = (scale.value.len(), types[0].elem.compute().round(op.epsilon));
     let (mut factor, mut factor_error) = (filled(channels, 0.0)?, filled(channels, 0.0)?);
     for c in 0..channels {
         factor[c] = norm_scale(scale.value[c], var.value[c], epsilon);
@@ -410,12 +425,14 @@ fn batch_norm(op: &BatchNorm, args: &[&Tracked], types: &[&TensorType], unit: Un
     let magnitude = x.magnitude()?;
     let operand = |data| Operand { data, ty: types[0] };
     let (near, far) = (unit.gamma(8), unit.gamma(x.depth + 8));
+    // What the convolution before it gives may be rounded after it was scaled.
+    let stored = if types[0].elem.is_storage() { types[0].elem.smallest() } else { 0.0 };
     let mut error = per_channel(operand(&magnitude), |m, c| {
         let a = factor[c].abs() + factor_error[c];
         let constant = a * (mean.value[c].abs() + mean.error[c]) + b.value[c].abs() + b.error[c];
         let inherited = b.error[c] + a * mean.error[c] + factor_error[c] * (m + mean.value[c].abs());
         let flushed = unit.read(a, 0.0) * (m + mean.value[c].abs() + mean.error[c]);
-        near * a * m + far * constant + inherited + flushed + 4.0 * unit.lost
+        near * a * m + far * constant + inherited + flushed + 4.0 * unit.lost + stored
     })?;
     let from_x = per_channel(operand(&x.error), |e, c| e * (factor[c].abs() + factor_error[c]))?;
     error.iter_mut().zip(&from_x).for_each(|(e, x)| *e += x);

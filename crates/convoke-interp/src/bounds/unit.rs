@@ -22,12 +22,8 @@ impl Unit {
     pub(super) fn of(elem: Elem, subnormals: Subnormals) -> Unit {
         let roundoff = elem.unit_roundoff() + Elem::F64.unit_roundoff();
         let normal = elem.smallest_normal();
-        let (tiny, largest) = match elem {
-            Elem::F32 => (f32::from_bits(1).into(), f32::MAX.into()),
-            Elem::F64 => (f64::from_bits(1), f64::MAX),
-        };
-        let lost = if subnormals == Subnormals::Flush { normal } else { tiny };
-        Unit { roundoff, lost, subnormals, normal, largest }
+        let lost = if subnormals == Subnormals::Flush { normal } else { elem.smallest() };
+        Unit { roundoff, lost, subnormals, normal, largest: elem.largest() }
     }
 
     /// How far a number may be from what an operation reads it as, if its native value is within `error` of `value`. A subnormal one is

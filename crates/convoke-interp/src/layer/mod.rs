@@ -35,7 +35,7 @@ pub(crate) struct Operand<'a> {
     pub(crate) ty: &'a TensorType,
 }
 
-/// Runs a layer on inputs in storage order of their types. Results are in storage order of theirs, not rounded.
+/// Runs a layer on inputs in storage order of their types. Results are in storage order of theirs, rounded where their type is only stored.
 ///
 /// # Errors
 ///
@@ -52,6 +52,12 @@ pub fn run_layer(layer: Verified<'_>, inputs: &[ArrayD<f64>], files: &Files) -> 
         |op, args: &[&Arc<Vec<f64>>], types, result| {
             let operands: Vec<_> = args.iter().zip(types).map(|(data, ty)| Operand { data, ty }).collect();
             eval(op, &operands, result).map(Arc::new)
+        },
+        |mut numbers, ty| {
+            if ty.elem.is_storage() {
+                ty.elem.round_all(Arc::<Vec<f64>>::make_mut(&mut numbers));
+            }
+            Ok(numbers)
         },
     )?;
     let results = layer.results.iter().zip(results);
@@ -77,6 +83,7 @@ pub(crate) fn constant(layer: &Layer, id: ValueId, files: &Files) -> Result<Arc<
         return Err(InterpError::Malformed { func: layer.name.clone(), reason });
     };
     values(source, &value.ty, files)
+        .map(|numbers| Arc::new(numbers.wide()))
         .map_err(|source| InterpError::Constant { name: value.name.clone(), source: Box::new(source) })
 }
 

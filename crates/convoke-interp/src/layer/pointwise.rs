@@ -24,8 +24,8 @@ pub(super) fn eval(op: &Op, args: &[Operand<'_>], result: &TensorType) -> Result
         y.iter_mut().for_each(|y| *y = f(*y));
         Ok(y)
     };
-    // Numbers of attributes are constants of the element type.
-    let number = |attribute: f64| result.elem.round(attribute);
+    // Numbers of attributes are constants of the type computed in.
+    let number = |attribute: f64| result.elem.compute().round(attribute);
     match op {
         Op::Relu(_) => each(&|x| max(x, 0.0)),
         Op::Relu6(_) => each(&|x| min(max(x, 0.0), 6.0)),

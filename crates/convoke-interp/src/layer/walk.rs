@@ -45,13 +45,14 @@ pub(crate) fn peak_elements(layer: &Layer) -> u128 {
     peak.max(live + late)
 }
 
-/// Runs every instruction through `step`, which gets the op, its operands, their types and the type of the result.
-/// A value is dropped after its last use; constants are asked for at their first.
+/// Runs every instruction through `step`, which gets the op, its operands, their types and the type of the result, and what comes behind its
+/// epilogue through `store`. A value is dropped after its last use; constants are asked for at their first.
 pub(crate) fn walk<T: Clone>(
     layer: &Layer,
     inputs: Vec<T>,
     mut constant: impl FnMut(ValueId) -> Result<T>,
     mut step: impl FnMut(&Op, &[&T], &[&TensorType], &TensorType) -> Result<T>,
+    mut store: impl FnMut(T, &TensorType) -> Result<T>,
 ) -> Result<Vec<T>> {
     let last = last_reads(layer);
     let mut values: Vec<Option<T>> = vec![None; layer.values.len()];
@@ -74,7 +75,7 @@ pub(crate) fn walk<T: Clone>(
             let next = step(&then.op, &args, &types, ty)?;
             result = next;
         }
-        values[instr.result.index()] = Some(result);
+        values[instr.result.index()] = Some(store(result, ty)?);
         for id in instr.reads().chain([instr.result]) {
             if last[id.index()] <= at {
                 values[id.index()] = None;

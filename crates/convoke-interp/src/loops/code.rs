@@ -1,6 +1,7 @@
 //! Functions in the form that is run: every value is a place in one array of numbers, every address a short list of
 //! variables and factors. Nothing is looked up by name or type any more.
 
+use convoke_ir::elem::Elem;
 use convoke_ir::loops::{self, Affine, BinOp, Expr, Func, Half, Pick, Program, Stmt, UnOp, ValId, VecType, View};
 
 use crate::{InterpError, Result};
@@ -59,13 +60,16 @@ pub(super) enum Lanes {
     L4,
     L8,
     L16,
+    L32,
+    L64,
 }
 
 /// A statement. Operands are where their first lane lies; they have as many lanes as the destination.
 pub(super) enum Node {
     Const(Reg, f64),
     Load(Reg, Place),
-    Store(Place, usize),
+    /// Rounded to the element type, where one is given.
+    Store(Place, usize, Option<Elem>),
     Copy(Reg, usize),
     Splat(Reg, usize),
     Unary(UnOp, Reg, usize),
@@ -126,8 +130,10 @@ fn lanes(func: &Func, ty: VecType) -> Result<Lanes> {
         4 => Lanes::L4,
         8 => Lanes::L8,
         16 => Lanes::L16,
+        32 => Lanes::L32,
+        64 => Lanes::L64,
         n => {
-            let reason = format!("a value has {n} lanes; there are 1, 2, 4, 8 and 16");
+            let reason = format!("a value has {n} lanes; there are 1, 2, 4 and so on to 64");
             return Err(InterpError::Malformed { func: func.name.clone(), reason });
         }
     })
@@ -148,7 +154,8 @@ impl Builder<'_> {
             Stmt::Let(val, expr, _) | Stmt::Reg(val, expr, _) | Stmt::Set(val, expr, _) => self.define(*val, expr)?,
             Stmt::Store(place, val, _) => {
                 self.fits(place.lanes, *val)?;
-                Node::Store(self.place(place), self.at(*val))
+                let elem = self.func.slots[place.slot].elem;
+                Node::Store(self.place(place), self.at(*val), elem.is_storage().then_some(elem))
             }
             Stmt::For(f) => Node::For(Box::new(For {
                 var: f.var.index(),

@@ -1,7 +1,7 @@
 //! Runs a program in loop IR.
 //!
-//! A number is an `f64` whatever its element type says: values and buffers stand for reals and are never rounded, so
-//! `convert` does nothing and `fma` is a product and a sum. Marks do nothing either; a `parallel` loop runs its
+//! A number is an `f64` whatever its element type says: values and buffers stand for reals and are never rounded, but by a store to a buffer
+//! of `f16` or `bf16`. So `convert` does nothing and `fma` is a product and a sum. Marks do nothing either; a `parallel` loop runs its
 //! iterations in order. Memory that nobody has written is NaN (outputs, prepared and scratch buffers at the start,
 //! locals in each iteration of a parallel loop), so that a value read before it was written shows in the outputs.
 //!
@@ -15,8 +15,6 @@
 
 mod code;
 mod run;
-
-use std::sync::Arc;
 
 use convoke_data::{DataError, Files, values};
 use convoke_ir::loops::{Access, Program, Role, Verified};
@@ -46,7 +44,7 @@ pub fn run_program(program: Verified<'_>, inputs: &[ArrayD<f64>], files: &Files)
             Role::Input => flat(inputs.next().expect("counted above"))?,
             Role::Const(source) => {
                 let named = |source| InterpError::Constant { name: buffer.name.clone(), source: Box::new(source) };
-                Arc::unwrap_or_clone(values(source, &buffer.ty, files).map_err(named)?)
+                values(source, &buffer.ty, files).map_err(named)?.wide()
             }
             Role::Output | Role::Prepared | Role::Scratch => filled(buffer.ty.elements(), f64::NAN)?,
         });

@@ -21,6 +21,8 @@ macro_rules! by_lanes {
             Lanes::L4 => with!(4),
             Lanes::L8 => with!(8),
             Lanes::L16 => with!(16),
+            Lanes::L32 => with!(32),
+            Lanes::L64 => with!(64),
         }
     }};
 }
@@ -150,11 +152,12 @@ impl<'a> Machine<'a> {
                         }
                     }
                 }
-                Node::Store(place, a) => {
+                Node::Store(place, a, rounded) => {
                     let (view, at) = touched(place, &frame.views, &frame.vars)?;
                     let memory = &mut self.memory[view.buffer];
                     for (l, from) in v[*a..*a + place.lanes].iter().enumerate() {
-                        memory[(at as i64 + l as i64 * place.stride) as usize] = *from;
+                        let number = rounded.map_or(*from, |elem| elem.round(*from));
+                        memory[(at as i64 + l as i64 * place.stride) as usize] = number;
                     }
                 }
                 Node::Unary(op, to, a) => match op {
@@ -285,6 +288,8 @@ impl Lanes {
             Lanes::L4 => 4,
             Lanes::L8 => 8,
             Lanes::L16 => 16,
+            Lanes::L32 => 32,
+            Lanes::L64 => 64,
         }
     }
 }

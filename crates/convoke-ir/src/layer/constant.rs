@@ -2,10 +2,9 @@
 //!
 //! The IR knows the source; the numbers themselves are made or read by `convoke-data`.
 
-use std::sync::Arc;
-
 use crate::attr::{Attr, AttrError, AttrType};
 use crate::elem::Elem;
+use crate::values::Values;
 
 /// Where a constant's numbers come from.
 #[derive(Clone, Debug, PartialEq)]
@@ -24,7 +23,7 @@ pub enum Source {
         name: Option<String>,
     },
     /// Computed by a pass; too many to print. `opt -o` writes them to a file beside the text.
-    Computed(Arc<Vec<f64>>),
+    Computed(Values),
 }
 
 macro_rules! generators {

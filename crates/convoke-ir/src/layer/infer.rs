@@ -6,6 +6,7 @@ use super::ops::{
     AvgPool, BatchNorm, Bias, Clip, Concat, Conv2d, GlobalAvgPool, LeakyRelu, MatMul, MaxPool, OpInfo, Operands, Pad,
     Reshape, ToLayout, Transpose,
 };
+use super::signature::{UNIFORM, WITH_PARAMETERS, result};
 use crate::attr::{AutoPad, PadMode};
 use crate::diagnostic::Code;
 use crate::types::{Image, Layout, TensorType, TypeError};
@@ -29,7 +30,7 @@ pub struct InferError {
 }
 
 impl InferError {
-    fn operand(operand: usize, message: impl Into<String>) -> InferError {
+    pub(super) fn operand(operand: usize, message: impl Into<String>) -> InferError {
         InferError {
             code: Code::Operand,
             message: message.into(),
@@ -226,16 +227,6 @@ fn image(args: &[&TensorType], i: usize) -> Result<Image, InferError> {
     })
 }
 
-fn same_elem(args: &[&TensorType]) -> Result<(), InferError> {
-    match args.iter().position(|t| t.elem != args[0].elem) {
-        None => Ok(()),
-        Some(i) => Err(InferError::operand(
-            i,
-            format!("operands have one element type; the first is `{}`, this is `{}`", args[0].elem, args[i].elem),
-        )),
-    }
-}
-
 /// Refuses a wrong number of operands.
 pub(super) fn count(info: &OpInfo, given: usize) -> Result<(), InferError> {
     let (fits, expected) = match info.operands {
@@ -277,7 +268,7 @@ impl Conv2d {
 }
 
 pub(super) fn conv2d(op: &Conv2d, args: &[&TensorType]) -> Inferred {
-    same_elem(args)?;
+    let elem = result(WITH_PARAMETERS, args)?;
     let (x, w) = (args[0], args[1]);
     let image = image(args, 0)?;
     let &[k, c_per_group, _, _] = w.shape.dims() else {
@@ -324,16 +315,17 @@ pub(super) fn conv2d(op: &Conv2d, args: &[&TensorType]) -> Inferred {
     }
     let window = op.window(x, w)?;
     let y = Image { n: image.n, c: k, h: window.h.output, w: window.w.output };
-    Ok(TensorType::image(x.elem, y, x.layout)?)
+    Ok(TensorType::image(elem, y, x.layout)?)
 }
 
-fn per_channel(args: &[&TensorType]) -> Result<(), InferError> {
-    same_elem(args)?;
+/// The type of the result: that of the first operand, all others being one number for each of its channels.
+fn per_channel(args: &[&TensorType]) -> Inferred {
+    let elem = result(WITH_PARAMETERS, args)?;
     let Some(channels) = args[0].channels() else {
         return Err(InferError::operand(0, format!("expected a tensor with channels, found `{}`", args[0])));
     };
     match args[1..].iter().position(|t| t.shape.dims() != [channels]) {
-        None => Ok(()),
+        None => Ok(TensorType { elem, ..args[0].clone() }),
         Some(i) => Err(InferError::operand(
             i + 1,
             format!("expected `{}[{channels}]`, one number for each channel, found `{}`", args[0].elem, args[i + 1]),
@@ -342,20 +334,20 @@ fn per_channel(args: &[&TensorType]) -> Result<(), InferError> {
 }
 
 pub(super) fn bias(_: &Bias, args: &[&TensorType]) -> Inferred {
-    per_channel(args)?;
-    Ok(args[0].clone())
+    per_channel(args)
 }
 
-/// Refuses a number that the element type cannot hold.
+/// Refuses a number that the type computed in cannot hold.
 fn held(attribute: &'static str, number: f64, x: &TensorType) -> Result<(), InferError> {
-    if x.elem.holds(number) {
+    let elem = x.elem.compute();
+    if elem.holds(number) {
         return Ok(());
     }
-    Err(InferError::attribute(attribute, format!("`{attribute}`: {}", x.elem.cannot_hold(number))))
+    Err(InferError::attribute(attribute, format!("`{attribute}`: {}", elem.cannot_hold(number))))
 }
 
 pub(super) fn batch_norm(op: &BatchNorm, args: &[&TensorType]) -> Inferred {
-    per_channel(args)?;
+    let y = per_channel(args)?;
     held("epsilon", op.epsilon, args[0])?;
     if !(op.epsilon >= 0.0 && op.epsilon.is_finite()) {
         return Err(InferError::attribute(
@@ -363,7 +355,7 @@ pub(super) fn batch_norm(op: &BatchNorm, args: &[&TensorType]) -> Inferred {
             format!("`epsilon` must be finite and not negative, found {:?}", op.epsilon),
         ));
     }
-    Ok(args[0].clone())
+    Ok(y)
 }
 
 pub(super) fn unary<T>(_: &T, args: &[&TensorType]) -> Inferred {
@@ -392,7 +384,7 @@ pub(super) fn clip(op: &Clip, args: &[&TensorType]) -> Inferred {
 }
 
 pub(super) fn broadcast<T>(_: &T, args: &[&TensorType]) -> Inferred {
-    same_elem(args)?;
+    let elem = result(UNIFORM, args)?;
     let (a, b) = (args[0], args[1]);
     if a.layout != b.layout {
         return Err(InferError::operand(1, format!("operands have one layout, found `{a}` and `{b}`"))
@@ -408,7 +400,7 @@ pub(super) fn broadcast<T>(_: &T, args: &[&TensorType]) -> Inferred {
         (1, n) => Ok(n),
         _ => Err(mismatch()),
     });
-    Ok(TensorType::new(a.elem, dims.collect::<Result<Vec<_>, _>>()?, a.layout)?)
+    Ok(TensorType::new(elem, dims.collect::<Result<Vec<_>, _>>()?, a.layout)?)
 }
 
 pub(super) fn pad(op: &Pad, args: &[&TensorType]) -> Inferred {
@@ -519,7 +511,7 @@ pub(super) fn global_avg_pool(_: &GlobalAvgPool, args: &[&TensorType]) -> Inferr
 }
 
 pub(super) fn concat(op: &Concat, args: &[&TensorType]) -> Inferred {
-    same_elem(args)?;
+    let elem = result(UNIFORM, args)?;
     let first = args[0];
     let rank = first.shape.rank();
     let axis = usize::try_from(op.axis).ok().filter(|&a| a < rank).ok_or_else(|| {
@@ -535,13 +527,13 @@ pub(super) fn concat(op: &Concat, args: &[&TensorType]) -> Inferred {
         }
         dims[axis] = dims[axis].saturating_add(t.shape.dims()[axis]);
     }
-    Ok(TensorType::new(first.elem, dims, first.layout)?)
+    Ok(TensorType::new(elem, dims, first.layout)?)
 }
 
 pub(super) fn matmul(_: &MatMul, args: &[&TensorType]) -> Inferred {
-    same_elem(args)?;
+    let elem = result(UNIFORM, args)?;
     match (args[0].shape.dims(), args[1].shape.dims()) {
-        (&[m, k], &[l, n]) if k == l => Ok(TensorType::new(args[0].elem, [m, n], Layout::Nchw)?),
+        (&[m, k], &[l, n]) if k == l => Ok(TensorType::new(elem, [m, n], Layout::Nchw)?),
         _ => Err(InferError::operand(
             1,
             format!("expected `[M, K]` and `[K, N]`, found `{}` and `{}`", args[0], args[1]),

@@ -19,6 +19,7 @@ mod infer;
 mod names;
 mod ops;
 mod range;
+mod signature;
 mod storage;
 mod verify;
 

@@ -12,7 +12,9 @@
 //!   that is NaN or infinite is NaN, so that such a weight makes NaN of the outputs whose window has it over padding.
 //! - `relu`, `relu6` and `clip` give back what equals a bound: −0 stays −0. Which zero a `max_pool` gives of two, and the sign of a
 //!   sum that is 0, is not part of the meaning.
-//! - Numbers of attributes are rounded to the element type, as constants are; what it cannot hold is refused.
+//! - An op reads `f16` and `bf16` as `f32` and computes in it; its result, after the epilogue, is rounded once to the nearest number of its type,
+//!   ties to even. How often a number that is passed on inside a net is rounded so is not part of the meaning: a pass may leave a rounding out.
+//! - Numbers of attributes are rounded to the type computed in; what it cannot hold is refused.
 //! - `x`, `w`, … are the operands in order. Image extents are N, C, H, W whatever the layout; `i` ranges over the
 //!   input, `p, q` over output rows and columns, `r, s` over kernel rows and columns.
 

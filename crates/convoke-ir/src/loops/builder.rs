@@ -81,7 +81,7 @@ impl FuncBuilder {
         self.slot(name, elem, len, Access::Local)
     }
 
-    /// The element type of a buffer.
+    /// The element type of a buffer, as it is stored.
     pub fn elem(&self, slot: SlotId) -> Elem {
         self.func.slots[slot].elem
     }
@@ -131,13 +131,13 @@ impl FuncBuilder {
 
     /// One element.
     pub fn load(&mut self, slot: SlotId, at: impl Into<Affine>) -> ValId {
-        let ty = VecType::scalar(self.elem(slot));
+        let ty = VecType::scalar(self.elem(slot).compute());
         self.define(ty, Expr::Load(Place { slot, at: at.into(), stride: 1, lanes: 1 }))
     }
 
     /// `lanes` elements in a row.
     pub fn load_vector(&mut self, slot: SlotId, at: impl Into<Affine>, lanes: u8) -> ValId {
-        let ty = VecType { elem: self.elem(slot), lanes };
+        let ty = VecType { elem: self.elem(slot).compute(), lanes };
         self.define(ty, Expr::Load(Place { slot, at: at.into(), stride: 1, lanes }))
     }
 

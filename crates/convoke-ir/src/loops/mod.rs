@@ -38,8 +38,10 @@
 //!
 //! # Meaning
 //!
-//! - Buffers are flat arrays of one element type; an address counts elements. Different buffers of a function never
-//!   overlap, which `call` checks. Loop bounds are constants and addresses are affine, so the verifier *proves* that every access
+//! - Buffers are flat arrays of one element type; an address counts elements. Values have types that are computed with, `f32` and `f64`. A
+//!   load from a buffer of `f16` or `bf16` gives the same number as `f32`; a store to one rounds to the nearest number of the type, ties to even,
+//!   and to infinity beyond the largest.
+//! - Different buffers of a function never overlap, which `call` checks. Loop bounds are constants and addresses are affine, so the verifier *proves* that every access
 //!   is inside its buffer; what it cannot prove is refused. Generated code therefore needs no checks.
 //! - `prepare` runs once, when the program is compiled: it packs constants. `entry` is a run. Both are a list of
 //!   kernels, each run after the other. The outermost loop of a kernel may be `parallel`: its iterations are
@@ -242,13 +244,21 @@ pub struct Val {
 pub struct VecType {
     /// Element type.
     pub elem: Elem,
-    /// How many elements: 1, 2, 4, 8 or 16.
+    /// How many elements: one of [`VecType::LANES`].
     pub lanes: u8,
 }
 
 impl VecType {
     /// The lane counts there are.
-    pub const LANES: &'static [u8] = &[1, 2, 4, 8, 16];
+    pub const LANES: &'static [u8] = &[1, 2, 4, 8, 16, 32, 64];
+    /// The most bytes of a vector: registers hold several as large at once.
+    pub const MAX_BYTES: usize = 128;
+
+    /// Whether there are values of this type.
+    pub fn exists(self) -> bool {
+        let bytes = usize::from(self.lanes) * self.elem.bytes();
+        VecType::LANES.contains(&self.lanes) && bytes <= VecType::MAX_BYTES && !self.elem.is_storage()
+    }
 
     /// A single element.
     pub fn scalar(elem: Elem) -> VecType {

@@ -4,7 +4,7 @@
 //! module    = { layer | program } .
 //!
 //! type      = elem "[" [ int { "," int } ] "]" [ layout ] .             f32[1, 3, 8, 8]   f32[1, 8, 8, 3] nhwc
-//! elem      = "f32" | "f64" .
+//! elem      = "f16" | "bf16" | "f32" | "f64" .
 //! layout    = "nchw" | "nhwc" .
 //! source    = "unbound" | numbers | generator | file .
 //! numbers   = number | "[" [ numbers { "," numbers } ] "]" .            nested as the type, or flat; one number fills
@@ -34,7 +34,7 @@
 //! step      = value "=" affine "by" int .                               a variable `by` larger in each iteration
 //! mark      = "parallel" | "tile" "(" int ")" | "vector" "(" int ")" | "unroll" [ "(" int ")" ] .
 //! expr      = [ vec ] number | value                                    a number; another value
-//!           | "load" vec place [ access ]
+//!           | "load" vec place [ access ]                               of `f16` and `bf16` as `f32`, to which a store rounds
 //!           | "splat" vec value | "convert" vec value                   a scalar in every lane; another element type
 //!           | unary [ vec ] value | binary [ vec ] value "," value | "fma" [ vec ] value "," value "," value
 //!           | "reduce" binary value                                     all lanes to one

@@ -183,7 +183,7 @@ impl Parser<'_> {
             return Ok((Expr::Zip(half, a, b), ty.or(of(body, a))));
         }
         if word == "pick" {
-            const LANES: &str = "two vectors have at most 32 lanes";
+            const LANES: &str = "two vectors have at most 128 lanes";
             let from = self.lane(LANES)?;
             self.expect_word("by")?;
             let by = self.lane(LANES)?;
@@ -261,7 +261,7 @@ impl Parser<'_> {
                 Ok(Some(VecType { elem, lanes }))
             }
             None => {
-                let message = format!("a vector has 2, 4, 8 or 16 lanes, found `{}`", shown(word));
+                let message = format!("a vector has 2, 4, 8, 16, 32 or 64 lanes, found `{}`", shown(word));
                 Err(self.fail(Diagnostic::new(Code::Lanes, self.tok.span, message)))
             }
         }
@@ -313,7 +313,7 @@ impl Parser<'_> {
         let (lanes, span) = self.size()?;
         match u8::try_from(lanes) {
             Ok(lanes) => Ok((stride, lanes)),
-            Err(_) => Err(self.fail(Diagnostic::new(Code::Lanes, span, "a vector has at most 16 lanes"))),
+            Err(_) => Err(self.fail(Diagnostic::new(Code::Lanes, span, "a vector has at most 64 lanes"))),
         }
     }
 

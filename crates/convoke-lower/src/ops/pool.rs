@@ -7,14 +7,13 @@
 //! Padding is a halo of −∞ for the maximum and of 0 for the mean. The mean multiplies by one over the number of taps it counts,
 //! a constant for each pixel.
 
-use std::sync::Arc;
-
 use convoke_ir::elem::Elem;
 use convoke_ir::layer::{AvgPool, Axis, Instr, MaxPool, Source, Window};
 use convoke_ir::loops::{Affine, BinOp, BufferId, FuncBuilder, FuncId, Marks, Role};
 use convoke_ir::types::Layout;
 
 use crate::register_tile::RegisterTile;
+use convoke_ir::values::Values;
 
 use crate::cuts::cut;
 use crate::epilogue::{Epilogue, Operand};
@@ -65,7 +64,12 @@ impl<'a> Lowering<'a> {
         let inverse: Vec<f64> =
             pixels.map(|(p, q)| 1.0 / (counted(window.h, p) * counted(window.w, q)) as f64).collect();
         let len = inverse.len();
-        let buffer = self.flat("one_over_count", pool.elem, len, Role::Const(Source::Computed(Arc::new(inverse))))?;
+        let buffer = self.flat(
+            "one_over_count",
+            pool.elem,
+            len,
+            Role::Const(Source::Computed(Values::of(pool.elem, &inverse))),
+        )?;
         self.pool_kernel(&pool, Some((buffer, len)));
         Ok(())
     }
@@ -193,29 +197,30 @@ impl<'a> Lowering<'a> {
                 let result = mean(f, sum);
                 f.store(ys, plane, result);
             }),
-            // Channels lie side by side: sum rows of them in place.
-            Layout::Nhwc => f.for_("n", 0..x.image.n, parallel(), |f, n| {
+            // Channels lie side by side: sum rows of them.
+            Layout::Nhwc => {
                 let c = x.image.c;
-                f.for_("c", 0..c, along(lanes), |f, e| {
-                    let zero = f.number(elem, 0.0);
-                    f.store(ys, Affine::from(n) * c + e, zero);
-                });
-                f.for_("i", 0..pixels, Marks::default(), |f, i| {
+                let sums = f.local("sums", elem, c);
+                f.for_("n", 0..x.image.n, parallel(), |f, n| {
                     f.for_("c", 0..c, along(lanes), |f, e| {
-                        let at = Affine::from(n) * c + e;
-                        let value = f.load(xs, (Affine::from(n) * pixels + i) * c + e);
-                        let sum = f.load(ys, at.clone());
-                        let sum = f.binary(BinOp::Add, sum, value);
-                        f.store(ys, at, sum);
+                        let zero = f.number(elem, 0.0);
+                        f.store(sums, e, zero);
+                    });
+                    f.for_("i", 0..pixels, Marks::default(), |f, i| {
+                        f.for_("c", 0..c, along(lanes), |f, e| {
+                            let value = f.load(xs, (Affine::from(n) * pixels + i) * c + e);
+                            let sum = f.load(sums, e);
+                            let sum = f.binary(BinOp::Add, sum, value);
+                            f.store(sums, e, sum);
+                        });
+                    });
+                    f.for_("c", 0..c, along(lanes), |f, e| {
+                        let sum = f.load(sums, e);
+                        let result = mean(f, sum);
+                        f.store(ys, Affine::from(n) * c + e, result);
                     });
                 });
-                f.for_("c", 0..c, along(lanes), |f, e| {
-                    let at = Affine::from(n) * c + e;
-                    let sum = f.load(ys, at.clone());
-                    let result = mean(f, sum);
-                    f.store(ys, at, result);
-                });
-            }),
+            }
         }
         let kernel = self.program.func(f.finish());
         self.program.run(kernel, &[x.buffer, y.buffer]);

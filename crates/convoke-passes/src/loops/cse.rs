@@ -38,6 +38,7 @@ pub(super) fn run(func: &mut Func, patience: usize) -> bool {
     let mut pass = Walk {
         demand: Demand::of(func),
         types: func.vals.iter().map(|(_, val)| val.ty).collect(),
+        rounds: func.slots.iter().map(|(_, slot)| slot.elem.is_storage()).collect(),
         same: vec![None; func.vals.len()],
         versions: vec![0; func.vals.len()],
         constants: FxHashMap::default(),
@@ -91,6 +92,8 @@ struct Scope {
 struct Walk {
     demand: Demand,
     types: Vec<VecType>,
+    /// Whether a store to a slot rounds: what is loaded then is not what was stored.
+    rounds: Vec<bool>,
     /// What stands for a value that was removed.
     same: Vec<Option<ValId>>,
     /// How often each register was assigned so far; 0 for values.
@@ -144,8 +147,10 @@ impl Walk {
             }
             Stmt::Store(place, val, _) => {
                 self.clear(place);
-                let held = Held { by: self.operand(*val), ty: self.ty(*val), loaded: None, stored: true };
-                self.here().memory.add(place.clone(), held);
+                if !self.rounds[place.slot.index()] {
+                    let held = Held { by: self.operand(*val), ty: self.ty(*val), loaded: None, stored: true };
+                    self.here().memory.add(place.clone(), held);
+                }
             }
             Stmt::For(inner) => self.enter(inner),
             Stmt::Call(call) => call.views().for_each(|view| self.clear_slot(view.slot)),

@@ -115,7 +115,10 @@ impl Walk<'_> {
         let mut found = Vec::new();
         for place in order {
             let use_ = &places[&place];
-            let good = use_.stored && use_.uniform && clear.contains(&place) && !closed.contains(&place.slot);
+            // What passes through such memory is rounded.
+            let rounds = self.func.slots[place.slot].elem.is_storage();
+            let good =
+                use_.stored && use_.uniform && clear.contains(&place) && !closed.contains(&place.slot) && !rounds;
             if good && found.len() < MAX_REGISTERS {
                 found.push(Accumulator { place, ty: use_.ty, read_first: use_.read_first });
             }

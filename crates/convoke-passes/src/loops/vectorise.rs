@@ -53,7 +53,7 @@ fn run(func: &mut Func) -> bool {
         // A parallel loop is the last statement of its kernel, so it cannot have a rest.
         let whole = !scalar.marks.parallel || scalar.trips().is_multiple_of(u64::from(lanes.max(1)));
         let able = whole && lanes > 1 && VecType::LANES.contains(&lanes);
-        match Reductions::of(func, &scalar).filter(|_| able) {
+        match Reductions::of(func, &scalar, lanes).filter(|_| able) {
             Some(reductions) => vectorise(func, scalar, lanes, reductions),
             None => vec![Stmt::For(scalar)],
         }
@@ -66,7 +66,7 @@ struct Reductions(Vec<(ValId, BinOp)>);
 
 impl Reductions {
     /// `None` if the loop cannot be vectorised.
-    fn of(func: &Func, scalar: &For) -> Option<Reductions> {
+    fn of(func: &Func, scalar: &For, lanes: u8) -> Option<Reductions> {
         let mut defined = FxHashSet::default();
         let mut found: Vec<(ValId, BinOp)> = Vec::new();
         let mut reads: FxHashMap<ValId, usize> = FxHashMap::default();
@@ -76,7 +76,8 @@ impl Reductions {
             legal &= match stmt {
                 Stmt::Let(val, expr, _) | Stmt::Reg(val, expr, _) => {
                     defined.insert(*val);
-                    func.vals[*val].ty.lanes == 1 && !matches!(expr, Expr::Reduce(..))
+                    let ty = func.vals[*val].ty;
+                    ty.lanes == 1 && VecType { lanes, ..ty }.exists() && !matches!(expr, Expr::Reduce(..))
                 }
                 Stmt::Set(reg, _, _) if defined.contains(reg) => true,
                 Stmt::Set(reg, expr, _) => match reduction(*reg, expr) {
@@ -86,7 +87,8 @@ impl Reductions {
                             Some((_, other)) => *other == op,
                             None => {
                                 found.push((*reg, op));
-                                func.vals[*reg].ty.lanes == 1
+                                let ty = func.vals[*reg].ty;
+                                ty.lanes == 1 && VecType { lanes, ..ty }.exists()
                             }
                         }
                     }

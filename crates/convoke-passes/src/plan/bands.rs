@@ -55,12 +55,11 @@ impl LayerPass for Bands {
 /// What to say of fused convolutions.
 fn told(chosen: &Chosen) -> Rewritten {
     let convs = &chosen.convs;
-    let elem = convs[0].elem.bytes() as u128;
     let [read, _, _] = convs[0].bytes();
     let [_, _, written] = convs[convs.len() - 1].bytes();
     let weights: u128 = convs.iter().map(|conv| conv.bytes()[1]).sum();
     let before = Counts {
-        parameters: weights / elem,
+        parameters: convs.iter().map(|conv| conv.elements()[1]).sum(),
         multiplications: convs.iter().map(|conv| conv.multiplications()).sum(),
         bytes: convs.iter().flat_map(|conv| conv.bytes()).sum(),
         cycles: chosen.cycles[0],

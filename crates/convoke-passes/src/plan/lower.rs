@@ -4,8 +4,9 @@ use std::collections::{HashMap, HashSet};
 
 use convoke_conv::strips::{chain, ends, links};
 use convoke_conv::{lower as conv, storage, strips};
-use convoke_ir::layer::{Instr, Op, Verified};
+use convoke_ir::layer::{Instr, Layer, Op, Verified, verify};
 use convoke_ir::loops::{Program, ProgramBuilder};
+use convoke_lower::stored::{self, Widened};
 use convoke_lower::{LowerError, Lowering};
 use convoke_machine::Machine;
 
@@ -17,6 +18,17 @@ use crate::loops::repeat;
 ///
 /// A convolution without a plan, or with one that does not compute it; strips and storage that are impossible; buffers that are too large.
 pub fn lower(layer: Verified<'_>, machine: &Machine) -> Result<Program, LowerError> {
+    match stored::widened(layer.layer(), conv::broadcasts_in_place) {
+        None => lowered(layer, None, machine),
+        Some(wide) => {
+            let verified = verify(&wide.layer).expect("a layer in the types computed in");
+            lowered(verified, Some((layer.layer(), &wide)), machine)
+        }
+    }
+}
+
+/// Lowers a layer of types that are computed with; its values are stored as those of the other are, if there is one.
+fn lowered(layer: Verified<'_>, stored: Option<(&Layer, &Widened)>, machine: &Machine) -> Result<Program, LowerError> {
     storage::check(&layer, machine)?;
     let mut lowering = Lowering::new(layer, machine, ProgramBuilder::new(layer.name.clone()));
     lowering.declare();
@@ -38,6 +50,9 @@ pub fn lower(layer: Verified<'_>, machine: &Machine) -> Result<Program, LowerErr
     }
     lowering.copy_results();
     let mut program = lowering.program.finish();
+    if let Some((layer, wide)) = stored {
+        stored::store(&mut program, layer, wide, &lowering.buffers);
+    }
     repeat::repeat(&mut program, &repeats)?;
     Ok(program)
 }

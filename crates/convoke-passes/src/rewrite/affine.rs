@@ -40,7 +40,7 @@ impl Affine {
             match (op, &constants[..]) {
                 (Op::Bias(_), [b]) => *shift += b[k],
                 (Op::BatchNorm(op), [scale, b, mean, var]) => {
-                    let epsilon = layer.ty(others[0]).elem.round(op.epsilon);
+                    let epsilon = layer.ty(others[0]).elem.compute().round(op.epsilon);
                     let factor = scale[k] / (var[k] + epsilon).sqrt();
                     *gain *= factor;
                     *shift = (*shift - mean[k]) * factor + b[k];

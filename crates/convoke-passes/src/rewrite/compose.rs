@@ -220,7 +220,8 @@ impl Compose {
             ..Conv2d::default()
         };
         let extents = [k, c, down.kernel, across.kernel];
-        let w_ty = TensorType::new(x.elem, extents, Layout::Nchw).ok();
+        let elem = x.elem.compute();
+        let w_ty = TensorType::new(elem, extents, Layout::Nchw).ok();
         let Some(w_ty) = w_ty.filter(|ty| ty.elements() <= edit::MAX_ELEMENTS) else {
             let elements = extents.iter().fold(1, |product: usize, n| product.saturating_mul(*n));
             return Ok(Outcome::Left(Left::TooLarge { elements, limit: edit::MAX_ELEMENTS }));
@@ -267,7 +268,7 @@ impl Compose {
             affine.then(layer, op, others, cx, Compose::NAME)?;
         }
         let shifted = affine.shift.iter().any(|&s| s != 0.0);
-        let padded = numbers(&second, &middle, &h).is_some_and(|(conv, _)| conv.halo_bytes() > 0);
+        let padded = numbers(&second, &middle, &h).is_some_and(|(conv, _)| conv.is_padded());
         if shifted && padded {
             return Ok(Outcome::Left(Left::Pair("it pads what has a bias")));
         }
@@ -289,14 +290,14 @@ impl Compose {
             own.iter().enumerate().map(|(i, w)| w * affine.shift[begin + i / taps]).sum()
         };
         let bias: Vec<f64> = if shifted { (0..k).map(shift).collect() } else { Vec::new() };
-        if !in_range(&composed, x.elem) || !in_range(&bias, x.elem) {
+        if !in_range(&composed, elem) || !in_range(&bias, elem) {
             return Ok(Outcome::Left(Left::NotFinite));
         }
 
-        let rounded: Vec<f64> = composed.iter().map(|&w| convoke_data::round(x.elem, w)).collect();
+        let rounded: Vec<f64> = composed.iter().map(|&w| convoke_data::round(elem, w)).collect();
         let deviation = deviation(&rounded, &composed, composed.len() / k);
         // Products of small weights may be smaller than the type can round well.
-        let unit = x.elem.unit_roundoff();
+        let unit = elem.unit_roundoff();
         if deviation.frobenius > unit {
             return Ok(Outcome::Left(Left::Rounds { form, error: deviation.frobenius, limit: unit }));
         }
@@ -304,7 +305,7 @@ impl Compose {
         let w = names.constant(layer, &stem, w_ty, composed);
         let input = layer.body[pair.first].args[0];
         if shifted {
-            let ty = TensorType::new(x.elem, [k], Layout::Nchw).expect("as many elements as channels");
+            let ty = TensorType::new(elem, [k], Layout::Nchw).expect("as many elements as channels");
             let bias = names.constant(layer, &format!("{stem}.bias"), ty, bias);
             let step = Step { op: Bias {}.into(), args: vec![bias], span: Span::default() };
             layer.body[pair.second].then.insert(0, step);

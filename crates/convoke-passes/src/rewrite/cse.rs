@@ -11,12 +11,10 @@
 //! Leaves:     unbound weights: two of them are two weights, however alike they look; constants whose numbers agree
 //!             though their sources differ; of two equal results of the layer, both.
 
+use convoke_ir::layer::{Instr, Layer, Op, Source};
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::fmt::Write;
-use std::sync::Arc;
-
-use convoke_ir::layer::{Instr, Layer, Op, Source};
 
 use super::edit::Replacer;
 use crate::error::PassError;
@@ -61,7 +59,7 @@ fn constants(layer: &mut Layer) -> bool {
         let source = match layer.constant(id) {
             None | Some(Source::Unbound) => continue,
             // Numbers made by a pass are the same only if they are the same array.
-            Some(Source::Computed(numbers)) => format!("{:p}", Arc::as_ptr(numbers)),
+            Some(Source::Computed(numbers)) => format!("{:p} {}", numbers.bytes().as_ptr(), numbers.len()),
             Some(source) => format!("{source:?}"),
         };
         first[id.index()] = *seen.entry((value.ty.clone(), source)).or_insert(id);

@@ -3,12 +3,13 @@
 //! All of it takes time linear in the layer, however long its chains are.
 
 use std::collections::HashSet;
-use std::sync::Arc;
 
-use convoke_data::{round, values};
+use convoke_data::values;
+use convoke_ir::elem::Elem;
 use convoke_ir::layer::{Def, Generator, Instr, Layer, Source, Value, ValueId};
 use convoke_ir::span::Span;
 use convoke_ir::types::TensorType;
+use convoke_ir::values::Values;
 
 use crate::error::PassError;
 use crate::pass::Context;
@@ -122,15 +123,18 @@ impl Names {
         name
     }
 
-    /// A new constant of `numbers`, rounded to the element type.
-    pub(crate) fn constant(&mut self, layer: &mut Layer, stem: &str, ty: TensorType, numbers: Vec<f64>) -> ValueId {
-        let numbers = numbers.into_iter().map(|v| round(ty.elem, v)).collect();
-        self.rounded(layer, stem, ty, numbers)
+    /// A new constant of `numbers`, rounded to the type that elements of `ty` are computed in: parameters may have that.
+    pub(crate) fn constant(&mut self, layer: &mut Layer, stem: &str, ty: TensorType, mut numbers: Vec<f64>) -> ValueId {
+        let ty = TensorType { elem: ty.elem.compute(), ..ty };
+        ty.elem.round_all(&mut numbers);
+        self.value(layer, stem, ty.clone(), Def::Const(source(ty.elem, numbers)))
     }
 
-    /// A new constant of numbers that are rounded already.
-    pub(crate) fn rounded(&mut self, layer: &mut Layer, stem: &str, ty: TensorType, numbers: Vec<f64>) -> ValueId {
-        self.value(layer, stem, ty, Def::Const(source(numbers)))
+    /// The same of numbers that are of this type already.
+    pub(crate) fn rounded(&mut self, layer: &mut Layer, stem: &str, ty: TensorType, values: Values) -> ValueId {
+        let ty = TensorType { elem: values.elem(), ..ty };
+        let source = if values.len() <= SHORT { source(ty.elem, values.wide()) } else { Source::Computed(values) };
+        self.value(layer, stem, ty, Def::Const(source))
     }
 
     /// A new value.
@@ -140,20 +144,33 @@ impl Names {
     }
 }
 
+/// So few numbers are printed.
+const SHORT: usize = 16;
+
 /// A constant's source from numbers that are rounded already.
-pub(crate) fn source(numbers: Vec<f64>) -> Source {
-    // A few numbers are printed; infinities and NaN have no spelling there.
-    let short = numbers.len() <= 16 && numbers.iter().all(|v| v.is_finite());
-    if short { Source::Numbers(numbers) } else { Source::Computed(Arc::new(numbers)) }
+pub(crate) fn source(elem: Elem, numbers: Vec<f64>) -> Source {
+    // Infinities and NaN have no spelling in a text.
+    let short = numbers.len() <= SHORT && numbers.iter().all(|v| v.is_finite());
+    if short { Source::Numbers(numbers) } else { Source::Computed(Values::of(elem, &numbers)) }
 }
 
-/// The numbers of a constant; `None` if `id` is none, or unbound.
+/// The numbers of a constant to compute with; `None` if `id` is none, or unbound.
 pub(crate) fn numbers(
     layer: &Layer,
     id: ValueId,
     cx: &Context<'_>,
     pass: &'static str,
-) -> Result<Option<Arc<Vec<f64>>>, PassError> {
+) -> Result<Option<Vec<f64>>, PassError> {
+    Ok(stored(layer, id, cx, pass)?.map(|values| values.wide()))
+}
+
+/// The same as they are stored.
+pub(crate) fn stored(
+    layer: &Layer,
+    id: ValueId,
+    cx: &Context<'_>,
+    pass: &'static str,
+) -> Result<Option<Values>, PassError> {
     match layer.constant(id) {
         None | Some(Source::Unbound) => Ok(None),
         Some(source) => values(source, layer.ty(id), cx.files).map(Some).map_err(|source| PassError::Data {
@@ -180,7 +197,7 @@ pub(crate) fn is_all(layer: &Layer, id: ValueId, value: f64) -> bool {
         Some(Source::Generate(Generator::Zeros {})) => value == 0.0,
         Some(Source::Generate(Generator::Ones {})) => value == 1.0,
         Some(Source::Numbers(numbers)) => numbers.iter().all(|&v| v == value),
-        Some(Source::Computed(numbers)) => numbers.iter().all(|&v| v == value),
+        Some(Source::Computed(numbers)) => numbers.all(|v| v == value),
         _ => false,
     }
 }

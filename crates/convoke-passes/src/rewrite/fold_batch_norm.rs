@@ -15,11 +15,10 @@
 //!             weight out of the element type's range, so that the fault stays where it can be seen; weights of more than
 //!             16 Mi elements; a batch norm that follows anything else.
 
-use std::sync::Arc;
-
 use convoke_data::round;
 use convoke_ir::elem::Elem;
 use convoke_ir::layer::{Bias, Layer, Op, Step, ValueId};
+use convoke_ir::values::Values;
 
 use super::affine::Affine;
 use super::edit::{self, Names};
@@ -133,7 +132,7 @@ fn tail(layer: &Layer, conv: usize, single: &[Option<usize>]) -> Option<Tail> {
 }
 
 /// Weights, rounded, and bias that do what the weights and `steps` do; `None` if they leave the element type's range.
-type Folded = Option<(Vec<f64>, Vec<f64>)>;
+type Folded = Option<(Values, Vec<f64>)>;
 
 fn folded(layer: &Layer, conv: usize, steps: &[Step], cx: &Context<'_>) -> Result<Folded, PassError> {
     let w: ValueId = layer.body[conv].args[1];
@@ -142,24 +141,16 @@ fn folded(layer: &Layer, conv: usize, steps: &[Step], cx: &Context<'_>) -> Resul
     for step in steps {
         affine.then(layer, &step.op, &step.args, cx, FoldBatchNorm::NAME)?;
     }
-    let Some(weights) = edit::numbers(layer, w, cx, FoldBatchNorm::NAME)? else { return Ok(None) };
+    let Some(weights) = edit::stored(layer, w, cx, FoldBatchNorm::NAME)? else { return Ok(None) };
     if !in_range(&affine.gain, ty.elem) || !in_range(&affine.shift, ty.elem) {
         return Ok(None);
     }
-    // Weights that nobody else holds are scaled in place: one pass over memory that is in use anyway.
-    let mut weights = Arc::unwrap_or_clone(weights);
     let per_channel = weights.len() / affine.gain.len();
-    let mut fit = true;
-    for (channel, gain) in weights.chunks_exact_mut(per_channel).zip(&affine.gain) {
-        for v in channel {
-            *v = round(ty.elem, *v * gain);
-            fit &= v.is_finite();
-        }
-    }
-    Ok(fit.then_some((weights, affine.shift)))
+    let scaled = weights.map_finite(ty.elem.compute(), |i, v| v * affine.gain[i / per_channel]);
+    Ok(scaled.map(|weights| (weights, affine.shift)))
 }
 
-/// Whether every number is finite in the element type.
+/// Whether every number is finite in the type computed in.
 pub(super) fn in_range(numbers: &[f64], elem: Elem) -> bool {
-    numbers.iter().all(|&v| round(elem, v).is_finite())
+    numbers.iter().all(|&v| round(elem.compute(), v).is_finite())
 }

@@ -13,8 +13,6 @@
 //!             16 Mi elements or than four times its operands, since a broadcast of a few numbers is cheaper than the
 //!             memory that its result takes; and what is left when 64 Mi elements were computed in all.
 
-use std::sync::Arc;
-
 use convoke_data::round;
 use convoke_ir::layer::{BatchNorm, Def, Layer, Op};
 use convoke_ir::types::{Layout, TensorType};
@@ -58,7 +56,7 @@ impl LayerPass for FoldConstants {
             budget -= cost;
             let result = instr.result;
             let numbers = evaluate(layer, at, cx)?;
-            layer.values[result].def = Def::Const(edit::source(numbers));
+            layer.values[result].def = Def::Const(edit::source(layer.ty(result).elem, numbers));
             *keep = false;
         }
         edit::retain(layer, &keep);
@@ -94,7 +92,7 @@ fn evaluate(layer: &Layer, at: usize, cx: &Context<'_>) -> Result<Vec<f64>, Pass
         op => elementwise(op, result, &args),
     };
     for step in &instr.then {
-        let mut args = vec![Operand { ty: result.clone(), numbers: Arc::new(numbers) }];
+        let mut args = vec![Operand { ty: result.clone(), numbers }];
         for id in &step.args {
             args.push(operand(id)?);
         }
@@ -105,7 +103,7 @@ fn evaluate(layer: &Layer, at: usize, cx: &Context<'_>) -> Result<Vec<f64>, Pass
 
 struct Operand {
     ty: TensorType,
-    numbers: Arc<Vec<f64>>,
+    numbers: Vec<f64>,
 }
 
 impl Operand {
@@ -154,7 +152,7 @@ fn elementwise(op: &Op, result: &TensorType, args: &[Operand]) -> Vec<f64> {
     let other = |f: &dyn Fn(f64, f64) -> f64| -> Vec<f64> {
         x.iter().zip(args[1].stretched(result)).map(|(&a, b)| f(a, b)).collect()
     };
-    let number = |attribute: f64| result.elem.round(attribute);
+    let number = |attribute: f64| result.elem.compute().round(attribute);
     let numbers = match op {
         Op::Relu(_) => unary(&|v| clamp(v, 0.0, f64::INFINITY)),
         Op::Relu6(_) => unary(&|v| clamp(v, 0.0, 6.0)),

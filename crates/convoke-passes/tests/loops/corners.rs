@@ -2,7 +2,7 @@
 
 use convoke_ir::loops::Program;
 
-use crate::harness::{apply, outputs, parse, pipeline};
+use crate::harness::{apply, kernel, outputs, parse, pipeline, unchanged_by_passes};
 
 fn survives(source: &str) {
     let given = parse(source);
@@ -102,4 +102,25 @@ fn names_as_long_as_names_may_be() {
          for %{name} in 0..10 tile(4) unroll {{\n      %{name} = load f32 %x[%{name}]\n      store %y[%{name}], %{name}\n    }}\n  \
          }}\n  entry {{ run @k(%x, %y) }}\n}}"
     ));
+}
+
+/// 2048 and 1 make 2048 in `f16`, as often as the sum is stored; what is loaded is not what was stored.
+#[test]
+fn a_sum_in_halves_is_rounded_at_each_store() {
+    let program = unchanged_by_passes(&kernel(
+        "input %x: f32[8]\noutput %y: f16[2]",
+        "in %x: f32[8], out %y: f16[2]",
+        "%x, %y",
+        "%0 = f32 2049\n\
+         store %y[0], %0\n\
+         %1 = load f32 %y[0]\n\
+         store %y[1], %1\n\
+         for %k in 0..8 {\n\
+           %one = f32 1\n\
+           %2 = load f32 %y[0]\n\
+           %3 = add %2, %one\n\
+           store %y[0], %3\n\
+         }",
+    ));
+    assert_eq!(outputs(&program), [[2048.0, 2048.0]]);
 }

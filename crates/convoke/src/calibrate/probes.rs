@@ -12,6 +12,7 @@ use convoke_ir::loops::{
     Affine, BinOp, Expr, Func, FuncBuilder, Marks, Place, ProgramBuilder, Role, SlotId, ValId, VecType, verify,
 };
 use convoke_ir::types::{Layout, TensorType};
+use convoke_ir::values::Values;
 use convoke_machine::Machine;
 use convoke_passes::{Grants, Stage, State, registry};
 
@@ -127,7 +128,7 @@ impl Probe {
         let state = compiler.run_passes(State::Loops(program.finish()), &passes, &Files::none(), |_, _| {})?;
         let State::Loops(program) = state else { unreachable!("passes over loops give loops") };
         let verified = verify(&program).expect("verified by the pass manager");
-        let none = |_: &Source, _: &TensorType| Ok(Vec::new().into());
+        let none = |_: &Source, _: &TensorType| Ok(Values::of(Elem::F32, &[]));
         let options = Options { threads: 1, ..Options::default() };
         let compiled = convoke_codegen::compile(verified, machine, &none, &options)?;
         Ok(Probe {

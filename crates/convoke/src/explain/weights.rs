@@ -34,7 +34,7 @@ pub fn weight_bounds(
     let one = |(instr, selection): (&convoke_ir::layer::Instr, &convoke_conv::Selection)| {
         let id = instr.args[1];
         let Some(source) = weighed.constant(id) else { return Ok(None) };
-        let weights = convoke_data::values(source, weighed.ty(id), &files)?;
+        let weights = convoke_data::values(source, weighed.ty(id), &files)?.wide();
         let bound = |plan: &Estimate| bound_for_weights(plan, &selection.conv, &weights);
         let bounds = selection.candidates.iter().map(|(_, plan)| plan.as_ref().ok().map(bound)).collect();
         let sums = weights.chunks(selection.conv.depth()).map(|filter| filter.iter().map(|w| w.abs()).sum());

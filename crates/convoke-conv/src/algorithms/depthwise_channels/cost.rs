@@ -43,7 +43,7 @@ pub(super) fn cost(plan: Plan, conv: &Conv, machine: &Machine) -> Cost {
     let halo = if runs::tiled(&conv.window) == conv.window { 0 } else { conv.halo_bytes() };
     let [x_bytes, w_bytes, y_bytes] = conv.bytes();
     let images = conv.x.n as f64;
-    let turned = if conv.layout == Layout::Nchw { x_bytes } else { 0 };
+    let turned = if conv.layout == Layout::Nchw { conv.elements()[0] * conv.elem.bytes() as u128 } else { 0 };
     let each = machine.rates.gather_cycles + machine.rates.scatter_cycles;
     let turn = (turned / conv.elem.bytes() as u128) as f64 * each + 2.0 * halo as f64 / bandwidth(machine, halo);
     let stream = x_bytes as f64 / bandwidth(machine, x_bytes) + y_bytes as f64 / bandwidth(machine, y_bytes);

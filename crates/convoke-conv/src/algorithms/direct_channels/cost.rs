@@ -30,7 +30,7 @@ pub(super) fn cost(plan: Plan, conv: &Conv, machine: &Machine) -> Cost {
     let products = (conv.x.n * conv.group) as f64 * conv.y.h as f64;
     let multiply = products * product(machine, lanes, [q, k, conv.depth()], vectors, |v| tile.rows_of(v));
 
-    let sums = y_bytes as f64 / conv.elem.bytes() as f64;
+    let sums = conv.elements()[2] as f64;
     let tiles = products * tile.tiles([q, k], lanes) as f64;
     let blocks = conv.c_per_group().div_ceil(size(plan.schedule.depth, conv.c_per_group()));
     // A product for each block of the reduction, and a store.

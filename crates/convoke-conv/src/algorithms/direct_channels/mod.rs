@@ -78,6 +78,10 @@ impl Method for DirectChannels {
         cost::cost(plan, conv, machine)
     }
 
+    fn broadcasts_in_place(&self, conv: &Conv) -> bool {
+        !conv.is_padded()
+    }
+
     fn lower<'a>(&self, lowering: &mut Lowering<'a>, instr: &'a Instr, plan: Plan) -> Result<(), LowerError> {
         lower::lower(lowering, instr, plan)
     }

@@ -45,7 +45,7 @@ pub(super) fn cost(plan: Plan, conv: &Conv, machine: &Machine, stores: Stores) -
     let halo = if runs::tiled(&conv.window) == conv.window { 0 } else { conv.halo_bytes() };
     let [x_bytes, w_bytes, y_bytes] = conv.bytes();
     let groups = (conv.x.n * conv.group) as f64;
-    let turned = if neighbours(conv) { 0 } else { x_bytes };
+    let turned = if neighbours(conv) { 0 } else { conv.elements()[0] * conv.elem.bytes() as u128 };
     let each = machine.rates.gather_cycles + machine.rates.scatter_cycles;
     let last = machine.caches.last().map_or(0, |cache| cache.bytes as u128);
     let hierarchy = &machine.hierarchy;

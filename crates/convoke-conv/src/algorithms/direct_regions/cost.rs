@@ -40,7 +40,7 @@ pub(super) fn cost(plan: Plan, conv: &Conv, machine: &Machine, [rows, columns]: 
     }
     let k_tiles = k.div_ceil(vectors * lanes);
     let [x_bytes, w_bytes, y_bytes] = conv.bytes();
-    let sums = y_bytes as f64 / conv.elem.bytes() as f64;
+    let sums = conv.elements()[2] as f64;
     let store = match conv.layout {
         Layout::Nchw => sums * (machine.rates.gather_cycles + machine.rates.scatter_cycles),
         Layout::Nhwc => sums / lanes as f64 * straight(machine, 1.0, 0.0, 1.0),

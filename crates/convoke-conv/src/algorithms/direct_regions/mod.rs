@@ -81,6 +81,10 @@ impl Method for DirectRegions {
         cost::cost(plan, conv, machine, &regions)
     }
 
+    fn broadcasts_in_place(&self, _: &Conv) -> bool {
+        true
+    }
+
     fn lower<'a>(&self, lowering: &mut Lowering<'a>, instr: &'a Instr, plan: Plan) -> Result<(), LowerError> {
         lower::lower(lowering, instr, plan)
     }

@@ -133,7 +133,7 @@ pub(super) fn cost(plan: Plan, conv: &Conv, machine: &Machine) -> Cost {
         Layout::Nchw => products * (rows as u128 * column_tiles) as f64 * conflict(machine, lines, plane),
         Layout::Nhwc => 0.0,
     };
-    let sums = y_bytes as f64 / conv.elem.bytes() as f64;
+    let sums = conv.elements()[2] as f64;
     let store = products * (row_tiles * column_tiles) as f64 * call(machine)
         + straight(machine, 1.0, 0.0, 1.0) * sums / lanes as f64;
     Cost {

@@ -19,6 +19,7 @@ mod lower;
 use convoke_ir::attr::{Algorithm, Plan, Schedule, Sizes};
 use convoke_ir::layer::Instr;
 use convoke_ir::loops::MAX_BYTES;
+use convoke_ir::types::Layout;
 use convoke_lower::{LowerError, Lowering};
 use convoke_machine::Machine;
 
@@ -74,6 +75,10 @@ impl Method for Im2col {
 
     fn cost(&self, plan: Plan, conv: &Conv, machine: &Machine) -> Cost {
         cost::cost(plan, conv, machine)
+    }
+
+    fn broadcasts_in_place(&self, conv: &Conv) -> bool {
+        !conv.is_padded() && conv.layout == Layout::Nhwc && conv.taps() == 1
     }
 
     fn lower<'a>(&self, lowering: &mut Lowering<'a>, instr: &'a Instr, plan: Plan) -> Result<(), LowerError> {

@@ -292,10 +292,7 @@ impl<'a, 'f> Check<'a, 'f> {
     fn expr(&mut self, target: ValId, expr: &Expr, span: Span) {
         // An unknown target is reported where it is defined.
         let Some(ty) = self.func.vals.get(target).map(|v| v.ty) else { return };
-        if !VecType::LANES.contains(&ty.lanes) {
-            let message = format!("`%{}` has {} lanes; there are 1, 2, 4, 8 and 16", self.val_name(target), ty.lanes);
-            self.error(Code::Lanes, span, message);
-        }
+        self.exists(target, ty, span);
         let mut types: SmallVec<[(ValId, VecType); 3]> = SmallVec::new();
         for val in expr.reads() {
             match self.read(val, span) {
@@ -362,6 +359,25 @@ impl<'a, 'f> Check<'a, 'f> {
         }
     }
 
+    /// Refuses a type that no value has.
+    fn exists(&mut self, val: ValId, ty: VecType, span: Span) {
+        if ty.exists() {
+            return;
+        }
+        let name = self.val_name(val);
+        let message = if ty.elem.is_storage() {
+            let compute = ty.elem.compute();
+            let message = format!("`%{name}` is `{ty}`; `{}` is stored and not computed with", ty.elem);
+            let help = format!("a load from such a buffer gives `{compute}`, and a store to one takes it");
+            return self.found.report(Diagnostic::new(Code::LoopType, span, message).help(help));
+        } else if VecType::LANES.contains(&ty.lanes) {
+            format!("`%{name}` is `{ty}`, which has more than {} bytes", VecType::MAX_BYTES)
+        } else {
+            format!("`%{name}` has {} lanes; there are 1, 2, 4 and so on to 64", ty.lanes)
+        };
+        self.error(Code::Lanes, span, message);
+    }
+
     fn load(&mut self, place: &Place, ty: VecType, span: Span) {
         if self.place(place, ty, span) {
             self.access(place.slot, &place.at, (place.stride, u64::from(place.lanes)), false, span);
@@ -391,7 +407,7 @@ impl<'a, 'f> Check<'a, 'f> {
             self.error(Code::Table, span, format!("buffer {} is not of this function", place.slot.index()));
             return false;
         };
-        if slot.elem != ty.elem {
+        if slot.elem.compute() != ty.elem {
             let message = format!("`%{}` has elements `{}`, the value is `{ty}`", shown(&slot.name), slot.elem);
             self.found.report(Diagnostic::new(Code::LoopType, span, message).related(slot.span, "declared here"));
         }

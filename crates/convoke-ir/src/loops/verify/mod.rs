@@ -16,7 +16,7 @@
 //! | E0412 | `prepare` reads constants and writes prepared buffers; `entry` writes outputs and scratch |
 //! | E0413 | a `parallel` loop is the only loop of its kernel and its last statement, after constants alone; no two of its iterations touch one element that one of them writes |
 //! | E0414 | marks have numbers that make sense |
-//! | E0415 | lanes are 1, 2, 4, 8 or 16; no more touch memory than the value has; a store's are apart |
+//! | E0415 | lanes are a power of 2 up to 64, of at most 128 bytes; no more touch memory than the value has; a store's are apart |
 //! | E0416 | loop bounds and induction variables stay within ±2^48, steps are positive |
 //! | E0417 | every element that is read or written is inside its buffer |
 //! | E0418 | sizes are within the limits below |

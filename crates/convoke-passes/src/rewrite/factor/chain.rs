@@ -52,7 +52,7 @@ fn counts(convs: &[Conv], cx: &Context<'_>) -> Option<Counts> {
     let planned = |conv: &Conv| Some((*conv, select::quickest(conv, cx.machine, &cx.grants.rounding())?));
     let planned = convs.iter().map(planned).collect::<Option<Vec<_>>>()?;
     Some(Counts {
-        parameters: convs.iter().map(|conv| conv.bytes()[1] / conv.elem.bytes() as u128).sum(),
+        parameters: convs.iter().map(|conv| conv.elements()[1]).sum(),
         multiplications: convs.iter().map(Conv::multiplications).sum(),
         bytes: convs.iter().flat_map(Conv::bytes).sum(),
         cycles: strips::fused_cycles(&planned, cx.machine),

@@ -1,7 +1,5 @@
 //! A convolution whose weights may be factored.
 
-use std::sync::Arc;
-
 use convoke_ir::attr::Plan;
 use convoke_ir::layer::{Conv2d, Layer, Op, Source};
 use convoke_ir::types::TensorType;
@@ -27,7 +25,7 @@ pub(crate) struct Target {
     /// The image it reads.
     pub(crate) x: TensorType,
     /// The numbers of its weights `[K, C/group, R, S]`; `None` if they are unbound.
-    pub(crate) weights: Option<Arc<Vec<f64>>>,
+    pub(crate) weights: Option<Vec<f64>>,
     /// Output channels.
     pub(crate) k: usize,
     /// Input channels of a group.
@@ -90,6 +88,7 @@ pub(super) fn targets(
         let dense = c > 1;
         let left = match layer.constant(w) {
             None => Some(Left::Computed),
+            Some(_) if x_ty.elem.is_storage() => Some(Left::Stored(x_ty.elem)),
             Some(_) if op.plan != Plan::default() => Some(Left::Algorithm),
             Some(_) if elements > edit::MAX_ELEMENTS => Some(Left::TooLarge { elements, limit: edit::MAX_ELEMENTS }),
             // What is new and untrained is only made on request.

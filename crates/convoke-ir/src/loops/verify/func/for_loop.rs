@@ -22,7 +22,7 @@ impl<'a> Check<'a, '_> {
         }
         let marks = &inner.marks;
         if marks.tile == Some(0) || marks.vector.is_some_and(|n| n < 2 || !VecType::LANES.contains(&n)) {
-            let message = "`tile` takes at least 1, `vector` takes 2, 4, 8 or 16";
+            let message = "`tile` takes at least 1, `vector` takes 2, 4, 8, 16, 32 or 64";
             self.error(Code::Mark, span, message);
         }
         let number = self.trips.len();
