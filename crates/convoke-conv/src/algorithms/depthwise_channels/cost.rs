@@ -13,7 +13,7 @@ use convoke_ir::types::Layout;
 use convoke_machine::Machine;
 
 use super::geometry::ChannelProblem;
-use super::tile_of;
+use super::geometry::tile_of;
 use crate::conv::Conv;
 use crate::cost::{bandwidth, lanes};
 use crate::estimate::{Cost, Term};

@@ -25,10 +25,11 @@ use convoke_ir::types::Layout;
 use convoke_lower::{LowerError, Lowering};
 use convoke_machine::Machine;
 
-use super::Method;
 use crate::conv::Conv;
 use crate::cost::lanes;
-use crate::estimate::{Cost, Refusal};
+use crate::estimate::Cost;
+use crate::method::Method;
+use crate::refusal::Refusal;
 use geometry::ChannelTile;
 
 /// See the [module](self).
@@ -87,10 +88,4 @@ impl Method for DepthwiseChannels {
     fn lower<'a>(&self, lowering: &mut Lowering<'a>, instr: &'a Instr, plan: Plan) -> Result<(), LowerError> {
         lower::lower(lowering, instr, plan)
     }
-}
-
-/// The tile of a complete plan.
-fn tile_of(plan: &Plan) -> ChannelTile {
-    let [rows, pixels] = plan.schedule.tile.and_then(|tile| tile.get()).unwrap_or([1; 2]);
-    ChannelTile { rows, pixels }
 }

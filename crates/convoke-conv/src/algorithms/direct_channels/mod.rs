@@ -25,11 +25,12 @@ use convoke_ir::layer::Instr;
 use convoke_lower::{LowerError, Lowering};
 use convoke_machine::Machine;
 
-use super::Method;
 use crate::conv::Conv;
 use crate::cost::lanes;
-use crate::estimate::{Cost, Refusal};
+use crate::estimate::Cost;
 use crate::geometry::product_tile::{ProductTile, depth_in_cache, size};
+use crate::method::Method;
+use crate::refusal::Refusal;
 
 /// See the [module](self).
 pub(crate) struct DirectChannels;

@@ -12,8 +12,8 @@ use convoke_ir::attr::{Plan, Reading};
 use convoke_ir::types::Layout;
 use convoke_machine::Machine;
 
+use super::geometry::tile_of;
 use super::geometry::{PixelProblem, Stores};
-use super::tile_of;
 use crate::conv::Conv;
 use crate::cost::{bandwidth, lanes};
 use crate::estimate::{Cost, Term};

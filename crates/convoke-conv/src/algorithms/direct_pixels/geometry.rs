@@ -18,9 +18,9 @@ use convoke_lower::share::MIN_PARALLEL_TRIPS;
 use convoke_machine::Machine;
 
 use crate::cost::{lines_held, pages, straight};
-use crate::estimate::Refusal;
 use crate::geometry::pixel_ranges::divisor;
 use crate::geometry::runs::{Span, TileRun, joined, spans, takers, tile_runs};
+use crate::refusal::Refusal;
 
 /// What is to be cut.
 #[derive(Clone, Copy, Debug)]
@@ -535,4 +535,11 @@ impl PixelProblem {
         };
         (inputs * self.c * width.div_ceil(lanes)) as f64 * (load + 2.0 * rates.store_cycles) + rates.call_cycles
     }
+}
+
+/// The tile and the way to read of a complete plan.
+pub(super) fn tile_of(plan: &Plan) -> (PixelTile, Reading) {
+    let Schedule { tile, input, .. } = plan.schedule;
+    let [channels, rows, vectors] = tile.and_then(|tile| tile.get()).unwrap_or([1; 3]);
+    (PixelTile { channels, rows, vectors }, in_copy(input.unwrap_or(Reading::InPlace)))
 }

@@ -27,9 +27,10 @@ use convoke_ir::types::Layout;
 use convoke_lower::{LowerError, Lowering};
 use convoke_machine::Machine;
 
-use super::Method;
 use crate::conv::Conv;
-use crate::estimate::{Cost, Refusal};
+use crate::estimate::Cost;
+use crate::method::Method;
+use crate::refusal::Refusal;
 use geometry::{PixelProblem, PixelTile, Stores};
 
 /// Direct convolution vectorised over pixels, by a name and a way to read.
@@ -173,11 +174,4 @@ impl Method for Pixels {
     fn lower<'a>(&self, lowering: &mut Lowering<'a>, instr: &'a Instr, plan: Plan) -> Result<(), LowerError> {
         lower::lower(lowering, instr, plan)
     }
-}
-
-/// The tile and the way to read of a complete plan.
-fn tile_of(plan: &Plan) -> (PixelTile, Reading) {
-    let Schedule { tile, input, .. } = plan.schedule;
-    let [channels, rows, vectors] = tile.and_then(|tile| tile.get()).unwrap_or([1; 3]);
-    (PixelTile { channels, rows, vectors }, in_copy(input.unwrap_or(Reading::InPlace)))
 }

@@ -17,8 +17,7 @@ use convoke_ir::attr::Plan;
 use convoke_ir::types::Layout;
 use convoke_machine::Machine;
 
-use super::geometry::{Parts, recursion};
-use super::{levels, parts_of, problem};
+use super::geometry::{Parts, levels, parts_of, problem, recursion};
 use crate::conv::Conv;
 use crate::cost::{bandwidth, call, lanes, product, scattered, straight};
 use crate::estimate::{Cost, Term};

@@ -17,9 +17,10 @@ use convoke_ir::types::Layout;
 use convoke_lower::blocked::Blocked;
 use convoke_machine::Machine;
 
+use super::cut::Cut;
 use super::geometry::{Tiling, held};
+use super::guard_cost;
 use super::scratch::scratch_bytes;
-use super::{Cut, guard_cost};
 use crate::conv::Conv;
 use crate::cost::{bandwidth, beside, burst, call, lanes, operands, product, scattered, straight, strided, turned};
 use crate::estimate::{Cost, Term};
