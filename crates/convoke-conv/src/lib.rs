@@ -34,7 +34,7 @@ pub mod strips;
 mod weigh;
 
 pub use accuracy::{allowed, expected};
-pub use algorithms::lower;
+pub use algorithms::{broadcasts_in_place, lower};
 pub use budget::{Allowed, Budget};
 pub use conv::Conv;
 pub use estimate::{Estimate, Term};

@@ -13,12 +13,9 @@
 //! [`assign`] weighs nothing. Columns side by side pay within [row strips](crate::strips), whose planning assigns them.
 
 use convoke_ir::layer::{Instr, Layer, Op, Order, Storage, ValueId};
-use convoke_ir::types::{Image, Layout};
-use convoke_lower::blocked::Blocked;
-use convoke_lower::halo::ImageView;
+use convoke_lower::LowerError;
 use convoke_lower::known::Known;
 use convoke_lower::strides::Strides;
-use convoke_lower::{LowerError, Lowering};
 use convoke_machine::Machine;
 
 use crate::algorithms;

@@ -18,7 +18,7 @@ pub(crate) mod strassen;
 pub(crate) mod tiles;
 
 use convoke_ir::attr::Plan;
-use convoke_ir::layer::Instr;
+use convoke_ir::layer::{Instr, Layer, Op};
 use convoke_lower::{LowerError, Lowering};
 
 use crate::conv::Conv;

@@ -5,7 +5,7 @@ pub(crate) mod pixel_block;
 pub(crate) mod views;
 
 use convoke_ir::elem::Elem;
-use convoke_ir::layer::{Axis, Conv2d, Instr, Layer, Op, Window};
+use convoke_ir::layer::{Axis, Conv2d, Instr, Op, Window};
 use convoke_ir::loops::{Affine, BufferId, Func, FuncBuilder, SlotId};
 use convoke_ir::types::{Image, Layout};
 use convoke_lower::block_transpose::BlockTranspose;

@@ -9,6 +9,7 @@
 //!
 //! Sums, the weights of a column of taps and a pixel share the registers. Taps on padding are left out, pixel by pixel.
 
+use convoke_ir::attr::Plan;
 use convoke_ir::attr::Sizes;
 use convoke_ir::layer::Axis;
 use convoke_machine::Machine;

@@ -26,11 +26,9 @@ use convoke_lower::{LowerError, Lowering};
 use convoke_machine::Machine;
 
 use crate::conv::Conv;
-use crate::cost::lanes;
 use crate::estimate::Cost;
 use crate::method::Method;
 use crate::refusal::Refusal;
-use geometry::ChannelTile;
 
 /// See the [module](self).
 pub(crate) struct DepthwiseChannels;
@@ -58,7 +56,7 @@ impl Method for DepthwiseChannels {
 
     fn worth(&self, conv: &Conv, machine: &Machine) -> Vec<Plan> {
         // Too few channels leave lanes empty.
-        let few = conv.layout == Layout::Nchw && conv.x.c < lanes(conv, machine);
+        let few = conv.layout == Layout::Nchw && conv.x.c < conv.lanes(machine);
         let alone = conv.x.c == 1 && conv.y.c == 1;
         // A refusal for want of channels is said once, by the name's first method.
         if few || alone || conv.c_per_group() != 1 {

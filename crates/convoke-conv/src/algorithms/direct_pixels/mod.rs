@@ -18,6 +18,7 @@
 
 mod compact;
 mod cost;
+mod cycles;
 pub(crate) mod geometry;
 mod lower;
 
@@ -31,7 +32,7 @@ use crate::conv::Conv;
 use crate::estimate::Cost;
 use crate::method::Method;
 use crate::refusal::Refusal;
-use geometry::{PixelProblem, PixelTile, Stores};
+use geometry::{PixelProblem, PixelTile, Stores, in_copy};
 
 /// Direct convolution vectorised over pixels, by a name and a way to read.
 pub(crate) struct Pixels {
@@ -97,15 +98,6 @@ impl Pixels {
 /// How the dense copy is read, in the word for both.
 fn dense_reading(reading: Reading) -> Reading {
     if reading == Reading::Block { Reading::CompactBlock } else { Reading::Compact }
-}
-
-/// How the image, or the dense copy of it, is read.
-fn in_copy(input: Reading) -> Reading {
-    match input {
-        Reading::Compact => Reading::InPlace,
-        Reading::CompactBlock => Reading::Block,
-        other => other,
-    }
 }
 
 impl Method for Pixels {

@@ -8,6 +8,10 @@
 //! All parts of an axis count as equally large, in whole register tiles; what a part lacks is zeros in weights and panels, and sums
 //! that nobody stores. A tile that is cut short would not be done sooner, since its few sums wait for each other.
 
+use crate::conv::Conv;
+use crate::refusal::NoParts;
+use convoke_bilinear::matmul;
+use convoke_ir::attr::{Algorithm, Plan};
 use std::ops::Range;
 
 use convoke_bilinear::error::LEAST_CHUNK;

@@ -25,7 +25,6 @@ use convoke_lower::{LowerError, Lowering};
 use convoke_machine::Machine;
 
 use crate::conv::Conv;
-use crate::cost::lanes;
 use crate::estimate::{Cost, Errors};
 use crate::geometry::product_tile::ProductTile;
 use crate::method::Method;
@@ -68,7 +67,7 @@ impl Method for Strassen {
     fn complete(&self, asked: Plan, conv: &Conv, machine: &Machine) -> Result<Plan, Refusal> {
         let Algorithm::Strassen { levels: Some(levels) } = asked.algorithm else { return Err(Refusal::NoSizes) };
         let (sizes, products) = recursion(&matmul::strassen(), levels);
-        let problem = problem(conv, lanes(conv, machine));
+        let problem = problem(conv, conv.lanes(machine));
         problem.has_parts(sizes, products).map_err(Refusal::Parts)?;
         let tile = ProductTile::asked(asked.schedule.tile, machine, || ProductTile::square(machine))?;
         let mut sizing = Sizing::new(&problem, sizes, tile, machine);

@@ -6,7 +6,6 @@ use convoke_machine::Machine;
 
 use super::geometry::{LEAST, Tiling};
 use crate::conv::Conv;
-use crate::cost::lanes;
 use crate::geometry::product_tile::{ProductTile, equal_blocks};
 use crate::refusal::Refusal;
 
@@ -55,7 +54,7 @@ impl Cut {
         if asked.depth.is_some() {
             return Err(Refusal::Value { name: "depth", needs: "one input channel for each output channel" });
         }
-        let lanes = lanes(conv, machine) as u8;
+        let lanes = conv.lanes(machine) as u8;
         let [c, k] = [conv.c_per_group(), conv.k_per_group()].map(|channels| Blocked::new(conv.group, channels, lanes));
         let of_channels = self.tiling.tile.products * conv.elem.bytes();
         let weights = of_channels * c.channels * k.wide();
@@ -74,7 +73,7 @@ impl Cut {
         if asked.tile.is_some() {
             return Err(Refusal::Value { name: "tile", needs: "products that are summed over input channels" });
         }
-        let (tile, bytes, lanes) = (&*self.tiling.tile, conv.elem.bytes(), lanes(conv, machine));
+        let (tile, bytes, lanes) = (&*self.tiling.tile, conv.elem.bytes(), conv.lanes(machine));
         let numbers = tile.products + tile.data.between;
         let (depth, numbers, least) = match self.tiles_in_lanes {
             true => (1, numbers, lanes),

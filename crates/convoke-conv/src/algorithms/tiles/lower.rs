@@ -17,7 +17,6 @@ use convoke_lower::halo::Border;
 use convoke_lower::{LowerError, Lowering};
 
 use super::cut::Cut;
-use super::geometry::Tiling;
 use crate::conv::Conv;
 use crate::geometry::product_tile::ProductTile;
 use crate::lower::views;

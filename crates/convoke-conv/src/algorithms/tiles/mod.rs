@@ -30,18 +30,16 @@ mod scratch;
 mod winograd;
 
 use convoke_bilinear::error::tile_bound_for;
-use convoke_ir::attr::{Algorithm, Plan, Schedule, Sizes};
+use convoke_ir::attr::{Algorithm, Plan, Schedule};
 use convoke_ir::layer::{Instr, Order, Storage};
 use convoke_lower::blocked::Blocked;
 use convoke_lower::{LowerError, Lowering};
 use convoke_machine::Machine;
 
 use crate::conv::Conv;
-use crate::cost::lanes;
 use crate::estimate::{Cost, Errors};
-use crate::geometry::product_tile::{ProductTile, equal_blocks};
 use crate::method::Method;
-use crate::refusal::Refusal;
+use crate::refusal::{NoTiling, Refusal};
 use cut::{Cut, is_depthwise};
 pub(crate) use geometry::Tiling;
 
@@ -99,7 +97,7 @@ impl Method for Tiles {
         if !Tiles::has_sizes(&asked) {
             return Err(Refusal::NoSizes);
         }
-        let cut = Cut::new(&asked, conv, lanes(conv, machine))?;
+        let cut = Cut::new(&asked, conv, conv.lanes(machine))?;
         let schedule = match cut.depthwise {
             true => cut.depthwise_schedule(&asked.schedule, conv, machine)?,
             false => cut.reducing_schedule(&asked.schedule, conv, machine)?,
@@ -136,7 +134,7 @@ impl Method for Tiles {
     }
 
     fn reads(&self, plan: Plan, conv: &Conv, machine: &Machine) -> Option<Storage> {
-        let lanes = lanes(conv, machine);
+        let lanes = conv.lanes(machine);
         let cut = Cut::new(&plan, conv, lanes).ok().filter(|cut| !cut.depthwise)?;
         let c = Blocked::new(conv.group, conv.c_per_group(), lanes as u8);
         let halo = cut.pads(conv).map(|pad| u32::try_from(pad).ok());
@@ -146,7 +144,7 @@ impl Method for Tiles {
     }
 
     fn writes(&self, conv: &Conv, machine: &Machine, order: Order) -> bool {
-        let k = Blocked::new(conv.group, conv.k_per_group(), lanes(conv, machine) as u8);
+        let k = Blocked::new(conv.group, conv.k_per_group(), conv.lanes(machine) as u8);
         let full = k.channels.is_multiple_of(k.lanes) && order == Order::Blocked(k.lanes as u8);
         full && !is_depthwise(conv)
     }

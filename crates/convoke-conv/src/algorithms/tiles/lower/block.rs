@@ -1,5 +1,6 @@
 //! Blocks of tiles: where they are, and the loops over them.
 
+use convoke_ir::attr::Plan;
 use convoke_ir::loops::{Affine, Func, FuncBuilder};
 use convoke_ir::types::Layout;
 
