@@ -14,7 +14,8 @@
 use std::fmt;
 
 use convoke_ir::attr::{Algorithm, Plan};
-use convoke_ir::layer::{Instr, Layer, Op};
+use convoke_ir::layer::{Instr, Layer, Op, ValueId};
+use convoke_lower::known::Known;
 use convoke_machine::Machine;
 
 use crate::algorithms::{self, ALL};
@@ -24,7 +25,7 @@ use crate::cost;
 use crate::estimate::{Errors, Estimate};
 use crate::ranges;
 use crate::refusal::Refusal;
-use crate::weigh::{weigh, weigh_by};
+use crate::weigh::{weigh, weigh_by, weigh_open};
 
 /// What was weighed for one convolution, and what was chosen.
 #[derive(Clone, Debug, PartialEq)]
@@ -302,6 +303,26 @@ fn plan_of(instr: &Instr) -> Option<Plan> {
     match &instr.op {
         Op::Conv2d(conv) => Some(conv.plan),
         _ => None,
+    }
+}
+
+/// Gives the convolutions that compute these values another plan, if theirs is not for what they have become: of the same algorithm the one with
+/// the fewest predicted cycles. Where there is none, lowering says so.
+pub fn refit(layer: &mut Layer, results: &[ValueId], machine: &Machine) {
+    if results.is_empty() {
+        return;
+    }
+    let known = Known::of(layer);
+    for at in 0..layer.body.len() {
+        let instr = &layer.body[at];
+        let Some((plan, conv)) = plan_of(instr).zip(Conv::new(layer, &known, instr)) else { continue };
+        let method = algorithms::of(&plan).filter(|_| results.contains(&instr.result));
+        if method.is_some_and(|method| method.fits(plan, &conv, machine).is_err())
+            && let Some(best) = weigh_open(Plan::open(plan.algorithm), &conv, machine).first()
+            && let Op::Conv2d(op) = &mut layer.body[at].op
+        {
+            op.plan = best.plan;
+        }
     }
 }
 

@@ -7,7 +7,7 @@
 //!
 //! Padding is 0, and 0 times such a weight is NaN. Most algorithms skip padding where they can, which is right for finite weights
 //! alone. With the padding in memory all plain algorithms count it. Weights that are no constants may be anything. Bands are left out: they
-//! would have to begin behind the `pad`.
+//! would have to begin behind the `pad`. So is the storage of the image, which a `pad` does not read.
 
 use convoke_data::{Files, values};
 use convoke_ir::attr::{AutoPad, PadMode};
@@ -18,10 +18,10 @@ use convoke_ir::values::Values;
 
 use crate::{LowerError, too_large};
 
-/// The layer as it is to be lowered.
-pub fn with_padding_read(layer: &Layer, files: &Files) -> Result<Layer, LowerError> {
+/// The layer as it is to be lowered, and the results of convolutions that lost their padding: their plans were made with it.
+pub fn with_padding_read(layer: &Layer, files: &Files) -> Result<(Layer, Vec<ValueId>), LowerError> {
     let mut layer = layer.clone();
-    let mut names: Option<Names> = None;
+    let (mut names, mut changed): (Option<Names>, _) = (None, Vec::new());
     let mut body = Vec::with_capacity(layer.body.len());
     for mut instr in std::mem::take(&mut layer.body) {
         if let Some(pads) = padding(&layer, &instr)
@@ -38,6 +38,8 @@ pub fn with_padding_read(layer: &Layer, files: &Files) -> Result<Layer, LowerErr
             let pad = Pad { pads, mode: PadMode::Zeros };
             body.push(Instr { result: padded, op: pad.into(), args: vec![x], then: vec![], span });
             instr.args[0] = padded;
+            layer.values[x].storage = None;
+            changed.push(instr.result);
             if let Op::Conv2d(conv) = &mut instr.op {
                 (conv.pads, conv.auto_pad, conv.band) = ([0; 4], AutoPad::NotSet, 0);
             }
@@ -45,7 +47,7 @@ pub fn with_padding_read(layer: &Layer, files: &Files) -> Result<Layer, LowerErr
         body.push(instr);
     }
     layer.body = body;
-    Ok(layer)
+    Ok((layer, changed))
 }
 
 /// The padding of a convolution that has some, if it can be written.

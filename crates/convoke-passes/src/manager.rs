@@ -6,6 +6,7 @@
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
+use convoke_conv::select::refit;
 use convoke_conv::strips;
 use convoke_ir::diagnostic::Diagnostic;
 use convoke_ir::layer::{self, Layer, ValueId};
@@ -150,7 +151,8 @@ impl<'a> PassManager<'a> {
             }
             (Pass::Loops(pass), State::Loops(program)) => pass.run(program, &self.cx)?,
             (Pass::Lower, State::Layer(layer)) => {
-                let layer = with_padding_read(layer, self.cx.files)?;
+                let (mut layer, changed) = with_padding_read(layer, self.cx.files)?;
+                refit(&mut layer, &changed, self.cx.machine);
                 let verified = layer::verify(&layer).map_err(PassError::Invalid)?;
                 state = State::Loops(lower(verified, self.cx.machine)?);
                 Changed::Yes

@@ -146,7 +146,15 @@ fn folded(layer: &Layer, conv: usize, steps: &[Step], cx: &Context<'_>) -> Resul
         return Ok(None);
     }
     let per_channel = weights.len() / affine.gain.len();
-    let scaled = weights.map_finite(ty.elem.compute(), |i, v| v * affine.gain[i / per_channel]);
+    // Channel after channel: a division for each weight would take longer than all else.
+    let (mut gains, mut gain, mut left) = (affine.gain.iter(), 0.0, 0);
+    let scaled = weights.map_finite(ty.elem.compute(), |_, v| {
+        if left == 0 {
+            (gain, left) = (gains.next().copied().unwrap_or(f64::NAN), per_channel);
+        }
+        left -= 1;
+        v * gain
+    });
     Ok(scaled.map(|weights| (weights, affine.shift)))
 }
 
