@@ -113,7 +113,8 @@ impl File {
     fn read(path: &Path) -> File {
         let text = fs::read_to_string(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
         let code = text.split("#[cfg(test)]").next().unwrap_or_default();
-        let code: Vec<&str> = code.lines().filter(|line| !line.trim_start().starts_with("//")).collect();
+        let is_code = |line: &&str| !line.trim_start().starts_with("//") && !declares_module(line);
+        let code: Vec<&str> = code.lines().filter(is_code).collect();
         let (mut uses, mut rest) = (Vec::new(), String::new());
         let mut lines = code.into_iter();
         while let Some(line) = lines.next() {
@@ -149,6 +150,11 @@ impl File {
     fn names(&self, word: &str) -> bool {
         self.words.contains(word)
     }
+}
+
+/// Whether a line is `mod x;`.
+fn declares_module(line: &str) -> bool {
+    line.ends_with(';') && line.split_whitespace().rev().nth(1) == Some("mod")
 }
 
 /// The tree behind `use`, and whether it is a re-export.
