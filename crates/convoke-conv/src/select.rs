@@ -100,7 +100,7 @@ pub struct SelectError {
     /// The plan asked for.
     pub plan: Plan,
     /// Why it cannot be.
-    pub refusal: Refusal,
+    pub refusal: Box<Refusal>,
 }
 
 type Weighed = [(Plan, Result<Estimate, Refusal>)];
@@ -118,7 +118,7 @@ impl Selection {
         let conv = conv.guarded(allowed);
         let budget = Budget::new(&conv, allowed);
         let mut candidates = weigh_all(&conv, asked, machine, &budget);
-        let error = |refusal| SelectError { value: value.into(), plan: asked, refusal };
+        let error = |refusal| SelectError { value: value.into(), plan: asked, refusal: Box::new(refusal) };
         let (chosen, reason) = if asked == Plan::default() {
             refuse_little_gains(&mut candidates, &budget);
             cheapest(&candidates, &budget).ok_or_else(|| error(Refusal::NoSizes))?
@@ -269,7 +269,7 @@ pub fn selections(
             Ok(selection) => selection,
             Err(error) if !is_open => return Err(error),
             Err(error) => {
-                let reason = Reason::Inapplicable { asked, refusal: error.refusal };
+                let reason = Reason::Inapplicable { asked, refusal: *error.refusal };
                 refused.get_or_insert(error);
                 Selection { reason, ..select(Plan::default())? }
             }
