@@ -3,6 +3,7 @@
 
 pub mod checks;
 pub mod corpus;
+pub mod module_graph;
 pub mod native;
 pub mod random;
 pub mod shape;

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use convoke::ir::layer::OPS;
 use convoke_passes::registry;
+use convoke_tests::module_graph::{circles, uses};
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("this package is in the workspace").to_owned()
@@ -229,67 +230,16 @@ fn a_text_is_no_map_of_the_machine_it_was_written_on() {
     none(complaints);
 }
 
-/// The file of a module path below `src`, as far as its segments are files: of `explain::Plan` it is `explain.rs`.
-fn module_file(src: &Path, path: &[&str]) -> Option<PathBuf> {
-    let (mut folder, mut found) = (src.to_owned(), None);
-    for segment in path {
-        folder.push(segment);
-        let Some(file) = [folder.with_extension("rs"), folder.join("mod.rs")].into_iter().find(|file| file.is_file())
-        else {
-            break;
-        };
-        found = Some(file);
-    }
-    found
-}
-
-/// The files that each file below `src` names in paths from `crate`, `super` or a module of its own; tests left out.
-fn uses(src: &Path) -> BTreeMap<PathBuf, BTreeSet<PathBuf>> {
-    let sources = files(src, |p| has_extension(p, &["rs"]));
-    let one = |file: &PathBuf| {
-        let text = read(file);
-        let code = text.split("#[cfg(test)]").next().unwrap_or_default();
-        let code = code.lines().filter(|line| !line.trim_start().starts_with("//"));
-        let own: Vec<String> = {
-            let below = file.strip_prefix(src).expect("it is below").with_extension("");
-            let names = below.iter().map(|name| name.to_string_lossy().into_owned());
-            names.filter(|name| !["mod", "lib", "main"].contains(&name.as_str())).collect()
-        };
-        let own: Vec<&str> = own.iter().map(String::as_str).collect();
-        let words = code.flat_map(|line| line.split(|c: char| !(c.is_alphanumeric() || "_:".contains(c))));
-        let targets = words.filter(|word| word.contains("::")).filter_map(|word| {
-            let path: Vec<&str> = word.split("::").take_while(|segment| !segment.is_empty()).collect();
-            let path = match path.split_first()? {
-                (&"crate", rest) => rest.to_vec(),
-                (&"super", rest) => [own.get(..own.len().checked_sub(1)?)?, rest].concat(),
-                _ => [&own[..], &path[..]].concat(),
-            };
-            module_file(src, &path).filter(|target| target != file)
-        });
-        (file.clone(), targets.collect())
-    };
-    sources.iter().map(one).collect()
-}
-
 #[test]
 fn files_of_a_crate_form_no_circle_of_more_than_two() {
     let mut complaints = Vec::new();
     for name in crates().keys() {
-        let uses = uses(&root().join("crates").join(name).join("src"));
-        let reached = |from: &PathBuf| {
-            let (mut seen, mut open) = (BTreeSet::new(), vec![from.clone()]);
-            while let Some(file) = open.pop() {
-                open.extend(uses[&file].iter().filter(|used| seen.insert((*used).clone())).cloned());
-            }
-            seen
-        };
-        let reached: BTreeMap<_, _> = uses.keys().map(|file| (file, reached(file))).collect();
-        for (file, from_here) in &reached {
-            let circle: Vec<_> = from_here.iter().filter(|other| reached[other].contains(*file)).collect();
-            if circle.len() > 2 && circle[0] == *file {
-                complaints.push(format!("{name}: a circle of {} files: {circle:?}", circle.len()));
-            }
-        }
+        let src = root().join("crates").join(name).join("src");
+        let uses = uses(&src, &files(&src, |p| has_extension(p, &["rs"])));
+        assert!(uses.len() < 10 || uses.values().any(|used| !used.is_empty()), "no file of {name} uses another");
+        let circles =
+            circles(&uses).into_iter().map(|circle| format!("{name}: a circle of {} files: {circle:#?}", circle.len()));
+        complaints.extend(circles);
     }
     none(complaints);
 }

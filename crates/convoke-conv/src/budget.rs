@@ -25,7 +25,8 @@
 //! [`convoke_bilinear::error`] has the derivations.
 
 use crate::conv::Conv;
-use crate::estimate::{Errors, Estimate, Refusal};
+use crate::estimate::{Errors, Estimate};
+use crate::refusal::Refusal;
 
 /// How much rounding the user allows.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]

@@ -5,9 +5,10 @@ use convoke_ir::attr::Algorithm;
 use convoke_ir::elem::Elem;
 use convoke_ir::layer::{Conv2d, Instr, Layer, Op, Range, Window};
 use convoke_ir::types::{Image, Layout, TensorType};
+use convoke_lower::known::Known;
+use convoke_machine::Machine;
 
 use crate::budget::Allowed;
-use convoke_lower::known::Known;
 
 /// The numbers of one convolution.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -35,6 +36,11 @@ pub struct Conv {
 }
 
 impl Conv {
+    /// Lanes of a vector.
+    pub(crate) fn lanes(&self, machine: &Machine) -> usize {
+        usize::from(machine.lanes(self.elem.bytes()))
+    }
+
     /// The numbers of an instruction of a layer with these values known; `None` if it is no convolution.
     pub fn new(layer: &Layer, known: &Known, instr: &Instr) -> Option<Conv> {
         let conv = Conv::with_known_weights(layer, instr)?;

@@ -1,9 +1,6 @@
-//! What a candidate comes to: an estimate in numbers, or a refusal in numbers.
+//! Costs and errors of a candidate.
 
 use convoke_ir::attr::Plan;
-
-use crate::algorithms::strassen::NoParts;
-use crate::algorithms::tiles::NoTiling;
 
 /// What it costs to compute a convolution by a plan, and how that rounds.
 #[derive(Clone, Debug, PartialEq)]
@@ -70,90 +67,4 @@ impl Estimate {
     pub(crate) fn weighed(&self) -> f64 {
         self.cycles() * self.min_speedup
     }
-}
-
-fn parameters(needs: &[&str], may: &[&str]) -> String {
-    match needs.len() + may.len() {
-        0 => "none".into(),
-        _ => [needs, may].concat().join(", "),
-    }
-}
-
-/// Why an algorithm cannot compute a convolution.
-#[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
-#[non_exhaustive]
-pub enum Refusal {
-    /// No such tiles.
-    #[error(transparent)]
-    Tiling(NoTiling),
-    /// No such parts.
-    #[error(transparent)]
-    Parts(NoParts),
-    /// The user allows less rounding.
-    #[error("has an error of {error:.1e}, and --max-error allows {limit:.1e}")]
-    Budget {
-        /// Its estimate, or its bound where that counts.
-        error: f64,
-        /// The most.
-        limit: f64,
-    },
-    /// Nothing that keeps its digits.
-    #[error("needs transforms of more than {points} points, which lose too much accuracy unless asked for by size")]
-    Inaccurate {
-        /// The most that are tried.
-        points: usize,
-    },
-    /// A parameter that it does not take.
-    #[error("takes no `{name}`; its parameters are {}", parameters(needs, may))]
-    Parameter {
-        /// The parameter.
-        name: &'static str,
-        /// Those that it needs.
-        needs: &'static [&'static str],
-        /// Those that it may have.
-        may: &'static [&'static str],
-    },
-    /// A parameter out of range.
-    #[error("needs a `{name}` of {needs}")]
-    Value {
-        /// The parameter.
-        name: &'static str,
-        /// What it must be.
-        needs: &'static str,
-    },
-    /// Nothing is gained.
-    #[error("{needs}")]
-    Form {
-        /// What the form needs.
-        needs: &'static str,
-    },
-    /// Too little is gained for its code.
-    #[error(
-        "is predicted to be {speedup:.2} times as fast as {than}, and its code, one for each kind of tile, is worth {needs:.2}"
-    )]
-    Speedup {
-        /// How many times as fast it is.
-        speedup: f64,
-        /// The fastest other.
-        than: Plan,
-        /// How many times as fast it must be.
-        needs: f64,
-    },
-    /// Nothing of these sizes.
-    #[error("has no sizes that suit")]
-    NoSizes,
-    /// A reduction over channels.
-    #[error("needs one input channel per group, got {got}")]
-    InputChannels {
-        /// Input channels of a group.
-        got: usize,
-    },
-    /// Too much memory.
-    #[error("needs {bytes} bytes of scratch, more than {limit}")]
-    Scratch {
-        /// Bytes needed.
-        bytes: u128,
-        /// The most there may be.
-        limit: u128,
-    },
 }

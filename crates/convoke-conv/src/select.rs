@@ -22,8 +22,9 @@ use crate::algorithms::{self, ALL};
 use crate::budget::{Allowed, Budget};
 use crate::conv::Conv;
 use crate::cost;
-use crate::estimate::{Errors, Estimate, Refusal};
+use crate::estimate::{Errors, Estimate};
 use crate::ranges;
+use crate::refusal::Refusal;
 use crate::weigh::{weigh, weigh_by, weigh_open};
 
 /// What was weighed for one convolution, and what was chosen.

@@ -3,9 +3,11 @@
 use convoke_ir::attr::Plan;
 use convoke_machine::Machine;
 
-use crate::algorithms::{self, ALL, Method};
+use crate::algorithms::{self, ALL};
 use crate::conv::Conv;
-use crate::estimate::{Cost, Errors, Estimate, Refusal};
+use crate::estimate::{Cost, Errors, Estimate};
+use crate::method::Method;
+use crate::refusal::Refusal;
 
 /// The estimate of a plan, whose open parameters are completed; or why it cannot be.
 pub(crate) fn weigh(plan: Plan, conv: &Conv, machine: &Machine, errors: Errors) -> Result<Estimate, Refusal> {

@@ -75,7 +75,6 @@ impl Files {
     }
 
     /// Zeros, if the budget and the system allow them; `None` is more than can be counted.
-    #[cfg(feature = "images")]
     pub(crate) fn bytes(&self, count: Option<usize>, what: impl Fn() -> String) -> Result<Vec<u8>, DataError> {
         let count = count.unwrap_or(usize::MAX);
         let mut bytes = self.room(count, what)?;

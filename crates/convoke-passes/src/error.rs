@@ -7,7 +7,7 @@ use convoke_ir::diagnostic::{Diagnostic, shown};
 use convoke_lower::LowerError;
 
 use crate::guarantee::Guarantee;
-use crate::manager::Stage;
+use crate::pass::Stage;
 
 /// Why a pass did not run, or did not finish.
 #[derive(Debug, thiserror::Error)]

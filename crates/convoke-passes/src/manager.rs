@@ -4,7 +4,6 @@
 //! Verification after a pass is not the user's business: if it fails, the pass is wrong, and the error says so.
 
 use std::collections::HashSet;
-use std::fmt;
 use std::time::{Duration, Instant};
 
 use convoke_conv::select::refit;
@@ -16,36 +15,11 @@ use convoke_lower::with_padding_read;
 
 use crate::error::PassError;
 use crate::note::{Log, Note};
-use crate::pass::{Changed, Context};
+use crate::pass::{Changed, Context, Stage};
 use crate::plan::lower;
 use crate::registry::Pass;
 use crate::stats::Stats;
 use crate::watch::Watch;
-
-/// Which of the two languages.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Stage {
-    /// Layer IR.
-    Layer,
-    /// Loop IR.
-    Loops,
-}
-
-impl Stage {
-    /// The name, as in `--stage`.
-    pub fn name(self) -> &'static str {
-        match self {
-            Stage::Layer => "layer",
-            Stage::Loops => "loop",
-        }
-    }
-}
-
-impl fmt::Display for Stage {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
 
 /// What the passes have made so far.
 #[derive(Clone, Debug, PartialEq)]

@@ -4,6 +4,8 @@
 //! after, times it and records what changed. Add the struct to [`crate::registry`] and it is everywhere: in
 //! `convoke passes`, in `--passes`, in the help.
 
+use std::fmt;
+
 use convoke_data::Files;
 use convoke_ir::attr::Attr;
 use convoke_ir::layer::Layer;
@@ -13,6 +15,31 @@ use convoke_machine::Machine;
 use crate::error::PassError;
 use crate::guarantee::{Granted, Grants, Needs};
 use crate::note::Log;
+
+/// Which of the two languages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Stage {
+    /// Layer IR.
+    Layer,
+    /// Loop IR.
+    Loops,
+}
+
+impl Stage {
+    /// The name, as in `--stage`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Stage::Layer => "layer",
+            Stage::Loops => "loop",
+        }
+    }
+}
+
+impl fmt::Display for Stage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
 
 /// Whether a pass changed anything.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -57,7 +84,7 @@ pub struct PassOption {
 }
 
 /// A pass over layer IR.
-pub trait LayerPass: Default + std::fmt::Debug + 'static {
+pub trait LayerPass: Default + fmt::Debug + 'static {
     /// What it may change.
     type Needs: Needs;
     /// The name in `--passes`.
@@ -92,7 +119,7 @@ pub trait LayerPass: Default + std::fmt::Debug + 'static {
 }
 
 /// A pass over loop IR. All are exact: they change when and where a number is computed, not which.
-pub trait LoopPass: Default + std::fmt::Debug + 'static {
+pub trait LoopPass: Default + fmt::Debug + 'static {
     /// The name in `--passes`.
     const NAME: &'static str;
     /// What it does, in one line.

@@ -7,8 +7,8 @@ use convoke_ir::loops::Program;
 use crate::error::{PassError, nearest};
 use crate::guarantee::{Grants, Guarantee, Needs};
 use crate::loops;
-use crate::manager::Stage;
 use crate::note::Log;
+use crate::pass::Stage;
 use crate::pass::{Changed, Context, LayerPass, LoopPass, PassOption};
 use crate::plan::{AssignLayouts, Bands, Select};
 use crate::rewrite::{

@@ -17,84 +17,14 @@ mod im2col;
 pub(crate) mod strassen;
 pub(crate) mod tiles;
 
-use convoke_ir::attr::{Plan, Schedule};
-use convoke_ir::layer::{Instr, Order, Storage};
+use convoke_ir::attr::Plan;
+use convoke_ir::layer::{Instr, Layer, Op};
 use convoke_lower::{LowerError, Lowering};
-use convoke_machine::Machine;
 
-use crate::Conv;
-use crate::estimate::{Cost, Errors, Refusal};
-
-/// A way to compute a convolution.
-pub(crate) trait Method: Sync {
-    /// Whether `plan`, which may leave parameters open, can mean this method.
-    fn takes(&self, plan: &Plan) -> bool;
-
-    /// The parameters that every complete plan has, and others that it may have.
-    fn parameters(&self) -> [&'static [&'static str]; 2];
-
-    /// The plans worth weighing, in the order in which the first of equally fast ones is chosen. Parameters may be open.
-    fn worth(&self, conv: &Conv, machine: &Machine) -> Vec<Plan>;
-
-    /// A plan that this method takes, with every parameter that lowering needs; or why it computes no such convolution.
-    fn complete(&self, plan: Plan, conv: &Conv, machine: &Machine) -> Result<Plan, Refusal>;
-
-    /// What a complete plan costs.
-    fn cost(&self, plan: Plan, conv: &Conv, machine: &Machine) -> Cost;
-
-    /// The error to expect and the certified bound, as far as `errors` asks for them: by default those of a plain sum.
-    fn errors(&self, _plan: Plan, conv: &Conv, _errors: Errors) -> [f64; 2] {
-        [conv.error_typical(), conv.error_bound()]
-    }
-
-    /// The certified bound for these weights, relative to Σ|w| · max|x|, if it can be told apart from that for any weights.
-    fn bound_for_weights(&self, _plan: Plan, _conv: &Conv, _weights: &[f64]) -> Option<f64> {
-        None
-    }
-
-    /// Plans that were asked for, where this method takes them and they name more than an algorithm.
-    fn asked(&self, asked: Plan, _conv: &Conv) -> Vec<Plan> {
-        if self.takes(&asked) && asked.schedule != Schedule::default() { vec![asked] } else { vec![] }
-    }
-
-    /// Why none of its plans is worth weighing.
-    fn none_worth(&self, _conv: &Conv, _machine: &Machine) -> Option<Refusal> {
-        None
-    }
-
-    /// Refuses a complete plan that does not compute this convolution, which may not be the one that it was made for.
-    fn fits(&self, plan: Plan, conv: &Conv, machine: &Machine) -> Result<(), Refusal> {
-        self.complete(plan, conv, machine).map(drop)
-    }
-
-    /// Whether the input is read number by number where it lies, again for every tile of channels.
-    fn broadcasts_in_place(&self, _conv: &Conv) -> bool {
-        false
-    }
-
-    /// The storage in which the input is read without a copy, if there is one.
-    fn reads(&self, _plan: Plan, _conv: &Conv, _machine: &Machine) -> Option<Storage> {
-        None
-    }
-
-    /// Whether the input may lie by columns.
-    fn reads_columns(&self, _conv: &Conv) -> bool {
-        false
-    }
-
-    /// Whether the output can be stored in this order.
-    fn writes(&self, _conv: &Conv, _machine: &Machine, _order: Order) -> bool {
-        false
-    }
-
-    /// The plan with which the output is stored by columns in the fewest cycles, and these; `None` if it cannot be.
-    fn storing_columns(&self, _conv: &Conv, _machine: &Machine) -> Option<(Plan, f64)> {
-        None
-    }
-
-    /// The loops of a convolution by a complete plan.
-    fn lower<'a>(&self, lowering: &mut Lowering<'a>, instr: &'a Instr, plan: Plan) -> Result<(), LowerError>;
-}
+use crate::conv::Conv;
+use crate::lower::{op, views};
+use crate::method::Method;
+use crate::refusal::Refusal;
 
 /// Every method, in the order in which the first of equally fast ones is chosen.
 pub(crate) const ALL: &[&dyn Method] = &[
@@ -130,4 +60,33 @@ pub(crate) fn is_complete(method: &dyn Method, plan: &Plan) -> bool {
     let sized = plan.is_plain_sum() || plan.algorithm != plan.algorithm.family();
     let names = plan.schedule.names();
     sized && method.parameters()[0].iter().all(|name| names.contains(name))
+}
+
+/// Lowers a convolution by its plan.
+///
+/// # Errors
+///
+/// A convolution without a plan, or with one that does not compute it.
+pub fn lower<'a>(lowering: &mut Lowering<'a>, instr: &'a Instr) -> Result<(), LowerError> {
+    let plan = op(instr).plan;
+    let value = || lowering.name(instr.result).to_owned();
+    if plan == Plan::default() {
+        return Err(LowerError::NotSelected { value: value() });
+    }
+    let refuse = |reason: String| LowerError::Algorithm { value: value(), plan, reason };
+    let Some(method) = of(&plan).filter(|method| is_complete(*method, &plan)) else {
+        return Err(refuse("is not complete; run `select` before lowering".into()));
+    };
+    let conv = Conv::new(&lowering.layer, &lowering.known, instr).expect("this is a convolution");
+    let conv = views::as_read(&lowering.layer, instr, conv);
+    method.fits(plan, &conv, lowering.machine).map_err(|refusal| refuse(refusal.to_string()))?;
+    views::make_room(lowering, instr.result)?;
+    method.lower(lowering, instr, plan)
+}
+
+/// Whether an instruction is a convolution whose plan reads the input number by number where it lies, again for every tile of channels.
+pub fn broadcasts_in_place(layer: &Layer, instr: &Instr) -> bool {
+    let Op::Conv2d(op) = &instr.op else { return false };
+    let method = of(&op.plan);
+    Conv::with_known_weights(layer, instr).is_some_and(|conv| method.is_some_and(|m| m.broadcasts_in_place(&conv)))
 }

@@ -15,8 +15,6 @@ mod packing;
 use convoke_lower::cuts::{Cut, cut, even};
 use convoke_machine::Machine;
 
-use crate::conv::Conv;
-
 /// Cycles to call a codelet and come back.
 pub(crate) fn call(machine: &Machine) -> f64 {
     machine.rates.call_cycles
@@ -116,11 +114,6 @@ pub(crate) fn operands(machine: &Machine, tiles: f64, depth: usize, numbers: usi
     let tile = depth * numbers * bytes;
     let first = machine.caches.first().map_or(1 << 15, |cache| cache.bytes);
     if tile <= first / 2 { 0.0 } else { tiles * tile as f64 / bandwidth(machine, machine.second_level() as u128) }
-}
-
-/// Lanes of a vector.
-pub(crate) fn lanes(conv: &Conv, machine: &Machine) -> usize {
-    usize::from(machine.lanes(conv.elem.bytes()))
 }
 
 /// Cycles of one of the `depth` steps of a tile's reduction, which takes `loads` loads.

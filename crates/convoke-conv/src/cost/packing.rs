@@ -14,13 +14,13 @@ use convoke_ir::elem::Elem;
 use convoke_machine::Machine;
 
 use crate::Conv;
-use crate::cost::{bandwidth, lanes, scattered, straight, turned};
+use crate::cost::{bandwidth, scattered, straight, turned};
 use crate::estimate::{Cost, Term};
 
 impl Cost {
     /// With weights packed for tiles of output channels.
     pub(crate) fn with_turned_weights(self, conv: &Conv, machine: &Machine) -> Cost {
-        let each = turned(machine, lanes(conv, machine));
+        let each = turned(machine, conv.lanes(machine));
         self.packing(conv, machine, each * weights(conv), conv.bytes()[1])
     }
 

@@ -7,7 +7,7 @@ use convoke_lower::cuts::{cut, even};
 use convoke_lower::register_tile::RegisterTile;
 use convoke_machine::Machine;
 
-use crate::estimate::Refusal;
+use crate::refusal::Refusal;
 
 /// Rows and vectors of columns of a tile.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,10 +2,10 @@
 
 pub(crate) mod channel_tiles;
 pub(crate) mod pixel_block;
+pub(crate) mod views;
 
-use convoke_ir::attr::Plan;
 use convoke_ir::elem::Elem;
-use convoke_ir::layer::{Axis, Conv2d, Instr, Layer, Op, Window};
+use convoke_ir::layer::{Axis, Conv2d, Instr, Op, Window};
 use convoke_ir::loops::{Affine, BufferId, Func, FuncBuilder, SlotId};
 use convoke_ir::types::{Image, Layout};
 use convoke_lower::block_transpose::BlockTranspose;
@@ -17,10 +17,7 @@ use convoke_lower::share::{Share, alike, cuts, shares};
 use convoke_lower::strides::{Index, Strides};
 use convoke_lower::{LowerError, Lowering};
 
-use crate::algorithms;
-use crate::conv::Conv;
 use crate::geometry::runs;
-use crate::storage;
 
 /// A convolution ready to be lowered. Where its lowering does not say otherwise the input has its halo, so that every tap is inside.
 pub(crate) struct BoundConv<'a> {
@@ -144,35 +141,6 @@ impl Packed {
     }
 }
 
-/// Lowers a convolution by its plan.
-///
-/// # Errors
-///
-/// A convolution without a plan, or with one that does not compute it.
-pub fn lower<'a>(lowering: &mut Lowering<'a>, instr: &'a Instr) -> Result<(), LowerError> {
-    let plan = op(instr).plan;
-    let value = || lowering.name(instr.result).to_owned();
-    if plan == Plan::default() {
-        return Err(LowerError::NotSelected { value: value() });
-    }
-    let refuse = |reason: String| LowerError::Algorithm { value: value(), plan, reason };
-    let Some(method) = algorithms::of(&plan).filter(|method| algorithms::is_complete(*method, &plan)) else {
-        return Err(refuse("is not complete; run `select` before lowering".into()));
-    };
-    let conv = Conv::new(&lowering.layer, &lowering.known, instr).expect("this is a convolution");
-    let conv = storage::as_read(&lowering.layer, instr, conv);
-    method.fits(plan, &conv, lowering.machine).map_err(|refusal| refuse(refusal.to_string()))?;
-    storage::make_room(lowering, instr.result)?;
-    method.lower(lowering, instr, plan)
-}
-
-/// Whether an instruction is a convolution whose plan reads the input number by number where it lies, again for every tile of channels.
-pub fn broadcasts_in_place(layer: &Layer, instr: &Instr) -> bool {
-    let Op::Conv2d(op) = &instr.op else { return false };
-    let method = algorithms::of(&op.plan);
-    Conv::with_known_weights(layer, instr).is_some_and(|conv| method.is_some_and(|m| m.broadcasts_in_place(&conv)))
-}
-
 /// The convolution that an instruction is.
 pub(crate) fn op(instr: &Instr) -> &Conv2d {
     match &instr.op {
@@ -217,7 +185,7 @@ impl<'a> BoundConv<'a> {
         let image = ty.as_image().expect("a convolution computes an image");
         let operands = epilogue.operands.iter().map(|o| Strides::stored(&o.strides, ty.layout).over(image)).collect();
         let groups = usize::try_from(op(instr).group).expect("the layer is verified");
-        let (y, blocked) = storage::written(lowering, instr.result);
+        let (y, blocked) = views::written(lowering, instr.result);
         BoundConv {
             elem: ty.elem,
             layout: ty.layout,

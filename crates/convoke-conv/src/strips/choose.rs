@@ -18,7 +18,7 @@ use convoke_machine::Machine;
 use super::{chain, conv, ends, links, rows, strips};
 use crate::algorithms;
 use crate::conv::Conv;
-use crate::cost::{bandwidth, burst, lanes};
+use crate::cost::{bandwidth, burst};
 use crate::estimate::Estimate;
 use crate::weigh::weigh_open;
 
@@ -283,7 +283,7 @@ fn in_order(
             both.filter(|(cycles, _)| *cycles < alone[at].cycles() + alone.get(at + 1).map_or(0.0, Estimate::cycles));
         match both {
             Some((cycles, both)) => {
-                let lanes = lanes(&own[at], machine);
+                let lanes = own[at].lanes(machine);
                 let longest = kinds.iter().map(|own| own[at].y.h).max().unwrap_or(1);
                 sum += cycles;
                 plans.extend(both);

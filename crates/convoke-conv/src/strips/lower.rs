@@ -22,7 +22,8 @@ use convoke_ir::types::{Image, TensorType};
 use convoke_lower::{LowerError, Lowering};
 
 use super::{Strip, conv, rows, strips};
-use crate::lower::{lower as lower_conv, window};
+use crate::algorithms::lower as lower_conv;
+use crate::lower::window;
 use crate::storage;
 
 /// Runs of a program that are to be repeated for each of some strips.

@@ -14,7 +14,7 @@ use super::choose::of_strip;
 use super::{Strip, conv, ends, links, rows, strips};
 use crate::algorithms;
 use crate::conv::Conv;
-use crate::storage;
+use crate::lower::views;
 
 /// The most padding that an attribute takes.
 const MOST: usize = 1 << 30;
@@ -80,7 +80,7 @@ fn fits(layer: &Layer, chain: &[usize], machine: &Machine) -> bool {
             };
             // A plan that does not compute all of it is told so by its name.
             let fits = |conv: Conv| {
-                let conv = storage::as_read(layer, &layer.body[at], conv);
+                let conv = views::as_read(layer, &layer.body[at], conv);
                 method.fits(plan, &conv, machine).is_ok()
             };
             !fits(*whole) || fits(of_strip(whole, axis))

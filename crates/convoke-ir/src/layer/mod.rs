@@ -16,6 +16,7 @@ mod builder;
 mod constant;
 mod def_use;
 mod infer;
+mod lines;
 mod names;
 mod ops;
 mod range;
@@ -27,6 +28,7 @@ pub(crate) use builder::is_name;
 pub use builder::{BuildError, LayerBuilder};
 pub use constant::{Generator, Source};
 pub use infer::{Axis, InferError, Window};
+pub(crate) use lines::Line;
 pub use names::Names;
 pub use ops::*;
 pub use range::Range;
@@ -35,7 +37,6 @@ pub use verify::{MAX_INSTRS, MAX_READS, MAX_VALUES, Verified, verify};
 
 use crate::arena::{Arena, Id};
 use crate::span::Span;
-use crate::text::Line;
 use crate::types::TensorType;
 
 /// The longest name, in bytes.

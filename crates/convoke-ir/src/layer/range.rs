@@ -1,9 +1,5 @@
 //! The magnitudes of an input's elements, as a user declares them: `%x: f32[1, 3, 8, 8] in [0.0039, 1]`.
 
-use std::fmt::{self, Display, Formatter};
-
-use crate::text::number;
-
 /// No element has a larger magnitude than `most`; a smaller one than `least` counts as `least` where errors are relative to it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Range {
@@ -36,13 +32,6 @@ impl Range {
     /// The smallest range that holds both.
     pub fn join(self, other: Range) -> Option<Range> {
         Range::new(self.least.min(other.least), self.most.max(other.most))
-    }
-}
-
-/// As the text form writes it: `[0.0039, 1]`.
-impl Display for Range {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        write!(f, "[{}, {}]", number(self.least), number(self.most))
     }
 }
 

@@ -21,8 +21,6 @@ use crate::layer::{self, Layer};
 use crate::loops::{self, Program};
 use crate::span::Span;
 
-pub(crate) use print_layer::{Line, number};
-
 pub use parser::{MAX_DEPTH, MAX_ERRORS, MAX_ITEMS, MAX_SOURCE};
 
 /// What a text holds.

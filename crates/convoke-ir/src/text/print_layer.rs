@@ -5,7 +5,7 @@ use std::fmt::{self, Display, Formatter, Write};
 use super::Module;
 use super::lexer::escape;
 use crate::attr::Attr;
-use crate::layer::{Generator, Instr, Layer, Op, Source, ValueId};
+use crate::layer::{Generator, Layer, Line, Op, Range, Source, ValueId};
 use crate::types::TensorType;
 
 impl Display for Module {
@@ -78,40 +78,7 @@ impl Display for Layer {
     }
 }
 
-/// A line of a layer's text.
-pub(crate) enum Line<'a> {
-    /// A constant.
-    Const(ValueId, &'a Source),
-    /// An instruction.
-    Instr(&'a Instr),
-}
-
 impl Layer {
-    /// Constants and instructions in the order they are written: a constant as soon as an instruction of a later
-    /// place in the table, or one that reads it, follows.
-    pub(crate) fn lines(&self) -> Vec<Line<'_>> {
-        let mut lines = Vec::new();
-        let mut written = vec![false; self.values.len()];
-        let mut waiting = self.values.ids().filter_map(|id| self.constant(id).map(|source| (id, source))).peekable();
-        for instr in &self.body {
-            while let Some((id, source)) = waiting.next_if(|(id, _)| *id < instr.result) {
-                if !std::mem::replace(&mut written[id.index()], true) {
-                    lines.push(Line::Const(id, source));
-                }
-            }
-            for id in instr.reads() {
-                if let Some(source) = self.constant(id)
-                    && !std::mem::replace(&mut written[id.index()], true)
-                {
-                    lines.push(Line::Const(id, source));
-                }
-            }
-            lines.push(Line::Instr(instr));
-        }
-        lines.extend(waiting.filter(|(id, _)| !written[id.index()]).map(|(id, source)| Line::Const(id, source)));
-        lines
-    }
-
     fn write_op(&self, f: &mut Formatter<'_>, op: &Op, args: &[ValueId]) -> fmt::Result {
         f.write_str(op.name())?;
         for (i, &id) in args.iter().enumerate() {
@@ -124,6 +91,13 @@ impl Layer {
         f.write_str(" { ")?;
         write_settings(f, &attrs)?;
         f.write_str(" }")
+    }
+}
+
+/// As the text form writes it: `[0.0039, 1]`.
+impl Display for Range {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        write!(f, "[{}, {}]", number(self.least()), number(self.most()))
     }
 }
 

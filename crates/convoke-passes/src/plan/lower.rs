@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use convoke_conv::strips::{chain, ends, links};
-use convoke_conv::{lower as conv, storage, strips};
+use convoke_conv::{broadcasts_in_place, storage, strips};
 use convoke_ir::layer::{Instr, Layer, Op, Verified, verify};
 use convoke_ir::loops::{Program, ProgramBuilder};
 use convoke_lower::stored::{self, Widened};
@@ -18,7 +18,7 @@ use crate::loops::repeat;
 ///
 /// A convolution without a plan, or with one that does not compute it; strips and storage that are impossible; buffers that are too large.
 pub fn lower(layer: Verified<'_>, machine: &Machine) -> Result<Program, LowerError> {
-    match stored::widened(layer.layer(), conv::broadcasts_in_place) {
+    match stored::widened(layer.layer(), broadcasts_in_place) {
         None => lowered(layer, None, machine),
         Some(wide) => {
             let verified = verify(&wide.layer).expect("a layer in the types computed in");
@@ -62,7 +62,7 @@ fn when_known<'a>(lowering: &mut Lowering<'a>, instr: &'a Instr) -> Result<(), L
     let program = lowering.program.program();
     let (runs, made) = (program.entry.len(), program.buffers.len());
     match instr.op {
-        Op::Conv2d(_) => conv::lower(lowering, instr)?,
+        Op::Conv2d(_) => convoke_conv::lower(lowering, instr)?,
         _ => lowering.op(instr)?,
     }
     if lowering.known.has(instr.result) {

@@ -13,9 +13,9 @@ use convoke_ir::types::Layout;
 use convoke_machine::Machine;
 
 use super::geometry::ChannelProblem;
-use super::tile_of;
+use super::geometry::tile_of;
 use crate::conv::Conv;
-use crate::cost::{bandwidth, lanes};
+use crate::cost::bandwidth;
 use crate::estimate::{Cost, Term};
 use crate::geometry::runs;
 
@@ -26,7 +26,7 @@ const MIN_SPEEDUP: f64 = 1.25;
 pub(super) fn problem(conv: &Conv, machine: &Machine) -> ChannelProblem {
     let window = runs::tiled(&conv.window);
     ChannelProblem {
-        lanes: lanes(conv, machine) as u8,
+        lanes: conv.lanes(machine) as u8,
         bytes: conv.elem.bytes(),
         channels: conv.x.c,
         multiplier: conv.k_per_group(),

@@ -9,12 +9,13 @@
 //!
 //! Sums, the weights of a column of taps and a pixel share the registers. Taps on padding are left out, pixel by pixel.
 
+use convoke_ir::attr::Plan;
 use convoke_ir::attr::Sizes;
 use convoke_ir::layer::Axis;
 use convoke_machine::Machine;
 
-use crate::estimate::Refusal;
 use crate::geometry::runs::{TileRun, spans, takers, tap_runs, tile_runs};
+use crate::refusal::Refusal;
 
 /// What is to be cut.
 #[derive(Clone, Copy, Debug)]
@@ -155,4 +156,10 @@ impl ChannelProblem {
         }
         cycles
     }
+}
+
+/// The tile of a complete plan.
+pub(super) fn tile_of(plan: &Plan) -> ChannelTile {
+    let [rows, pixels] = plan.schedule.tile.and_then(|tile| tile.get()).unwrap_or([1; 2]);
+    ChannelTile { rows, pixels }
 }

@@ -20,7 +20,7 @@ use convoke_lower::strides::Index;
 use convoke_lower::{LowerError, Lowering};
 
 use super::geometry::ChannelTile;
-use super::tile_of;
+use super::geometry::tile_of;
 use crate::geometry::pixel_ranges::divisor;
 use crate::geometry::runs::{TileRun, spans, tile_runs};
 use crate::lower::{BoundConv, Kernel, bordered, window};

@@ -25,11 +25,10 @@ use convoke_ir::types::Layout;
 use convoke_lower::{LowerError, Lowering};
 use convoke_machine::Machine;
 
-use super::Method;
 use crate::conv::Conv;
-use crate::cost::lanes;
-use crate::estimate::{Cost, Refusal};
-use geometry::ChannelTile;
+use crate::estimate::Cost;
+use crate::method::Method;
+use crate::refusal::Refusal;
 
 /// See the [module](self).
 pub(crate) struct DepthwiseChannels;
@@ -57,7 +56,7 @@ impl Method for DepthwiseChannels {
 
     fn worth(&self, conv: &Conv, machine: &Machine) -> Vec<Plan> {
         // Too few channels leave lanes empty.
-        let few = conv.layout == Layout::Nchw && conv.x.c < lanes(conv, machine);
+        let few = conv.layout == Layout::Nchw && conv.x.c < conv.lanes(machine);
         let alone = conv.x.c == 1 && conv.y.c == 1;
         // A refusal for want of channels is said once, by the name's first method.
         if few || alone || conv.c_per_group() != 1 {
@@ -87,10 +86,4 @@ impl Method for DepthwiseChannels {
     fn lower<'a>(&self, lowering: &mut Lowering<'a>, instr: &'a Instr, plan: Plan) -> Result<(), LowerError> {
         lower::lower(lowering, instr, plan)
     }
-}
-
-/// The tile of a complete plan.
-fn tile_of(plan: &Plan) -> ChannelTile {
-    let [rows, pixels] = plan.schedule.tile.and_then(|tile| tile.get()).unwrap_or([1; 2]);
-    ChannelTile { rows, pixels }
 }

@@ -14,13 +14,13 @@ use convoke_lower::cuts::even;
 use convoke_machine::Machine;
 
 use crate::conv::Conv;
-use crate::cost::{bandwidth, beside, burst, call, lanes, pages, product, step, straight};
+use crate::cost::{bandwidth, beside, burst, call, pages, product, step, straight};
 use crate::estimate::{Cost, Term};
 use crate::geometry::product_tile::{ProductTile, size};
 
 /// What a complete plan costs.
 pub(super) fn cost(plan: Plan, conv: &Conv, machine: &Machine) -> Cost {
-    let lanes = lanes(conv, machine);
+    let lanes = conv.lanes(machine);
     let (q, k) = (conv.y.w, conv.k_per_group());
     let [x_bytes, w_bytes, y_bytes] = conv.bytes();
     let halo = conv.halo_bytes();

@@ -25,11 +25,11 @@ use convoke_ir::layer::Instr;
 use convoke_lower::{LowerError, Lowering};
 use convoke_machine::Machine;
 
-use super::Method;
 use crate::conv::Conv;
-use crate::cost::lanes;
-use crate::estimate::{Cost, Refusal};
+use crate::estimate::Cost;
 use crate::geometry::product_tile::{ProductTile, depth_in_cache, size};
+use crate::method::Method;
+use crate::refusal::Refusal;
 
 /// See the [module](self).
 pub(crate) struct DirectChannels;
@@ -58,7 +58,7 @@ impl Method for DirectChannels {
         let tile = ProductTile::asked(asked.schedule.tile, machine, || ProductTile::square(machine))?;
         let (channels, window) = (conv.c_per_group(), &conv.window);
         // The weights of a channel for a tile, and the rows of it that a row of output reads.
-        let numbers = conv.taps() * tile.columns(lanes(conv, machine)) + window.h.kernel * window.w.padded();
+        let numbers = conv.taps() * tile.columns(conv.lanes(machine)) + window.h.kernel * window.w.padded();
         let depth = match asked.schedule.depth {
             None => depth_in_cache(machine, channels, numbers, conv.elem.bytes()),
             depth => size(depth, channels),

@@ -12,7 +12,7 @@ use convoke_machine::Machine;
 
 use super::cost;
 use crate::conv::Conv;
-use crate::cost::{bandwidth, lanes};
+use crate::cost::bandwidth;
 use crate::estimate::{Cost, Term};
 
 /// The window over the pixels that are read, if each output reads one and some are left out.
@@ -34,7 +34,7 @@ pub(super) fn dense(conv: &Conv) -> Option<Conv> {
 /// What it costs, the copy first.
 pub(super) fn cost(plan: Plan, conv: &Conv, dense: &Conv, machine: &Machine) -> Cost {
     let cost = cost::cost(plan, dense, machine, cost::stores(dense));
-    let (lanes, rates, x) = (lanes(conv, machine), &machine.rates, dense.x);
+    let (lanes, rates, x) = (conv.lanes(machine), &machine.rates, dense.x);
     let load = match conv.window.w.stride {
         1 => rates.load_cycles,
         // Two loads and a permutation.

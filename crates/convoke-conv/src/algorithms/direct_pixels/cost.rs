@@ -12,10 +12,10 @@ use convoke_ir::attr::{Plan, Reading};
 use convoke_ir::types::Layout;
 use convoke_machine::Machine;
 
+use super::geometry::tile_of;
 use super::geometry::{PixelProblem, Stores};
-use super::tile_of;
 use crate::conv::Conv;
-use crate::cost::{bandwidth, lanes};
+use crate::cost::bandwidth;
 use crate::estimate::{Cost, Term};
 use crate::geometry::runs;
 
@@ -34,7 +34,7 @@ pub(super) fn problem(conv: &Conv, machine: &Machine, stores: Stores) -> PixelPr
     let window = runs::tiled(&conv.window);
     let [h, w] = runs::joined(&window.h, &window.w).unwrap_or([window.h, window.w]);
     let (bytes, k, c) = (conv.elem.bytes(), conv.k_per_group(), conv.c_per_group());
-    PixelProblem { lanes: lanes(conv, machine) as u8, bytes, k, c, stores, reading: Reading::InPlace, h, w }
+    PixelProblem { lanes: conv.lanes(machine) as u8, bytes, k, c, stores, reading: Reading::InPlace, h, w }
 }
 
 /// What a complete plan costs, with the output stored so.

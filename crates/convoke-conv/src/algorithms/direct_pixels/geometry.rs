@@ -10,17 +10,15 @@
 //!
 //! Weights are broadcast. Sums, the vectors of one column of taps and a weight share the registers.
 
-use convoke_ir::attr::{Reading, Sizes};
+use convoke_ir::attr::{Plan, Reading, Schedule, Sizes};
 use convoke_ir::layer::Axis;
 use convoke_lower::cuts::even;
-use convoke_lower::marks::LONG;
 use convoke_lower::share::MIN_PARALLEL_TRIPS;
 use convoke_machine::Machine;
 
-use crate::cost::{lines_held, pages, straight};
-use crate::estimate::Refusal;
 use crate::geometry::pixel_ranges::divisor;
-use crate::geometry::runs::{Span, TileRun, joined, spans, takers, tile_runs};
+use crate::geometry::runs::{Span, TileRun, spans, takers, tile_runs};
+use crate::refusal::Refusal;
 
 /// What is to be cut.
 #[derive(Clone, Copy, Debug)]
@@ -137,7 +135,7 @@ pub(super) fn deinterleaved_spans(extent: usize, lanes: u8) -> Vec<Span> {
 
 /// Whether some pixel of a row exists for vector `v` of a tap `column` columns behind the first, where the row is deinterleaved: it is picked
 /// from two vectors that follow each other, or is one.
-fn deinterleaved_exists(run: &TileRun, lanes: u8, stride: usize, v: usize, column: usize) -> bool {
+pub(super) fn deinterleaved_exists(run: &TileRun, lanes: u8, stride: usize, v: usize, column: usize) -> bool {
     let (lanes, stride, exist) = (i64::from(lanes), stride as i64, (run.hi - run.lo) as i64);
     let shift = (column as i64 - run.lo as i64).div_euclid(stride);
     let first = v as i64 + shift.div_euclid(lanes);
@@ -145,83 +143,22 @@ fn deinterleaved_exists(run: &TileRun, lanes: u8, stride: usize, v: usize, colum
     exists(first) || shift.rem_euclid(lanes) != 0 && exists(first + 1)
 }
 
-/// Predicted cycles.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Cycles {
-    pub multiply: f64,
-    pub store: f64,
-    /// To copy pixels beside padding, or apart by their phase.
-    pub copy: f64,
-}
-
-impl Cycles {
-    fn all(&self) -> f64 {
-        self.multiply + self.store + self.copy
-    }
-}
-
-/// Tiles of a run of rows, in numbers.
-struct Rows {
-    count: usize,
-    size: usize,
-    /// Rows of input, and how often one is taken.
-    inputs: usize,
-    taken: usize,
-}
-
-/// Tiles of a run of columns, in numbers.
-struct Columns {
-    run: TileRun,
-    vectors: usize,
-    /// What they take of an instruction's time: less than all of it for narrow ones, where these are faster.
-    width: f64,
-}
-
-/// The most columns of taps that are written out one by one.
-const WRITTEN: usize = 11;
 /// Registers needed besides accumulators when a strided row is deinterleaved: the loaded vector, even lanes, odd lanes, their successors,
 /// one weight. With a stride of one, besides the vectors of a row.
-const DEINTERLEAVED: usize = 5;
-/// Columns of a kernel of one row from which on it takes fewer cycles to pick taps from registers.
-const LONG_ROW: usize = 5;
+pub(super) const DEINTERLEAVED: usize = 5;
 /// The most taps that are written out where rows are taken apart in registers.
-const MAX_DEINTERLEAVED_TAPS: usize = 49;
+pub(super) const MAX_DEINTERLEAVED_TAPS: usize = 49;
 
-/// For how many times the latency of multiply-adds sums must last so that weights are held: 8 of 256 bits, just as long, took 1.4 times what 12 took.
-const IN_FLIGHT: f64 = 1.5;
+/// Tiles of a run of rows, in numbers.
+pub(super) struct Rows {
+    pub count: usize,
+    pub size: usize,
+    /// Rows of input, and how often one is taken.
+    pub inputs: usize,
+    pub taken: usize,
+}
 
 impl PixelProblem {
-    /// How the input is read. A row strided by two is taken apart in registers where a single channel reads it, other strided rows first;
-    /// the taps of a long row are a loop, which asks for the same everywhere. (Every second pixel loaded where it lies, for each tap, took
-    /// 222 µs where rows taken apart first take 184: 3×3 in steps of 2 on 96 channels of 112×112.) What several tiles of channels read is
-    /// copied too, where the lines of its channels drive each other out of the second-level cache, or where looking up the pages they lie in takes
-    /// longer than to multiply.
-    pub(crate) fn reading(&self, machine: &Machine) -> Reading {
-        let written = self.h.kernel * self.w.kernel <= MAX_DEINTERLEAVED_TAPS;
-        let long = self.w.stride == 1 && self.h.kernel == 1 && self.w.kernel >= LONG_ROW;
-        if (self.w.stride == 2 || long) && self.k == 1 && self.lanes >= 4 && written {
-            Reading::Deinterleave
-        } else if self.w.stride == 1 && self.w.kernel <= WRITTEN && !self.planes_are_packed(machine) {
-            Reading::InPlace
-        } else {
-            Reading::Block
-        }
-    }
-
-    /// Whether several tiles of channels read lines that lie a plane apart, for each of which a page is looked up longer than a tile multiplies,
-    /// or so few sets of the second-level cache have room that they do not stay.
-    fn planes_are_packed(&self, machine: &Machine) -> bool {
-        let registers = machine.vector_registers as usize;
-        if joined(&self.h, &self.w).is_none() || 2 * self.k < registers {
-            return false;
-        }
-        let plane = self.h.input * self.w.input * self.bytes;
-        let collide = plane.is_multiple_of(machine.hierarchy.line_bytes)
-            && self.c >= lines_held(machine, 1, plane / machine.hierarchy.line_bytes);
-        let multiply = (self.c * registers) as f64 / machine.fma_per_cycle;
-        collide || pages(machine, self.c, self.c + self.k, plane) > multiply
-    }
-
     /// Refuses a way to read that does not fit the kernel.
     pub(super) fn can_read(&self) -> Result<(), Refusal> {
         let needs = match self.reading {
@@ -234,38 +171,6 @@ impl PixelProblem {
             _ => return Ok(()),
         };
         Err(Refusal::Form { needs })
-    }
-
-    /// The tile with the fewest predicted cycles.
-    pub(super) fn best(&self, machine: &Machine) -> PixelTile {
-        let registers = machine.free_registers();
-        let vectors = self.w.output.div_ceil(self.lanes.into()).min(registers);
-        let columns: Vec<Vec<Columns>> = (1..=vectors).map(|vectors| self.all_columns(machine, vectors)).collect();
-        let mut best: Option<(PixelTile, Cycles)> = None;
-        for rows in 1..=self.h.output.min(registers) {
-            let all_rows = self.all_rows(rows);
-            for (vectors, columns) in (1..).zip(&columns) {
-                for channels in 1..=self.k {
-                    let accumulators = channels * rows * vectors;
-                    if (accumulators + self.beside(vectors) > registers || self.collide(machine, channels))
-                        && accumulators > 1
-                    {
-                        break;
-                    }
-                    let tile = PixelTile { channels, rows, vectors };
-                    let cycles = self.cycles(machine, channels, &all_rows, columns);
-                    if best.as_ref().is_none_or(|(_, least)| cycles.all() < least.all()) {
-                        best = Some((tile, cycles));
-                    }
-                }
-            }
-        }
-        best.expect("a single accumulator fits the registers").0
-    }
-
-    /// Predicted cycles of a group of an image, cut into such tiles.
-    pub(super) fn cycles_of(&self, machine: &Machine, tile: &PixelTile) -> Cycles {
-        self.cycles(machine, tile.channels, &self.all_rows(tile.rows), &self.all_columns(machine, tile.vectors))
     }
 
     /// Multiplications of a group of an image cut into such tiles: lanes beyond the last pixel of a row are counted, and taps of vectors that
@@ -294,7 +199,7 @@ impl PixelProblem {
     }
 
     /// The vectors of a row of a tile.
-    fn spans(&self, run: &TileRun) -> Vec<Span> {
+    pub(super) fn spans(&self, run: &TileRun) -> Vec<Span> {
         match self.reading {
             Reading::Deinterleave => deinterleaved_spans(run.size, self.lanes),
             _ => spans(run.size, self.lanes),
@@ -316,26 +221,7 @@ impl PixelProblem {
         len.map_or(0, |len| (groups_together(groups, tiles, Some(len)) * len * self.bytes) as u128)
     }
 
-    fn pairs(&self, tile: &PixelTile) -> Vec<(TileRun, TileRun)> {
-        let columns = tile_runs(&self.w, tile.vectors * usize::from(self.lanes));
-        let rows = tile_runs(&self.h, tile.rows);
-        rows.iter().flat_map(|&h| columns.iter().map(move |&w| (h, w))).collect()
-    }
-
-    fn block_of(&self, h: &TileRun, w: &TileRun) -> Option<Block> {
-        block(&self.w, self.lanes, self.c, self.reading, [h, w])
-    }
-
-    /// Registers that a tile of so many vectors needs beside its accumulators.
-    fn beside(&self, vectors: usize) -> usize {
-        match self.reading {
-            Reading::Deinterleave if self.w.stride == 1 => vectors + DEINTERLEAVED,
-            Reading::Deinterleave => DEINTERLEAVED,
-            _ => vectors + 1,
-        }
-    }
-
-    fn all_rows(&self, rows: usize) -> Vec<Rows> {
+    pub(super) fn all_rows(&self, rows: usize) -> Vec<Rows> {
         let counted = |run: TileRun| {
             let (inputs, taken) = takers(&self.h, &run).fold((0, 0), |(n, all), taken| (n + 1, all + taken));
             Rows { count: run.count, size: run.size, inputs, taken }
@@ -343,125 +229,22 @@ impl PixelProblem {
         tile_runs(&self.h, rows).into_iter().map(counted).collect()
     }
 
-    fn all_columns(&self, machine: &Machine, vectors: usize) -> Vec<Columns> {
-        let all = tile_runs(&self.w, vectors * usize::from(self.lanes)).into_iter();
-        all.map(|run| self.columns(machine, run)).collect()
+    pub(super) fn pairs(&self, tile: &PixelTile) -> Vec<(TileRun, TileRun)> {
+        let columns = tile_runs(&self.w, tile.vectors * usize::from(self.lanes));
+        let rows = tile_runs(&self.h, tile.rows);
+        rows.iter().flat_map(|&h| columns.iter().map(move |&w| (h, w))).collect()
     }
 
-    fn columns(&self, machine: &Machine, run: TileRun) -> Columns {
-        let spans = spans(run.size, self.lanes);
-        let width = spans.iter().map(|span| machine.part_of_vector(usize::from(span.lanes) * self.bytes)).sum();
-        Columns { run, vectors: spans.len(), width }
+    pub(super) fn block_of(&self, h: &TileRun, w: &TileRun) -> Option<Block> {
+        block(&self.w, self.lanes, self.c, self.reading, [h, w])
     }
 
-    /// Cycles of a group of an image, cut into such tiles.
-    fn cycles(&self, machine: &Machine, channels: usize, rows: &[Rows], columns: &[Columns]) -> Cycles {
-        let mut sum = Cycles::default();
-        let cuts = even(self.k, channels);
-        for columns in columns {
-            for rows in rows {
-                let times = (columns.run.count * rows.count) as f64;
-                for k in &cuts {
-                    let [multiply, store] = self.tile(machine, k.size, rows, columns);
-                    sum.multiply += times * k.count as f64 * multiply;
-                    sum.store += times * k.count as f64 * store;
-                }
-                sum.copy += times * self.copy(machine, rows.inputs, &columns.run);
-            }
-        }
-        sum
-    }
-
-    /// Cycles to sum a tile, and to store it.
-    fn tile(&self, machine: &Machine, k: usize, rows: &Rows, columns: &Columns) -> [f64; 2] {
-        let vector = usize::from(self.lanes) * self.bytes;
-        let Columns { ref run, vectors, width } = *columns;
-        let depth = (self.w.kernel * self.c) as f64;
-        let picks = match self.reading {
-            // Every other tap; or even and odd columns, then all taps but two.
-            Reading::Deinterleave if self.w.stride == 1 => (rows.inputs * self.c * self.w.kernel / 2) as f64 * width,
-            Reading::Deinterleave => (rows.inputs * self.c * self.w.kernel.max(2)) as f64 * width,
-            _ => 0.0,
-        };
-        let multiply = (k * rows.taken) as f64 * depth * width / machine.fma_per_cycle;
-        let multiply = multiply + picks * machine.rates.arithmetic_cycles;
-        // All but the aligned ones of the loads of neighbouring pixels reach across lines as often as a vector is part of one.
-        let across = if self.w.kernel == 1 {
-            0.0
-        } else {
-            vector.min(machine.hierarchy.line_bytes) as f64 / machine.hierarchy.line_bytes as f64
-        };
-        let each = match self.reading {
-            Reading::Deinterleave if self.w.stride == 1 => depth / 2.0 * (1.0 + across),
-            Reading::Deinterleave => (2 * self.c) as f64,
-            _ => depth * (1.0 + across),
-        };
-        let pixels = (rows.inputs * vectors) as f64 * each;
-        let weights = (k * rows.taken) as f64 * depth * machine.part_of_vector(self.bytes);
-        let written = |_: &usize| rows.taken <= LONG;
-        let tile = PixelTile { channels: k, rows: rows.size, vectors };
-        let [pixels, weights] = match self.weights_at_once(machine, &tile).filter(written) {
-            // Each weight once, and for as many as are held the rows that they reach.
-            Some(most) => {
-                let Axis { kernel, stride, dilation, .. } = self.h;
-                let between = num_integer::gcd(stride, dilation);
-                let reached = |taps: usize| ((rows.size - 1) * stride + (taps - 1) * dilation) / between + 1;
-                let taps = even(kernel, most).into_iter();
-                let reached = taps.map(|taps| taps.count * reached(taps.size).min(rows.inputs)).sum::<usize>();
-                [reached as f64 * each, kernel as f64 * machine.part_of_vector(self.bytes)]
-            }
-            None => [pixels, weights],
-        };
-        let loads = (pixels + weights) / machine.loads_per_cycle();
-        // Each sum waits for itself.
-        let waits = depth * machine.fma_latency * rows.taken as f64 / rows.size as f64;
-        // Rows that are stored to, and among how many rows what is read and stored is come back to in turn.
-        let inputs = self.c * rows.inputs;
-        let (stored, row, among) = match self.stores {
-            // Each lane goes to a column of its own, of which a page may have several.
-            Stores::Columns => {
-                let (columns, bytes) = (k * usize::from(self.lanes), self.h.output * self.bytes);
-                (
-                    columns,
-                    bytes,
-                    [inputs + (columns * bytes).div_ceil(machine.hierarchy.page_bytes).min(columns), columns],
-                )
-            }
-            Stores::Rows | Stores::Apart => {
-                (k * rows.size, self.w.output * self.bytes, [inputs + self.k * rows.size; 2])
-            }
-        };
-        let read = match self.reading {
-            Reading::Block => 0.0,
-            _ => pages(machine, inputs, among[0], self.w.input * self.bytes),
-        };
-        let busy = [multiply, loads, self.fetched(machine, k, rows, run), read];
-        let cycles = busy.into_iter().fold(waits, f64::max)
-            + machine.hierarchy.exposed * (multiply.min(loads) + self.fetched_anew(machine, rows, run));
-        let store = k as f64 * vectors as f64 * self.store(machine, rows.size);
-        let stored = pages(machine, stored, among[1], row);
-        [cycles, store + stored + machine.rates.call_cycles]
-    }
-
-    /// Cycles to store the vectors of so many rows that lie below each other.
-    fn store(&self, machine: &Machine, rows: usize) -> f64 {
-        let (rates, lanes) = (&machine.rates, usize::from(self.lanes));
-        let alone = |each: f64| rows as f64 * (each + rates.arithmetic_cycles);
-        match self.stores {
-            Stores::Rows => alone(rates.store_cycles),
-            Stores::Apart => alone(lanes as f64 * rates.scatter_cycles),
-            Stores::Columns => {
-                let square = |columns: usize| {
-                    let vectors = columns.max(2).next_power_of_two();
-                    // Parts of vectors take a mask, and are cut out.
-                    let accesses = if columns == lanes { lanes } else { 2 * lanes };
-                    let zips = vectors * vectors.ilog2() as usize;
-                    straight(machine, 0.0, zips as f64, accesses as f64)
-                };
-                let all = (rows / lanes) as f64 * square(lanes);
-                let rest = if rows.is_multiple_of(lanes) { 0.0 } else { square(rows % lanes) };
-                all + rest + alone(0.0)
-            }
+    /// Registers that a tile of so many vectors needs beside its accumulators.
+    pub(super) fn beside(&self, vectors: usize) -> usize {
+        match self.reading {
+            Reading::Deinterleave if self.w.stride == 1 => vectors + DEINTERLEAVED,
+            Reading::Deinterleave => DEINTERLEAVED,
+            _ => vectors + 1,
         }
     }
 
@@ -470,69 +253,20 @@ impl PixelProblem {
         let column = self.w.kernel == 1 && self.h.kernel > 1 && self.reading != Reading::Deinterleave;
         column && self.c == 1 && tile.channels == 1 && tile.vectors == 1
     }
+}
 
-    /// How many weights of a column of taps have registers beside the accumulators of a tile: one vector of one channel for each row.
-    /// `None` where weights are loaded for each row of the input.
-    pub(super) fn weights_at_once(&self, machine: &Machine, tile: &PixelTile) -> Option<usize> {
-        let in_flight = tile.rows as f64 >= IN_FLIGHT * machine.fma_latency * machine.fma_per_cycle;
-        let beside = machine.free_registers().saturating_sub(tile.rows + 1);
-        (self.can_hold(tile) && in_flight).then_some(beside.max(1))
-    }
+/// The tile and the way to read of a complete plan.
+pub(super) fn tile_of(plan: &Plan) -> (PixelTile, Reading) {
+    let Schedule { tile, input, .. } = plan.schedule;
+    let [channels, rows, vectors] = tile.and_then(|tile| tile.get()).unwrap_or([1; 3]);
+    (PixelTile { channels, rows, vectors }, in_copy(input.unwrap_or(Reading::InPlace)))
+}
 
-    /// Whether the weights of so many channels drive each other out of the nearest cache: their lines, a filter apart, fall into few sets.
-    fn collide(&self, machine: &Machine, channels: usize) -> bool {
-        let filter = self.c * self.h.kernel * self.w.kernel * self.bytes;
-        filter >= machine.hierarchy.line_bytes
-            && channels > lines_held(machine, 0, filter / machine.hierarchy.line_bytes)
-    }
-
-    /// Cycles to bring what a tile reads from the second-level cache: nothing if it stays in half the first.
-    fn fetched(&self, machine: &Machine, k: usize, rows: &Rows, columns: &TileRun) -> f64 {
-        let pixels = self.c * self.under(rows, columns);
-        let weights = k * self.c * self.h.kernel * self.w.kernel * self.bytes;
-        match &machine.caches[..] {
-            [first, second, ..] if pixels + weights > first.bytes / 2 => {
-                (pixels + weights) as f64 / second.bytes_per_cycle.max(f64::MIN_POSITIVE)
-            }
-            _ => 0.0,
-        }
-    }
-
-    /// Cycles to bring a tile's pixels from the second-level cache where those of a row of tiles do not stay in half the first until the next
-    /// row, which needs most of them again. Counted for single channels, whose kernels may have many rows.
-    fn fetched_anew(&self, machine: &Machine, rows: &Rows, columns: &TileRun) -> f64 {
-        let of_row = rows.inputs * self.w.input * self.bytes;
-        match &machine.caches[..] {
-            [first, second, ..] if self.c == 1 && of_row > first.bytes / 2 => {
-                self.under(rows, columns) as f64 / second.bytes_per_cycle.max(f64::MIN_POSITIVE)
-            }
-            _ => 0.0,
-        }
-    }
-
-    /// Bytes of a channel's pixels under a tile.
-    fn under(&self, rows: &Rows, columns: &TileRun) -> usize {
-        rows.inputs * (columns.size * self.w.stride + self.w.reach()) * self.bytes
-    }
-
-    /// Cycles to copy what a tile needs into a block.
-    fn copy(&self, machine: &Machine, inputs: usize, columns: &TileRun) -> f64 {
-        let lanes = usize::from(self.lanes);
-        let reading = self.reading;
-        let width = if reading == Reading::Block {
-            (columns.size - 1) * self.w.stride + self.w.reach()
-        } else if reading == Reading::InPlace && columns.lo > 0 {
-            lanes
-        } else {
-            return 0.0;
-        };
-        let rates = &machine.rates;
-        let load = match self.w.stride {
-            1 => rates.load_cycles,
-            // Two loads and a permutation.
-            2 => 2.0 * rates.load_cycles + rates.arithmetic_cycles,
-            _ => lanes as f64 * rates.gather_cycles,
-        };
-        (inputs * self.c * width.div_ceil(lanes)) as f64 * (load + 2.0 * rates.store_cycles) + rates.call_cycles
+/// How the image, or the dense copy of it, is read.
+pub(super) fn in_copy(input: Reading) -> Reading {
+    match input {
+        Reading::Compact => Reading::InPlace,
+        Reading::CompactBlock => Reading::Block,
+        other => other,
     }
 }

@@ -23,8 +23,8 @@ use convoke_lower::strides::Index;
 use convoke_lower::{LowerError, Lowering};
 
 use super::compact::dense_window;
+use super::geometry::tile_of;
 use super::geometry::{PixelTile, deinterleaved_spans, groups_together};
-use super::tile_of;
 use crate::geometry::runs::{TileRun, input_rows, spans, tile_runs};
 use crate::lower::{BoundConv, Kernel, bordered, window};
 use codelet::Codelet;

@@ -18,6 +18,7 @@
 
 mod compact;
 mod cost;
+mod cycles;
 pub(crate) mod geometry;
 mod lower;
 
@@ -27,10 +28,11 @@ use convoke_ir::types::Layout;
 use convoke_lower::{LowerError, Lowering};
 use convoke_machine::Machine;
 
-use super::Method;
 use crate::conv::Conv;
-use crate::estimate::{Cost, Refusal};
-use geometry::{PixelProblem, PixelTile, Stores};
+use crate::estimate::Cost;
+use crate::method::Method;
+use crate::refusal::Refusal;
+use geometry::{PixelProblem, PixelTile, Stores, in_copy};
 
 /// Direct convolution vectorised over pixels, by a name and a way to read.
 pub(crate) struct Pixels {
@@ -96,15 +98,6 @@ impl Pixels {
 /// How the dense copy is read, in the word for both.
 fn dense_reading(reading: Reading) -> Reading {
     if reading == Reading::Block { Reading::CompactBlock } else { Reading::Compact }
-}
-
-/// How the image, or the dense copy of it, is read.
-fn in_copy(input: Reading) -> Reading {
-    match input {
-        Reading::Compact => Reading::InPlace,
-        Reading::CompactBlock => Reading::Block,
-        other => other,
-    }
 }
 
 impl Method for Pixels {
@@ -173,11 +166,4 @@ impl Method for Pixels {
     fn lower<'a>(&self, lowering: &mut Lowering<'a>, instr: &'a Instr, plan: Plan) -> Result<(), LowerError> {
         lower::lower(lowering, instr, plan)
     }
-}
-
-/// The tile and the way to read of a complete plan.
-fn tile_of(plan: &Plan) -> (PixelTile, Reading) {
-    let Schedule { tile, input, .. } = plan.schedule;
-    let [channels, rows, vectors] = tile.and_then(|tile| tile.get()).unwrap_or([1; 3]);
-    (PixelTile { channels, rows, vectors }, in_copy(input.unwrap_or(Reading::InPlace)))
 }

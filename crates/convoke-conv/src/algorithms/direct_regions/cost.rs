@@ -14,7 +14,7 @@ use convoke_lower::cuts::even;
 use convoke_machine::Machine;
 
 use crate::conv::Conv;
-use crate::cost::{bandwidth, call, lanes, product, straight};
+use crate::cost::{bandwidth, call, product, straight};
 use crate::estimate::{Cost, Term};
 use crate::geometry::product_tile::{ProductTile, size};
 use crate::geometry::regions::Region;
@@ -24,7 +24,7 @@ const MIN_SPEEDUP: f64 = 1.15;
 
 /// What a complete plan costs, over these rows and columns.
 pub(super) fn cost(plan: Plan, conv: &Conv, machine: &Machine, [rows, columns]: &[Vec<Region>; 2]) -> Cost {
-    let lanes = lanes(conv, machine);
+    let lanes = conv.lanes(machine);
     let (c, k) = (conv.c_per_group(), conv.k_per_group());
     let tile = ProductTile::of(plan.schedule.tile);
     let vectors = tile.vectors;

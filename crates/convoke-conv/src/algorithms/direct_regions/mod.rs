@@ -19,12 +19,12 @@ use convoke_ir::layer::Instr;
 use convoke_lower::{LowerError, Lowering};
 use convoke_machine::Machine;
 
-use super::Method;
 use crate::conv::Conv;
-use crate::cost::lanes;
-use crate::estimate::{Cost, Refusal};
+use crate::estimate::Cost;
 use crate::geometry::product_tile::{ProductTile, depth_in_cache, size};
 use crate::geometry::regions::{of_window, strip};
+use crate::method::Method;
+use crate::refusal::Refusal;
 
 /// See the [module](self).
 pub(crate) struct DirectRegions;
@@ -54,7 +54,7 @@ impl Method for DirectRegions {
             });
         }
         let tile = ProductTile::asked(asked.schedule.tile, machine, || ProductTile::square(machine))?;
-        let (channels, cols, bytes) = (conv.c_per_group(), tile.columns(lanes(conv, machine)), conv.elem.bytes());
+        let (channels, cols, bytes) = (conv.c_per_group(), tile.columns(conv.lanes(machine)), conv.elem.bytes());
         // The weights of a channel for a tile, and the rows of it that a row of output reads.
         let numbers = conv.taps() * cols + conv.window.h.kernel * conv.x.w;
         let depth = match asked.schedule.depth {

@@ -19,7 +19,7 @@ use convoke_lower::cuts::{Cut, cut, even};
 use convoke_machine::Machine;
 
 use crate::conv::Conv;
-use crate::cost::{bandwidth, call, conflict, lanes, pages, product, straight};
+use crate::cost::{bandwidth, call, conflict, pages, product, straight};
 use crate::estimate::{Cost, Term};
 use crate::geometry::pixel_ranges::{PixelRange, pixel_ranges};
 use crate::geometry::product_tile::{ProductTile, size};
@@ -86,7 +86,7 @@ fn multiplications(plan: Plan, conv: &Conv, lanes: usize) -> u128 {
 
 /// What a complete plan costs.
 pub(super) fn cost(plan: Plan, conv: &Conv, machine: &Machine) -> Cost {
-    let lanes = lanes(conv, machine);
+    let lanes = conv.lanes(machine);
     let (pixels, k, depth) = (conv.pixels(), conv.k_per_group(), conv.depth());
     let (rows, columns) = if conv.layout == Layout::Nchw { (k, pixels) } else { (pixels, k) };
     let products = (conv.x.n * conv.group) as f64;

@@ -23,10 +23,11 @@ use convoke_ir::types::Layout;
 use convoke_lower::{LowerError, Lowering};
 use convoke_machine::Machine;
 
-use super::Method;
 use crate::conv::Conv;
-use crate::estimate::{Cost, Refusal};
+use crate::estimate::Cost;
 use crate::geometry::product_tile::{ProductTile, size};
+use crate::method::Method;
+use crate::refusal::Refusal;
 
 /// See the [module](self).
 pub(crate) struct Im2col;

@@ -17,10 +17,9 @@ use convoke_ir::attr::Plan;
 use convoke_ir::types::Layout;
 use convoke_machine::Machine;
 
-use super::geometry::{Parts, recursion};
-use super::{levels, parts_of, problem};
+use super::geometry::{Parts, levels, parts_of, problem, recursion};
 use crate::conv::Conv;
-use crate::cost::{bandwidth, call, lanes, product, scattered, straight};
+use crate::cost::{bandwidth, call, product, scattered, straight};
 use crate::estimate::{Cost, Term};
 use crate::geometry::product_tile::ProductTile;
 
@@ -29,7 +28,7 @@ pub(super) fn cost(plan: Plan, conv: &Conv, machine: &Machine) -> Cost {
     let base = matmul::strassen();
     let levels = levels(&plan);
     let (sizes, products) = recursion(&base, levels);
-    let (lanes, bytes) = (lanes(conv, machine), conv.elem.bytes());
+    let (lanes, bytes) = (conv.lanes(machine), conv.elem.bytes());
     let parts: Parts = parts_of(&plan, &problem(conv, lanes)).expect("a complete plan fits its convolution");
     let power = |x: usize| x.pow(levels.into());
     let entries = |of: fn(&Bilinear) -> &Matrix| power((0..base.rank()).map(|q| of(&base).nonzero(q).count()).sum());

@@ -8,6 +8,10 @@
 //! All parts of an axis count as equally large, in whole register tiles; what a part lacks is zeros in weights and panels, and sums
 //! that nobody stores. A tile that is cut short would not be done sooner, since its few sums wait for each other.
 
+use crate::conv::Conv;
+use crate::refusal::NoParts;
+use convoke_bilinear::matmul;
+use convoke_ir::attr::{Algorithm, Plan};
 use std::ops::Range;
 
 use convoke_bilinear::error::LEAST_CHUNK;
@@ -125,30 +129,6 @@ pub(crate) struct Blocks {
     pub parts: Vec<Part>,
     /// Pixels of a part, padded.
     pub pixels: usize,
-}
-
-/// Why there is no cut.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum NoParts {
-    /// Some part would be empty.
-    #[error("needs {needs} or more {of}, got {got}")]
-    Few {
-        /// What there must be more of.
-        of: &'static str,
-        /// How many there must be.
-        needs: usize,
-        /// How many there are.
-        got: usize,
-    },
-    /// Each product is code of its own, which takes long to compile.
-    #[error("multiplies {products} times, more than {limit}")]
-    Products {
-        /// Products of parts.
-        products: usize,
-        /// The most there may be.
-        limit: usize,
-    },
 }
 
 /// The cut of a product.
@@ -287,6 +267,28 @@ fn blocks(extent: usize, n: usize, per: usize, tile: usize, target: usize) -> Ve
     let all = sizes.map(of).filter(|blocks| blocks.iter().all(|b| b.cut.size >= n));
     let whole = (extent <= most).then(|| of(extent));
     all.chain(whole).min_by_key(|blocks| cost(blocks)).unwrap_or_else(|| of(extent))
+}
+
+/// The levels of a complete plan.
+pub(super) fn levels(plan: &Plan) -> u8 {
+    match plan.algorithm {
+        Algorithm::Strassen { levels: Some(levels) } => levels,
+        other => unreachable!("`{other}` is no plan of Strassen's"),
+    }
+}
+
+/// The product that is cut.
+pub(super) fn problem(conv: &Conv, lanes: usize) -> PartsProblem {
+    PartsProblem::new(&conv.window, conv.layout, [conv.k_per_group(), conv.c_per_group()], lanes, conv.elem.bytes())
+}
+
+/// The parts of a complete plan.
+pub(super) fn parts_of(plan: &Plan, problem: &PartsProblem) -> Result<Parts, NoParts> {
+    let (sizes, products) = recursion(&matmul::strassen(), levels(plan));
+    let [pixels, tiles] = plan.schedule.block.and_then(|block| block.get()).unwrap_or([1; 2]);
+    let depth = plan.schedule.depth.map_or(1, |depth| depth as usize);
+    let tile = ProductTile::of(plan.schedule.tile);
+    Parts::new(problem, sizes, products, &Sizing { tile, depth, pixels, tiles })
 }
 
 #[cfg(test)]

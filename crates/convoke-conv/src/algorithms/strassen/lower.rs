@@ -32,8 +32,7 @@ use convoke_lower::store::StoreTile;
 use convoke_lower::strides::Index;
 use convoke_lower::{LowerError, Lowering};
 
-use super::geometry::{Blocks, Part, Parts, PartsProblem, Unit};
-use super::{levels, parts_of};
+use super::geometry::{Blocks, Part, Parts, PartsProblem, Unit, levels, parts_of};
 use crate::lower::pixel_block::PixelBlock;
 use crate::lower::{BoundConv, Kernel, window, with_read_halo};
 use gather::{Gather, Source};

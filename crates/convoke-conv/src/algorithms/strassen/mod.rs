@@ -24,13 +24,12 @@ use convoke_ir::layer::Instr;
 use convoke_lower::{LowerError, Lowering};
 use convoke_machine::Machine;
 
-use super::Method;
 use crate::conv::Conv;
-use crate::cost::lanes;
-use crate::estimate::{Cost, Errors, Refusal};
+use crate::estimate::{Cost, Errors};
 use crate::geometry::product_tile::ProductTile;
-pub use geometry::NoParts;
-use geometry::{Parts, PartsProblem, Sizing, recursion};
+use crate::method::Method;
+use crate::refusal::Refusal;
+use geometry::{Sizing, levels, parts_of, problem, recursion};
 
 /// See the [module](self).
 pub(crate) struct Strassen;
@@ -68,7 +67,7 @@ impl Method for Strassen {
     fn complete(&self, asked: Plan, conv: &Conv, machine: &Machine) -> Result<Plan, Refusal> {
         let Algorithm::Strassen { levels: Some(levels) } = asked.algorithm else { return Err(Refusal::NoSizes) };
         let (sizes, products) = recursion(&matmul::strassen(), levels);
-        let problem = problem(conv, lanes(conv, machine));
+        let problem = problem(conv, conv.lanes(machine));
         problem.has_parts(sizes, products).map_err(Refusal::Parts)?;
         let tile = ProductTile::asked(asked.schedule.tile, machine, || ProductTile::square(machine))?;
         let mut sizing = Sizing::new(&problem, sizes, tile, machine);
@@ -117,26 +116,4 @@ impl Method for Strassen {
     fn lower<'a>(&self, lowering: &mut Lowering<'a>, instr: &'a Instr, plan: Plan) -> Result<(), LowerError> {
         lower::lower(lowering, instr, plan)
     }
-}
-
-/// The levels of a complete plan.
-fn levels(plan: &Plan) -> u8 {
-    match plan.algorithm {
-        Algorithm::Strassen { levels: Some(levels) } => levels,
-        other => unreachable!("`{other}` is no plan of Strassen's"),
-    }
-}
-
-/// The product that is cut.
-fn problem(conv: &Conv, lanes: usize) -> PartsProblem {
-    PartsProblem::new(&conv.window, conv.layout, [conv.k_per_group(), conv.c_per_group()], lanes, conv.elem.bytes())
-}
-
-/// The parts of a complete plan.
-fn parts_of(plan: &Plan, problem: &PartsProblem) -> Result<Parts, NoParts> {
-    let (sizes, products) = recursion(&matmul::strassen(), levels(plan));
-    let [pixels, tiles] = plan.schedule.block.and_then(|block| block.get()).unwrap_or([1; 2]);
-    let depth = plan.schedule.depth.map_or(1, |depth| depth as usize);
-    let tile = ProductTile::of(plan.schedule.tile);
-    Parts::new(problem, sizes, products, &Sizing { tile, depth, pixels, tiles })
 }

@@ -17,17 +17,18 @@ use convoke_ir::types::Layout;
 use convoke_lower::blocked::Blocked;
 use convoke_machine::Machine;
 
+use super::cut::Cut;
 use super::geometry::{Tiling, held};
+use super::guard_cost;
 use super::scratch::scratch_bytes;
-use super::{Cut, guard_cost};
 use crate::conv::Conv;
-use crate::cost::{bandwidth, beside, burst, call, lanes, operands, product, scattered, straight, strided, turned};
+use crate::cost::{bandwidth, beside, burst, call, operands, product, scattered, straight, strided, turned};
 use crate::estimate::{Cost, Term};
 use crate::geometry::product_tile::ProductTile;
 
 /// What a complete plan costs.
 pub(super) fn cost(plan: Plan, conv: &Conv, machine: &Machine) -> Cost {
-    let cut = Cut::new(&plan, conv, lanes(conv, machine)).expect("a complete plan fits its convolution");
+    let cut = Cut::new(&plan, conv, conv.lanes(machine)).expect("a complete plan fits its convolution");
     let (tiling, tile) = (&cut.tiling, ProductTile::of(plan.schedule.tile));
     let block = plan.schedule.block.and_then(|block| block.get()).unwrap_or([1; 2]);
     let bytes = conv.elem.bytes();
@@ -40,13 +41,13 @@ pub(super) fn cost(plan: Plan, conv: &Conv, machine: &Machine) -> Cost {
     let [x_bytes, _, y_bytes] = conv.bytes();
     let (products, c) = (tiling.tile.products, conv.c_per_group());
     // Output channels fill whole vectors.
-    let k = Blocked::new(conv.group, conv.k_per_group(), lanes(conv, machine) as u8);
+    let k = Blocked::new(conv.group, conv.k_per_group(), conv.lanes(machine) as u8);
     let outputs = if cut.depthwise { conv.y.c } else { conv.group * k.wide() };
     let weights = (conv.y.c * c) as u128 * (products * bytes) as u128;
     Cost {
         multiplications: (conv.x.n * tiling.tiles() * products) as u128 * (c * outputs) as u128,
         bytes_moved: x_bytes + 2 * halo + cost.blocks as u128 * (weights + 2 * cost.between) + y_bytes,
-        scratch_bytes: scratch_bytes(&cut, &plan, conv, lanes(conv, machine)),
+        scratch_bytes: scratch_bytes(&cut, &plan, conv, conv.lanes(machine)),
         calls: None,
         terms: ["data", "multiply", "inverse", "halo", "weights", "stream"]
             .into_iter()
@@ -77,7 +78,7 @@ fn of_sums(
     machine: &Machine,
     halo: u128,
 ) -> Parts {
-    let lanes = lanes(conv, machine);
+    let lanes = conv.lanes(machine);
     let (c, k) = (conv.c_per_group(), conv.k_per_group());
     let (tile, bytes) = (&*tiling.tile, conv.elem.bytes());
     let groups = conv.group as f64;
@@ -132,7 +133,7 @@ fn of_sums(
 /// The cost where each output channel reads one input channel. The tiles of a row may be in the lanes.
 fn of_channels(cut: &Cut, block: [usize; 2], conv: &Conv, machine: &Machine, halo: u128) -> Parts {
     let (tiling, by_tiles) = (&cut.tiling, cut.tiles_in_lanes);
-    let lanes = lanes(conv, machine);
+    let lanes = conv.lanes(machine);
     let (tile, bytes) = (&*tiling.tile, conv.elem.bytes());
     let tiles = (conv.x.n * tiling.tiles()) as f64;
     let per_channel = |transform: &Transform| {

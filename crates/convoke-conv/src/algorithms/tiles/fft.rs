@@ -4,7 +4,7 @@ use convoke_ir::attr::{Algorithm, Extent};
 use convoke_ir::layer::Axis;
 
 use crate::conv::Conv;
-use crate::estimate::Refusal;
+use crate::refusal::Refusal;
 
 /// Points along the longer axis of a kernel that are tried.
 const POINTS: [u8; 5] = [8, 16, 32, 64, 128];

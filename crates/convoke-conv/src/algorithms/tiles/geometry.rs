@@ -21,59 +21,9 @@ use convoke_ir::attr::{Algorithm, Extent};
 use convoke_ir::layer::{Axis, Window};
 use convoke_machine::{Cache, Machine};
 
+use crate::refusal::NoTiling;
 use cache::Key;
 use places::places;
-
-/// Why a convolution cannot be cut so.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum NoTiling {
-    /// Nothing to save.
-    #[error("needs a kernel of more taps than its steps")]
-    OneTap,
-    /// The transform would be too large.
-    #[error("needs a transform of {got} numbers for {taps} taps, the most are {limit}")]
-    Points {
-        /// Numbers of the transform along an axis.
-        got: usize,
-        /// Taps of a phase of the filter.
-        taps: usize,
-        /// The most.
-        limit: usize,
-    },
-    /// The tile would read too much.
-    #[error("has tiles of {got} inputs along an axis, the most are {limit}")]
-    Inputs {
-        /// Inputs of a tile.
-        got: usize,
-        /// The most.
-        limit: usize,
-    },
-    /// The tile is larger than the result.
-    #[error("has tiles of {tile} outputs along an axis, the result has {extent}")]
-    Large {
-        /// Outputs of a tile.
-        tile: usize,
-        /// Outputs along the axis.
-        extent: usize,
-    },
-    /// The transform does not hold the filter, or is no power of two.
-    #[error("needs a power of two of points along each axis, from the {taps} taps there up to {limit}, got {points}")]
-    Fourier {
-        /// Points.
-        points: usize,
-        /// Taps.
-        taps: usize,
-        /// The most points.
-        limit: usize,
-    },
-    /// The filter moves by more than one.
-    #[error("needs steps of 1, got strides of {got}")]
-    Steps {
-        /// Steps of the filter along an axis.
-        got: usize,
-    },
-}
 
 /// The tiles of a convolution.
 #[derive(Clone, Debug)]

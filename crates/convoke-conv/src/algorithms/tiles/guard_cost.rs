@@ -11,7 +11,7 @@ use convoke_machine::Machine;
 
 use super::geometry::Tiling;
 use crate::conv::Conv;
-use crate::cost::{lanes, straight};
+use crate::cost::straight;
 use crate::geometry::product_tile::ProductTile;
 
 /// The codelets called for each run of outputs: a product and a store.
@@ -21,7 +21,7 @@ const MAX: f64 = 3.0;
 
 /// Cycles in all.
 pub(super) fn cycles(tiling: &Tiling, tile: ProductTile, conv: &Conv, machine: &Machine) -> f64 {
-    let lanes = lanes(conv, machine);
+    let lanes = conv.lanes(machine);
     let (columns_of_tile, tile, wide) = (tile.columns(lanes), &*tiling.tile, lanes as f64);
     let planes = (conv.x.n * conv.group) as f64;
     let pixels = planes * (tiling.h.read() * tiling.w.read()) as f64;

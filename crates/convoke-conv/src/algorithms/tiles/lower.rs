@@ -16,12 +16,11 @@ use convoke_lower::blocked::Blocked;
 use convoke_lower::halo::Border;
 use convoke_lower::{LowerError, Lowering};
 
-use super::Cut;
-use super::geometry::Tiling;
+use super::cut::Cut;
 use crate::conv::Conv;
 use crate::geometry::product_tile::ProductTile;
+use crate::lower::views;
 use crate::lower::{BoundConv, op, window};
-use crate::storage;
 
 /// The loops of a convolution by a complete plan.
 pub(super) fn lower<'a>(lowering: &mut Lowering<'a>, instr: &'a Instr, plan: Plan) -> Result<(), LowerError> {
@@ -29,7 +28,7 @@ pub(super) fn lower<'a>(lowering: &mut Lowering<'a>, instr: &'a Instr, plan: Pla
     let lanes = lowering.lanes(numbers.elem);
     let cut = Cut::new(&plan, &numbers, lanes.into()).expect("the plan fits the convolution");
     let (x, pads) = (instr.args[0], cut.pads(&numbers));
-    let x = match storage::read(lowering, x) {
+    let x = match views::read(lowering, x) {
         Some(read) => read,
         None if !cut.depthwise => {
             let blocked = Blocked::new(numbers.group, numbers.c_per_group(), lanes);
@@ -50,9 +49,4 @@ pub(super) fn lower<'a>(lowering: &mut Lowering<'a>, instr: &'a Instr, plan: Pla
         }
         _ => Ok(()),
     }
-}
-
-/// Rows and columns of tiles of a block.
-fn block_of(plan: &Plan, tiling: &Tiling) -> [usize; 2] {
-    tiling.block_of(plan.schedule.block.and_then(|block| block.get()).unwrap_or([1; 2]))
 }

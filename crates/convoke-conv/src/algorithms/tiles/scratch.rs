@@ -4,7 +4,7 @@ use convoke_ir::attr::Plan;
 use convoke_ir::types::Layout;
 use convoke_lower::blocked::Blocked;
 
-use super::Cut;
+use super::cut::Cut;
 use super::flat::Flat;
 use super::geometry::held;
 use crate::conv::Conv;

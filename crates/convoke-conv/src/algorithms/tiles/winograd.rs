@@ -4,7 +4,7 @@ use convoke_ir::attr::{Algorithm, Extent};
 use convoke_ir::layer::Axis;
 
 use crate::conv::Conv;
-use crate::estimate::Refusal;
+use crate::refusal::Refusal;
 
 /// Outputs along an axis that are tried.
 const OUTPUTS: [u8; 3] = [2, 4, 6];

@@ -1,5 +1,6 @@
 //! Blocks of tiles: where they are, and the loops over them.
 
+use convoke_ir::attr::Plan;
 use convoke_ir::loops::{Affine, Func, FuncBuilder};
 use convoke_ir::types::Layout;
 
@@ -124,4 +125,9 @@ impl<'b, 'c> Block<'b, 'c> {
 
 fn pairs<A: Copy, B: Copy>(a: &[A], b: &[B]) -> Vec<(A, B)> {
     a.iter().flat_map(|&a| b.iter().map(move |&b| (a, b))).collect()
+}
+
+/// Rows and columns of tiles of a block.
+pub(super) fn block_of(plan: &Plan, tiling: &Tiling) -> [usize; 2] {
+    tiling.block_of(plan.schedule.block.and_then(|block| block.get()).unwrap_or([1; 2]))
 }

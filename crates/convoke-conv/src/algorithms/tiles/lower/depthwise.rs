@@ -10,8 +10,7 @@
 use convoke_bilinear::Tile;
 use convoke_ir::loops::{Affine, BinOp, Func, FuncBuilder, FuncId, SlotId};
 
-use super::block::{AXES, Block, CHANNELS, Corner};
-use super::block_of;
+use super::block::{AXES, Block, CHANNELS, Corner, block_of};
 use super::code::pass;
 use super::filter::{Filters, channel_filters};
 use crate::algorithms::tiles::flat::Flat;

@@ -15,8 +15,7 @@ mod steps;
 
 use convoke_ir::loops::{Affine, Func, FuncBuilder, FuncId, Marks, SlotId};
 
-use super::block::{AXES, Block, CHANNELS, Corner};
-use super::block_of;
+use super::block::{AXES, Block, CHANNELS, Corner, block_of};
 use super::code::{Numbers, transform};
 use super::filter::{Filters, filters};
 use crate::algorithms::tiles::flat::Flat;
