@@ -372,7 +372,7 @@ fn a_level_factors_a_large_blur_by_itself() {
     else {
         panic!("{notes:?}")
     };
-    assert!(factors.form.starts_with("31x1, then 1x31") && bands.form.contains("in turns"), "{notes:?}");
+    assert!(factors.form.starts_with("31x1, then 1x31") && bands.form.contains("fused"), "{notes:?}");
     assert_eq!(Stats::of_layer(&after).multiplications, 2 * 31 * 270 * 480);
 }
 

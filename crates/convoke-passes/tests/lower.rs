@@ -46,12 +46,12 @@ fn strided_and_dilated() {
 #[test]
 fn strided_and_dilated_forms() {
     for (x, w, attributes, telling) in [
-        ("[1, 130, 13, 13]", "[40, 130, 3, 3]", "pads = [6, 6, 6, 6], dilations = [6, 6]", "kernel @conv_plateaus"),
+        ("[1, 130, 13, 13]", "[40, 130, 3, 3]", "pads = [6, 6, 6, 6], dilations = [6, 6]", "kernel @conv_regions"),
         (
             "[1, 260, 13, 13]",
             "[80, 130, 3, 3]",
             "pads = [6, 6, 6, 6], dilations = [6, 6], group = 2",
-            "kernel @conv_plateaus",
+            "kernel @conv_regions",
         ),
         ("[2, 24, 14, 15]", "[40, 24, 1, 1]", "strides = [2, 2]", "kernel @compact"),
         ("[2, 9, 15, 38]", "[9, 1, 3, 5]", "pads = [1, 2, 1, 2], strides = [2, 2], group = 9", " = pick "),

@@ -42,8 +42,8 @@ fn every_pass_is_listed_in_full() {
 #[test]
 fn pipelines_grow_with_the_level() {
     let at = |level, last| names(&registry::pipeline(level, last, &Grants::default(), &[]).unwrap());
-    assert_eq!(at(0, Stage::Layer), ["select"]);
-    assert!(at(0, Stage::Loops).starts_with(&["select", "lower"]));
+    assert_eq!(at(0, Stage::Layer), ["select", "layouts"]);
+    assert!(at(0, Stage::Loops).starts_with(&["select", "layouts", "lower"]));
     for level in 0..3 {
         let (less, more) = (at(level, Stage::Loops), at(level + 1, Stage::Loops));
         assert!(less.iter().all(|name| more.contains(name)));
@@ -97,7 +97,8 @@ fn unknown_names_offer_the_nearest() {
     assert_eq!(
         message("select(algorithm=toom)"),
         "`algorithm` of `select` is one of `auto`, `direct`, `im2col`, `im2col(explicit)`, `depthwise`, `winograd`, `fft`, \
-         `strassen`; with sizes up to 128, `winograd(4x4)` or `fft(16x16)`; `strassen(1)` to `strassen(2)`, not `toom`"
+         `strassen`; with sizes up to 128, `winograd(4x4)` or `fft(16x16)`; `strassen(1)` to `strassen(2)`; with parameters of its schedule, \
+         `direct(lanes = pixels)`, of lanes, input, tile, strip, depth, block, weights, not `toom`"
     );
 }
 
@@ -133,8 +134,8 @@ fn a_whole_block_becomes_one_instruction() {
     let all = "normalise,fold-pad,fold-batch-norm,fuse-epilogue,drop-dead,select(algorithm=im2col)";
     let (after, _) = run(all, &layer, Grants::default()).unwrap();
     let text = after.to_string();
-    let line =
-        "%y = conv2d %x, %w.bn { pads = [1, 1, 1, 1], algorithm = im2col } then bias %w.bn.bias then add %x then relu";
+    let line = "%y = conv2d %x, %w.bn { pads = [1, 1, 1, 1], algorithm = im2col(tile = [4, 2], depth = 4, block = [36]) } \
+         then bias %w.bn.bias then add %x then relu";
     assert!(text.contains(line), "{text}");
 }
 
@@ -174,10 +175,14 @@ fn select_writes_the_algorithm_and_keeps_one_that_is_written() {
             "layer @l(%x: f32[1, 8, 14, 14]) -> f32[1, 8, 12, 12] {{\n%w = const f32[8, 1, 3, 3] = normal\n%y = conv2d %x, %w {{ group = 8{a} }}\nreturn %y\n}}\n"
         )
     };
-    check("select", &text(""), &text(", algorithm = depthwise"));
-    check("select(algorithm=im2col(explicit))", &text(""), &text(", algorithm = im2col(explicit)"));
-    unchanged("select", &text(", algorithm = direct"));
-    unchanged("select(algorithm=depthwise)", &text(", algorithm = im2col"));
+    let lanes = "(lanes = pixels, input = in_place, tile = [1, 6, 2])";
+    let panel = "tile = [1, 12], depth = 1, block = [144]";
+    check("select", &text(""), &text(&format!(", algorithm = depthwise{lanes}")));
+    let explicit = text(&format!(", algorithm = im2col(explicit, {panel})"));
+    check("select(algorithm=im2col(explicit))", &text(""), &explicit);
+    check("select", &text(", algorithm = direct"), &text(&format!(", algorithm = direct{lanes}")));
+    unchanged("select", &text(", algorithm = direct(lanes = pixels, input = block, tile = [1, 2, 1])"));
+    unchanged("select(algorithm=depthwise)", &text(&format!(", algorithm = im2col({panel})")));
 }
 
 #[test]
@@ -213,7 +218,8 @@ fn selections_give_numbers_for_every_candidate() {
             }
             Ok(plan) => {
                 let saved = direct as f64 / plan.multiplications as f64;
-                assert_eq!(saved == 1.0, algorithm.is_plain_sum(), "{algorithm}: {saved}");
+                // Of plain sums, taps on padding may be left out, and tiles may be filled up.
+                assert_eq!((0.9..1.1).contains(&saved), algorithm.is_plain_sum(), "{algorithm}: {saved}");
                 // Between the peak of 16 multiply-adds a cycle and a tenth of it.
                 let peak = plan.multiplications as f64 / 16.0;
                 assert!(plan.cycles() > peak && plan.cycles() < 10.0 * peak, "{algorithm}: {}", plan.cycles() / peak);
@@ -229,11 +235,8 @@ fn selections_give_numbers_for_every_candidate() {
         let asked: Plan = algorithm.parse().unwrap();
         selection.candidates.iter().find(|c| c.0.agrees(asked)).and_then(|c| c.1.clone().ok()).unwrap()
     };
-    // The explicit matrix is nine inputs.
-    assert_eq!(
-        plan("im2col(explicit)").scratch_bytes - plan("direct(lanes = channels)").scratch_bytes,
-        9 * 256 * 56 * 56 * 4
-    );
+    // The explicit matrix is nine inputs, and there is one with its halo.
+    assert!(plan("im2col(explicit)").scratch_bytes > (9 * 56 * 56 + 58 * 58) * 256 * 4);
     // Lavin and Gray 2015, table 1: 36 products for 16 outputs of 9 taps, 16 for 4.
     assert_eq!(plan("winograd(4x4)").multiplications * 4, direct);
     assert_eq!(plan("winograd(2x2)").multiplications * 9, direct * 4);

@@ -2,11 +2,9 @@
 
 mod common;
 
-use common::{agree, layer};
-use convoke_ir::layer::verify;
-use convoke_lower::LowerError;
+use common::{agree, layer, planned};
 use convoke_machine::Machine;
-use convoke_passes::plan::lower;
+use convoke_passes::PassError;
 
 /// A convolution of this shape in each layout, with each number of levels, and an epilogue that reads every output element.
 fn conv(x: [usize; 4], w: [usize; 4], out: [usize; 2], attributes: &str, levels: &[u8]) {
@@ -100,9 +98,8 @@ fn what_cannot_be_cut_is_refused_with_numbers() {
             "layer @l(%x: f32{x}) -> {{result}} {{\n%w = const f32{w} = normal(seed = 3)\n\
              %0 = conv2d %x, %w {{ algorithm = strassen({levels}) }}\nreturn %0\n}}\n"
         ));
-        let verified = verify(&layer).expect("the layer verifies");
-        match lower(verified, &Machine::x86_64_v3()) {
-            Err(LowerError::Algorithm { reason, .. }) => assert_eq!(reason, expected),
+        match planned(&layer, &Machine::x86_64_v3()) {
+            Err(PassError::Select(error)) => assert_eq!(error.refusal.to_string(), expected),
             other => panic!("{x}, {w}: {other:?}"),
         }
     }

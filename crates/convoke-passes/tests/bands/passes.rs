@@ -85,8 +85,10 @@ fn lowers(layer: &Layer) -> Result<(), String> {
             conv.plan = Algorithm::Direct.into();
         }
     }
-    let verified = layer::verify(&layer).expect("passes leave verified layers");
-    lower(verified, &Machine::x86_64_v3()).map(drop).map_err(|error| error.to_string())
+    let machine = Machine::x86_64_v3();
+    let planned = common::planned(&layer, &machine).map_err(|error| error.to_string())?;
+    let verified = layer::verify(&planned).expect("passes leave verified layers");
+    lower(verified, &machine).map(drop).map_err(|error| error.to_string())
 }
 
 fn numbers(layer: &Layer, inputs: &[ArrayD<f64>]) -> Vec<ArrayD<f64>> {

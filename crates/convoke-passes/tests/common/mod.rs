@@ -9,7 +9,7 @@ use convoke_machine::Machine;
 use convoke_passes::guarantee::Grants;
 use convoke_passes::manager::{PassManager, State};
 use convoke_passes::pass::Context;
-use convoke_passes::registry;
+use convoke_passes::{PassError, registry};
 use ndarray::ArrayD;
 
 /// The layer of a text whose signature may leave its results open as `{result}`: what the parser then says they are is put there.
@@ -37,6 +37,19 @@ pub(crate) fn layer(source: &str) -> Layer {
     layer
 }
 
+/// The layer with complete plans, and values stored as both sides work best.
+pub(crate) fn planned(layer: &Layer, machine: &Machine) -> Result<Layer, PassError> {
+    let files = Files::none();
+    let grants = Grants { guard: 0, ..Grants::default() };
+    let passes = ["select", "layouts"].map(|name| registry::find(name).and_then(|entry| entry.make(&[])));
+    let passes = passes.map(|pass| pass.expect("a pass whose options may be left out"));
+    let mut manager = PassManager::new(Context { machine, files: &files, grants });
+    let State::Layer(planned) = manager.run(State::Layer(layer.clone()), &passes)? else {
+        unreachable!("passes over layers give layers")
+    };
+    Ok(planned)
+}
+
 /// Lowers the layer and asserts that both interpreters give the same numbers. Gives the program as lowered.
 pub(crate) fn agree(source: &str) -> Program {
     agree_on(source, &Machine::x86_64_v3())
@@ -52,7 +65,9 @@ pub(crate) fn agree_on(source: &str, machine: &Machine) -> Program {
         .map(|(seed, &id)| convoke_data::random(layer.ty(id), seed, &files).expect("small inputs"))
         .collect();
     let expected = convoke_interp::run_layer(verified, &inputs, &files).expect("the layer runs");
-    let lowered = convoke_passes::plan::lower(verified, machine).expect("the layer lowers");
+    let planned = planned(&layer, machine).expect("every convolution has a plan");
+    let lowered = convoke_passes::plan::lower(layer::verify(&planned).expect("passes leave verified layers"), machine);
+    let lowered = lowered.expect("the layer lowers");
     compare(&layer, &lowered, &inputs, &expected, "lowered");
     let cx = Context { machine, files: &files, grants: Grants::default() };
     let mut state = State::Loops(lowered.clone());
