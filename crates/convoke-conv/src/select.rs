@@ -98,7 +98,7 @@ pub struct SelectError {
     /// The value that the convolution computes, without `%`.
     pub value: String,
     /// The plan asked for.
-    pub plan: Plan,
+    pub plan: Box<Plan>,
     /// Why it cannot be.
     pub refusal: Box<Refusal>,
 }
@@ -118,7 +118,7 @@ impl Selection {
         let conv = conv.guarded(allowed);
         let budget = Budget::new(&conv, allowed);
         let mut candidates = weigh_all(&conv, asked, machine, &budget);
-        let error = |refusal| SelectError { value: value.into(), plan: asked, refusal: Box::new(refusal) };
+        let error = |refusal| SelectError { value: value.into(), plan: Box::new(asked), refusal: Box::new(refusal) };
         let (chosen, reason) = if asked == Plan::default() {
             refuse_little_gains(&mut candidates, &budget);
             cheapest(&candidates, &budget).ok_or_else(|| error(Refusal::NoSizes))?

@@ -71,7 +71,7 @@ pub enum LowerError {
         /// The convolution's result.
         value: String,
         /// The plan.
-        plan: Plan,
+        plan: Box<Plan>,
         /// What it needs and what it got.
         reason: String,
     },

@@ -280,7 +280,7 @@ fn errors_are_held_against_the_budget() {
         let asked: Plan = asked.parse().unwrap();
         selections(&parse(vgg), asked, &Machine::x86_64_v3(), &grants.rounding())
             .map(|mut all| all.remove(0))
-            .map_err(|e| e.refusal)
+            .map_err(|e| *e.refusal)
     };
     let at_most = |e: f64| Grants { max_error: Some(e), ..Grants::default() };
     // Nothing rounds less than a plain sum's 0.

@@ -73,7 +73,7 @@ pub fn lower<'a>(lowering: &mut Lowering<'a>, instr: &'a Instr) -> Result<(), Lo
     if plan == Plan::default() {
         return Err(LowerError::NotSelected { value: value() });
     }
-    let refuse = |reason: String| LowerError::Algorithm { value: value(), plan, reason };
+    let refuse = |reason: String| LowerError::Algorithm { value: value(), plan: Box::new(plan), reason };
     let Some(method) = of(&plan).filter(|method| is_complete(*method, &plan)) else {
         return Err(refuse("is not complete; run `select` before lowering".into()));
     };
