@@ -79,18 +79,18 @@ const FORMS: [(&str, &str); 6] = [
     ),
     // No taps on padding: several tiles of channels, of which the last is smaller; images and groups of one tile.
     (
-        "kernel @conv_plateaus",
+        "kernel @conv_regions",
         "layer @l(%x: f32[1, 64, 33, 33]) -> f32[1, 200, 33, 33] {
   %w = const f32[200, 64, 3, 3] = normal(seed = 1)
-  %0 = conv2d %x, %w { pads = [12, 12, 12, 12], dilations = [12, 12], algorithm = direct } then relu
+  %0 = conv2d %x, %w { pads = [12, 12, 12, 12], dilations = [12, 12], algorithm = direct(input = regions) } then relu
   return %0
 }",
     ),
     (
-        "kernel @conv_plateaus",
+        "kernel @conv_regions",
         "layer @l(%x: f32[3, 256, 33, 33]) -> f32[3, 32, 33, 33] {
   %w = const f32[32, 128, 3, 3] = normal(seed = 1)
-  %0 = conv2d %x, %w { pads = [12, 12, 12, 12], dilations = [12, 12], group = 2, algorithm = direct } then relu
+  %0 = conv2d %x, %w { pads = [12, 12, 12, 12], dilations = [12, 12], group = 2, algorithm = direct(input = regions) } then relu
   return %0
 }",
     ),
@@ -103,9 +103,9 @@ const FORMS: [(&str, &str); 6] = [
   return %0
 }",
     ),
-    // A chain by bands, of wider numbers.
+    // A chain by row strips, of wider numbers.
     (
-        ".turns.",
+        ".strips.",
         "layer @l(%x: f64[1, 12, 61, 50]) -> f64[1, 20, 61, 50] {
   %v = const f64[24, 12, 1, 1] = normal(seed = 1)
   %w = const f64[20, 24, 3, 3] = normal(seed = 2)
