@@ -8,7 +8,7 @@
 //! `emit` writes for every target, `wide` for vectors that Cranelift does not have. How functions are called is described once, in the
 //! comment of `convention`. Object files and listings are features, `objects` and `listings`.
 
-// What only object files and listings use stays compiled without them.
+// Code that only object files and listings use stays compiled without them.
 #![cfg_attr(not(all(feature = "listings", feature = "objects")), allow(dead_code))]
 
 mod aligned;

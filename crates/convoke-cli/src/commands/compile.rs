@@ -30,7 +30,7 @@ pub(crate) fn run(args: Compile, io: &mut Io<'_>) -> Result<(), Failure> {
     outputs.reads(source::constant_files(&module))?;
     let programs = if args.options.which.layer.is_none() { module.programs() } else { &[] };
     if let ([], [program], Emit::Asm | Emit::Clif) = (module.layers(), programs, args.emit) {
-        // What is written as loops is listed as it is: passes are `opt`'s.
+        // A program given as loops is listed unchanged: passes are `opt`'s.
         let program = verify(program).expect("verified when it was read");
         let bytes = listing(program, &compiler, args.emit)?;
         outputs.write(&args.output, &bytes, io)?;

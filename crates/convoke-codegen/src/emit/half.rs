@@ -106,13 +106,13 @@ impl Bits<'_, '_> {
         let rebased = self.add(rounded, REBIAS.wrapping_neg());
         let normal = self.right(rebased, 13);
         let half = self.number(HALF);
-        // What is added to 1/2 is rounded to multiples of 2⁻²⁴. A number that is flushed to 0 first would have been rounded to it.
+        // A sum with 1/2 is rounded to multiples of 2⁻²⁴. A number that is flushed to 0 first would have been rounded to 0.
         let sum = self.arithmetic(magnitude, half, |b, x, half| b.ins().fadd(x, half));
         let subnormal = self.b.ins().isub(sum, half);
         let (infinity, nan) = (self.number(0x7c00), self.number(0x7e00));
         let finite = self.if_less(magnitude, 113 << 23, subnormal, normal);
         let special = self.if_less(magnitude, INFINITY + 1, infinity, nan);
-        // From 2¹⁶ on; what is below rounds to infinity by itself where it does.
+        // Numbers from 2¹⁶ on. Smaller ones become infinite by their rounding.
         let all = self.if_less(magnitude, 143 << 23, finite, special);
         let sign = self.and(x, SIGN);
         let sign = self.right(sign, 16);

@@ -1,4 +1,4 @@
-//! How large functions are: what is refused, and what is too long to optimise.
+//! Sizes of functions: limits above which one is refused, or not optimised.
 
 use convoke_ir::loops::{Expr, Func, Stmt, ValId};
 

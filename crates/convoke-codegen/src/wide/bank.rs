@@ -9,7 +9,7 @@ use crate::x86::LONGEST_BYTES;
 /// What a value means to a bank: its number among all values that live in registers of this kind.
 pub(super) type Key = usize;
 
-/// What a register holds.
+/// Contents of a register.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     /// A part of a vector.

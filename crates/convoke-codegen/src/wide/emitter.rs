@@ -91,7 +91,7 @@ impl<'a> Emitter<'a> {
         }
     }
 
-    /// Evaluates `expr`, part by part, and lets go of what is not used any more.
+    /// Evaluates `expr`, part by part, and frees the registers of values that have no further use.
     fn define(&mut self, flat: &Flat<'a>, val: ValId, expr: &Expr, address: Option<&Address>) {
         let parts = self.keys.parts(val);
         match expr {

@@ -20,7 +20,7 @@ pub(super) enum Kind {
 /// How a load could fold.
 pub(super) fn kind(func: &Func, val: ValId, expr: &Expr, isa: &Isa) -> Option<Kind> {
     let Expr::Load(place) = expr else { return None };
-    // What has to be converted goes through a register.
+    // Numbers to be converted go through a register.
     if func.slots[place.slot].elem.is_storage() {
         return None;
     }

@@ -1,6 +1,6 @@
 //! Buffers of `f16` and `bf16`: loads that widen to `f32`, stores that round.
 //!
-//! Whole vectors go from and to memory as they lie; what is partial or strided passes through the stack, piece by piece in a general register.
+//! Whole vectors go from and to memory as they lie. Partial and strided vectors pass through the stack, piece by piece in a general register.
 
 use convoke_ir::elem::Elem;
 use convoke_ir::loops::{Func, Place, ValId};

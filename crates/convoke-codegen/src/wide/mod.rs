@@ -6,7 +6,7 @@
 //! ```
 //!
 //! Statements keep their order: whoever wrote the loops has chosen it. A function is assembled in one walk, in microseconds. It is called as
-//! [`convention`](crate::convention) says and lies in the same module as Cranelift's. Which registers hold what is decided here; instructions
+//! [`convention`](crate::convention) says and lies in the same module as Cranelift's. Registers are assigned here; instructions
 //! are [`x86`](crate::x86)'s.
 
 mod address;

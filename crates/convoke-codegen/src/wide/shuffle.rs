@@ -1,4 +1,4 @@
-//! Lanes of two vectors in another order: in turns, every second, or neighbours across both.
+//! Shuffles of two vectors: interleaved lanes, every second lane, or neighbours across both.
 
 use convoke_ir::loops::{Half, Pick, ValId};
 
@@ -7,7 +7,7 @@ use super::emitter::Emitter;
 use crate::x86::{SHORT_BYTES, Source};
 
 impl Emitter<'_> {
-    /// Half of the lanes of two values in turns: the register of one part of that, locked as those of the operands are.
+    /// One part of half of the interleaved lanes of two values. Its register is locked, as those of the operands are.
     pub(super) fn zip(&mut self, val: ValId, part: usize, half: Half, x: ValId, y: ValId) -> usize {
         let (shape, parts) = (self.shape(val), self.keys.parts(val));
         // Of several parts, each part of the result comes from one half of one part of each operand.

@@ -73,7 +73,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn taps_of_a_plateau_are_those_inside() {
+    fn taps_of_a_region_are_those_inside() {
         for (input, kernel, stride, dilation, pad) in [
             (33, 3, 1, 12, 12),
             (33, 3, 1, 24, 24),
@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn many_plateaus_are_none() {
+    fn many_regions_are_none() {
         let axis = |kernel: usize| Axis {
             input: 33,
             kernel,

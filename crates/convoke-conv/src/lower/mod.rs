@@ -77,6 +77,12 @@ impl BoundConv<'_> {
         Kernel { f, reads, y, operands }
     }
 
+    /// The epilogue's operands as parameters of a codelet; `len` gives the elements that it reads, from the operand's strides.
+    pub(crate) fn operand_slots(&self, f: &mut FuncBuilder, len: impl Fn(&Strides) -> usize) -> Vec<SlotId> {
+        let operand = |(i, strides)| f.input(&format!("e{i}"), self.elem, len(strides));
+        self.operands.iter().enumerate().map(operand).collect()
+    }
+
     /// With pixels flattened to those of one row, if each output reads the pixel at its own place and all images are stored so.
     pub(crate) fn joined(mut self) -> Self {
         let width = self.y.image.w;

@@ -35,7 +35,7 @@ struct Weights {
     output: usize,
 }
 
-/// A tile of two tile_runs, for a vector of channels.
+/// A tile of a run of rows and a run of columns, for a vector of channels.
 struct Tile {
     w: TileRun,
     reads: bool,
@@ -45,7 +45,7 @@ struct Tile {
     codelet: FuncId,
 }
 
-/// The tiles of a cut of the channels: for each stretch of rows, for each stretch of columns.
+/// The tiles of a cut of the channels: for each run of rows, for each run of columns.
 struct Stripe {
     channels: Cut,
     /// Vectors of channels that a tile of pixels is done for one after the other; they divide the cut.
@@ -69,7 +69,7 @@ struct At {
     n: Affine,
     /// The first channel of the input.
     c: Affine,
-    /// Tiles of the tile_runs before this one.
+    /// Tiles of the runs before this one.
     p: Affine,
     q: Affine,
 }

@@ -75,12 +75,7 @@ impl<'s, 'c> Codelet<'s, 'c> {
         let w = f.input("w", elem, rows * conv.window.w.kernel * active);
         let len = |strides: &Strides| reach(&[(active, strides.c * conv.kg), (height, strides.h), (width, strides.w)]);
         let y = f.output("y", elem, len(&conv.y.strides));
-        let operands: Vec<SlotId> = conv
-            .operands
-            .iter()
-            .enumerate()
-            .map(|(i, strides)| f.input(&format!("e{i}"), elem, len(strides)))
-            .collect();
+        let operands = conv.operand_slots(&mut f, len);
 
         let sums: Vec<ValId> = (0..height * width).map(|_| f.reg(self.ty(), Expr::Const(0.0))).collect();
         if let Some(x) = x {

@@ -80,12 +80,7 @@ impl Codelet<'_, '_> {
         };
         let len = |strides: &Strides| reach(&[(channels, strides.c), (height, strides.h), (self.width, strides.w)]);
         let y = f.output("y", elem, len(&conv.y.strides));
-        let operands: Vec<SlotId> = conv
-            .operands
-            .iter()
-            .enumerate()
-            .map(|(i, strides)| f.input(&format!("e{i}"), elem, len(strides)))
-            .collect();
+        let operands = conv.operand_slots(&mut f, len);
 
         let sums: Vec<ValId> = (0..channels * height)
             .flat_map(|_| self.spans.iter())
