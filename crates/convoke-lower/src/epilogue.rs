@@ -1,9 +1,9 @@
-//! A epilogue of elementwise ops on one value: an epilogue, or an instruction that is elementwise itself.
+//! Elementwise ops on one value, one after the other: the epilogue of an instruction, or an instruction that is elementwise itself.
 
 use std::borrow::Cow;
 
 use convoke_ir::elem::Elem;
-use convoke_ir::layer::{Instr, Layer, Op};
+use convoke_ir::layer::{Instr, Layer, Op, ValueId};
 use convoke_ir::loops::{BinOp, BufferId, FuncBuilder, ValId};
 use convoke_ir::types::TensorType;
 
@@ -20,7 +20,7 @@ pub struct Epilogue<'a> {
     pub operands: Vec<Operand>,
 }
 
-/// A tensor read by a epilogue.
+/// A tensor read by an epilogue.
 #[derive(Clone, Debug)]
 pub struct Operand {
     /// Where it lives.
@@ -61,7 +61,7 @@ impl<'a> Epilogue<'a> {
         &mut self,
         lowering: &Lowering<'a>,
         op: Cow<'a, Op>,
-        args: impl Iterator<Item = convoke_ir::layer::ValueId>,
+        args: impl Iterator<Item = ValueId>,
         result: &TensorType,
     ) {
         let layer: &Layer = &lowering.layer;
@@ -126,9 +126,19 @@ impl<'a> Epilogue<'a> {
                     let centred = f.binary(BinOp::Sub, x, mean);
                     f.fma(centred, factor, b)
                 }
-                other => unreachable!("the verifier lets only elementwise ops into a epilogue, not `{}`", other.name()),
+                other => {
+                    unreachable!("the verifier lets only elementwise ops into an epilogue, not `{}`", other.name())
+                }
             };
         }
         x
+    }
+}
+
+impl Lowering<'_> {
+    /// How an epilogue reads the value `id`.
+    pub(crate) fn operand(&self, id: ValueId, strides: Vec<usize>) -> Operand {
+        let ty = self.ty(id);
+        Operand { buffer: self.buffers[&id], elem: ty.elem, len: ty.elements(), strides }
     }
 }

@@ -1,4 +1,4 @@
-//! Work of compile time: values that are known then, and weights among them packed for the kernels that read them.
+//! Weights packed into the order in which kernels read them: at compile time if they are known then, else once in each run.
 //!
 //! ```text
 //!   weights known         prepare:  pack %w ─► prepared %packed       entry:  conv %x, %packed
@@ -13,12 +13,13 @@ use convoke_ir::loops::{BufferId, Func, FuncId, Role};
 use crate::share::work;
 use crate::{LowerError, Lowering};
 
-/// Multiply-adds that take about as long as copying a number.
+/// The time to copy a number, in multiply-adds.
 const COPY: usize = 4;
 
-/// Packed weights, by the kernels that pack them and the buffer that these read.
+/// The packed weights of a program so far, so that convolutions which read the same weights in the same order share them.
 #[derive(Default)]
-pub struct Shared {
+pub struct PackedWeights {
+    /// By the kernels that pack and the buffer that they read.
     buffers: HashMap<(Vec<FuncId>, BufferId), BufferId>,
     /// The runs of `entry` that pack.
     pub runs: Vec<usize>,
@@ -30,13 +31,13 @@ impl Lowering<'_> {
         matches!(self.program.program().buffers[buffer].role, Role::Const(_) | Role::Prepared)
     }
 
-    /// How much work it is for threads to share out that weights of so many numbers are packed: none at compile time.
+    /// The work of packing weights of these extents, in multiply-adds, for threads to share; 0 if they are packed at compile time.
     pub fn to_pack<const N: usize>(&self, weights: BufferId, numbers: [usize; N]) -> usize {
         if self.is_known(weights) { 0 } else { COPY.saturating_mul(work(numbers)) }
     }
 
-    /// The buffer of `len` elements that kernels with the parameters weights, packed write: at compile time if the weights are known then,
-    /// else in each run. Who wants the same of the same weights gets it again.
+    /// The buffer of `len` elements that `kernels`, whose parameters are weights and packed, write. The kernels run at compile time if the
+    /// weights are known then, else in each run. A second call with equal kernels and weights returns the same buffer.
     pub fn packed(
         &mut self,
         name: &str,

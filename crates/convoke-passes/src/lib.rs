@@ -33,6 +33,6 @@ pub mod watch;
 pub use error::PassError;
 pub use guarantee::{Approximate, Exact, Granted, Grants, Guarantee, Rounding, Structural};
 pub use manager::{PassManager, Record, State};
-pub use note::{Counts, Deviation, Left, Note, Outcome, Rewritten};
+pub use note::{Counts, Deviation, Note, Outcome, Rewritten, SkipReason};
 pub use pass::{Changed, Context, LayerPass, LoopPass, PassOption, Stage};
 pub use watch::Watch;

@@ -30,8 +30,8 @@ pub struct Note {
 pub enum Outcome {
     /// It is computed in another way.
     Rewritten(Box<Rewritten>),
-    /// It is as it was.
-    Left(Left),
+    /// It is as it was, for a reason.
+    Skipped(SkipReason),
 }
 
 /// How a value is computed now.
@@ -76,7 +76,7 @@ pub struct Deviation {
 /// Why a value was left as it was.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
-pub enum Left {
+pub enum SkipReason {
     /// Weights without values.
     #[error(
         "its weights are unbound: a new architecture could be made of it, to be trained; allow that with --structural"
@@ -253,7 +253,7 @@ impl fmt::Display for Note {
     /// One line for what was left; for what was rewritten a line for each count too, without predicted cycles.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.outcome {
-            Outcome::Left(why) => write!(f, "%{} is left: {why}", self.value),
+            Outcome::Skipped(why) => write!(f, "%{} is left: {why}", self.value),
             Outcome::Rewritten(new) => {
                 let (b, a) = (&new.before, &new.after);
                 write!(f, "%{}: {}; {}", self.value, new.form, sense(new.sense))?;
@@ -282,7 +282,7 @@ impl Note {
     pub fn with_prediction(&self) -> String {
         match &self.outcome {
             Outcome::Rewritten(new) => format!("{self}\n  {}", new.predicted()),
-            Outcome::Left(_) => self.to_string(),
+            Outcome::Skipped(_) => self.to_string(),
         }
     }
 }

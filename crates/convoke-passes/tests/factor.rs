@@ -9,7 +9,7 @@ use convoke_machine::Machine;
 use convoke_passes::spec::Spec;
 use convoke_passes::stats::Stats;
 use convoke_passes::{
-    Context, Grants, Guarantee, Left, Note, Outcome, PassError, PassManager, Rewritten, Stage, State, registry,
+    Context, Grants, Guarantee, Note, Outcome, PassError, PassManager, Rewritten, SkipReason, Stage, State, registry,
 };
 use ndarray::ArrayD;
 
@@ -64,11 +64,11 @@ fn rewritten(passes: &str, layer: &Layer, grants: Grants) -> (Layer, Rewritten) 
 }
 
 /// Why the one convolution was left.
-fn left(passes: &str, layer: &Layer, grants: Grants) -> Left {
+fn left(passes: &str, layer: &Layer, grants: Grants) -> SkipReason {
     let (after, notes) = run(passes, layer, grants).expect("the passes run");
     assert_eq!(after.to_string(), layer.to_string(), "{passes}");
     match &notes[..] {
-        [Note { outcome: Outcome::Left(why), .. }] => why.clone(),
+        [Note { outcome: Outcome::Skipped(why), .. }] => why.clone(),
         notes => panic!("{passes}: {notes:?} of\n{layer}"),
     }
 }
@@ -249,7 +249,10 @@ fn nearly_separable_is_not_separable() {
     // In f32 the next number above 1 is 2u away: a residual of 2u·‖k‖ is twice what rounding explains.
     let above = bind(layer.clone(), nearly_separable(2.0 * UNIT));
     assert!(weights(&above).iter().any(|&v| v != 1.0));
-    assert!(matches!(left("factor-separable(always=true, rank=1)", &above, Grants::default()), Left::Error { .. }));
+    assert!(matches!(
+        left("factor-separable(always=true, rank=1)", &above, Grants::default()),
+        SkipReason::Error { .. }
+    ));
     // In f64 the kernel is what it says, and the threshold is what a decomposition can tell: 1e-15.
     for (ratio, is) in [(0.5e-15, true), (1.5e-15, false), (1e-12, false), (1e-4, false)] {
         let (_, notes) = run("factor-separable(always=true, rank=1)", &f64s(ratio), Grants::default()).expect("runs");
@@ -268,7 +271,7 @@ fn nearly_separable_is_not_separable() {
         let (_, notes) = run("factor-separable(always=true, rank=1)", &layer, Grants::default()).expect("runs");
         match &notes[..] {
             [Note { outcome: Outcome::Rewritten(_), .. }] if is => {}
-            [Note { outcome: Outcome::Left(Left::Error { error, .. }), .. }] if !is => {
+            [Note { outcome: Outcome::Skipped(SkipReason::Error { error, .. }), .. }] if !is => {
                 assert!((error / UNIT / left - 1.0).abs() < 1e-3, "{error:e}")
             }
             notes => panic!("{left} u: {notes:?}"),
@@ -284,7 +287,7 @@ fn nearly_separable_is_not_separable() {
                 let d = new.deviation.expect("bound");
                 assert!((d.frobenius - 1e-3).abs() < 1e-5 && (d.measured / d.frobenius - 1.0).abs() < 0.5, "{d:?}");
             }
-            [Note { outcome: Outcome::Left(Left::Error { error, .. }), .. }] if !is => {
+            [Note { outcome: Outcome::Skipped(SkipReason::Error { error, .. }), .. }] if !is => {
                 assert!((error - 1e-3).abs() < 1e-5)
             }
             notes => panic!("{tolerance}: {notes:?}"),
@@ -313,17 +316,17 @@ fn the_bound_of_the_output_holds() {
 fn what_has_no_such_form_is_left_with_its_reason() {
     let mut random = Random(4);
     let line = bind(conv("1, 1, 9, 9", "1, 1, 9, 5", "1, 1, 1, 5", ""), random.some(5));
-    assert!(matches!(left("factor-separable", &line, Grants::default()), Left::Shape { rows: 1, .. }));
+    assert!(matches!(left("factor-separable", &line, Grants::default()), SkipReason::Shape { rows: 1, .. }));
     let unbound = conv("1, 1, 9, 9", "1, 1, 7, 7", "1, 1, 3, 3", "");
-    assert_eq!(left("factor-separable", &unbound, Grants::default()), Left::Unbound);
+    assert_eq!(left("factor-separable", &unbound, Grants::default()), SkipReason::Unbound);
     let named = bind(conv("1, 1, 9, 9", "1, 1, 7, 7", "1, 1, 3, 3", "algorithm = direct"), vec![1.0; 9]);
-    assert_eq!(left("factor-separable", &named, Grants::default()), Left::Algorithm);
+    assert_eq!(left("factor-separable", &named, Grants::default()), SkipReason::Algorithm);
     let nan = bind(conv("1, 1, 9, 9", "1, 1, 7, 7", "1, 1, 3, 3", ""), vec![f64::NAN; 9]);
-    assert_eq!(left("factor-separable", &nan, Grants::default()), Left::NotFinite);
+    assert_eq!(left("factor-separable", &nan, Grants::default()), SkipReason::NotFinite);
     let even = bind(conv("1, 1, 9, 9", "1, 1, 6, 6", "1, 1, 4, 4", ""), vec![1.0; 16]);
-    assert!(matches!(left("stack-small-kernels", &even, Grants::default()), Left::Shape { .. }));
+    assert!(matches!(left("stack-small-kernels", &even, Grants::default()), SkipReason::Shape { .. }));
     let depthwise = bind(conv("1, 2, 9, 9", "1, 2, 7, 7", "2, 1, 3, 3", "group = 2"), vec![1.0; 18]);
-    assert!(matches!(left("bottleneck", &depthwise, Grants::default()), Left::Shape { channels: 1, .. }));
+    assert!(matches!(left("bottleneck", &depthwise, Grants::default()), SkipReason::Shape { channels: 1, .. }));
     // Of zeros every form is exact.
     let zeros = bind(conv("1, 2, 9, 9", "1, 2, 5, 5", "2, 1, 5, 5", "group = 2"), vec![0.0; 50]);
     for pass in ["factor-separable(always=true)", "stack-small-kernels(always=true)"] {
@@ -333,18 +336,18 @@ fn what_has_no_such_form_is_left_with_its_reason() {
     let large = bind(conv("1, 1, 15, 15", "1, 1, 1, 1", "1, 1, 15, 15", ""), random.some(225));
     assert!(matches!(
         left("stack-small-kernels(always=true)", &large, tolerant(1.0)),
-        Left::LargeKernels { rows: 15, limit: 9, .. }
+        SkipReason::LargeKernels { rows: 15, limit: 9, .. }
     ));
     // Two products of small images take longer than one.
     let small = bind(conv("1, 1, 3, 3", "1, 1, 1, 1", "1, 1, 3, 3", ""), vec![1.0; 9]);
     let why = left("factor-separable", &small, Grants::default());
-    assert!(matches!(&why, Left::Slower { cycles, .. } if *cycles > 1.0), "{why:?}");
+    assert!(matches!(&why, SkipReason::Slower { cycles, .. } if *cycles > 1.0), "{why:?}");
     // Where no rounding is allowed the pass is refused; where too little, the convolution is left.
     let none = Grants { max_error: Some(0.0), ..Grants::default() };
     assert!(matches!(run("factor-separable", &small, none), Err(PassError::NotGranted { .. })));
     let third = bind(conv("1, 1, 9, 9", "1, 1, 7, 7", "1, 1, 3, 3", ""), separable(&mut random, [1, 1, 3, 3], 1, 1));
     let little = Grants { max_error: Some(1e-9), ..Grants::default() };
-    assert!(matches!(left("factor-separable(always=true)", &third, little), Left::Rounds { .. }));
+    assert!(matches!(left("factor-separable(always=true)", &third, little), SkipReason::Rounds { .. }));
     for bad in ["rank=0", "tolerance=-1", "always=1", "ratio=0.5"] {
         assert!(run(&format!("factor-separable({bad})"), &third, Grants::default()).is_err(), "{bad}");
     }
@@ -413,7 +416,7 @@ fn channels_that_are_mixtures_go_through_a_bottleneck() {
         same(&layer, &after);
         // Fewer channels than there are: an approximation, and refused as long as that is not allowed.
         let fewer = "bottleneck(ranks=[1, 1], always=true)";
-        assert!(matches!(left(fewer, &layer, Grants::default()), Left::Error { error, .. } if error > 0.01));
+        assert!(matches!(left(fewer, &layer, Grants::default()), SkipReason::Error { error, .. } if error > 0.01));
         let (rough, new) = rewritten(fewer, &layer, tolerant(1.0));
         let d = new.deviation.expect("bound");
         let found = distance(&interpret(&rough, 1), &interpret(&layer, 1));
@@ -462,7 +465,7 @@ fn a_bottleneck_meets_its_tolerance_on_inputs_it_has_not_seen() {
     // Bayes finds what stands out of noise; the tolerance still has the last word.
     let (_, new) = rewritten("bottleneck(ranks=bayes, always=true)", &layer, tolerant(1.0));
     assert!(new.after.parameters < new.before.parameters);
-    assert!(matches!(left("bottleneck(ranks=[4, 4])", &layer, tolerant(1e-6)), Left::Error { .. }));
+    assert!(matches!(left("bottleneck(ranks=[4, 4])", &layer, tolerant(1e-6)), SkipReason::Error { .. }));
     // The canonical form of few terms.
     let (after, new) = rewritten("bottleneck(form=cp, rank=12, always=true)", &layer, tolerant(1.0));
     let found = distance(&interpret(&after, 3), &interpret(&layer, 3));
@@ -522,7 +525,7 @@ fn stacks_are_exact_where_kernels_factor() {
 fn a_fit_is_used_within_the_tolerance_only() {
     let mut random = Random(8);
     let layer = bind(conv("1, 1, 9, 9", "1, 1, 5, 5", "1, 1, 5, 5", ""), random.some(25));
-    let Left::Error { error, .. } = left("stack-small-kernels(always=true)", &layer, tolerant(0.01)) else {
+    let SkipReason::Error { error, .. } = left("stack-small-kernels(always=true)", &layer, tolerant(0.01)) else {
         panic!("an error")
     };
     assert!((0.05..0.5).contains(&error), "{error}");
@@ -574,7 +577,7 @@ fn mixed_channels_are_stacked_within_the_tolerance_only() {
     }
     // Weights of no structure: the error is told, and what was measured is what was promised.
     let layer = bind(conv("1, 4, 9, 9", "1, 4, 9, 9", "4, 4, 5, 5", "pads = [2, 2, 2, 2]"), random.some(400));
-    let Left::Error { error, form, .. } = left("stack-small-kernels(always=true)", &layer, tolerant(0.01)) else {
+    let SkipReason::Error { error, form, .. } = left("stack-small-kernels(always=true)", &layer, tolerant(0.01)) else {
         panic!("an error")
     };
     assert!((0.1..0.5).contains(&error) && form.contains("fitted"), "{error} {form}");
@@ -585,9 +588,9 @@ fn mixed_channels_are_stacked_within_the_tolerance_only() {
     assert_eq!(new.after.parameters, 2 * 9 * 16);
     // Three layers are not fitted, nor are many channels.
     let seven = bind(conv("1, 2, 9, 9", "1, 2, 3, 3", "2, 2, 7, 7", ""), random.some(196));
-    assert!(matches!(left("stack-small-kernels(always=true)", &seven, tolerant(0.5)), Left::Shape { .. }));
+    assert!(matches!(left("stack-small-kernels(always=true)", &seven, tolerant(0.5)), SkipReason::Shape { .. }));
     let many = bind(conv("1, 80, 9, 9", "1, 80, 5, 5", "80, 80, 5, 5", ""), random.some(160_000));
-    assert!(matches!(left("stack-small-kernels(always=true)", &many, tolerant(0.5)), Left::TooMuchWork { .. }));
+    assert!(matches!(left("stack-small-kernels(always=true)", &many, tolerant(0.5)), SkipReason::TooMuchWork { .. }));
 }
 
 #[test]
@@ -708,9 +711,9 @@ fn pairs_are_composed_where_that_is_the_same() {
         same(&layer, &after);
     }
     let padded = two("pads = [1, 1, 1, 1]", plain, "pads = [1, 1, 1, 1]", "12, 13");
-    assert!(matches!(left("compose(always=true)", &padded, Grants::default()), Left::Pair(_)));
+    assert!(matches!(left("compose(always=true)", &padded, Grants::default()), SkipReason::Pair(_)));
     let slower = two("", plain, "", "8, 9");
-    assert!(matches!(left("compose", &slower, Grants::default()), Left::Slower { .. }), "5x5 of few channels");
+    assert!(matches!(left("compose", &slower, Grants::default()), SkipReason::Slower { .. }), "5x5 of few channels");
     let active = two("", "%b = relu %a", "", "8, 9");
     let (after, notes) = run("compose(always=true)", &active, Grants::default()).expect("runs");
     assert!(notes.is_empty() && after.body == active.body);
@@ -769,7 +772,7 @@ fn alexnet_at_the_ranks_of_kim() {
 fn architectures_change_by_name_and_grant_only() {
     let layer = conv("1, 8, 9, 9", "1, 8, 9, 9", "8, 8, 5, 5", "pads = [2, 2, 2, 2]");
     for pass in ["factor-separable", "bottleneck", "asymmetric", "stack-small-kernels"] {
-        assert_eq!(left(pass, &layer, Grants::default()), Left::Unbound, "{pass}");
+        assert_eq!(left(pass, &layer, Grants::default()), SkipReason::Unbound, "{pass}");
         let (after, new) = rewritten(pass, &layer, structural());
         assert_eq!((new.sense, new.deviation), (Guarantee::Structural, None), "{pass}: {after}");
     }
@@ -796,7 +799,7 @@ fn a_level_leaves_what_takes_long_to_factor() {
         let mut manager = PassManager::new(Context { machine: &machine, files: &files, grants });
         manager.run(State::Layer(layer.clone()), &level()).expect("it has all it needs");
         let notes: Vec<Note> = manager.records().iter().flat_map(|record| record.notes.clone()).collect();
-        notes.iter().any(|note| matches!(note.outcome, Outcome::Left(Left::TooLong { .. })))
+        notes.iter().any(|note| matches!(note.outcome, Outcome::Skipped(SkipReason::TooLong { .. })))
     };
     let groups = |count: usize| {
         let shape = format!("1, {count}, 4, 4");

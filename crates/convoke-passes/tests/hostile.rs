@@ -9,7 +9,7 @@ use convoke_ir::text;
 use convoke_ir::values::Values;
 use convoke_machine::Machine;
 use convoke_passes::spec::Spec;
-use convoke_passes::{Context, Grants, Left, Note, Outcome, PassManager, Stage, State, Watch, registry};
+use convoke_passes::{Context, Grants, Note, Outcome, PassManager, SkipReason, Stage, State, Watch, registry};
 
 const PASSES: [&str; 10] = [
     "factor-separable(always=true)",
@@ -56,7 +56,7 @@ fn numbers_that_are_not_finite_are_named() {
         for (pass, group) in PASSES.iter().flat_map(|pass| [(pass, 1), (pass, 4)]) {
             let layer = conv("f32", group, "pads = [2, 2, 2, 2]", &[1.0, 2.0, bad]);
             let found = outcome(pass, layer, 0.5, Watch::default());
-            assert_eq!(found, Outcome::Left(Left::NotFinite), "{pass}");
+            assert_eq!(found, Outcome::Skipped(SkipReason::NotFinite), "{pass}");
         }
     }
 }
@@ -79,10 +79,10 @@ fn numbers_of_all_sizes_are_factored_within_the_tolerance_or_left() {
                     let deviation = new.deviation.expect("bound");
                     assert!(deviation.frobenius <= 0.5, "{pass} of {elem} {weights:?}: {deviation:?}");
                 }
-                Outcome::Left(Left::Error { error, .. } | Left::Bound { error, .. }) => {
+                Outcome::Skipped(SkipReason::Error { error, .. } | SkipReason::Bound { error, .. }) => {
                     assert!(error > 0.0, "{pass} of {elem} {weights:?}: off by {error}");
                 }
-                Outcome::Left(_) => {}
+                Outcome::Skipped(_) => {}
             }
         }
     }
@@ -104,7 +104,10 @@ fn ranks_of_no_use_are_refused_with_the_most_that_is() {
         ("factor-separable(rank=9223372036854775807)", 4, 5),
     ] {
         let found = outcome(pass, conv("f32", group, "pads = [2, 2, 2, 2]", &weights), 1.0, Watch::default());
-        assert!(matches!(&found, Outcome::Left(Left::Rank { most, .. }) if *most == expected), "{pass}: {found:?}");
+        assert!(
+            matches!(&found, Outcome::Skipped(SkipReason::Rank { most, .. }) if *most == expected),
+            "{pass}: {found:?}"
+        );
     }
 }
 
@@ -114,9 +117,9 @@ fn work_is_limited_and_the_option_is_named() {
     for pass in ["factor-separable", "asymmetric", "bottleneck", "stack-small-kernels", "approximate"] {
         let layer = conv("f32", 1, "pads = [2, 2, 2, 2]", &weights);
         let found = outcome(&format!("{pass}(work=1000, always=true)"), layer, 0.9, Watch::default());
-        assert_eq!(found, Outcome::Left(Left::TooMuchWork { limit: 1000.0 }), "{pass}");
+        assert_eq!(found, Outcome::Skipped(SkipReason::TooMuchWork { limit: 1000.0 }), "{pass}");
     }
-    let why = Left::TooMuchWork { limit: 5e11 }.to_string();
+    let why = SkipReason::TooMuchWork { limit: 5e11 }.to_string();
     assert!(why.contains("5e11") && why.contains("work=5e12"), "{why}");
 }
 

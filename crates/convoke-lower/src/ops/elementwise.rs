@@ -2,7 +2,7 @@
 //!
 //! Axes along which every operand and the result run on without a gap are joined first; most often one loop remains.
 
-use convoke_ir::layer::ValueId;
+use convoke_ir::layer::{Instr, ValueId};
 use convoke_ir::loops::{Affine, FuncBuilder, Marks, SlotId};
 
 use crate::Lowering;
@@ -135,6 +135,22 @@ impl Lowering<'_> {
             let args: Vec<_> =
                 std::iter::once(out.buffer).chain((!in_place).then_some(first.buffer)).chain(read).collect();
             self.program.run(kernel, &args);
+        }
+    }
+}
+
+impl<'a> Lowering<'a> {
+    /// Applies an epilogue that the op itself could not take along, in place.
+    pub fn epilogue_in_place(&mut self, instr: &'a Instr) {
+        let epilogue = Epilogue::of(self, instr);
+        if !instr.then.is_empty() {
+            debug_assert!(
+                !self.strides.contains_key(&instr.result),
+                "epilogues of row strips are the same in all rows and fused"
+            );
+            let ty = self.ty(instr.result);
+            let first = self.operand(instr.result, ty.shape.strides());
+            self.elementwise(instr.result, &epilogue, &first);
         }
     }
 }

@@ -64,8 +64,19 @@ impl Lowering<'_> {
         }
     }
 
+    /// Copies to the outputs that no instruction writes: parameters and known values handed through, and repeated results.
+    pub fn copy_results(&mut self) {
+        let layer = self.layer.layer();
+        let outputs = self.program.outputs();
+        for (&id, output) in layer.results.iter().zip(outputs) {
+            if self.buffers[&id] != output {
+                self.copy_all(self.buffers[&id], output);
+            }
+        }
+    }
+
     /// Copies a whole buffer.
-    pub(crate) fn copy_all(&mut self, from: BufferId, to: BufferId) {
+    fn copy_all(&mut self, from: BufferId, to: BufferId) {
         let extents = vec![self.program.ty(to).elements()];
         self.copy(from, to, Move { extents, x: vec![1], y: vec![1], to: 0 });
     }

@@ -6,7 +6,7 @@ use convoke_conv::strips::{chain, ends, links};
 use convoke_conv::{broadcasts_in_place, storage, strips};
 use convoke_ir::layer::{Instr, Layer, Op, Verified, verify};
 use convoke_ir::loops::{Program, ProgramBuilder};
-use convoke_lower::stored::{self, Widened};
+use convoke_lower::halves::{self, Widened};
 use convoke_lower::{LowerError, Lowering};
 use convoke_machine::Machine;
 
@@ -18,7 +18,7 @@ use crate::loops::repeat;
 ///
 /// A convolution without a plan, or with one that does not compute it; strips and storage that are impossible; buffers that are too large.
 pub fn lower(layer: Verified<'_>, machine: &Machine) -> Result<Program, LowerError> {
-    match stored::widened(layer.layer(), broadcasts_in_place) {
+    match halves::widened(layer.layer(), broadcasts_in_place) {
         None => lowered(layer, None, machine),
         Some(wide) => {
             let verified = verify(&wide.layer).expect("a layer in the types computed in");
@@ -51,7 +51,7 @@ fn lowered(layer: Verified<'_>, stored: Option<(&Layer, &Widened)>, machine: &Ma
     lowering.copy_results();
     let mut program = lowering.program.finish();
     if let Some((layer, wide)) = stored {
-        stored::store(&mut program, layer, wide, &lowering.buffers);
+        halves::store(&mut program, layer, wide, &lowering.buffers);
     }
     repeat::repeat(&mut program, &repeats)?;
     Ok(program)

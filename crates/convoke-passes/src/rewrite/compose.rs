@@ -24,7 +24,7 @@ use super::factor::{deviation, options};
 use super::fold_batch_norm::in_range;
 use crate::error::PassError;
 use crate::guarantee::{Granted, Guarantee, Rounding};
-use crate::note::{Left, Log, Outcome, Rewritten};
+use crate::note::{Log, Outcome, Rewritten, SkipReason};
 use crate::pass::{Changed, Context, LayerPass, PassOption};
 
 /// The most multiplications that composing one pair may take, if no option says otherwise: a few seconds.
@@ -81,9 +81,9 @@ impl LayerPass for Compose {
             let name = layer.values[layer.body[second].result].name.clone();
             let outcome = match pair {
                 Ok(pair) => self.compose(layer, &pair, cx, &mut names, &mut keep)?,
-                Err(why) => Outcome::Left(why),
+                Err(why) => Outcome::Skipped(why),
             };
-            if !(self.by_level && matches!(outcome, Outcome::Left(_))) {
+            if !(self.by_level && matches!(outcome, Outcome::Skipped(_))) {
                 log.say(&name, outcome);
             }
         }
@@ -109,7 +109,7 @@ impl Pair {
         second: usize,
         definitions: &[Option<usize>],
         single: &[Option<usize>],
-    ) -> Option<Result<Pair, Left>> {
+    ) -> Option<Result<Pair, SkipReason>> {
         let is_conv = |at: usize| matches!(layer.body[at].op, Op::Conv2d(_));
         if !is_conv(second) {
             return None;
@@ -123,15 +123,19 @@ impl Pair {
             between.extend(instr.then.iter().rev().map(|step| (step.op.clone(), step.args.clone())));
             if is_conv(at) {
                 if !between.iter().all(|(op, others)| Affine::takes(layer, op, others)) {
-                    return Some(Err(Left::Pair("what stands between it and the convolution before it is not linear")));
+                    return Some(Err(SkipReason::Pair(
+                        "what stands between it and the convolution before it is not linear",
+                    )));
                 }
                 let bound = |at: usize| edit::is_bound(layer, layer.body[at].args[1]);
                 if !(bound(at) && bound(second)) {
-                    return Some(Err(Left::Pair("its weights, or those of the convolution before it, have no values")));
+                    return Some(Err(SkipReason::Pair(
+                        "its weights, or those of the convolution before it, have no values",
+                    )));
                 }
                 let named = |at: usize| matches!(&layer.body[at].op, Op::Conv2d(conv) if conv.plan != Plan::default());
                 if named(at) || named(second) {
-                    return Some(Err(Left::Algorithm));
+                    return Some(Err(SkipReason::Algorithm));
                 }
                 between.reverse();
                 return Some(Ok(Pair { first: at, second, between, places }));
@@ -203,12 +207,14 @@ impl Compose {
             written_out(op, &x, &w).map(|op| (op, x, w))
         };
         let (Some((first, x, v)), Some((second, middle, h))) = (conv(pair.first), conv(pair.second)) else {
-            return Ok(Outcome::Left(Left::Pair("its window has no size")));
+            return Ok(Outcome::Skipped(SkipReason::Pair("its window has no size")));
         };
         let windows = first.window(&x, &v).ok().zip(second.window(&middle, &h).ok());
         let axes = windows.and_then(|(a, b)| Some([axis(&a.h, &b.h)?, axis(&a.w, &b.w)?]));
         let Some([down, across]) = axes else {
-            return Ok(Outcome::Left(Left::Pair("it pads what the convolution before it makes of several pixels")));
+            return Ok(Outcome::Skipped(SkipReason::Pair(
+                "it pads what the convolution before it makes of several pixels",
+            )));
         };
         let group = num_integer::gcd(first.group, second.group);
         let (k, c) = (h.shape.dims()[0], v.shape.dims()[1] * first.group as usize / group as usize);
@@ -224,16 +230,18 @@ impl Compose {
         let w_ty = TensorType::new(elem, extents, Layout::Nchw).ok();
         let Some(w_ty) = w_ty.filter(|ty| ty.elements() <= edit::MAX_ELEMENTS) else {
             let elements = extents.iter().fold(1, |product: usize, n| product.saturating_mul(*n));
-            return Ok(Outcome::Left(Left::TooLarge { elements, limit: edit::MAX_ELEMENTS }));
+            return Ok(Outcome::Skipped(SkipReason::TooLarge { elements, limit: edit::MAX_ELEMENTS }));
         };
         let result = layer.ty(layer.body[pair.second].result);
         if numbers(&op, &x, &w_ty).is_none_or(|(_, y)| y != *result) {
-            return Ok(Outcome::Left(Left::Pair("one convolution of these strides makes another number of pixels")));
+            return Ok(Outcome::Skipped(SkipReason::Pair(
+                "one convolution of these strides makes another number of pixels",
+            )));
         }
 
         let (before, after) = (cost(&[(&first, &x, &v), (&second, &middle, &h)], cx), cost(&[(&op, &x, &w_ty)], cx));
         let (Some(before), Some(after)) = (before, after) else {
-            return Ok(Outcome::Left(Left::Pair("nothing computes it")));
+            return Ok(Outcome::Skipped(SkipReason::Pair("nothing computes it")));
         };
         // Both kernels in steps of the composite, whose elements are limited, as are these.
         let unit = [down.dilation, across.dilation];
@@ -245,18 +253,18 @@ impl Compose {
         for (extents, steps) in [(dims(&v), steps_of_first), (dims(&h), steps_of_second)] {
             let elements = written_out_elements(extents, steps);
             if elements > edit::MAX_ELEMENTS {
-                return Ok(Outcome::Left(Left::TooLarge { elements, limit: edit::MAX_ELEMENTS }));
+                return Ok(Outcome::Skipped(SkipReason::TooLarge { elements, limit: edit::MAX_ELEMENTS }));
             }
         }
         let limit = self.work.unwrap_or(MULTIPLICATIONS);
         let taps_of_first = written_out_elements(dims(&v), steps_of_first) / dims(&v)[0];
         if h.elements() as f64 * taps_of_first as f64 > limit {
-            return Ok(Outcome::Left(Left::TooMuchWork { limit }));
+            return Ok(Outcome::Skipped(SkipReason::TooMuchWork { limit }));
         }
 
         let form = format!("{}x{} of both", down.kernel, across.kernel);
         if after.cycles >= before.cycles && !self.always {
-            return Ok(Outcome::Left(Left::Slower {
+            return Ok(Outcome::Skipped(SkipReason::Slower {
                 form,
                 cycles: after.cycles / before.cycles,
                 multiplications: after.multiplications as f64 / before.multiplications as f64,
@@ -270,11 +278,11 @@ impl Compose {
         let shifted = affine.shift.iter().any(|&s| s != 0.0);
         let padded = numbers(&second, &middle, &h).is_some_and(|(conv, _)| conv.is_padded());
         if shifted && padded {
-            return Ok(Outcome::Left(Left::Pair("it pads what has a bias")));
+            return Ok(Outcome::Skipped(SkipReason::Pair("it pads what has a bias")));
         }
         let weights = |at: usize| edit::numbers(layer, layer.body[at].args[1], cx, Compose::NAME);
         let (Some(v_numbers), Some(h_numbers)) = (weights(pair.first)?, weights(pair.second)?) else {
-            return Ok(Outcome::Left(Left::Unbound));
+            return Ok(Outcome::Skipped(SkipReason::Unbound));
         };
         let per_channel = v_numbers.len() / affine.gain.len();
         let gained: Vec<f64> = v_numbers.iter().enumerate().map(|(i, w)| w * affine.gain[i / per_channel]).collect();
@@ -291,7 +299,7 @@ impl Compose {
         };
         let bias: Vec<f64> = if shifted { (0..k).map(shift).collect() } else { Vec::new() };
         if !in_range(&composed, elem) || !in_range(&bias, elem) {
-            return Ok(Outcome::Left(Left::NotFinite));
+            return Ok(Outcome::Skipped(SkipReason::NotFinite));
         }
 
         let rounded: Vec<f64> = composed.iter().map(|&w| convoke_data::round(elem, w)).collect();
@@ -299,7 +307,7 @@ impl Compose {
         // Products of small weights may be smaller than the type can round well.
         let unit = elem.unit_roundoff();
         if deviation.frobenius > unit {
-            return Ok(Outcome::Left(Left::Rounds { form, error: deviation.frobenius, limit: unit }));
+            return Ok(Outcome::Skipped(SkipReason::Rounds { form, error: deviation.frobenius, limit: unit }));
         }
         let stem = format!("{}.composed", layer.values[layer.body[pair.second].args[1]].name);
         let w = names.constant(layer, &stem, w_ty, composed);

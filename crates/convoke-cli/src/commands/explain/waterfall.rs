@@ -2,7 +2,7 @@
 
 use convoke::explain::{Cost, LayerStage, Timing};
 use convoke_passes::plan::Select;
-use convoke_passes::{LayerPass, Left, Note, Outcome, Record};
+use convoke_passes::{LayerPass, Note, Outcome, Record, SkipReason};
 
 use super::facts::Report;
 
@@ -97,10 +97,10 @@ fn of_note(pass: &str, note: &Note) -> Option<String> {
             let fewer = new.after.multiplications as f64 / new.before.multiplications as f64;
             done(&what, fewer, new.after.cycles / new.before.cycles)
         }
-        Outcome::Left(Left::Slower { form, cycles, multiplications }) => {
+        Outcome::Skipped(SkipReason::Slower { form, cycles, multiplications }) => {
             left_alone(&format!("{what}: {form}"), *multiplications, *cycles)
         }
-        Outcome::Left(_) => None,
+        Outcome::Skipped(_) => None,
     }
 }
 

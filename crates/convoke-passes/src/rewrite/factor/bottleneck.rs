@@ -21,7 +21,7 @@ use convoke_ir::layer::Op;
 use super::chain::{Factor, pointwise};
 use super::{Candidate, Target, Wanted, rounding};
 use crate::guarantee::Guarantee;
-use crate::note::Left;
+use crate::note::SkipReason;
 
 /// How ranks are found.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -49,7 +49,7 @@ pub(crate) fn candidates(
     wanted: &Wanted<'_>,
     ranks: Ranks,
     activation: Option<&Op>,
-) -> Result<Vec<Candidate>, Left> {
+) -> Result<Vec<Candidate>, SkipReason> {
     let (k, c) = (target.k_per_group(), target.c);
     if c == 1 || k == 1 {
         return Err(target.shape("a bottleneck needs several channels on both sides"));
@@ -57,7 +57,7 @@ pub(crate) fn candidates(
     if let Ranks::Given([r3, r4]) = ranks {
         for (rank, most) in [(r3, k), (r4, c)] {
             if rank > most {
-                return Err(Left::Rank {
+                return Err(SkipReason::Rank {
                     what: "a rank of",
                     rank,
                     most,
@@ -91,7 +91,7 @@ pub(crate) fn candidates(
     if allowed.is_empty() {
         let pair = pairs.first().copied().unwrap_or_else(|| analysed.worth(target));
         let (form, error) = (name(target, pair), analysed.error(pair));
-        return Err(Left::Error { form, error, allowed: wanted.tolerance.max(unit) });
+        return Err(SkipReason::Error { form, error, allowed: wanted.tolerance.max(unit) });
     }
     let candidate = |pair: [usize; 2]| {
         let error = analysed.error(pair);
@@ -164,7 +164,7 @@ enum Decomposed {
 }
 
 impl Analysed {
-    fn new(target: &Target, weights: &[f64], wanted: &Wanted<'_>) -> Result<Analysed, Left> {
+    fn new(target: &Target, weights: &[f64], wanted: &Wanted<'_>) -> Result<Analysed, SkipReason> {
         let extents = [target.k_per_group(), target.c, target.taps()];
         let cost = if extents[2] == 1 { svd::cost(extents[0], extents[1]) } else { Tucker::cost(extents) };
         wanted.spend(target.group as f64 * cost)?;

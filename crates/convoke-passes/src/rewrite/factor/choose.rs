@@ -6,10 +6,10 @@
 //! Errors  add up: to first order the relative error of a net of layers whose gain is one is at most the sum of those of its layers.
 
 use super::{Candidate, Found};
-use crate::note::Left;
+use crate::note::SkipReason;
 
 /// For each target, its candidate or why none.
-pub(super) fn choose(found: &[Found], budget: f64, always: bool) -> Vec<Result<&Candidate, Left>> {
+pub(super) fn choose(found: &[Found], budget: f64, always: bool) -> Vec<Result<&Candidate, SkipReason>> {
     // What each target takes at present, in error and cycles; without a candidate it is as it was.
     let mut at: Vec<Option<&Candidate>> = vec![None; found.len()];
     let mut spent = 0.0;
@@ -45,11 +45,11 @@ pub(super) fn choose(found: &[Found], budget: f64, always: bool) -> Vec<Result<&
 }
 
 /// Why no candidate of a target was chosen.
-fn why_none(found: &Found, left: f64) -> Left {
+fn why_none(found: &Found, left: f64) -> SkipReason {
     let allowed: Vec<_> = found.candidates.iter().filter(|c| c.spends() <= left).collect();
     let fastest = allowed.into_iter().min_by(|a, b| a.cycles.total_cmp(&b.cycles));
     if let Some(candidate) = fastest {
-        return Left::Slower {
+        return SkipReason::Slower {
             form: candidate.form.clone(),
             cycles: candidate.cycles / found.counts.cycles,
             multiplications: candidate.counts.multiplications as f64 / found.counts.multiplications as f64,
@@ -57,5 +57,5 @@ fn why_none(found: &Found, left: f64) -> Left {
     }
     let nearest = found.candidates.iter().min_by(|a, b| a.error.total_cmp(&b.error));
     let (form, error) = nearest.map_or((String::new(), f64::INFINITY), |c| (c.form.clone(), c.error));
-    Left::Error { form, error, allowed: left.max(0.0) }
+    SkipReason::Error { form, error, allowed: left.max(0.0) }
 }

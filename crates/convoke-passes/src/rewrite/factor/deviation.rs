@@ -3,10 +3,10 @@
 use convoke_data::round;
 
 use super::chain::{Factor, Kernel};
-use super::{Candidate, Target};
+use super::{Candidate, Target, frobenius, norm_ratio};
 use crate::error::PassError;
 use crate::guarantee::Guarantee;
-use crate::note::{Counts, Deviation, Left, Rewritten};
+use crate::note::{Counts, Deviation, Rewritten, SkipReason};
 use crate::pass::Context;
 use convoke_conv::Budget;
 
@@ -34,19 +34,12 @@ impl Filled {
 /// Windows of random input that errors are measured on.
 const WINDOWS: usize = 32;
 
-/// ‖a − b‖ / ‖b‖, 0 where both are 0.
-pub(crate) fn frobenius(a: &[f64], b: &[f64]) -> f64 {
-    let rest: Vec<f64> = a.iter().zip(b).map(|(a, b)| a - b).collect();
-    let (rest, whole) = (convoke_factor::matrix::norm(&rest), convoke_factor::matrix::norm(b));
-    if rest == 0.0 { 0.0 } else { rest / whole }
-}
-
 /// Makes a candidate's weights and measures them; the second error says that the numbers do not do what the candidate promised.
 pub(super) fn filled(
     target: &Target,
     candidate: &Candidate,
     cx: &Context<'_>,
-) -> Result<Result<Filled, Left>, PassError> {
+) -> Result<Result<Filled, SkipReason>, PassError> {
     let mut filled = Filled {
         form: candidate.form.clone(),
         sense: candidate.sense,
@@ -60,7 +53,7 @@ pub(super) fn filled(
     let mut weights = fill();
     weights.iter_mut().flatten().flatten().for_each(|v| *v = round(target.x.elem, *v));
     if !weights.iter().flatten().flatten().all(|v| v.is_finite()) {
-        return Ok(Err(Left::NotFinite));
+        return Ok(Err(SkipReason::NotFinite));
     }
 
     let new = composite(target, &candidate.terms, &weights, |v| v);
@@ -69,13 +62,13 @@ pub(super) fn filled(
     let unit = target.x.elem.unit_roundoff();
     let factors = candidate.terms.iter().map(Vec::len).max().unwrap_or(1) as f64;
     let magnitude = composite(target, &candidate.terms, &weights, f64::abs);
-    let spread = frobenius_of(&magnitude, old).max(1.0);
+    let spread = norm_ratio(&magnitude, old).max(1.0);
     let promised = candidate.error * (1.0 + 1e-6) + 2.0 * factors * unit * spread;
     let fails =
         if candidate.sense == Guarantee::Exact { deviation.frobenius != 0.0 } else { deviation.frobenius > promised };
     if fails {
         let form = candidate.form.clone();
-        return Ok(Err(Left::Error { form, error: deviation.frobenius, allowed: promised }));
+        return Ok(Err(SkipReason::Error { form, error: deviation.frobenius, allowed: promised }));
     }
     if candidate.sense != Guarantee::Approximate
         && let Some(why) = rounds(target, candidate, &magnitude, old, &new, cx)
@@ -85,11 +78,6 @@ pub(super) fn filled(
     filled.weights = Some(weights);
     filled.deviation = Some(deviation);
     Ok(Ok(filled))
-}
-
-fn frobenius_of(a: &[f64], b: &[f64]) -> f64 {
-    let whole = convoke_factor::matrix::norm(b);
-    if whole == 0.0 { 0.0 } else { convoke_factor::matrix::norm(a) / whole }
 }
 
 /// The kernel that a sum of chains is, `[K, C/group, R, S]` as the target's, with every number mapped by `f`.
@@ -148,7 +136,7 @@ fn rounds(
     old: &[f64],
     new: &[f64],
     cx: &Context<'_>,
-) -> Option<Left> {
+) -> Option<SkipReason> {
     let w = candidate.terms.first()?.first()?.ty(target.x.elem)?;
     let original = target_conv(target)?;
     let budget = Budget::new(&original, &cx.grants.rounding());
@@ -169,7 +157,7 @@ fn rounds(
         false => convoke_factor::matrix::norm(&rest) / sums.iter().sum::<f64>().max(f64::MIN_POSITIVE),
     };
     let error = own * ratio(&of_factors).max(1.0) + weights;
-    (error > budget.limit).then(|| Left::Rounds { form: candidate.form.clone(), error, limit: budget.limit })
+    (error > budget.limit).then(|| SkipReason::Rounds { form: candidate.form.clone(), error, limit: budget.limit })
 }
 
 /// The target as the cost model sees it.

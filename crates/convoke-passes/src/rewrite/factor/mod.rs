@@ -18,8 +18,10 @@ mod candidate;
 pub(super) mod chain;
 mod choose;
 mod deviation;
+mod norms;
 pub(super) mod settings;
 mod target;
+mod wanted;
 
 pub(super) mod bottleneck;
 pub(super) mod polyadic;
@@ -27,69 +29,23 @@ pub(super) mod separable;
 pub(super) mod stack;
 
 pub(super) use candidate::{Candidate, Found};
-pub(super) use deviation::{deviation, frobenius};
+pub(super) use deviation::deviation;
+pub(super) use norms::{frobenius, norm_ratio, rounding, squares};
 pub(super) use settings::{self as options, Settings};
 pub(super) use target::Target;
+pub(super) use wanted::Wanted;
 
 use super::edit::Names;
 use crate::error::PassError;
 use crate::guarantee::Guarantee;
-use crate::note::{Left, Log, Outcome};
+use crate::note::{Log, Outcome, SkipReason};
 use crate::pass::{Changed, Context};
 use crate::watch::Fitting;
-use convoke_factor::{FactorError, Work};
-use convoke_ir::elem::Elem;
+use convoke_factor::Work;
 use convoke_ir::layer::Layer;
 
 /// What a form makes of a target.
-pub(super) type Form<'f> = &'f dyn Fn(&Target, &Wanted<'_>) -> Result<Vec<Candidate>, Left>;
-
-/// What is wanted of a form.
-pub(super) struct Wanted<'a> {
-    /// The machine and the grants.
-    pub(super) cx: &'a Context<'a>,
-    /// The pass's options.
-    pub(super) settings: &'a Settings,
-    /// The largest error that is of use: what is left of the tolerance, 0 if only rounding is allowed.
-    pub(super) tolerance: f64,
-    /// What the target at hand may take, and who follows it.
-    pub(super) work: &'a Work<'a>,
-}
-
-impl Wanted<'_> {
-    /// Why a target without factors is left.
-    pub(super) fn refusal(&self, error: FactorError) -> Left {
-        match error {
-            FactorError::NotFinite => Left::NotFinite,
-            FactorError::NoConvergence => Left::NoConvergence,
-            FactorError::TooMuchWork => Left::TooMuchWork { limit: self.work.limit() },
-        }
-    }
-
-    /// Spends some of the target's work.
-    pub(super) fn spend(&self, multiplications: f64) -> Result<(), Left> {
-        self.work.spend(multiplications).map_err(|error| self.refusal(error))
-    }
-
-    /// Refuses what takes more memory than `--max-memory`.
-    pub(super) fn fits(&self, bytes: u64) -> Result<(), Left> {
-        let limit = self.cx.files.budget();
-        if bytes > limit { Err(Left::TooMuchMemory { bytes, limit }) } else { Ok(()) }
-    }
-}
-
-/// How far rounding to the element type may have put a kernel from one that has a form, relative, in the Frobenius norm: its unit roundoff u, since each
-/// number moved by at most u of itself; of `f64` what a decomposition in `f64` can tell from nothing.
-pub(super) fn rounding(elem: Elem) -> f64 {
-    elem.unit_roundoff().max(1e-15)
-}
-
-/// The squares of norms, relative to the largest: they neither overflow nor vanish.
-pub(super) fn squares(norms: impl Iterator<Item = f64>) -> Vec<f64> {
-    let norms: Vec<f64> = norms.collect();
-    let most = norms.iter().copied().fold(0.0, f64::max);
-    norms.iter().map(|norm| if most > 0.0 { (norm / most).powi(2) } else { 0.0 }).collect()
-}
+pub(super) type Form<'f> = &'f dyn Fn(&Target, &Wanted<'_>) -> Result<Vec<Candidate>, SkipReason>;
 
 /// Rewrites every convolution of `layer` for which `forms` have something that is allowed and cheaper.
 pub(super) fn rewrite(
@@ -102,17 +58,17 @@ pub(super) fn rewrite(
 ) -> Result<Changed, PassError> {
     let granted = if settings.by_level && !settings.joint { None } else { cx.grants.tolerance };
     let tolerance = granted.map_or(0.0, |t| (t - log.spent).max(0.0));
-    let say = |log: &mut Log, target: &str, why: Left| {
+    let say = |log: &mut Log, target: &str, why: SkipReason| {
         // A level tries every convolution; that most are left is no news, unless counting multiplications would have misled, or it did not try.
         let news = match &why {
-            Left::Slower { multiplications, .. } => *multiplications < 1.0,
-            Left::TooLong { .. } => true,
+            SkipReason::Slower { multiplications, .. } => *multiplications < 1.0,
+            SkipReason::TooLong { .. } => true,
             // Who allows an approximation wants to know why there is none.
-            Left::TooMuchWork { .. } | Left::TooMuchMemory { .. } => settings.joint,
+            SkipReason::TooMuchWork { .. } | SkipReason::TooMuchMemory { .. } => settings.joint,
             _ => false,
         };
         if !settings.by_level || news {
-            log.say(target, Outcome::Left(why));
+            log.say(target, Outcome::Skipped(why));
         }
     };
 
@@ -141,7 +97,7 @@ pub(super) fn rewrite(
         match candidates.is_empty() {
             // Its own cost takes longer than to see that no form suits it.
             false => found.extend(target.counts(cx).map(|counts| Found { target, counts, candidates })),
-            true => say(log, &target.name.clone(), left.unwrap_or(Left::Pair("no form suits it"))),
+            true => say(log, &target.name.clone(), left.unwrap_or(SkipReason::Pair("no form suits it"))),
         }
     }
 

@@ -16,13 +16,20 @@ use convoke_ir::layer::Conv2d;
 use super::chain::{Factor, pointwise};
 use super::{Candidate, Target, Wanted, rounding};
 use crate::guarantee::Guarantee;
-use crate::note::Left;
+use crate::note::SkipReason;
 
 /// The canonical polyadic form of a target, of a rank that is given or the least, up to a factor of 1.3, that the tolerance allows.
-pub(crate) fn candidates(target: &Target, wanted: &Wanted<'_>, rank: Option<usize>) -> Result<Vec<Candidate>, Left> {
+pub(crate) fn candidates(
+    target: &Target,
+    wanted: &Wanted<'_>,
+    rank: Option<usize>,
+) -> Result<Vec<Candidate>, SkipReason> {
     let (k, c, rows, columns) = (target.k, target.c, target.rows, target.columns);
     if target.group > 1 {
-        return Err(Left::Groups { needs: "the canonical form is of one group of channels", groups: target.group });
+        return Err(SkipReason::Groups {
+            needs: "the canonical form is of one group of channels",
+            groups: target.group,
+        });
     }
     if rows == 1 || columns == 1 || c == 1 || k == 1 {
         return Err(target.shape("the canonical form needs several rows, columns and channels"));
@@ -34,7 +41,7 @@ pub(crate) fn candidates(target: &Target, wanted: &Wanted<'_>, rank: Option<usiz
         false => (worth, "are the most that save multiplications (always=true allows more)"),
     };
     if let Some(rank) = rank.filter(|rank| *rank > most) {
-        return Err(Left::Rank { what: "a rank of", rank, most, why });
+        return Err(SkipReason::Rank { what: "a rank of", rank, most, why });
     }
     let Some(weights) = &target.weights else {
         let rank = rank.unwrap_or(k.min(c).min(worth));
@@ -46,7 +53,7 @@ pub(crate) fn candidates(target: &Target, wanted: &Wanted<'_>, rank: Option<usiz
     let bounds = cp::bounds(weights, target.extents(), wanted.work).map_err(|e| wanted.refusal(e))?;
     let last = rank.unwrap_or(worth);
     if bounds.error(last) > allowed {
-        return Err(Left::Bound { form: name(target, last), error: bounds.error(last), allowed });
+        return Err(SkipReason::Bound { form: name(target, last), error: bounds.error(last), allowed });
     }
     let tried: Vec<usize> = match rank {
         Some(rank) => vec![rank],
@@ -73,7 +80,7 @@ pub(crate) fn candidates(target: &Target, wanted: &Wanted<'_>, rank: Option<usiz
         let terms = vec![chain(target, rank)];
         return Ok(vec![Candidate::new(target, wanted, name(target, rank), (sense, fit.error), terms, Some(fill))]);
     }
-    Err(Left::Error { form: name(target, nearest.0), error: nearest.1, allowed })
+    Err(SkipReason::Error { form: name(target, nearest.0), error: nearest.1, allowed })
 }
 
 fn name(target: &Target, rank: usize) -> String {

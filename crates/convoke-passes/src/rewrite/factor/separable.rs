@@ -26,7 +26,7 @@ use convoke_ir::layer::Conv2d;
 use super::chain::Factor;
 use super::{Candidate, Target, Wanted, rounding};
 use crate::guarantee::Guarantee;
-use crate::note::Left;
+use crate::note::SkipReason;
 
 /// Which axis comes first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,7 +54,7 @@ pub(crate) fn candidates(
     wanted: &Wanted<'_>,
     orders: &[Order],
     rank: Option<usize>,
-) -> Result<Vec<Candidate>, Left> {
+) -> Result<Vec<Candidate>, SkipReason> {
     if target.rows == 1 || target.columns == 1 {
         return Err(target.shape("only a kernel of several rows and columns can be separable"));
     }
@@ -66,7 +66,12 @@ pub(crate) fn candidates(
         };
         let most = orders.iter().map(full).max().unwrap_or(0);
         if rank > most {
-            return Err(Left::Rank { what: "a rank of", rank, most, why: "is the most that its kernels can have" });
+            return Err(SkipReason::Rank {
+                what: "a rank of",
+                rank,
+                most,
+                why: "is the most that its kernels can have",
+            });
         }
     }
     let Some(weights) = &target.weights else {
@@ -203,7 +208,7 @@ struct Analysed {
 }
 
 impl Analysed {
-    fn new(target: &Target, weights: &[f64], wanted: &Wanted<'_>, order: Order) -> Result<Analysed, Left> {
+    fn new(target: &Target, weights: &[f64], wanted: &Wanted<'_>, order: Order) -> Result<Analysed, SkipReason> {
         let (k, c, rows, columns) = (target.k_per_group(), target.c, target.rows, target.columns);
         let [inner, outer] = if order == Order::Down { [rows, columns] } else { [columns, rows] };
         let unit = rounding(target.x.elem);
@@ -212,7 +217,7 @@ impl Analysed {
         let work = (c * inner * k * outer).saturating_mul((c * inner).min(k * outer)).max(LEAST_WORK);
         let work = work.saturating_mul(target.group);
         if wanted.settings.by_level && work > LEVEL_WORK {
-            return Err(Left::TooLong { work, limit: LEVEL_WORK, pass: "factor-separable" });
+            return Err(SkipReason::TooLong { work, limit: LEVEL_WORK, pass: "factor-separable" });
         }
         let matrix = |group: usize| {
             let w = target.of_group(weights, group);
@@ -230,7 +235,7 @@ impl Analysed {
         }
         let far = |group: usize| plainly_above(&matrix(group), worth, wanted.tolerance.max(unit));
         if wanted.settings.by_level && (0..target.group).any(far) {
-            return Err(Left::Pair("its kernels are plainly not separable"));
+            return Err(SkipReason::Pair("its kernels are plainly not separable"));
         }
         wanted.spend(groups * svd::cost(c * inner, k * outer))?;
         let matrices: Vec<Matrix> = (0..target.group).map(matrix).collect();
@@ -263,7 +268,7 @@ impl Analysed {
         wanted: &Wanted<'_>,
         order: Order,
         rank: Option<usize>,
-    ) -> Result<Vec<Candidate>, Left> {
+    ) -> Result<Vec<Candidate>, SkipReason> {
         let exact = self.ranks.iter().copied().max().unwrap_or(1);
         let limit = if wanted.settings.always || rank.is_some() { usize::MAX } else { self.worth };
         let mut ranks: Vec<usize> = match rank {
@@ -281,7 +286,7 @@ impl Analysed {
         if ranks.is_empty() {
             let rank = rank.unwrap_or(exact.min(limit));
             let form = Layout { order, rank, parallel: target.c == 1 && target.k_per_group() == 1 }.name(target);
-            return Err(Left::Error { form, error: self.error(rank), allowed: wanted.tolerance.max(self.unit) });
+            return Err(SkipReason::Error { form, error: self.error(rank), allowed: wanted.tolerance.max(self.unit) });
         }
         let plain = target.c == 1 && target.k_per_group() == 1;
         let layouts = ranks.into_iter().flat_map(|rank| {

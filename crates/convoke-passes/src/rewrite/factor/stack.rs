@@ -22,7 +22,7 @@ use convoke_ir::layer::{Conv2d, Op};
 use super::chain::Factor;
 use super::{Candidate, Target, Wanted, frobenius, rounding};
 use crate::guarantee::Guarantee;
-use crate::note::Left;
+use crate::note::SkipReason;
 
 /// The largest extent of a kernel that is fitted, if no option says otherwise: three or more factors take seconds for each.
 const LARGEST_FITTED: usize = 9;
@@ -36,11 +36,11 @@ pub(crate) fn candidates(
     wanted: &Wanted<'_>,
     activation: Option<&Op>,
     largest: Option<usize>,
-) -> Result<Vec<Candidate>, Left> {
+) -> Result<Vec<Candidate>, SkipReason> {
     let up_to = |limit: usize, done: &'static str| {
         let limit = largest.unwrap_or(limit);
         let (rows, columns) = (target.rows, target.columns);
-        if rows.max(columns) > limit { Err(Left::LargeKernels { rows, columns, limit, done }) } else { Ok(()) }
+        if rows.max(columns) > limit { Err(SkipReason::LargeKernels { rows, columns, limit, done }) } else { Ok(()) }
     };
     let needs = "small kernels stand for ones of odd extents, at least 5 along one axis";
     let sizes = stack::sizes(target.rows, target.columns).ok_or_else(|| target.shape(needs))?;
@@ -87,7 +87,7 @@ pub(crate) fn candidates(
         };
         off = off.hypot(part(error, kernel.norm()));
         if off > allowed {
-            return Err(Left::Error { form: fitted(&form, agree), error: off, allowed });
+            return Err(SkipReason::Error { form: fitted(&form, agree), error: off, allowed });
         }
         exactly &= error == 0.0 && stacked.iter().all(|k| k.numbers().iter().all(|&v| holds(v)));
         within &= error <= unit;
@@ -116,7 +116,7 @@ fn mixed(
     form: String,
     sizes: &[[usize; 2]],
     chain: Vec<Factor>,
-) -> Result<Vec<Candidate>, Left> {
+) -> Result<Vec<Candidate>, SkipReason> {
     let &[first, second] = sizes else {
         return Err(target.shape("weights that mix channels are fitted as two layers, of kernels up to 5x5"));
     };
@@ -135,7 +135,7 @@ fn mixed(
         let own = convoke_factor::matrix::norm(own);
         off = off.hypot(if own > 0.0 { fit.error * (own / total) } else { 0.0 });
         if off > allowed {
-            return Err(Left::Error { form: fitted(&form, Some(agree)), error: off, allowed });
+            return Err(SkipReason::Error { form: fitted(&form, Some(agree)), error: off, allowed });
         }
         firsts.extend(fit.first);
         seconds.extend(fit.second);
@@ -169,7 +169,7 @@ fn by_roots(
     unit: f64,
     holds: impl Fn(f64) -> bool,
     wanted: &Wanted<'_>,
-) -> Result<Option<(Vec<Matrix>, f64)>, Left> {
+) -> Result<Option<(Vec<Matrix>, f64)>, SkipReason> {
     if exact::rank_at_most(kernel, 1)
         && let Some(terms) = exact::terms(kernel, 1, holds)
     {

@@ -8,7 +8,7 @@ use super::super::edit;
 use super::Settings;
 use super::chain::{cost, written_out};
 use crate::error::PassError;
-use crate::note::{Counts, Left};
+use crate::note::{Counts, SkipReason};
 use crate::pass::Context;
 
 /// A convolution with the numbers of its weights.
@@ -64,12 +64,12 @@ impl Target {
     }
 
     /// The shape, refused.
-    pub(crate) fn shape(&self, needs: &'static str) -> Left {
-        Left::Shape { needs, rows: self.rows, columns: self.columns, channels: self.c }
+    pub(crate) fn shape(&self, needs: &'static str) -> SkipReason {
+        SkipReason::Shape { needs, rows: self.rows, columns: self.columns, channels: self.c }
     }
 }
 
-type Named = (String, Result<Target, Left>);
+type Named = (String, Result<Target, SkipReason>);
 
 /// Every convolution of a layer by the name of its value, or why it is left.
 pub(super) fn targets(
@@ -87,18 +87,20 @@ pub(super) fn targets(
         let elements = w_ty.elements();
         let dense = c > 1;
         let left = match layer.constant(w) {
-            None => Some(Left::Computed),
-            Some(_) if x_ty.elem.is_storage() => Some(Left::Stored(x_ty.elem)),
-            Some(_) if op.plan != Plan::default() => Some(Left::Algorithm),
-            Some(_) if elements > edit::MAX_ELEMENTS => Some(Left::TooLarge { elements, limit: edit::MAX_ELEMENTS }),
+            None => Some(SkipReason::Computed),
+            Some(_) if x_ty.elem.is_storage() => Some(SkipReason::Stored(x_ty.elem)),
+            Some(_) if op.plan != Plan::default() => Some(SkipReason::Algorithm),
+            Some(_) if elements > edit::MAX_ELEMENTS => {
+                Some(SkipReason::TooLarge { elements, limit: edit::MAX_ELEMENTS })
+            }
             // What is new and untrained is only made on request.
-            Some(Source::Unbound) if !cx.grants.structural || settings.by_level => Some(Left::Unbound),
+            Some(Source::Unbound) if !cx.grants.structural || settings.by_level => Some(SkipReason::Unbound),
             Some(_) => None,
         };
         // A level that grants no approximation looks at channels one by one only: others are never separable by chance, and
         // making their numbers takes longer than all else.
         if left.is_some() || (settings.by_level && !settings.joint && dense) {
-            found.push((name, Err(left.unwrap_or(Left::Pair("its channels are mixed")))));
+            found.push((name, Err(left.unwrap_or(SkipReason::Pair("its channels are mixed")))));
             continue;
         }
         let weights = match edit::numbers(layer, w, cx, pass) {
@@ -107,7 +109,7 @@ pub(super) fn targets(
             weights => weights?,
         };
         if weights.as_ref().is_some_and(|w| !w.iter().all(|v| v.is_finite())) {
-            found.push((name, Err(Left::NotFinite)));
+            found.push((name, Err(SkipReason::NotFinite)));
             continue;
         }
         let Some(op) = written_out(op, x_ty, w_ty) else { continue };
