@@ -1,21 +1,21 @@
-//! Copies of matrices whose rows are contiguous to where their columns are.
+//! Copies that transpose a matrix, in square blocks.
 //!
 //! ```text
 //!   y[i·y_row + j] = x[i + j·x_col]                  i < rows, j < cols
 //! ```
 //!
-//! In squares, for `transpose` to turn in registers: as many rows as a vector has lanes, the columns in the lanes. A few
-//! columns at a time, so that the lines they are read from stay near from row to row.
+//! A block has as many rows as a vector has lanes, and columns are in the lanes; the pass `transpose` makes loads of rows and zips of it.
+//! `COLUMNS` columns are copied for all rows before the next ones, so that the cache lines which one row read serve the next.
 
 use convoke_ir::loops::{Affine, FuncBuilder, SlotId};
 
 use crate::cuts::cut;
 use crate::marks::{across, each, written_out};
 
-/// Columns at a time: on most CPUs a line of 32-bit numbers.
+/// Columns copied for all rows before the next ones: the 32-bit numbers of a cache line on most CPUs.
 const COLUMNS: usize = 16;
 
-/// A matrix that is turned.
+/// The extents and strides of a copy that transposes.
 #[derive(Clone, Copy, Debug)]
 pub struct BlockTranspose {
     /// Rows of y.
@@ -29,15 +29,15 @@ pub struct BlockTranspose {
 }
 
 impl BlockTranspose {
-    /// Copies it from `x` to `y`, where it begins at the addresses.
+    /// Copies from `x` to `y`; the matrix begins at the address given with each.
     pub fn copy(&self, f: &mut FuncBuilder, (x, from): (SlotId, Affine), (y, to): (SlotId, Affine), lanes: u8) {
         for columns in cut(self.cols, COLUMNS) {
-            let lanes = few(lanes, columns.size);
+            let lanes = lanes_for(lanes, columns.size);
             each(f, "c", columns.count, |f, block| {
                 let first = block * columns.size + columns.begin;
                 for rows in cut(self.rows, lanes.into()) {
-                    each(f, "r", rows.count, |f, square| {
-                        let row = square * rows.size + rows.begin;
+                    each(f, "r", rows.count, |f, block| {
+                        let row = block * rows.size + rows.begin;
                         f.for_("j", 0..columns.size, across(lanes), |f, j| {
                             f.for_("i", 0..rows.size, written_out(), |f, i| {
                                 let (i, j) = (row.clone() + i, first.clone() + j);
@@ -52,7 +52,7 @@ impl BlockTranspose {
     }
 }
 
-/// The lanes of vectors for `count` numbers: no more than the next power of two, and never one.
-pub fn few(lanes: u8, count: usize) -> u8 {
+/// The lanes of vectors over `count` numbers: `lanes`, or for small counts the next power of two, which is at least 2.
+pub fn lanes_for(lanes: u8, count: usize) -> u8 {
     lanes.min(count.clamp(2, 16).next_power_of_two() as u8)
 }

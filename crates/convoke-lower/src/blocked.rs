@@ -1,17 +1,17 @@
-//! Images in blocks of channels: what has one vector of channels at a time reads and writes whole lines.
+//! Images stored in blocks of channels: a kernel over one vector of channels then reads and writes whole cache lines.
 //!
 //! ```text
 //!   [N, C, H, W] ──► [N, groups · blocks, top + H + bottom, left + W + right, lanes]        (nhwc alike)
 //! ```
 //!
-//! The last block of a group is filled up with zeros, so that all work is on whole vectors.
+//! The last block of a group is padded with zeros, so that every vector is whole.
 
 use convoke_ir::elem::Elem;
 use convoke_ir::layer::ValueId;
 use convoke_ir::loops::{Affine, FuncBuilder, Role};
 use convoke_ir::types::{Image, Layout};
 
-use crate::block_transpose::{BlockTranspose, few};
+use crate::block_transpose::{BlockTranspose, lanes_for};
 use crate::cuts::{Cut, cut};
 use crate::halo::{Border, ImageView, Pads, write};
 use crate::marks::{along, each, parallel};
@@ -19,21 +19,21 @@ use crate::share::MIN_PARALLEL_TRIPS;
 use crate::strides::Strides;
 use crate::{LowerError, Lowering, too_large};
 
-/// The channels of groups in blocks of vectors.
+/// How channels are cut into blocks, group by group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Blocked {
     /// Groups.
     pub groups: usize,
     /// Channels of a group.
     pub channels: usize,
-    /// Channels of a block: as many as vectors have lanes, or fewer if a group has.
+    /// Channels of a block: the lanes of a vector, or fewer if the group has fewer channels.
     pub lanes: usize,
 }
 
 impl Blocked {
-    /// The channels of groups in blocks of vectors of `lanes` lanes.
+    /// The blocks for vectors of `lanes` lanes.
     pub fn new(groups: usize, channels: usize, lanes: u8) -> Blocked {
-        Blocked { groups, channels, lanes: few(lanes, channels).into() }
+        Blocked { groups, channels, lanes: lanes_for(lanes, channels).into() }
     }
 
     /// Blocks of a group.
@@ -41,13 +41,13 @@ impl Blocked {
         self.channels.div_ceil(self.lanes)
     }
 
-    /// Channels of a group, filled up.
+    /// Channels of a group with its padding.
     pub fn wide(&self) -> usize {
         self.blocks() * self.lanes
     }
 
-    /// An image in these blocks with a border: its extents, its strides, whose step along channels is that from block to block, and its
-    /// elements, `None` if they are more than a number holds.
+    /// An image in these blocks with a border: its extents, its strides and its number of elements. The stride along channels is that from
+    /// block to block. The number is `None` if it overflows.
     pub fn padded(&self, image: Image, [top, left, bottom, right]: Pads) -> (Image, Strides, Option<usize>) {
         let image = Image { h: top + image.h + bottom, w: left + image.w + right, ..image };
         let extents = [image.n, self.groups * self.blocks(), image.h, image.w, self.lanes];
@@ -64,8 +64,7 @@ impl Blocked {
 }
 
 impl Lowering<'_> {
-    /// A copy of the value `id` in blocks of channels with a border of zeros. Its strides's step along channels is that from block to
-    /// block.
+    /// A copy of the value `id` in blocks of channels with a border of zeros. Its stride along channels is that from block to block.
     pub fn with_halo_blocked(&mut self, id: ValueId, pads: Pads, blocked: Blocked) -> Result<ImageView, LowerError> {
         let [top, left, bottom, right] = pads;
         let (x, layout, elem) = (self.view(id), self.ty(id).layout, self.ty(id).elem);
@@ -80,7 +79,7 @@ impl Lowering<'_> {
         Ok(y)
     }
 
-    /// Scratch for the value `id` in blocks of channels with a border.
+    /// A scratch buffer for the value `id` in blocks of channels with a border.
     pub fn room_in_blocks(&mut self, id: ValueId, pads: Pads, blocked: Blocked) -> Result<ImageView, LowerError> {
         let (x, elem) = (self.ty(id).as_image().expect("callers lower ops on images"), self.ty(id).elem);
         let what = format!("{}.halo", self.name(id));
@@ -90,7 +89,7 @@ impl Lowering<'_> {
         Ok(ImageView { buffer, image, strides, len })
     }
 
-    /// The rows of the image itself, with what is left and right of them.
+    /// Writes the rows of the image, with the border left and right of them.
     fn blocks(
         &mut self,
         elem: Elem,
@@ -124,18 +123,18 @@ impl Lowering<'_> {
                 }
                 let to = to + left * y.strides.w;
                 if layout == Layout::Nchw && x.image.c > 1 {
-                    let turn = BlockTranspose { rows: width, cols: cut.size, x_col: x.strides.c, y_row: y.strides.w };
-                    turn.copy(f, (xs, from), (ys, to), lanes);
+                    let copy = BlockTranspose { rows: width, cols: cut.size, x_col: x.strides.c, y_row: y.strides.w };
+                    copy.copy(f, (xs, from), (ys, to), lanes);
                 } else {
                     each(f, "j", width, |f, j| {
-                        f.for_("c", 0..cut.size, along(few(lanes, cut.size)), |f, c| {
+                        f.for_("c", 0..cut.size, along(lanes_for(lanes, cut.size)), |f, c| {
                             let value = f.load(xs, from.clone() + j.clone() * x.strides.w + c);
                             f.store(ys, to.clone() + j.clone() * y.strides.w + c, value);
                         });
                     });
                 }
             };
-            // One block's rows follow each other in memory.
+            // The rows of a block follow each other in memory, so that blocks are the better outer loop if there are enough for the threads.
             let by_block = layout == Layout::Nchw && cut.count >= MIN_PARALLEL_TRIPS;
             let (outer, inner) = if by_block { (cut.count, x.image.h) } else { (x.image.h, cut.count) };
             f.for_("o", 0..outer, parallel(), |f, outer| {

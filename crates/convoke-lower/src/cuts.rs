@@ -1,17 +1,17 @@
 //! Axes cut into equal tiles.
 
-/// A part of an axis that is cut into equal tiles.
+/// A run of tiles of equal size along an axis.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cut {
     /// First index.
     pub begin: usize,
-    /// How many tiles.
+    /// Number of tiles.
     pub count: usize,
-    /// Indices in each.
+    /// Indices of each.
     pub size: usize,
 }
 
-/// `extent` cut into tiles of `size`, and one smaller tile for what is left.
+/// `extent` cut into tiles of `size`, and a smaller last one for the remainder.
 pub fn cut(extent: usize, size: usize) -> Vec<Cut> {
     let size = size.min(extent);
     let full = Cut { begin: 0, count: extent / size, size };
@@ -20,8 +20,8 @@ pub fn cut(extent: usize, size: usize) -> Vec<Cut> {
     std::iter::once(full).chain(tail).collect()
 }
 
-/// `extent` cut into the fewest tiles of at most `most`, which differ by one at the most, larger ones first. A tile much smaller than the
-/// others would have too few sums in flight.
+/// `extent` cut into the fewest tiles of at most `most`, whose sizes differ by at most one, larger ones first. A small last tile would have
+/// too few accumulators to hide the latency of multiply-adds.
 pub fn even(extent: usize, most: usize) -> Vec<Cut> {
     let tiles = extent.div_ceil(most.max(1)).max(1);
     let (size, more) = (extent / tiles, extent % tiles);
@@ -30,7 +30,7 @@ pub fn even(extent: usize, most: usize) -> Vec<Cut> {
     [large, small].into_iter().filter(|cut| cut.count > 0).collect()
 }
 
-/// The blocks of a reduction with the first by itself: it starts the sums, the others add to them.
+/// The blocks of a reduction with the first one by itself: it sets the accumulators, the others add to them.
 pub fn reduction(cuts: &[Cut]) -> Vec<Cut> {
     let first = Cut { count: 1, ..cuts[0] };
     let more = Cut { begin: first.size, count: cuts[0].count - 1, size: first.size };

@@ -11,25 +11,25 @@ use crate::Lowering;
 use crate::math;
 use crate::strides::{per_channel, stretched};
 
-/// Elementwise ops in order, with what they read besides the value that flows through.
+/// Elementwise ops in order, with their other operands.
 #[derive(Clone, Debug, Default)]
 pub struct Epilogue<'a> {
     /// Each op with the index of its first operand in `operands`.
     steps: Vec<(Cow<'a, Op>, usize)>,
-    /// What the steps read besides the value that flows through.
+    /// The tensors that the steps read besides the value they are applied to.
     pub operands: Vec<Operand>,
 }
 
 /// A tensor read by an epilogue.
 #[derive(Clone, Debug)]
 pub struct Operand {
-    /// Where it lives.
+    /// Its buffer.
     pub buffer: BufferId,
     /// Its element type.
     pub elem: Elem,
     /// Elements of the whole tensor.
     pub len: usize,
-    /// Elements from one index of the result to the next, along the result's stored axes.
+    /// Its strides along the stored axes of the result.
     pub strides: Vec<usize>,
 }
 
@@ -44,7 +44,7 @@ impl<'a> Epilogue<'a> {
         epilogue
     }
 
-    /// An elementwise `instr` and its epilogue, and how its first operand is read.
+    /// An elementwise `instr` followed by its epilogue, and the operand that both are applied to.
     pub fn whole(lowering: &Lowering<'a>, instr: &'a Instr) -> (Epilogue<'a>, Operand) {
         let mut epilogue = Epilogue::default();
         let result = lowering.ty(instr.result);
@@ -76,7 +76,7 @@ impl<'a> Epilogue<'a> {
         self.steps.push((op, first));
     }
 
-    /// Applies the epilogue to `x`, a number or a vector. `load` gives the number of an operand that belongs to the place of `x`.
+    /// Applies the steps to `x`, a number or a vector. `load` loads the element of an operand that belongs to `x`.
     pub fn apply(
         &self,
         f: &mut FuncBuilder,
@@ -136,7 +136,7 @@ impl<'a> Epilogue<'a> {
 }
 
 impl Lowering<'_> {
-    /// How an epilogue reads the value `id`.
+    /// The value `id` as an operand with these strides.
     pub(crate) fn operand(&self, id: ValueId, strides: Vec<usize>) -> Operand {
         let ty = self.ty(id);
         Operand { buffer: self.buffers[&id], elem: ty.elem, len: ty.elements(), strides }

@@ -8,13 +8,13 @@ use convoke_ir::types::TypeError;
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum LowerError {
-    /// Nobody chose an algorithm.
+    /// A convolution without a plan.
     #[error("`%{value}`: no algorithm is chosen; run `select` before lowering")]
     NotSelected {
         /// The convolution's result.
         value: String,
     },
-    /// The plan does not compute this convolution.
+    /// A plan that does not compute its convolution.
     #[error("`%{value}`: algorithm `{plan}` {reason}")]
     Algorithm {
         /// The convolution's result.
@@ -24,7 +24,7 @@ pub enum LowerError {
         /// What it needs and what it got.
         reason: String,
     },
-    /// A convolution cannot be computed by fused row strips.
+    /// A convolution that cannot be computed by fused row strips.
     #[error("`%{value}`: `band` {reason}")]
     Band {
         /// The convolution's result.
@@ -32,27 +32,27 @@ pub enum LowerError {
         /// Why not.
         reason: &'static str,
     },
-    /// A value cannot lie as it is said to.
+    /// A value that cannot be stored as it is said to.
     #[error("`%{value}`: storage `{storage}` {reason}")]
     Storage {
         /// The value.
         value: String,
-        /// How it is to lie.
+        /// Its storage.
         storage: convoke_ir::layer::Storage,
         /// Why not.
         reason: &'static str,
     },
-    /// A buffer between two ops would be too large.
+    /// A buffer that would be too large.
     #[error("a buffer for `{what}` would be too large: {source}")]
     TooLarge {
-        /// What it holds.
+        /// Its contents.
         what: String,
-        /// Why there is no such tensor.
+        /// Why no tensor is that large.
         source: TypeError,
     },
 }
 
-/// The error of a size that has no room in 2^44 elements.
+/// The error for a tensor of more than 2^44 elements.
 pub fn too_large(what: &str, dims: &[usize]) -> LowerError {
     LowerError::TooLarge { what: what.into(), source: ShapeError::TooLarge { dims: dims.to_vec() }.into() }
 }

@@ -1,10 +1,10 @@
-//! Copies an image into a buffer with a border around it, so that convolution and pooling never ask where they are.
+//! Copies of an image with a border around it, so that the loops of convolution and pooling need no case for the edges.
 //!
 //! ```text
 //!   [N, C, H, W] ──► [N, C, top + H + bottom, left + W + right]        (nhwc alike, a pixel being C numbers)
 //! ```
 //!
-//! A border row or column is a copy of another one: mirrored, repeated or wrapped; or it is a number.
+//! A row or column of the border holds one number, or repeats a row or column of the image.
 
 use convoke_ir::attr::PadMode;
 use convoke_ir::elem::Elem;
@@ -17,13 +17,13 @@ use crate::marks::{along, parallel};
 use crate::strides::{Index, Strides, reach};
 use crate::{LowerError, Lowering, too_large};
 
-/// How wide the border is: top, left, bottom, right.
+/// The widths of a border: top, left, bottom, right.
 pub type Pads = [usize; 4];
 
-/// What stands in the border.
+/// The contents of a border.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Border {
-    /// A number.
+    /// The same number everywhere.
     Number(f64),
     /// The image mirrored, without its edge.
     Reflect,
@@ -33,15 +33,16 @@ pub enum Border {
     Circular,
 }
 
-/// A run of padded rows or columns: `count` of them from `to`, each the source's `from + i·by`, or none.
+/// A run of rows or columns of the result: number `to + i`, for `i < count`, repeats number `first + i·step` of the source, or holds a number.
 #[derive(Clone, Copy, Debug)]
 struct Segment {
     to: usize,
     count: usize,
-    /// First source index and step; `None` for a number.
+    /// `first` and `step`; `None` for a number.
     from: Option<(usize, i64)>,
 }
 
+/// The runs of a padded axis: border, source, border.
 fn segments(extent: usize, begin: usize, end: usize, border: Border) -> Vec<Segment> {
     let (before, after) = match border {
         Border::Number(_) => (None, None),
@@ -59,25 +60,25 @@ fn segments(extent: usize, begin: usize, end: usize, border: Border) -> Vec<Segm
 
 impl Segment {
     fn source(&self, i: impl Into<Affine>) -> Option<Affine> {
-        self.from.map(|(first, by)| i.into() * by + first)
+        self.from.map(|(first, step)| i.into() * step + first)
     }
 }
 
-/// An image in a buffer.
+/// The place of an image in a buffer.
 #[derive(Clone, Copy, Debug)]
 pub struct ImageView {
     /// The buffer.
     pub buffer: BufferId,
     /// Its extents.
     pub image: Image,
-    /// Where its elements lie.
+    /// From element to element along each axis.
     pub strides: Strides,
-    /// Elements in all.
+    /// Elements from the first to the last.
     pub len: usize,
 }
 
 impl<'a> Lowering<'a> {
-    /// Where a value lies.
+    /// The place of a value.
     pub fn view(&self, id: ValueId) -> ImageView {
         let ty = self.ty(id);
         let image = ty.as_image().expect("callers lower ops on images");
@@ -86,7 +87,7 @@ impl<'a> Lowering<'a> {
         ImageView { buffer: self.buffers[&id], image, strides, len }
     }
 
-    /// The value `id` with a border, in scratch; the value itself where there is none.
+    /// A scratch copy of the value `id` with a border; the value itself if no side has a border.
     pub fn with_halo(&mut self, id: ValueId, pads: Pads, border: Border) -> Result<ImageView, LowerError> {
         let x = self.view(id);
         if pads == [0; 4] {
@@ -98,14 +99,14 @@ impl<'a> Lowering<'a> {
         Ok(y)
     }
 
-    /// Scratch for the value `id` with a border, in this layout.
+    /// A scratch buffer for the value `id` with a border, in this layout.
     fn room(&mut self, id: ValueId, pads: Pads, layout: Layout) -> Result<ImageView, LowerError> {
         let x = self.view(id).image;
         let image = Image { h: pads[0] + x.h + pads[2], w: pads[1] + x.w + pads[3], ..x };
         self.scratch_image(&format!("{}.halo", self.name(id)), self.ty(id).elem, image, layout)
     }
 
-    /// Scratch for an image, densely stored.
+    /// A scratch buffer for an image, stored densely.
     pub fn scratch_image(
         &mut self,
         what: &str,
@@ -119,7 +120,7 @@ impl<'a> Lowering<'a> {
         Ok(ImageView { buffer: self.program.buffer(what, ty, Role::Scratch), image, strides, len })
     }
 
-    /// The value `id` with channels last and a border of zeros. Where it lies so and has no border, the value itself.
+    /// A scratch copy of the value `id` with channels last and a border of zeros; the value itself if it is stored so and needs no border.
     pub fn with_halo_channels_last(&mut self, id: ValueId, pads: Pads) -> Result<ImageView, LowerError> {
         let (x, layout) = (self.view(id), self.ty(id).layout);
         if layout == Layout::Nhwc || x.image.c == 1 {
@@ -141,8 +142,8 @@ impl<'a> Lowering<'a> {
                     write(f, ys, row.clone() + begin * strides.w, cols * strides.w, number, None, lanes);
                 }
                 let from = Affine::from(n) * x.strides.n + Affine::from(i) * x.strides.h;
-                let turn = BlockTranspose { rows: x.image.w, cols: image.c, x_col: x.strides.c, y_row: strides.w };
-                turn.copy(f, (xs, from), (ys, row + left * strides.w), lanes);
+                let copy = BlockTranspose { rows: x.image.w, cols: image.c, x_col: x.strides.c, y_row: strides.w };
+                copy.copy(f, (xs, from), (ys, row + left * strides.w), lanes);
             });
         });
         let kernel = self.program.func(f.finish());
@@ -150,12 +151,12 @@ impl<'a> Lowering<'a> {
         Ok(y)
     }
 
-    /// Zeros in the border of each of so many planes of `y`, so far apart; with the name of the loop over them.
+    /// Writes zeros to the border of `y`. Of the loop over its planes the name is given, their number, and the elements from one to the next.
     pub fn zero_border(
         &mut self,
         elem: Elem,
         y: &ImageView,
-        (name, planes, apart): (&str, usize, usize),
+        (name, planes, step): (&str, usize, usize),
         [top, left, bottom, right]: Pads,
     ) {
         if top + left + bottom + right == 0 {
@@ -166,7 +167,7 @@ impl<'a> Lowering<'a> {
         let ys = f.output("y", elem, y.len);
         let zeros = |f: &mut FuncBuilder, to, count| write(f, ys, to, count, Border::Number(0.0), None, lanes);
         f.for_(name, 0..planes, parallel(), |f, plane| {
-            let plane = Affine::from(plane) * apart;
+            let plane = Affine::from(plane) * step;
             for (begin, rows) in [(0, top), (y.image.h - bottom, bottom)].into_iter().filter(|r| r.1 > 0) {
                 zeros(f, plane.clone() + begin * y.strides.h, rows * y.strides.h);
             }
@@ -183,7 +184,7 @@ impl<'a> Lowering<'a> {
         self.program.run(kernel, &[y.buffer]);
     }
 
-    /// The value `id` with the pixels of a row side by side. Where they lie so, the value itself.
+    /// A scratch copy of the value `id` with the pixels of a row side by side; the value itself if it is stored so.
     pub fn with_channels_first(&mut self, id: ValueId) -> Result<ImageView, LowerError> {
         let (x, layout) = (self.view(id), self.ty(id).layout);
         if layout == Layout::Nchw || x.image.c == 1 {
@@ -196,8 +197,8 @@ impl<'a> Lowering<'a> {
         f.for_("i", 0..x.image.h, parallel(), |f, i| {
             f.for_("n", 0..x.image.n, Marks::default(), |f, n| {
                 let site = Index { n: n.into(), h: i.into(), ..Index::default() };
-                let turn = BlockTranspose { rows: x.image.c, cols: x.image.w, x_col: x.strides.w, y_row: y.strides.c };
-                turn.copy(f, (xs, x.strides.at(&site)), (ys, y.strides.at(&site)), lanes);
+                let copy = BlockTranspose { rows: x.image.c, cols: x.image.w, x_col: x.strides.w, y_row: y.strides.c };
+                copy.copy(f, (xs, x.strides.at(&site)), (ys, y.strides.at(&site)), lanes);
             });
         });
         let kernel = self.program.func(f.finish());
@@ -205,7 +206,7 @@ impl<'a> Lowering<'a> {
         Ok(y)
     }
 
-    /// `pad` as an op: a halo that is the result.
+    /// Lowers the op `pad`: its result is the image with its border.
     pub fn pad(&mut self, instr: &'a Instr, pad: &Pad) -> Result<(), LowerError> {
         let border = match pad.mode {
             PadMode::Zeros => Border::Number(0.0),
@@ -222,7 +223,7 @@ impl<'a> Lowering<'a> {
         Ok(())
     }
 
-    /// Writes `x`, without what is cropped from it, with a border to `y`.
+    /// Writes `x`, after cropping it, to `y` with a border.
     pub fn halo_kernel(
         &mut self,
         (elem, layout): (Elem, Layout),
@@ -234,7 +235,7 @@ impl<'a> Lowering<'a> {
         let [top, left, bottom, right] = pads;
         let (h, w) = (x.image.h - crops[0] - crops[2], x.image.w - crops[1] - crops[3]);
         let lanes = self.lanes(elem);
-        // A plane is what has rows and columns; in nhwc each column is a run of channels.
+        // A plane has rows and columns of its own: a channel in nchw, and in nhwc an image, each column of which is `run` channels.
         let (planes, run, xp, yp) = match layout {
             Layout::Nchw => (x.image.n * x.image.c, 1, x.strides.c, y.strides.c),
             Layout::Nhwc => (x.image.n, x.image.c, x.strides.n, y.strides.n),
@@ -273,7 +274,7 @@ impl<'a> Lowering<'a> {
     }
 }
 
-/// `count` elements from `to`: copied, or the border's number.
+/// Writes `count` elements from `to` on: copies of those at `from`, or the border's number.
 pub fn write(
     f: &mut FuncBuilder,
     y: SlotId,

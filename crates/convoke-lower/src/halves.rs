@@ -1,15 +1,15 @@
-//! Buffers as they are stored: `f16` and `bf16`.
+//! Half types: `f16` and `bf16` are stored, and `f32` is computed.
 //!
 //! ```text
-//!   layer with f16 ──widened──► the same in f32 ──lower──► program in f32 ──stored──► inputs, outputs, constants and values between in f16
+//!   layer in f16 ──[`widened`]──► layer in f32 ──lowering──► program in f32 ──[`store`]──► buffers of the layer's values in f16
 //! ```
 //!
-//! A load from a buffer of halves gives `f32`, and a store takes it, so that a kernel is the same whatever its buffers hold: lowering writes it for
-//! the type computed in, and afterwards the buffers of the layer's values get their own type, and functions a parameter of it for each of these.
-//! What lowering makes beside values, such as packed weights and images with a halo, stays in the type computed in.
+//! A load from a buffer of halves gives `f32`, and a store takes `f32`, so a kernel has the same body for both. Lowering sees `f32` alone;
+//! afterwards the buffers of the layer's values get their own types, and each function a version for the types it is called with. Buffers
+//! that lowering adds, such as packed weights and images with a halo, stay `f32`.
 //!
-//! A product that broadcasts its input number by number from where it lies would convert each again for every tile of channels. Such an input is
-//! widened as a whole before; a value between two ops that is read so alone is not stored in halves in the first place.
+//! A product that broadcasts single numbers of its input would convert each of them again for every tile of channels. Such an input is
+//! converted to `f32` as a whole first. A value between two ops that is only read in this way is stored as `f32` from the start.
 
 use std::collections::{HashMap, HashSet};
 
@@ -20,16 +20,16 @@ use convoke_ir::loops::{Access, Buffer, BufferId, Func, FuncId, Program, Role, R
 use convoke_ir::span::Span;
 use convoke_ir::types::TensorType;
 
-/// A layer with every value in the type computed in.
+/// A layer with every value in the type that computes it.
 pub struct Widened {
     /// The layer.
     pub layer: Layer,
-    /// The values that stay so.
-    kept: HashSet<ValueId>,
+    /// The values stored in that type too.
+    kept_wide: HashSet<ValueId>,
 }
 
-/// The layer in the types computed in; `None` if that is the layer itself. `in_place` says which convolutions read their input number by
-/// number where it lies.
+/// The layer in the types that compute it; `None` if no value is of a half type. `in_place` says which convolutions broadcast single numbers
+/// of their input, unpacked.
 pub fn widened(layer: &Layer, in_place: impl Fn(&Layer, &Instr) -> bool) -> Option<Widened> {
     let any = layer.values.iter().any(|(_, value)| value.ty.elem.is_storage());
     any.then(|| {
@@ -39,27 +39,27 @@ pub fn widened(layer: &Layer, in_place: impl Fn(&Layer, &Instr) -> bool) -> Opti
             *elem = elem.compute();
         }
         let broadcast = |instr: &Instr| broadcast(layer, instr, &in_place);
-        let kept = kept(layer, broadcast);
+        let kept_wide = kept_wide(layer, broadcast);
         let (mut names, mut copies) = (Names::of(&wide), HashMap::new());
         for mut instr in std::mem::take(&mut wide.body) {
-            if let Some(x) = broadcast(&instr).filter(|x| !kept.contains(x)) {
+            if let Some(x) = broadcast(&instr).filter(|x| !kept_wide.contains(x)) {
                 instr.args[0] = *copies.entry(x).or_insert_with(|| {
                     let (name, ty) = (names.fresh(&format!("{}.wide", layer.values[x].name)), wide.ty(x).clone());
                     let span = Span::default();
                     let value = Value { name, ty, def: Def::Instr, range: None, storage: None, span };
                     let result = wide.values.push(value);
-                    // A bound that there is none of: a copy, in one pass over memory.
+                    // A clip without bounds is a copy, in one pass over memory.
                     wide.body.push(Instr { result, op: Clip::default().into(), args: vec![x], then: vec![], span });
                     result
                 });
             }
             wide.body.push(instr);
         }
-        Widened { layer: wide, kept }
+        Widened { layer: wide, kept_wide }
     })
 }
 
-/// The input of an instruction that reads it number by number where it lies, if that is stored in halves.
+/// The input of an instruction that broadcasts single numbers of it, if it is of a half type.
 fn broadcast(layer: &Layer, instr: &Instr, in_place: &impl Fn(&Layer, &Instr) -> bool) -> Option<ValueId> {
     let &x = instr.args.first()?;
     let reads_so = match instr.op {
@@ -70,8 +70,8 @@ fn broadcast(layer: &Layer, instr: &Instr, in_place: &impl Fn(&Layer, &Instr) ->
     (reads_so && layer.ty(x).elem.is_storage()).then_some(x)
 }
 
-/// The values between ops that are read so and no other way.
-fn kept(layer: &Layer, broadcast: impl Fn(&Instr) -> Option<ValueId>) -> HashSet<ValueId> {
+/// The values between ops that are only read by broadcasting single numbers.
+fn kept_wide(layer: &Layer, broadcast: impl Fn(&Instr) -> Option<ValueId>) -> HashSet<ValueId> {
     let mut kept: HashSet<ValueId> = layer.body.iter().filter_map(&broadcast).collect();
     kept.retain(|&id| layer.values[id].def == Def::Instr && !layer.results.contains(&id));
     for instr in &layer.body {
@@ -88,10 +88,10 @@ fn kept(layer: &Layer, broadcast: impl Fn(&Instr) -> Option<ValueId>) -> HashSet
     kept
 }
 
-/// Gives the buffers of values their types in `layer`, and the functions that run on them parameters of these.
+/// Gives the buffers of values their types in `layer`, and the functions parameters of these types.
 pub fn store(program: &mut Program, layer: &Layer, wide: &Widened, buffers: &HashMap<ValueId, BufferId>) {
     for (&id, &buffer) in buffers {
-        if let Some(value) = layer.values.get(id).filter(|_| !wide.kept.contains(&id)) {
+        if let Some(value) = layer.values.get(id).filter(|_| !wide.kept_wide.contains(&id)) {
             program.buffers[buffer].ty.elem = value.ty.elem;
         }
     }
@@ -112,7 +112,7 @@ pub fn store(program: &mut Program, layer: &Layer, wide: &Widened, buffers: &Has
     (program.prepare, program.entry, program.funcs) = (prepare, entry, typed.to);
 }
 
-/// Gives results that an epilogue changes in place, after they were stored, memory of their own until then: they are rounded once.
+/// Gives results that a separate kernel of the epilogue changes in place a wide buffer before it, so that they are rounded once.
 ///
 /// ```text
 ///   run @conv(…, %y)                    run @conv(…, %y.wide)
@@ -133,7 +133,7 @@ fn apart(program: &mut Program) {
             let new = *wide.entry(buffer).or_insert_with(|| {
                 program.buffers.push(Buffer { name, ty, role: Role::Scratch, span: Span::default() })
             });
-            // What stands before made the result; another part of the epilogue may be among it.
+            // Earlier runs made the result, or are other parts of the epilogue, which keep their buffers.
             for run in &mut runs[..at] {
                 let is_part = run.args.last() == Some(&buffer) && run.args.contains(&new);
                 run.args.iter_mut().filter(|arg| !is_part && **arg == buffer).for_each(|arg| *arg = new);
@@ -146,7 +146,7 @@ fn apart(program: &mut Program) {
     }
 }
 
-/// The parameter of a run that is read and written, if its buffer holds what is stored alone.
+/// The parameter of a run that is read and written, if its buffer is of a half type.
 fn in_place(program: &Program, run: &Run) -> Option<usize> {
     let slots = program.funcs[run.func].slots.iter().zip(&run.args);
     slots
@@ -154,7 +154,7 @@ fn in_place(program: &Program, run: &Run) -> Option<usize> {
         .position(|((_, slot), &arg)| slot.access == Access::InOut && program.buffers[arg].ty.elem.is_storage())
 }
 
-/// The function with a parameter that is read and written apart into one that is read, and one that is written, its last.
+/// The function with its inout parameter `slot` split into an input and an output; the output is the last parameter.
 fn read_apart(program: &mut Program, func: FuncId, slot: usize) -> FuncId {
     let mut func = program.funcs[func].clone();
     let slot = SlotId::new(slot);
@@ -166,7 +166,7 @@ fn read_apart(program: &mut Program, func: FuncId, slot: usize) -> FuncId {
     program.funcs.push(func)
 }
 
-/// Stores to `to` what was stored to `from`.
+/// Makes stores to `from` stores to `to`.
 fn redirect(body: &mut [Stmt], from: SlotId, to: SlotId) {
     for stmt in body {
         match stmt {
@@ -177,16 +177,16 @@ fn redirect(body: &mut [Stmt], from: SlotId, to: SlotId) {
     }
 }
 
-/// Functions with parameters of other types.
+/// Versions of functions by the types of their parameters.
 struct Typed {
     from: Arena<Func>,
     to: Arena<Func>,
-    /// By the types of their parameters.
+    /// The versions so far.
     known: HashMap<(FuncId, Vec<Elem>), FuncId>,
 }
 
 impl Typed {
-    /// The function with parameters of these types; those that it calls stand before it.
+    /// The version of a function for these types, after those of the functions it calls.
     fn func(&mut self, id: FuncId, elems: Vec<Elem>) -> FuncId {
         if let Some(&known) = self.known.get(&(id, elems.clone())) {
             return known;

@@ -1,14 +1,14 @@
-//! Which values are known when a layer is compiled: constants, and what is computed from nothing else.
+//! The values known at compile time: constants, and results computed from constants alone.
 //!
-//! Lowering computes them in `prepare`, and weights among them are packed there; other weights are packed in each run.
+//! Lowering puts their instructions into `prepare`.
 
 use convoke_ir::layer::{Def, Instr, Layer, Op, ValueId};
 
-/// A result may have this many times the elements of its operands.
+/// The most elements of a result, relative to those of its operands.
 const MAX_GROWTH: usize = 4;
-/// A result of so few elements may be made from however few.
+/// The elements up to which a result may grow whatever its operands have.
 const SMALL: usize = 4096;
-/// The most multiplications that are done when a layer is compiled: some seconds.
+/// The most multiplications at compile time: some seconds.
 const MOST_WORK: u128 = 1 << 34;
 
 /// Whether each value of a layer is known when it is compiled.
@@ -16,13 +16,13 @@ const MOST_WORK: u128 = 1 << 34;
 pub struct Known(Vec<bool>);
 
 impl Known {
-    /// The values that a verified layer computes from constants alone. What is computed by bands is left to the run, and so is what would take
-    /// much more memory than its operands, or too long.
+    /// The known values of a verified layer. Results of fused row strips are not known, nor are results that take much more memory than
+    /// their operands, nor results beyond the most multiplications at compile time.
     pub fn of(layer: &Layer) -> Known {
         let mut known = Known(layer.values.iter().map(|(_, value)| matches!(value.def, Def::Const(_))).collect());
         let mut work = 0;
         for instr in &layer.body {
-            // Windows may be as large as images: how long pools take is not counted.
+            // A pooling window may be as large as the image, and its work is not counted.
             let pool = matches!(instr.op, Op::MaxPool(_) | Op::AvgPool(_));
             if !in_strips(instr) && !pool && known.all_read(instr) && !grows(layer, instr) {
                 work += layer.multiplications(instr);
@@ -37,7 +37,7 @@ impl Known {
         self.0[id.index()]
     }
 
-    /// What is known of these values, for a layer of which they are the values in order.
+    /// The known values of another layer, whose values in order are `values` of this one.
     pub fn of_values(&self, values: &[ValueId]) -> Known {
         Known(values.iter().map(|&id| self.has(id)).collect())
     }
@@ -52,7 +52,7 @@ fn in_strips(instr: &Instr) -> bool {
     matches!(&instr.op, Op::Conv2d(conv) if conv.band > 0)
 }
 
-/// Whether the result of an instruction takes so much more memory than its operands that no constant is made of it.
+/// Whether the result of an instruction takes so much more memory than its operands that it must not become a constant.
 pub fn grows(layer: &Layer, instr: &Instr) -> bool {
     let read = instr.reads().map(|id| layer.ty(id).elements()).fold(0, usize::saturating_add);
     layer.ty(instr.result).elements() > SMALL.max(read.saturating_mul(MAX_GROWTH))

@@ -17,11 +17,11 @@ use crate::strides::Strides;
 pub struct Lowering<'a> {
     /// The layer.
     pub layer: Verified<'a>,
-    /// The CPU that code is made for.
+    /// The CPU to compile for.
     pub machine: &'a Machine,
-    /// The loops so far.
+    /// The program so far.
     pub program: ProgramBuilder,
-    /// Where each value lives.
+    /// The buffer of each value.
     pub buffers: HashMap<ValueId, BufferId>,
     /// The strides of values that are not stored densely.
     pub strides: HashMap<ValueId, Strides>,
@@ -29,7 +29,7 @@ pub struct Lowering<'a> {
     pub known: Known,
     /// The weights packed so far.
     pub packed: PackedWeights,
-    /// Whether the kernels are repeated for each of several row strips, which threads share.
+    /// Whether the kernels are those of a row strip; threads then share the strips, not the loops of a kernel.
     pub in_strip: bool,
 }
 
@@ -48,7 +48,7 @@ impl<'a> Lowering<'a> {
         }
     }
 
-    /// Declares inputs and outputs in the order of the signature; then constants that something reads.
+    /// Declares inputs and outputs in the order of the signature; then the constants that are read.
     pub fn declare(&mut self) {
         let layer = self.layer.layer();
         for &id in &layer.params {
@@ -59,7 +59,7 @@ impl<'a> Lowering<'a> {
         for &id in &layer.results {
             let value = &layer.values[id];
             let buffer = self.program.buffer(&value.name, value.ty.clone(), Role::Output);
-            // A value returned twice is computed once and copied, and so is one that is known.
+            // A value returned twice is computed once and copied; a known value is computed by `prepare` and copied.
             if value.def == Def::Instr && !self.known.has(id) {
                 self.buffers.entry(id).or_insert(buffer);
             }
@@ -73,7 +73,7 @@ impl<'a> Lowering<'a> {
         }
     }
 
-    /// Memory for a value that has none.
+    /// Gives a value a scratch buffer if it has no buffer.
     pub fn make_room(&mut self, id: ValueId) {
         let value = &self.layer.layer().values[id];
         if !self.buffers.contains_key(&id) {

@@ -1,23 +1,23 @@
-//! Loops and their marks: in vectors, written out, shared among threads.
+//! The marks of loops: vectorised, unrolled, parallel.
 
 use convoke_ir::loops::{Affine, FuncBuilder, Marks};
 
-/// How many times innermost loops are written out at the most, all together.
+/// The most copies of an innermost body that unrolling of nested loops makes.
 pub const UNROLLED: usize = 12;
-/// The most multiply-adds of vectors that a codelet without loops writes out one after the other.
+/// The most vector multiply-adds of a codelet without loops.
 pub const LONG: usize = 1_000;
 
-/// Marks of the loop over a tile's columns: the lanes of vectors, all written out.
+/// Marks of the loop over the columns of a tile: vectorised, and unrolled in full.
 pub fn across(lanes: u8) -> Marks {
     Marks { vector: Some(lanes), unroll: Some(0), ..Marks::default() }
 }
 
-/// Marks of a long loop over contiguous elements.
+/// Marks of a long loop over contiguous elements: vectorised.
 pub fn along(lanes: u8) -> Marks {
     Marks { vector: Some(lanes), ..Marks::default() }
 }
 
-/// Marks of a loop that is written out in full.
+/// Marks of a loop that is unrolled in full.
 pub fn written_out() -> Marks {
     Marks { unroll: Some(0), ..Marks::default() }
 }
@@ -27,12 +27,12 @@ pub fn parallel() -> Marks {
     Marks { parallel: true, ..Marks::default() }
 }
 
-/// A loop over `0..count` without marks; no loop at all where there is one iteration.
+/// A loop over `0..count` without marks; for one iteration the body alone.
 pub fn each(f: &mut FuncBuilder, name: &str, count: usize, body: impl FnOnce(&mut FuncBuilder, Affine)) {
     looped(f, name, count, Marks::default(), body);
 }
 
-/// A loop over `0..count` with marks; no loop at all where there is one iteration.
+/// A loop over `0..count` with marks; for one iteration the body alone.
 pub fn looped(
     f: &mut FuncBuilder,
     name: &str,
@@ -46,7 +46,8 @@ pub fn looped(
     }
 }
 
-/// How each of nested loops is unrolled: innermost ones in full while there is room, the next by what is left.
+/// Marks of nested loops of these extents, so that unrolling makes at most `room` copies of the innermost body. Inner loops are unrolled in
+/// full while `room` allows, the next one in part, those around it not at all.
 pub fn unrolled(extents: impl DoubleEndedIterator<Item = usize>, room: usize) -> Vec<Marks> {
     let mut room = room;
     let mut marks: Vec<_> = extents

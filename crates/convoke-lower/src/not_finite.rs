@@ -1,13 +1,15 @@
-//! Weights that are NaN or infinite: their padding is read.
+//! Explicit padding for convolutions whose weights may be NaN or infinite.
 //!
 //! ```text
 //! %y = conv2d %x, %w { pads = [1, 1, 1, 1] }       ⟶       %p = pad %x { pads = [1, 1, 1, 1] }
 //!                                                           %y = conv2d %p, %w
 //! ```
 //!
-//! Padding is 0, and 0 times such a weight is NaN. Most algorithms skip padding where they can, which is right for finite weights
-//! alone. With the padding in memory all plain algorithms count it. Weights that are no constants may be anything. Bands are left out: they
-//! would have to begin behind the `pad`. So is the storage of the image, which a `pad` does not read.
+//! Padding is 0, and 0 times such a weight is NaN. Most algorithms skip taps on padding, which is right for finite weights alone; an explicit
+//! `pad` puts the zeros into memory, where every plain algorithm reads them. Weights that are not constant count as possibly not finite.
+//!
+//! A changed convolution loses its `band`, since a fused row strip would have to begin behind the `pad`, and its input loses its `storage`,
+//! since a `pad` reads plain images.
 
 use convoke_data::{Files, values};
 use convoke_ir::attr::{AutoPad, PadMode};
@@ -18,7 +20,7 @@ use convoke_ir::values::Values;
 
 use crate::{LowerError, too_large};
 
-/// The layer as it is to be lowered, and the results of convolutions that lost their padding: their plans were made with it.
+/// The layer with explicit padding, and the results of the convolutions that changed: their plans were made for padded ones.
 pub fn with_padding_read(layer: &Layer, files: &Files) -> Result<(Layer, Vec<ValueId>), LowerError> {
     let mut layer = layer.clone();
     let (mut names, mut changed): (Option<Names>, _) = (None, Vec::new());
@@ -50,7 +52,7 @@ pub fn with_padding_read(layer: &Layer, files: &Files) -> Result<(Layer, Vec<Val
     Ok((layer, changed))
 }
 
-/// The padding of a convolution that has some, if it can be written.
+/// The padding of an instruction: `None` if it is no convolution, has none, or has more than a `pad` may add.
 fn padding(layer: &Layer, instr: &Instr) -> Option<[i64; 4]> {
     let Op::Conv2d(conv) = &instr.op else { return None };
     let window = conv.window(layer.ty(instr.args[0]), layer.ty(instr.args[1])).ok()?;
@@ -66,7 +68,7 @@ fn padded(layer: &Layer, x: ValueId, pads: [i64; 4]) -> Result<TensorType, Lower
     TensorType::image(ty.elem, image, ty.layout).map_err(|_| too_large(&layer.values[x].name, &image.stored(ty.layout)))
 }
 
-/// Whether no number of a tensor can be NaN or infinite. Files that cannot be read are the business of whoever packs the weights.
+/// Whether every number of a tensor is finite. A file that cannot be read counts as finite; packing the weights reports it.
 fn all_finite(layer: &Layer, w: ValueId, files: &Files) -> bool {
     let finite = |numbers: &Values| numbers.all(f64::is_finite);
     match layer.constant(w) {

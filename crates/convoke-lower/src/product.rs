@@ -1,4 +1,4 @@
-//! The codelet that sums a tile: a matrix product in registers.
+//! The codelet of a matrix product over one register tile.
 
 use convoke_ir::elem::Elem;
 use convoke_ir::loops::{Affine, Func, FuncBuilder, Marks, SlotId};
@@ -7,15 +7,15 @@ use crate::marks::{UNROLLED, across, unrolled, written_out};
 use crate::register_tile::RegisterTile;
 use crate::strides::reach;
 
-/// The most multiply-adds of a product that are written out.
-const WRITTEN: usize = 112;
+/// The most multiply-adds that unrolling a product makes.
+const MAX_UNROLLED: usize = 112;
 
-/// One loop of a reduction: its extent, and how far each operand moves with it.
+/// One loop of a reduction, with the strides of both operands.
 #[derive(Clone, Copy, Debug)]
 pub struct Depth {
     /// The name of its variable.
     pub name: &'static str,
-    /// How often it runs.
+    /// Its iterations.
     pub extent: usize,
     /// Elements of a from one iteration to the next.
     pub a: usize,
@@ -42,24 +42,24 @@ pub struct Product {
     pub depth: Vec<Depth>,
     /// Elements of a from row to row.
     pub a_row: usize,
-    /// Whether `acc` starts from 0 rather than from what it holds.
+    /// Whether `acc` starts from 0; else the product is added to it.
     pub first: bool,
 }
 
 impl Product {
-    /// Rows and columns of a tile where there are plenty of both.
+    /// Rows and columns of a tile if there are enough of both to fill it.
     pub fn tile(tile: RegisterTile, lanes: u8) -> (usize, usize) {
         let [rows, vectors] = tile.square();
         (rows, vectors * usize::from(lanes))
     }
 
-    /// Rows and columns of a tile where there are `rows` rows and plenty of columns.
+    /// Rows and columns of a tile for `rows` rows and enough columns to fill it.
     pub fn wide_tile(tile: RegisterTile, lanes: u8, rows: usize) -> (usize, usize) {
         let [rows, vectors] = tile.wide(rows);
         (rows, vectors * usize::from(lanes))
     }
 
-    /// Rows of a tile of `cols` columns where rows are plenty.
+    /// Rows of a tile of `cols` columns if there are enough to fill it.
     pub fn rows(tile: RegisterTile, lanes: u8, cols: usize) -> usize {
         tile.rows(cols.div_ceil(usize::from(lanes)))
     }
@@ -77,12 +77,12 @@ impl Product {
         if first {
             fill(&mut f, acc, Affine::default(), (rows, cols), ld, lanes, 0.0);
         }
-        let sums = rows * cols.div_ceil(usize::from(lanes));
-        let marks = unrolled(depth.iter().map(|d| d.extent), (WRITTEN / sums).clamp(2, UNROLLED));
+        let accumulators = rows * cols.div_ceil(usize::from(lanes));
+        let marks = unrolled(depth.iter().map(|d| d.extent), (MAX_UNROLLED / accumulators).clamp(2, UNROLLED));
         nest(&mut f, depth, &marks, Affine::default(), Affine::default(), &mut |f, at_a, at_b| {
             f.for_("i", 0..rows, written_out(), |f, i| {
                 f.for_("j", 0..cols, across(lanes), |f, j| {
-                    // b first: its vectors are then loaded once, before the rows that share them.
+                    // b comes first, so that its vectors are loaded once, before the rows that share them.
                     let y = f.load(b, at_b.clone() + j);
                     let x = f.load(a, at_a.clone() + Affine::from(i) * a_row);
                     let at = Affine::from(i) * ld + j;

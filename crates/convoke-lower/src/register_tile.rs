@@ -1,9 +1,8 @@
-//! Register tiles: how many accumulators a product keeps in registers at a time. Lowering cuts by them, the cost model counts by
-//! them.
+//! Register tiles: the accumulators that a product keeps in registers. Lowering and the cost model use the same tiles.
 //!
-//! A tile is rows × vectors. Each step of the reduction loads the vectors once, broadcasts one number for each row, and
-//! multiplies every vector with every row. So the registers hold the sums, the vectors of a step and one number; one more is the code
-//! generator's own. Where instructions broadcast from memory, the number of a single vector needs no register.
+//! A tile has rows × vectors accumulators. Each step of the reduction loads the vectors once, broadcasts one number for each row, and
+//! multiplies every vector with every row's number. The registers thus hold the accumulators, the vectors of a step and one number; the code
+//! generator needs one more. A number that one vector alone uses takes no register if instructions can broadcast from memory.
 
 use convoke_machine::{Machine, ProductRegisters};
 
@@ -17,12 +16,12 @@ impl RegisterTile {
         RegisterTile(machine.product_registers())
     }
 
-    /// Rows and vectors where there are plenty of both: two vectors share each broadcast.
+    /// Rows and vectors if there are enough of both to fill the tile: two vectors share each broadcast.
     pub fn square(self) -> [usize; 2] {
         [self.rows(2), 2]
     }
 
-    /// The rows of a tile of `vectors` vectors where rows are plenty.
+    /// The rows of a tile of `vectors` vectors if there are enough rows to fill it.
     pub fn rows(self, vectors: usize) -> usize {
         let vectors = vectors.max(1);
         let number = usize::from(vectors > self.0.free_broadcasts);
@@ -30,8 +29,8 @@ impl RegisterTile {
         (left.min(self.0.accumulators) / vectors).max(1)
     }
 
-    /// Rows and vectors for `rows` rows and plenty of columns: of the tiles that registers hold, the one that takes the fewest cycles for a
-    /// vector of columns, counting those that wait for sums; of equals, the one with the fewest instructions.
+    /// Rows and vectors for `rows` rows and enough columns to fill the tile: of the tiles that fit the registers, the one with the fewest
+    /// cycles for a vector of columns, latency of the accumulators included; of equal ones, that with the fewest instructions.
     pub fn wide(self, rows: usize) -> [usize; 2] {
         let rows = rows.max(1);
         let cost = |[r, v]: [usize; 2]| {
@@ -41,7 +40,7 @@ impl RegisterTile {
             [rows / r * cycles(r) + cycles(rows % r), instructions].map(|count| count as f64 / v as f64)
         };
         let tiles = (1..=self.0.accumulators).map(|v| [self.rows(v).min(rows), v]);
-        // A vector that one row alone uses is an operand in memory.
+        // A vector that one row alone uses is a memory operand and takes no register.
         let fits = tiles.filter(|&[r, v]| r * v <= self.0.accumulators && (r == 1 || r * v + v <= self.0.registers));
         let less = |a: &[usize; 2], b: &[usize; 2]| {
             let (a, b) = (cost(*a), cost(*b));

@@ -1,9 +1,11 @@
-//! Which of the loops around a tile threads share out.
+//! The choice of the parallel loop among the loops around a tile.
 //!
-//! A kernel has one parallel loop, and its iterations are alike. The loops around a tile go along axes: images, groups, rows, columns,
-//! channels. Each axis is a few *parts*, runs of tiles that are alike; where tiles differ, at edges and where less is left, begins another.
-//! [`shares`] makes kernels of the product of all axes: the first takes from the axis that comes out most even its largest part, and all
-//! of the others; what is left of that axis is planned anew. Threads thus share edges too, along an axis of their own.
+//! A kernel has one parallel loop, whose iterations take the same time. The loops around a tile go along axes: images, groups, rows, columns,
+//! channels. An axis has a few *parts*: runs of equal tiles; tiles at an edge or at the end are parts of their own.
+//!
+//! [`shares`] cuts the product of all axes into kernels. It takes the axis that divides most evenly among threads; the first kernel has its
+//! largest part, as the parallel loop, and all parts of the other axes. The rest of that axis is cut in the same way. So the threads share
+//! the edges too, along another axis.
 
 use convoke_ir::loops::{Affine, FuncBuilder};
 
@@ -11,67 +13,66 @@ use crate::Lowering;
 use crate::cuts::Cut;
 use crate::marks::{each, parallel};
 
-/// Threads that the iterations of a parallel loop should come out even for.
+/// Numbers of threads among which the iterations of a parallel loop should divide evenly.
 const THREADS: [usize; 4] = [2, 4, 8, 16];
-/// How much longer than evenly shared what is left of an axis is taken to run.
+/// The time that the rest of an axis is assumed to take, relative to an even division.
 const LEFT: f64 = 1.2;
-/// An axis is preferred to a later one if its kernels take so much longer at the most.
+/// The time, relative to the fastest axis, up to which an earlier axis is preferred.
 const PREFERRED: f64 = 1.04;
-/// Less than one in so many multiply-adds is not worth a kernel of its own.
+/// A rest of less than one multiply-add in [`LITTLE`] gets no parallel kernel of its own.
 const LITTLE: usize = 64;
-/// Fewer multiply-adds than this in all are not worth waking a thread.
+/// Minimum multiply-adds worth waking a thread for.
 pub const SMALL: usize = 1 << 19;
 
 /// Minimum trip count worth splitting among threads.
 pub const MIN_PARALLEL_TRIPS: usize = 8;
 
-/// How much there is to do: the product of these sizes, which each fit a tensor but all together need not fit a number. Beyond that it is as much as
-/// a number holds.
+/// The product of sizes, saturating: each is at most that of a tensor, but their product may overflow.
 pub fn work<const N: usize>(sizes: [usize; N]) -> usize {
     sizes.into_iter().fold(1, usize::saturating_mul)
 }
 
 impl Lowering<'_> {
-    /// How much work of these sizes there is for threads to share out: none in a row strip, since they share out the strips.
+    /// The work of these sizes that threads can share: 0 inside a row strip, where the loop over strips is the parallel one.
     pub fn to_share<const N: usize>(&self, sizes: [usize; N]) -> usize {
         if self.in_strip { 0 } else { work(sizes) }
     }
 }
 
-/// A run of iterations that are alike.
+/// A run of equal iterations along an axis.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Part {
-    /// How many.
+    /// Number of iterations.
     pub count: usize,
-    /// What one of them does, in whatever all parts of the axis are measured by.
+    /// The work of one iteration, in a unit that all parts of the axis share.
     pub work: usize,
 }
 
-/// An axis with `count` iterations, all alike.
+/// An axis of `count` equal iterations.
 pub fn alike(count: usize) -> Vec<Part> {
     vec![Part { count, work: 1 }]
 }
 
-/// The axis along which `cuts` lie.
+/// The axis that is cut into `cuts`; the work of a tile is its size.
 pub fn cuts(cuts: &[Cut]) -> Vec<Part> {
     cuts.iter().map(|cut| Part { count: cut.count, work: cut.size }).collect()
 }
 
-/// What a kernel does: of each axis the parts of these numbers.
+/// The part of all work that one kernel does.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Share<const N: usize> {
-    /// For each axis, the numbers of its parts.
+    /// For each axis, the indices of its parts.
     pub parts: [Vec<usize>; N],
-    /// The axis whose iterations threads share out, and how many there are; they are of one part.
+    /// The axis of the parallel loop, and its number of iterations, which are of one part.
     shared: Option<(usize, usize)>,
 }
 
-/// The kernels for axes that are preferred in this order, where `work` multiply-adds are to be done in all.
+/// The kernels for these axes, earlier ones preferred, and `work` multiply-adds in all.
 pub fn shares<const N: usize>(work: usize, axes: &[Vec<Part>; N]) -> Vec<Share<N>> {
     shares_preferring(PREFERRED, work, axes)
 }
 
-/// As [`shares`], where a later axis must be so much more even to be worth the order of loops that comes with it.
+/// As [`shares`]; a later axis must be faster by the factor `preferred` to be worth its order of loops.
 pub fn shares_preferring<const N: usize>(preferred: f64, work: usize, axes: &[Vec<Part>; N]) -> Vec<Share<N>> {
     let mut rest = axes.each_ref().map(|axis| (0..axis.len()).collect::<Vec<_>>());
     let mut kernels = Vec::new();
@@ -98,12 +99,12 @@ pub fn shares_preferring<const N: usize>(preferred: f64, work: usize, axes: &[Ve
     kernels
 }
 
-/// What sharing out the largest part of an axis comes to.
+/// The result of making the largest part of an axis the parallel loop.
 struct Found {
     part: usize,
-    /// Of the work of the axis.
+    /// Its part of the work of the axis.
     share: f64,
-    /// Relative to all parts shared out evenly.
+    /// Time relative to an even division of the whole axis.
     time: f64,
 }
 
@@ -113,20 +114,20 @@ impl Found {
         let part = parts.iter().copied().max_by_key(|&part| (work(part), std::cmp::Reverse(part)));
         let part = part.expect("a kernel has some of every axis");
         let share = work(part) as f64 / parts.iter().map(|&part| work(part) as f64).sum::<f64>().max(1.0);
-        // A single iteration is no loop to share out, however little it is of its axis.
+        // A single iteration cannot be shared, however small its part of the axis.
         let uneven = if axis[part].count > 1 { uneven(axis[part].count) } else { f64::INFINITY };
         Found { part, share, time: share * uneven + (1.0 - share) * LEFT }
     }
 }
 
-/// How much longer than evenly shared threads take for `count` iterations, in the mean.
+/// The time for `count` iterations relative to an even division, in the mean over [`THREADS`].
 fn uneven(count: usize) -> f64 {
     let longer = THREADS.map(|threads| (count.div_ceil(threads) * threads) as f64 / count.max(1) as f64);
     longer.iter().sum::<f64>() / THREADS.len() as f64
 }
 
 impl<const N: usize> Share<N> {
-    /// The body of a kernel: the loop that is shared out, if there is one, around all others.
+    /// Writes the body of a kernel: the parallel loop, if there is one, around `body`.
     pub fn around(&self, f: &mut FuncBuilder, body: impl FnOnce(&mut FuncBuilder, &Loops)) {
         match self.shared {
             Some((axis, count)) => {
@@ -137,14 +138,14 @@ impl<const N: usize> Share<N> {
     }
 }
 
-/// The loops within the one that is shared out; by default none is.
+/// Makes the loops inside the parallel one; by default there is no parallel one.
 #[derive(Default)]
 pub struct Loops {
     shared: Option<(usize, Affine)>,
 }
 
 impl Loops {
-    /// A loop along a part of an axis with `count` iterations: none if it is this axis that is shared out, whose variable is known.
+    /// A loop along a part of an axis with `count` iterations; if the axis is that of the parallel loop, the body alone, with its variable.
     pub fn each(
         &self,
         f: &mut FuncBuilder,

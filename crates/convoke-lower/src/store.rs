@@ -1,15 +1,15 @@
-//! The codelet that takes a tile of accumulators through the epilogue to its place.
+//! The codelet that applies the epilogue to a tile of accumulators and stores the result.
 
 use convoke_ir::elem::Elem;
 use convoke_ir::loops::{Affine, BinOp, Func, FuncBuilder, Marks, SlotId, VarId};
 
-use crate::block_transpose::few;
+use crate::block_transpose::lanes_for;
 use crate::cuts::cut;
 use crate::epilogue::Epilogue;
 use crate::marks::{across, each, written_out};
 use crate::strides::reach;
 
-/// `y[i·out.0 + j·out.1] = chain(acc[i·acc.0 + j·acc.1])`: where sums, epilogue and layout meet.
+/// `y[i·out.0 + j·out.1] = epilogue(acc[i·acc.0 + j·acc.1])`.
 pub struct StoreTile<'a, 'c> {
     /// The element type.
     pub elem: Elem,
@@ -23,9 +23,9 @@ pub struct StoreTile<'a, 'c> {
     pub acc: (usize, usize),
     /// Elements of y from row to row and from column to column.
     pub out: (usize, usize),
-    /// What is applied before the store.
+    /// The ops applied before the store.
     pub epilogue: &'a Epilogue<'c>,
-    /// For each operand of the epilogue, its step from row to row and from column to column.
+    /// Elements of each operand of the epilogue from row to row and from column to column.
     pub operands: Vec<(usize, usize)>,
 }
 
@@ -35,7 +35,7 @@ impl StoreTile<'_, '_> {
         self.scaled(None)
     }
 
-    /// As [`StoreTile::codelet`]; with `factor`, a last parameter of these steps is multiplied to the sums before the epilogue.
+    /// As [`StoreTile::codelet`]; with `factor`, a last parameter of these strides is multiplied with acc before the epilogue.
     pub fn scaled(&self, factor: Option<(usize, usize)>) -> Func {
         let StoreTile { elem, lanes, rows, cols, acc: from, out: to, epilogue, ref operands } = *self;
         let mut f = FuncBuilder::codelet(format!("store_{elem}_{rows}x{cols}"));
@@ -61,8 +61,8 @@ impl StoreTile<'_, '_> {
             });
             return f.finish();
         }
-        // Sums that lie the other way are turned: as many rows at a time as vectors have lanes, for `transpose`.
-        let lanes = few(lanes, cols);
+        // The columns of acc are not contiguous: square blocks, which the pass `transpose` turns in registers.
+        let lanes = lanes_for(lanes, cols);
         for block in cut(rows, lanes.into()) {
             each(&mut f, "b", block.count, |f, b| {
                 let first = b * block.size + block.begin;

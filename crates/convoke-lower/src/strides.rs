@@ -1,9 +1,9 @@
-//! Where the elements of an image lie, whatever its layout: one stride for each logical axis.
+//! Strides of images by logical axis, so that lowering need not distinguish layouts.
 
 use convoke_ir::loops::Affine;
 use convoke_ir::types::{Image, Layout, TensorType};
 
-/// Elements from one index to the next along each logical axis; 0 where an operand is stretched.
+/// Elements from one index to the next along each logical axis; 0 along axes of a broadcast operand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Strides {
     /// From image to image.
@@ -16,7 +16,7 @@ pub struct Strides {
     pub w: usize,
 }
 
-/// A place in an image, as expressions of loop variables.
+/// The indices of an element, as expressions of loop variables.
 #[derive(Clone, Debug, Default)]
 pub struct Index {
     /// The image.
@@ -48,7 +48,7 @@ impl Strides {
         }
     }
 
-    /// The same with other strides along axes of which `image` has one index, where any will do: none from image to image, and rows that join.
+    /// The same strides in a normal form: an axis of extent 1 may have any stride, and gets 0, or the stride with which rows join.
     pub fn over(mut self, image: Image) -> Strides {
         if image.n == 1 {
             self.n = 0;
@@ -62,7 +62,7 @@ impl Strides {
         self
     }
 
-    /// Whether pixels below each other are nearer than those beside each other.
+    /// Whether the pixels of a column are nearer to each other in memory than those of a row.
     pub fn is_transposed(&self) -> bool {
         self.h < self.w
     }
@@ -72,19 +72,19 @@ impl Strides {
         Strides { h: self.w, w: self.h, ..self }
     }
 
-    /// The element at `site`.
+    /// The address of the element at `site`.
     pub fn at(&self, site: &Index) -> Affine {
         site.n.clone() * self.n + site.c.clone() * self.c + site.h.clone() * self.h + site.w.clone() * self.w
     }
 
-    /// Whether rows of `width` pixels follow each other without a gap, so that pixels can be counted through.
+    /// Whether rows of `width` pixels follow each other without a gap, so that an image can be taken as one row: flattened.
     pub fn rows_join(&self, width: usize) -> bool {
         self.h == self.w * width
     }
 }
 
-/// Strides along the stored axes of `result` for an operand of type `operand` that is stretched to it: 0 along axes of extent 1
-/// that the result has more of.
+/// Strides along the stored axes of `result` for an operand of type `operand` that is broadcast to it: 0 along axes of extent 1 whose
+/// extent in the result is larger.
 pub fn stretched(operand: &TensorType, result: &TensorType) -> Vec<usize> {
     let dims = operand.shape.dims().iter().zip(result.shape.dims());
     dims.zip(operand.shape.strides()).map(|((&d, &r), s)| if d == 1 && r != 1 { 0 } else { s }).collect()
@@ -96,7 +96,7 @@ pub fn per_channel(result: &TensorType) -> Vec<usize> {
     (0..result.shape.rank()).map(|a| usize::from(Some(a) == axis)).collect()
 }
 
-/// One past the furthest element reached from 0 by these (extent, stride) pairs.
+/// The elements spanned by nested axes of these extents and strides: one more than the largest address.
 pub fn reach(axes: &[(usize, usize)]) -> usize {
     axes.iter().map(|&(extent, stride)| (extent - 1) * stride).sum::<usize>() + 1
 }

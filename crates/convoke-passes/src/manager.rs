@@ -1,7 +1,7 @@
-//! Runs passes: verifies before and after each, times it, counts what it changed. On request programs are verified after the last pass
-//! only: nothing between relies on it, and code generation takes only what is verified.
+//! Runs passes: verifies before and after each, times it, counts its changes. On request it verifies programs after the last pass only, since code
+//! generation takes only verified ones.
 //!
-//! Verification after a pass is not the user's business: if it fails, the pass is wrong, and the error says so.
+//! A failed verification after a pass is a bug of the pass, and the error says so.
 
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
@@ -21,7 +21,7 @@ use crate::registry::Pass;
 use crate::stats::Stats;
 use crate::watch::Watch;
 
-/// What the passes have made so far.
+/// The IR between two passes.
 #[derive(Clone, Debug, PartialEq)]
 pub enum State {
     /// Not lowered yet.
@@ -55,7 +55,7 @@ impl State {
     }
 }
 
-/// What one pass did.
+/// The record of one pass.
 #[derive(Clone, Debug)]
 pub struct Record {
     /// The pass.
@@ -68,7 +68,7 @@ pub struct Record {
     pub before: Stats,
     /// Counts after it.
     pub after: Stats,
-    /// What it said of single values.
+    /// Its notes on single values.
     pub notes: Vec<Note>,
 }
 
@@ -102,13 +102,13 @@ impl<'a> PassManager<'a> {
         self
     }
 
-    /// Verifies programs after the last pass only. Which pass is wrong, if one is, is then not told: it is said of the last.
+    /// Verifies programs after the last pass only. An error then names the last pass, whichever is wrong.
     pub fn verify_at_end(mut self) -> PassManager<'a> {
         self.each = false;
         self
     }
 
-    /// What each pass did, in the order they ran.
+    /// The records of the passes, in the order they ran.
     pub fn records(&self) -> &[Record] {
         &self.records
     }

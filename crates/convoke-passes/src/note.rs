@@ -1,4 +1,4 @@
-//! What a pass says of the values it rewrote or left: forms, counts, errors, reasons.
+//! The notes of a pass on the values it rewrote or skipped: forms, counts, errors, reasons.
 //!
 //! Counts are exact integers; predicted cycles are the cost model's for the fastest algorithms that are allowed. Errors of a rewriting that approximates
 //! are of its kernels, K the old and K′ the new, both as stored:
@@ -16,16 +16,16 @@ use convoke_ir::elem::Elem;
 use crate::guarantee::Guarantee;
 use crate::watch::Watch;
 
-/// What a pass says of one value.
+/// The note of a pass on one value.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Note {
     /// The value, without `%`.
     pub value: String,
-    /// What became of it.
+    /// Rewritten, or skipped for a reason.
     pub outcome: Outcome,
 }
 
-/// What became of a value.
+/// The result of a pass for one value.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Outcome {
     /// It is computed in another way.
@@ -49,7 +49,7 @@ pub struct Rewritten {
     pub deviation: Option<Deviation>,
 }
 
-/// What it takes to compute a value.
+/// The cost of computing a value.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Counts {
     /// Weights, bias not counted.
@@ -73,7 +73,7 @@ pub struct Deviation {
     pub measured: f64,
 }
 
-/// Why a value was left as it was.
+/// Why a pass left a value as it was.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SkipReason {
@@ -85,10 +85,10 @@ pub enum SkipReason {
     /// Weights that another instruction computes.
     #[error("its weights are computed by the layer itself")]
     Computed,
-    /// What is between two factors would be rounded to a type that is stored alone.
+    /// The value between two factors would be rounded to a half type.
     #[error("what is between its factors would be rounded to `{0}`")]
     Stored(Elem),
-    /// The text says how it is to be computed.
+    /// The text names its algorithm.
     #[error("it names its algorithm")]
     Algorithm,
     /// Infinities or NaN.
@@ -127,7 +127,7 @@ pub enum SkipReason {
         /// Input channels of a group.
         channels: usize,
     },
-    /// A rank of no use.
+    /// A rank beyond the largest useful one.
     #[error("{what} {rank} is more than is of use: {most} {why}; give at most {most}")]
     Rank {
         /// The quantity that is counted.
@@ -165,10 +165,10 @@ pub enum SkipReason {
         /// What is done with those that are smaller.
         done: &'static str,
     },
-    /// An iteration that ended nowhere.
+    /// An iteration that did not converge.
     #[error("the iteration that looks for its factors did not converge")]
     NoConvergence,
-    /// Groups that the form does not know.
+    /// Groups that the form cannot have.
     #[error("{needs}, and it has {groups}")]
     Groups {
         /// What the form needs.
@@ -196,7 +196,7 @@ pub enum SkipReason {
         /// What rounding explains, or what is left of the tolerance.
         allowed: f64,
     },
-    /// It would not pay.
+    /// A form that is predicted to be slower.
     #[error("{form} would take {} in predicted time, and {} in multiplications; force it with always=true", times(*.cycles), times(*.multiplications))]
     Slower {
         /// The form.
@@ -216,7 +216,7 @@ pub enum SkipReason {
         /// The most.
         limit: f64,
     },
-    /// What a pair of convolutions needs to become one.
+    /// A pair of convolutions that cannot become one, and why.
     #[error("{0}")]
     Pair(&'static str),
 }
@@ -250,7 +250,7 @@ fn times(ratio: f64) -> String {
 }
 
 impl fmt::Display for Note {
-    /// One line for what was left; for what was rewritten a line for each count too, without predicted cycles.
+    /// One line for a skipped value. For a rewritten one also a line for each count, without predicted cycles.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.outcome {
             Outcome::Skipped(why) => write!(f, "%{} is left: {why}", self.value),
@@ -305,19 +305,19 @@ fn sense(guarantee: Guarantee) -> &'static str {
     }
 }
 
-/// What passes tell while they run, and what they have spent of the tolerance.
+/// The notes of passes while they run, and the part of the tolerance that they have spent.
 #[derive(Debug, Default)]
 pub struct Log {
-    /// What was said, in order.
+    /// The notes, in order.
     pub notes: Vec<Note>,
     /// The sum of the relative errors of all approximations so far: one budget for the whole net.
     pub spent: f64,
-    /// Who is told how far long work is.
+    /// The observer of long work.
     pub watch: Watch,
 }
 
 impl Log {
-    /// Says what became of a value.
+    /// Notes the outcome for a value.
     pub(crate) fn say(&mut self, value: &str, outcome: Outcome) {
         self.notes.push(Note { value: value.into(), outcome });
     }

@@ -1,4 +1,4 @@
-//! Progress of passes that take long, for whoever shows it.
+//! The progress of passes that take long, for an observer.
 
 use std::fmt;
 use std::sync::Arc;
@@ -23,10 +23,10 @@ impl fmt::Display for Fitting<'_> {
     }
 }
 
-/// Told of each iteration, and with `None` of the end of each pass.
+/// Called for each iteration, and with `None` at the end of each pass.
 type Observer = dyn Fn(Option<&Fitting<'_>>) + Send + Sync;
 
-/// Who is told of progress: nobody by default.
+/// The observer of progress; by default there is none.
 #[derive(Clone, Default)]
 pub struct Watch(Option<Arc<Observer>>);
 

@@ -1,4 +1,4 @@
-//! Chains by bands of rows compute what their layers mean, by any algorithm, and nothing between them is stored as a whole.
+//! Chains by fused row strips compute what their layers mean, by any algorithm, and no value between them is stored as a whole.
 
 mod common;
 #[path = "bands/passes.rs"]
@@ -11,14 +11,14 @@ use convoke_machine::Machine;
 use convoke_passes::loops::DepthFirst;
 use convoke_passes::{Context, Grants, LoopPass};
 
-/// What `depth-first` makes of a program.
+/// The program after `depth-first`.
 fn depth_first(mut program: Program) -> Program {
     let cx = Context { machine: &Machine::x86_64_v3(), files: &Files::none(), grants: Grants::default() };
     LoopPass::run(&DepthFirst, &mut program, &cx).expect("the pass runs");
     program
 }
 
-/// A chain of three convolutions in both layouts, by the algorithm in the middle, by bands of several numbers of rows.
+/// A chain of three convolutions in both layouts, with each algorithm in the middle, by strips of four and of five rows.
 fn chain(rows_of_x: usize, [kernel, stride, dilation, pad]: [usize; 4], group: usize, algorithms: &[&str]) {
     for (layout, x) in [("", [1, 6, rows_of_x, 11]), (" nhwc", [1, rows_of_x, 11, 6])] {
         for algorithm in algorithms {
@@ -37,7 +37,7 @@ fn chain(rows_of_x: usize, [kernel, stride, dilation, pad]: [usize; 4], group: u
                     8 / group
                 );
                 let program = depth_first(agree(&text));
-                assert!(program.funcs.iter().any(|(_, func)| func.name.contains("turns")), "{program}");
+                assert!(program.funcs.iter().any(|(_, func)| func.name.contains("fused")), "{program}");
                 let own = |name: &str| name.starts_with("a") || name.starts_with("c");
                 let scratch = program.buffers.iter().map(|(_, buffer)| buffer);
                 let between = scratch.filter(|buffer| buffer.role == Role::Scratch && own(&buffer.name));
@@ -65,7 +65,7 @@ fn without_padding() {
     chain(33, [3, 1, 1, 0], 1, &["direct", "winograd(2x2)"]);
 }
 
-/// Nobody reads the first result but the second convolution, by tiles of as many channels: without bands it would stay in blocks of these.
+/// The first result is made and read by tiles over the same channels: without row strips it would be stored in blocks of them.
 #[test]
 fn behind_a_convolution_by_tiles() {
     agree(
@@ -78,9 +78,9 @@ fn behind_a_convolution_by_tiles() {
     );
 }
 
-/// One number for each channel, stretched over a last band of one row.
+/// An operand with one number for each channel, broadcast over a last strip of one row.
 #[test]
-fn stretched_over_one_row() {
+fn operands_broadcast_over_one_row() {
     for columns in [9, 1] {
         for (layout, x, s) in [("", [1, 2, 33, columns], [1, 3, 1, 1]), (" nhwc", [1, 33, columns, 2], [1, 1, 1, 3])] {
             for algorithm in ["direct", "im2col", "im2col(explicit)"] {
@@ -98,9 +98,9 @@ fn stretched_over_one_row() {
     }
 }
 
-/// Kernels of one row, whose taps are picked from registers, with one number for each channel and one for all.
+/// Kernels of one row, whose taps are picked from registers, with an operand of one number for each channel, and of one for all.
 #[test]
-fn stretched_over_long_rows() {
+fn operands_broadcast_over_long_rows() {
     for s in [2, 1] {
         for band in [0, 13] {
             agree(&format!(

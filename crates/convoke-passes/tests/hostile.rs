@@ -24,7 +24,7 @@ const PASSES: [&str; 10] = [
     "approximate(always=true)",
 ];
 
-/// A convolution of 5 × 5 taps over 4 channels, with or without groups, of these weights in turns.
+/// A convolution of 5 × 5 taps over 4 channels, with or without groups, whose weights repeat these.
 fn conv(elem: &str, group: usize, attrs: &str, weights: &[f64]) -> Layer {
     let c = 4 / group;
     let source = format!(

@@ -42,7 +42,7 @@ fn strided_and_dilated() {
     conv([1, 2, 12, 12], [3, 2, 3, 3], "pads = [4, 4, 4, 4], dilations = [4, 4], strides = [2, 3]", DENSE);
 }
 
-/// Each in the form that suits it, which a kernel or an operation tells.
+/// Each form is told by a kernel or an operation that only it has.
 #[test]
 fn strided_and_dilated_forms() {
     for (x, w, attributes, telling) in [
@@ -169,7 +169,7 @@ fn epilogues_of_every_kind() {
 }
 
 #[test]
-fn an_operand_stretched_along_rows_only_is_not_fused_into_counted_pixels() {
+fn an_operand_broadcast_along_rows_is_not_fused_into_flattened_pixels() {
     agree(
         "layer @l(%x: f32[1, 2, 4, 5], %r: f32[1, 1, 4, 1]) -> {result} {\n\
          %w = const f32[3, 2, 3, 3] = normal(seed = 3)\n\

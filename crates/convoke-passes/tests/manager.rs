@@ -5,15 +5,26 @@ mod support;
 use std::collections::HashSet;
 
 use convoke_data::Files;
+use convoke_ir::layer::{Layer, LayerBuilder, Relu};
+use convoke_ir::types::{Layout, TensorType};
+use convoke_ir::{diagnostic, elem::Elem, text};
 use convoke_machine::Machine;
 use convoke_passes::spec::Spec;
 use convoke_passes::{Context, Grants, Guarantee, PassError, PassManager, Stage, State, registry};
-use support::{check, parse, run, same, unchanged};
+use support::{run, same};
 
 const BLOCK: &str = "layer @block(%x: f32[1, 4, 6, 6]) -> f32[1, 4, 6, 6] {\n\
     %w = const f32[4, 4, 3, 3] = normal(seed = 1)\n%s = const f32[4] = uniform(seed = 2, low = 0.5, high = 1.5)\n\
     %b = const f32[4] = normal(seed = 3)\n%p = pad %x { pads = [1, 1, 1, 1] }\n%a = conv2d %p, %w\n\
     %n = batch_norm %a, %s, %b, %b, %s\n%r = add %n, %x\n%y = clip %r { min = 0.0 }\nreturn %y\n}\n";
+
+/// The verified layer of a text.
+fn parse(source: &str) -> Layer {
+    match text::parse_and_verify(source) {
+        Ok(mut module) => module.layers.remove(0),
+        Err(found) => panic!("{}", diagnostic::render(&found, "test", source, false)),
+    }
+}
 
 fn names(passes: &[registry::Pass]) -> Vec<&'static str> {
     passes.iter().map(registry::Pass::name).collect()
@@ -169,23 +180,6 @@ fn a_layer_that_does_not_verify_is_refused() {
 }
 
 #[test]
-fn select_writes_the_algorithm_and_keeps_one_that_is_written() {
-    let text = |a: &str| {
-        format!(
-            "layer @l(%x: f32[1, 8, 14, 14]) -> f32[1, 8, 12, 12] {{\n%w = const f32[8, 1, 3, 3] = normal\n%y = conv2d %x, %w {{ group = 8{a} }}\nreturn %y\n}}\n"
-        )
-    };
-    let lanes = "(lanes = pixels, input = in_place, tile = [1, 6, 2])";
-    let panel = "tile = [1, 12], depth = 1, block = [144]";
-    check("select", &text(""), &text(&format!(", algorithm = depthwise{lanes}")));
-    let explicit = text(&format!(", algorithm = im2col(explicit, {panel})"));
-    check("select(algorithm=im2col(explicit))", &text(""), &explicit);
-    check("select", &text(", algorithm = direct"), &text(&format!(", algorithm = direct{lanes}")));
-    unchanged("select", &text(", algorithm = direct(lanes = pixels, input = block, tile = [1, 2, 1])"));
-    unchanged("select(algorithm=depthwise)", &text(&format!(", algorithm = im2col({panel})")));
-}
-
-#[test]
 fn select_says_why_an_algorithm_does_not_apply() {
     let text = |a: &str| {
         format!(
@@ -302,4 +296,52 @@ fn errors_are_held_against_the_budget() {
     let big = "winograd(6x6)";
     assert!(select(big, Grants::default()).is_ok());
     assert!(matches!(select(big, at_most(1e-9)), Err(Refusal::Budget { limit: 1e-9, .. })));
+}
+
+#[test]
+fn long_chains_take_linear_time() {
+    let chain = |n: usize| {
+        let ty = TensorType::new(Elem::F32, [4], Layout::Nchw).unwrap();
+        let mut layer = LayerBuilder::new("chain").unwrap();
+        let x = layer.param("x", ty).unwrap();
+        let one = layer.op(Relu {}, &[x]).unwrap();
+        let mut layer = layer.finish(&[one]).unwrap();
+        // By hand: the builder looks through all names for each new one.
+        for i in 1..n {
+            let mut value = layer.values[one].clone();
+            value.name = format!("v{i}");
+            let result = layer.values.push(value);
+            let mut instr = layer.body[0].clone();
+            instr.args = vec![layer.body.last().unwrap().result];
+            instr.result = result;
+            layer.body.push(instr);
+        }
+        layer.results = vec![layer.body.last().unwrap().result];
+        layer
+    };
+    let all =
+        "normalise,fold-constants,drop-identity,cse,fold-pad,fold-batch-norm,merge-branches,fuse-epilogue,drop-dead";
+    let (after, _) = run(all, &chain(20_000), Grants::default()).unwrap();
+    assert_eq!(after.body.len(), 1);
+    for pass in all.split(',') {
+        let start = std::time::Instant::now();
+        run(pass, &chain(20_000), Grants::default()).unwrap();
+        // Quadratic would be minutes.
+        assert!(start.elapsed().as_secs() < 10, "{pass} took {:?}", start.elapsed());
+    }
+}
+
+#[test]
+fn a_pass_that_is_not_granted_is_refused_with_its_flag() {
+    let layer = parse("layer @l(%x: f32[4]) -> f32[4] {\n%y = relu %x\nreturn %y\n}\n");
+    let strict = Grants { max_error: Some(0.0), ..Grants::default() };
+    for pass in ["fold-batch-norm", "merge-branches"] {
+        let error = run(pass, &layer, strict).unwrap_err();
+        assert!(matches!(error, PassError::NotGranted { .. }));
+        assert_eq!(
+            error.to_string(),
+            format!("`{pass}` may change floating-point rounding; allow it with --max-error E with E > 0")
+        );
+        assert!(run(pass, &layer, Grants::default()).is_ok());
+    }
 }

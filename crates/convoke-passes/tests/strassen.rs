@@ -22,18 +22,18 @@ fn conv(x: [usize; 4], w: [usize; 4], out: [usize; 2], attributes: &str, levels:
 }
 
 #[test]
-fn pixels_counted_through() {
+fn flattened_pixels() {
     conv([1, 16, 7, 7], [24, 16, 1, 1], [7, 7], "group = 1", &[1, 2]);
     conv([2, 5, 9, 5], [13, 5, 1, 1], [9, 5], "group = 1", &[1, 2]);
-    // A single row is counted through too, whatever the kernel.
+    // A single row is flat, whatever the kernel.
     conv([1, 6, 1, 40], [9, 6, 1, 9], [1, 40], "pads = [0, 4, 0, 4]", &[1, 2]);
-    // As few of each as there are parts.
+    // As few channels and pixels as there are parts.
     conv([1, 2, 1, 2], [2, 2, 1, 1], [1, 2], "group = 1", &[1]);
     conv([1, 4, 2, 2], [4, 4, 1, 1], [2, 2], "group = 1", &[2]);
 }
 
 #[test]
-fn rows_counted() {
+fn rows_as_units() {
     conv([1, 4, 8, 8], [8, 4, 3, 3], [6, 6], "group = 1", &[1, 2]);
     conv([1, 5, 7, 9], [7, 5, 3, 5], [6, 10], "pads = [0, 2, 1, 3]", &[1, 2]);
     conv([2, 7, 5, 5], [5, 7, 3, 3], [5, 5], "pads = [1, 1, 1, 1]", &[1, 2]);
@@ -69,7 +69,7 @@ fn several_chunks_and_blocks() {
 }
 
 #[test]
-fn an_operand_stretched_along_rows_only_is_not_fused_into_counted_pixels() {
+fn an_operand_broadcast_along_rows_is_not_fused_into_flattened_pixels() {
     agree(
         "layer @l(%x: f32[1, 2, 4, 5], %r: f32[1, 1, 4, 1]) -> {result} {\n\
          %w = const f32[3, 2, 3, 3] = normal(seed = 3)\n\

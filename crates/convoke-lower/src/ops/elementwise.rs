@@ -1,6 +1,6 @@
-//! Elementwise ops: one pass over memory for the whole epilogue.
+//! Elementwise ops with their epilogue, in one pass over memory.
 //!
-//! Axes along which every operand and the result run on without a gap are joined first; most often one loop remains.
+//! Neighbouring axes are joined if all tensors are contiguous across them; most often one loop remains.
 
 use convoke_ir::layer::{Instr, ValueId};
 use convoke_ir::loops::{Affine, FuncBuilder, Marks, SlotId};
@@ -10,10 +10,10 @@ use crate::cuts::cut;
 use crate::epilogue::{Epilogue, Operand};
 use crate::marks::{along, parallel};
 
-/// Elements handed to a thread at a time: enough to make the hand-over small, few enough to stay in cache.
+/// Elements of an iteration of a parallel loop: enough to hide the cost of starting it, few enough for a cache.
 const CHUNK: usize = 1 << 14;
 
-/// The axes of a loop nest: extents, and for each tensor its strides. Outermost first.
+/// The axes of a loop nest, outermost first: their extents, and the strides of each tensor along them.
 pub(crate) struct Axes {
     pub(crate) extents: Vec<usize>,
     pub(crate) strides: Vec<Vec<usize>>,
@@ -46,8 +46,8 @@ impl Axes {
         axes
     }
 
-    /// The axis along which the second tensor is contiguous and that along which the first is, where those are two.
-    pub(crate) fn turned(&self) -> Option<[usize; 2]> {
+    /// The axis along which the second tensor is contiguous, and that of the first, if these differ: the copy is a transposition.
+    pub(crate) fn transposed(&self) -> Option<[usize; 2]> {
         let contiguous = |tensor: usize| self.strides[tensor].iter().position(|&stride| stride == 1);
         let (to, from) = (contiguous(0)?, contiguous(1)?);
         (to != from).then_some([from, to])
@@ -69,7 +69,7 @@ impl Axes {
     ) {
         let Some(&extent) = self.extents.get(axis) else { return body(f, &at) };
         let innermost = axis + 1 == self.extents.len();
-        // One long axis is cut in chunks, so that threads can share it.
+        // A single long axis is cut into chunks for threads to share.
         if axis == 0 && innermost && extent > CHUNK {
             for chunk in cut(extent, CHUNK) {
                 let marks = if chunk.begin == 0 { parallel() } else { Marks::default() };
@@ -96,7 +96,7 @@ impl Axes {
         at.iter().zip(&self.strides).map(|(at, strides)| at.clone() + by.clone() * strides[axis]).collect()
     }
 
-    /// A single axis cut into one part of whole chunks and the rest; others stay whole. Each part with its first index.
+    /// A single long axis as whole chunks and the rest, any other nest as it is; each part with its first index.
     pub(crate) fn parts(self) -> Vec<(Axes, usize)> {
         match *self.extents.as_slice() {
             [extent] if extent > CHUNK => cut(extent, extent / CHUNK * CHUNK)
@@ -109,7 +109,7 @@ impl Axes {
 }
 
 impl Lowering<'_> {
-    /// `result = chain(first)`. `first` may be the result itself.
+    /// `result = epilogue(first)`. `first` may be the result itself.
     pub(crate) fn elementwise(&mut self, result: ValueId, epilogue: &Epilogue<'_>, first: &Operand) {
         let ty = self.ty(result);
         let (elem, lanes) = (ty.elem, self.lanes(ty.elem));
@@ -140,7 +140,7 @@ impl Lowering<'_> {
 }
 
 impl<'a> Lowering<'a> {
-    /// Applies an epilogue that the op itself could not take along, in place.
+    /// Applies the epilogue of `instr` to its result in place, for ops whose kernels do not apply it themselves.
     pub fn epilogue_in_place(&mut self, instr: &'a Instr) {
         let epilogue = Epilogue::of(self, instr);
         if !instr.then.is_empty() {

@@ -1,7 +1,7 @@
 //! Matrix product `y[i, j] = Σ_k a[i, k] · b[k, j]`.
 //!
-//! a is read where it lies. A tile of columns of b is made contiguous, `panel[k, j]`, at compile time if b is known then,
-//! else when the tile begins; unless a has so few rows that each number of b is used only once or twice.
+//! a is read in place. Each tile of columns of b is copied into a panel, `panel[k, j]`: at compile time if b is known then, else when the
+//! loop comes to the tile. If a has fewer rows than a register tile, a copy would cost more than it saves, and b is read in place.
 
 use convoke_ir::elem::Elem;
 use convoke_ir::layer::Instr;
@@ -23,14 +23,14 @@ struct Extents {
     n: usize,
 }
 
-/// How a tile of columns of b is reached.
+/// Where a tile of columns of b is read.
 #[derive(Clone, Copy, PartialEq)]
 enum Columns {
-    /// Where they lie, rows being n apart.
+    /// In b, with rows n apart.
     InPlace,
-    /// In panels one after the other, made at compile time.
+    /// In panels made at compile time, one after the other.
     Packed,
-    /// In a local panel, copied when the tile begins.
+    /// In a local panel, copied at the beginning of the tile.
     Copied,
 }
 
@@ -50,7 +50,7 @@ impl<'a> Lowering<'a> {
         let b = if columns == Columns::Packed { self.pack_columns(source, elem, extents, cols)? } else { source };
         let epilogue = Epilogue::of(self, instr);
         let operands: Vec<(usize, usize)> = epilogue.operands.iter().map(|o| (o.strides[0], o.strides[1])).collect();
-        // A kernel has one parallel loop; columns are what a classifier has many of.
+        // Columns are the parallel loop: the last layer of a classifier has many of them and few rows.
         for column in cut(n, cols) {
             let tiles: Vec<(Cut, FuncId, FuncId)> = cut(m, rows)
                 .into_iter()

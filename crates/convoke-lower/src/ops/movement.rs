@@ -1,4 +1,4 @@
-//! Ops that move elements and compute nothing: concat, reshape, transpose, change of layout.
+//! Ops that only move elements: concat, reshape, transpose, change of layout; and copies to the outputs.
 
 use convoke_ir::layer::{Instr, Op};
 use convoke_ir::loops::{Affine, BufferId, FuncBuilder, Marks};
@@ -12,7 +12,7 @@ use crate::epilogue::Epilogue;
 use crate::marks::parallel;
 use crate::strides::Strides;
 
-/// Rows of a matrix that one thread turns at a time.
+/// Rows of a matrix in one iteration of a parallel loop that transposes.
 const STRIP: usize = 64;
 
 /// One copy: `y[to + Σ i·y_strides] = x[Σ i·x_strides]` over all i below `extents`.
@@ -64,7 +64,7 @@ impl Lowering<'_> {
         }
     }
 
-    /// Copies to the outputs that no instruction writes: parameters and known values handed through, and repeated results.
+    /// Copies to the outputs that no instruction writes: results that are parameters or known values, and repeated results.
     pub fn copy_results(&mut self) {
         let layer = self.layer.layer();
         let outputs = self.program.outputs();
@@ -86,8 +86,8 @@ impl Lowering<'_> {
         let elem = self.program.ty(to).elem;
         let lanes = self.lanes(elem);
         let axes = Axes::joined(&step.extents, &[step.y, step.x]);
-        if let Some(turned) = axes.turned() {
-            return self.turn([from, to], &axes, turned, step.to);
+        if let Some(axis) = axes.transposed() {
+            return self.transpose([from, to], &axes, axis, step.to);
         }
         for (axes, begin) in axes.parts() {
             let mut f = FuncBuilder::kernel("copy");
@@ -102,16 +102,16 @@ impl Lowering<'_> {
         }
     }
 
-    /// Copies what is contiguous along one axis to where it is along another: for each index of the other axes a matrix.
-    fn turn(&mut self, [from, to]: [BufferId; 2], axes: &Axes, [row, col]: [usize; 2], origin: usize) {
+    /// Copies a tensor that is contiguous along axis `row` to one that is so along axis `col`: a matrix for each index of the other axes.
+    fn transpose(&mut self, [from, to]: [BufferId; 2], axes: &Axes, [row, col]: [usize; 2], origin: usize) {
         let (x_len, y_len) = (self.program.ty(from).elements(), self.program.ty(to).elements());
         let elem = self.program.ty(to).elem;
         let lanes = self.lanes(elem);
         let others: Vec<usize> = (0..axes.extents.len()).filter(|axis| ![row, col].contains(axis)).collect();
         let (rows, cols) = (axes.extents[row], axes.extents[col]);
-        // A matrix alone is shared out among threads in strips.
+        // Threads share a single matrix in strips of rows.
         for strip in cut(rows, if others.is_empty() { STRIP } else { rows }) {
-            let turn =
+            let copy =
                 BlockTranspose { rows: strip.size, cols, x_col: axes.strides[1][col], y_row: axes.strides[0][row] };
             let mut f = FuncBuilder::kernel("copy");
             let (x, y) = (f.input("x", elem, x_len), f.output("y", elem, y_len));
@@ -120,11 +120,11 @@ impl Lowering<'_> {
                 f.for_("strip", 0..strip.count, parallel(), |f, i| {
                     let [from, to] = begin;
                     let first = Affine::from(i) * strip.size + strip.begin;
-                    turn.copy(f, (x, from + first.clone()), (y, to + first * turn.y_row), lanes);
+                    copy.copy(f, (x, from + first.clone()), (y, to + first * copy.y_row), lanes);
                 });
             } else {
                 around(&mut f, axes, &others, parallel(), begin, &|f, [from, to]| {
-                    turn.copy(f, (x, from), (y, to), lanes)
+                    copy.copy(f, (x, from), (y, to), lanes)
                 });
             }
             let kernel = self.program.func(f.finish());
@@ -133,7 +133,7 @@ impl Lowering<'_> {
     }
 }
 
-/// Loops over some axes, the outermost with these marks. The body gets where x and y are.
+/// Loops over the axes `others`, the outermost with these marks. The body gets the addresses of x and y.
 fn around(
     f: &mut FuncBuilder,
     axes: &Axes,

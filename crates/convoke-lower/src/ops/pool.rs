@@ -4,8 +4,8 @@
 //!   acc[t, j] = max(acc[t, j], x[…])     nchw: j are pixels of a row, t is 1       nhwc: j are channels, t pixels of a row
 //! ```
 //!
-//! Padding is a halo of −∞ for the maximum and of 0 for the mean. The mean multiplies by one over the number of taps it counts,
-//! a constant for each pixel.
+//! Padding is a halo of −∞ for the maximum and of 0 for the mean. The mean is a sum times the reciprocal of the number of taps counted, a
+//! constant for each pixel.
 
 use convoke_ir::elem::Elem;
 use convoke_ir::layer::{AvgPool, Axis, Instr, MaxPool, Source, Window};
@@ -24,7 +24,7 @@ use crate::store::StoreTile;
 use crate::strides::{Index, Strides, reach};
 use crate::{LowerError, Lowering};
 
-/// A pooling ready to be lowered.
+/// A pooling with its input, output and operands in place.
 struct Pool<'a> {
     elem: Elem,
     layout: Layout,
@@ -33,7 +33,7 @@ struct Pool<'a> {
     y: ImageView,
     window: Window,
     combine: BinOp,
-    /// What an empty window would give.
+    /// The result of an empty window: where the reduction starts.
     start: f64,
     epilogue: Epilogue<'a>,
     operands: Vec<Strides>,
@@ -86,7 +86,7 @@ impl<'a> Lowering<'a> {
         Ok(Pool { elem, layout, lanes, x, y, window, combine, start, epilogue, operands })
     }
 
-    /// `scale` holds a factor for each output pixel.
+    /// The kernel of a pooling. `scale` holds a factor for each output pixel.
     fn pool_kernel(&mut self, pool: &Pool<'_>, scale: Option<(BufferId, usize)>) {
         let nchw = pool.layout == Layout::Nchw;
         let (rows, cols) = if nchw {
@@ -95,7 +95,7 @@ impl<'a> Lowering<'a> {
             Product::tile(RegisterTile::of(self.machine), pool.lanes)
         };
         let image = pool.y.image;
-        // Columns run along what is contiguous; the outer loop is over what is left.
+        // Columns of a tile are contiguous: pixels of a row in nchw, channels in nhwc.
         let (col_cuts, row_cuts) = match nchw {
             true => (cut(image.w, cols), cut(1, 1)),
             false => (cut(image.c, cols), cut(image.w, rows)),

@@ -1,4 +1,4 @@
-//! `cse`: compute and load each thing once.
+//! `cse-loops`: compute and load each thing once.
 //!
 //! ```text
 //! %0 = load f32x4 %b[8*%k]                     %0 = load f32x4 %b[8*%k]
@@ -7,20 +7,20 @@
 //! %2 = load f32x4 %c[0]
 //! %3 = fma %1, %2, %w
 //! ```
-//! Applies:  an expression that is the same as one before it in its block or in a block around it, with operands of the
-//!           same values; a load with no store between that may overlap; a load of what was just stored.
-//! Leaves:   the first of the equal ones where it is; the order of everything else; a load whose value would have to stay
-//!           in a register for more statements than there are vector registers, since loading again costs less than that.
+//! Applies:  to an expression that equals an earlier one in its block or in a block around it, with operands of the same values; to a load, if no
+//!           store between may overlap; to a load of a value that was just stored.
+//! Leaves:   the first of equal expressions in its place, and the order of all statements; a load whose value would have to stay in a register
+//!           for more statements than there are vector registers, since loading again costs less than that.
 //! Guarantee: `Exact`.
 
 use convoke_ir::loops::{BinOp, Expr, For, Func, Half, Pick, Place, Program, SlotId, Stmt, UnOp, ValId, VecType};
 use rustc_hash::FxHashMap;
 
-use super::util::{block, copies, demand::Demand, memory::Memory};
+use super::util::{block, copy_propagation, demand::Demand, memory::Memory};
 use crate::error::PassError;
 use crate::pass::{Changed, Context, LoopPass};
 
-/// The pass.
+/// See the [module](self).
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Cse;
 
@@ -33,7 +33,7 @@ impl LoopPass for Cse {
     }
 }
 
-/// Removes what was computed before.
+/// Removes repeated expressions and loads. A loaded value may be kept for `patience` statements.
 pub(super) fn run(func: &mut Func, patience: usize) -> bool {
     let mut pass = Walk {
         demand: Demand::of(func),
@@ -50,13 +50,13 @@ pub(super) fn run(func: &mut Func, patience: usize) -> bool {
     let body = std::mem::take(&mut func.body);
     func.body = pass.block(body);
     let changed = pass.changed;
-    copies::run(func) | changed
+    copy_propagation::run(func) | changed
 }
 
-/// An operand, and of a register which of its values.
+/// An operand; of a register, with the number of the assignment that made its value.
 type Operand = (ValId, u32);
 
-/// What makes two expressions other than loads equal.
+/// An expression other than a load; equal keys are equal values.
 #[derive(PartialEq, Eq, Hash)]
 enum Key {
     Const(u64),
@@ -71,18 +71,18 @@ enum Key {
     Part(u8, Operand),
 }
 
-/// What a place holds.
+/// The contents of a place.
 #[derive(Clone, Copy)]
 struct Held {
     by: Operand,
     ty: VecType,
-    /// How many statements there were before it, if it was loaded.
+    /// The number of statements before its load; `None` if it was stored.
     loaded: Option<usize>,
-    /// Of what was stored, the lanes beyond the place's are not the zeros that a load would give.
+    /// Whether it was stored: the lanes beyond the place's are then not the zeros that a load would give.
     stored: bool,
 }
 
-/// What is known in one block.
+/// The expressions and memory known in one block.
 #[derive(Default)]
 struct Scope {
     exprs: FxHashMap<(VecType, Key), ValId>,
@@ -92,17 +92,17 @@ struct Scope {
 struct Walk {
     demand: Demand,
     types: Vec<VecType>,
-    /// Whether a store to a slot rounds: what is loaded then is not what was stored.
+    /// Whether a store to each slot rounds, so that a load gives another number than was stored.
     rounds: Vec<bool>,
-    /// What stands for a value that was removed.
+    /// The value that replaces a removed one.
     same: Vec<Option<ValId>>,
     /// How often each register was assigned so far; 0 for values.
     versions: Vec<u32>,
-    /// The numbers of values that are numbers.
+    /// The numbers of constant values.
     constants: FxHashMap<ValId, f64>,
     /// The blocks around this point, innermost last.
     scopes: Vec<Scope>,
-    /// For how many statements a loaded value may be kept.
+    /// The most statements for which a loaded value is kept in a register.
     patience: usize,
     /// Statements kept so far.
     statements: usize,
@@ -160,7 +160,7 @@ impl Walk {
         Some(stmt)
     }
 
-    /// What an iteration finds is what holds before the loop and is touched by none.
+    /// Enters a loop: an iteration may use facts from before the loop that no iteration changes.
     fn enter(&mut self, inner: &mut For) {
         block::each(&inner.body, &mut |stmt| match stmt {
             Stmt::Store(place, ..) => self.clear(place),
@@ -171,7 +171,7 @@ impl Walk {
         inner.body = self.block(std::mem::take(&mut inner.body));
     }
 
-    /// A value or register that has this value here; if there is none, `val` is remembered for it.
+    /// A value or register that equals `expr` at this point; if there is none, `val` is recorded for it.
     fn find(&mut self, val: ValId, expr: &Expr) -> Option<ValId> {
         let a = |val: &ValId| self.operand(*val);
         let key = match expr {

@@ -1,4 +1,4 @@
-//! `depth-first`: kernels that follow each other take turns, iteration by iteration, so that what lies between them stays in a cache.
+//! `depth-first`: fuse kernels that follow each other, iteration by iteration, so that the data between them stays in a cache.
 //!
 //! ```text
 //! scratch %t: f32[4096]                                 kernel @a.b(in %x, out %y) {
@@ -11,11 +11,11 @@
 //! run @a(%x, %t)                                        run @a.b(%x, %y)
 //! run @b(%t, %y)
 //! ```
-//! Applies:  two runs whose kernels are parallel loops of as many iterations, if in every buffer that both touch, and one writes, iteration i touches
-//!           nothing but the i-th of as many equal slices. Then no iteration of the second reads what another of the first wrote. Scratch that no other
-//!           run touches becomes a local buffer of one slice. So on with the kernel that this makes.
-//! Leaves:   kernels that share no such scratch, or are given a buffer twice; slices that half the second-level cache does not hold.
-//! Guarantee: `Exact`; the same operations, those on any one element in the same order.
+//! Applies:  to two runs whose kernels are parallel loops of n iterations each. Every buffer that both touch, and one of them writes, must divide into n
+//!           equal slices such that iteration i touches slice i alone: then no iteration of the second kernel reads data that another iteration of
+//!           the first wrote. A scratch buffer that no other run touches becomes a local buffer of one slice. The fused kernel may be fused again.
+//! Leaves:   kernels that share no scratch buffer, or are given a buffer twice; slices larger than half the second-level cache.
+//! Guarantee: `Exact`; the operations are the same, and those on one element are in the same order.
 
 use convoke_ir::arena::Arena;
 use convoke_ir::loops::{
@@ -28,17 +28,18 @@ use super::util::{block, compact, prune};
 use crate::error::PassError;
 use crate::pass::{Changed, Context, LoopPass};
 
-/// The pass.
+/// See the [module](self).
 #[derive(Clone, Copy, Debug, Default)]
 pub struct DepthFirst;
 
 impl LoopPass for DepthFirst {
     const NAME: &'static str = "depth-first";
-    const SUMMARY: &'static str = "let kernels take turns, so that what lies between them stays in a cache";
+    const SUMMARY: &'static str = "fuse kernels iteration by iteration, so that the data between them stays in a cache";
 
     fn run(&self, program: &mut Program, cx: &Context<'_>) -> Result<Changed, PassError> {
         let cache = cx.machine.second_level();
-        // From the last to the first, since whoever writes something alone still has a reader behind it: the runs so far, and whether each was joined.
+        // From the last run to the first: a run whose result has one reader finds that reader already fused with its own successors. `entry` holds the
+        // runs so far in reverse, and whether each is a fused one.
         let mut entry: Vec<(Run, bool)> = Vec::new();
         for run in std::mem::take(&mut program.entry).into_iter().rev() {
             match entry.last().and_then(|(after, _)| join(program, &run, after, cache / 2)) {
@@ -59,7 +60,7 @@ impl LoopPass for DepthFirst {
     }
 }
 
-/// A kernel that is constants and a parallel loop without inductions, and is given each buffer once.
+/// A kernel of constants and one parallel loop without inductions, run with each buffer once.
 struct Kernel<'a> {
     func: &'a Func,
     args: &'a [BufferId],
@@ -85,7 +86,7 @@ impl<'a> Kernel<'a> {
         }
     }
 
-    /// Where an argument is a parameter.
+    /// The parameter that an argument is given for.
     fn slot(&self, buffer: BufferId) -> Option<SlotId> {
         Some(SlotId::new(self.args.iter().position(|&arg| arg == buffer)?))
     }
@@ -94,7 +95,7 @@ impl<'a> Kernel<'a> {
         self.slot(buffer).is_some_and(|slot| self.func.slots[slot].access.writes())
     }
 
-    /// The elements of a slice, if iteration i touches nothing of the buffer but the i-th of as many equal ones.
+    /// The elements of a slice, if the buffer divides into equal slices such that iteration i touches slice i alone.
     fn slice(&self, program: &Program, buffer: BufferId) -> Option<usize> {
         let slot = self.slot(buffer)?;
         let (len, trips) = (self.func.slots[slot].len, self.parallel.trips() as usize);
@@ -145,7 +146,7 @@ impl Slices<'_> {
     }
 }
 
-/// Runs `first` and `second` as one, if that is allowed and their slices are at most `room` bytes.
+/// The two runs as one, if that is allowed and their slices take at most `room` bytes.
 fn join(program: &mut Program, first: &Run, second: &Run, room: usize) -> Option<Run> {
     let (a, b) = (Kernel::of(program, first)?, Kernel::of(program, second)?);
     if a.parallel.trips() != b.parallel.trips() || a.parallel.trips() < 2 {
@@ -167,7 +168,7 @@ fn join(program: &mut Program, first: &Run, second: &Run, room: usize) -> Option
     Some(Run { func, args, span: first.span })
 }
 
-/// The kernel that does an iteration of `a`, then one of `b`, and the buffers it is run on.
+/// The kernel each iteration of which is one of `a` followed by one of `b`, and its arguments.
 fn joined(program: &Program, a: &Kernel<'_>, b: &Kernel<'_>) -> (Func, Vec<BufferId>) {
     let mut args = a.args.to_vec();
     args.extend(b.args.iter().filter(|arg| a.slot(**arg).is_none()));
@@ -222,11 +223,11 @@ fn joined(program: &Program, a: &Kernel<'_>, b: &Kernel<'_>) -> (Func, Vec<Buffe
     (func, args)
 }
 
-/// A name no function has: that of `func` with a number behind it.
+/// A name that no function has: the stem of that of `func` with a number.
 fn fresh(program: &Program, func: &Func) -> String {
     let taken: FxHashSet<&str> = program.funcs.iter().map(|(_, func)| func.name.as_str()).collect();
     let stem = func.name.split('.').next().unwrap_or_default();
-    let mut names = (1..).map(|i| format!("{stem}.turns.{i}"));
+    let mut names = (1..).map(|i| format!("{stem}.fused.{i}"));
     names.find(|name| !taken.contains(name.as_str())).expect("there is always a larger number")
 }
 
@@ -244,7 +245,7 @@ fn name_slots(func: &mut Func) {
     }
 }
 
-/// Makes the scratch that only the run at `at` touches, slice by slice, the kernel's own.
+/// Makes a scratch buffer that only the run at `at` touches, slice by slice, a local buffer of its kernel.
 fn make_local(program: &mut Program, at: usize) {
     let run = program.entry[at].clone();
     let others = program.entry.iter().enumerate().filter(|(i, _)| *i != at).map(|(_, run)| run);

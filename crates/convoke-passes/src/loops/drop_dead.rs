@@ -1,4 +1,4 @@
-//! `drop-dead`: remove what nothing depends on.
+//! `drop-dead-loops`: remove values, stores and loops that nothing depends on.
 //!
 //! ```text
 //! %0 = load f32 %x[0]
@@ -8,8 +8,8 @@
 //! store %z[0], %0                              store %z[0], %0
 //! for %i in 0..4 { }
 //! ```
-//! Applies:  values and registers without a use that matters, stores overwritten in the same block before anything may
-//!           read them, stores to locals that nothing reads, loops without iterations or statements.
+//! Applies:  to values and registers without a live use, stores overwritten in the same block before anything may read them, stores to locals that
+//!           nothing reads, loops without iterations or statements.
 //! Leaves:   calls.
 //! Guarantee: `Exact`.
 
@@ -19,7 +19,7 @@ use super::util::{block, demand::Demand, memory::Memory};
 use crate::error::PassError;
 use crate::pass::{Changed, Context, LoopPass};
 
-/// The pass.
+/// See the [module](self).
 #[derive(Clone, Copy, Debug, Default)]
 pub struct DropDead;
 
@@ -55,7 +55,7 @@ fn drop_unused(func: &Func, demand: &Demand, stmts: &mut Vec<Stmt>) {
     });
 }
 
-/// From the end to the start, with what is stored to later and not read until then.
+/// Drops overwritten stores. Walks backwards, with the places that are stored to later and not read before that.
 fn drop_overwritten(stmts: &mut Vec<Stmt>) {
     let mut later: Memory<()> = Memory::default();
     let mut kept = Vec::with_capacity(stmts.len());

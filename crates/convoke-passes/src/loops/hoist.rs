@@ -1,4 +1,4 @@
-//! `hoist`: move out of a loop what is the same in every iteration.
+//! `hoist`: move loop-invariant expressions out of loops.
 //!
 //! ```text
 //! for %i in 0..56 {                            %0 = load f32 %b[%k]
@@ -7,9 +7,9 @@
 //!   store %y[%i], %1                             store %y[%i], %1
 //! }                                            }
 //! ```
-//! Applies:  expressions over values from outside; loads with a fixed address from what the loop does not store to. In
-//!           loops with at least one iteration, inner loops first, so that things move out as far as they can.
-//! Leaves:   what would keep more than `registers` values alive across one loop, counting the registers it assigns.
+//! Applies:  to expressions over values from outside the loop, and to loads with a fixed address from memory that the loop does not store to; in loops
+//!           of at least one iteration, inner loops first, so that an expression moves out as far as possible.
+//! Leaves:   expressions that would keep more values alive across a loop than the machine has vector registers, its assigned registers included.
 //! Guarantee: `Exact`.
 
 use convoke_ir::loops::{Expr, For, Func, Place, Program, SlotId, Stmt, ValId, VarId};
@@ -19,7 +19,7 @@ use super::util::{alias, block};
 use crate::error::PassError;
 use crate::pass::{Changed, Context, LoopPass};
 
-/// The pass.
+/// See the [module](self).
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Hoist;
 
@@ -44,7 +44,7 @@ fn run(func: &mut Func, registers: usize) -> bool {
     changed
 }
 
-/// Takes what does not change out of the loop's body.
+/// Takes the invariant expressions out of a loop's body.
 fn hoist(of: &mut For, registers: usize) -> Vec<Stmt> {
     let mut changing = Changing::default();
     changing.vars.insert(of.var);
@@ -84,7 +84,7 @@ fn hoist(of: &mut For, registers: usize) -> Vec<Stmt> {
     out
 }
 
-/// What a loop changes.
+/// Variables, values and memory that a loop changes.
 #[derive(Default)]
 struct Changing {
     vars: FxHashSet<VarId>,

@@ -1,16 +1,18 @@
-//! Passes over loop IR: from scalar loop nests with marks to what the code generator wants, vectors in registers and
-//! addresses in inductions.
+//! Passes over loop IR. They turn scalar loop nests with marks into the form that code generation expects: vectors in registers, addresses in
+//! inductions.
 //!
 //! | in order | |
 //! |---|---|
-//! | [`depth_first`] | what lies between kernels into a cache |
-//! | [`tile`], [`vectorise`], [`unroll`] | do what the marks say, and remove them |
-//! | [`cse`], [`drop_dead`] | what unrolling repeated, loads and stores too |
-//! | [`transpose`] | strided vectors into contiguous ones |
-//! | [`promote`], [`hoist`] | accumulators and invariants into registers |
-//! | [`strength_reduce`] | addresses into inductions |
+//! | [`depth_first`] | fuses kernels, so that the data between them stays in a cache |
+//! | [`tile`], [`vectorise`], [`unroll`] | carry out the marks and remove them |
+//! | [`cse`], [`drop_dead`] | remove the computations, loads and stores that unrolling repeated |
+//! | [`transpose`] | makes contiguous accesses and zips of strided accesses |
+//! | [`promote`], [`hoist`] | put accumulators and invariants into registers |
+//! | [`strength_reduce`] | makes inductions of addresses |
 //!
-//! But for [`transpose`], none reorders what it keeps: code is generated in the order of the statements.
+//! `repeat.rs` is no pass: `lower` repeats the kernels of a row strip by it. `util/` has the tools that passes share.
+//!
+//! Code is generated in the order of the statements. Only [`transpose`] reorders statements that it keeps.
 
 pub mod cse;
 pub mod depth_first;

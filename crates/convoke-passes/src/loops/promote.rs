@@ -1,4 +1,4 @@
-//! `promote`: keep in a register what a loop reads from and writes to one place.
+//! `promote`: keep a place in memory that a loop reads and writes in a register.
 //!
 //! ```text
 //! for %k in 0..256 {                           %r = reg load f32x4 %c[64*%i]
@@ -7,23 +7,23 @@
 //!   store %c[64*%i], %1                        }
 //! }                                            store %c[64*%i], %r
 //! ```
-//! Applies:  a place that is stored to, whose address is the same in all iterations of a loop and of the loops in it, and
-//!           that overlaps no other place the loop touches. From the outside in, so that the register lives as long as it can.
-//! Leaves:   parallel loops; places in calls; what would take more than [`MAX_REGISTERS`] in one loop; a partial place if
-//!           somebody asks for the lanes beyond it.
-//! Then removes what is left of the memory around the loop, as `cse-loops` and `drop-dead-loops` do.
+//! Applies:  to a place that is stored to, has the same address in all iterations of a loop and of the loops in it, and overlaps no other place that
+//!           the loop touches. Outer loops come first, so that the register lives as long as possible.
+//! Leaves:   parallel loops; places passed to calls; places beyond [`MAX_REGISTERS`] of one loop; a partial place if a reader demands the lanes
+//!           beyond it.
+//! Then removes redundant accesses around the loop, as `cse-loops` and `drop-dead-loops` do.
 //! Guarantee: `Exact`; memory is the same once the loop is done.
 
 use convoke_ir::loops::{Expr, For, Func, Place, Program, SlotId, Stmt, Val, ValId, VarId, VecType};
 use convoke_ir::span::Span;
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use super::util::{alias, block, copies, demand::Demand};
+use super::util::{alias, block, copy_propagation, demand::Demand};
 use super::{cse, drop_dead};
 use crate::error::PassError;
 use crate::pass::{Changed, Context, LoopPass};
 
-/// The pass.
+/// See the [module](self).
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Promote;
 
@@ -36,11 +36,10 @@ impl LoopPass for Promote {
     }
 }
 
-/// The most places of one loop that get a register. Twice what the machine with the most registers has: beyond, a
-/// register would be a place in memory again.
+/// The most places of one loop that get a register: twice the registers of any machine, beyond which a register would be spilled to memory again.
 pub const MAX_REGISTERS: usize = 64;
 
-/// Promotes in every loop; loads are then shared as [`cse`] shares them on a machine of so many registers.
+/// Promotes in every loop, then removes repeated loads as [`cse`] does with this many registers.
 fn run(func: &mut Func, registers: usize) -> bool {
     let demand = Demand::of(func);
     let body = std::mem::take(&mut func.body);
@@ -49,9 +48,8 @@ fn run(func: &mut Func, registers: usize) -> bool {
     let changed = pass.changed;
     func.body = body;
     if changed {
-        copies::run(func);
-        // A sum that begins with a zero in memory now begins with a zero in its register, and what is done to it after
-        // the loop need not load it again.
+        copy_propagation::run(func);
+        // An accumulator that was set to zero in memory now starts from a zero in its register, and code after the loop need not load it.
         cse::run(func, registers);
         drop_dead::run(func);
     }
@@ -103,7 +101,7 @@ impl Walk<'_> {
         out.extend(found.iter().map(|acc| Stmt::Store(acc.place.clone(), regs[&acc.place], Span::default())));
     }
 
-    /// What the loop can keep in registers, in the order of first access.
+    /// The places that the loop can keep in registers, in the order of first access.
     fn accumulators(&self, of: &For) -> Vec<Accumulator> {
         let mut seen = Seen { defined: FxHashSet::from_iter([of.var]), ..Seen::default() };
         seen.defined.extend(of.inductions.iter().map(|ind| ind.var));
@@ -115,7 +113,7 @@ impl Walk<'_> {
         let mut found = Vec::new();
         for place in order {
             let use_ = &places[&place];
-            // What passes through such memory is rounded.
+            // A store to such memory rounds.
             let rounds = self.func.slots[place.slot].elem.is_storage();
             let good =
                 use_.stored && use_.uniform && clear.contains(&place) && !closed.contains(&place.slot) && !rounds;
@@ -132,11 +130,11 @@ struct Use {
     ty: VecType,
     stored: bool,
     read_first: bool,
-    /// All accesses are of one type, and none asks for lanes beyond the place's.
+    /// Whether all accesses are of one type, and none demands lanes beyond the place's.
     uniform: bool,
 }
 
-/// What a loop touches.
+/// The memory that a loop accesses.
 #[derive(Default)]
 struct Seen {
     /// Variables that change while the loop runs.
@@ -149,7 +147,7 @@ struct Seen {
 }
 
 impl Seen {
-    /// False if a loop within has no iterations: then what is in it is not touched, and need not be in bounds.
+    /// False if an inner loop has no iterations: its accesses never happen and may be out of bounds.
     fn block(&mut self, pass: &Walk<'_>, stmts: &[Stmt]) -> bool {
         for stmt in stmts {
             match stmt {
@@ -157,7 +155,7 @@ impl Seen {
                 | Stmt::Reg(val, Expr::Load(place), _)
                 | Stmt::Set(val, Expr::Load(place), _) => {
                     let fits = place.lanes == pass.ty(*val).lanes || pass.demand.lanes(*val) <= place.lanes;
-                    // A broadcast is never stored to, so it is not promoted; it still counts as touching.
+                    // A broadcast is never stored to, so it is not promoted, but it may overlap others.
                     self.access(place, pass.ty(*val), false, fits);
                 }
                 Stmt::Store(place, val, _) => self.access(place, pass.ty(*val), true, true),
@@ -189,7 +187,7 @@ impl Seen {
         use_.uniform &= fits && use_.ty == ty;
     }
 
-    /// The places that overlap no other.
+    /// The places that overlap no other place.
     fn clear_of_others(&self) -> FxHashSet<Place> {
         let mut groups: FxHashMap<SlotId, Vec<&Place>> = FxHashMap::default();
         self.order.iter().for_each(|place| groups.entry(place.slot).or_default().push(place));

@@ -14,7 +14,7 @@ use super::util::block;
 use super::util::compact::compact;
 use super::util::prune::prune;
 
-/// Repeats the runs of row strips, after those that pack their weights.
+/// Repeats the runs of each strip; runs that pack weights come first, once.
 pub(crate) fn repeat(program: &mut Program, repeats: &[Repeat]) -> Result<(), LowerError> {
     for repeat in repeats {
         let packed: Vec<BufferId> =
@@ -54,7 +54,8 @@ pub(crate) fn repeat(program: &mut Program, repeats: &[Repeat]) -> Result<(), Lo
     Ok(())
 }
 
-/// A kernel for `count` strips: for each parameter, the elements of the whole buffer, where the first strip begins, and elements from strip to strip.
+/// The kernel for `count` strips. `places` has for each parameter the elements of the whole buffer, the begin of the first strip, and the elements
+/// from strip to strip.
 fn repeated(func: &Func, places: &[(usize, usize, usize)], count: usize) -> Func {
     let mut func = func.clone();
     let strip = (count > 1).then(|| func.vars.push(Var { name: "strip".into() }));

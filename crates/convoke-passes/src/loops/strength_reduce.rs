@@ -7,10 +7,10 @@
 //!     %1 = load f32x4 %b[64*%i + 8*%k + 4]         %1 = load f32x4 %b[%q + 4]
 //! }                                            }
 //! ```
-//! Applies:  to the address of every load and store. Addresses that differ by a constant share an induction, also among
-//!           buffers. The first value of an induction is an address too, of the loop outside.
-//! Leaves:   a single variable times 1; variables of parallel loops, whose iterations do not follow one another; the
-//!           arguments of calls; what would take more than [`MAX_INDUCTIONS`] in one loop.
+//! Applies:  to the address of every load and store. Addresses that differ by a constant share an induction, also across buffers. The first value of
+//!           an induction is an address of the outer loop, and is reduced there.
+//! Leaves:   addresses that are one variable times 1; variables of parallel loops, whose iterations have no order; the arguments of calls; addresses
+//!           beyond [`MAX_INDUCTIONS`] inductions of one loop.
 //! Guarantee: `Exact`; every address has the value it had.
 
 use convoke_ir::loops::{Affine, For, Func, Induction, Program, Stmt, Var, VarId};
@@ -21,7 +21,7 @@ use super::util::block;
 use crate::error::PassError;
 use crate::pass::{Changed, Context, LoopPass};
 
-/// The pass.
+/// See the [module](self).
 #[derive(Clone, Copy, Debug, Default)]
 pub struct StrengthReduce;
 
@@ -34,11 +34,11 @@ impl LoopPass for StrengthReduce {
     }
 }
 
-/// The most inductions of one loop. More would not all have a register beside the buffers' addresses, on any of the machines.
+/// The most inductions of one loop: on every machine, these and the addresses of buffers fit the registers.
 pub const MAX_INDUCTIONS: usize = 8;
 
-/// Inductions stay within this on both sides, half of what the verifier allows. Only addresses whose constant part takes
-/// away again what their variables add up to come near it.
+/// The largest magnitude of an induction: half of what the verifier allows. Only addresses whose constant part cancels large variable parts
+/// come near it.
 const MAX_INDUCTION: i128 = 1 << 47;
 
 /// Reduces the addresses in every loop.
@@ -60,7 +60,7 @@ struct Reduce<'a> {
     changed: bool,
 }
 
-/// A loop whose body is being looked at.
+/// A loop around the current point.
 struct Open {
     var: VarId,
     begin: i64,
@@ -79,7 +79,7 @@ impl Open {
         Open { var: of.var, begin: of.begin, step: of.step, trips, parallel, inductions, known: FxHashMap::default() }
     }
 
-    /// What an iteration adds to a variable of this loop.
+    /// The increment of a variable of this loop in each iteration.
     fn pace(&self, var: VarId) -> Option<i64> {
         if var == self.var {
             return Some(self.step);
@@ -100,7 +100,7 @@ impl Reduce<'_> {
             if let Stmt::For(inner) = stmt {
                 self.ranges.insert(inner.var, (inner.begin, inner.last()));
                 for induction in &inner.inductions {
-                    // Beyond 64 bits it is beyond the limit too, and so is what it is part of.
+                    // A value beyond 64 bits is beyond the limit, and so is any address with it.
                     let clamp = |n: i128| i64::try_from(n).unwrap_or(if n < 0 { i64::MIN } else { i64::MAX });
                     let (low, high) = self.range(&induction.init, induction.by, inner.trips());
                     self.ranges.insert(induction.var, (clamp(low), clamp(high)));
@@ -123,7 +123,7 @@ impl Reduce<'_> {
         (low.saturating_add(reach.min(0)), high.saturating_add(reach.max(0)))
     }
 
-    /// The same address as an induction plus a constant, where that can be.
+    /// The address as an induction plus a constant, if possible.
     fn reduce(&mut self, at: &Affine) -> Affine {
         if matches!(at.terms(), [] | [(_, 1)]) {
             return at.clone();
@@ -140,7 +140,7 @@ impl Reduce<'_> {
         }
         let Some((init, by)) = self.first_and_pace(home, at) else { return at.clone() };
         let (low, high) = self.range(&init, by, self.open[home].trips);
-        // In the loop outside it is an address like any other.
+        // The first value is an address of the outer loop.
         let inner = self.open.split_off(home);
         let init = self.reduce(&init);
         self.open.extend(inner);
@@ -152,8 +152,8 @@ impl Reduce<'_> {
         Affine::from(var) + at.offset()
     }
 
-    /// The value of an address, less its constant part, in the first iteration of a loop, and what each next one adds;
-    /// `None` if that is too much for an induction.
+    /// The value of an address without its constant part in the first iteration of a loop, and its increment; `None` if either is too large
+    /// for an induction.
     fn first_and_pace(&self, home: usize, at: &Affine) -> Option<(Affine, i64)> {
         let open = &self.open[home];
         let fits = |n: i64| (-MAX_INDUCTION..=MAX_INDUCTION).contains(&i128::from(n));

@@ -10,20 +10,21 @@
 //!                                                store %y[%i.rest], %v
 //!                                              }
 //! ```
-//! Applies:  1 < T < the number of iterations. `parallel` stays outside, `vector` and `unroll` go inside. The mark is gone.
-//! Leaves:   the order of loops, so of all sums; loops with inductions; parallel loops that T does not divide, since the
-//!           rest would run on one thread only; loops whose rest would take the function beyond [`MAX_STATEMENTS`].
+//! Applies:  to loops marked `tile(T)` with 1 < T < the number of iterations. `parallel` stays on the outer loop, `vector` and `unroll` go to the inner
+//!           one. The mark is removed.
+//! Leaves:   loops with inductions; parallel loops that T does not divide, since the remainder would run on one thread; loops whose remainder
+//!           would take the function beyond [`MAX_STATEMENTS`].
 //! Guarantee: `Exact`; the same iterations in the same order.
 
 use convoke_ir::loops::{Affine, For, Func, Marks, Program, Stmt, Var};
 use rustc_hash::FxHashMap;
 
 use super::unroll::MAX_STATEMENTS;
-use super::util::{block, copy};
+use super::util::{block, duplicate};
 use crate::error::PassError;
 use crate::pass::{Changed, Context, LoopPass};
 
-/// The pass.
+/// See the [module](self).
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Tile;
 
@@ -68,7 +69,7 @@ fn split(func: &mut Func, from: For, tile: i64) -> Vec<Stmt> {
     let (inside, after) = (named("in"), named("rest"));
     let split_at = from.begin + (trips - rest) * from.step;
     let marks = Marks { parallel: false, ..from.marks.clone() };
-    let mut copy_with = |at: Affine| copy::block(func, &from.body, FxHashMap::from_iter([(from.var, at)]));
+    let mut copy_with = |at: Affine| duplicate::block(func, &from.body, FxHashMap::from_iter([(from.var, at)]));
 
     let inner = For {
         var: inside,

@@ -11,20 +11,20 @@
 //! }                                       ⟶      %1 = load f32 %x[%k + 1]
 //!                                                …
 //!                                              }
-//!                                              … the ninth iteration; as a loop, if more than one is left
+//!                                              … the ninth iteration; a loop, if the remainder has several
 //! ```
-//! Applies:  marked loops, inner ones first, and loops of one iteration. The mark is gone.
+//! Applies:  to marked loops, inner ones first, and to loops of one iteration. The mark is removed.
 //! Leaves:   parallel loops; loops that would take the function beyond [`MAX_STATEMENTS`], which stay rolled.
 //! Guarantee: `Exact`; the same statements in the same order.
 
 use convoke_ir::loops::{Affine, For, Func, Induction, Marks, Program, Stmt, VarId};
 use rustc_hash::FxHashMap;
 
-use super::util::{block, copy};
+use super::util::{block, duplicate};
 use crate::error::PassError;
 use crate::pass::{Changed, Context, LoopPass};
 
-/// The pass.
+/// See the [module](self).
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Unroll;
 
@@ -73,7 +73,7 @@ fn run(func: &mut Func) -> bool {
 /// All iterations one after the other.
 fn write_out(func: &mut Func, rolled: &For) -> Vec<Stmt> {
     let iterations = 0..rolled.trips() as i64;
-    iterations.flat_map(|i| copy::block(func, &rolled.body, first_iteration(rolled, i))).collect()
+    iterations.flat_map(|i| duplicate::block(func, &rolled.body, first_iteration(rolled, i))).collect()
 }
 
 /// The values of the variables in iteration `i`.
@@ -91,11 +91,11 @@ fn unroll(func: &mut Func, rolled: For, times: i64) -> Vec<Stmt> {
     for i in 0..times {
         let inductions = rolled.inductions.iter().map(|ind| (ind.var, Affine::from(ind.var) + ind.by * i));
         let vars = inductions.chain([(rolled.var, Affine::from(rolled.var) + i * rolled.step)]).collect();
-        body.extend(copy::block(func, &rolled.body, vars));
+        body.extend(duplicate::block(func, &rolled.body, vars));
     }
     let rest = match trips - full {
         0 => vec![],
-        1 => copy::block(func, &rolled.body, first_iteration(&rolled, full)),
+        1 => duplicate::block(func, &rolled.body, first_iteration(&rolled, full)),
         _ => vec![Stmt::For(remainder(func, &rolled, full, split_at))],
     };
     let inductions = rolled.inductions.iter().map(|ind| Induction { by: ind.by * times, ..ind.clone() }).collect();
@@ -111,6 +111,6 @@ fn remainder(func: &mut Func, rolled: &For, full: i64, begin: i64) -> For {
         .collect();
     let twins = inductions.iter().zip(&rolled.inductions).map(|(new, old)| (old.var, Affine::from(new.var)));
     let vars = twins.chain([(rolled.var, Affine::from(var))]).collect();
-    let body = copy::block(func, &rolled.body, vars);
+    let body = duplicate::block(func, &rolled.body, vars);
     For { var, begin, marks: Marks { parallel: false, ..rolled.marks.clone() }, inductions, body, ..*rolled }
 }

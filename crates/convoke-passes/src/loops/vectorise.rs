@@ -1,4 +1,4 @@
-//! `vectorise`: turn iterations into the lanes of vectors.
+//! `vectorise`: put the iterations of a loop into the lanes of vectors.
 //!
 //! ```text
 //! for %j in 0..9 vector(4) {                   for %j in 0..8 step 4 {
@@ -7,7 +7,7 @@
 //!   %2 = mul %0, %1                       ⟶      %2 = mul %0, %1
 //!   store %y[%j], %2                             store %y[%j], %2
 //! }                                            }
-//!                                              … the ninth iteration; as vectors of which r lanes touch memory, if r > 1 are left
+//!                                              … the ninth iteration; a remainder of r > 1 iterations becomes vectors with r active lanes
 //!
 //! for %j in 0..8 vector(4) {                   %1 = reg f32x4 0.0
 //!   %0 = load f32 %x[%j]                       for %j in 0..8 step 4 {
@@ -17,21 +17,21 @@
 //!                                              %2 = reduce add %1
 //!                                              %r <- add %r, %2
 //! ```
-//! Applies:  every iteration does the same to other memory, as whoever set the mark has asserted; loops within are
-//!           vectorised along. Registers from outside may be sums (`add`, `fma`), `max` or `min` over the iterations.
-//! Leaves:   loops with calls, inductions, vectors, stores to one address, or other assignments to registers
-//!           from outside; parallel loops with a rest: they stay scalar, without the mark.
+//! Applies:  to loops marked `vector`: the mark asserts that iterations are independent. Inner loops are vectorised with their outer one. A
+//!           register from outside the loop may be a reduction over the iterations: `add`, `fma`, `max` or `min`.
+//! Leaves:   loops with calls, inductions, vectors, stores to one address, or other assignments to registers from outside; parallel loops
+//!           with a remainder. They stay scalar and lose the mark.
 //! Guarantee: `Exact`, in another order of summation for reductions.
 
 use convoke_ir::loops::{Affine, BinOp, Expr, For, Func, Marks, Place, Program, Stmt, Val, ValId, VarId, VecType};
 use convoke_ir::span::Span;
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use super::util::{block, copy};
+use super::util::{block, duplicate};
 use crate::error::PassError;
 use crate::pass::{Changed, Context, LoopPass};
 
-/// The pass.
+/// See the [module](self).
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Vectorise;
 
@@ -50,7 +50,7 @@ fn run(func: &mut Func) -> bool {
     block::rewrite_loops(func, &mut |func, mut scalar| {
         let Some(lanes) = scalar.marks.vector.take() else { return vec![Stmt::For(scalar)] };
         changed = true;
-        // A parallel loop is the last statement of its kernel, so it cannot have a rest.
+        // A parallel loop is the last statement of its kernel, so no remainder can follow it.
         let whole = !scalar.marks.parallel || scalar.trips().is_multiple_of(u64::from(lanes.max(1)));
         let able = whole && lanes > 1 && VecType::LANES.contains(&lanes);
         match Reductions::of(func, &scalar, lanes).filter(|_| able) {
@@ -99,7 +99,7 @@ impl Reductions {
                 Stmt::Call(_) => false,
             };
         });
-        // A partial result means nothing to anyone but its own reduction.
+        // A partial result may only be read by its own reduction.
         legal &= found.iter().all(|(reg, _)| reads.get(reg).is_none_or(|&n| n == 0));
         legal.then_some(Reductions(found))
     }
@@ -126,7 +126,7 @@ fn vectorise(func: &mut Func, scalar: For, width: u8, reductions: Reductions) ->
             let ty = VecType { lanes: width, ..func.vals[reg].ty };
             let first = match op {
                 BinOp::Add => Expr::Const(0.0),
-                // Any number of copies of one number have it as their maximum and minimum.
+                // The maximum and minimum of copies of one number are that number.
                 _ => Expr::Splat(reg),
             };
             let partial = numbered(func, ty);
@@ -139,14 +139,14 @@ fn vectorise(func: &mut Func, scalar: For, width: u8, reductions: Reductions) ->
     }
 
     let mut widen =
-        Widen { func, var: scalar.var, step: scalar.step, width, touch: width, vectors, splats: Vec::new() };
+        Widen { func, var: scalar.var, step: scalar.step, width, active: width, vectors, splats: Vec::new() };
     let body = if full > 0 { widen.block(&scalar.body) } else { Vec::new() };
     let partial = rest > 1 && reductions.0.is_empty();
-    widen.touch = rest as u8;
+    widen.active = rest as u8;
     let tail = if partial { widen.block(&scalar.body) } else { Vec::new() };
     let splats = std::mem::take(&mut widen.splats);
     let body = if scalar.marks.parallel {
-        // Nothing but constants stands before a parallel loop.
+        // Only constants may stand before a parallel loop.
         splats.into_iter().chain(body).collect()
     } else {
         before.extend(splats);
@@ -157,7 +157,7 @@ fn vectorise(func: &mut Func, scalar: For, width: u8, reductions: Reductions) ->
     let at = |value: i64| FxHashMap::from_iter([(scalar.var, Affine::from(value))]);
     let mut out = before;
     if full == i64::from(width) {
-        out.extend(copy::block(func, &body, at(begin)));
+        out.extend(duplicate::block(func, &body, at(begin)));
     } else if full > 0 {
         let step = scalar.step * i64::from(width);
         let marks = scalar.marks.clone();
@@ -165,12 +165,12 @@ fn vectorise(func: &mut Func, scalar: For, width: u8, reductions: Reductions) ->
     }
     out.extend(after);
     if partial {
-        out.extend(copy::block(func, &tail, at(split_at)));
+        out.extend(duplicate::block(func, &tail, at(split_at)));
     } else if rest == 1 {
-        out.extend(copy::block(func, &scalar.body, at(split_at)));
+        out.extend(duplicate::block(func, &scalar.body, at(split_at)));
     } else if rest > 1 {
         let var = func.vars.push(func.vars[scalar.var].clone());
-        let body = copy::block(func, &scalar.body, FxHashMap::from_iter([(scalar.var, var.into())]));
+        let body = duplicate::block(func, &scalar.body, FxHashMap::from_iter([(scalar.var, var.into())]));
         let marks = Marks { unroll: scalar.marks.unroll, ..Marks::default() };
         out.push(Stmt::For(For { var, begin: split_at, marks, inductions: vec![], body, ..scalar }));
     }
@@ -187,8 +187,8 @@ struct Widen<'a> {
     var: VarId,
     step: i64,
     width: u8,
-    /// How many lanes touch memory.
-    touch: u8,
+    /// Lanes that access memory.
+    active: u8,
     /// For each scalar value or register its vector.
     vectors: FxHashMap<ValId, ValId>,
     /// Definitions of vectors of values from outside.
@@ -221,7 +221,7 @@ impl Widen<'_> {
                 body: self.block(&inner.body),
                 ..*inner
             }),
-            // Refused before.
+            // `Reductions::of` refuses calls.
             Stmt::Call(call) => Stmt::Call(call.clone()),
         }
     }
@@ -240,7 +240,7 @@ impl Widen<'_> {
 
     fn place(&self, place: &Place) -> Place {
         let stride = place.at.coefficient(self.var) * self.step;
-        let lanes = if stride == 0 { self.width } else { self.touch };
+        let lanes = if stride == 0 { self.width } else { self.active };
         Place { slot: place.slot, at: place.at.clone(), stride, lanes }
     }
 

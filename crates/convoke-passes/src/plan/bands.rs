@@ -1,4 +1,4 @@
-//! `bands`: compute chains of convolutions by fused row strips, so that what is between them stays in a cache.
+//! `bands`: compute chains of convolutions by fused row strips, so that the data between them stays in a cache.
 //!
 //! ```text
 //! %t = conv2d %x, %v { … }                        %t = conv2d %x, %v { … }
@@ -6,7 +6,7 @@
 //! ```
 //!
 //! The plans of both become those for a strip; see [`convoke_conv::strips`] for when it applies.
-//! Guarantee:  `Exact`; the same sums, tiles begin anew in each strip.
+//! Guarantee:  `Exact`; the same sums. Tiles begin anew in each strip.
 
 use convoke_conv::strips::{Chosen, choose};
 use convoke_ir::attr::{Attr, AttrType};
@@ -20,7 +20,7 @@ use crate::pass::{Changed, Context, LayerPass, PassOption};
 /// See the [module](self).
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Bands {
-    /// Rows of each strip, whatever is faster.
+    /// Rows of each strip, whether or not that is faster; `None` leaves them to the cost model.
     rows: Option<usize>,
 }
 
@@ -52,7 +52,7 @@ impl LayerPass for Bands {
     }
 }
 
-/// What to say of fused convolutions.
+/// The note on fused convolutions.
 fn told(chosen: &Chosen) -> Rewritten {
     let convs = &chosen.convs;
     let [read, _, _] = convs[0].bytes();

@@ -1,12 +1,12 @@
-//! `layouts`: let values lie in memory as the convolutions on both sides of them work best.
+//! `layouts`: store values between two convolutions as both work fastest.
 //!
 //! ```text
 //! %t = conv2d %x, %v { algorithm = winograd(4x4, …) }      ⟶    %t: nchw16c(halo = [1, 1, 1, 1]) = conv2d %x, %v { … }
 //! %y = conv2d %t, %w { algorithm = winograd(4x4, …) }            %y = conv2d %t, %w { … }
 //! ```
 //!
-//! Applies:    to values that one convolution by transformed tiles makes and only another one reads, both of full vectors of channels.
-//! Guarantee:  `Exact`; the same numbers elsewhere.
+//! Applies:    to values that a convolution by transformed tiles makes and only another such convolution reads, both over whole vectors of channels.
+//! Guarantee:  `Exact`; the same numbers at other addresses.
 //! Leaves:     values whose storage is written in the text, and those of row strips.
 
 use convoke_conv::storage::assign;

@@ -1,4 +1,4 @@
-//! `lower`: a planned layer as loops.
+//! `lower`: make loops of a layer whose convolutions have plans.
 
 use std::collections::{HashMap, HashSet};
 
@@ -27,12 +27,12 @@ pub fn lower(layer: Verified<'_>, machine: &Machine) -> Result<Program, LowerErr
     }
 }
 
-/// Lowers a layer of types that are computed with; its values are stored as those of the other are, if there is one.
+/// Lowers a layer without half types. `stored`: the layer whose value types the buffers get, if that is another.
 fn lowered(layer: Verified<'_>, stored: Option<(&Layer, &Widened)>, machine: &Machine) -> Result<Program, LowerError> {
     storage::check(&layer, machine)?;
     let mut lowering = Lowering::new(layer, machine, ProgramBuilder::new(layer.name.clone()));
     lowering.declare();
-    // Fused convolutions are lowered where the last of them stands.
+    // Fused convolutions are lowered in the place of the last of them.
     let links = links(layer.layer());
     let mut chains = HashMap::new();
     for end in ends(layer.layer(), &links) {

@@ -4,7 +4,7 @@
 //! %y = conv2d %x, %w     ⟶     %y = conv2d %x, %w { algorithm = direct(lanes = pixels, input = in_place, tile = [4, 2, 3]) }
 //! ```
 //!
-//! Guarantee:  `Exact`; which algorithms round more than a plain sum is limited by what the user allows.
+//! Guarantee:  `Exact`; an algorithm that rounds more than a plain sum is chosen only within the error that the user allows.
 
 use convoke_conv::select::{plans, selections};
 use convoke_ir::attr::{Attr, AttrType, Plan};

@@ -1,4 +1,4 @@
-//! `y[k] = gain[k]·x[k] + shift[k]`: what biases and batch norms do to the channels of a convolution's result.
+//! Affine maps of channels, `y[k] = gain[k]·x[k] + shift[k]`: biases and batch norms after a convolution.
 
 use convoke_ir::layer::{Layer, Op, ValueId};
 
@@ -13,7 +13,7 @@ pub(super) struct Affine {
 }
 
 impl Affine {
-    /// What leaves `channels` channels as they are.
+    /// The map that changes nothing.
     pub(super) fn identity(channels: usize) -> Affine {
         Affine { gain: vec![1.0; channels], shift: vec![0.0; channels] }
     }

@@ -1,4 +1,4 @@
-//! Ops that clamp, and what is known of the values they give.
+//! Ops that clamp, and the ranges of values.
 
 use convoke_ir::layer::{Clip, Op, Relu, Relu6};
 
@@ -13,7 +13,7 @@ impl Range {
     /// No bounds.
     pub(super) const ALL: Range = Range { min: f64::NEG_INFINITY, max: f64::INFINITY };
 
-    /// The bounds to which `op` clamps, if that is what it does.
+    /// The bounds to which `op` clamps; `None` if it is no clamp.
     pub(super) fn bounds(op: &Op) -> Option<Range> {
         match op {
             Op::Relu(_) => Some(Range { min: 0.0, max: f64::INFINITY }),
@@ -32,7 +32,7 @@ impl Range {
         }
     }
 
-    /// What is known of `op`'s result if its first operand is within `x`.
+    /// The range of `op`'s result if its first operand is within `x`.
     pub(super) fn of(op: &Op, x: Range) -> Range {
         match op {
             Op::Sigmoid(_) => Range { min: 0.0, max: 1.0 },

@@ -1,4 +1,4 @@
-//! `cse`: compute what is computed twice once.
+//! `cse`: compute equal values once.
 //!
 //! ```text
 //! %a = relu %x                       %a = relu %x

@@ -1,4 +1,4 @@
-//! `drop-dead`: drop what no result depends on.
+//! `drop-dead`: drop instructions and constants that no result depends on.
 //!
 //! ```text
 //! layer @l(%x: f32[4, 4]) -> f32[4, 4] {        layer @l(%x: f32[4, 4]) -> f32[4, 4] {

@@ -41,7 +41,7 @@ impl LayerPass for DropIdentity {
             changed |= drop_steps(layer, at, &ranges);
             let x = loop {
                 let Some(x) = same(layer, &layer.body[at], &ranges) else { break None };
-                // What an epilogue does to an identity, it does to the operand.
+                // The epilogue of a dropped identity applies to its operand.
                 let instr = &mut layer.body[at];
                 if instr.then.is_empty() {
                     break Some(x);
@@ -108,6 +108,6 @@ fn same(layer: &Layer, instr: &Instr, ranges: &[Range]) -> Option<ValueId> {
         Op::Reshape(_) | Op::ToLayout(_) => x,
         _ => return None,
     };
-    // A broadcast stretches its neutral operand's partner; a reshape may forget a layout.
+    // A broadcast may change the shape, and a reshape the layout.
     (layer.ty(candidate) == layer.ty(instr.result)).then_some(candidate)
 }

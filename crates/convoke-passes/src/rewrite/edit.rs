@@ -1,4 +1,4 @@
-//! What every rewrite needs: who defines and who reads a value, new values, and the removal of instructions.
+//! Tools of the rewrites: replacement of values, names for new ones, numbers of constants, removal of instructions.
 //!
 //! All of it takes time linear in the layer, however long its chains are.
 
@@ -17,9 +17,9 @@ use crate::pass::Context;
 /// The most elements of a constant that a pass makes: 64 MiB of `f32`. Larger weights stay as they are.
 pub(crate) const MAX_ELEMENTS: usize = 1 << 24;
 
-/// Replaces instructions by values that are there already.
+/// Replacement of instructions by existing values.
 pub(crate) struct Replacer {
-    /// What stands for each value; a chain of these ends in a value that is still defined.
+    /// The value that replaces each value; following the entries leads to a value that is still defined.
     renamed: Vec<Option<ValueId>>,
     /// Which instructions stay.
     keep: Vec<bool>,
@@ -37,13 +37,13 @@ impl Replacer {
         }
     }
 
-    /// What stands for `id` by now.
+    /// The value that `id` is replaced by, at the end of its chain.
     pub(crate) fn get(&mut self, id: ValueId) -> ValueId {
         let mut end = id;
         while let Some(next) = self.renamed[end.index()] {
             end = next;
         }
-        // Shortens the chain for the next one who asks.
+        // Shortens the chain for the next look-up.
         let mut at = id;
         while let Some(next) = self.renamed[at.index()] {
             self.renamed[at.index()] = Some(end);
@@ -59,8 +59,8 @@ impl Replacer {
         }
     }
 
-    /// Lets every reader of the instruction at `at` read `by`, of the same type, and drops the instruction. A result of
-    /// the layer keeps its name: then it is `by` that takes it. Says whether that could be done.
+    /// Makes every reader of the instruction at `at` read `by`, of the same type, and drops the instruction. If its value is a result of the layer,
+    /// `by` takes the result's name. Says whether the replacement was possible.
     pub(crate) fn replace(&mut self, layer: &mut Layer, at: usize, by: ValueId) -> bool {
         let result = layer.body[at].result;
         debug_assert_eq!(layer.ty(result), layer.ty(by));
@@ -79,7 +79,7 @@ impl Replacer {
         true
     }
 
-    /// Renames what is left and drops the replaced instructions. Says whether there were any.
+    /// Renames the operands of the remaining instructions and drops the replaced ones. Says whether there were any.
     pub(crate) fn finish(mut self, layer: &mut Layer) -> bool {
         for at in 0..layer.body.len() {
             self.resolve(layer, at);
@@ -144,7 +144,7 @@ impl Names {
     }
 }
 
-/// So few numbers are printed.
+/// The most numbers of a constant that are printed in a text.
 const SHORT: usize = 16;
 
 /// A constant's source from numbers that are rounded already.

@@ -1,4 +1,4 @@
-//! `fold-constants`: compute at compile time what depends on constants alone.
+//! `fold-constants`: compute values that depend on constants alone at compile time.
 //!
 //! ```text
 //! %a = const f32[2] = [1.0, 2.0]
@@ -9,9 +9,9 @@
 //!
 //! Applies:    elementwise ops and their epilogues, `reshape`, `transpose` and `to_layout` of bound constants.
 //! Guarantee:  `Exact`; every step is computed in `f64` and rounded once to the element type, as its store would be.
-//! Leaves:     products and poolings of constants, which are rare; results of the layer; what would be larger than
-//!             16 Mi elements or than four times its operands, since a broadcast of a few numbers is cheaper than the
-//!             memory that its result takes; and what is left when 64 Mi elements were computed in all.
+//! Leaves:     products and poolings of constants, which are rare; results of the layer; values larger than 16 Mi elements or four times
+//!             their operands, since a broadcast of a few numbers costs less than the memory of its result; everything after 64 Mi
+//!             elements computed in all.
 
 use convoke_data::round;
 use convoke_ir::layer::{BatchNorm, Def, Layer, Op};
@@ -114,8 +114,8 @@ impl Operand {
         self.walk(&axes)
     }
 
-    /// The elements stretched to the extents of `result`.
-    fn stretched(&self, result: &TensorType) -> Vec<f64> {
+    /// The elements broadcast to the extents of `result`.
+    fn broadcast(&self, result: &TensorType) -> Vec<f64> {
         let (dims, strides) = (self.ty.shape.dims(), self.ty.shape.strides());
         let axes = result.shape.dims().iter().zip(dims).zip(strides);
         let axes: Vec<_> = axes.map(|((&to, &from), stride)| (to, if from == 1 { 0 } else { stride })).collect();
@@ -129,7 +129,7 @@ impl Operand {
         let mut out = Vec::with_capacity(axes.iter().map(|a| a.0).product());
         loop {
             out.push(self.numbers[at]);
-            // Counts up like an odometer.
+            // Increments the last index, with carries.
             let Some(axis) = (0..axes.len()).rev().find(|&a| index[a] + 1 < axes[a].0) else { return out };
             for a in axis + 1..axes.len() {
                 at -= index[a] * axes[a].1;
@@ -143,14 +143,14 @@ impl Operand {
 
 /// The elements of an elementwise op's result.
 fn elementwise(op: &Op, result: &TensorType, args: &[Operand]) -> Vec<f64> {
-    let x = args[0].stretched(result);
+    let x = args[0].broadcast(result);
     let channel = |i: usize| {
         let axis = result.channel_axis().expect("the verifier asks `bias` and `batch_norm` for channels");
         i / result.shape.strides()[axis] % result.shape.dims()[axis]
     };
     let unary = |f: &dyn Fn(f64) -> f64| -> Vec<f64> { x.iter().map(|&v| f(v)).collect() };
     let other = |f: &dyn Fn(f64, f64) -> f64| -> Vec<f64> {
-        x.iter().zip(args[1].stretched(result)).map(|(&a, b)| f(a, b)).collect()
+        x.iter().zip(args[1].broadcast(result)).map(|(&a, b)| f(a, b)).collect()
     };
     let number = |attribute: f64| result.elem.compute().round(attribute);
     let numbers = match op {

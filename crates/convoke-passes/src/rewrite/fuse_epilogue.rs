@@ -13,7 +13,7 @@
 //!             other operands are defined there, and nothing in between can read the result. Of two operands that would
 //!             do, the product takes the op before a pooling, that before an elementwise op, and then the later.
 //! Guarantee:  `Exact`; the same operations, one pass over memory less each.
-//! Leaves:     operands stretched by broadcasting, which a store cannot address; epilogues of more than 16 steps.
+//! Leaves:     broadcast operands, which a store cannot address; epilogues of more than 16 steps.
 
 use convoke_ir::layer::{Instr, Layer, Op, Step, ValueId};
 

@@ -1,4 +1,4 @@
-//! `merge-branches`: parallel linear branches whose results are added become one convolution.
+//! `merge-branches`: make one convolution of parallel linear branches whose results are added.
 //!
 //! ```text
 //! %a = conv2d %x, %w3 { pads = [1, 1, 1, 1] }
@@ -10,9 +10,9 @@
 //! with `w = w3`, plus `w1` at its centre tap, plus 1 there where input and output channel are the same: RepVGG.
 //!
 //! Applies:    the summands of a tree of `add` that read one `%x` through a convolution, through a `batch_norm`, or
-//!             directly, each perhaps with `bias`. The convolution with the most taps takes in every other whose taps
+//!             directly, each perhaps with `bias`. The convolution with the most taps absorbs every other branch whose taps
 //!             fall on its own (strides, dilations and pads decide) and whose groups divide into its groups. It does no
-//!             more multiplications than before. What cannot be taken in stays a summand.
+//!             more multiplications than before. The other branches stay summands.
 //! Guarantee:  `Rounding`: equal over the reals; the new constants are summed in `f64` and rounded once. As a tap that was
 //!             not there is now a weight of 0, an infinity or a NaN reaches every output whose window holds it.
 //! Leaves:     unbound weights; branches that something else reads too; sums out of the element type's range; weights of
@@ -73,7 +73,7 @@ impl LayerPass for MergeBranches {
     }
 }
 
-/// Whether an instruction adds without stretching an operand.
+/// Whether an instruction adds operands of equal shape.
 fn is_sum(layer: &Layer, at: usize) -> bool {
     let instr = &layer.body[at];
     matches!(instr.op, Op::Add(_)) && instr.args.iter().all(|&id| layer.ty(id) == layer.ty(instr.result))
@@ -101,7 +101,7 @@ struct Branch {
     summand: usize,
     /// The convolution and its weights; `None` for the identity.
     conv: Option<(Conv2d, ValueId)>,
-    /// What is done with the result of the convolution, or with `x`.
+    /// The ops applied to the result of the convolution, or to `x`.
     after: Vec<(Op, Vec<ValueId>)>,
     /// The instructions that are gone when it is merged.
     places: Vec<usize>,
@@ -245,7 +245,7 @@ impl Kernel {
     }
 }
 
-/// The instructions that stand for the sum at `root`, if any of its summands can be merged.
+/// The instructions that replace the sum at `root`, if any of its summands can be merged.
 fn merge(
     layer: &mut Layer,
     net: &Net,

@@ -1,4 +1,7 @@
-//! Passes over layer IR: a cheaper net for the same answer. One file each; the head of each says before and after.
+//! Passes over layer IR that make a net cheaper, a file each. The head of a file shows the IR before and after.
+//!
+//! No passes: `edit.rs`, the tools of all; `affine.rs` and `clamp.rs`, facts about biases, norms and clamps; `factor/`, which the passes that
+//! factor kernels share.
 
 mod affine;
 mod approximate;

@@ -1,4 +1,4 @@
-//! Random small nets with bands and pads: after each pass lowering accepts what it accepted before, and the numbers are the same.
+//! Random small nets with row strips and pads: a net that can be lowered before a pass can be lowered after it, and the numbers are the same.
 
 use std::fmt::Write;
 
@@ -32,7 +32,7 @@ impl Random {
     }
 }
 
-/// A net of some steps over two channels, in which a convolution often has a band.
+/// A net of some steps over two channels, in which convolutions often have a `band`.
 fn net(random: &mut Random) -> String {
     let (mut constants, mut body) = (String::new(), String::new());
     let mut last = "x".to_owned();
@@ -75,7 +75,7 @@ fn net(random: &mut Random) -> String {
     format!("layer @l(%x: {x}) -> {{result}} {{\n{constants}{body}return %{last}\n}}\n")
 }
 
-/// Whether lowering accepts a layer, the convolutions that name no algorithm computed directly.
+/// Whether a layer can be lowered, with `direct` for the convolutions that name no algorithm.
 fn lowers(layer: &Layer) -> Result<(), String> {
     let mut layer = layer.clone();
     for instr in &mut layer.body {
@@ -95,7 +95,7 @@ fn numbers(layer: &Layer, inputs: &[ArrayD<f64>]) -> Vec<ArrayD<f64>> {
     convoke_interp::run_layer(layer::verify(layer).expect("verified"), inputs, &Files::none()).expect("it runs")
 }
 
-/// The layer after a pass, once it was checked.
+/// The layer after a pass, whose numbers are checked.
 fn checked(layer: &Layer, entry: &Entry, inputs: &[ArrayD<f64>], expected: &[ArrayD<f64>]) -> Layer {
     let (machine, files) = (Machine::x86_64_v3(), Files::none());
     let cx = Context { machine: &machine, files: &files, grants: Grants::default() };

@@ -84,22 +84,3 @@ pub(crate) fn kernel(buffers: &str, params: &str, args: &str, body: &str) -> Str
         "program @test {{\n{buffers}\n  kernel @f({params}) {{\n{body}\n  }}\n  entry {{\n    run @f({args})\n  }}\n}}\n"
     )
 }
-
-/// Asserts what passes make of the body of a kernel over `x: f32[64]`, `y: f32[64]` and a local `t: f32[64]`.
-#[track_caller]
-pub(crate) fn check(passes: &[&str], before: &str, after: &str) {
-    let wrap = |body: &str| {
-        let body = format!("local %t: f32[64]\n{body}");
-        kernel("input %x: f32[64]\noutput %y: f32[64]", "in %x: f32[64], out %y: f32[64]", "%x, %y", &body)
-    };
-    let mut program = parse(&wrap(before));
-    let expected = outputs(&program);
-    for name in passes {
-        apply(&mut program, name);
-    }
-    let wanted = parse(&wrap(after));
-    assert_eq!(program.to_string(), wanted.to_string());
-    // Unwritten elements are NaN, which compares equal by its bits.
-    let bits = |outputs: Vec<Vec<f64>>| outputs.concat().into_iter().map(f64::to_bits).collect::<Vec<_>>();
-    assert_eq!(bits(outputs(&program)), bits(expected));
-}

@@ -1,4 +1,4 @@
-//! The passes over loop IR: what each makes of a small text, and that none changes what a program computes.
+//! The passes over loop IR: none changes the numbers that a program computes, and some keep limits of size and time.
 //!
 //! Inputs are small whole numbers, so that sums in another order are the same sums and programs agree to the bit.
 
@@ -7,5 +7,4 @@ mod harness;
 mod pieces;
 mod programs;
 mod random;
-mod rewrites;
 mod transpose;

@@ -1,4 +1,4 @@
-//! `transpose`: load and store rows rather than columns.
+//! `transpose`: replace strided loads and stores of columns by contiguous ones of rows, and transpose in registers.
 //!
 //! ```text
 //! %0 = load f32x4 %x[%j] stride 56             %4 = load f32x4 %x[%j]
@@ -9,18 +9,16 @@
 //!                                              %1 = zip hi %8, %10
 //!                                              store %y[64*%j + 64], %1
 //! ```
-//! Applies:  loads of vectors with one stride from consecutive elements: the columns of a matrix whose rows lie in memory one
-//!           after the other. The rows are loaded where the first column was, and transposed by zips; the last round of them stands
-//!           where the columns were loaded. Stores alike: zips and stores of rows stand where the last column was stored. Columns
-//!           that are all of the memory they span, 2, 4 or 8, are loaded and stored as that memory; where a function
-//!           only reads, columns may be missing. Of a few columns, each vector has several rows, which are stored as its parts.
-//! Leaves:   columns on both sides of where a register that one of them stores is set; groups that would take as many operations
-//!           as they do now, counting an access and an insertion for each lane against accesses of rows and zips; what would have
-//!           to move across memory that may overlap.
-//! Guarantee: `Exact`; the same elements are stored, and nothing is loaded before the first element or behind the last.
+//! Applies:  to loads of vectors with equal strides from consecutive elements: the columns of a matrix whose rows are in memory. The rows are loaded in
+//!           the place of the first column and transposed by rounds of zips; the last round stands in the place of the columns. Stores alike: zips
+//!           and stores of rows stand in the place of the last column.
+//!           2, 4 or 8 columns that fill the memory they span are accessed as that memory, vector by vector. Of memory that the function only
+//!           reads, some of these columns may be missing. If there are fewer columns than lanes, a vector holds several rows and is stored in parts.
+//! Leaves:   stores before and after an assignment to a register that one of them stores; groups that would not take fewer operations, counting
+//!           an access and an insertion for each lane of a column; accesses that would have to move across others that may overlap.
+//! Guarantee: `Exact`; the same elements are stored, and no element before the first or behind the last is loaded.
 //!
-//! Cost: n columns of n lanes take n rows and n·log₂ n zips, and n registers and one; so many are alive from the last row loaded
-//! to the first column wanted. With 16 registers or more that is all of a vector of 8 lanes, with 32 of 16.
+//! Cost: n columns of n lanes take n accesses, n·log₂ n zips and n + 1 registers. 16 registers are enough for vectors of 8 lanes, 32 for 16.
 
 mod columns;
 mod plan;
@@ -39,7 +37,7 @@ use columns::{Key, Kind, Window, is_column};
 use plan::Plan;
 use zips::Zips;
 
-/// The pass.
+/// See the [module](self).
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Transpose;
 
@@ -54,8 +52,7 @@ impl LoopPass for Transpose {
     }
 }
 
-/// For each function the parameters that are given parts of buffers which their caller writes, maybe in another iteration of its
-/// parallel loop.
+/// For each function, the parameters whose arguments are of buffers that a caller writes, maybe in another iteration of its parallel loop.
 fn shared(program: &Program) -> Vec<FxHashSet<SlotId>> {
     let mut shared = vec![FxHashSet::default(); program.funcs.len()];
     for (_, caller) in program.funcs.iter() {
@@ -71,8 +68,7 @@ fn shared(program: &Program) -> Vec<FxHashSet<SlotId>> {
     shared
 }
 
-/// Transposes in every block: loads first, so that stores are looked at with loads where they are to be. `wide`: whether the code
-/// generator has two loads and a permutation for the load of every second element.
+/// Transposes in every block, loads before stores. `wide`: whether the code generator makes two loads and a permutation of a load with stride 2.
 fn run(func: &mut Func, shared: FxHashSet<SlotId>, wide: bool) -> bool {
     let mut any = false;
     block::each(&func.body, &mut |stmt| any |= block::place(stmt).is_some_and(is_column));
@@ -95,12 +91,12 @@ struct Walk<'a> {
     changed: bool,
 }
 
-/// What becomes of the statements of a block.
+/// Changes to the statements of a block, by index.
 #[derive(Default)]
 struct Edit {
-    /// Statements to stand before one.
+    /// Statements inserted before a statement.
     before: BTreeMap<usize, Vec<Stmt>>,
-    /// Definitions that become another expression, and statements that go.
+    /// The new expression of a definition; `None` removes the statement.
     instead: FxHashMap<usize, Option<Expr>>,
 }
 

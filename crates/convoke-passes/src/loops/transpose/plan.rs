@@ -27,7 +27,7 @@ pub(super) struct Plan {
     pub(super) accesses: usize,
     /// The lanes of the last one.
     last: u8,
-    /// How many accesses a vector of the last round is taken apart for.
+    /// The accesses, parts of a vector each, that a vector of the last round is stored by.
     pub(super) parts: usize,
     /// Operations in all.
     pub(super) cost: usize,

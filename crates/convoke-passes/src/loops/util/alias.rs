@@ -1,4 +1,4 @@
-//! The alias test: may two places of one function overlap?
+//! The alias test: whether two places of one function may overlap.
 //!
 //! Different slots never do. Places of one slot whose addresses differ by a constant are compared element by element;
 //! any other two places of one slot may overlap.
@@ -22,13 +22,14 @@ pub(in crate::loops) fn may_overlap(a: &Place, b: &Place) -> bool {
     let distance = b.at.offset().saturating_sub(a.at.offset());
     let ((a_low, a_high), (b_low, b_high)) = (extent(a), extent(b));
     let apart = distance.saturating_add(b_low) > a_high || distance.saturating_add(b_high) < a_low;
-    // Every distance between an element of the one and an element of the other is `distance` plus a multiple of this.
-    let grid = num_integer::gcd(grid_of(a), grid_of(b));
-    let interleaved = if grid == 0 { distance != 0 } else { !distance.unsigned_abs().is_multiple_of(grid) };
+    // Every distance between an element of a and one of b is `distance` plus a multiple of `step`.
+    let step = num_integer::gcd(step_of(a), step_of(b));
+    let interleaved = if step == 0 { distance != 0 } else { !distance.unsigned_abs().is_multiple_of(step) };
     !apart && !interleaved
 }
 
-fn grid_of(place: &Place) -> u64 {
+/// The distance between neighbouring elements; 0 for a single element.
+fn step_of(place: &Place) -> u64 {
     if place.lanes > 1 { place.stride.unsigned_abs() } else { 0 }
 }
 

@@ -1,4 +1,4 @@
-//! Walking over the statements of a block and of the loops in it.
+//! Walks over the statements of a block and of the loops in it.
 
 use convoke_ir::loops::{Expr, For, Func, Place, Reads, Stmt, ValId};
 use smallvec::smallvec;
@@ -23,7 +23,7 @@ pub(crate) fn each_mut(block: &mut [Stmt], visit: &mut impl FnMut(&mut Stmt)) {
     }
 }
 
-/// Puts what `rewrite` makes of it in the place of every loop, inner loops first.
+/// Replaces every loop by the statements that `rewrite` makes of it, inner loops first.
 pub(in crate::loops) fn rewrite_loops(func: &mut Func, rewrite: &mut impl FnMut(&mut Func, For) -> Vec<Stmt>) {
     fn block(func: &mut Func, stmts: Vec<Stmt>, rewrite: &mut impl FnMut(&mut Func, For) -> Vec<Stmt>) -> Vec<Stmt> {
         let mut out = Vec::with_capacity(stmts.len());
@@ -81,7 +81,7 @@ pub(in crate::loops) fn reads_mut(stmt: &mut Stmt) -> Reads<&mut ValId> {
     }
 }
 
-/// Where a statement itself touches memory.
+/// The memory that a statement itself accesses.
 pub(in crate::loops) fn place(stmt: &Stmt) -> Option<&Place> {
     match stmt {
         Stmt::Store(place, ..) => Some(place),

@@ -1,6 +1,6 @@
-//! Tidies a function's tables after a pass: entries in the order of their definition, none unused, names unique.
+//! Clean-up of a function's tables after a pass: entries in the order of definition, none unused, names unique.
 //!
-//! Values named by a number are numbered again from 0; of several with one word as name, the later ones get `.1`, `.2`.
+//! Values named by a number are numbered anew from 0; later ones of several with one name get `.1`, `.2`.
 
 use std::fmt::Write;
 
@@ -29,7 +29,7 @@ pub(crate) fn compact(func: &mut Func) {
     (func.vals, func.vars) = (to.vals, to.vars);
 }
 
-/// How much of a name is kept, so that there is room for a number.
+/// The length to which a name is cut, so that a number fits behind it.
 const MAX_STEM: usize = MAX_NAME - 20;
 
 struct Names {
@@ -40,7 +40,7 @@ struct Names {
 }
 
 impl Names {
-    /// The next number, written over `name`. Numbers given are not among those taken: whoever is below `number` is.
+    /// The next free number, written over `name`. Numbers below `number` are given away and are not among `taken`.
     fn number(&mut self, mut name: String) -> String {
         loop {
             name.clear();
@@ -60,7 +60,7 @@ impl Names {
     }
 
     fn like(&mut self, name: &str) -> String {
-        // What a pass put behind a name, or the number below, must not make it longer than names may be.
+        // Suffixes of passes and the number below must not make a name longer than names may be.
         let name = name.get(..MAX_STEM).unwrap_or(name);
         if self.take(name) {
             return name.to_owned();
@@ -87,7 +87,7 @@ struct Tables {
     old_vars: Arena<Var>,
     vals: Arena<Val>,
     vars: Arena<Var>,
-    /// What became of each of the old ones.
+    /// The new id of each old value.
     new_val: Vec<Option<ValId>>,
     new_var: Vec<Option<VarId>>,
 }
@@ -109,7 +109,7 @@ impl Tables {
         *old = new;
     }
 
-    // What is used without a definition before it keeps its id: the verifier is the one to say so.
+    // A use without a definition before it keeps its id, and the verifier reports it.
     fn read(&self, val: &mut ValId) {
         *val = self.new_val.get(val.index()).copied().flatten().unwrap_or(*val);
     }

@@ -1,9 +1,8 @@
-//! Which lanes of each value anything depends on: 0 for a value that is dead.
+//! The leading lanes of each value that something depends on: 0 for a dead value.
 //!
-//! A partial load gives 0 beyond its lanes, and a partial store leaves the others alone. Whether a register may stand for
-//! such a place therefore depends on nobody asking for the lanes beyond. Demand starts at stores and flows backwards
-//! through definitions; a register's flows to all that is assigned to it. Each value's demand grows at most as often as
-//! it has lanes, so the time is linear in the size of the function.
+//! A partial load gives 0 beyond its lanes, and a partial store does not write beyond them. So a register may stand for a partial place only if
+//! no reader demands the lanes beyond. Demand starts at stores and flows backwards through definitions; a register's flows to everything
+//! assigned to it. The demand of a value grows at most as often as it has lanes, so the time is linear in the size of the function.
 
 use convoke_ir::loops::{Access, Expr, Func, SlotId, Stmt, ValId};
 use rustc_hash::FxHashMap;
@@ -14,7 +13,7 @@ use super::block;
 /// The number of leading lanes demanded of each value, by index.
 pub(in crate::loops) struct Demand {
     lanes: Vec<u8>,
-    /// Locals that are read by something that matters.
+    /// Whether each local is read by something live.
     locals: Vec<bool>,
 }
 
@@ -72,12 +71,12 @@ impl Demand {
         }
     }
 
-    /// How many leading lanes of a value matter.
+    /// The leading lanes of a value that something depends on.
     pub(in crate::loops) fn lanes(&self, val: ValId) -> u8 {
         self.lanes[val.index()]
     }
 
-    /// Whether anything stored to this slot can be seen: always, unless it is a local that nobody reads.
+    /// Whether a store to this slot can be observed: false only for a local that nothing reads.
     pub(in crate::loops) fn is_read(&self, func: &Func, slot: SlotId) -> bool {
         func.slots[slot].access != Access::Local || self.locals[slot.index()]
     }

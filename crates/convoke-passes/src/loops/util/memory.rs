@@ -1,8 +1,7 @@
-//! What is known to be in memory at a point of a block: places, and for each something the pass wants to know about it.
+//! Facts about memory at a point of a block, by place.
 //!
-//! Places are grouped by slot and by the variable part of their address, then sorted by the constant part. A store thus
-//! touches one group only, and clears the other groups of its slot, whose distance to it is unknown: over a whole block
-//! that takes time linear in the number of accesses, save for a logarithm.
+//! Places are grouped by slot and by the variable part of their address, and sorted by the constant part. A store looks at one group and clears
+//! the other groups of its slot, whose distance to it is unknown. Over a block of n accesses this takes O(n log n).
 
 use std::collections::BTreeMap;
 
@@ -12,7 +11,7 @@ use smallvec::SmallVec;
 
 use super::alias;
 
-/// Facts `T` about places, of which no two overlap unless they were added with nothing between that clears.
+/// Facts `T` about places.
 pub(in crate::loops) struct Memory<T> {
     slots: FxHashMap<SlotId, FxHashMap<Terms, Group<T>>>,
 }
@@ -21,7 +20,7 @@ pub(in crate::loops) struct Memory<T> {
 type Terms = SmallVec<[(VarId, i64); 1]>;
 
 struct Group<T> {
-    /// No place of the group extends further than this to either side of its address.
+    /// The farthest that a place of the group extends to either side of its address.
     reach: i64,
     at: BTreeMap<i64, SmallVec<[(Place, T); 1]>>,
 }
@@ -33,7 +32,7 @@ impl<T> Default for Memory<T> {
 }
 
 impl<T> Memory<T> {
-    /// The facts about places that begin where this one does.
+    /// The facts about places with the address of this one.
     pub(in crate::loops) fn at(&self, place: &Place) -> impl Iterator<Item = &(Place, T)> {
         let group = self.slots.get(&place.slot).and_then(|groups| groups.get(place.at.terms()));
         group.and_then(|group| group.at.get(&place.at.offset())).into_iter().flatten()
@@ -48,7 +47,7 @@ impl<T> Memory<T> {
         group.at.entry(place.at.offset()).or_default().push((place, fact));
     }
 
-    /// Forgets what `place` may overlap.
+    /// Forgets the facts about places that `place` may overlap.
     pub(in crate::loops) fn clear(&mut self, place: &Place) {
         let Some(groups) = self.slots.get_mut(&place.slot) else { return };
         groups.retain(|terms, _| terms[..] == *place.at.terms());

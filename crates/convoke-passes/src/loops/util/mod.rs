@@ -1,11 +1,11 @@
-//! What the passes over loop IR share: walking and copying blocks, the alias test, and facts about values.
+//! Tools of the passes over loop IR: walks over blocks and copies of them, the alias test, facts about values and memory.
 
 pub(super) mod alias;
 pub(crate) mod block;
 pub(crate) mod compact;
-pub(super) mod copies;
-pub(super) mod copy;
+pub(super) mod copy_propagation;
 pub(super) mod demand;
+pub(super) mod duplicate;
 pub(super) mod memory;
 pub(super) mod network;
 pub(crate) mod prune;

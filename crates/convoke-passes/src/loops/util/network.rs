@@ -1,19 +1,19 @@
-//! Networks of zips: how vectors become other vectors of the same numbers, in rounds.
+//! Networks of zips: rounds of shuffles that transpose in registers.
 //!
 //! ```text
 //!   round   rows 2i and 2i + 1  ←  zip lo, zip hi of rows i and i + v/2          of v rows, v a power of two
 //! ```
 //!
-//! Count the numbers of v rows of n lanes through from 0 to v·n − 1: a round rotates the bits of each number's place to the left
-//! by one. So log₂ n rounds transpose n rows; they take the columns out of v rows that hold a matrix of v columns row after row;
-//! and log₂ v rounds put such columns back in.
+//! Number the elements of v rows of n lanes from 0 to v·n − 1. A round rotates the bits of each element's number to the left by one. So log₂ n
+//! rounds transpose n rows. They also take the columns out of v rows that hold a matrix of v columns row after row; log₂ v rounds put such
+//! columns back.
 //!
-//! A zip takes two rows and gives two, so a network keeps as many rows as were read. It is walked depth first: the zips of
-//! few rows come before further rows are read, and the last round is left to whoever wants its rows, one after the other.
+//! Two zips make two rows of two rows, so all rows read so far stay in registers. To keep them few, a network is built depth first: rows are
+//! zipped as soon as they are read. The last round is not part of the steps; the caller places each of its zips where the row is used.
 
 use convoke_ir::loops::Half;
 
-/// A row within the network, by its step; `None` is padding.
+/// A row within the network: the number of its step, or `None` for padding.
 pub(in crate::loops) type Row = Option<usize>;
 
 /// One step of a network, which gives a row.
@@ -21,11 +21,11 @@ pub(in crate::loops) type Row = Option<usize>;
 pub(in crate::loops) enum Step {
     /// This row of the input.
     Input(usize),
-    /// Two rows in turns.
+    /// Two rows, interleaved.
     Zip(Zip),
 }
 
-/// Half of two rows, of which at most one is padding.
+/// One half of two interleaved rows, at most one of which is padding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::loops) struct Zip {
     pub(in crate::loops) half: Half,
@@ -43,11 +43,12 @@ pub(in crate::loops) struct Network {
 }
 
 impl Network {
-    /// The network of so many rounds over as many rows as there are `wanted`, at least two; rows from `present` on are padding.
+    /// The network of `rounds` rounds over `wanted.len()` rows, at least two; rows from `present` on are padding. `wanted` says which rows of
+    /// the last round are used.
     pub(in crate::loops) fn new(present: usize, rounds: u32, wanted: &[bool]) -> Network {
         let rows = wanted.len();
         let mut walk = Walk { rows, present, steps: Vec::new(), first: Vec::new() };
-        // Rounds beyond log₂ of the rows mix all of them, as does each output of the last ones: nothing can wait.
+        // The last log₂ v rounds mix all rows, so rounds before them are done for all rows first.
         let extra = rounds.saturating_sub(rows.ilog2());
         if extra > 0 {
             walk.first = (0..rows).map(|row| walk.input(row)).collect();

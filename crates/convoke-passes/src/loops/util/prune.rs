@@ -1,11 +1,11 @@
-//! Removes what no run of a program needs any more: functions that nothing runs or calls, scratch and prepared buffers that nothing touches.
+//! Removal of functions that nothing runs or calls, and of scratch and prepared buffers that nothing touches.
 
 use convoke_ir::arena::{Arena, Id};
 use convoke_ir::loops::{Program, Role, Stmt};
 
 use super::block;
 
-/// Removes it; what is left keeps its order.
+/// Removes unused functions and buffers; the others keep their order.
 pub(crate) fn prune(program: &mut Program) {
     let mut called = vec![false; program.funcs.len()];
     let runs = || program.prepare.iter().chain(&program.entry);
@@ -39,7 +39,7 @@ pub(crate) fn prune(program: &mut Program) {
     }
 }
 
-/// Keeps the entries that are marked; gives where each of the old ones is now.
+/// Keeps the marked entries, and gives the new id of each old one.
 fn keep<T: Clone>(arena: &mut Arena<T>, marks: &[bool]) -> Vec<Option<Id<T>>> {
     let mut kept = Arena::new();
     let new = arena.iter().map(|(id, item)| marks[id.index()].then(|| kept.push(item.clone()))).collect();

@@ -1,10 +1,10 @@
-//! Other ids for what a block mentions, where it moves to another function.
+//! New ids for the slots, values and variables of a block that moves to another function.
 
 use convoke_ir::loops::{SlotId, Stmt, ValId, VarId};
 
 use super::block;
 
-/// What becomes of each id.
+/// The new id of each old one.
 pub(in crate::loops) struct Renumber<S, V, I>
 where
     S: Fn(SlotId) -> SlotId,

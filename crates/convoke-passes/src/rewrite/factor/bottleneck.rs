@@ -1,11 +1,11 @@
-//! K×K as 1×1, K×K over fewer channels, 1×1; of a 1×1 layer two 1×1.
+//! The bottleneck form: a K×K layer as 1×1, K×K over fewer channels, 1×1; a 1×1 layer as two 1×1 layers.
 //!
 //! ```text
 //!   Tucker-2   C ─1×1─► R₄ ─K×K─► R₃ ─1×1─► M       CR₄ + K²R₃R₄ + R₃M of K²CM
 //!   SVD        C ─1×1─► R  ─1×1─► M                  R(C + M) of CM
 //! ```
 //!
-//! A factor that would keep all its channels is left out. Groups are decomposed one by one, at the same ranks.
+//! A factor that would keep all channels is omitted. Groups are decomposed one by one, with the same ranks.
 //!
 //! Borders   a 1×1 factor without bias leaves zeros zero, so each axis is padded where its taps are.
 //! Ranks     given; by a ratio of the channels; by analytic variational Bayes of both unfoldings; or all pairs that the tolerance allows, of which those that no
@@ -29,18 +29,18 @@ pub(crate) enum Ranks {
     /// Every pair that the tolerance allows.
     #[default]
     Tolerance,
-    /// So many channels: R₃ out of the middle, R₄ into it.
+    /// These channels: R₃ out of the middle, R₄ into it.
     Given([usize; 2]),
-    /// This part of the channels.
+    /// This fraction of the channels.
     Ratio(f64),
-    /// What stands out of the noise.
+    /// An estimate of the ranks that exceed noise.
     Bayes,
 }
 
-/// How many ranks of each axis are looked at, and how many pairs weighed.
+/// The most ranks tried along each axis, and the most pairs of ranks that become candidates.
 const GRID: usize = 24;
 const WEIGHED: usize = 12;
-/// The part of its channels that a new architecture keeps.
+/// The fraction of channels that a new architecture keeps.
 const HALF: f64 = 0.5;
 
 /// The bottlenecks of a target that are allowed. `activation` stands between the factors of new architectures.
@@ -192,7 +192,7 @@ impl Analysed {
         if total > 0.0 { (left / total).sqrt() } else { 0.0 }
     }
 
-    /// The pair that saves least, to say how far even that is off.
+    /// The most exact pair that still saves multiplications, for the message that even it is not within the tolerance.
     fn worth(&self, target: &Target) -> [usize; 2] {
         let [k, c, taps] = self.extents;
         if taps == 1 {
@@ -226,13 +226,13 @@ impl Analysed {
                 front.push(pair);
             }
         }
-        // Evenly thinned, both ends kept.
+        // A selection at even distances, with both ends.
         let n = front.len();
         let kept = n.min(WEIGHED);
         (0..kept).map(|i| front[if kept > 1 { i * (n - 1) / (kept - 1) } else { n - 1 }]).collect()
     }
 
-    /// The ranks at which rounding explains what is left.
+    /// The smallest ranks whose error rounding explains.
     fn exact_ranks(&self, target: &Target) -> [usize; 2] {
         let unit = rounding(target.x.elem) / 2f64.sqrt();
         let most = |of: &dyn Fn(&Decomposed) -> usize| self.groups.iter().map(of).max().unwrap_or(1).max(1);

@@ -1,4 +1,4 @@
-//! One way to compute a target, before it is made.
+//! A way to compute a target, before its weights are made.
 
 use std::fmt;
 use std::rc::Rc;
@@ -11,10 +11,10 @@ use crate::note::Counts;
 /// Makes the weights of each factor of each term.
 type Fill = Rc<dyn Fn() -> Vec<Vec<Vec<f64>>>>;
 
-/// A sum of chains that stands for a target.
+/// A sum of chains that may replace a target.
 #[derive(Clone)]
 pub(crate) struct Candidate {
-    /// In a few words.
+    /// The form in a few words.
     pub(crate) form: String,
     pub(crate) sense: Guarantee,
     /// The relative error to expect, in the Frobenius norm.
@@ -47,17 +47,17 @@ impl Candidate {
         Candidate { form, sense, error, terms, cycles: counts.cycles, counts, fill }
     }
 
-    /// What of the tolerance it spends: nothing, unless it approximates.
+    /// Its part of the tolerance: 0 unless it approximates.
     pub(crate) fn spends(&self) -> f64 {
         if self.sense == Guarantee::Approximate { self.error } else { 0.0 }
     }
 }
 
-/// A target with what was found for it.
+/// A target with its candidates.
 #[derive(Debug)]
 pub(crate) struct Found {
     pub(crate) target: Target,
-    /// What the target takes as it is.
+    /// The counts of the target as it is.
     pub(crate) counts: Counts,
     pub(crate) candidates: Vec<Candidate>,
 }

@@ -1,4 +1,4 @@
-//! Chains of convolutions: their shapes, what they cost, and the kernel that they are together.
+//! Chains of convolutions: their shapes, their cost, and the kernel that they compose to.
 
 use convoke_ir::attr::AutoPad;
 use convoke_ir::elem::Elem;
@@ -12,12 +12,12 @@ use convoke_conv::{Conv, select, strips};
 /// One convolution of a chain.
 #[derive(Clone, Debug)]
 pub(crate) struct Factor {
-    /// What it is called among the names of new values: `rows`, `reduce`.
+    /// Its part in the names of new values: `rows`, `reduce`.
     pub(crate) part: &'static str,
     pub(crate) op: Conv2d,
     /// Extents of its weights `[K, C/group, R, S]`.
     pub(crate) extents: [usize; 4],
-    /// What is done with its result before the next reads it; only in new architectures.
+    /// The activation between it and the next factor; only in new architectures.
     pub(crate) activation: Option<Op>,
 }
 
@@ -41,13 +41,13 @@ pub(crate) fn pointwise(group: usize) -> Conv2d {
     Conv2d { group: group as i64, ..Conv2d::default() }
 }
 
-/// The numbers of one convolution, and the type of its result; `None` where it is no valid one.
+/// The extents of a convolution and the type of its result; `None` if it is not valid.
 pub(crate) fn numbers(op: &Conv2d, x: &TensorType, w: &TensorType) -> Option<(Conv, TensorType)> {
     let y = Op::from(op.clone()).infer(&[x, w]).ok()?;
     Some((Conv::of(op, x, w, &y)?, y))
 }
 
-/// What convolutions one after the other take, each with the fastest algorithm that is allowed.
+/// The counts of a sequence of convolutions, each with the fastest algorithm that is allowed.
 fn counts(convs: &[Conv], cx: &Context<'_>) -> Option<Counts> {
     let planned = |conv: &Conv| Some((*conv, select::quickest(conv, cx.machine, &cx.grants.rounding())?));
     let planned = convs.iter().map(planned).collect::<Option<Vec<_>>>()?;
@@ -59,13 +59,13 @@ fn counts(convs: &[Conv], cx: &Context<'_>) -> Option<Counts> {
     })
 }
 
-/// What convolutions of these inputs and weights take one after the other; `None` where one is no valid one.
+/// The counts of a sequence of convolutions of these inputs and weights; `None` if one is not valid.
 pub(crate) fn cost(chain: &[(&Conv2d, &TensorType, &TensorType)], cx: &Context<'_>) -> Option<Counts> {
     let convs = chain.iter().map(|(op, x, w)| Some(numbers(op, x, w)?.0));
     counts(&convs.collect::<Option<Vec<_>>>()?, cx)
 }
 
-/// What a sum of chains takes over `x`; `None` where a factor is no valid convolution.
+/// The counts of a sum of chains over `x`; `None` if a factor is not a valid convolution.
 pub(crate) fn cost_of_sum(terms: &[Vec<Factor>], x: &TensorType, cx: &Context<'_>) -> Option<Counts> {
     let mut sum = Counts::default();
     for (i, chain) in terms.iter().enumerate() {
@@ -81,7 +81,7 @@ pub(crate) fn cost_of_sum(terms: &[Vec<Factor>], x: &TensorType, cx: &Context<'_
         sum.bytes += own.bytes;
         sum.cycles += own.cycles;
         if i > 0 {
-            // The sum so far is read again where the last factor is stored.
+            // The last factor of a later chain reads the sum so far when it stores its result.
             sum.bytes += input.bytes() as u128;
             sum.cycles += input.bytes() as f64 / cx.machine.memory_bytes_per_cycle.max(f64::MIN_POSITIVE);
         }
@@ -89,8 +89,8 @@ pub(crate) fn cost_of_sum(terms: &[Vec<Factor>], x: &TensorType, cx: &Context<'_
     Some(sum)
 }
 
-/// A kernel over places of the input, in steps that all its taps are multiples of. Strides come after it along axes where another kernel has
-/// taps, or are part of those steps: so there are none here.
+/// A kernel with its taps on a grid of the input. It has no strides: along each axis a stride follows all kernels that have taps there, or is part of
+/// the steps between their taps.
 #[derive(Clone, Debug)]
 pub(crate) struct Kernel {
     /// Output channels.
@@ -105,7 +105,7 @@ pub(crate) struct Kernel {
 }
 
 impl Kernel {
-    /// The kernel of weights whose taps are so many steps apart.
+    /// The kernel of weights whose taps are `steps` apart.
     pub(crate) fn new(group: usize, [k, c, r, s]: [usize; 4], [dh, dw]: [usize; 2], weights: &[f64]) -> Kernel {
         let (rows, columns) = ((r - 1) * dh + 1, (s - 1) * dw + 1);
         let mut numbers = vec![0.0; k * c * rows * columns];
@@ -116,7 +116,7 @@ impl Kernel {
         Kernel { k, c, group, rows, columns, numbers }
     }
 
-    /// The kernel of this convolution followed by `next`, which reads as many channels as this gives.
+    /// The kernel of this convolution followed by `next`, whose input channels are the output channels of this.
     pub(crate) fn then(&self, next: &Kernel) -> Kernel {
         let (rows, columns) = (self.rows + next.rows - 1, self.columns + next.columns - 1);
         let group = num_integer::gcd(self.group, next.group);
@@ -161,8 +161,8 @@ impl Kernel {
     }
 }
 
-/// A convolution without derived pads, `auto_pad` written out, without steps that it never takes, and by itself: whoever rewrites it takes its
-/// place in a chain by bands away.
+/// A convolution in a normal form: `auto_pad` written out as pads, strides and dilations of 1 along axes where they have no effect, and no `band`,
+/// since a rewritten convolution is no longer part of its fused row strip.
 pub(crate) fn written_out(op: &Conv2d, x: &TensorType, w: &TensorType) -> Option<Conv2d> {
     let window = op.window(x, w).ok()?;
     let Window { h, w } = window;

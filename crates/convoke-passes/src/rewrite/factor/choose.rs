@@ -1,8 +1,8 @@
-//! Which candidate of each target: those that together save the most time, within one budget of error.
+//! The choice of a candidate for each target: those that together save the most time, within one budget of error.
 //!
 //! Method  Greedy over the whole net: of all moves of one target to a faster candidate, the one that saves the most cycles for each unit of
-//!         error it adds, as long as it fits; what is free goes first. That is optimal up to the last move where each target's candidates are convex,
-//!         as those of truncated decompositions nearly are.
+//!         error it adds, as long as it fits; moves that add no error go first. This is optimal up to the last move if the candidates of each target are
+//!         convex, as those of truncated decompositions nearly are.
 //! Errors  add up: to first order the relative error of a net of layers whose gain is one is at most the sum of those of its layers.
 
 use super::{Candidate, Found};
@@ -10,13 +10,13 @@ use crate::note::SkipReason;
 
 /// For each target, its candidate or why none.
 pub(super) fn choose(found: &[Found], budget: f64, always: bool) -> Vec<Result<&Candidate, SkipReason>> {
-    // What each target takes at present, in error and cycles; without a candidate it is as it was.
+    // The candidate of each target so far; `None` leaves the target as it was.
     let mut at: Vec<Option<&Candidate>> = vec![None; found.len()];
     let mut spent = 0.0;
     loop {
         let mut best: Option<(f64, usize, &Candidate, f64)> = None;
         for (i, f) in found.iter().enumerate() {
-            // Who asks for it always gets the fastest that is allowed; a new architecture is only made for who asks.
+            // With `always`, and for a new architecture, which is only made on request, the fastest candidate allowed is taken even if it is slower.
             let asked = always || f.target.weights.is_none();
             let unchanged = if asked { f64::INFINITY } else { f.counts.cycles };
             let (error, cycles) = at[i].map_or((0.0, unchanged), |c| (c.spends(), c.cycles));
@@ -25,7 +25,7 @@ pub(super) fn choose(found: &[Found], budget: f64, always: bool) -> Vec<Result<&
                 if saves <= 0.0 || spent + adds > budget {
                     continue;
                 }
-                // An infinite saving is the first move of a target that must move: the least error counts.
+                // An infinite saving is the first move of a target that must move; its least error decides.
                 let worth = match (saves == f64::INFINITY, adds <= 0.0) {
                     (true, _) => f64::MAX - candidate.spends() * 1e300,
                     (false, true) => saves * 1e30,

@@ -1,4 +1,4 @@
-//! The weights of a chosen candidate, rounded, and how far they are from what they stand for.
+//! The rounded weights of a chosen candidate, and their distance from the old kernel.
 
 use convoke_data::round;
 
@@ -19,7 +19,7 @@ pub(crate) struct Filled {
     pub(crate) terms: Vec<Vec<Factor>>,
     /// One for each factor of each term, rounded; `None` for a new architecture.
     pub(crate) weights: Option<Vec<Vec<Vec<f64>>>>,
-    /// What stands in front of the names of new weights and values.
+    /// The stem of the names of new weights.
     pub(crate) weights_name: String,
     pub(crate) deviation: Option<Deviation>,
 }
@@ -34,7 +34,7 @@ impl Filled {
 /// Windows of random input that errors are measured on.
 const WINDOWS: usize = 32;
 
-/// Makes a candidate's weights and measures them; the second error says that the numbers do not do what the candidate promised.
+/// Makes the weights of a candidate and measures them. The inner error says that they miss the error that the candidate promised.
 pub(super) fn filled(
     target: &Target,
     candidate: &Candidate,
@@ -92,7 +92,7 @@ fn composite(target: &Target, terms: &[Vec<Factor>], weights: &[Vec<Vec<f64>>], 
     sum
 }
 
-/// How far kernels of `depth` numbers each are from others.
+/// The distance of new kernels from old ones, of `depth` numbers each.
 pub(crate) fn deviation(new: &[f64], old: &[f64], depth: usize) -> Deviation {
     let pairs = || new.chunks_exact(depth).zip(old.chunks_exact(depth));
     let one = |(new, old): (&[f64], &[f64])| new.iter().zip(old).map(|(a, b)| (a - b).abs()).sum::<f64>();
@@ -125,7 +125,7 @@ pub(crate) fn deviation(new: &[f64], old: &[f64], depth: usize) -> Deviation {
     Deviation { frobenius: frobenius(new, old), output_bound, measured }
 }
 
-/// Why the rounding of a form that is equal over the reals exceeds what is allowed, if it does.
+/// The reason for skipping a form that is equal over the reals but rounds more than is allowed.
 ///
 /// With A = Σ|factors| / Σ|w|, what the terms of the factors come to over what those of the kernel do, the error to expect is that of each factor's
 /// own sums times A, and that of the weights; so is its bound, with largest values in place of means.

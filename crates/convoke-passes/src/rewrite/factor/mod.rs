@@ -1,17 +1,18 @@
-//! Factoring convolutions: what the passes `factor-separable`, `bottleneck`, `asymmetric`, `stack-small-kernels`, `approximate` and `compose` share.
+//! Factoring convolutions, for the passes `factor-separable`, `bottleneck`, `asymmetric`, `stack-small-kernels`, `approximate` and `compose`.
 //!
 //! ```text
-//!   target    a convolution whose weights may be factored                   what it is, or why it is left
-//!   form      candidates: a sum of chains of convolutions, an error, cycles   separable, bottleneck, stack
-//!   choose    of all targets' candidates those that save the most time per error, within one budget
-//!   deviation how far the chosen chains are from the weights, once these are rounded
-//!   apply     instructions and constants
+//!   target      a convolution whose weights may be factored
+//!   separable, bottleneck, polyadic, stack     forms: each gives candidates for a target
+//!   candidate   a sum of chains of convolutions, with its error and cost;   chain: its shapes, cost and kernel
+//!   choose      the candidates of all targets that save the most time for their error, within one budget
+//!   deviation   the rounded weights of a chosen candidate, and their distance from the old ones
+//!   apply       new instructions and constants
 //! ```
 //!
-//! Borders. A chain of padded convolutions is not the padded convolution: what lies outside the image would be 0 for each factor, while a
-//! kernel reads what the factor before it makes there. So all padding is on the first factor along each axis, and those after it read only what
-//! is there: valid convolutions over one padded input. Along an axis where only one factor has taps it is the same to pad at that factor, and
-//! cheaper. Biases and epilogues stay behind the last factor, strides are on the last factor along their axis.
+//! Borders. A chain of padded convolutions does not equal the padded convolution: outside the image each factor would read 0 instead of the
+//! result of the factor before it. So along each axis the first factor has all the padding, and the others are valid convolutions over its
+//! result. Along an axis where only one factor has taps, that factor may have the padding, which is cheaper. Biases and epilogues stay behind
+//! the last factor. Strides are on the last factor along their axis.
 
 mod apply;
 mod candidate;
@@ -44,7 +45,7 @@ use crate::watch::Fitting;
 use convoke_factor::Work;
 use convoke_ir::layer::Layer;
 
-/// What a form makes of a target.
+/// A form: the candidates for a target, or why there are none.
 pub(super) type Form<'f> = &'f dyn Fn(&Target, &Wanted<'_>) -> Result<Vec<Candidate>, SkipReason>;
 
 /// Rewrites every convolution of `layer` for which `forms` have something that is allowed and cheaper.
@@ -59,11 +60,12 @@ pub(super) fn rewrite(
     let granted = if settings.by_level && !settings.joint { None } else { cx.grants.tolerance };
     let tolerance = granted.map_or(0.0, |t| (t - log.spent).max(0.0));
     let say = |log: &mut Log, target: &str, why: SkipReason| {
-        // A level tries every convolution; that most are left is no news, unless counting multiplications would have misled, or it did not try.
+        // A level tries every convolution and skips most of them. It reports only those with fewer multiplications in more time, and those that
+        // it did not try.
         let news = match &why {
             SkipReason::Slower { multiplications, .. } => *multiplications < 1.0,
             SkipReason::TooLong { .. } => true,
-            // Who allows an approximation wants to know why there is none.
+            // A user who allows an approximation wants to know why there is none.
             SkipReason::TooMuchWork { .. } | SkipReason::TooMuchMemory { .. } => settings.joint,
             _ => false,
         };
@@ -95,7 +97,7 @@ pub(super) fn rewrite(
         }
         candidates.retain(|c| c.cycles.is_finite());
         match candidates.is_empty() {
-            // Its own cost takes longer than to see that no form suits it.
+            // The counts of the target come last, since they take longer than to see that no form suits it.
             false => found.extend(target.counts(cx).map(|counts| Found { target, counts, candidates })),
             true => say(log, &target.name.clone(), left.unwrap_or(SkipReason::Pair("no form suits it"))),
         }

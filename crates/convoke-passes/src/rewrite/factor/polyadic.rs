@@ -1,11 +1,11 @@
-//! K×K as 1×1, K×1 and 1×K of each channel, 1×1: the canonical polyadic form.
+//! The canonical polyadic form: a K×K layer as 1×1, depthwise K×1, depthwise 1×K, 1×1.
 //!
 //! ```text
-//!   CP         C ─1×1─► R ─K×1─► R ─1×K─► R ─1×1─► M  R(C + 2K + M) of K²CM; the middle ones are depthwise
+//!   CP         C ─1×1─► R ─K×1─► R ─1×K─► R ─1×1─► M  R(C + 2K + M) of K²CM
 //! ```
 //!
 //! Borders   a 1×1 factor without bias leaves zeros zero, so each axis is padded where its taps are.
-//! Ranks     given; or the least, up to a factor of 1.3, that the tolerance allows. The search begins at the rank below which none can be near enough.
+//! Ranks     given; or the least within the tolerance, up to a factor of 1.3. The search begins at a lower bound of that rank.
 //! Source    Lebedev et al., arXiv:1412.6553.
 
 use std::rc::Rc;
@@ -18,7 +18,7 @@ use super::{Candidate, Target, Wanted, rounding};
 use crate::guarantee::Guarantee;
 use crate::note::SkipReason;
 
-/// The canonical polyadic form of a target, of a rank that is given or the least, up to a factor of 1.3, that the tolerance allows.
+/// The canonical polyadic form of a target, of the rank given or of the least one within the tolerance, up to a factor of 1.3.
 pub(crate) fn candidates(
     target: &Target,
     wanted: &Wanted<'_>,
@@ -63,7 +63,7 @@ pub(crate) fn candidates(
             .collect(),
     };
     let mut nearest = (last, f64::INFINITY);
-    // A rank that is given is fitted as well as can be; a search only asks whether a rank is enough.
+    // A given rank is fitted as well as possible; a search only needs to know whether a rank is enough.
     let enough = if rank.is_some() { None } else { Some(allowed) };
     for rank in tried {
         wanted.fits(cp::bytes(target.extents(), rank))?;

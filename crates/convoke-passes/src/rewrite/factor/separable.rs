@@ -1,18 +1,18 @@
-//! K×K as K×1 and 1×K.
+//! The separable form: a K×K layer as K×1 and 1×K.
 //!
 //! ```text
-//!   one channel, or depthwise      k[r,s] ≈ Σ_t v_t[r] · h_t[s]            R chains of K×1, 1×K that are added; or R channels between both
+//!   one channel, or depthwise      k[r,s] ≈ Σ_t v_t[r] · h_t[s]            a sum of R chains K×1, 1×K; or R channels between both
 //!   channels mixed                 W[m,c,r,s] ≈ Σ_t H[m,t,s] · V[t,c,r]    K×1 to R channels, then 1×K (Jaderberg 2014, scheme 2)
 //! ```
 //!
-//! Both are ranks of a matrix, of each group its own: rows are taps down of each input channel, columns taps across of each output channel (or the other way
-//! round: 1×K first).
+//! R is the rank of a matrix, one for each group: its rows are the vertical taps of each input channel, its columns the horizontal taps of each output
+//! channel; for 1×K first, the other way round.
 //!
 //! Sense     `Exact`: the matrix has that rank over the rationals, and terms were found that the element type holds.
-//!           `Rounding`: a matrix of that rank is no further from it than its own rounding to the element type can have put it: σ-tail ≤ u·‖A‖_F for each group.
+//!           `Rounding`: a matrix of that rank is as near as rounding to the element type explains: σ-tail ≤ u·‖A‖_F for each group.
 //!           `Approximate`: anything else, however near.
 //! Borders   exact under zero padding: each axis is padded where its taps are. Strides and dilations go with their axis.
-//! Ranks     differ from channel to channel; where one needs fewer terms than another, those it does not need are zeros.
+//! Ranks     differ between channels; a channel of smaller rank has zeros for the other terms.
 //! Cost      K²CM becomes KR(C + M).
 //! Source    Jaderberg, Vedaldi, Zisserman, Speeding up Convolutional Neural Networks with Low Rank Expansions, arXiv:1405.3866.
 
@@ -28,7 +28,7 @@ use super::{Candidate, Target, Wanted, rounding};
 use crate::guarantee::Guarantee;
 use crate::note::SkipReason;
 
-/// Which axis comes first.
+/// The order of the two axes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Order {
     /// K×1, then 1×K.
@@ -37,15 +37,15 @@ pub(crate) enum Order {
     Across,
 }
 
-/// How many ranks are weighed at most.
+/// The most ranks that become candidates.
 const RANKS: usize = 16;
 /// The most elements of a matrix whose rank is decided over the rationals.
 const EXACT_ELEMENTS: usize = 1 << 12;
-/// The most that a level does to find out whether kernels are separable: elements of all matrices times the shorter side of one, about a second.
+/// The most work of a level to find out whether kernels are separable, about a second: elements of all matrices times the shorter side of one.
 const LEVEL_WORK: usize = 1 << 31;
-/// What a matrix counts there at least: one of a few elements is decomposed in two microseconds, and its factors take half a kilobyte.
+/// The least work that a matrix counts as, however few elements it has.
 const LEAST_WORK: usize = 1 << 13;
-/// The most terms that are looked for there.
+/// The most terms that a level looks for.
 const EXACT_TERMS: usize = 4;
 
 /// Every separable form of a target that is allowed, in these orders. `rank` is a rank that must be kept to.
@@ -91,7 +91,7 @@ pub(crate) fn candidates(
     };
     let mut found = Vec::new();
     let mut left = None;
-    // Of one input and one output channel the second order is the transpose, with the same factors.
+    // With one input and one output channel the second order is the transpose, with the same factors.
     let plain = target.c == 1 && target.k_per_group() == 1;
     let mut first = None;
     for &order in orders {
@@ -117,12 +117,12 @@ pub(crate) fn candidates(
     }
 }
 
-/// How the terms of a rank are laid out as convolutions.
+/// The convolutions that hold the terms of a rank.
 #[derive(Clone, Copy)]
 struct Layout {
     order: Order,
     rank: usize,
-    /// Terms as chains side by side, rather than as channels.
+    /// Whether terms are chains side by side; else they are channels of one chain.
     parallel: bool,
 }
 
@@ -198,9 +198,9 @@ struct Analysed {
     svds: Vec<Svd>,
     /// ‖A‖² of each group, relative to the largest.
     squares: Vec<f64>,
-    /// For each group, the rank at which rounding explains what is left; at least 1.
+    /// For each group, the smallest rank whose error rounding explains; at least 1.
     ranks: Vec<usize>,
-    /// Terms that are exactly the matrices, where all groups have them.
+    /// Terms that sum to the matrices exactly, if all groups have such terms.
     terms: Option<Vec<Vec<Term>>>,
     /// The most terms that save multiplications.
     worth: usize,
@@ -228,7 +228,7 @@ impl Analysed {
                 w[((output * c + channel) * rows + r) * columns + s]
             })
         };
-        // A level tries every kernel: of what is plainly not separable no more is asked.
+        // A level tries every kernel, and stops early for one that is far from separable.
         let groups = target.group as f64;
         if wanted.settings.by_level {
             wanted.spend(groups * 2.0 * (worth * c * inner) as f64 * (k * outer) as f64)?;
@@ -275,7 +275,7 @@ impl Analysed {
             Some(rank) => vec![rank.min(exact)],
             None => {
                 let most = exact.min(limit);
-                // Every rank of few, and of many those that a constant factor leads to.
+                // All ranks if there are few, else ranks in a geometric sequence.
                 let grid = (0..RANKS).map(|i| (most as f64).powf((i as f64 + 1.0) / RANKS as f64).round() as usize);
                 (1..=most.min(RANKS / 2)).chain(grid).chain([most]).collect()
             }

@@ -1,4 +1,4 @@
-//! The options that passes which factor have in common.
+//! The options that the factoring passes share.
 
 use convoke_ir::attr::Attr;
 use convoke_ir::layer::{HardSwish, Op, Relu, Relu6, Silu};
@@ -6,12 +6,12 @@ use convoke_ir::layer::{HardSwish, Op, Relu, Relu6, Silu};
 use crate::guarantee::Grants;
 use crate::pass::PassOption;
 
-/// What a pass that factors was told.
+/// The options of a factoring pass.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Settings {
     /// The relative error allowed by this pass's own option.
     pub(crate) tolerance: Option<f64>,
-    /// Whether to rewrite where that is predicted to be slower too.
+    /// Whether to rewrite even if that is predicted to be slower.
     pub(crate) always: bool,
     /// A rank that is given.
     pub(crate) rank: Option<usize>,
@@ -19,7 +19,7 @@ pub(crate) struct Settings {
     pub(crate) work: Option<f64>,
     /// Whether a level runs the pass, not the user by its name.
     pub(crate) by_level: bool,
-    /// Whether the pass spends the tolerance of the command even so.
+    /// Whether the pass spends the tolerance of the command even when a level runs it.
     pub(crate) joint: bool,
 }
 

@@ -1,17 +1,16 @@
-//! A large kernel as a stack of small ones: 5×5 as two 3×3, 7×7 as three, any odd K.
+//! The stack form: a large kernel as a chain of 3×3 kernels, 5×5 as two, 7×7 as three, for any odd K.
 //!
 //! ```text
-//!   k = k_1 ∗ k_2 ∗ …            for each input channel alone: one channel, or depthwise with any multiplier
-//!   W[m,c] ≈ Σ_j B[m,j] ∗ A[j,c]   of channels that are mixed: two layers of small kernels, as many channels between as are given out
+//!   k = k_1 ∗ k_2 ∗ …              one input channel in a group: a single channel, or depthwise with any multiplier
+//!   W[m,c] ≈ Σ_j B[m,j] ∗ A[j,c]   several: two layers of small kernels, with as many channels between as there are outputs
 //! ```
 //!
-//! Sense     `Exact` or `Rounding` where the kernel factors, as every separable one does, through the roots of its column and its row. `Approximate` where a fit comes
-//!           near: the best of several starts, and if that is not within the tolerance nothing is done and the note says how near it came,
-//!           at least: it ends with the first channel that is too much. A start may end in a minimum that is not the least: the note says so where no second one
-//!           came as near, within a hundredth.
-//!           Of layers without weights a new architecture, with an activation between if one is asked for.
-//! Borders   of weights that are given: all padding is on the first factor; the others are valid convolutions over what it makes on the extended halo. Its extra work is counted.
-//!           Strides are on the last, dilations on all.
+//! Sense     `Exact` or `Rounding` if the kernel factors. Every separable kernel does, through the roots of its column and its row.
+//!           `Approximate` if a fit is within the tolerance: the best of several starts. A start may end in a local minimum, and the note says so if no second
+//!           start came within a hundredth of the best. A fit stops at the first channel beyond the tolerance, and the note gives the error so far.
+//!           `Structural` for layers without weights, with an activation between the factors if one is asked for.
+//! Borders   of given weights: the first factor has all the padding; the others are valid convolutions over its result on the extended halo, whose extra work
+//!           is counted. Strides are on the last factor, dilations on all.
 //! Cost      K² becomes 9(K − 1)/2.
 
 use std::rc::Rc;
@@ -49,7 +48,7 @@ pub(crate) fn candidates(
     let mut chain = chain(target, &sizes);
     let Some(weights) = &target.weights else {
         chain.iter_mut().for_each(|factor| factor.activation = activation.cloned());
-        // A new architecture is not held to the old one's borders: where that pads by half a kernel, so do its small ones.
+        // A new architecture need not have the old one's borders: if the kernel was padded by half its extent, so are the small ones.
         let half = |axis: usize, extent: usize| (extent as i64 - 1) / 2 * target.op.dilations[axis];
         let halves = |rows: usize, columns: usize| [half(0, rows), half(1, columns), half(0, rows), half(1, columns)];
         if target.op.pads == halves(target.rows, target.columns) {
@@ -64,7 +63,7 @@ pub(crate) fn candidates(
     let mut kernels = Vec::new();
     let (mut exactly, mut within) = (true, true);
     let mut agree: Option<[usize; 2]> = None;
-    // What is off so far, and what may be, squared: fitting ends with the first kernel that is too much.
+    // The squared error so far, and its limit: fitting stops at the first kernel beyond it.
     let allowed = wanted.tolerance.max(unit);
     let total = convoke_factor::matrix::norm(weights);
     let mut off: f64 = 0.0;
@@ -74,7 +73,7 @@ pub(crate) fn candidates(
         let holds = |v: f64| convoke_data::round(target.x.elem, v) == v;
         let (stacked, error) = match by_roots(&kernel, unit, holds, wanted)? {
             Some(stacked) => stacked,
-            // Not separable: without a tolerance there may still be factors, but finding them is fitting them.
+            // Not separable. Without a tolerance it may still factor, but only a fit could find that out.
             None => {
                 up_to(LARGEST_FITTED, "fitted where they are not separable")?;
                 let fit = stack::fit(&kernel, wanted.work)
@@ -147,14 +146,14 @@ fn mixed(
     Ok(vec![Candidate::new(target, wanted, form, (sense, error), vec![chain], Some(Rc::new(fill)))])
 }
 
-/// How many of a fit's starts, best first, came as near as the best, and how many there were: all, where nothing is left but rounding.
+/// The starts of a fit that came as near as the best, and all starts; if only rounding is left, all count as near.
 fn agreement(starts: &[f64], unit: f64) -> [usize; 2] {
     let best = starts.first().copied().unwrap_or(0.0);
     let near = starts.iter().filter(|error| **error <= 1.01 * best).count();
     [if best <= unit { starts.len() } else { near }, starts.len()]
 }
 
-/// A form, and whether its fit is in doubt: where no second start came as near, the least there is may be nearer.
+/// The form in words, with a remark if no second start came as near, so that a nearer fit may exist.
 fn fitted(form: &str, agree: Option<[usize; 2]>) -> String {
     match agree {
         None => form.to_owned(),

@@ -43,7 +43,7 @@ impl Target {
         self.k / self.group
     }
 
-    /// What it takes as it is; `None` where no algorithm computes it.
+    /// Its counts before any rewriting; `None` if no algorithm computes it.
     pub(super) fn counts(&self, cx: &Context<'_>) -> Option<Counts> {
         cost(&[(&self.op, &self.x, &self.w)], cx)
     }
@@ -63,7 +63,7 @@ impl Target {
         &weights[group * size..][..size]
     }
 
-    /// The shape, refused.
+    /// The reason for skipping a kernel of this shape.
     pub(crate) fn shape(&self, needs: &'static str) -> SkipReason {
         SkipReason::Shape { needs, rows: self.rows, columns: self.columns, channels: self.c }
     }
@@ -71,7 +71,7 @@ impl Target {
 
 type Named = (String, Result<Target, SkipReason>);
 
-/// Every convolution of a layer by the name of its value, or why it is left.
+/// Every convolution of a layer by the name of its value: a target, or the reason to skip it.
 pub(super) fn targets(
     layer: &Layer,
     cx: &Context<'_>,
@@ -93,18 +93,18 @@ pub(super) fn targets(
             Some(_) if elements > edit::MAX_ELEMENTS => {
                 Some(SkipReason::TooLarge { elements, limit: edit::MAX_ELEMENTS })
             }
-            // What is new and untrained is only made on request.
+            // New, untrained weights are made on request only.
             Some(Source::Unbound) if !cx.grants.structural || settings.by_level => Some(SkipReason::Unbound),
             Some(_) => None,
         };
-        // A level that grants no approximation looks at channels one by one only: others are never separable by chance, and
-        // making their numbers takes longer than all else.
+        // A level without a tolerance looks only at kernels over one channel: trained kernels over several are never exactly separable, and
+        // generating their numbers would dominate compile time.
         if left.is_some() || (settings.by_level && !settings.joint && dense) {
             found.push((name, Err(left.unwrap_or(SkipReason::Pair("its channels are mixed")))));
             continue;
         }
         let weights = match edit::numbers(layer, w, cx, pass) {
-            // Who needs the numbers will say why they cannot be had; a level only looks.
+            // A later stage that needs the numbers reports why they cannot be read; a level only looks.
             Err(_) if settings.by_level => continue,
             weights => weights?,
         };

@@ -1,4 +1,4 @@
-//! What a form is asked for: the limits within which it may look for factors.
+//! The limits within which a form may look for factors.
 
 use convoke_factor::{FactorError, Work};
 
@@ -6,7 +6,7 @@ use super::Settings;
 use crate::note::SkipReason;
 use crate::pass::Context;
 
-/// What a pass wants of each form.
+/// The request of a pass to its forms, for one target.
 pub(crate) struct Wanted<'a> {
     /// The machine and the grants.
     pub(crate) cx: &'a Context<'a>,
@@ -14,12 +14,12 @@ pub(crate) struct Wanted<'a> {
     pub(crate) settings: &'a Settings,
     /// The largest error that is of use: what is left of the tolerance, 0 if only rounding is allowed.
     pub(crate) tolerance: f64,
-    /// What the target at hand may take, and who follows it.
+    /// The work that the target may take, and the observer of its progress.
     pub(crate) work: &'a Work<'a>,
 }
 
 impl Wanted<'_> {
-    /// Why a target without factors is left.
+    /// The reason for skipping a target that has no factors.
     pub(crate) fn refusal(&self, error: FactorError) -> SkipReason {
         match error {
             FactorError::NotFinite => SkipReason::NotFinite,
@@ -28,12 +28,12 @@ impl Wanted<'_> {
         }
     }
 
-    /// Spends some of the target's work.
+    /// Spends some of the work that the target may take.
     pub(crate) fn spend(&self, multiplications: f64) -> Result<(), SkipReason> {
         self.work.spend(multiplications).map_err(|error| self.refusal(error))
     }
 
-    /// Refuses what takes more memory than `--max-memory`.
+    /// Refuses to take more memory than `--max-memory`.
     pub(crate) fn fits(&self, bytes: u64) -> Result<(), SkipReason> {
         let limit = self.cx.files.budget();
         if bytes > limit { Err(SkipReason::TooMuchMemory { bytes, limit }) } else { Ok(()) }

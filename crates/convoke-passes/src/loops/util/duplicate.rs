@@ -1,4 +1,4 @@
-//! Copies of a block: every value, register and loop variable defined in it gets a twin.
+//! Copies of a block, in which every value, register and loop variable defined in it is a new one.
 
 use convoke_ir::loops::{Affine, Expr, For, Func, Induction, Place, Stmt, ValId, VarId};
 use rustc_hash::FxHashMap;

@@ -1,21 +1,20 @@
-//! Removes copies: a value that is a copy is replaced by the original, and a value made only to be assigned to a register is
-//! assigned to it at once.
+//! Removal of copies: readers of a copy read the original, and a value that is only computed to be assigned to a register is computed into it.
 //!
 //! ```text
 //! %0 = copy %r
 //! %1 = fma %a, %b, %0          ⟶        %r <- fma %a, %b, %r
 //! %r <- copy %1
 //! ```
-//! The copy of a register stays where it is used after the register's next assignment.
+//! A copy of a register stays if it is read after the register's next assignment.
 
 use convoke_ir::loops::{Expr, Func, Stmt, ValId};
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::block;
 
-/// Removes the copies of a function that can be.
+/// Removes copies from a function, and says whether there were any to remove.
 pub(in crate::loops) fn run(func: &mut Func) -> bool {
-    // Most functions have none, and need no tables.
+    // Most functions have no copies, and need no tables.
     let mut any = false;
     block::each(&func.body, &mut |stmt| any |= matches!(block::expr(stmt), Some(Expr::Copy(_))));
     if !any {
@@ -39,9 +38,9 @@ pub(in crate::loops) fn run(func: &mut Func) -> bool {
 
 #[derive(Default)]
 struct Copies {
-    /// For each copy the original, and of a register how often it had been assigned.
+    /// For each copy the original, and how often that had been assigned if it is a register.
     of: FxHashMap<ValId, (ValId, u32)>,
-    /// Copies of a register used after its next assignment.
+    /// Copies of a register that are read after its next assignment.
     kept: FxHashSet<ValId>,
     versions: FxHashMap<ValId, u32>,
 }
@@ -63,7 +62,7 @@ impl Copies {
                 }
                 Stmt::Set(reg, ..) => self.assigned(*reg),
                 Stmt::For(inner) => {
-                    // In all but the first iteration, what the body assigns is assigned already.
+                    // From the second iteration on, the body's assignments have already happened.
                     block::each(&inner.body, &mut |stmt| {
                         if let Stmt::Set(reg, ..) = stmt {
                             self.assigned(*reg);
