@@ -11,6 +11,7 @@ use convoke_machine::Machine;
 use crate::error::LowerError;
 use crate::known::Known;
 use crate::packed::PackedWeights;
+use crate::share::work;
 use crate::strides::Strides;
 
 /// A layer on its way into loops.
@@ -102,5 +103,10 @@ impl<'a> Lowering<'a> {
     /// The lanes of a vector.
     pub fn lanes(&self, elem: Elem) -> u8 {
         self.machine.lanes(elem.bytes())
+    }
+
+    /// The work of these sizes that threads can share: 0 inside a row strip, where the loop over strips is the parallel one.
+    pub fn to_share<const N: usize>(&self, sizes: [usize; N]) -> usize {
+        if self.in_strip { 0 } else { work(sizes) }
     }
 }

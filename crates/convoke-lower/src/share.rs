@@ -9,7 +9,6 @@
 
 use convoke_ir::loops::{Affine, FuncBuilder};
 
-use crate::Lowering;
 use crate::cuts::Cut;
 use crate::marks::{each, parallel};
 
@@ -30,13 +29,6 @@ pub const MIN_PARALLEL_TRIPS: usize = 8;
 /// The product of sizes, saturating: each is at most that of a tensor, but their product may overflow.
 pub fn work<const N: usize>(sizes: [usize; N]) -> usize {
     sizes.into_iter().fold(1, usize::saturating_mul)
-}
-
-impl Lowering<'_> {
-    /// The work of these sizes that threads can share: 0 inside a row strip, where the loop over strips is the parallel one.
-    pub fn to_share<const N: usize>(&self, sizes: [usize; N]) -> usize {
-        if self.in_strip { 0 } else { work(sizes) }
-    }
 }
 
 /// A run of equal iterations along an axis.
