@@ -3,7 +3,7 @@
 //! Cache sizes are the makers' published ones; bandwidths, clock and memory rates are round figures of a typical core
 //! and only rank alternatives against each other.
 
-use crate::{Cache, Hierarchy, Machine, Prefetch, Rates, feature};
+use crate::{Cache, Hierarchy, Machine, Prefetch, Rates, Sharing, Thresholds, feature};
 
 /// There is no machine of this name.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -76,6 +76,8 @@ pub(crate) fn x86_64() -> Machine {
         memory_bytes_per_cycle: 7.0,
         caches: caches(&[32 << 10, 256 << 10, 2 << 20], 128),
         hierarchy: Hierarchy::default(),
+        thresholds: Thresholds::default(),
+        sharing: Sharing::default(),
         prefetch: Prefetch::default(),
         rates: Rates::default(),
     }

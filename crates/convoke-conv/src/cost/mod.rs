@@ -53,36 +53,36 @@ pub(crate) fn burst(machine: &Machine, working_set: u128) -> f64 {
     if working_set <= machine.second_level() as u128 {
         return bandwidth(machine, working_set);
     }
-    let last = machine.caches.last().map_or(0, |cache| cache.bytes as u128);
+    let last = machine.last_level() as u128;
     let memory = machine.memory_bytes_per_cycle;
     let halves = (2.0 * working_set as f64 / last.max(1) as f64).log2().clamp(0.0, 2.0);
     let shared = (memory * bandwidth(machine, last)).sqrt();
     shared * (memory / shared).powf(halves / 2.0)
 }
 
-/// Cycles that wait for memory where `bytes` bytes are read or written a part of a line at a time, each line many times: twice as many as are
-/// moved as long as they are near, six times once they are not.
+/// Cycles that wait for memory where `bytes` bytes are read or written a part of a line at a time, each line many times.
 pub(crate) fn scattered(machine: &Machine, bytes: u128) -> f64 {
-    let last = machine.caches.last().map_or(0, |cache| cache.bytes as u128);
-    let times = if bytes <= last / 4 { 2.0 } else { 6.0 };
+    let [near, far] = machine.hierarchy.scattered_moves;
+    let times = if bytes <= machine.last_level() as u128 / 4 { near } else { far };
     times * bytes as f64 / burst(machine, bytes)
 }
 
-/// What a load or store of a vector of `vector` bytes takes beyond one that the nearest cache serves, where vectors that follow each other
-/// are far apart in `working_set` bytes.
+/// Cycles of a load or store of a vector of `vector` bytes beyond those of one that the nearest cache serves, if successive vectors are far
+/// apart in `working_set` bytes.
 pub(crate) fn strided(machine: &Machine, working_set: usize, vector: usize) -> f64 {
     let vector = vector as f64;
+    let [from_second, from_memory] = machine.hierarchy.strided_moves;
     match &machine.caches[..] {
         [first, ..] if working_set <= first.bytes => 0.0,
-        [_, second, ..] if working_set <= second.bytes => 2.0 * vector / second.bytes_per_cycle,
-        _ => 3.5 * vector / machine.memory_bytes_per_cycle,
+        [_, second, ..] if working_set <= second.bytes => from_second * vector / second.bytes_per_cycle,
+        _ => from_memory * vector / machine.memory_bytes_per_cycle,
     }
 }
 
 /// How many lines that are `apart` lines apart a level of cache holds: as many as fit the sets that they fall into.
 pub(crate) fn lines_held(machine: &Machine, level: usize, apart: usize) -> usize {
     let (line, ways) = (machine.hierarchy.line_bytes, machine.hierarchy.ways);
-    let sets = machine.caches.get(level).map_or(1 << 15, |cache| cache.bytes) / line / ways;
+    let sets = machine.caches.get(level).map_or(machine.first_level(), |cache| cache.bytes) / line / ways;
     ways * (sets / num_integer::gcd(sets, apart).max(1))
 }
 
@@ -112,8 +112,11 @@ pub(crate) fn conflict(machine: &Machine, lines: usize, stride: usize) -> f64 {
 /// cache: nothing if those of a tile stay in half the first.
 pub(crate) fn operands(machine: &Machine, tiles: f64, depth: usize, numbers: usize, bytes: usize) -> f64 {
     let tile = depth * numbers * bytes;
-    let first = machine.caches.first().map_or(1 << 15, |cache| cache.bytes);
-    if tile <= first / 2 { 0.0 } else { tiles * tile as f64 / bandwidth(machine, machine.second_level() as u128) }
+    if tile <= machine.first_level() / 2 {
+        0.0
+    } else {
+        tiles * tile as f64 / bandwidth(machine, machine.second_level() as u128)
+    }
 }
 
 /// Cycles of one of the `depth` steps of a tile's reduction, which takes `loads` loads.

@@ -74,8 +74,7 @@ impl ProductTile {
 /// Input channels of a block of the reduction that leave `numbers` numbers of `bytes` bytes for each of them in three quarters of the nearest
 /// cache.
 pub(crate) fn depth_in_cache(machine: &Machine, channels: usize, numbers: usize, bytes: usize) -> usize {
-    let near = machine.caches.first().map_or(1 << 15, |cache| cache.bytes);
-    equal_blocks(channels, near / 4 * 3 / (numbers * bytes))
+    equal_blocks(channels, machine.first_level() / 4 * 3 / (numbers * bytes))
 }
 
 /// The size of blocks of at most `most` channels, about equal, so that no small one is left; a multiple of 4 where that is

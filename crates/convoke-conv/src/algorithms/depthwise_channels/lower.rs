@@ -60,10 +60,6 @@ const COLUMNS: usize = 2;
 const CHANNELS: usize = 3;
 const AXES: usize = 4;
 
-/// How much more even than rows channels must come out: to walk over the whole image for some of them reads pieces of lines far apart. (256
-/// to 1024 channels of 56×56 took 0.6 of the time with channels innermost.)
-const ROWS_FIRST: f64 = 1.5;
-
 /// The variables of the loops around a tile.
 struct At {
     n: Affine,
@@ -111,7 +107,8 @@ fn tiles(lowering: &mut Lowering<'_>, conv: &BoundConv<'_>, tile: ChannelTile) -
         work: stripe.channels.size * stripe.together,
     });
     let axes = [parts(&rows), alike(conv.y.image.n), parts(&columns), channels.collect()];
-    for share in shares_preferring(ROWS_FIRST, lowering.to_share([conv.y.len, conv.taps()]), &axes) {
+    let work = lowering.to_share([conv.y.len, conv.taps()]);
+    for share in shares_preferring(lowering.machine.thresholds.uneven_rows, work, &axes) {
         channel_kernel(lowering, conv, &weights, &stripes, &share);
     }
     Ok(())

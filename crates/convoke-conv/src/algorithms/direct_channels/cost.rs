@@ -44,11 +44,11 @@ pub(super) fn cost(plan: Plan, conv: &Conv, machine: &Machine) -> Cost {
     // Each step takes a part of a line of weights; each row of a kernel a line of the input.
     let lines = conv.c_per_group() * conv.window.h.kernel
         + conv.depth() * vectors * lanes * conv.elem.bytes() / machine.hierarchy.line_bytes;
-    let first = machine.caches.first().map_or(1 << 15, |cache| cache.bytes);
+    let usable = machine.first_level() as f64 * machine.hierarchy.usable;
     let steps = conv.depth() as f64 * step(machine, rows, vectors, 0, conv.depth());
-    // The loop over channels goes on once for each kernel that is written out.
-    let turns = if conv.taps() > 1 { conv.c_per_group() as f64 } else { 0.0 };
-    let fetched = if lines * machine.hierarchy.line_bytes <= first / 8 * 7 {
+    // Taps are written out: the loop over channels has an iteration for each kernel.
+    let looped = if conv.taps() > 1 { conv.c_per_group() as f64 * machine.rates.loop_cycles } else { 0.0 };
+    let fetched = if (lines * machine.hierarchy.line_bytes) as f64 <= usable {
         0.0
     } else {
         lines as f64 * machine.hierarchy.fetch_cycles
@@ -82,7 +82,7 @@ pub(super) fn cost(plan: Plan, conv: &Conv, machine: &Machine) -> Cost {
         scratch_bytes: halo + waiting as u128,
         calls: Some(calls),
         terms: vec![
-            Term { name: "multiply", cycles: multiply + tiles * (turns + waits) },
+            Term { name: "multiply", cycles: multiply + tiles * (looped + waits) },
             Term { name: "store", cycles: store },
             Term { name: "halo", cycles: 2.0 * halo as f64 / bandwidth(machine, halo) },
             Term { name: "stream", cycles: stream },

@@ -47,7 +47,7 @@ pub(super) fn cost(plan: Plan, conv: &Conv, machine: &Machine, stores: Stores) -
     let groups = (conv.x.n * conv.group) as f64;
     let turned = if neighbours(conv) { 0 } else { conv.elements()[0] * conv.elem.bytes() as u128 };
     let each = machine.rates.gather_cycles + machine.rates.scatter_cycles;
-    let last = machine.caches.last().map_or(0, |cache| cache.bytes as u128);
+    let last = machine.last_level() as u128;
     let hierarchy = &machine.hierarchy;
     let scattered = reading == Reading::InPlace && conv.c_per_group() > hierarchy.streams && x_bytes > last / 2;
     let waits =
@@ -56,7 +56,7 @@ pub(super) fn cost(plan: Plan, conv: &Conv, machine: &Machine, stores: Stores) -
     Cost {
         multiplications: (conv.x.n * conv.group) as u128 * problem.multiplications(&tile),
         bytes_moved: x_bytes + w_bytes + y_bytes + 2 * (turned + halo),
-        scratch_bytes: turned + halo + problem.block_bytes(&tile, conv.group),
+        scratch_bytes: turned + halo + problem.block_bytes(&tile, conv.group, machine),
         calls: Some((conv.x.n * conv.group) as u128 * problem.calls(&tile)),
         terms: vec![
             Term { name: "multiply", cycles: groups * cycles.multiply },

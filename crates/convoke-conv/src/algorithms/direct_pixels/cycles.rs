@@ -35,11 +35,6 @@ struct Columns {
 
 /// The most columns of taps that are written out one by one.
 const WRITTEN: usize = 11;
-/// Columns of a kernel of one row from which on it takes fewer cycles to pick taps from registers.
-const LONG_ROW: usize = 5;
-
-/// For how many times the latency of multiply-adds sums must last so that weights are held: 8 of 256 bits, just as long, took 1.4 times what 12 took.
-const IN_FLIGHT: f64 = 1.5;
 
 impl PixelProblem {
     /// How the input is read. A row strided by two is taken apart in registers where a single channel reads it, other strided rows first;
@@ -49,7 +44,7 @@ impl PixelProblem {
     /// longer than to multiply.
     pub(crate) fn reading(&self, machine: &Machine) -> Reading {
         let written = self.h.kernel * self.w.kernel <= MAX_DEINTERLEAVED_TAPS;
-        let long = self.w.stride == 1 && self.h.kernel == 1 && self.w.kernel >= LONG_ROW;
+        let long = self.w.stride == 1 && self.h.kernel == 1 && self.w.kernel >= machine.thresholds.long_row;
         if (self.w.stride == 2 || long) && self.k == 1 && self.lanes >= 4 && written {
             Reading::Deinterleave
         } else if self.w.stride == 1 && self.w.kernel <= WRITTEN && !self.planes_are_packed(machine) {
@@ -230,7 +225,8 @@ impl PixelProblem {
     /// How many weights of a column of taps have registers beside the accumulators of a tile: one vector of one channel for each row.
     /// `None` where weights are loaded for each row of the input.
     pub(super) fn weights_at_once(&self, machine: &Machine, tile: &PixelTile) -> Option<usize> {
-        let in_flight = tile.rows as f64 >= IN_FLIGHT * machine.fma_latency * machine.fma_per_cycle;
+        let in_flight =
+            tile.rows as f64 >= machine.thresholds.latencies_in_flight * machine.fma_latency * machine.fma_per_cycle;
         let beside = machine.free_registers().saturating_sub(tile.rows + 1);
         (self.can_hold(tile) && in_flight).then_some(beside.max(1))
     }

@@ -115,13 +115,12 @@ pub(super) fn block(axis: &Axis, lanes: u8, channels: usize, reading: Reading, [
     (rows > 0 && !cols.is_empty() && width > 0).then_some(Block { phases, width, len })
 }
 
-/// The most elements of the blocks of groups that are copied one after the other, before any is read: reading what was just stored waits.
-const BLOCKS: usize = 2048;
-
-/// How many groups have their blocks copied together: small images are a tile each; of large ones the tiles take long enough.
-pub(super) fn groups_together(groups: usize, tiles: usize, block: Option<usize>) -> usize {
+/// How many groups have their blocks copied together, before any is read: a load of what was just stored waits. Only small images, a tile
+/// each, need it; of large ones a tile takes long enough.
+pub(super) fn groups_together(groups: usize, tiles: usize, block: Option<usize>, machine: &Machine) -> usize {
+    let most = machine.thresholds.copied_elements;
     match block {
-        Some(len) if tiles == 1 => divisor(groups, 1..(BLOCKS / len).min(groups / MIN_PARALLEL_TRIPS) + 1),
+        Some(len) if tiles == 1 => divisor(groups, 1..(most / len).min(groups / MIN_PARALLEL_TRIPS) + 1),
         _ => 1,
     }
 }
@@ -214,11 +213,11 @@ impl PixelProblem {
     }
 
     /// Bytes of the blocks of one thread, for `groups` groups.
-    pub(super) fn block_bytes(&self, tile: &PixelTile, groups: usize) -> u128 {
+    pub(super) fn block_bytes(&self, tile: &PixelTile, groups: usize, machine: &Machine) -> u128 {
         let pairs = self.pairs(tile);
         let len = pairs.iter().filter_map(|(h, w)| self.block_of(h, w)).map(|block| block.len).max();
         let tiles = pairs.iter().map(|(h, w)| h.count * w.count).sum();
-        len.map_or(0, |len| (groups_together(groups, tiles, Some(len)) * len * self.bytes) as u128)
+        len.map_or(0, |len| (groups_together(groups, tiles, Some(len), machine) * len * self.bytes) as u128)
     }
 
     pub(super) fn all_rows(&self, rows: usize) -> Vec<Rows> {

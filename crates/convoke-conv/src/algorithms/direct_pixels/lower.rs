@@ -101,7 +101,7 @@ fn tiles(lowering: &mut Lowering<'_>, conv: &BoundConv<'_>, plan: Plan) {
 
     let tiles = || rows.iter().flat_map(|(_, tiles)| tiles);
     let block = tiles().filter_map(|tiles| tiles.source.block.as_ref()).map(|block| block.len).max();
-    let batch = groups_together(conv.groups, all_rows * all_columns, block);
+    let batch = groups_together(conv.groups, all_rows * all_columns, block, lowering.machine);
     let part = |run: &TileRun| Part { count: run.count, work: run.size };
     let channels = match block {
         // What is in a block is for all channels.
@@ -146,6 +146,7 @@ fn pixel_tiles(
             spans: spans.clone(),
             rows: rows.clone(),
             long,
+            short: lowering.machine.thresholds.short_loop,
             weights: held.map(|weights| weights as usize),
             source: &source,
         };

@@ -109,7 +109,7 @@ pub(super) fn cost(plan: Plan, conv: &Conv, machine: &Machine) -> Cost {
     let plane = pixels * conv.elem.bytes();
     let planes = conv.c_per_group() + k;
     let looked_up = if conv.layout == Layout::Nchw { runs * pages(machine, 1, planes, plane) } else { 0.0 };
-    let copies = runs * (per_run + 1.0) + looked_up;
+    let copies = runs * (per_run + rates.loop_cycles) + looked_up;
 
     let panel = if explicit { patches } else { patches.min(machine.second_level() as u128 / 4) };
     let halo = conv.halo_bytes();

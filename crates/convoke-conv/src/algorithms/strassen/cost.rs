@@ -29,7 +29,7 @@ pub(super) fn cost(plan: Plan, conv: &Conv, machine: &Machine) -> Cost {
     let levels = levels(&plan);
     let (sizes, products) = recursion(&base, levels);
     let (lanes, bytes) = (conv.lanes(machine), conv.elem.bytes());
-    let parts: Parts = parts_of(&plan, &problem(conv, lanes)).expect("a complete plan fits its convolution");
+    let parts: Parts = parts_of(&plan, &problem(conv, machine)).expect("a complete plan fits its convolution");
     let power = |x: usize| x.pow(levels.into());
     let entries = |of: fn(&Bilinear) -> &Matrix| power((0..base.rank()).map(|q| of(&base).nonzero(q).count()).sum());
     let (added_patches, added_results) = (entries(|rule| &rule.b), entries(|rule| &rule.c));
@@ -84,7 +84,7 @@ pub(super) fn cost(plan: Plan, conv: &Conv, machine: &Machine) -> Cost {
             Term { name: "gather", cycles: gather + read },
             Term { name: "multiply", cycles: multiply },
             Term { name: "sums", cycles: sums },
-            Term { name: "store", cycles: tiles * call(machine) + 2.0 * results / lanes as f64 },
+            Term { name: "store", cycles: tiles * call(machine) + machine.rates.move_cycles * results / lanes as f64 },
             Term { name: "halo", cycles: 2.0 * halo as f64 / bandwidth(machine, halo) },
             Term {
                 name: "stream",

@@ -46,7 +46,7 @@ pub(super) fn lower<'a>(lowering: &mut Lowering<'a>, instr: &'a Instr, plan: Pla
     let mut conv = BoundConv::new(lowering, instr, window, x);
     let apart = conv.take_epilogue();
     let channels = [conv.kg, conv.cg];
-    let problem = PartsProblem::new(&conv.window, conv.layout, channels, conv.lanes.into(), conv.elem.bytes());
+    let problem = PartsProblem::new(&conv.window, conv.layout, channels, conv.elem, lowering.machine);
     let parts: Parts = parts_of(&plan, &problem).expect("the plan fits the convolution");
     let rule = Rule::recursive(&matmul::strassen(), levels(&plan));
     let shape = Shape { conv: &conv, parts: &parts, rule: &rule };

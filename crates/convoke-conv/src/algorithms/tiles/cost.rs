@@ -47,7 +47,7 @@ pub(super) fn cost(plan: Plan, conv: &Conv, machine: &Machine) -> Cost {
     Cost {
         multiplications: (conv.x.n * tiling.tiles() * products) as u128 * (c * outputs) as u128,
         bytes_moved: x_bytes + 2 * halo + cost.blocks as u128 * (weights + 2 * cost.between) + y_bytes,
-        scratch_bytes: scratch_bytes(&cut, &plan, conv, conv.lanes(machine)),
+        scratch_bytes: scratch_bytes(&cut, &plan, conv, machine),
         calls: None,
         terms: ["data", "multiply", "inverse", "halo", "weights", "stream"]
             .into_iter()
@@ -86,7 +86,7 @@ fn of_sums(
     let vectors = |channels: usize| channels.div_ceil(lanes) as f64;
     let transform = |transform: &Transform| {
         // What registers do not hold of what is between the passes is spilled.
-        let held = if held(transform) { machine.vector_registers as usize } else { 0 };
+        let held = if held(transform, machine) { machine.vector_registers as usize } else { 0 };
         let spilled = transform.between.saturating_sub(held);
         let (loads, stores) = (transform.inputs + spilled, spilled + transform.outputs);
         straight(machine, loads as f64, transform.operations() as f64, stores as f64)
@@ -143,7 +143,7 @@ fn of_channels(cut: &Cut, block: [usize; 2], conv: &Conv, machine: &Machine, hal
     let channels = conv.y.c;
     let vectors = if by_tiles { channels as f64 / lanes as f64 } else { channels.div_ceil(lanes) as f64 };
     // What a chunk of channels takes between the passes, which is also how far apart the numbers of a line are.
-    let near = machine.caches.first().map_or(1 << 15, |cache| cache.bytes) / 2 / bytes;
+    let near = machine.first_level() / 2 / bytes;
     let chunk = |between: usize| (near / between.max(1)).max(2 * lanes).min(channels.next_multiple_of(lanes));
     let strided = |transform: &Transform| {
         let moved = (2 * transform.between + tile.products) as f64;
@@ -174,7 +174,8 @@ fn of_channels(cut: &Cut, block: [usize; 2], conv: &Conv, machine: &Machine, hal
         true => blocks * weights as f64 / burst(machine, weights),
     };
     // Loads and stores are counted where they are done; this is what they wait for.
-    let waits = if between <= machine.second_level() as u128 { 2.0 } else { 4.0 };
+    let [near, far] = machine.hierarchy.round_trip_moves;
+    let waits = if between <= machine.second_level() as u128 { near } else { far };
     let stream = blocks * waits * between as f64 / burst(machine, between) + scattered(machine, y_bytes);
     let copied = turned + scattered(machine, halo);
     Parts { terms: [tiles * data, multiply, tiles * inverse, copied, fetched, stream], blocks, between }

@@ -79,7 +79,7 @@ impl Cut {
             true => (1, numbers, lanes),
             false => {
                 // What a chunk of channels takes between the passes of a transform stays in the nearest cache, if it is not too few.
-                let near = machine.caches.first().map_or(1 << 15, |cache| cache.bytes) / 2 / bytes;
+                let near = machine.first_level() / 2 / bytes;
                 let between = tile.data.between.max(tile.inverse.between);
                 let chosen = equal_blocks(conv.group, (near / between).max(2 * lanes));
                 let depth = asked.depth.map_or(chosen, |depth| (depth as usize).min(conv.group));

@@ -19,7 +19,7 @@ use convoke_bilinear::error::Alike;
 use convoke_bilinear::{Tile, Transform};
 use convoke_ir::attr::{Algorithm, Extent};
 use convoke_ir::layer::{Axis, Window};
-use convoke_machine::{Cache, Machine};
+use convoke_machine::Machine;
 
 use crate::refusal::NoTiling;
 use cache::Key;
@@ -175,9 +175,7 @@ impl Tiling {
     /// The block that holds tiles of `bytes` bytes each between the transforms, where the transformed `weights` bytes are read anew for each
     /// block: as many as the second-level cache holds, or where the weights are much larger, a quarter of the last level; at least `least`.
     pub(super) fn block(&self, machine: &Machine, bytes: usize, weights: usize, least: usize) -> [usize; 2] {
-        let cache = |level: Option<&Cache>| level.map_or(1 << 18, |cache| cache.bytes);
-        let last = machine.caches.last();
-        let near = cache(machine.caches.get(1).or(last)).max((cache(last) / 4).min(weights / 4));
+        let near = machine.second_level().max((machine.last_level() / 4).min(weights / 4));
         let target = (near / bytes.max(1)).clamp(least, MOST);
         let (rows, cols) = (self.h.longest(), self.w.longest());
         // Blocks as wide as the tiles in the lanes.
@@ -192,12 +190,9 @@ impl Tiling {
     }
 }
 
-/// The most numbers between the passes of a transform that are not stored: what registers do not hold of them is spilled, which is less.
-const HELD: usize = 64;
-
-/// Whether what is between the passes of a transform of sums over channels is held in registers, and needs no buffer.
-pub(crate) fn held(transform: &Transform) -> bool {
-    transform.between <= HELD
+/// Whether the numbers between the passes of a reducing tile's transform stay in registers, and need no buffer. Some of them may be spilled.
+pub(crate) fn held(transform: &Transform, machine: &Machine) -> bool {
+    transform.between <= machine.thresholds.held_numbers
 }
 
 /// The least tiles of a block whose products are summed over channels: the transformed weights are read anew for each block.

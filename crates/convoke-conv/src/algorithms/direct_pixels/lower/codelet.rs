@@ -23,9 +23,6 @@ use convoke_lower::cuts::even;
 use convoke_lower::marks::{each, looped};
 use convoke_lower::strides::{Strides, reach};
 
-/// Multiply-adds of an iteration of an innermost loop, at the least.
-const SHORT: usize = 16;
-
 /// A tile.
 pub(super) struct Codelet<'s, 'c> {
     pub conv: &'s BoundConv<'c>,
@@ -38,6 +35,8 @@ pub(super) struct Codelet<'s, 'c> {
     pub rows: Vec<InputRow>,
     /// The most multiply-adds of vectors that are written out one after the other.
     pub long: usize,
+    /// The least multiply-adds of an iteration of an innermost loop.
+    pub short: usize,
     /// How many weights are held at once, if they are.
     pub weights: Option<usize>,
     pub source: &'s Source,
@@ -143,7 +142,7 @@ impl Codelet<'_, '_> {
         for run in runs {
             let rows = |f: &mut FuncBuilder, row: Affine, taps: &InputRow| {
                 for columns in &columns {
-                    let marks = Marks { unroll: unrolled(taps.taps.len() * a_row / w.kernel), ..Marks::default() };
+                    let marks = Marks { unroll: self.unrolled(taps.taps.len() * a_row / w.kernel), ..Marks::default() };
                     looped(f, "s", columns.count, marks, |f, column| {
                         let offsets = LoopOffsets { c: c.clone(), row: row.clone(), column };
                         self.step(f, slots, sums, taps, columns, &offsets);
@@ -244,9 +243,9 @@ impl Codelet<'_, '_> {
             }
         }
     }
-}
 
-/// How often a body of so many multiply-adds is written out.
-fn unrolled(size: usize) -> Option<u32> {
-    Some((SHORT / size.max(1)) as u32).filter(|&times| times > 1)
+    /// How often a body of so many multiply-adds is written out.
+    fn unrolled(&self, size: usize) -> Option<u32> {
+        Some((self.short / size.max(1)) as u32).filter(|&times| times > 1)
+    }
 }
