@@ -41,7 +41,7 @@ use crate::estimate::{Cost, Errors};
 use crate::method::Method;
 use crate::refusal::{NoTiling, Refusal};
 use cut::{Cut, is_depthwise};
-pub(crate) use geometry::Tiling;
+use geometry::Tiling;
 
 /// Transformed tiles of a family.
 pub(crate) struct Tiles {
