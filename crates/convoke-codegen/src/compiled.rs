@@ -292,7 +292,7 @@ impl Compiled {
         }
     }
 
-    /// The caller leads, so many others help.
+    /// A run with helpers: the caller leads.
     fn run_together<'s>(
         &'s self,
         scope: &Scope<'s>,

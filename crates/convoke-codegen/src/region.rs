@@ -31,7 +31,7 @@ impl Region {
         Region { open: AtomicU64::new(u64::from(u32::MAX)), done: AtomicU64::new(0) }
     }
 
-    /// The caller's part: all steps, of so many chunks each.
+    /// The caller's part: all steps. `chunks` has the number of chunks of each.
     pub(crate) fn lead(&self, chunks: &[u64], run: impl Fn(usize, u64)) {
         let _end = End(&self.open);
         for (step, &count) in chunks.iter().enumerate() {

@@ -6,7 +6,7 @@ use convoke_machine::Sharing;
 /// The most chunks of a step: a region counts them in 32 bits, and each thread may ask for one too many.
 const MOST_CHUNKS: u64 = 1 << 31;
 
-/// What a step is.
+/// The work of a step.
 pub(crate) struct Step {
     /// Iterations of the parallel loop; 1 without one.
     pub(crate) trips: u64,
@@ -15,7 +15,7 @@ pub(crate) struct Step {
 }
 
 impl Step {
-    /// A run of `func`, whose parallel loop has so many iterations.
+    /// A run of `func`, whose parallel loop has `trips` iterations.
     pub(crate) fn new(program: &Program, func: &Func, trips: u64) -> Step {
         Step { trips, work: of(program, func) }
     }

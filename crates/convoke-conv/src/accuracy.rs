@@ -1,4 +1,4 @@
-//! How accurate a convolution is by the algorithm that it names: what a run is held against.
+//! The error to expect of a convolution by the algorithm that it names, and the error that a run may have.
 
 use convoke_ir::attr::{Algorithm, Plan};
 

@@ -93,7 +93,7 @@ impl Conv {
         Conv { guard: if self.guard < 0 { allowed.guard } else { self.guard }, ..self }
     }
 
-    /// How much larger than what an output reads a tile's inputs may be, if tiles are guarded: only those that are summed over channels can be.
+    /// The guard κ of a tile: how many times as large as the inputs under one output its other inputs may be. Only reducing tiles are guarded.
     pub fn kappa(&self) -> Option<usize> {
         let summed = self.c_per_group() > 1 || self.k_per_group() > 1;
         usize::try_from(self.guard).ok().filter(|&kappa| summed && kappa > 0)

@@ -37,7 +37,7 @@ pub use accuracy::{allowed, expected};
 pub use algorithms::{broadcasts_in_place, lower};
 pub use budget::{Allowed, Budget};
 pub use conv::Conv;
-pub use estimate::{Estimate, Term};
+pub use estimate::{Estimate, PlanCost, Term};
 pub use refusal::{NoParts, NoTiling, Refusal};
 pub use select::{Reason, SelectError, Selection};
 pub use weigh::bound_for_weights;

@@ -6,7 +6,7 @@ use convoke_lower::{LowerError, Lowering};
 use convoke_machine::Machine;
 
 use crate::conv::Conv;
-use crate::estimate::{Cost, Errors};
+use crate::estimate::{Errors, PlanCost};
 use crate::refusal::Refusal;
 
 /// A way to compute a convolution.
@@ -24,7 +24,7 @@ pub(crate) trait Method: Sync {
     fn complete(&self, plan: Plan, conv: &Conv, machine: &Machine) -> Result<Plan, Refusal>;
 
     /// What a complete plan costs.
-    fn cost(&self, plan: Plan, conv: &Conv, machine: &Machine) -> Cost;
+    fn cost(&self, plan: Plan, conv: &Conv, machine: &Machine) -> PlanCost;
 
     /// The error to expect and the certified bound, as far as `errors` asks for them: by default those of a plain sum.
     fn errors(&self, _plan: Plan, conv: &Conv, _errors: Errors) -> [f64; 2] {

@@ -180,14 +180,14 @@ fn is_open(estimate: &Estimate, budget: &Budget) -> bool {
 
 /// Refuses candidates that are faster than every other, but not by as much as their code is worth.
 fn refuse_little_gains(candidates: &mut Weighed, budget: &Budget) {
-    let plain = estimates(candidates).filter(|estimate| is_open(estimate, budget) && estimate.min_speedup <= 1.0);
+    let plain = estimates(candidates).filter(|estimate| is_open(estimate, budget) && estimate.cost.min_speedup <= 1.0);
     let Some(best) = plain.min_by(|a, b| a.cycles().total_cmp(&b.cycles())) else { return };
     let (than, cycles) = (best.plan, best.cycles());
     for (_, estimate) in candidates {
         let Ok(own) = estimate else { continue };
         let speedup = cycles / own.cycles();
-        if own.min_speedup > 1.0 && speedup > 1.0 && speedup <= own.min_speedup {
-            *estimate = Err(Refusal::Speedup { speedup, than, needs: own.min_speedup });
+        if own.cost.min_speedup > 1.0 && speedup > 1.0 && speedup <= own.cost.min_speedup {
+            *estimate = Err(Refusal::Speedup { speedup, than, needs: own.cost.min_speedup });
         }
     }
 }
@@ -281,8 +281,8 @@ pub fn selections(
     }
 }
 
-/// Predicted cycles of what is no convolution. Of another op: to read what it reads and to write what it gives, from and to the nearest memory that
-/// holds both, or its multiplications at the machine's rate if they take longer. Of a convolution: to read what its epilogue does.
+/// Predicted cycles of an instruction beside its convolution. Another op reads its operands and writes its result, in the nearest memory that holds
+/// both, or multiplies at the machine's rate, whichever takes longer. A convolution reads the operands of its epilogue.
 pub fn cycles_beside(layer: &Layer, instr: &Instr, machine: &Machine) -> f64 {
     let is_conv = plan_of(instr).is_some();
     let read = instr.reads().skip(if is_conv { instr.args.len() } else { 0 });

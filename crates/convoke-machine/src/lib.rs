@@ -1,4 +1,4 @@
-//! What a CPU offers: vector width, caches, measured rates.
+//! The description of a CPU: vector width, caches, measured rates.
 //!
 //! Nothing in convoke is decided by a constant that belongs to a machine: lowering and cost model read a [`Machine`],
 //! which is detected ([`Machine::host`]), named ([`Machine::named`]) or read from a file ([`Machine::from_toml`]).

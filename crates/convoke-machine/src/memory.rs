@@ -1,4 +1,4 @@
-//! Numbers of memory: lines and pages, and how far ahead code asks for what it will read.
+//! Numbers of memory: lines and pages, and how far ahead code prefetches.
 
 use serde::{Deserialize, Serialize};
 

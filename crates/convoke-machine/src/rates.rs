@@ -31,8 +31,8 @@ pub struct Rates {
     pub product: ProductRates,
 }
 
-/// What a product in register tiles reaches of what its loads and multiply-adds allow: of
-/// `depth · max(rows·vectors / fma_per_cycle, fma_latency, loads / loads_per_cycle)` cycles. The rest goes to loop counters and moves.
+/// The efficiency of a matrix product in register tiles: the cycles that its loads and multiply-adds take at the least,
+/// `depth · max(rows·vectors / fma_per_cycle, fma_latency, loads / loads_per_cycle)`, as a part of the cycles it takes. The rest goes to loop counters and moves.
 /// Small tiles reach more than 1, since the next tile begins while one waits for its sums.
 ///
 /// A table over the sums of a tile, rows × vectors, and the depth of the reduction. Between its points numbers are interpolated

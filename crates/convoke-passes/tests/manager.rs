@@ -217,11 +217,11 @@ fn selections_give_numbers_for_every_candidate() {
                 assert_eq!((algorithm.algorithm, *refusal), (Algorithm::Depthwise, Refusal::InputChannels { got: 256 }))
             }
             Ok(plan) => {
-                let saved = direct as f64 / plan.multiplications as f64;
+                let saved = direct as f64 / plan.cost.multiplications as f64;
                 // Of plain sums, taps on padding may be left out, and tiles may be filled up.
                 assert_eq!((0.9..1.1).contains(&saved), algorithm.is_plain_sum(), "{algorithm}: {saved}");
                 // Between the peak of 16 multiply-adds a cycle and a tenth of it.
-                let peak = plan.multiplications as f64 / 16.0;
+                let peak = plan.cost.multiplications as f64 / 16.0;
                 assert!(plan.cycles() > peak && plan.cycles() < 10.0 * peak, "{algorithm}: {}", plan.cycles() / peak);
                 assert!(plan.error_bound > plan.error_typical && plan.error_bound.is_finite(), "{algorithm}");
                 if algorithm.is_plain_sum() {

@@ -1,4 +1,4 @@
-//! Which loads need no register: the instruction that uses the number reads it from memory.
+//! Loads that need no register: the instruction that uses the value reads it from memory.
 //!
 //! A load with one use folds: of a contiguous vector everywhere, of a broadcast where instructions take one. Nothing folds across a store
 //! that may change it. A broadcast with more uses takes a register: cores that start two multiply-adds a cycle do not load as fast as that.
@@ -8,12 +8,12 @@ use convoke_ir::loops::{BinOp, Expr, Func, Stmt, ValId};
 use super::flat::{Flat, Node, read_only};
 use crate::x86::{Isa, SHORT_BYTES};
 
-/// What a folded value is to its instruction.
+/// How an instruction uses a folded value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// A vector, as it lies.
+    /// As a vector.
     Whole,
-    /// One number for all lanes.
+    /// As one number for all lanes.
     Broadcast,
 }
 
@@ -67,7 +67,7 @@ pub(super) fn folded(func: &Func, flat: &Flat<'_>, isa: &Isa) -> Vec<Option<usiz
                     uses[val.index()] += 1;
                     let clean =
                         read_only(func, place.slot) || stored[place.slot.index()].is_none_or(|store| store < load);
-                    let near = flat.stretch[load] == flat.stretch[position];
+                    let near = flat.segments[load] == flat.segments[position];
                     if room == 0 || uses[val.index()] > 1 || !clean || !near {
                         found[val.index()] = None;
                     } else {

@@ -1,6 +1,6 @@
 //! Register tiles of a matrix product, and the blocks of its reduction.
 //!
-//! A tile is rows × vectors of columns. What is left at an end takes fewer vectors, and as many more rows as these leave registers for.
+//! A tile is rows × vectors of columns. At the end of the columns a tile has fewer vectors, and more rows: it uses as many registers.
 
 use convoke_ir::attr::Sizes;
 use convoke_lower::cuts::{cut, even};
@@ -65,7 +65,7 @@ impl ProductTile {
         across.map(|cut| cut.count * down(cut.size.div_ceil(lanes))).sum()
     }
 
-    /// Rows of a tile of so many vectors: as many accumulators as the whole tile has.
+    /// Rows of a tile of `vectors` vectors that has as many accumulators as the whole tile.
     pub(crate) fn rows_of(&self, vectors: usize) -> usize {
         (self.rows * self.vectors / vectors.max(1)).max(1)
     }

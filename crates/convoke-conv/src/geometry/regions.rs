@@ -42,8 +42,8 @@ pub(crate) fn of_window(window: &Window) -> Option<[Vec<Region>; 2]> {
     (!empty && all.iter().any(|axis| axis.len() > 1)).then_some(all)
 }
 
-/// Output rows of a strip, whose sums, `row` bytes for each, stay in a quarter of the second-level cache. Fewer than [`ROWS`] make weights come
-/// more often (10 to 20 % slower with 4, on 33×33 pixels).
+/// Output rows of a strip, whose sums, `row` bytes for each, stay in a quarter of the second-level cache. The fewer rows, the more
+/// often weights are fetched.
 pub(crate) fn strip(machine: &Machine, row: usize) -> usize {
     (machine.second_level() / 4 / row).clamp(1, ROWS)
 }

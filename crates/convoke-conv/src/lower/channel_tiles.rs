@@ -38,7 +38,7 @@ impl ChannelTiling {
         Ok(ChannelTiling { tile, columns, channels, blocks: reduction(&blocks), packed })
     }
 
-    /// Adds the codelets of a tile of `channels` output channels and `pixels` pixels, over so many rows and columns of taps.
+    /// Adds the codelets of a tile of `channels` output channels and `pixels` pixels, over `taps` rows and columns of the kernel.
     pub(crate) fn codelets(
         &self,
         lowering: &mut Lowering<'_>,
@@ -70,7 +70,7 @@ pub(crate) struct Slots {
 }
 
 impl Slots {
-    /// Starts a kernel with room for so many accumulators.
+    /// Starts a kernel with room for `sums` accumulators that wait.
     pub(crate) fn of(conv: &BoundConv<'_>, name: &str, tiling: &ChannelTiling, sums: usize) -> (FuncBuilder, Slots) {
         let Kernel { mut f, reads, y, operands } = conv.kernel(name, &[("x", conv.x.len), ("w", tiling.packed.len)]);
         let acc = f.local("acc", conv.elem, sums);
@@ -78,7 +78,7 @@ impl Slots {
     }
 }
 
-/// Rows are pixels, columns are output channels; of the kernel so many rows and columns, side by side.
+/// The product of a tile: its rows are pixels, its columns output channels. It covers `rows` × `columns` neighbouring taps of the kernel.
 fn tile_product(
     conv: &BoundConv<'_>,
     c: Cut,
@@ -106,7 +106,7 @@ fn tile_product(
     Product { elem, lanes, rows: pixels, cols: channels, ld, depth, a_row, first: c.begin == 0 }
 }
 
-/// Columns, the lanes, run along what is contiguous in the result: pixels in nchw, channels in nhwc.
+/// The store of a tile. Its columns, in the lanes, are what is contiguous in the result: pixels in nchw, channels in nhwc.
 fn tile_store<'s, 'c>(conv: &'s BoundConv<'c>, channels: usize, pixels: usize, ld: usize) -> StoreTile<'s, 'c> {
     let (k, t) = ((channels, 1), (pixels, ld));
     let steps = |k: usize, t: usize| if conv.layout == Layout::Nchw { (k, t) } else { (t, k) };

@@ -5,8 +5,8 @@
 //! ```
 //!
 //! The input has its channels last; the result may have them anywhere. With a multiplier m, output channels `c·m + j` are computed
-//! for one j at a time. What is loaded once, a pixel, serves all p that some r takes there, and a weight all q. Taps on padding are left out:
-//! tiles at the edges have codelets of their own.
+//! for one j at a time. A loaded pixel serves all rows p that take it, a loaded weight all pixels q. Taps on padding are left out:
+//! tiles at the edges have their own codelets.
 
 mod codelet;
 
@@ -100,7 +100,7 @@ fn tiles(lowering: &mut Lowering<'_>, conv: &BoundConv<'_>, tile: ChannelTile) -
         })
         .collect();
     let parts = |tile_runs: &[TileRun]| -> Vec<Part> {
-        tile_runs.iter().map(|stretch| Part { count: stretch.count, work: stretch.size }).collect()
+        tile_runs.iter().map(|run| Part { count: run.count, work: run.size }).collect()
     };
     let channels = stripes.iter().map(|stripe| Part {
         count: stripe.channels.count / stripe.together,
@@ -140,7 +140,7 @@ fn channel_weights(lowering: &mut Lowering<'_>, conv: &BoundConv<'_>) -> Result<
     Ok(Weights { buffer, len, channel: taps, output: taps * channels })
 }
 
-/// A kernel for this share of the tiles. What is side by side in the result is done one after the other: channels innermost, or in nchw
+/// A kernel for this share of the tiles. Neighbours in the result are computed one after the other: channels are the innermost loop, in nchw the
 /// outermost.
 fn channel_kernel(
     lowering: &mut Lowering<'_>,

@@ -15,11 +15,11 @@ use convoke_machine::Machine;
 
 use crate::conv::Conv;
 use crate::cost::{bandwidth, beside, burst, call, pages, product, step, straight};
-use crate::estimate::{Cost, Term};
+use crate::estimate::{PlanCost, Term};
 use crate::geometry::product_tile::{ProductTile, size};
 
 /// What a complete plan costs.
-pub(super) fn cost(plan: Plan, conv: &Conv, machine: &Machine) -> Cost {
+pub(super) fn cost(plan: Plan, conv: &Conv, machine: &Machine) -> PlanCost {
     let lanes = conv.lanes(machine);
     let (q, k) = (conv.y.w, conv.k_per_group());
     let [x_bytes, w_bytes, y_bytes] = conv.bytes();
@@ -69,14 +69,14 @@ pub(super) fn cost(plan: Plan, conv: &Conv, machine: &Machine) -> Cost {
     let strips = conv.y.h.div_ceil(size(plan.schedule.strip, conv.y.h));
     let passes = conv.x.n as u128 * strips as u128;
     let input = halo.max(x_bytes);
-    // What a block of rows reads of the input is read again for each tile of channels.
+    // The input rows of a block are read again for each tile of channels.
     let block = input / (conv.x.n as u128 * strips as u128).max(1) + w_bytes / k_tiles.max(1);
     let read = (input * (k_tiles - 1)) as f64 / bandwidth(machine, block) + input as f64 / bandwidth(machine, input);
     let weights = (w_bytes * passes) as f64 / burst(machine, w_bytes);
     // Weights come in order, so that they are fetched ahead of the products.
     let stream = read + beside(machine, multiply, weights) + y_bytes as f64 / bandwidth(machine, y_bytes);
 
-    Cost {
+    PlanCost {
         multiplications: conv.multiplications(),
         bytes_moved: input * k_tiles + w_bytes * passes + y_bytes + if halo > 0 { x_bytes + halo } else { 0 },
         scratch_bytes: halo + waiting as u128,

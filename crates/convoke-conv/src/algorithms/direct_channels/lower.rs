@@ -111,7 +111,7 @@ impl Strips<'_, '_> {
         lowering.program.run(kernel, &conv.args(&[conv.x.buffer, tiling.packed.buffer]));
     }
 
-    /// A strip of so many rows for a tile of output channels.
+    /// A strip of `rows` rows, for a tile of output channels.
     fn strip(&self, f: &mut FuncBuilder, slots: &Slots, tiles: &[Tiles], rows: usize, At { top, n, g, k }: &At) {
         let (conv, blocked) = (self.conv, self.blocked());
         // Where the sums of a tile wait.

@@ -16,7 +16,7 @@ use super::geometry::tile_of;
 use super::geometry::{PixelProblem, Stores};
 use crate::conv::Conv;
 use crate::cost::bandwidth;
-use crate::estimate::{Cost, Term};
+use crate::estimate::{PlanCost, Term};
 use crate::geometry::runs;
 
 /// Whether neighbouring pixels of a row of the input are neighbours in memory; else it is transposed first.
@@ -29,7 +29,7 @@ pub(super) fn stores(conv: &Conv) -> Stores {
     if conv.layout == Layout::Nchw || conv.y.c == 1 { Stores::Rows } else { Stores::Apart }
 }
 
-/// What is to be cut, read as is best.
+/// The extents that tiles are cut from.
 pub(super) fn problem(conv: &Conv, machine: &Machine, stores: Stores) -> PixelProblem {
     let window = runs::tiled(&conv.window);
     let [h, w] = runs::joined(&window.h, &window.w).unwrap_or([window.h, window.w]);
@@ -38,7 +38,7 @@ pub(super) fn problem(conv: &Conv, machine: &Machine, stores: Stores) -> PixelPr
 }
 
 /// What a complete plan costs, with the output stored so.
-pub(super) fn cost(plan: Plan, conv: &Conv, machine: &Machine, stores: Stores) -> Cost {
+pub(super) fn cost(plan: Plan, conv: &Conv, machine: &Machine, stores: Stores) -> PlanCost {
     let (tile, reading) = tile_of(&plan);
     let problem = PixelProblem { reading, ..problem(conv, machine, stores) };
     let cycles = problem.cycles_of(machine, &tile);
@@ -53,7 +53,7 @@ pub(super) fn cost(plan: Plan, conv: &Conv, machine: &Machine, stores: Stores) -
     let waits =
         if scattered { x_bytes as f64 / hierarchy.line_bytes as f64 * hierarchy.stream_miss_cycles } else { 0.0 };
     let stream = waits + x_bytes as f64 / bandwidth(machine, x_bytes) + y_bytes as f64 / bandwidth(machine, y_bytes);
-    Cost {
+    PlanCost {
         multiplications: (conv.x.n * conv.group) as u128 * problem.multiplications(&tile),
         bytes_moved: x_bytes + w_bytes + y_bytes + 2 * (turned + halo),
         scratch_bytes: turned + halo + problem.block_bytes(&tile, conv.group, machine),

@@ -1,14 +1,13 @@
-//! Pixel tiles: how a convolution whose lanes are neighbouring pixels of a row is cut. Lowering cuts by them, the cost model counts by
-//! them.
+//! Register tiles of a convolution vectorised over pixels. Both lowering and the cost model use them.
 //!
-//! A tile has channels × rows × vectors sums. A vector of input pixels that is loaded once, for one column of taps, serves the sums of all
-//! channels, and of all rows that some row of taps takes there:
+//! A tile has channels × rows × vectors accumulators. A vector of input pixels, loaded once for a column of taps, serves the accumulators of all
+//! channels, and of all rows that some tap takes it for:
 //!
 //! ```text
 //!   loads       input rows · columns of taps · vectors    for    channels · rows · rows of taps · columns of taps · vectors  multiply-adds
 //! ```
 //!
-//! Weights are broadcast. Sums, the vectors of one column of taps and a weight share the registers.
+//! Weights are broadcast. Accumulators, the vectors of a column of taps and one weight share the registers.
 
 use convoke_ir::attr::{Plan, Reading, Schedule, Sizes};
 use convoke_ir::layer::Axis;
@@ -20,7 +19,7 @@ use crate::geometry::pixel_ranges::divisor;
 use crate::geometry::runs::{Span, TileRun, spans, takers, tile_runs};
 use crate::refusal::Refusal;
 
-/// What is to be cut.
+/// The extents that tiles are cut from.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct PixelProblem {
     pub lanes: u8,
@@ -46,7 +45,7 @@ pub(crate) enum Stores {
     Apart,
 }
 
-/// Sums of a tile: output channels × output rows × vectors of pixels.
+/// Accumulators of a tile: output channels × output rows × vectors of pixels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct PixelTile {
     pub channels: usize,
@@ -99,7 +98,7 @@ pub(super) fn block(axis: &Axis, lanes: u8, channels: usize, reading: Reading, [
         let mut phases: Vec<_> = (0..axis.kernel).map(|s| s * axis.dilation % axis.stride).collect();
         phases.sort_unstable();
         phases.dedup();
-        // What is copied begins where vectors in memory do, so that no store crosses a line.
+        // The copy of a row begins at a multiple of a vector, so that no store crosses a line.
         let before = |phase: usize| {
             let zeros = cols.start.saturating_sub(phase).div_ceil(axis.stride);
             zeros.next_multiple_of(lanes) - zeros
@@ -145,7 +144,7 @@ pub(super) fn deinterleaved_exists(run: &TileRun, lanes: u8, stride: usize, v: u
 /// Registers needed besides accumulators when a strided row is deinterleaved: the loaded vector, even lanes, odd lanes, their successors,
 /// one weight. With a stride of one, besides the vectors of a row.
 pub(super) const DEINTERLEAVED: usize = 5;
-/// The most taps that are written out where rows are taken apart in registers.
+/// The most taps that are written out if rows are deinterleaved.
 pub(super) const MAX_DEINTERLEAVED_TAPS: usize = 49;
 
 /// Tiles of a run of rows, in numbers.
@@ -238,7 +237,7 @@ impl PixelProblem {
         block(&self.w, self.lanes, self.c, self.reading, [h, w])
     }
 
-    /// Registers that a tile of so many vectors needs beside its accumulators.
+    /// Registers that a tile of `vectors` vectors needs besides its accumulators.
     pub(super) fn beside(&self, vectors: usize) -> usize {
         match self.reading {
             Reading::Deinterleave if self.w.stride == 1 => vectors + DEINTERLEAVED,

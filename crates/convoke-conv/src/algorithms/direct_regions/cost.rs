@@ -15,7 +15,7 @@ use convoke_machine::Machine;
 
 use crate::conv::Conv;
 use crate::cost::{bandwidth, call, product, straight};
-use crate::estimate::{Cost, Term};
+use crate::estimate::{PlanCost, Term};
 use crate::geometry::product_tile::{ProductTile, size};
 use crate::geometry::regions::Region;
 
@@ -23,7 +23,7 @@ use crate::geometry::regions::Region;
 const MIN_SPEEDUP: f64 = 1.15;
 
 /// What a complete plan costs, over these rows and columns.
-pub(super) fn cost(plan: Plan, conv: &Conv, machine: &Machine, [rows, columns]: &[Vec<Region>; 2]) -> Cost {
+pub(super) fn cost(plan: Plan, conv: &Conv, machine: &Machine, [rows, columns]: &[Vec<Region>; 2]) -> PlanCost {
     let lanes = conv.lanes(machine);
     let (c, k) = (conv.c_per_group(), conv.k_per_group());
     let tile = ProductTile::of(plan.schedule.tile);
@@ -55,7 +55,7 @@ pub(super) fn cost(plan: Plan, conv: &Conv, machine: &Machine, [rows, columns]: 
     let stream = read as f64 / bandwidth(machine, x_bytes)
         + weights as f64 / bandwidth(machine, w_bytes)
         + y_bytes as f64 / bandwidth(machine, y_bytes);
-    Cost {
+    PlanCost {
         multiplications: conv.x.n as u128 * conv.y.c as u128 * c as u128 * pixel_taps,
         bytes_moved: read + weights + y_bytes,
         scratch_bytes: waiting as u128,

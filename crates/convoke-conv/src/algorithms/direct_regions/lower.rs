@@ -4,7 +4,7 @@
 //!   acc[t, k] += x[c, p·sh + r·dh − top, (q + t)·sw + s·dw − left] · w[k, c, r, s]       r, s: those of the regions of p and q
 //! ```
 //!
-//! As in [`direct`](super::direct) output channels are the lanes, pixels are broadcast and the reduction is blocked; the input is read in place,
+//! As in `direct_channels`, output channels are the lanes, pixels are broadcast and the reduction is blocked; the input is read in place,
 //! without a halo. A tile of output channels is computed strip by strip; a strip lies within a region of rows. Threads share out tiles of
 //! channels, images or groups: regions are not alike.
 
@@ -127,7 +127,7 @@ impl Regions<'_, '_> {
         lowering.program.run(kernel, &conv.args(&[conv.x.buffer, tiling.packed.buffer]));
     }
 
-    /// So many rows from `top` on of a region, for a tile of output channels.
+    /// The strip of `rows` rows from row `top` of a region on, for a tile of output channels.
     fn strip(
         &self,
         f: &mut FuncBuilder,

@@ -20,7 +20,7 @@ use convoke_machine::Machine;
 
 use crate::conv::Conv;
 use crate::cost::{bandwidth, call, conflict, pages, product, straight};
-use crate::estimate::{Cost, Term};
+use crate::estimate::{PlanCost, Term};
 use crate::geometry::pixel_ranges::{PixelRange, pixel_ranges};
 use crate::geometry::product_tile::{ProductTile, size};
 
@@ -85,7 +85,7 @@ fn multiplications(plan: Plan, conv: &Conv, lanes: usize) -> u128 {
 }
 
 /// What a complete plan costs.
-pub(super) fn cost(plan: Plan, conv: &Conv, machine: &Machine) -> Cost {
+pub(super) fn cost(plan: Plan, conv: &Conv, machine: &Machine) -> PlanCost {
     let lanes = conv.lanes(machine);
     let (pixels, k, depth) = (conv.pixels(), conv.k_per_group(), conv.depth());
     let (rows, columns) = if conv.layout == Layout::Nchw { (k, pixels) } else { (pixels, k) };
@@ -136,7 +136,7 @@ pub(super) fn cost(plan: Plan, conv: &Conv, machine: &Machine) -> Cost {
     let sums = conv.elements()[2] as f64;
     let store = products * (row_tiles * column_tiles) as f64 * call(machine)
         + straight(machine, 1.0, 0.0, 1.0) * sums / lanes as f64;
-    Cost {
+    PlanCost {
         multiplications: multiplications(plan, conv, lanes),
         bytes_moved: bytes + 2 * patches + y_bytes + if halo > 0 { x_bytes + halo } else { 0 },
         scratch_bytes: halo + scratch_elements(plan, conv, lanes) as u128 * conv.elem.bytes() as u128,

@@ -20,11 +20,11 @@ use convoke_machine::Machine;
 use super::geometry::{Parts, levels, parts_of, problem, recursion};
 use crate::conv::Conv;
 use crate::cost::{bandwidth, call, product, scattered, straight};
-use crate::estimate::{Cost, Term};
+use crate::estimate::{PlanCost, Term};
 use crate::geometry::product_tile::ProductTile;
 
 /// What a complete plan costs.
-pub(super) fn cost(plan: Plan, conv: &Conv, machine: &Machine) -> Cost {
+pub(super) fn cost(plan: Plan, conv: &Conv, machine: &Machine) -> PlanCost {
     let base = matmul::strassen();
     let levels = levels(&plan);
     let (sizes, products) = recursion(&base, levels);
@@ -75,7 +75,7 @@ pub(super) fn cost(plan: Plan, conv: &Conv, machine: &Machine) -> Cost {
     let fetched = weights as f64 * blocks / conv.group as f64;
     let results = y_bytes as f64 / bytes as f64;
     let tiles = results / parts.tile.iter().product::<usize>() as f64;
-    Cost {
+    PlanCost {
         multiplications,
         bytes_moved: fetched as u128 + halo.max(x_bytes) + y_bytes + if halo > 0 { x_bytes + halo } else { 0 },
         scratch_bytes: ((panel + waiting + parts.tile[0] * parts.tile[1]) * bytes) as u128 + halo,

@@ -1,12 +1,11 @@
-//! How a convolution, seen as a product of matrices, is cut for an algorithm ⟨m, k, n⟩. Lowering cuts by this, the cost model counts
-//! by it.
+//! The parts of a convolution, seen as a matrix product, for an algorithm ⟨m, k, n⟩. Both lowering and the cost model use them.
 //!
 //! ```text
 //!   y[k, pixel] = Σ_d w[k, d] · patch[d, pixel]        m parts of output channels, k of input channels, n of the pixels of a block
 //! ```
 //!
-//! All parts of an axis count as equally large, in whole register tiles; what a part lacks is zeros in weights and panels, and sums
-//! that nobody stores. A tile that is cut short would not be done sooner, since its few sums wait for each other.
+//! All parts of an axis count as equally large, in whole register tiles. Smaller parts are padded: with zeros in weights and panels, and with sums
+//! that are not stored. A smaller tile would not be faster, since its few accumulators wait for each other.
 
 use crate::conv::Conv;
 use crate::refusal::NoParts;
@@ -24,7 +23,7 @@ use convoke_machine::Machine;
 
 use crate::geometry::product_tile::ProductTile;
 
-/// A part of an axis, by what is really there.
+/// A part of an axis, without its padding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Part {
     pub begin: usize,
@@ -38,7 +37,7 @@ pub(crate) fn parts(extent: usize, count: usize, unit: usize) -> Vec<Part> {
     (0..count).map(|i| Part { begin: begin(i), size: begin(i + 1) - begin(i) }).collect()
 }
 
-/// What every part is taken to have: whole tiles of `unit`.
+/// The size of every part with its padding: whole tiles of `unit`.
 fn padded(parts: &[Part], unit: usize) -> usize {
     round_up(parts.iter().map(|part| part.size).max().unwrap_or(0), unit)
 }
@@ -120,10 +119,10 @@ pub(crate) fn recursion(base: &Bilinear, levels: u8) -> ([usize; 3], usize) {
     ([m, k, n].map(power), power(base.rank()))
 }
 
-/// What the pixels of a block are counted by.
+/// The unit in which the pixels of a block are counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Unit {
-    /// Pixels, counted through.
+    /// Pixels of the flattened image.
     Pixel,
     /// Whole output rows.
     Row,

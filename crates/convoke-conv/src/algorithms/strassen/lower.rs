@@ -10,7 +10,7 @@
 //! the sums of the parts that it belongs to; these wait in the second-level cache until the epilogue takes them to their place. No
 //! combined matrix exists in full, but for the weights. Long reductions take several chunks of input channels, each by itself.
 //!
-//! The algorithm is data: what is said here of Strassen's holds for any bilinear algorithm that multiplies matrices.
+//! The algorithm is data: this lowering takes any bilinear algorithm that multiplies matrices.
 //!
 //! Sources: Strassen 1969, *Gaussian elimination is not optimal*; Huang, Smith, Henry, van de Geijn 2016, *Strassen's Algorithm
 //! Reloaded* (additions fused into packing and into the stores of tiles).
@@ -363,7 +363,7 @@ impl Multiply<'_, '_, '_> {
                 let t = t.clone() + store.pixels.begin / tile_pixels;
                 let sums = (slots.sums, self.sums_at(store.part, k.clone(), t.clone()));
                 let c = Affine::from(g) * conv.kg + k * tile_channels + store.begin[0];
-                // Pixels are counted through: the column is the pixel, the row 0.
+                // The image is flattened: the column is the pixel, the row 0.
                 let w = Affine::from(b) * band.pixel_step + band.first + t * tile_pixels + store.begin[1];
                 let site = Index { n: n.into(), c, h: Affine::default(), w };
                 f.call(store.codelet, std::iter::once(sums).chain(conv.stores(slots.y, &slots.operands, &site)));

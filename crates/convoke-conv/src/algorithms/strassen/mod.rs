@@ -25,7 +25,7 @@ use convoke_lower::{LowerError, Lowering};
 use convoke_machine::Machine;
 
 use crate::conv::Conv;
-use crate::estimate::{Cost, Errors};
+use crate::estimate::{Errors, PlanCost};
 use crate::geometry::product_tile::ProductTile;
 use crate::method::Method;
 use crate::refusal::Refusal;
@@ -94,7 +94,7 @@ impl Method for Strassen {
         Ok(Plan { algorithm: asked.algorithm, schedule })
     }
 
-    fn cost(&self, plan: Plan, conv: &Conv, machine: &Machine) -> Cost {
+    fn cost(&self, plan: Plan, conv: &Conv, machine: &Machine) -> PlanCost {
         cost::cost(plan, conv, machine)
     }
 

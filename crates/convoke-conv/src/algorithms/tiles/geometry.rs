@@ -1,4 +1,4 @@
-//! How a convolution is cut into tiles that are transformed: what lowering walks over and the cost model counts.
+//! The tiles of a convolution that are transformed. Both lowering and the cost model use them.
 //!
 //! Along an axis, output p reads the inputs `stride·p + dilation·j`. With g = gcd(stride, dilation) the outputs
 //! `p = a + (dilation / g)·i` of each residue a are a convolution of their own,
@@ -28,7 +28,7 @@ use places::places;
 /// The tiles of a convolution.
 #[derive(Clone, Debug)]
 pub(crate) struct Tiling {
-    /// What is done with each.
+    /// The transforms and products of each.
     pub tile: Arc<Tile>,
     key: Key,
     /// How its tiles lie along rows and columns.
@@ -183,7 +183,7 @@ impl Tiling {
         [equal(rows, (target / wide).max(1)), wide]
     }
 
-    /// A block of so many rows and columns of tiles, as far as there are so many; as wide as the tiles in the lanes.
+    /// A block of at most `rows` × `cols` tiles, whose width is a multiple of the tiles in the lanes.
     pub(super) fn block_of(&self, [rows, cols]: [usize; 2]) -> [usize; 2] {
         let cols = cols.min(self.w.longest()).next_multiple_of(self.w.multiple);
         [rows.clamp(1, self.h.longest()), cols.max(1)]
@@ -195,7 +195,7 @@ pub(crate) fn held(transform: &Transform, machine: &Machine) -> bool {
     transform.between <= machine.thresholds.held_numbers
 }
 
-/// The least tiles of a block whose products are summed over channels: the transformed weights are read anew for each block.
+/// The fewest tiles of a block of reducing tiles: each block reads all transformed weights again.
 pub(crate) const LEAST: usize = 12;
 /// The most tiles of a block.
 const MOST: usize = 96;

@@ -1,4 +1,4 @@
-//! The cost of guarding tiles that are summed over channels, if every tile is safe; see `lower/guard.rs`.
+//! The cost of guarding reducing tiles, if every tile is safe; see `lower/guard.rs`.
 //!
 //! ```text
 //! norms    each vector of channels of each pixel of the input with its border is squared and added; lanes become pixels

@@ -1,4 +1,4 @@
-//! Tiles whose products are summed over input channels.
+//! Reducing tiles: their products are summed over input channels.
 //!
 //! ```text
 //!   v[product, block of c, tile, lanes]   ◄── data ───── x[block of c, H, W, lanes]
@@ -92,7 +92,7 @@ struct Multiply {
     codelet: FuncId,
 }
 
-/// What is transformed back alike: of `count` panels of `panel` channels from channel `begin` on the vectors `vectors`.
+/// Vectors of output channels that the same codelets transform back: `vectors` of each of `count` panels of `panel` channels, from channel `begin` on.
 struct Inverse {
     begin: usize,
     count: usize,
@@ -193,13 +193,13 @@ impl Reducing<'_, '_> {
         Flat::numbers(self.block.tiles() * channels.wide(), self.block.conv.elem.bytes())
     }
 
-    /// What lies between the passes of the data transform, if it is not held in registers.
+    /// The numbers between the passes of the data transform, if registers do not hold them.
     fn of_data(&self) -> Option<Flat> {
         let (tile, bytes) = (&self.block.tiling.tile, self.block.conv.elem.bytes());
         (!held(&tile.data, self.machine)).then(|| Flat::rows(tile.data.between / tile.inputs[0], self.c.lanes, bytes))
     }
 
-    /// What lies between the passes of the inverse transform, likewise.
+    /// The numbers between the passes of the inverse transform, likewise.
     fn of_inverse(&self) -> Option<Flat> {
         let (tile, bytes) = (&self.block.tiling.tile, self.block.conv.elem.bytes());
         (!held(&tile.inverse, self.machine))
