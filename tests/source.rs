@@ -147,7 +147,7 @@ pub fn functions(text: &str) -> Vec<(String, usize)> {
         let len = if line.ends_with(['}', ';']) {
             0
         } else {
-            lines[begin + 1..].iter().position(|line| ends(&line)).map_or(0, |len| len + 1)
+            lines[begin + 1..].iter().position(ends).map_or(0, |len| len + 1)
         };
         all.push((name, len + 1));
     }

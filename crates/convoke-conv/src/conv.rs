@@ -1,4 +1,4 @@
-//! A convolution as the cost model sees it: numbers, no values.
+//! A convolution in numbers, as the cost model sees it.
 
 use convoke_bilinear::error::{plain_bound, plain_estimate, rounding};
 use convoke_ir::attr::Algorithm;
@@ -144,8 +144,8 @@ impl Conv {
         [self.window.h, self.window.w].iter().any(|axis| axis.begin > 0 || axis.read() > axis.input)
     }
 
-    /// Bytes of the input with its halo, as far as it is read; 0 if there is no padding and the input is read in place, which it is not if
-    /// it is stored in another type.
+    /// Bytes of the copy of the input with its halo, without rows and columns that are not read. 0 if the input is read in place: it has no padding,
+    /// and is stored in the type that is computed in.
     pub fn halo_bytes(&self) -> u128 {
         if !self.is_padded() && !self.stored[0].is_storage() {
             return 0;

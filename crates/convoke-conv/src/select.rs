@@ -1,8 +1,8 @@
 //! Algorithm selection: every candidate, its error and its cost, and the choice with its reason.
 //!
-//! Candidates are the plans that [`algorithms`](crate::algorithms) think worth weighing, and the one that was asked for. Each is completed
-//! and has an [`Estimate`], or a [`Refusal`] in numbers. Of those whose error is allowed, the one with the fewest predicted cycles is
-//! chosen. `explain` prints the same [`Selection`]s that the pass decides by.
+//! Candidates are the plans that [`algorithms`](crate::algorithms) propose, and the plan that the user asked for. Each is completed and gets an
+//! [`Estimate`], or a [`Refusal`] in numbers. The candidate with the fewest predicted cycles whose error is allowed is chosen. `explain` prints
+//! the same [`Selection`]s that the pass decides by.
 //!
 //! # Error
 //!
@@ -156,7 +156,7 @@ fn weigh_all(conv: &Conv, asked: Plan, machine: &Machine, budget: &Budget) -> Ve
     let mut all: Vec<(Plan, Result<Estimate, Refusal>)> = Vec::new();
     for &method in ALL {
         let worth = method.worth(conv, machine);
-        // What nobody tries may be asked for.
+        // The user may ask for plans that are not tried otherwise.
         let asked = method.asked(asked, conv).into_iter().filter(|plan| !worth.contains(plan));
         for plan in worth.iter().copied().chain(asked) {
             let estimate = weigh_by(method, plan, conv, machine, budget.errors());
@@ -204,8 +204,8 @@ fn cheapest(candidates: &Weighed, budget: &Budget) -> Option<(Plan, Reason)> {
     }
 }
 
-/// The estimate that [`cheapest`] finds, where nobody asks about the others: errors of tiles are computed from the fewest cycles on, until
-/// one is allowed.
+/// The same estimate as [`cheapest`], without those of other candidates. Errors of tiles are computed from the fewest cycles on, until one is
+/// allowed.
 pub fn quickest(conv: &Conv, machine: &Machine, allowed: &Allowed) -> Option<Estimate> {
     let conv = &conv.guarded(allowed);
     let budget = Budget::new(conv, allowed);

@@ -188,7 +188,7 @@ impl Bank {
         self.forget(key)
     }
 
-    /// Lets go of a value, whoever may use it; returns its place on the stack.
+    /// Frees a value, even if it has further uses; returns its place on the stack.
     pub(super) fn forget(&mut self, key: Key) -> Option<usize> {
         self.leave(key);
         self.values[key].saved = false;

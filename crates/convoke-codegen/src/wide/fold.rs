@@ -27,7 +27,7 @@ pub(super) fn kind(func: &Func, val: ValId, expr: &Expr, isa: &Isa) -> Option<Ki
     let ty = func.vals[val].ty;
     let bytes = usize::from(ty.lanes) * ty.elem.bytes();
     match place.stride {
-        // One number fills a register that nobody looks at beyond its first lane.
+        // A single number: lanes of the register beyond the first are not used.
         _ if ty.lanes == 1 => isa.broadcast_from_memory.then_some(Kind::Broadcast),
         0 if place.lanes == ty.lanes => isa.broadcast_from_memory.then_some(Kind::Broadcast),
         1 if place.lanes == ty.lanes && bytes >= SHORT_BYTES => Some(Kind::Whole),
@@ -86,6 +86,6 @@ pub(super) fn folded(func: &Func, flat: &Flat<'_>, isa: &Isa) -> Vec<Option<usiz
             _ => {}
         }
     }
-    // One that was used by nobody has no instruction to fold into.
+    // A load without a use has no instruction to fold into.
     found.iter().enumerate().map(|(val, load)| load.filter(|_| uses[val] > 0)).collect()
 }

@@ -23,7 +23,7 @@ impl Emitter<'_> {
         register
     }
 
-    /// Writes a value that leaves `register` to the stack, unless it is there or nobody wants it.
+    /// Writes a value that leaves `register` to the stack, unless it is there or has no further use.
     pub(super) fn save(&mut self, kind: Kind, key: Key, register: usize) {
         let before = self.position.saturating_sub(1);
         if self.bank(kind).saved(key) || self.bank(kind).next_use(key, before) == NEVER {

@@ -81,8 +81,8 @@ pub(super) struct Uses {
     pub(super) pressure: Vec<usize>,
 }
 
-/// Finds them; `folded` values are read from memory by those who use them. A value from outside that a loop uses is used at the loop's
-/// end too: the next iteration wants it.
+/// The uses of all values. Instructions read `folded` values from memory. A value from outside a loop that the loop uses counts as used at the
+/// loop's end too, for the next iteration.
 pub(super) fn uses(flat: &mut Flat<'_>, keys: &Keys, folded: &[Option<usize>]) -> Uses {
     let mut found = Finder { vectors: Found::new(keys.vectors), general: Found::new(keys.general), open: Vec::new() };
     for index in 0..flat.nodes.len() {

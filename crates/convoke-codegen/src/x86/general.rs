@@ -137,8 +137,7 @@ impl Assembler {
         self.branch_forward(Je_rel32_64)
     }
 
-    /// The return, and the prologue that the body turned out to need: a frame of so many bytes, if there is one, and registers that
-    /// are to be given back.
+    /// Adds the return and, now that the body is known, the prologue: a frame of `frame` bytes, if any, and the saving of the registers `kept`.
     pub(crate) fn leave(mut self, frame: Option<usize>, kept: &[General]) -> (Vec<u8>, Vec<ModuleReloc>) {
         let one = |code, register: General| Instruction::with1(code, register.name()).expect(FITS);
         self.push(Instruction::with(VEX_Vzeroupper));

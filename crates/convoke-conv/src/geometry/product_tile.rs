@@ -77,7 +77,7 @@ pub(crate) fn depth_in_cache(machine: &Machine, channels: usize, numbers: usize,
     equal_blocks(channels, machine.first_level() / 4 * 3 / (numbers * bytes))
 }
 
-/// The size of blocks of at most `most` channels, about equal, so that no small one is left; a multiple of 4 where that is
+/// The size of blocks of at most `most` channels, about equal, so that no small one is left; a multiple of 4 if that is
 /// no larger, so that unrolled reductions come out even.
 pub(crate) fn equal_blocks(channels: usize, most: usize) -> usize {
     let most = if most >= 8 { most / 4 * 4 } else { most }.clamp(1, channels);

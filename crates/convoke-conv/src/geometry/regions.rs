@@ -1,4 +1,4 @@
-//! Regions: tile_runs of an axis whose outputs meet the same taps. Lowering cuts by them, the cost model counts by them.
+//! Regions: runs of outputs of an axis that meet the same taps. Both lowering and the cost model use them.
 //!
 //! ```text
 //!   3 taps, 12 apart, 33 inputs with 12 zeros on either side
@@ -6,8 +6,8 @@
 //!   taps       1, 2      0, 1, 2    0, 1
 //! ```
 //!
-//! A dilation that is large beside the image leaves few and long ones, and most outputs without some of their taps: of 3×3 taps as above 43 %
-//! are on padding. Within a rectangle of two regions every tap exists, so that nothing is padded and nothing asked.
+//! If the dilation is large compared with the image, regions are few and long, and most outputs lack some taps: of 3×3 taps as above, 43 % are on
+//! padding. Within a rectangle of two regions every tap exists, so that code needs neither padding nor tests.
 
 use std::ops::Range;
 

@@ -92,7 +92,7 @@ fn first_met(axis: &Axis, size: usize, least: usize) -> Option<usize> {
     .min()
 }
 
-/// A row of the input under a tile, counted from where its first tap lies, and who takes it: (row of outputs, row of taps).
+/// A row of the input under a tile, counted from where its first tap lies, and the pairs (row of outputs, row of taps) that take it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct InputRow {
     pub at: usize,

@@ -1,4 +1,4 @@
-//! What direct convolutions vectorised over output channels share: how they are cut, the memory of their kernels and the codelets of a tile.
+//! Tiles of output channels, shared by the direct convolutions vectorised over channels: their cut, the memory of a kernel, the codelets of a tile.
 
 use convoke_ir::attr::Schedule;
 use convoke_ir::loops::{FuncBuilder, FuncId, SlotId};

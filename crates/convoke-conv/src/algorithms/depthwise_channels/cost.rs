@@ -36,7 +36,7 @@ pub(super) fn problem(conv: &Conv, machine: &Machine) -> ChannelProblem {
     }
 }
 
-/// What a complete plan costs.
+/// The cost of a complete plan.
 pub(super) fn cost(plan: Plan, conv: &Conv, machine: &Machine) -> PlanCost {
     let (problem, tile) = (problem(conv, machine), tile_of(&plan));
     let [multiply, store] = problem.cycles_of(machine, &tile);

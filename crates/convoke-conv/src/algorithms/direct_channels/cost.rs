@@ -18,7 +18,7 @@ use crate::cost::{bandwidth, beside, burst, call, pages, product, step, straight
 use crate::estimate::{PlanCost, Term};
 use crate::geometry::product_tile::{ProductTile, size};
 
-/// What a complete plan costs.
+/// The cost of a complete plan.
 pub(super) fn cost(plan: Plan, conv: &Conv, machine: &Machine) -> PlanCost {
     let lanes = conv.lanes(machine);
     let (q, k) = (conv.y.w, conv.k_per_group());

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! compact   every pixel that is read, by vectors of a row, once
-//! the rest  neighbouring pixels in the lanes, flattened (`pixels`)
+//! the rest  as any convolution vectorised over pixels, flattened
 //! ```
 
 use convoke_ir::attr::Plan;

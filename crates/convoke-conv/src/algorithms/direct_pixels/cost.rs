@@ -1,8 +1,8 @@
-//! Neighbouring pixels of a row in the lanes: a form of `depthwise` and of `direct`.
+//! The cost of direct convolution vectorised over pixels.
 //!
 //! ```text
-//! multiply  tiles of channels × rows × vectors of pixels, (C/group)·R·S deep (`pixel_tile`)
-//! store     as many vectors as there are sums; in nhwc each number alone; in columns, transposed in registers
+//! multiply  tiles of channels × rows × vectors of pixels, (C/group)·R·S deep (`cycles`)
+//! store     as many vectors as there are accumulators; in nhwc each number alone; in columns, transposed in registers
 //! copy      pixels that are loaded together with padding, or whole rows where taps are many or strided
 //! turn      nhwc: the input with its channels first
 //! stream    input and output once
@@ -37,7 +37,7 @@ pub(super) fn problem(conv: &Conv, machine: &Machine, stores: Stores) -> PixelPr
     PixelProblem { lanes: conv.lanes(machine) as u8, bytes, k, c, stores, reading: Reading::InPlace, h, w }
 }
 
-/// What a complete plan costs, with the output stored so.
+/// The cost of a complete plan, with the output stored so.
 pub(super) fn cost(plan: Plan, conv: &Conv, machine: &Machine, stores: Stores) -> PlanCost {
     let (tile, reading) = tile_of(&plan);
     let problem = PixelProblem { reading, ..problem(conv, machine, stores) };

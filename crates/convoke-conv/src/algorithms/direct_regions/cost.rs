@@ -1,7 +1,7 @@
 //! The cost of direct convolution by regions.
 //!
 //! ```text
-//! multiply  for each rectangle of two regions N·group·rows products of columns × K/group sums, as deep as it has taps
+//! multiply  for each rectangle of two regions N·group·rows products of columns × K/group accumulators, as deep as it has taps
 //! store     every number is written alone in nchw, where channels are far apart; by vectors in nhwc
 //! sums      a strip's accumulators are read and written for each block of the reduction
 //! stream    the input for each tile of channels, its weights for each strip, the output once
@@ -19,10 +19,10 @@ use crate::estimate::{PlanCost, Term};
 use crate::geometry::product_tile::{ProductTile, size};
 use crate::geometry::regions::Region;
 
-/// How many times as fast it must be to leave out taps on padding: tiles at the edges have few accumulators and are more code.
+/// How many times as fast the algorithm must be. Its tiles at the edges are additional code, with few accumulators.
 const MIN_SPEEDUP: f64 = 1.15;
 
-/// What a complete plan costs, over these rows and columns.
+/// The cost of a complete plan, over these rows and columns.
 pub(super) fn cost(plan: Plan, conv: &Conv, machine: &Machine, [rows, columns]: &[Vec<Region>; 2]) -> PlanCost {
     let lanes = conv.lanes(machine);
     let (c, k) = (conv.c_per_group(), conv.k_per_group());

@@ -1,8 +1,8 @@
-//! `im2col`: patches are gathered into a panel, then multiplied with the weights.
+//! The cost of im2col: patches are gathered into a panel, which is multiplied with the weights.
 //!
 //! ```text
 //! multiply  N·group products of K/group × P·Q accumulators, (C/group)·R·S deep; pixels in the lanes
-//!           (in nhwc of P·Q × K/group sums, with channels in the lanes)
+//!           (in nhwc of P·Q × K/group accumulators, with channels in the lanes)
 //! gather    every element of the patch matrix is copied once: by vectors where neighbours stay neighbours (nhwc, or a
 //!           stride of 1 along the row), else one by one
 //! halo      the input is copied once if there is padding
@@ -10,8 +10,8 @@
 //! pack      weights that are not known before the run, with a tile's channels side by side
 //! ```
 //!
-//! *Implicit* keeps one panel, a quarter of the second-level cache; *explicit* the whole matrix, on request only: it takes
-//! R·S times the memory of the input and has to come back from wherever that fits.
+//! The *implicit* form keeps one panel, in a quarter of the second-level cache. The *explicit* form, on request only, keeps the whole matrix: R·S
+//! times the memory of the input, which is read again from the level that holds it.
 
 use convoke_ir::attr::{Algorithm, Plan};
 use convoke_ir::types::Layout;
@@ -84,7 +84,7 @@ fn multiplications(plan: Plan, conv: &Conv, lanes: usize) -> u128 {
     (conv.x.n * conv.y.c) as u128 * (pixels * conv.depth()) as u128
 }
 
-/// What a complete plan costs.
+/// The cost of a complete plan.
 pub(super) fn cost(plan: Plan, conv: &Conv, machine: &Machine) -> PlanCost {
     let lanes = conv.lanes(machine);
     let (pixels, k, depth) = (conv.pixels(), conv.k_per_group(), conv.depth());

@@ -1,4 +1,4 @@
-//! How a product over patches is cut into blocks that stay in cache.
+//! The blocks of a product over patches, sized to stay in cache.
 //!
 //! Source: Goto, van de Geijn 2008, *Anatomy of High-Performance Matrix Multiplication*, §4.
 

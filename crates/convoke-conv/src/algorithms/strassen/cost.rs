@@ -1,16 +1,16 @@
-//! `strassen`: as im2col, with fewer products of parts and additions of parts around them.
+//! The cost of Strassen's algorithm: as im2col, with fewer products of parts, and additions of parts around them.
 //!
 //! ```text
-//! gather    for each product and block: a part of the patches is written, from as many as are added for it
+//! gather    for each product and block, one part of the patches is written: the sum of some parts
 //! multiply  7^levels products of padded parts
 //! sums      each tile is added to every part of the result that its product belongs to
-//! store     the sums of a block go through the epilogue to their place
+//! store     the finished results of a block go through the epilogue to their place
 //! halo      the input is copied once if there is padding
 //! stream    the weights of all products once for each block, the output once
 //! pack      weights that are not known before the run: those of every product, combined in `f64`
 //! ```
 //!
-//! What parts there are, and how large, is what lowering cuts: see `geometry`.
+//! `geometry` has the parts and their sizes, for lowering too.
 
 use convoke_bilinear::{Bilinear, Matrix, matmul};
 use convoke_ir::attr::Plan;
@@ -23,7 +23,7 @@ use crate::cost::{bandwidth, call, product, scattered, straight};
 use crate::estimate::{PlanCost, Term};
 use crate::geometry::product_tile::ProductTile;
 
-/// What a complete plan costs.
+/// The cost of a complete plan.
 pub(super) fn cost(plan: Plan, conv: &Conv, machine: &Machine) -> PlanCost {
     let base = matmul::strassen();
     let levels = levels(&plan);

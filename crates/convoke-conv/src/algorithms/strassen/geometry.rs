@@ -239,7 +239,7 @@ impl Parts {
     }
 }
 
-/// Chunks of about `count · most` input channels, none with fewer than `count`; parts of equal size where that goes.
+/// Chunks of about `count · most` input channels, none with fewer than `count`; with parts of equal size if possible.
 fn chunks(channels: usize, count: usize, most: usize) -> Vec<Cut> {
     let chunks = channels.div_ceil(count * most).min(channels / count);
     let unit = [4 * count, count].into_iter().find(|&unit| channels.is_multiple_of(unit)).unwrap_or(1);

@@ -26,7 +26,7 @@ use crate::cost::{bandwidth, beside, burst, call, operands, product, scattered, 
 use crate::estimate::{PlanCost, Term};
 use crate::geometry::product_tile::ProductTile;
 
-/// What a complete plan costs.
+/// The cost of a complete plan.
 pub(super) fn cost(plan: Plan, conv: &Conv, machine: &Machine) -> PlanCost {
     let cut = Cut::new(&plan, conv, conv.lanes(machine)).expect("a complete plan fits its convolution");
     let (tiling, tile) = (&cut.tiling, ProductTile::of(plan.schedule.tile));

@@ -66,7 +66,7 @@ struct LoopOffsets {
 }
 
 impl Codelet<'_, '_> {
-    /// The codelet, with parameters x and block, as far as the source has them, w, y, then the epilogue's operands.
+    /// The codelet. Its parameters are x and block, if the source has them, w, y, then the epilogue's operands.
     pub(super) fn build(&self) -> Func {
         let Codelet { conv, channels, height, .. } = *self;
         let elem = conv.elem;

@@ -85,7 +85,7 @@ impl Gather<'_, '_> {
         let (r_step, s_step) = self.conv.tap_strides();
         let ((per, unit_step), (_, q_step)) = (self.unit(), self.conv.step());
         let units = self.sources.iter().map(|s| s.units).max().unwrap_or(0);
-        // Pixels that lie in a row in the input, where they begin there, and who has them.
+        // Runs of pixels that are contiguous in the input: their range, where they begin there, and the sources that have them.
         let runs = |channels: &Range<usize>| {
             let mut runs: Vec<(Range<usize>, usize, Vec<usize>)> = Vec::new();
             for range in ranges(self.sources.iter().map(|s| s.units), units) {
