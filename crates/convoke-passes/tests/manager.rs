@@ -236,7 +236,7 @@ fn selections_give_numbers_for_every_candidate() {
         selection.candidates.iter().find(|c| c.0.agrees(asked)).and_then(|c| c.1.clone().ok()).unwrap()
     };
     // The explicit matrix is nine inputs, and there is one with its halo.
-    assert!(plan("im2col(explicit)").scratch_bytes > (9 * 56 * 56 + 58 * 58) * 256 * 4);
+    assert!(plan("im2col(explicit)").cost.scratch_bytes > (9 * 56 * 56 + 58 * 58) * 256 * 4);
     // Lavin and Gray 2015, table 1: 36 products for 16 outputs of 9 taps, 16 for 4.
     assert_eq!(plan("winograd(4x4)").cost.multiplications * 4, direct);
     assert_eq!(plan("winograd(2x2)").cost.multiplications * 9, direct * 4);
