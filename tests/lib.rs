@@ -1,5 +1,5 @@
 //! Helpers of the tests of the whole: convolution shapes with a short spelling, seeded random shapes, the corpus, native code beside the interpreter,
-//! what text tests ask of lines.
+//! what text tests ask of lines, what source text consists of.
 
 pub mod checks;
 pub mod corpus;
@@ -7,6 +7,7 @@ pub mod module_graph;
 pub mod native;
 pub mod random;
 pub mod shape;
+pub mod source;
 
 pub use random::Random;
 pub use shape::ConvShape;

@@ -106,21 +106,21 @@ fn compare(name: &str, layer: &Layer, machine: &Machine, complaints: &mut Vec<St
         let mut wrong = |what: &str, found: u128, stated: u128| {
             complaints.push(format!("{name}, {}, {plan}: {found} {what}, the plan states {stated}", machine.name));
         };
-        if counts.products != estimate.multiplications {
-            wrong("multiplications", counts.products, estimate.multiplications);
+        if counts.products != estimate.cost.multiplications {
+            wrong("multiplications", counts.products, estimate.cost.multiplications);
         }
-        if let Some(calls) = estimate.calls.filter(|&calls| calls != counts.calls) {
+        if let Some(calls) = estimate.cost.calls.filter(|&calls| calls != counts.calls) {
             wrong("codelet calls", counts.calls, calls);
         }
         let [least, most] = if plan.algorithm.transforms_tiles() { SCRATCH_OF_TILES } else { [1.0; 2] };
-        let stated = estimate.scratch_bytes as f64;
+        let stated = estimate.cost.scratch_bytes as f64;
         if (scratch as f64) < least * stated || (scratch as f64) > most * stated {
-            wrong("bytes of scratch", scratch, estimate.scratch_bytes);
+            wrong("bytes of scratch", scratch, estimate.cost.scratch_bytes);
         }
         // Weights and outputs are moved once at the least, and of the input what is read; what is moved again is a model.
         let [_, weights, outputs] = conv.bytes();
-        if estimate.bytes_moved < weights + outputs {
-            wrong("bytes of weights and outputs", weights + outputs, estimate.bytes_moved);
+        if estimate.cost.bytes_moved < weights + outputs {
+            wrong("bytes of weights and outputs", weights + outputs, estimate.cost.bytes_moved);
         }
     }
     candidates.len()

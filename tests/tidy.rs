@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use convoke::ir::layer::OPS;
 use convoke_passes::registry;
 use convoke_tests::module_graph::{circles, uses};
+use convoke_tests::source::{code, constants, functions, is_float, numbers};
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("this package is in the workspace").to_owned()
@@ -298,7 +299,7 @@ fn what_makes_loops_knows_no_cost_and_no_algorithm_another() {
 }
 
 /// Longer files than 400 lines without their unit tests, with the reason.
-const LONG_FILES: [&str; 8] = [
+const LONG_FILES: [&str; 7] = [
     // Tables: a rule for each op, a type for each statement, a case for each instruction.
     "convoke-ir/src/layer/infer.rs",
     "convoke-ir/src/loops/mod.rs",
@@ -308,7 +309,6 @@ const LONG_FILES: [&str; 8] = [
     "convoke-ir/src/text/parser.rs",
     "convoke-interp/src/bounds/mod.rs",
     // One algorithm, which pieces would hide.
-    "convoke-conv/src/algorithms/tiles/lower/reducing.rs",
     "convoke/src/check.rs",
 ];
 
@@ -319,6 +319,168 @@ fn files_have_at_most_400_lines() {
         files(&root().join("crates"), |p| has_extension(p, &["rs"]) && p.components().any(|c| c.as_os_str() == "src"));
     let long = sources.iter().filter(|p| lines(p) > 400 && !LONG_FILES.iter().any(|known| p.ends_with(known)));
     none(long.map(|p| format!("{} has {} lines", p.display(), lines(p))).collect());
+}
+
+/// Functions of more than 80 lines, with the reason.
+const LONG_FUNCTIONS: [(&str, &str); 5] = [
+    // A case for each op; for each statement; for each kind of expression.
+    ("convoke-interp/src/bounds/mod.rs", "step"),
+    ("convoke-interp/src/loops/run.rs", "block"),
+    ("convoke-ir/src/text/stmt.rs", "expr"),
+    // One derivation, whose steps share their numbers.
+    ("convoke-interp/src/bounds/tiles.rs", "rounded"),
+    ("convoke-passes/src/rewrite/compose.rs", "compose"),
+];
+
+#[test]
+fn functions_have_at_most_80_lines_but_those_listed() {
+    let mut left = LONG_FUNCTIONS.to_vec();
+    let (mut measured, mut complaints) = (0, Vec::new());
+    for name in crates().keys() {
+        for source in files(&root().join("crates").join(name).join("src"), |p| has_extension(p, &["rs"])) {
+            let all = functions(&read(&source));
+            measured += all.len();
+            for (function, lines) in all.into_iter().filter(|(_, lines)| *lines > 80) {
+                match left.iter().position(|(file, known)| source.ends_with(file) && *known == function) {
+                    Some(known) => drop(left.swap_remove(known)),
+                    None => complaints.push(format!("{}: `{function}` has {lines} lines", source.display())),
+                }
+            }
+        }
+    }
+    assert!(measured > 1000, "{measured} functions");
+    let short = |(file, function): &(&str, &str)| format!("{file}: `{function}` is short enough; take it off the list");
+    complaints.extend(left.iter().map(short));
+    none(complaints);
+}
+
+/// Numbers in the crates below that belong to no machine: a file or folder, a constant or a literal (`*` for all), and what it is instead.
+const NUMBERS: [(&str, &str, &str); 58] = [
+    // Choices of a plan that a text can make otherwise, and plans that are tried.
+    ("convoke-conv/src/algorithms/direct_channels/mod.rs", "STRIP", "rows of a strip unless the text says others"),
+    ("convoke-conv/src/algorithms/strassen/mod.rs", "LEVELS", "plans that are tried"),
+    ("convoke-conv/src/algorithms/strassen/mod.rs", "LEAST", "plans that are tried"),
+    ("convoke-conv/src/algorithms/tiles/fft.rs", "*", "plans that are tried"),
+    ("convoke-conv/src/algorithms/tiles/winograd.rs", "*", "plans that are tried; the precision of larger ones"),
+    ("convoke-conv/src/algorithms/tiles/geometry.rs", "LEAST", "tiles of a block unless the text says others"),
+    ("convoke-conv/src/algorithms/tiles/geometry.rs", "MOST", "tiles of a block unless the text says others"),
+    ("convoke-conv/src/geometry/regions.rs", "ROWS", "rows of a strip unless the text says others"),
+    ("convoke-conv/src/strips/choose.rs", "STRIP_HEIGHTS", "plans that are tried"),
+    ("convoke-conv/src/strips/choose.rs", "MIN_STRIPS", "plans that are tried"),
+    ("convoke-conv/src/strips/choose.rs", "LONGEST", "plans that are tried"),
+    // How much better a plan must be that is more code: the cost of compiling it is in no term.
+    ("convoke-conv/src/algorithms/depthwise_channels/cost.rs", "MIN_SPEEDUP", "margin for more code"),
+    ("convoke-conv/src/algorithms/direct_regions/cost.rs", "MIN_SPEEDUP", "margin for more code"),
+    ("convoke-conv/src/strips/choose.rs", "MIN_SPEEDUP", "margin for more code"),
+    ("convoke-conv/src/strips/choose.rs", "EQUAL", "margin within which plans are equal"),
+    // How much code is written, and what may be spent on compiling.
+    ("convoke-conv/src/algorithms/direct_pixels/cycles.rs", "WRITTEN", "size of code"),
+    ("convoke-conv/src/algorithms/direct_pixels/geometry.rs", "MAX_DEINTERLEAVED_TAPS", "size of code"),
+    ("convoke-conv/src/algorithms/direct_pixels/lower.rs", "RARE", "size of code"),
+    ("convoke-conv/src/algorithms/strassen/geometry.rs", "PRODUCTS", "size of code"),
+    ("convoke-conv/src/algorithms/tiles/geometry/cache.rs", "MOST", "memory of the compiler"),
+    ("convoke-conv/src/algorithms/tiles/mod.rs", "MOST_WORK", "time of the compiler"),
+    ("convoke-conv/src/geometry/regions.rs", "MOST", "size of code"),
+    ("convoke-conv/src/geometry/runs.rs", "KINDS", "size of code"),
+    ("convoke-conv/src/geometry/runs.rs", "COUNTED", "size of code"),
+    ("convoke-lower/src/known.rs", "*", "time of the compiler, size of constants"),
+    ("convoke-lower/src/marks.rs", "*", "size of code"),
+    ("convoke-lower/src/product.rs", "WRITTEN", "size of code"),
+    ("convoke-codegen/src/emit/half.rs", "INSTRUCTIONS", "size of code"),
+    ("convoke-codegen/src/emit/size.rs", "*", "size of code, time of the compiler"),
+    ("convoke-codegen/src/jit.rs", "VENEER", "size of code"),
+    // What loops consist of, counted in their code.
+    ("convoke-conv/src/algorithms/direct_pixels/geometry.rs", "DEINTERLEAVED", "registers that the code names"),
+    ("convoke-conv/src/algorithms/tiles/guard_cost.rs", "CALLS", "calls that the code makes"),
+    ("convoke-conv/src/algorithms/tiles/guard_cost.rs", "MAX", "operations that the code has"),
+    ("convoke-conv/src/algorithms/tiles/guard_cost.rs", "SHARED", "operations that the code has"),
+    ("convoke-conv/src/algorithms/tiles/guard_cost.rs", "TURN", "operations that the code has"),
+    ("convoke-conv/src/algorithms/tiles/guard_cost.rs", "SKIP", "operations that the code has"),
+    ("convoke-conv/src/algorithms/tiles/lower/depthwise.rs", "TRANSFORMS", "operations that the code has, about"),
+    // How iterations are grouped for threads, before their number is known.
+    ("convoke-lower/src/block_transpose.rs", "COLUMNS", "shape of a loop nest"),
+    ("convoke-lower/src/ops/elementwise.rs", "CHUNK", "grain for threads"),
+    ("convoke-lower/src/ops/movement.rs", "STRIP", "grain for threads"),
+    ("convoke-lower/src/packed.rs", "COPY", "grain for threads"),
+    ("convoke-lower/src/share.rs", "*", "grain for threads"),
+    ("convoke-codegen/src/helpers.rs", "ALWAYS", "threads that may be asked for"),
+    ("convoke-codegen/src/helpers.rs", "NEVER", "threads that may be asked for"),
+    ("convoke-codegen/src/region.rs", "SPINS", "a courtesy to other processes"),
+    ("convoke-codegen/src/work.rs", "MOST_CHUNKS", "range of a counter"),
+    // Mathematics, formats of numbers, and limits of what a user may ask.
+    ("convoke-conv/src/budget.rs", "TIMES", "errors allowed"),
+    ("convoke-conv/src/strips/refused.rs", "MOST", "range of an attribute"),
+    ("convoke-lower/src/epilogue.rs", "6.0", "the operator ReLU6"),
+    ("convoke-lower/src/math.rs", "*", "the exponential function"),
+    ("convoke-codegen/src/emit/half.rs", "HALF", "the format of a half"),
+    ("convoke-codegen/src/emit/half.rs", "REBIAS", "the format of a half"),
+    ("convoke-codegen/src/emit/half.rs", "INFINITY", "the format of a half"),
+    ("convoke-codegen/src/emit/half.rs", "SIGN", "the format of a half"),
+    ("convoke-codegen/src/emit/vector.rs", "*", "formats of floating-point numbers"),
+    ("convoke-codegen/src/wide/half.rs", "HALF", "the format of a half"),
+    // What an architecture defines: encodings, registers, bits of control.
+    ("convoke-codegen/src/control.rs", "*", "control bits of an architecture"),
+    ("convoke-codegen/src/x86/", "*", "encodings of an architecture"),
+];
+
+/// Constants and literals that may be numbers of a machine, in the text of a file: each constant of numbers but those that number axes of
+/// loops, and each floating-point number but 0, 1/2, 1 and 2. In a file of the cost model also each integer beyond 4.
+fn suspects(file: &str, text: &str) -> Vec<String> {
+    let code = code(text);
+    let (constants, left) = constants(&code);
+    let makes_loops = file.split('/').any(|part| part == "lower" || part == "lower.rs");
+    let name = file.rsplit('/').next().unwrap_or(file);
+    let costs = file.contains("/cost/") || name.ends_with("cost.rs") || name == "cycles.rs";
+    let integer = |number: &str| number.replace('_', "").parse::<u128>().unwrap_or(0);
+    let axis = |value: &str| makes_loops && value.parse::<u32>().is_ok_and(|axis| axis <= 5);
+    let suspect = |number: &&str| match is_float(number) {
+        true => !["0.0", "0.5", "1.0", "2.0", "0f64"].contains(number),
+        false => costs && integer(number) > 4,
+    };
+    let named = constants.into_iter().filter(|constant| !axis(&constant.value)).map(|constant| constant.name);
+    // Lengths of arrays are none.
+    let left = left.replace("; ", ";\n");
+    let left: String =
+        left.lines().map(|line| format!("{}\n", line.trim_start_matches(|c: char| c.is_ascii_digit()))).collect();
+    named.chain(numbers(&left).into_iter().filter(suspect).map(str::to_owned)).collect()
+}
+
+#[test]
+fn no_crate_but_convoke_machine_holds_a_number_of_a_machine() {
+    let mut used = BTreeSet::new();
+    let mut complaints = Vec::new();
+    for name in ["convoke-conv", "convoke-lower", "convoke-codegen"] {
+        let crates = root().join("crates");
+        for source in files(&crates.join(name).join("src"), |p| has_extension(p, &["rs"])) {
+            let file = source.strip_prefix(&crates).expect("it is below").to_string_lossy().into_owned();
+            for found in suspects(&file, &read(&source)) {
+                let known =
+                    |(at, number, _): &(&str, &str, &str)| file.starts_with(at) && (*number == "*" || *number == found);
+                match NUMBERS.iter().position(known) {
+                    Some(known) => drop(used.insert(known)),
+                    None => complaints.push(format!(
+                        "{file}: `{found}`: a number of a machine is a field of its description in convoke-machine; any other is on the list with its reason"
+                    )),
+                }
+            }
+        }
+    }
+    let left = NUMBERS.iter().enumerate().filter(|(i, _)| !used.contains(i));
+    complaints
+        .extend(left.map(|(_, (file, number, _))| format!("{file} has no `{number}` any more; take it off the list")));
+    none(complaints);
+}
+
+#[test]
+fn cycles_written_into_a_cost_file_are_found() {
+    let cost = "convoke-conv/src/algorithms/im2col/cost.rs";
+    assert_eq!(suspects(cost, "let waits = 20 * lines + 1; // of 30\n"), ["20"]);
+    assert_eq!(suspects(cost, "let waits = lines as f64 * 3.5;\n"), ["3.5"]);
+    assert_eq!(suspects(cost, "/// Cycles.\nconst WAITS: f64 = 2.0;\nlet pair: [f64; 6] = [0.0; 6];\n"), ["WAITS"]);
+    assert_eq!(
+        suspects("convoke-conv/src/algorithms/im2col/lower.rs", "const AXES: usize = 3;\nconst RARE: usize = 16;\n"),
+        ["RARE"]
+    );
 }
 
 #[test]

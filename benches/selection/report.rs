@@ -84,11 +84,11 @@ pub(crate) fn times(text: &str) -> Result<HashMap<String, Times>, String> {
 /// A layer with every candidate.
 pub(crate) fn json(name: &str, layer: &Measured) -> Value {
     let candidate = |c: &Candidate| {
-        let terms = c.plan.terms.iter().map(|t| (t.name.to_owned(), json!(t.cycles)));
+        let terms = c.plan.cost.terms.iter().map(|t| (t.name.to_owned(), json!(t.cycles)));
         let terms: serde_json::Map<String, Value> = terms.collect();
         let mut value = json!({
             "algorithm": c.plan.plan.to_string(), "allowed": c.allowed, "cycles": c.plan.cycles(), "terms": terms,
-            "multiplications": c.plan.multiplications as f64, "bytes_moved": c.plan.bytes_moved as f64,
+            "multiplications": c.plan.cost.multiplications as f64, "bytes_moved": c.plan.cost.bytes_moved as f64,
             "error_typical": c.plan.error_typical,
         });
         match &c.time {

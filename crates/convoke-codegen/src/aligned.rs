@@ -1,7 +1,7 @@
 //! Memory on a cache line boundary, in huge pages where it is large.
 //!
-//! A fresh page costs a fault and is cleared by the system. What is larger than a few huge pages is mapped for itself: it comes cleared, so
-//! nothing clears it again, with a fault for each 2 MiB rather than for each 4 KiB, and is reached through fewer entries of the TLB.
+//! A fresh page costs a fault, and the system clears it. Memory larger than a few huge pages has its own mapping. The system has cleared it, it
+//! costs a fault for each 2 MiB rather than each 4 KiB, and it takes fewer entries of the TLB.
 
 use std::alloc::{Layout, alloc_zeroed, dealloc};
 use std::ptr::NonNull;

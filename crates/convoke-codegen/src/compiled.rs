@@ -142,7 +142,7 @@ pub fn compile(
         steps.push(Step { kernel: code.kernel(*func), args: args.clone(), table, trips });
         table += args.len();
     }
-    let chunks = work::chunks(&work, threads);
+    let chunks = work::chunks(&work, threads, &machine.sharing);
     Ok(Compiled {
         id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
         inputs: params(Role::Input),
@@ -292,7 +292,7 @@ impl Compiled {
         }
     }
 
-    /// The caller leads, so many others help.
+    /// A run with helpers: the caller leads.
     fn run_together<'s>(
         &'s self,
         scope: &Scope<'s>,

@@ -55,7 +55,7 @@ macro_rules! elements {
 
 elements!(f16 = F16, bf16 = Bf16, f32 = F32, f64 = F64);
 
-/// What is checked of a slice, and where it begins.
+/// Type, length and address of a slice, for the checks before a run.
 pub(crate) struct Raw {
     pub(crate) elem: Elem,
     pub(crate) len: usize,

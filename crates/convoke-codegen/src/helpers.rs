@@ -1,10 +1,10 @@
-//! Threads that help callers, and how many of them are free; and those that compile.
+//! Pools of threads: helpers of callers, with the number that is free, and compilers.
 //!
-//! A run ends when each helper that it asked for has come and left. One that is with another run would be waited for, so only as many are asked
-//! for as are free.
+//! A run ends when each helper that it asked for has come and left. A helper that is busy with another run would delay it, so a run asks only
+//! for free ones.
 //!
-//! Pools are made once for each number of threads and kept, since to start threads takes longer than many layers run. Each has its number given:
-//! a pool without one asks the environment. For the same reason nothing here uses rayon's global pool.
+//! A pool is made once for each number of threads and kept, since starting threads takes longer than many layers run. Its number of threads is
+//! always given: rayon's global pool, and a pool without a number, ask the environment.
 
 use std::collections::HashMap;
 use std::num::NonZero;
@@ -26,7 +26,7 @@ pub(crate) struct Helpers {
     busy: AtomicUsize,
 }
 
-/// So many helpers that others do not ask for until this is dropped.
+/// Some helpers, which others cannot ask for until this is dropped.
 pub(crate) struct Taken<'h> {
     busy: &'h AtomicUsize,
     pub(crate) count: usize,
@@ -43,7 +43,7 @@ pub(crate) fn processors() -> usize {
 }
 
 impl Helpers {
-    /// Those that make `threads` threads of a caller's; `None` for one, which needs none.
+    /// The helpers with which a caller has `threads` threads; `None` for one thread, which needs no helper.
     ///
     /// # Errors
     ///
@@ -67,7 +67,7 @@ impl Helpers {
         Ok(Some(helpers))
     }
 
-    /// At most so many of those that are free.
+    /// At most this many free helpers.
     pub(crate) fn take(&self, most: usize) -> Taken<'_> {
         let free = |busy: usize| most.min(self.pool.current_num_threads() - busy);
         let busy = self.busy.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |busy| Some(busy + free(busy)));

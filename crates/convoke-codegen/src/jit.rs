@@ -83,7 +83,7 @@ fn denied(error: ModuleError) -> CodegenError {
     }
 }
 
-/// All code in one stretch of memory: calls between functions reach 2 GiB, and one mapping is protected once.
+/// All code in one mapping: calls between functions reach at most 2 GiB, and memory is protected once.
 struct Together {
     system: SystemMemoryProvider,
     total: usize,

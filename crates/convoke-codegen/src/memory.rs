@@ -24,7 +24,7 @@ pub struct Memory<T> {
 }
 
 impl<T: Element> Memory<T> {
-    /// So many zeros, or `None` where the system has no memory for them.
+    /// `len` zeros; `None` if the system has no memory for them.
     pub fn zeros(len: usize) -> Option<Memory<T>> {
         let bytes = Aligned::new(len.checked_mul(size_of::<T>())?)?;
         Some(Memory { bytes, of: PhantomData })

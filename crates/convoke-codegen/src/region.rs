@@ -5,10 +5,10 @@
 //!   helper      (wakes)     chunk 1  │ (waits)           │         chunks 1 3
 //! ```
 //!
-//! Waking a thread takes longer than a small step runs, so helpers are asked for once. The caller goes from step to step; whoever is there
-//! takes chunks of the step it is at. Between steps nobody waits for a helper that has not come, only for chunks that are being run; while a step is
-//! not split, helpers look for the next one, and soon yield their processors to others. A run ends when each helper that was asked for has come and
-//! left, which is up to who asked: to come late, to a run that is over, is to leave at once.
+//! Waking a thread takes longer than a small step runs, so helpers are asked for once a run. The caller goes from step to step; every thread that has
+//! come takes chunks of the caller's step. At the end of a step the caller waits for chunks that are being run, never for a helper that has not
+//! come. During a step that is not split, helpers poll for the next one, and soon yield their processors. A run ends when each helper that was
+//! asked for has come and left; the caller of `lead` sees to that. A helper that comes to a run that is over leaves at once.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -31,7 +31,7 @@ impl Region {
         Region { open: AtomicU64::new(u64::from(u32::MAX)), done: AtomicU64::new(0) }
     }
 
-    /// The caller's part: all steps, of so many chunks each.
+    /// The caller's part: all steps. `chunks` has the number of chunks of each.
     pub(crate) fn lead(&self, chunks: &[u64], run: impl Fn(usize, u64)) {
         let _end = End(&self.open);
         for (step, &count) in chunks.iter().enumerate() {
@@ -39,7 +39,7 @@ impl Region {
                 run(step, 0);
                 continue;
             }
-            // All chunks taken before are done, so nobody counts any now.
+            // All chunks taken before are done, so no thread counts one now.
             self.done.store(0, Ordering::Relaxed);
             self.open.store((step as u64) << 32, Ordering::Release);
             while let Ok((_, chunk)) = self.take(chunks) {

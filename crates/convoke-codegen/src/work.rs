@@ -1,20 +1,12 @@
 //! How much a kernel has to do, to decide whether threads are worth waking, and into how many chunks its iterations are split.
 
 use convoke_ir::loops::{Func, Program, Stmt};
-
-/// Element operations of a run below which it stays on one thread: some 50 µs of work, about what it takes until a thread that slept is
-/// there.
-const WORTH_WAKING: u64 = 1 << 21;
-/// Element operations of a step below which it stays on one thread: some µs of work, several times what handing over a chunk takes
-/// between threads that are awake.
-const WORTH_SPLITTING: u64 = 1 << 16;
+use convoke_machine::Sharing;
 
 /// The most chunks of a step: a region counts them in 32 bits, and each thread may ask for one too many.
 const MOST_CHUNKS: u64 = 1 << 31;
-/// Chunks for each thread: few enough to cost nothing, enough that one slow thread does not keep the others waiting.
-const CHUNKS_PER_THREAD: u64 = 8;
 
-/// What a step is.
+/// The work of a step.
 pub(crate) struct Step {
     /// Iterations of the parallel loop; 1 without one.
     pub(crate) trips: u64,
@@ -23,27 +15,28 @@ pub(crate) struct Step {
 }
 
 impl Step {
-    /// A run of `func`, whose parallel loop has so many iterations.
+    /// A run of `func`, whose parallel loop has `trips` iterations.
     pub(crate) fn new(program: &Program, func: &Func, trips: u64) -> Step {
         Step { trips, work: of(program, func) }
     }
 
-    fn splits(&self) -> bool {
-        self.trips > 1 && self.work >= WORTH_SPLITTING
+    fn splits(&self, sharing: &Sharing) -> bool {
+        self.trips > 1 && self.work >= sharing.split_operations
     }
 
-    fn chunks(&self, threads: u64) -> u64 {
-        let worth = (self.work / (WORTH_SPLITTING / 4)).max(2);
-        let most = threads.saturating_mul(CHUNKS_PER_THREAD).min(MOST_CHUNKS);
-        if self.splits() { self.trips.min(most).min(worth) } else { 1 }
+    fn chunks(&self, threads: u64, sharing: &Sharing) -> u64 {
+        let worth = (self.work / (sharing.split_operations / 4)).max(2);
+        let most = threads.saturating_mul(sharing.chunks_per_thread).min(MOST_CHUNKS);
+        if self.splits(sharing) { self.trips.min(most).min(worth) } else { 1 }
     }
 }
 
 /// Into how many chunks the iterations of each step of a run are split for this many threads; 1 for not at all.
-pub(crate) fn chunks(steps: &[Step], threads: usize) -> Vec<u64> {
-    let shared: u64 = steps.iter().filter(|step| step.splits()).fold(0, |sum, step| sum.saturating_add(step.work));
-    let worth = threads > 1 && shared >= WORTH_WAKING;
-    steps.iter().map(|step| if worth { step.chunks(threads as u64) } else { 1 }).collect()
+pub(crate) fn chunks(steps: &[Step], threads: usize, sharing: &Sharing) -> Vec<u64> {
+    let shared: u64 =
+        steps.iter().filter(|step| step.splits(sharing)).fold(0, |sum, step| sum.saturating_add(step.work));
+    let worth = threads > 1 && shared >= sharing.wake_operations;
+    steps.iter().map(|step| if worth { step.chunks(threads as u64, sharing) } else { 1 }).collect()
 }
 
 /// Element operations of one call of `func`.
@@ -70,8 +63,9 @@ mod tests {
     #[test]
     fn chunks_are_bounded_for_any_number_of_threads() {
         let steps = [Step { trips: u64::MAX, work: u64::MAX }, Step { trips: 1, work: 1 }];
-        assert_eq!(chunks(&steps, usize::MAX), [MOST_CHUNKS, 1]);
-        assert_eq!(chunks(&steps, 3), [3 * CHUNKS_PER_THREAD, 1]);
-        assert_eq!(chunks(&steps, 1), [1, 1]);
+        let sharing = Sharing::default();
+        assert_eq!(chunks(&steps, usize::MAX, &sharing), [MOST_CHUNKS, 1]);
+        assert_eq!(chunks(&steps, 3, &sharing), [3 * sharing.chunks_per_thread, 1]);
+        assert_eq!(chunks(&steps, 1, &sharing), [1, 1]);
     }
 }

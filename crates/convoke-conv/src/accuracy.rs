@@ -1,28 +1,19 @@
-//! How accurate a convolution is by the algorithm that it names: what a run is held against.
+//! The error to expect of a convolution by the algorithm that it names, and the error that a run may have.
 
-use convoke_bilinear::error::matmul_estimate;
-use convoke_bilinear::matmul;
-use convoke_ir::attr::Algorithm;
+use convoke_ir::attr::{Algorithm, Plan};
 
-use crate::algorithms::tiles::Tiling;
+use crate::algorithms;
 use crate::budget::{Allowed, Budget};
 use crate::conv::Conv;
+use crate::estimate::Errors;
 
-/// The error to expect of `conv` by `algorithm`, relative to Σ|w||x| where inputs are of like magnitude within a tile: that of a plain sum where
-/// the algorithm is one or has no sizes.
+/// The error to expect of `conv` by `algorithm`, relative to Σ|w||x|, for inputs of like magnitude within a tile. An algorithm without sizes, or
+/// with sizes that do not fit, counts as a plain sum.
 pub fn expected(algorithm: Algorithm, conv: &Conv) -> f64 {
-    let unit = conv.elem.unit_roundoff();
-    match algorithm {
-        Algorithm::Winograd { outputs: Some(_) } | Algorithm::Fft { points: Some(_) } => {
-            Tiling::new(algorithm, &conv.window)
-                .map_or(conv.error_typical(), |t| t.error_typical(conv.c_per_group(), unit))
-        }
-        Algorithm::Strassen { levels: Some(levels) } => {
-            // How the depth is cut depends on the machine. More chunks err less.
-            matmul_estimate(&matmul::strassen(), levels.into(), conv.depth(), 1, unit)
-        }
-        _ => conv.error_typical(),
-    }
+    let plan = Plan::open(algorithm);
+    let method = algorithms::of(&plan).filter(|_| algorithm != algorithm.family());
+    let error = method.map(|method| method.errors(plan, conv, Errors::Estimate)[0]);
+    error.filter(|error| error.is_finite()).unwrap_or(conv.error_typical())
 }
 
 /// The error allowed, relative to Σ|w||x|. Plain sums always are; another algorithm that was asked for by name is held against nothing but the

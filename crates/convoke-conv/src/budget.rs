@@ -40,7 +40,7 @@ pub struct Allowed {
     pub guard: i64,
 }
 
-/// What a candidate's error is held against.
+/// The limit that a candidate's error is compared with.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Budget {
     /// The largest error allowed.

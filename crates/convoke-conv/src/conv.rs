@@ -1,4 +1,4 @@
-//! A convolution as the cost model sees it: numbers, no values.
+//! A convolution in numbers, as the cost model sees it.
 
 use convoke_bilinear::error::{plain_bound, plain_estimate, rounding};
 use convoke_ir::attr::Algorithm;
@@ -93,7 +93,7 @@ impl Conv {
         Conv { guard: if self.guard < 0 { allowed.guard } else { self.guard }, ..self }
     }
 
-    /// How much larger than what an output reads a tile's inputs may be, if tiles are guarded: only those that are summed over channels can be.
+    /// The guard κ of a tile: how many times as large as the inputs under one output its other inputs may be. Only reducing tiles are guarded.
     pub fn kappa(&self) -> Option<usize> {
         let summed = self.c_per_group() > 1 || self.k_per_group() > 1;
         usize::try_from(self.guard).ok().filter(|&kappa| summed && kappa > 0)
@@ -144,8 +144,8 @@ impl Conv {
         [self.window.h, self.window.w].iter().any(|axis| axis.begin > 0 || axis.read() > axis.input)
     }
 
-    /// Bytes of the input with its halo, as far as it is read; 0 if there is no padding and the input is read in place, which it is not if
-    /// it is stored in another type.
+    /// Bytes of the copy of the input with its halo, without rows and columns that are not read. 0 if the input is read in place: it has no padding,
+    /// and is stored in the type that is computed in.
     pub fn halo_bytes(&self) -> u128 {
         if !self.is_padded() && !self.stored[0].is_storage() {
             return 0;

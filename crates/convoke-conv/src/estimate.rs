@@ -1,24 +1,14 @@
-//! Costs and errors of a candidate.
+//! What a candidate costs, and how it rounds.
 
 use convoke_ir::attr::Plan;
 
-/// What it costs to compute a convolution by a plan, and how that rounds.
+/// The cost of a convolution by a plan, and its rounding errors.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Estimate {
     /// The plan, with every parameter.
     pub plan: Plan,
-    /// Multiplications of a run.
-    pub multiplications: u128,
-    /// Bytes that a run reads and writes, each time anew that a cache cannot hold them.
-    pub bytes_moved: u128,
-    /// Bytes of memory beside input, weights and output: what threads share, and one thread's own.
-    pub scratch_bytes: u128,
-    /// Codelet calls of a run; `None` where the plan does not state them.
-    pub calls: Option<u128>,
-    /// Predicted cycles on one core, by what they are spent on.
-    pub terms: Vec<Term>,
-    /// How many times as fast as every other candidate it must be to be chosen: more than 1 where it is more code.
-    pub min_speedup: f64,
+    /// The cost of a run.
+    pub cost: PlanCost,
     /// The certified bound of the rounding error: of a plain sum relative to Σ|w||x| of each output element, of other algorithms
     /// relative to Σ|w| · max|x| over what its tile reads, or all that a product of matrices reads; where a range of the input is declared
     /// relative to Σ|w| · max(|x|, least).
@@ -28,14 +18,20 @@ pub struct Estimate {
     pub error_typical: f64,
 }
 
-/// What a plan costs.
+/// The cost of a run by a plan.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Cost {
+pub struct PlanCost {
+    /// Multiplications.
     pub multiplications: u128,
+    /// Bytes that are read and written, each time anew that a cache cannot hold them.
     pub bytes_moved: u128,
+    /// Bytes of memory beside input, weights and output: what threads share, and one thread's own.
     pub scratch_bytes: u128,
+    /// Codelet calls; `None` where the plan does not state them.
     pub calls: Option<u128>,
+    /// Predicted cycles on one core, by what they are spent on.
     pub terms: Vec<Term>,
+    /// How many times as fast as every other candidate the plan must be to be chosen: more than 1 where it is more code.
     pub min_speedup: f64,
 }
 
@@ -60,11 +56,11 @@ pub struct Term {
 impl Estimate {
     /// Predicted cycles of a run on one core: the sum of the terms.
     pub fn cycles(&self) -> f64 {
-        self.terms.iter().map(|term| term.cycles).sum()
+        self.cost.terms.iter().map(|term| term.cycles).sum()
     }
 
     /// Predicted cycles, times the speedup that is asked of it.
     pub(crate) fn weighed(&self) -> f64 {
-        self.cycles() * self.min_speedup
+        self.cycles() * self.cost.min_speedup
     }
 }

@@ -1,4 +1,4 @@
-//! Convolution: its algorithms, what they cost and how they round, the choice among them, and their loops.
+//! Convolution: its algorithms, their costs and errors, the choice among them, and their loops.
 //!
 //! ```text
 //! conv2d ──► Conv ──► candidates ──► Estimate ──► Plan in the IR ──► loops
@@ -11,7 +11,7 @@
 //! | `algorithms` | a folder for each algorithm: geometry, cost, loops; and the one list of them |
 //! | `geometry` | cuts of an axis that several algorithms share |
 //! | `cost` | terms of the cost model |
-//! | [`estimate`], [`budget`], [`accuracy`] | what a candidate costs, how it rounds, what is allowed |
+//! | [`estimate`], [`budget`], [`accuracy`] | a candidate's cost and errors, and the error allowed |
 //! | [`select`] | the choice, with its reason |
 //! | [`storage`] | how values between two convolutions lie in memory |
 //! | [`strips`] | chains of convolutions by fused row strips |
@@ -37,7 +37,7 @@ pub use accuracy::{allowed, expected};
 pub use algorithms::{broadcasts_in_place, lower};
 pub use budget::{Allowed, Budget};
 pub use conv::Conv;
-pub use estimate::{Estimate, Term};
+pub use estimate::{Estimate, PlanCost, Term};
 pub use refusal::{NoParts, NoTiling, Refusal};
 pub use select::{Reason, SelectError, Selection};
 pub use weigh::bound_for_weights;

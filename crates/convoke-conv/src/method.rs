@@ -6,7 +6,7 @@ use convoke_lower::{LowerError, Lowering};
 use convoke_machine::Machine;
 
 use crate::conv::Conv;
-use crate::estimate::{Cost, Errors};
+use crate::estimate::{Errors, PlanCost};
 use crate::refusal::Refusal;
 
 /// A way to compute a convolution.
@@ -23,10 +23,10 @@ pub(crate) trait Method: Sync {
     /// A plan that this method takes, with every parameter that lowering needs; or why it computes no such convolution.
     fn complete(&self, plan: Plan, conv: &Conv, machine: &Machine) -> Result<Plan, Refusal>;
 
-    /// What a complete plan costs.
-    fn cost(&self, plan: Plan, conv: &Conv, machine: &Machine) -> Cost;
+    /// The cost of a complete plan.
+    fn cost(&self, plan: Plan, conv: &Conv, machine: &Machine) -> PlanCost;
 
-    /// The error to expect and the certified bound, as far as `errors` asks for them: by default those of a plain sum.
+    /// The error to expect and the certified bound; infinite if `errors` does not ask for them. By default those of a plain sum.
     fn errors(&self, _plan: Plan, conv: &Conv, _errors: Errors) -> [f64; 2] {
         [conv.error_typical(), conv.error_bound()]
     }

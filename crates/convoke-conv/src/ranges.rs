@@ -1,7 +1,7 @@
-//! The magnitudes of values, where the inputs that they come from have declared ranges.
+//! Ranges of the magnitudes of values, from the declared ranges of inputs.
 //!
-//! A range travels through ops that leave each element as it is, take some of them or put zeros between: then an element of the result is 0 or
-//! has a magnitude that some element of the operands may have. Any other op ends it.
+//! A range passes through ops that keep, move or drop elements, or put zeros between them: an element of the result is 0, or has a magnitude that
+//! some element of an operand may have. Any other op ends the range.
 
 use convoke_ir::layer::{Instr, Layer, Op, Range};
 

@@ -22,7 +22,7 @@ pub enum Refusal {
     /// The user allows less rounding.
     #[error("has an error of {error:.1e}, and --max-error allows {limit:.1e}")]
     Budget {
-        /// Its estimate, or its bound where that counts.
+        /// Its error to expect, or its certified bound if that is limited.
         error: f64,
         /// The most.
         limit: f64,

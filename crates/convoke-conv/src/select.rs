@@ -1,8 +1,8 @@
 //! Algorithm selection: every candidate, its error and its cost, and the choice with its reason.
 //!
-//! Candidates are the plans that [`algorithms`](crate::algorithms) think worth weighing, and the one that was asked for. Each is completed
-//! and has an [`Estimate`], or a [`Refusal`] in numbers. Of those whose error is allowed, the one with the fewest predicted cycles is
-//! chosen. `explain` prints the same [`Selection`]s that the pass decides by.
+//! Candidates are the plans that [`algorithms`](crate::algorithms) propose, and the plan that the user asked for. Each is completed and gets an
+//! [`Estimate`], or a [`Refusal`] in numbers. The candidate with the fewest predicted cycles whose error is allowed is chosen. `explain` prints
+//! the same [`Selection`]s that the pass decides by.
 //!
 //! # Error
 //!
@@ -156,7 +156,7 @@ fn weigh_all(conv: &Conv, asked: Plan, machine: &Machine, budget: &Budget) -> Ve
     let mut all: Vec<(Plan, Result<Estimate, Refusal>)> = Vec::new();
     for &method in ALL {
         let worth = method.worth(conv, machine);
-        // What nobody tries may be asked for.
+        // The user may ask for plans that are not tried otherwise.
         let asked = method.asked(asked, conv).into_iter().filter(|plan| !worth.contains(plan));
         for plan in worth.iter().copied().chain(asked) {
             let estimate = weigh_by(method, plan, conv, machine, budget.errors());
@@ -180,14 +180,14 @@ fn is_open(estimate: &Estimate, budget: &Budget) -> bool {
 
 /// Refuses candidates that are faster than every other, but not by as much as their code is worth.
 fn refuse_little_gains(candidates: &mut Weighed, budget: &Budget) {
-    let plain = estimates(candidates).filter(|estimate| is_open(estimate, budget) && estimate.min_speedup <= 1.0);
+    let plain = estimates(candidates).filter(|estimate| is_open(estimate, budget) && estimate.cost.min_speedup <= 1.0);
     let Some(best) = plain.min_by(|a, b| a.cycles().total_cmp(&b.cycles())) else { return };
     let (than, cycles) = (best.plan, best.cycles());
     for (_, estimate) in candidates {
         let Ok(own) = estimate else { continue };
         let speedup = cycles / own.cycles();
-        if own.min_speedup > 1.0 && speedup > 1.0 && speedup <= own.min_speedup {
-            *estimate = Err(Refusal::Speedup { speedup, than, needs: own.min_speedup });
+        if own.cost.min_speedup > 1.0 && speedup > 1.0 && speedup <= own.cost.min_speedup {
+            *estimate = Err(Refusal::Speedup { speedup, than, needs: own.cost.min_speedup });
         }
     }
 }
@@ -204,8 +204,8 @@ fn cheapest(candidates: &Weighed, budget: &Budget) -> Option<(Plan, Reason)> {
     }
 }
 
-/// The estimate that [`cheapest`] finds, where nobody asks about the others: errors of tiles are computed from the fewest cycles on, until
-/// one is allowed.
+/// The same estimate as [`cheapest`], without those of other candidates. Errors of tiles are computed from the fewest cycles on, until one is
+/// allowed.
 pub fn quickest(conv: &Conv, machine: &Machine, allowed: &Allowed) -> Option<Estimate> {
     let conv = &conv.guarded(allowed);
     let budget = Budget::new(conv, allowed);
@@ -281,8 +281,8 @@ pub fn selections(
     }
 }
 
-/// Predicted cycles of what is no convolution. Of another op: to read what it reads and to write what it gives, from and to the nearest memory that
-/// holds both, or its multiplications at the machine's rate if they take longer. Of a convolution: to read what its epilogue does.
+/// Predicted cycles of an instruction beside its convolution. Another op reads its operands and writes its result, in the nearest memory that holds
+/// both, or multiplies at the machine's rate, whichever takes longer. A convolution reads the operands of its epilogue.
 pub fn cycles_beside(layer: &Layer, instr: &Instr, machine: &Machine) -> f64 {
     let is_conv = plan_of(instr).is_some();
     let read = instr.reads().skip(if is_conv { instr.args.len() } else { 0 });

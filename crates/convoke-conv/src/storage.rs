@@ -1,4 +1,4 @@
-//! Values between two convolutions: how they lie in memory, and whether both sides can work with that.
+//! The storage of values between two convolutions, and whether both sides can work with it.
 //!
 //! ```text
 //!   transform back ──► [N, C, H, W] ──► [N, C/16, top + H + bottom, left + W + right, 16] ──► transform
@@ -8,9 +8,9 @@
 //!   K×1 ──► [N, C, W, H] ──► 1×K        along a column of vectors each is one of them
 //! ```
 //!
-//! Blocks of channels with a halo are what transformed tiles read. Where the producer works on the same vectors of channels and nobody
-//! else looks, it stores whole vectors there: the image is neither transposed twice nor copied for its halo. That is never dearer, so
-//! [`assign`] weighs nothing. Columns side by side pay within [row strips](crate::strips), whose planning assigns them.
+//! Transformed tiles read blocks of channels with a halo. A producer that works on the same vectors of channels, and whose result has no other
+//! reader, stores whole vectors there: the image is neither transposed twice nor copied for its halo. This never costs more, so [`assign`]
+//! compares no costs. Storage by columns pays within [row strips](crate::strips), whose planning assigns it.
 
 use convoke_ir::layer::{Instr, Layer, Op, Order, Storage, ValueId};
 use convoke_lower::LowerError;

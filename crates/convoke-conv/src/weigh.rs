@@ -5,7 +5,7 @@ use convoke_machine::Machine;
 
 use crate::algorithms::{self, ALL};
 use crate::conv::Conv;
-use crate::estimate::{Cost, Errors, Estimate};
+use crate::estimate::{Errors, Estimate};
 use crate::method::Method;
 use crate::refusal::Refusal;
 
@@ -31,18 +31,7 @@ pub(crate) fn weigh_by(
     // What storing the result rounds comes on top.
     let [stored_bound, stored_typical] = conv.rounding();
     let (error_typical, error_bound) = (typical.hypot(stored_typical), bound + stored_bound);
-    let Cost { multiplications, bytes_moved, scratch_bytes, calls, terms, min_speedup } = cost;
-    Ok(Estimate {
-        plan,
-        multiplications,
-        bytes_moved,
-        scratch_bytes,
-        calls,
-        terms,
-        min_speedup,
-        error_bound,
-        error_typical,
-    })
+    Ok(Estimate { plan, cost, error_bound, error_typical })
 }
 
 /// The estimates of all plans that `open` may mean, without errors, fewest cycles first.

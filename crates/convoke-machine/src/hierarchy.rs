@@ -26,6 +26,15 @@ pub struct Hierarchy {
     pub fetch_cycles: f64,
     /// Cycles that a line pushed out of its set of the first level waits; then of that of the second.
     pub conflict_cycles: [f64; 2],
+    /// How often each byte is moved where lines are read or written a part at a time, each line many times: while a quarter of the last
+    /// cache holds them; then beyond it.
+    pub scattered_moves: [f64; 2],
+    /// How often each byte of a vector is moved whose neighbours are far apart: from the second level, then from memory.
+    pub strided_moves: [f64; 2],
+    /// How often each byte is moved that is written and read again later: while the second level holds it; then beyond it.
+    pub round_trip_moves: [f64; 2],
+    /// The part of the nearest cache that lines may take before some of them push out others.
+    pub usable: f64,
     /// How much of the shorter of two parts that a core does at a time is not hidden behind the longer one.
     pub exposed: f64,
 }
@@ -41,6 +50,10 @@ impl Default for Hierarchy {
             stream_miss_cycles: 20.0,
             fetch_cycles: 3.6,
             conflict_cycles: [6.0, 25.0],
+            scattered_moves: [2.0, 6.0],
+            strided_moves: [2.0, 3.5],
+            round_trip_moves: [2.0, 4.0],
+            usable: 0.875,
             exposed: 0.25,
         }
     }
@@ -59,16 +72,21 @@ impl Hierarchy {
         if let Some((key, found, _, expected)) = sizes.into_iter().find(|(_, size, range, _)| !range.contains(size)) {
             return Some((key, found.to_string(), expected));
         }
-        let [near, far] = self.conflict_cycles;
-        let cycles = [
-            ("hierarchy.stream_miss_cycles", self.stream_miss_cycles, 1000.0),
-            ("hierarchy.fetch_cycles", self.fetch_cycles, 1000.0),
-            ("hierarchy.conflict_cycles", near, 1000.0),
-            ("hierarchy.conflict_cycles", far, 1000.0),
-            ("hierarchy.exposed", self.exposed, 1.0),
+        let parts = [("hierarchy.usable", self.usable), ("hierarchy.exposed", self.exposed)];
+        let pairs = [
+            ("hierarchy.conflict_cycles", self.conflict_cycles),
+            ("hierarchy.scattered_moves", self.scattered_moves),
+            ("hierarchy.strided_moves", self.strided_moves),
+            ("hierarchy.round_trip_moves", self.round_trip_moves),
         ];
+        let single =
+            [("hierarchy.stream_miss_cycles", self.stream_miss_cycles), ("hierarchy.fetch_cycles", self.fetch_cycles)];
+        let pairs = pairs.into_iter().flat_map(|(key, pair)| pair.map(|number| (key, number)));
         // Written so that a NaN is refused too.
-        let (key, found, most) = cycles.into_iter().find(|(_, cycles, most)| !(0.0..=*most).contains(cycles))?;
-        Some((key, format!("{found:?}"), if most > 1.0 { "from 0 to 1000" } else { "from 0 to 1" }))
+        let outside = |most: f64| move |(_, number): &(&'static str, f64)| !(0.0..=most).contains(number);
+        let part = parts.into_iter().find(outside(1.0)).map(|fault| (fault, "from 0 to 1"));
+        let number = || single.into_iter().chain(pairs).find(outside(1000.0)).map(|fault| (fault, "from 0 to 1000"));
+        let ((key, found), expected) = part.or_else(number)?;
+        Some((key, format!("{found:?}"), expected))
     }
 }

@@ -1,4 +1,4 @@
-//! What a CPU offers: vector width, caches, measured rates.
+//! The description of a CPU: vector width, caches, measured rates.
 //!
 //! Nothing in convoke is decided by a constant that belongs to a machine: lowering and cost model read a [`Machine`],
 //! which is detected ([`Machine::host`]), named ([`Machine::named`]) or read from a file ([`Machine::from_toml`]).
@@ -10,16 +10,20 @@ mod memory;
 mod named;
 mod rates;
 mod registers;
+mod sharing;
 mod text;
+mod thresholds;
 mod vectors;
 
 pub use hierarchy::Hierarchy;
 pub use host::{Missing, processor};
-pub use memory::{HUGE_PAGE_BYTES, LINE_BYTES, PAGE_BYTES, Prefetch};
+pub use memory::{HUGE_PAGE_BYTES, LINE_BYTES, PAGE_BYTES, Prefetch, SPREAD_BYTES};
 pub use named::UnknownMachine;
 pub use rates::{ProductRates, Rates};
 pub use registers::ProductRegisters;
+pub use sharing::Sharing;
 pub use text::MachineError;
+pub use thresholds::Thresholds;
 pub use vectors::VectorExtension;
 
 use serde::{Deserialize, Serialize};
@@ -53,6 +57,12 @@ pub struct Machine {
     /// Lines, sets, pages and streams. A description without them has those of a typical core.
     #[serde(default)]
     pub hierarchy: Hierarchy,
+    /// Sizes from which on one form of a loop is faster than another. A description without them has those of a typical core.
+    #[serde(default)]
+    pub thresholds: Thresholds,
+    /// When threads share work. A description without it has that of a typical core.
+    #[serde(default)]
+    pub sharing: Sharing,
     /// When loops ask for memory ahead. A description without it has that of a typical core.
     #[serde(default)]
     pub prefetch: Prefetch,
@@ -90,9 +100,19 @@ impl Machine {
         multiply.max(self.fma_latency).max(loads as f64 / self.loads_per_cycle())
     }
 
+    /// Bytes of the nearest cache. A description by hand that has no caches counts as one with the smallest that is usual.
+    pub fn first_level(&self) -> usize {
+        self.caches.first().map_or(1 << 15, |cache| cache.bytes)
+    }
+
     /// Bytes of the second-level cache, or of the last if there is only one.
     pub fn second_level(&self) -> usize {
         self.caches.get(1).or(self.caches.last()).map_or(1 << 18, |cache| cache.bytes)
+    }
+
+    /// Bytes of the last level of cache, which cores may share.
+    pub fn last_level(&self) -> usize {
+        self.caches.last().map_or(1 << 18, |cache| cache.bytes)
     }
 
     /// Whether code may use this extension, named as in [`Machine::features`].

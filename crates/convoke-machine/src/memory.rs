@@ -1,9 +1,12 @@
-//! Numbers of memory: lines and pages, and how far ahead code asks for what it will read.
+//! Numbers of memory: lines and pages, and how far ahead code prefetches.
 
 use serde::{Deserialize, Serialize};
 
 /// Bytes of a line of the caches.
 pub const LINE_BYTES: usize = 64;
+/// A distance of numbers that are used together is made a line longer if it is a multiple of this many bytes. Such numbers fall into
+/// at most a quarter of the sets of a cache, and push each other out.
+pub const SPREAD_BYTES: usize = 4 * LINE_BYTES;
 /// Bytes of the smallest page, within which a core fetches ahead by itself, and by which a stack grows.
 pub const PAGE_BYTES: usize = 4096;
 /// Bytes of a huge page of x86-64, and of most aarch64.

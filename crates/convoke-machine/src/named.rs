@@ -3,7 +3,7 @@
 //! Cache sizes are the makers' published ones; bandwidths, clock and memory rates are round figures of a typical core
 //! and only rank alternatives against each other.
 
-use crate::{Cache, Hierarchy, Machine, Prefetch, Rates, feature};
+use crate::{Cache, Hierarchy, Machine, Prefetch, Rates, Sharing, Thresholds, feature};
 
 /// There is no machine of this name.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -76,6 +76,8 @@ pub(crate) fn x86_64() -> Machine {
         memory_bytes_per_cycle: 7.0,
         caches: caches(&[32 << 10, 256 << 10, 2 << 20], 128),
         hierarchy: Hierarchy::default(),
+        thresholds: Thresholds::default(),
+        sharing: Sharing::default(),
         prefetch: Prefetch::default(),
         rates: Rates::default(),
     }
@@ -132,7 +134,7 @@ pub(crate) fn aarch64() -> Machine {
     }
 }
 
-/// The most bytes of a level: a larger one is shared by so many cores that the rest is theirs.
+/// The most bytes of a level. Of a larger one, which many cores share, the rest counts as theirs.
 const MOST: usize = 64 << 20;
 
 /// Caches of these sizes with the bandwidths of `like`, level by level; where there are more, those of its last.
@@ -141,7 +143,7 @@ pub(crate) fn resized(sizes: &[usize], like: &[Cache]) -> Vec<Cache> {
     sizes.iter().zip(rates).map(|(&bytes, bytes_per_cycle)| Cache { bytes: bytes.min(MOST), bytes_per_cycle }).collect()
 }
 
-/// Caches of these sizes with the bandwidths of a typical core for vectors of so many bits: from the nearest two loads a cycle, one of
+/// Caches of these sizes with the bandwidths of a typical core for vectors of `vector_bits` bits. The nearest serves two loads a cycle, or one of
 /// 512 bits.
 fn caches(sizes: &[usize], vector_bits: u32) -> Vec<Cache> {
     const BYTES_PER_CYCLE: [[f64; 3]; 2] = [[32.0, 28.0, 26.0], [64.0, 32.0, 28.0]];

@@ -23,12 +23,16 @@ pub struct Rates {
     pub scatter_cycles: f64,
     /// Cycles to look up where a page is that was not just used, while its lines are near. Not measured by a calibration.
     pub page_cycles: f64,
+    /// Cycles of an iteration of a loop beyond its body: counter, comparison, jump. Not measured by a calibration.
+    pub loop_cycles: f64,
+    /// Cycles to move a vector of finished sums from scratch memory to its place in the result. Not measured by a calibration.
+    pub move_cycles: f64,
     /// What products in register tiles reach.
     pub product: ProductRates,
 }
 
-/// What a product in register tiles reaches of what its loads and multiply-adds allow: of
-/// `depth · max(rows·vectors / fma_per_cycle, fma_latency, loads / loads_per_cycle)` cycles. The rest goes to loop counters and moves.
+/// The efficiency of a matrix product in register tiles: the cycles that its loads and multiply-adds take at the least,
+/// `depth · max(rows·vectors / fma_per_cycle, fma_latency, loads / loads_per_cycle)`, as a part of the cycles it takes. The rest goes to loop counters and moves.
 /// Small tiles reach more than 1, since the next tile begins while one waits for its sums.
 ///
 /// A table over the sums of a tile, rows × vectors, and the depth of the reduction. Between its points numbers are interpolated
@@ -54,6 +58,8 @@ impl Default for Rates {
             gather_cycles: 0.34,
             scatter_cycles: 0.9,
             page_cycles: 7.0,
+            loop_cycles: 1.0,
+            move_cycles: 2.0,
             product: ProductRates::default(),
         }
     }
@@ -79,6 +85,8 @@ impl Rates {
             gather_cycles: 0.36,
             scatter_cycles: 0.97,
             page_cycles: 7.0,
+            loop_cycles: 1.0,
+            move_cycles: 2.0,
             product: ProductRates { sums: vec![1, 2, 4, 8, 12, 28], depths: vec![9, 36, 144, 576], efficiency },
         }
     }
@@ -103,6 +111,8 @@ impl Rates {
             gather_cycles: 0.19,
             scatter_cycles: 0.3,
             page_cycles: 25.0,
+            loop_cycles: 1.0,
+            move_cycles: 2.0,
             product,
         }
     }

@@ -35,7 +35,7 @@ impl Machine {
         (self.vector_registers as usize).saturating_sub(1).max(3)
     }
 
-    /// What loading or multiplying `bytes` bytes takes of what a whole vector does. Where fewer than two multiply-adds of vectors start in a
+    /// The time to load or multiply `bytes` bytes, as a part of that of a whole vector. Where fewer than two multiply-adds of vectors start in a
     /// cycle, twice as many of half the width do; nothing narrower than 32 bytes takes less.
     pub fn part_of_vector(&self, bytes: usize) -> f64 {
         const NARROW: usize = 32;

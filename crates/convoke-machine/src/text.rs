@@ -35,6 +35,12 @@ impl Machine {
         Ok(machine)
     }
 
+    /// What is wrong with the tables of a description: the key, what was found, what is expected.
+    fn number_fault(&self) -> Option<(&'static str, String, &'static str)> {
+        let rates = self.rates.product.fault();
+        rates.or_else(|| self.hierarchy.fault()).or_else(|| self.thresholds.fault()).or_else(|| self.sharing.fault())
+    }
+
     fn check(&self) -> Result<(), MachineError> {
         let wrong = |field, found: String, expected: &str| {
             Err(MachineError::Value { machine: self.name.clone(), field, found, expected: expected.into() })
@@ -71,6 +77,8 @@ impl Machine {
             ("rates.gather_cycles", self.rates.gather_cycles),
             ("rates.scatter_cycles", self.rates.scatter_cycles),
             ("rates.page_cycles", self.rates.page_cycles),
+            ("rates.loop_cycles", self.rates.loop_cycles),
+            ("rates.move_cycles", self.rates.move_cycles),
         ];
         let cache_rates = self.caches.iter().map(|cache| ("caches.bytes_per_cycle", cache.bytes_per_cycle));
         // Written so that a NaN is refused too.
@@ -84,7 +92,7 @@ impl Machine {
         if let Some((field, found)) = prefetch.into_iter().find(|(_, number)| !(1..=1_000_000).contains(number)) {
             return wrong(field, found.to_string(), "from 1 to 1000000");
         }
-        if let Some((field, found, expected)) = self.rates.product.fault().or_else(|| self.hierarchy.fault()) {
+        if let Some((field, found, expected)) = self.number_fault() {
             return wrong(field, found, expected);
         }
         if self.caches.is_empty() || self.caches.len() > 8 {

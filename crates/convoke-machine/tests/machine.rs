@@ -1,6 +1,8 @@
 //! Detection, names and the text form of machines.
 
-use convoke_machine::{Machine, MachineError, Missing, Prefetch, ProductRates, Rates, VectorExtension};
+use convoke_machine::{
+    Machine, MachineError, Missing, Prefetch, ProductRates, Rates, Sharing, Thresholds, VectorExtension,
+};
 
 #[test]
 fn the_host_runs_its_own_code() {
@@ -115,6 +117,35 @@ fn descriptions_without_rates_or_prefetch_have_the_usual_ones() {
     let one = format!("{without}[rates]\ncall_cycles = 7.5\n");
     let expected = Rates { call_cycles: 7.5, ..Rates::default() };
     assert_eq!(Machine::from_toml(&one).expect("each may be left out").rates, expected);
+}
+
+#[test]
+fn memory_thresholds_and_sharing_are_read_and_checked() {
+    let good = Machine::x86_64_v3().to_toml();
+    for (from, to, field) in [
+        ("scattered_moves = [2.0, 6.0]", "scattered_moves = [2.0, nan]", "hierarchy.scattered_moves"),
+        ("strided_moves = [2.0, 3.5]", "strided_moves = [-1.0, 3.5]", "hierarchy.strided_moves"),
+        ("round_trip_moves = [2.0, 4.0]", "round_trip_moves = [2.0, 4000.0]", "hierarchy.round_trip_moves"),
+        ("usable = 0.875", "usable = 1.5", "hierarchy.usable"),
+        ("conflict_cycles = [6.0, 25.0]", "conflict_cycles = [6.0, -25.0]", "hierarchy.conflict_cycles"),
+        ("held_numbers = 64", "held_numbers = 2000000", "thresholds.held_numbers"),
+        ("latencies_in_flight = 1.5", "latencies_in_flight = nan", "thresholds.latencies_in_flight"),
+        ("split_operations = 65536", "split_operations = 0", "sharing.split_operations"),
+    ] {
+        let text = good.replace(from, to);
+        assert_ne!(text, good, "{from} in {good}");
+        let Err(MachineError::Value { field: found, .. }) = Machine::from_toml(&text) else {
+            panic!("{to} was not refused as a value");
+        };
+        assert_eq!(found, field);
+    }
+    let (without, _) = good.split_once("[hierarchy]").expect("tables with defaults are written last");
+    let machine = Machine::from_toml(without).expect("they may be left out");
+    assert_eq!(machine.thresholds, Thresholds::default());
+    assert_eq!(machine.sharing, Sharing::default());
+    let one = format!("{without}[thresholds]\nlong_row = 7\n");
+    let expected = Thresholds { long_row: 7, ..Thresholds::default() };
+    assert_eq!(Machine::from_toml(&one).expect("each may be left out").thresholds, expected);
 }
 
 #[test]

@@ -211,11 +211,11 @@ fn selections_give_numbers_for_every_candidate() {
                 assert_eq!((algorithm.algorithm, *refusal), (Algorithm::Depthwise, Refusal::InputChannels { got: 256 }))
             }
             Ok(plan) => {
-                let saved = direct as f64 / plan.multiplications as f64;
+                let saved = direct as f64 / plan.cost.multiplications as f64;
                 // Of plain sums, taps on padding may be left out, and tiles may be filled up.
                 assert_eq!((0.9..1.1).contains(&saved), algorithm.is_plain_sum(), "{algorithm}: {saved}");
                 // Between the peak of 16 multiply-adds a cycle and a tenth of it.
-                let peak = plan.multiplications as f64 / 16.0;
+                let peak = plan.cost.multiplications as f64 / 16.0;
                 assert!(plan.cycles() > peak && plan.cycles() < 10.0 * peak, "{algorithm}: {}", plan.cycles() / peak);
                 assert!(plan.error_bound > plan.error_typical && plan.error_bound.is_finite(), "{algorithm}");
                 if algorithm.is_plain_sum() {
@@ -230,12 +230,12 @@ fn selections_give_numbers_for_every_candidate() {
         selection.candidates.iter().find(|c| c.0.agrees(asked)).and_then(|c| c.1.clone().ok()).unwrap()
     };
     // The explicit matrix is nine inputs, and there is one with its halo.
-    assert!(plan("im2col(explicit)").scratch_bytes > (9 * 56 * 56 + 58 * 58) * 256 * 4);
+    assert!(plan("im2col(explicit)").cost.scratch_bytes > (9 * 56 * 56 + 58 * 58) * 256 * 4);
     // Lavin and Gray 2015, table 1: 36 products for 16 outputs of 9 taps, 16 for 4.
-    assert_eq!(plan("winograd(4x4)").multiplications * 4, direct);
-    assert_eq!(plan("winograd(2x2)").multiplications * 9, direct * 4);
+    assert_eq!(plan("winograd(4x4)").cost.multiplications * 4, direct);
+    assert_eq!(plan("winograd(2x2)").cost.multiplications * 9, direct * 4);
     // Parts of 128 channels are whole tiles of 6 rows, 132.
-    assert_eq!(plan("strassen(1)").multiplications * 8 * 128, direct * 7 * 132);
+    assert_eq!(plan("strassen(1)").cost.multiplications * 8 * 128, direct * 7 * 132);
     assert!(matches!(selection.reason, Reason::Fastest { .. }) && !selection.chosen.is_plain_sum());
 }
 

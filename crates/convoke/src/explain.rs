@@ -7,7 +7,7 @@ mod waterfall;
 mod weights;
 
 pub use crate::timing::{Measured, Progress, TOO_SLOW, Timing};
-pub use convoke_conv::{Budget, Conv, Estimate, Reason, Refusal, Selection, Term};
+pub use convoke_conv::{Budget, Conv, Estimate, PlanCost, Reason, Refusal, Selection, Term};
 pub use explanation::{Explanation, explain};
 pub use measure::{measure, measure_stages};
 pub use waterfall::{Cost, LayerStage};

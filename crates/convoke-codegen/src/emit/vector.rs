@@ -129,7 +129,7 @@ fn select(b: &mut FunctionBuilder, parts: Parts, mask: Value, yes: Value, no: Va
     b.ins().bitselect(mask, yes, no)
 }
 
-/// One operand of a binary function, with what is known of it.
+/// One operand of a binary function, and facts known about it.
 #[derive(Clone, Copy)]
 pub(crate) struct Operand {
     pub(crate) value: Value,
@@ -214,7 +214,7 @@ pub(crate) fn convert(b: &mut FunctionBuilder, from: Parts, to: Parts, values: &
     converted
 }
 
-/// One half of the lanes of two values in turns. Each part of the result is a zip of a part of `x` and one of `y`.
+/// The lower or upper lanes of two values, interleaved. Each part of the result interleaves a part of `x` with one of `y`.
 pub(crate) fn zip(b: &mut FunctionBuilder, parts: Parts, half: Half, x: &[Value], y: &[Value]) -> Vec<Value> {
     let n = parts.per;
     let halves = [Half::Lo, Half::Hi].map(|half| {

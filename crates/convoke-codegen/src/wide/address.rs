@@ -30,7 +30,7 @@ impl Emitter<'_> {
         match self.general.register(key) {
             Some(register) => Where::Register(General(register)),
             None => {
-                let slot = self.general.slot(key).expect("what is not in a register is on the stack");
+                let slot = self.general.slot(key).expect("a value that is in no register is on the stack");
                 Where::Memory(abi::stack(slot))
             }
         }

@@ -1,4 +1,4 @@
-//! Which value is in which register: allocation in one walk over the code, by furthest next use.
+//! Register allocation in one walk over the code, by furthest next use.
 //!
 //! Uses are known before the walk, by position. When a register is needed and none is free, the value whose next use is
 //! furthest away leaves; it is written to the stack at most once unless it is assigned again.
@@ -6,7 +6,7 @@
 
 use crate::x86::LONGEST_BYTES;
 
-/// What a value means to a bank: its number among all values that live in registers of this kind.
+/// The number of a value among all values that live in registers of a bank's kind.
 pub(super) type Key = usize;
 
 /// Contents of a register.
@@ -60,7 +60,7 @@ struct Value {
 pub(super) enum Event {
     /// It is read there.
     Use(u32),
-    /// It is assigned there: what it was before is not wanted.
+    /// It is assigned there, so that its previous contents are not needed.
     Def(u32),
 }
 
@@ -188,7 +188,7 @@ impl Bank {
         self.forget(key)
     }
 
-    /// Lets go of a value, whoever may use it; returns its place on the stack.
+    /// Frees a value, even if it has further uses; returns its place on the stack.
     pub(super) fn forget(&mut self, key: Key) -> Option<usize> {
         self.leave(key);
         self.values[key].saved = false;
@@ -228,8 +228,7 @@ impl Bank {
         Places { holder: self.holder.clone() }
     }
 
-    /// Everything is where it was; returns what that takes: values by the register they are to be in, those that are still used
-    /// after `position`.
+    /// The values, each with its register, that must move so that all are where `places` says. Values not used after `position` are left out.
     pub(super) fn wanted(&mut self, places: &Places, position: u32) -> Vec<(usize, Key)> {
         let held: Vec<(usize, Key)> =
             places.holder.iter().enumerate().filter_map(|(register, key)| Some((register, (*key)?))).collect();

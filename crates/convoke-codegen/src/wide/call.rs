@@ -71,7 +71,7 @@ impl<'a> Emitter<'a> {
         self.general.unlock_all();
     }
 
-    /// A call: what it may overwrite goes to the stack. `views` are the addresses of [`Call::views`].
+    /// A call. Values in registers that it may overwrite go to the stack. `views` are the addresses of [`Call::views`].
     pub(super) fn call(&mut self, call: &Call, views: &[Address]) {
         let (args, when) = views.split_at(call.args.len());
         for (register, key) in self.vectors.held() {
@@ -110,7 +110,7 @@ impl<'a> Emitter<'a> {
         self.asm.skip_if_zero(self.func.slots[address.slot].elem, abi::ARGUMENT_ON_STACK)
     }
 
-    /// The function ends: what it has become.
+    /// Ends the function and gives its code.
     pub(super) fn leave(self) -> (Vec<u8>, Vec<ModuleReloc>) {
         let kept: Vec<General> = abi::KEPT.into_iter().filter(|register| self.general.touched[register.0]).collect();
         let frame = self.frame.bytes().or((!kept.is_empty()).then_some(0));

@@ -1,8 +1,8 @@
 //! Loops.
 //!
-//! A loop's head is reached from above and from its end. What is where at the head is noted when the loop begins, and made true again at its
-//! end: values that moved or left meanwhile are brought back. Values that a loop does not use leave before it if it
-//! wants their registers, so that they are not brought back each time. What the loop assigns is not taken as saved at its head.
+//! A loop's head is reached from above and from its end. The registers of all values are noted at the head and restored at the end: values that
+//! moved or left meanwhile are brought back. If a loop wants the registers of values that it does not use, these leave before it, so that they
+//! are not brought back in each iteration. A value that the loop assigns does not count as saved at the head.
 
 use super::bank::{Key, Kind, Places};
 use super::emitter::Emitter;
@@ -10,7 +10,7 @@ use super::flat::Loop;
 use crate::x86::abi::{ADDRESS, NUMBER};
 use crate::x86::{General, Where, abi};
 
-/// What is where at the head of a loop.
+/// The registers of all values at the head of a loop.
 pub(super) struct Entry {
     head: u64,
     vectors: Places,

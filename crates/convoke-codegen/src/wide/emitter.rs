@@ -1,4 +1,4 @@
-//! One function on its way into bytes: the walk over its nodes, and who holds which register meanwhile.
+//! The emitter of one function: the walk over its nodes, and the registers during it.
 
 use convoke_ir::elem::Elem;
 use convoke_ir::loops::{Expr, Func, FuncId, Stmt, ValId};

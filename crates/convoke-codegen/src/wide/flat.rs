@@ -43,8 +43,8 @@ pub(super) struct Loop<'a> {
 pub(super) struct Flat<'a> {
     pub(super) nodes: Vec<Node<'a>>,
     pub(super) loops: Vec<Loop<'a>>,
-    /// For each node, the number of its stretch: nodes without a loop's end or a call between them have the same.
-    pub(super) stretch: Vec<u32>,
+    /// For each node, the number of its segment: the code between two ends of loops or calls.
+    pub(super) segments: Vec<u32>,
 }
 
 /// A function's nodes. `parallel` is the loop whose range is a parameter.
@@ -53,8 +53,8 @@ pub(super) fn flatten<'a>(func: &'a Func, parallel: Option<&'a For>) -> Flat<'a>
         func,
         parallel,
         known: vec![None; func.vars.len()],
-        flat: Flat { nodes: Vec::new(), loops: Vec::new(), stretch: Vec::new() },
-        stretch: 0,
+        flat: Flat { nodes: Vec::new(), loops: Vec::new(), segments: Vec::new() },
+        segment: 0,
     };
     walk.block(&func.body);
     walk.flat
@@ -66,17 +66,17 @@ struct Walk<'a> {
     /// Variables of open loops that run once.
     known: Vec<Option<Affine>>,
     flat: Flat<'a>,
-    stretch: u32,
+    segment: u32,
 }
 
 impl<'a> Walk<'a> {
     /// Appends a node; returns its position, which counts from 1.
     fn push(&mut self, node: Node<'a>) -> u32 {
         let splits = !matches!(node, Node::Op(..));
-        self.stretch += u32::from(splits);
+        self.segment += u32::from(splits);
         self.flat.nodes.push(node);
-        self.flat.stretch.push(self.stretch);
-        self.stretch += u32::from(splits);
+        self.flat.segments.push(self.segment);
+        self.segment += u32::from(splits);
         self.flat.nodes.len() as u32
     }
 

@@ -1,4 +1,4 @@
-//! Which loads need no register: the instruction that uses the number reads it from memory.
+//! Loads that need no register: the instruction that uses the value reads it from memory.
 //!
 //! A load with one use folds: of a contiguous vector everywhere, of a broadcast where instructions take one. Nothing folds across a store
 //! that may change it. A broadcast with more uses takes a register: cores that start two multiply-adds a cycle do not load as fast as that.
@@ -8,12 +8,12 @@ use convoke_ir::loops::{BinOp, Expr, Func, Stmt, ValId};
 use super::flat::{Flat, Node, read_only};
 use crate::x86::{Isa, SHORT_BYTES};
 
-/// What a folded value is to its instruction.
+/// How an instruction uses a folded value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// A vector, as it lies.
+    /// As a vector.
     Whole,
-    /// One number for all lanes.
+    /// As one number for all lanes.
     Broadcast,
 }
 
@@ -27,7 +27,7 @@ pub(super) fn kind(func: &Func, val: ValId, expr: &Expr, isa: &Isa) -> Option<Ki
     let ty = func.vals[val].ty;
     let bytes = usize::from(ty.lanes) * ty.elem.bytes();
     match place.stride {
-        // One number fills a register that nobody looks at beyond its first lane.
+        // A single number: lanes of the register beyond the first are not used.
         _ if ty.lanes == 1 => isa.broadcast_from_memory.then_some(Kind::Broadcast),
         0 if place.lanes == ty.lanes => isa.broadcast_from_memory.then_some(Kind::Broadcast),
         1 if place.lanes == ty.lanes && bytes >= SHORT_BYTES => Some(Kind::Whole),
@@ -67,7 +67,7 @@ pub(super) fn folded(func: &Func, flat: &Flat<'_>, isa: &Isa) -> Vec<Option<usiz
                     uses[val.index()] += 1;
                     let clean =
                         read_only(func, place.slot) || stored[place.slot.index()].is_none_or(|store| store < load);
-                    let near = flat.stretch[load] == flat.stretch[position];
+                    let near = flat.segments[load] == flat.segments[position];
                     if room == 0 || uses[val.index()] > 1 || !clean || !near {
                         found[val.index()] = None;
                     } else {
@@ -86,6 +86,6 @@ pub(super) fn folded(func: &Func, flat: &Flat<'_>, isa: &Isa) -> Vec<Option<usiz
             _ => {}
         }
     }
-    // One that was used by nobody has no instruction to fold into.
+    // A load without a use has no instruction to fold into.
     found.iter().enumerate().map(|(val, load)| load.filter(|_| uses[val] > 0)).collect()
 }

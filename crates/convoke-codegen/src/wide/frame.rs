@@ -7,7 +7,7 @@ use crate::x86::{Mem, abi};
 #[derive(Default)]
 pub(super) struct Frame {
     bytes: usize,
-    /// Places of vectors and of pointers that nobody needs any more.
+    /// Free places, of vectors and of pointers.
     free: [Vec<usize>; 2],
     /// Where a vector passes through memory.
     exchange: Option<usize>,

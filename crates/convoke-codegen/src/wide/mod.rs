@@ -5,8 +5,8 @@
 //!                        └──uses──► bank: registers by furthest next use ──emitter──► x86: bytes
 //! ```
 //!
-//! Statements keep their order: whoever wrote the loops has chosen it. A function is assembled in one walk, in microseconds. It is called as
-//! [`convention`](crate::convention) says and lies in the same module as Cranelift's. Registers are assigned here; instructions
+//! Statements keep their order, which lowering has chosen. A function is assembled in one walk, in microseconds. It has the calling convention of
+//! [`convention`](crate::convention) and lies in the same module as Cranelift's. Registers are assigned here; instructions
 //! are [`x86`](crate::x86)'s.
 
 mod address;

@@ -1,6 +1,6 @@
-//! Where an instruction permutes two vectors: their lanes in some order, which is itself a vector.
+//! Permutations of the lanes of two vectors. The order of the lanes is itself a vector.
 //!
-//! Orders come from the constants of a function and stay in registers that nobody else wants, until the next loop begins or ends.
+//! Orders are constants of the function. They stay in free registers until the next loop begins or ends.
 
 use super::emitter::Emitter;
 use crate::x86::{Shape, Source};

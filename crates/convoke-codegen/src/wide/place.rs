@@ -23,7 +23,7 @@ impl Emitter<'_> {
         register
     }
 
-    /// Writes a value that leaves `register` to the stack, unless it is there or nobody wants it.
+    /// Writes a value that leaves `register` to the stack, unless it is there or has no further use.
     pub(super) fn save(&mut self, kind: Kind, key: Key, register: usize) {
         let before = self.position.saturating_sub(1);
         if self.bank(kind).saved(key) || self.bank(kind).next_use(key, before) == NEVER {
@@ -76,11 +76,11 @@ impl Emitter<'_> {
         }
     }
 
-    /// Brings values to their registers of `places`, each move before what it reads is overwritten; `spare` breaks cycles.
+    /// Brings values to their registers of `places`. Each move comes before its source is overwritten; `spare` breaks cycles.
     pub(super) fn restore(&mut self, kind: Kind, places: &Places, spare: usize) {
         let position = self.position;
         let wanted = self.bank(kind).wanted(places, position);
-        // What was on the stack alone at the head, or nowhere yet, must be there now.
+        // Values that had no register at the head must be on the stack now.
         for (register, key) in self.bank(kind).held() {
             if !wanted.iter().any(|&(_, other)| other == key) {
                 self.save(kind, key, register);

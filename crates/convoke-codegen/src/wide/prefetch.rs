@@ -2,8 +2,8 @@
 //!
 //! Rows of pixels of one input channel after another lie a plane apart. What fetches ahead in a CPU follows streams within a page, so each
 //! of their lines would be waited for. A loop whose loads go on by a page or more asks for the lines of the next iteration, if one takes
-//! as long as memory does. (Shorter ones, several iterations ahead, gained on images that no cache holds and lost as much on those that one
-//! does: 1×1 on 32 channels 30 %.) Asking for what is not there has no effect.
+//! as long as memory does. For shorter
+//! iterations, several of them ahead, it would gain on images that no cache holds and lose as much on others. An address that does not exist has no effect.
 
 use convoke_ir::loops::{Expr, Func, SlotId, Stmt, VarId};
 use convoke_machine::{LINE_BYTES, PAGE_BYTES, Prefetch};
@@ -49,7 +49,7 @@ pub(super) fn ahead(func: &Func, flat: &Flat<'_>, prefetch: Prefetch) -> FxHashM
     all
 }
 
-/// What is known of an open loop.
+/// Facts about an open loop.
 #[derive(Default)]
 struct Body<'a> {
     number: usize,
@@ -67,7 +67,7 @@ struct Line<'a> {
 }
 
 impl<'a> Body<'a> {
-    /// Asks for the lines that a load of so many bytes touches an iteration later, but for those that another load asks for.
+    /// Asks for the lines that a load of `bytes` bytes touches an iteration later, except lines that another load asks for.
     fn ask(&mut self, index: usize, address: &'a Address, bytes: i64, step: i64) {
         let lines = address.offset.div_euclid(LINE)..=(address.offset + bytes - 1).div_euclid(LINE);
         for number in lines {

@@ -1,11 +1,11 @@
-//! What each node of a function reads and writes: what register allocation looks ahead in.
+//! The values that each node of a function reads and writes. Register allocation looks ahead in them.
 
 use convoke_ir::loops::{Func, Reads, SlotId, Stmt, ValId, VarId};
 
 use super::bank::{Event, Key};
 use super::flat::{Address, Flat, Loop, Node};
 
-/// How a value is held: so many parts of so many bytes.
+/// The parts, each of a vector register, that hold a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Parts {
     pub(super) count: usize,
@@ -38,7 +38,7 @@ pub(super) struct Keys {
 }
 
 impl Keys {
-    /// The keys of a function whose values are held in vectors of so many bytes.
+    /// The keys of a function whose values are held in vectors of `vector_bytes` bytes.
     pub(super) fn new(func: &Func, vector_bytes: usize) -> Keys {
         let mut vectors = 0;
         let firsts = func.vals.ids().map(|val| {
@@ -81,8 +81,8 @@ pub(super) struct Uses {
     pub(super) pressure: Vec<usize>,
 }
 
-/// Finds them; `folded` values are read from memory by those who use them. A value from outside that a loop uses is used at the loop's
-/// end too: the next iteration wants it.
+/// The uses of all values. Instructions read `folded` values from memory. A value from outside a loop that the loop uses counts as used at the
+/// loop's end too, for the next iteration.
 pub(super) fn uses(flat: &mut Flat<'_>, keys: &Keys, folded: &[Option<usize>]) -> Uses {
     let mut found = Finder { vectors: Found::new(keys.vectors), general: Found::new(keys.general), open: Vec::new() };
     for index in 0..flat.nodes.len() {
@@ -160,7 +160,7 @@ struct Finder {
     open: Vec<Open>,
 }
 
-/// An open loop, and what is used in it.
+/// An open loop, and the values used in it.
 struct Open {
     number: usize,
     vectors: Vec<Key>,

@@ -23,7 +23,7 @@ pub(super) const FRAME: General = General(5);
 /// General registers.
 pub(crate) const GENERAL: usize = 16;
 
-/// The registers for addresses and counters, by preference: where there are calls, those that survive them come first.
+/// The registers for addresses and counters, preferred ones first. In a function with calls these are the registers that survive a call.
 pub(crate) fn order(calls: bool) -> Vec<usize> {
     let [first, last]: [&[General]; 2] = if calls { [&KEPT, &LOST] } else { [&LOST, &KEPT] };
     first.iter().chain(last).map(|register| register.0).collect()
@@ -45,7 +45,7 @@ pub(crate) fn outgoing(number: usize) -> Mem {
     stack(8 * (number - ARGUMENTS.len()))
 }
 
-/// Bytes at the bottom of the frame for those of so many arguments that have no register.
+/// Bytes at the bottom of the frame for the arguments of a call that have no register.
 pub(crate) fn outgoing_bytes(arguments: usize) -> usize {
     8 * arguments.saturating_sub(ARGUMENTS.len())
 }

@@ -12,7 +12,7 @@ const NEAREST: u32 = 8;
 /// `vcmpps`: true if one is NaN.
 const UNORDERED: u32 = 3;
 
-/// The instruction for a function of two operands; `None` for those that need more than one to be right about NaN.
+/// The instruction for a function of two operands; `None` if it takes several to handle NaN.
 fn arithmetic(op: BinOp) -> Option<Op> {
     match op {
         BinOp::Add => Some(Op::Add),

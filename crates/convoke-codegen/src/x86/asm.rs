@@ -25,7 +25,7 @@ pub(crate) struct Assembler {
     relocs: Vec<ModuleReloc>,
     pool: Vec<u8>,
     pooled: FxHashMap<Vec<u8>, usize>,
-    /// Where a displacement stands, the end of its instruction, and what it is to reach in the pool.
+    /// For each displacement to be patched: its place, the end of its instruction, and its target in the pool.
     patches: Vec<(u64, u64, usize)>,
     /// Where forward branches end, and where they go.
     landings: Vec<(u64, u64)>,

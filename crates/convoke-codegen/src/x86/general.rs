@@ -106,7 +106,7 @@ impl Assembler {
         self.push(Instruction::with1(Pop_r64, ADDRESS.name()).expect(FITS));
     }
 
-    /// A branch back to `head` unless `counter` is what is in memory.
+    /// A branch back to `head` unless `counter` equals the number in memory.
     pub(crate) fn repeat_unless_at(&mut self, head: u64, counter: General, last: Mem) {
         self.push(Instruction::with2(Cmp_r64_rm64, counter.name(), last.operand()).expect(FITS));
         self.branch(Jne_rel32_64, head);
@@ -137,8 +137,7 @@ impl Assembler {
         self.branch_forward(Je_rel32_64)
     }
 
-    /// The return, and the prologue that the body turned out to need: a frame of so many bytes, if there is one, and registers that
-    /// are to be given back.
+    /// Adds the return and, now that the body is known, the prologue: a frame of `frame` bytes, if any, and the saving of the registers `kept`.
     pub(crate) fn leave(mut self, frame: Option<usize>, kept: &[General]) -> (Vec<u8>, Vec<ModuleReloc>) {
         let one = |code, register: General| Instruction::with1(code, register.name()).expect(FITS);
         self.push(Instruction::with(VEX_Vzeroupper));
@@ -154,7 +153,7 @@ impl Assembler {
     }
 }
 
-/// A frame of so many bytes below the registers that are kept, aligned to the longest vector.
+/// The prologue: a frame of `bytes` bytes below the kept registers, aligned to the longest vector.
 fn enter(bytes: usize, kept: &[General]) -> Vec<Instruction> {
     let one = |code, register: General| Instruction::with1(code, register.name()).expect(FITS);
     let lower = |bytes: i32| Instruction::with2(Sub_rm64_imm32, STACK.name(), bytes).expect(FITS);

@@ -1,4 +1,4 @@
-//! Instruction sets: what each has and how much of it. Whoever emits code asks for what it needs, not for a name.
+//! Instruction sets and their properties. An emitter asks for a property, never for the name of an instruction set.
 
 use convoke_ir::elem::Elem;
 use convoke_machine::{Machine, VectorExtension};
@@ -39,7 +39,7 @@ const AVX2: Isa = Isa {
 /// No CPU has AVX2 without F16C, but a description may.
 const AVX2_WITHOUT_F16C: Isa = Isa { converts_f16: false, ..AVX2 };
 
-// Of k1 to k7, the last is for the moment.
+// Of the mask registers k1 to k7, the last is a scratch register.
 const AVX512: Isa = Isa {
     vector_bytes: 64,
     registers: 32,
@@ -52,7 +52,7 @@ const AVX512: Isa = Isa {
 const AVX10_256: Isa = Isa { vector_bytes: 32, ..AVX512 };
 
 impl Isa {
-    /// The one that code for a machine is assembled with; `None` for vectors that are left to Cranelift.
+    /// The instruction set for a machine's code; `None` if Cranelift emits it.
     pub(crate) fn of(machine: &Machine) -> Option<&'static Isa> {
         match machine.vector_extension()? {
             VectorExtension::Avx2 if !machine.has("f16c") => Some(&AVX2_WITHOUT_F16C),
@@ -62,7 +62,7 @@ impl Isa {
         }
     }
 
-    /// Whether what a buffer of this type holds can be loaded and stored.
+    /// Whether there are instructions to load and store elements of this type.
     pub(crate) fn stores(&self, elem: Elem) -> bool {
         elem != Elem::F16 || self.converts_f16
     }

@@ -12,13 +12,13 @@ use super::operand::{Mask, Mem, Source};
 /// 128 bits of either element type.
 const SHORT: [Shape; 2] = [Shape { elem: Elem::F32, length: Length::X }, Shape { elem: Elem::F64, length: Length::X }];
 
-/// Whether one instruction without a mask moves so many bytes.
+/// Whether one instruction without a mask moves this many bytes.
 pub(crate) fn moves_whole(bytes: usize) -> bool {
     bytes.is_power_of_two()
 }
 
 impl Assembler {
-    /// Says that a mask of so many lanes is worth a mask register for the whole function, if there is one left.
+    /// Keeps the mask of this many lanes in a mask register for the whole function, if one is left.
     pub(crate) fn want_mask(&mut self, lanes: usize) {
         if self.masks.len() < self.isa.masks && !self.masks.contains(&lanes) {
             self.masks.push(lanes);

@@ -1,4 +1,4 @@
-//! x86-64 as `wide` emits it: instruction sets as tables, and an assembler that says what it does rather than by which instruction.
+//! x86-64 as `wide` emits it: instruction sets as tables, and an assembler whose functions are named for their effect, not for an instruction.
 //!
 //! ```text
 //!                        AVX2              AVX-512           AVX10/256
@@ -8,7 +8,7 @@
 //!   masks                vectors           registers         registers
 //! ```
 //!
-//! Rows are in `isa`. Where a thing takes different instructions, the assembler asks the row whether there is the shorter way.
+//! `isa` has a row for each instruction set. The assembler asks the row whether the shorter of two ways exists.
 
 pub(crate) mod abi;
 mod arithmetic;

@@ -14,7 +14,7 @@ pub(crate) enum Length {
 }
 
 impl Length {
-    /// The shortest that holds so many bytes.
+    /// The shortest vector with room for these bytes.
     pub(crate) fn of(bytes: usize) -> Length {
         match bytes {
             0..=16 => Length::X,
@@ -41,7 +41,7 @@ pub(crate) struct Shape {
 }
 
 impl Shape {
-    /// The shortest that holds so many lanes.
+    /// The shortest vector with room for these lanes.
     pub(crate) fn of(elem: Elem, lanes: usize) -> Shape {
         Shape { elem, length: Length::of(lanes * elem.bytes()) }
     }

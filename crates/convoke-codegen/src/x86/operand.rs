@@ -44,17 +44,17 @@ impl Mem {
         Mem { index: Some((index, scale)), ..self }
     }
 
-    /// Whether an index may count so many times.
+    /// Whether an instruction can scale an index by this factor.
     pub(crate) fn scales(by: i64) -> bool {
         matches!(by, 1 | 2 | 4 | 8)
     }
 
-    /// Whether an offset may be so large: half of what it could, so that lanes may be as far from it again.
+    /// Whether an offset fits: it may take half the range of a displacement, the other half is for lanes beyond it.
     pub(crate) fn reaches(bytes: i64) -> bool {
         bytes.unsigned_abs() < 1 << 30
     }
 
-    /// So many bytes further. Callers keep the sum within 32 bits.
+    /// The operand some bytes further on. Callers keep the sum within 32 bits.
     pub(crate) fn plus(self, bytes: i32) -> Mem {
         Mem { offset: self.offset + bytes, ..self }
     }

@@ -15,7 +15,7 @@ const MIDDLE: u32 = 0x21;
 const EVEN_ODD: u32 = 0b11_01_10_00;
 
 impl Assembler {
-    /// Half of the lanes of two vectors of `bytes` bytes in turns, the upper half or the lower. Not where a vector is longer than 128 bits and an
+    /// Interleaves the upper or the lower lanes of two vectors of `bytes` bytes. Not where a vector is longer than 128 bits and an
     /// instruction [permutes two](super::isa::Isa::permutes_two_vectors).
     pub(crate) fn interleave(&mut self, shape: Shape, bytes: usize, to: usize, [a, b]: [usize; 2], upper: bool) {
         if bytes > SHORT_BYTES {
@@ -105,7 +105,7 @@ impl Assembler {
         self.vec2i(Op::ExtractHigh, shape, to, from, 1);
     }
 
-    /// So many `bytes` of a register of this shape from byte `first` on, a multiple of them; `to` is another register.
+    /// Copies `bytes` bytes of a register of this shape, from byte `first` on, which is a multiple of `bytes`. `to` is another register.
     pub(crate) fn extract(&mut self, shape: Shape, to: usize, from: usize, first: usize, bytes: usize) {
         match (first / 16, shape.length) {
             (0, _) => self.load_vector(to, Source::Register(from)),

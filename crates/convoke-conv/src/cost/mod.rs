@@ -5,10 +5,9 @@
 //! stream   bytes / bandwidth of the nearest memory that holds the working set
 //! ```
 //!
-//! A tile of rows × vectors sums needs a load for each vector in each step of its reduction. With fewer sums than
-//! `fma_latency · fma_per_cycle` it waits for its own results. Edges of a tensor have smaller tiles, which is what makes one
-//! algorithm better than another on small images or few channels. The efficiency is the machine's, measured for tiles of so many sums
-//! and reductions of this depth.
+//! A tile of rows × vectors accumulators loads each vector in each step of its reduction. With fewer accumulators than
+//! `fma_latency · fma_per_cycle` it waits for its own results. Tiles at the edges of a tensor are smaller: this makes one algorithm better
+//! than another on small images or few channels. The efficiency is the machine's, measured by accumulators and by depth of the reduction.
 
 mod packing;
 
@@ -20,8 +19,8 @@ pub(crate) fn call(machine: &Machine) -> f64 {
     machine.rates.call_cycles
 }
 
-/// Cycles of straight-line code that does `loads` loads and `stores` stores of vectors, and `operations` between them. A core does
-/// both at a time, as far as they do not wait for each other: `exposed` of the lesser part.
+/// Cycles of straight-line code with `loads` loads, `stores` stores and `operations` operations on vectors. A core moves and computes at the same
+/// time; the part `exposed` of the shorter of the two adds to the longer.
 pub(crate) fn straight(machine: &Machine, loads: f64, operations: f64, stores: f64) -> f64 {
     let rates = &machine.rates;
     let (moves, arithmetic) =
@@ -29,12 +28,12 @@ pub(crate) fn straight(machine: &Machine, loads: f64, operations: f64, stores: f
     moves.max(arithmetic) + machine.hierarchy.exposed * moves.min(arithmetic)
 }
 
-/// What `other` cycles add to `cycles` where a core does both at a time, as in [`straight`].
+/// The cycles that `other` cycles add to `cycles` if a core does both at the same time, as in [`straight`].
 pub(crate) fn beside(machine: &Machine, cycles: f64, other: f64) -> f64 {
     (other - cycles).max(0.0) + machine.hierarchy.exposed * other.min(cycles)
 }
 
-/// Cycles for each number of a matrix that is turned in registers, a square of `lanes` vectors at a time.
+/// Cycles for each number of a matrix that is transposed in registers, a square of `lanes` vectors at a time.
 pub(crate) fn turned(machine: &Machine, lanes: usize) -> f64 {
     let vectors = lanes as f64;
     straight(machine, vectors, vectors * vectors.log2(), vectors) / (vectors * vectors)
@@ -46,56 +45,56 @@ pub(crate) fn bandwidth(machine: &Machine, working_set: u128) -> f64 {
     level.map_or(machine.memory_bytes_per_cycle, |cache| cache.bytes_per_cycle).max(f64::MIN_POSITIVE)
 }
 
-/// Bytes per cycle of operands that come in bursts, one panel after much work on another, so that little of it is fetched ahead. The
-/// last cache is shared with other cores: up to half of it comes at a rate between both, and the more of it is taken, the nearer to the
-/// memory's rate, which is that of twice its size.
+/// Bytes per cycle of operands that are read in bursts: a panel is read after much work on another, so that little of it is fetched ahead. The
+/// last cache is shared with other cores. Up to half of it has the geometric mean of its own rate and the memory's; from there to twice its size
+/// the rate falls to the memory's.
 pub(crate) fn burst(machine: &Machine, working_set: u128) -> f64 {
     if working_set <= machine.second_level() as u128 {
         return bandwidth(machine, working_set);
     }
-    let last = machine.caches.last().map_or(0, |cache| cache.bytes as u128);
+    let last = machine.last_level() as u128;
     let memory = machine.memory_bytes_per_cycle;
     let halves = (2.0 * working_set as f64 / last.max(1) as f64).log2().clamp(0.0, 2.0);
     let shared = (memory * bandwidth(machine, last)).sqrt();
     shared * (memory / shared).powf(halves / 2.0)
 }
 
-/// Cycles that wait for memory where `bytes` bytes are read or written a part of a line at a time, each line many times: twice as many as are
-/// moved as long as they are near, six times once they are not.
+/// Cycles that wait for memory where `bytes` bytes are read or written a part of a line at a time, each line many times.
 pub(crate) fn scattered(machine: &Machine, bytes: u128) -> f64 {
-    let last = machine.caches.last().map_or(0, |cache| cache.bytes as u128);
-    let times = if bytes <= last / 4 { 2.0 } else { 6.0 };
+    let [near, far] = machine.hierarchy.scattered_moves;
+    let times = if bytes <= machine.last_level() as u128 / 4 { near } else { far };
     times * bytes as f64 / burst(machine, bytes)
 }
 
-/// What a load or store of a vector of `vector` bytes takes beyond one that the nearest cache serves, where vectors that follow each other
-/// are far apart in `working_set` bytes.
+/// Cycles of a load or store of a vector of `vector` bytes beyond those of one that the nearest cache serves, if successive vectors are far
+/// apart in `working_set` bytes.
 pub(crate) fn strided(machine: &Machine, working_set: usize, vector: usize) -> f64 {
     let vector = vector as f64;
+    let [from_second, from_memory] = machine.hierarchy.strided_moves;
     match &machine.caches[..] {
         [first, ..] if working_set <= first.bytes => 0.0,
-        [_, second, ..] if working_set <= second.bytes => 2.0 * vector / second.bytes_per_cycle,
-        _ => 3.5 * vector / machine.memory_bytes_per_cycle,
+        [_, second, ..] if working_set <= second.bytes => from_second * vector / second.bytes_per_cycle,
+        _ => from_memory * vector / machine.memory_bytes_per_cycle,
     }
 }
 
-/// How many lines that are `apart` lines apart a level of cache holds: as many as fit the sets that they fall into.
+/// The number of lines, `apart` lines from each other, that a level of cache holds: the sets that they fall into have room for no more.
 pub(crate) fn lines_held(machine: &Machine, level: usize, apart: usize) -> usize {
     let (line, ways) = (machine.hierarchy.line_bytes, machine.hierarchy.ways);
-    let sets = machine.caches.get(level).map_or(1 << 15, |cache| cache.bytes) / line / ways;
+    let sets = machine.caches.get(level).map_or(machine.first_level(), |cache| cache.bytes) / line / ways;
     ways * (sets / num_integer::gcd(sets, apart).max(1))
 }
 
-/// Cycles to look up the pages of `rows` of the rows or planes, `among` in all, that are come back to in turn, of `bytes` bytes each: nothing
-/// if the nearest table holds them.
+/// Cycles to look up the pages of `rows` rows or planes of `bytes` bytes, if code visits `among` of them over and over: none if the nearest
+/// translation table holds all their pages.
 pub(crate) fn pages(machine: &Machine, rows: usize, among: usize, bytes: usize) -> f64 {
     let part = (bytes as f64 / machine.hierarchy.page_bytes as f64).min(1.0);
     let held = machine.hierarchy.near_pages as f64;
     if among as f64 * part > held { rows as f64 * part * machine.rates.page_cycles } else { 0.0 }
 }
 
-/// Cycles that an access to each of `lines` lines waits, which are `stride` bytes apart and are come back to in turn: nothing if the sets of
-/// the first-level cache that they fall into hold them, else what the second level takes, or the next if they do not stay there either.
+/// Cycles that an access waits, if code visits `lines` lines, `stride` bytes apart, over and over: none if their sets of the first-level cache hold
+/// them, else those of a miss to the second level, or to the next if the second level does not hold them either.
 pub(crate) fn conflict(machine: &Machine, lines: usize, stride: usize) -> f64 {
     let line = machine.hierarchy.line_bytes;
     let apart = if stride.is_multiple_of(line) { stride / line } else { 1 };
@@ -109,11 +108,14 @@ pub(crate) fn conflict(machine: &Machine, lines: usize, stride: usize) -> f64 {
 }
 
 /// Cycles to fetch the operands of `tiles` tiles of `depth` steps, each of `numbers` numbers of `bytes` bytes, from the second-level
-/// cache: nothing if those of a tile stay in half the first.
+/// cache: none if half the first level holds the operands of a tile.
 pub(crate) fn operands(machine: &Machine, tiles: f64, depth: usize, numbers: usize, bytes: usize) -> f64 {
     let tile = depth * numbers * bytes;
-    let first = machine.caches.first().map_or(1 << 15, |cache| cache.bytes);
-    if tile <= first / 2 { 0.0 } else { tiles * tile as f64 / bandwidth(machine, machine.second_level() as u128) }
+    if tile <= machine.first_level() / 2 {
+        0.0
+    } else {
+        tiles * tile as f64 / bandwidth(machine, machine.second_level() as u128)
+    }
 }
 
 /// Cycles of one of the `depth` steps of a tile's reduction, which takes `loads` loads.
@@ -122,8 +124,8 @@ pub(crate) fn step(machine: &Machine, rows: usize, vectors: usize, loads: usize,
     machine.step_cycles(sums, loads) / machine.rates.product.efficiency(sums, depth)
 }
 
-/// Cycles of a product of `rows` × `columns` sums of `depth` products, in tiles of `vectors` vectors of columns; `tile_rows` gives
-/// the rows of a tile of so many vectors. Columns are in the lanes.
+/// Cycles of a matrix product of `rows` × `columns` results and depth `depth`, in tiles of `vectors` vectors of columns. `tile_rows` gives the rows
+/// of a tile by its vectors. Columns are in the lanes.
 pub(crate) fn product(
     machine: &Machine,
     lanes: usize,

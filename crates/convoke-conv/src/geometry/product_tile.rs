@@ -1,6 +1,6 @@
 //! Register tiles of a matrix product, and the blocks of its reduction.
 //!
-//! A tile is rows × vectors of columns. What is left at an end takes fewer vectors, and as many more rows as these leave registers for.
+//! A tile is rows × vectors of columns. At the end of the columns a tile has fewer vectors, and more rows: it uses as many registers.
 
 use convoke_ir::attr::Sizes;
 use convoke_lower::cuts::{cut, even};
@@ -65,7 +65,7 @@ impl ProductTile {
         across.map(|cut| cut.count * down(cut.size.div_ceil(lanes))).sum()
     }
 
-    /// Rows of a tile of so many vectors: as many accumulators as the whole tile has.
+    /// Rows of a tile of `vectors` vectors that has as many accumulators as the whole tile.
     pub(crate) fn rows_of(&self, vectors: usize) -> usize {
         (self.rows * self.vectors / vectors.max(1)).max(1)
     }
@@ -74,11 +74,10 @@ impl ProductTile {
 /// Input channels of a block of the reduction that leave `numbers` numbers of `bytes` bytes for each of them in three quarters of the nearest
 /// cache.
 pub(crate) fn depth_in_cache(machine: &Machine, channels: usize, numbers: usize, bytes: usize) -> usize {
-    let near = machine.caches.first().map_or(1 << 15, |cache| cache.bytes);
-    equal_blocks(channels, near / 4 * 3 / (numbers * bytes))
+    equal_blocks(channels, machine.first_level() / 4 * 3 / (numbers * bytes))
 }
 
-/// The size of blocks of at most `most` channels, about equal, so that no small one is left; a multiple of 4 where that is
+/// The size of blocks of at most `most` channels, about equal, so that no small one is left; a multiple of 4 if that is
 /// no larger, so that unrolled reductions come out even.
 pub(crate) fn equal_blocks(channels: usize, most: usize) -> usize {
     let most = if most >= 8 { most / 4 * 4 } else { most }.clamp(1, channels);

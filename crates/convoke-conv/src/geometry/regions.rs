@@ -1,4 +1,4 @@
-//! Regions: tile_runs of an axis whose outputs meet the same taps. Lowering cuts by them, the cost model counts by them.
+//! Regions: runs of outputs of an axis that meet the same taps. Both lowering and the cost model use them.
 //!
 //! ```text
 //!   3 taps, 12 apart, 33 inputs with 12 zeros on either side
@@ -6,8 +6,8 @@
 //!   taps       1, 2      0, 1, 2    0, 1
 //! ```
 //!
-//! A dilation that is large beside the image leaves few and long ones, and most outputs without some of their taps: of 3×3 taps as above 43 %
-//! are on padding. Within a rectangle of two regions every tap exists, so that nothing is padded and nothing asked.
+//! If the dilation is large compared with the image, regions are few and long, and most outputs lack some taps: of 3×3 taps as above, 43 % are on
+//! padding. Within a rectangle of two regions every tap exists, so that code needs neither padding nor tests.
 
 use std::ops::Range;
 
@@ -42,8 +42,8 @@ pub(crate) fn of_window(window: &Window) -> Option<[Vec<Region>; 2]> {
     (!empty && all.iter().any(|axis| axis.len() > 1)).then_some(all)
 }
 
-/// Output rows of a strip, whose sums, `row` bytes for each, stay in a quarter of the second-level cache. Fewer than [`ROWS`] make weights come
-/// more often (10 to 20 % slower with 4, on 33×33 pixels).
+/// Output rows of a strip, whose sums, `row` bytes for each, stay in a quarter of the second-level cache. The fewer rows, the more
+/// often weights are fetched.
 pub(crate) fn strip(machine: &Machine, row: usize) -> usize {
     (machine.second_level() / 4 / row).clamp(1, ROWS)
 }

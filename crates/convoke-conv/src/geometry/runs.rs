@@ -1,5 +1,5 @@
-//! Where the taps of a tile meet the edges of the input: rows and columns that do not exist are left out of a tile when it is written, not
-//! asked for when it runs. Lowering writes by this, the cost model counts by it.
+//! Runs of tiles whose taps meet the same inputs. Taps outside the input are left out of a tile's code, so that no test runs. Both lowering
+//! and the cost model use these runs.
 
 use std::ops::Range;
 
@@ -34,7 +34,7 @@ impl TileRun {
     }
 }
 
-/// An axis in tiles of `size` outputs and a smaller one for what is left.
+/// An axis in tiles of `size` outputs, and a smaller one for the rest.
 pub(crate) fn tile_runs(axis: &Axis, size: usize) -> Vec<TileRun> {
     let mut found: Vec<TileRun> = Vec::new();
     for tiles in cut(axis.output, size) {
@@ -92,7 +92,7 @@ fn first_met(axis: &Axis, size: usize, least: usize) -> Option<usize> {
     .min()
 }
 
-/// A row of the input under a tile, counted from where its first tap lies, and who takes it: (row of outputs, row of taps).
+/// A row of the input under a tile, counted from where its first tap lies, and the pairs (row of outputs, row of taps) that take it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct InputRow {
     pub at: usize,
@@ -105,7 +105,7 @@ fn taken_by(axis: &Axis, at: usize, p: usize) -> Option<usize> {
     (r.is_multiple_of(axis.dilation) && r / axis.dilation < axis.kernel).then_some(r / axis.dilation)
 }
 
-/// The rows of the input under a tile that exist and that somebody takes. Those that taps reach one after the other follow each other.
+/// The rows of the input under a tile that exist and that some output row takes, in the order in which taps reach them.
 pub(crate) fn input_rows(axis: &Axis, tile: &TileRun) -> Vec<InputRow> {
     let dilation = axis.dilation;
     let residues = (0..dilation).flat_map(|residue| (residue..tile.hi).step_by(dilation)).filter(|&at| at >= tile.lo);
@@ -113,13 +113,13 @@ pub(crate) fn input_rows(axis: &Axis, tile: &TileRun) -> Vec<InputRow> {
     residues.map(|at| InputRow { at, taps: taps(at) }).filter(|row| !row.taps.is_empty()).collect()
 }
 
-/// How often each of those is taken, for who only counts.
+/// How many output rows take each of the rows of [`input_rows`].
 pub(crate) fn takers(axis: &Axis, tile: &TileRun) -> impl Iterator<Item = usize> {
     let taken = |at: usize| (0..tile.size).filter(|&p| taken_by(axis, at, p).is_some()).count();
     (tile.lo..tile.hi).map(taken).filter(|&taken| taken > 0)
 }
 
-/// Rows of input that the same rows of sums take: each is a dilation further than the one before, and so are the taps by a row.
+/// Rows of input that the same output rows take. From one to the next, the input goes on by a dilation and the taps by a row.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct RowRun {
     pub first: InputRow,
@@ -212,15 +212,15 @@ mod tests {
             for size in [1, 2, 5, 64] {
                 let mut taken = vec![0; axis.output * axis.kernel];
                 let mut next = 0;
-                for stretch in tile_runs(&axis, size) {
-                    assert_eq!(stretch.begin, next);
-                    next += stretch.count * stretch.size;
-                    for tile in 0..stretch.count {
-                        for row in input_rows(&axis, &stretch) {
-                            let input = stretch.first(&axis) + tile * stretch.step(&axis) + row.at - stretch.lo;
+                for run in tile_runs(&axis, size) {
+                    assert_eq!(run.begin, next);
+                    next += run.count * run.size;
+                    for tile in 0..run.count {
+                        for row in input_rows(&axis, &run) {
+                            let input = run.first(&axis) + tile * run.step(&axis) + row.at - run.lo;
                             assert!(input < axis.input);
                             for (p, r) in row.taps {
-                                let p = stretch.begin + tile * stretch.size + p;
+                                let p = run.begin + tile * run.size + p;
                                 assert_eq!(p * axis.stride + r * axis.dilation, input + axis.begin);
                                 taken[p * axis.kernel + r] += 1;
                             }
@@ -262,14 +262,14 @@ mod tests {
     fn runs_are_what_rows_and_taps_are() {
         for axis in axes() {
             for size in [1, 2, 5, 64] {
-                for stretch in tile_runs(&axis, size) {
-                    let rows = input_rows(&axis, &stretch);
+                for run in tile_runs(&axis, size) {
+                    let rows = input_rows(&axis, &run);
                     let mut taken: Vec<_> = rows.iter().flat_map(|row| row.taps.iter().copied()).collect();
                     let runs = row_runs(&rows, axis.dilation);
                     let all = runs.iter().flat_map(|run| (0..run.count).map(move |i| (i, &run.first)));
                     let all = all.flat_map(|(i, first)| first.taps.iter().map(move |&(p, r)| (p, r + i)));
                     assert_eq!(all.collect::<Vec<_>>(), taken);
-                    let taps = tap_runs(&axis, &stretch).into_iter();
+                    let taps = tap_runs(&axis, &run).into_iter();
                     let taps = taps.flat_map(|run| (0..run.count).map(move |i| (run.first + i, run.outputs.clone())));
                     let mut by_tap: Vec<_> = taps.flat_map(|(s, outputs)| outputs.map(move |q| (q, s))).collect();
                     taken.sort_unstable();

@@ -1,4 +1,4 @@
-//! What all lowerings of a convolution share: its numbers, its buffers, its packed weights.
+//! A convolution bound to its buffers, and the packing of its weights: shared by all lowerings.
 
 pub(crate) mod channel_tiles;
 pub(crate) mod pixel_block;
@@ -155,7 +155,7 @@ pub(crate) fn op(instr: &Instr) -> &Conv2d {
     }
 }
 
-/// The convolution over the window that its tiles are cut by: where that is over padding too, the image is copied with its padding.
+/// The convolution over the window that its tiles are cut by. If this window covers the padding, the image is copied with its padding.
 pub(crate) fn bordered<'a>(lowering: &mut Lowering<'a>, conv: BoundConv<'a>) -> Result<BoundConv<'a>, LowerError> {
     let (window, image) = (runs::tiled(&conv.window), conv.x.image);
     let layout = if conv.x.strides.c == 1 && image.c > 1 { Layout::Nhwc } else { Layout::Nchw };

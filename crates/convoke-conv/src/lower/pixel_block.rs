@@ -17,7 +17,7 @@ pub(crate) struct PixelBlock {
     pub count: usize,
     pub pixel_step: usize,
     pub input_step: usize,
-    /// What a block is: this many rows of this many pixels.
+    /// Rows of a block, and pixels of each.
     pub rows: usize,
     pub cols: usize,
 }

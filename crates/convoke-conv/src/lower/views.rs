@@ -1,4 +1,4 @@
-//! Values as kernels see them, by the storage that was assigned to them: see [`crate::storage`].
+//! The views through which kernels see values, by the storage of each: see [`crate::storage`].
 
 use convoke_ir::layer::{Instr, Layer, Order, Storage, ValueId};
 use convoke_ir::types::{Image, Layout};

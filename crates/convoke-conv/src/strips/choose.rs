@@ -1,12 +1,13 @@
-//! Which convolutions are fused, by strips of how many rows, and their plans for these.
+//! The choice of the convolutions to fuse, of the height of their strips, and of their plans.
 //!
-//! For each chain, and each number of rows, the plan of every convolution is made for a strip, as for an image of so few rows: what is between
-//! them then counts as read from the cache that holds it, and the rows that neighbouring strips both need are computed twice. What the chain
-//! reads and gives comes from where it would without. Between a column and a row of taps a value may lie by columns ([`crate::storage`]).
+//! For each chain and each height of a strip, every convolution is planned for an image of that height. The values between the convolutions then
+//! count as read from the cache that holds a strip of them. Rows that two neighbouring strips need are computed twice, and counted twice. The
+//! input and the result of the chain count as they do without fusion. Between a kernel of one column and one of one row, a value may lie by
+//! columns ([`crate::storage`]).
 //!
-//! Applies:    to convolutions of one image of which one makes what only the next reads, where that is larger than the second-level cache or
-//!             values are to lie by columns; those of a longer chain that gain most, if they gain at least a fiftieth.
-//! Leaves:     chains of which some convolution names its strips; results of fewer than six strips, which are what threads share out.
+//! Applies:    to chains over one image in which each value has one reader, if such a value is larger than the second-level cache or gains by
+//!             lying by columns. Of a longer chain, the part that gains most is fused, if it gains at least a fiftieth.
+//! Leaves:     chains of which some convolution names its strips; results with fewer than six strips, since threads share strips.
 
 use std::ops::Range;
 
@@ -22,17 +23,17 @@ use crate::cost::{bandwidth, burst};
 use crate::estimate::Estimate;
 use crate::weigh::weigh_open;
 
-/// Rows of a strip that are tried.
+/// The heights of strips that are tried, in rows.
 const STRIP_HEIGHTS: [usize; 7] = [4, 8, 12, 16, 24, 32, 48];
 /// The fewest strips.
 const MIN_STRIPS: usize = 6;
 /// The most convolutions that are fused.
 const LONGEST: usize = 4;
-/// How many times as fast strips must be: there is code of its own for those at the edges.
+/// How many times as fast fused strips must be. The strips at the edges of the image are additional code.
 const MIN_SPEEDUP: f64 = 1.02;
 
-/// Of strips that are as good as equal, those of fewer rows leave more of the cache to what passes through it, and read and write in
-/// shorter bursts.
+/// Heights within this factor of the best count as equal, and the lowest of them is chosen: it leaves more of the cache free, and reads and
+/// writes in shorter bursts.
 const EQUAL: f64 = 1.03;
 
 /// Convolutions that are to be fused.
@@ -42,7 +43,7 @@ pub struct Chosen {
     pub chain: Vec<usize>,
     /// Rows of a strip.
     pub rows: usize,
-    /// Their numbers.
+    /// The convolutions.
     pub convs: Vec<Conv>,
     /// Their plans for a strip.
     pub plans: Vec<Plan>,
@@ -219,7 +220,7 @@ struct Fused {
     plans: Vec<Plan>,
     /// For each convolution but the last, elements from column to column if its result lies by columns.
     columns: Vec<Option<u32>>,
-    /// Bytes of what is between them.
+    /// Bytes of the values between them, for a strip.
     between: u128,
 }
 
@@ -236,14 +237,14 @@ impl Fused {
         let between = kinds.iter().map(between).max()?;
         let ends = [(0, 0), (last, 2)];
         let ends = ends.map(|(i, side)| kinds.iter().map(|own| own[i].bytes()[side]).max().unwrap_or(0));
-        // Those at the edges take as long as the others.
+        // Strips at the edges count as long as the others.
         let most = (0..all.len()).max_by_key(|&i| (all[i].count, all[i].axes[last].output))?;
         let times = axes[last].output as f64 / all[most].axes[last].output as f64;
         let alone = (0..part.len()).map(|i| best_for_all(part[i].plan, &kinds, i, most, machine));
         let alone = alone.collect::<Option<Vec<Estimate>>>()?;
         let (cycles, plans, columns) = in_order(&alone, &kinds, most, machine);
         let mut sum = times * cycles;
-        // What is read and written is as far away as ever.
+        // The input and the result of the chain are as far away as without fusion.
         let rate = |bytes: u128| 1.0 / bandwidth(machine, bytes);
         let farther = |whole: u128, strip: u128| whole as f64 * (rate(whole) - rate(strip));
         let (first, end) = (&part.first()?.conv, &part.last()?.conv);
@@ -256,7 +257,7 @@ impl Fused {
     }
 }
 
-/// The best plan by the same algorithm for the strips of kind `most` that computes those of all kinds, which may be less than a tile.
+/// The fastest plan for the strips of kind `most`, by the same algorithm, that also computes the strips of all other kinds.
 fn best_for_all(plan: Plan, kinds: &[Vec<Conv>], i: usize, most: usize, machine: &Machine) -> Option<Estimate> {
     let all = weigh_open(Plan::open(plan.algorithm), &kinds[most][i], machine).into_iter();
     let mut fitting = all.filter(|estimate| {
@@ -266,8 +267,7 @@ fn best_for_all(plan: Plan, kinds: &[Vec<Conv>], i: usize, most: usize, machine:
     fitting.next()
 }
 
-/// Cycles of the convolutions of a strip one after the other, their plans, and where what is between them lies by columns: wherever that is
-/// faster.
+/// The cycles of the convolutions of a strip, their plans, and which values between them lie by columns: those for which that is faster.
 fn in_order(
     alone: &[Estimate],
     kinds: &[Vec<Conv>],

@@ -4,11 +4,11 @@
 //!   for each kind of strips that are alike                   first, those inside, last
 //!     %t = conv2d %x, …         over the rows of a strip      as any layer is lowered, whatever its plans
 //!     %y = conv2d %t, …
-//!   each kernel of that ⟶ for %strip in 0..count parallel { the kernel, its rows of %x and %y, its slice of what is between }
+//!   each of these kernels ⟶ for %strip in 0..count parallel { the kernel, its rows of %x and %y, its slice of %t }
 //! ```
 //!
-//! So each convolution is still done for all strips before the next; `depth-first` then lets them alternate. Rows that two strips both need
-//! are computed for each, in slices of their own.
+//! Each convolution is still done for all strips before the next one begins; the pass `depth-first` then lets them alternate. Rows that two
+//! strips need are computed for each of them, in separate slices.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -37,7 +37,7 @@ pub struct Repeat {
     pub made: Range<usize>,
     /// How many strips there are.
     pub count: usize,
-    /// For what the chain reads and what it gives: the buffer, the element where the first strip begins, and elements from strip to strip.
+    /// For the input and the result of the chain: the buffer, the element where the first strip begins, and elements from strip to strip.
     pub ends: [(BufferId, usize, usize); 2],
 }
 
@@ -112,7 +112,7 @@ impl Copied {
         })
     }
 
-    /// Gives an image so many rows.
+    /// Gives an image `h` rows.
     fn set_rows(&mut self, id: ValueId, h: usize) {
         let ty = &self.layer.values[id].ty;
         let image = Image { h, ..ty.as_image().expect("convolutions read and give images") };
@@ -121,8 +121,8 @@ impl Copied {
     }
 }
 
-/// A layer of the convolutions of a chain over the rows of a strip. What it reads beside constants are its parameters, the image first; what
-/// it gives is its result.
+/// A layer of the convolutions of a chain over the rows of a strip. Values that the chain reads beside constants are parameters, the image first;
+/// the value of its last convolution is the result.
 fn of_strip(layer: &Layer, chain: &[usize], axes: &[Axis]) -> Copied {
     let empty = Layer { name: layer.name.clone(), values: Arena::new(), span: Span::default(), ..Layer::default() };
     let mut own = Copied { layer: empty, from: Vec::new() };

@@ -1,8 +1,8 @@
-//! Fused row strips: chains of convolutions that are computed strip by strip, so that what is between them stays in a cache.
+//! Fused row strips: chains of convolutions that are computed strip by strip, so that the values between them stay in a cache.
 //!
 //! ```text
-//!   rows of %x   ██████████     a strip of the result needs some more rows of what is before it, as far as taps reach. Where these
-//!   rows of %t    ████████      lie outside the image there is padding, so that the first and the last strips are unlike the others.
+//!   rows of %x   ██████████     A strip of %y needs more rows of %t, as far as taps reach, and still more of %x.
+//!   rows of %t    ████████      Rows outside the image are padding: the first and the last strips differ from the others.
 //!   rows of %y     ██████
 //! ```
 //!
@@ -19,8 +19,8 @@ pub use choose::{Chosen, choose, cycles_saved, fused_cycles};
 pub use lower::{Repeat, lower};
 pub use refused::{clear_refused, refused};
 
-/// For each instruction, the place of the convolution that it may be fused with: it is a convolution itself, the other makes its input, and nothing
-/// else reads that. Both are of one image, and with epilogues that do the same in all rows.
+/// For each instruction, the place of the convolution that it may be fused with. Both are convolutions over one image, the second is the only
+/// reader of the first's result, and their epilogues are the same in all rows.
 pub fn links(layer: &Layer) -> Vec<Option<usize>> {
     let (definitions, readers) = (layer.definitions(), layer.single_readers());
     let images = images(layer);
@@ -33,7 +33,7 @@ pub fn links(layer: &Layer) -> Vec<Option<usize>> {
     layer.body.iter().enumerate().map(link).collect()
 }
 
-/// Whether each value may share memory with an image that some convolution reads by row strips: such an image, or what is reshaped.
+/// For each value, whether it may share memory with an image that a convolution reads by row strips. Reshaped values may.
 fn images(layer: &Layer) -> Vec<bool> {
     let mut images = vec![false; layer.values.len()];
     for instr in &layer.body {
@@ -46,7 +46,8 @@ fn images(layer: &Layer) -> Vec<bool> {
     images
 }
 
-/// Whether an instruction is a convolution that can be computed by row strips. What it reads whole shares no memory with what it reads by row strips.
+/// Whether an instruction is a convolution that can be computed by row strips. Its other operands, which are read whole, must not share memory
+/// with its input.
 fn by_rows(layer: &Layer, instr: &Instr, images: &[bool]) -> bool {
     let apart = |id: ValueId| layer.constant(id).is_some() || !images[id.index()];
     let one_image = layer.ty(instr.result).as_image().is_some_and(|image| image.n == 1);
@@ -65,7 +66,7 @@ pub(crate) fn conv(instr: &Instr) -> Option<&Conv2d> {
     }
 }
 
-/// The rows of a strip, and 0 for what is not fused.
+/// The rows of a strip; 0 for an instruction that is not fused.
 pub(crate) fn rows(instr: &Instr) -> usize {
     conv(instr).map_or(0, |conv| usize::try_from(conv.band).unwrap_or(0))
 }

@@ -1,7 +1,7 @@
-//! Chains whose `band` lowering refuses.
+//! Chains whose attribute `band` lowering would refuse.
 //!
-//! A rewrite moves pads, fuses and drops convolutions, and selection names plans; none of them looks at strips. Who manages passes therefore
-//! asks after each: convolutions that lowering would now refuse to fuse are computed each by itself.
+//! Rewrites move pads, fuse and drop convolutions, and selection names plans, without regard to strips. After each of them the pass manager therefore
+//! clears the attribute of convolutions that lowering would now refuse to fuse.
 
 use std::collections::HashSet;
 

@@ -34,21 +34,21 @@ words! {
 }
 
 words! {
-    /// Where a kernel reads the pixels under its taps.
+    /// The memory from which a kernel reads its input, and how.
     Reading {
-        /// Where the image lies. Taps on padding are left out tile by tile.
+        /// The image. A tile leaves out the taps that lie on padding.
         InPlace = "in_place",
-        /// Where the image lies, each row once: strided columns, or the taps of a long kernel, are picked from registers.
+        /// The image, each row loaded once: even and odd columns, or the taps of a long kernel, are picked from registers.
         Deinterleave = "deinterleave",
-        /// From a block that the pixels of a tile are copied to.
+        /// A small block to which each tile copies its pixels first.
         Block = "block",
-        /// From a dense copy of the pixels that a strided 1×1 kernel reads.
+        /// A dense copy of the pixels that a strided 1×1 kernel reads.
         Compact = "compact",
-        /// From such a copy, a block of it at a time.
+        /// A small block to which each tile copies its pixels of such a dense copy.
         CompactBlock = "compact_block",
-        /// From a copy with zeros around the image.
+        /// A copy of the image with zeros around it.
         Halo = "halo",
-        /// Where the image lies, by regions: outputs that meet the same taps.
+        /// The image, region by region: the outputs of a region meet the same taps, and have codelets with these taps alone.
         Regions = "regions",
     }
 }

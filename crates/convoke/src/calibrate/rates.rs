@@ -49,7 +49,6 @@ pub(super) fn machine(base: &Machine, seconds: impl Fn(Kind) -> f64) -> Calibrat
         depths: DEPTHS.iter().map(|&d| d as u32).collect(),
         efficiency: efficiency.collect(),
     };
-    let page_cycles = base.rates.page_cycles;
     machine.rates = Rates {
         call_cycles,
         load_cycles,
@@ -57,8 +56,8 @@ pub(super) fn machine(base: &Machine, seconds: impl Fn(Kind) -> f64) -> Calibrat
         store_cycles,
         gather_cycles,
         scatter_cycles,
-        page_cycles,
         product,
+        ..base.rates.clone()
     };
     let rates = &mut machine.rates;
     let singles = [

@@ -55,7 +55,7 @@ impl LayerStage {
         let last = stages.last()?;
         let others = last.layer.body.iter().filter(|instr| !matches!(instr.op, ir::Op::Conv2d(_)));
         let others: u128 = others.map(|instr| last.layer.multiplications(instr)).sum();
-        let done = chosen.iter().filter_map(|s| s.estimate()).map(|plan| plan.multiplications).sum::<u128>();
+        let done = chosen.iter().filter_map(|s| s.estimate()).map(|plan| plan.cost.multiplications).sum::<u128>();
         let cost = Cost { multiplications: done + others, ..last.cost };
         Some(LayerStage { pass: Some(Select::NAME), cost, layer: last.layer.clone() })
     }

@@ -132,7 +132,7 @@ impl<'a> View<'a> {
                     plan,
                     standing: standing(selection, *algorithm, plan),
                     seconds: in_seconds(plan.cycles(), machine),
-                    fewer: selection.conv.multiplications() as f64 / plan.multiplications.max(1) as f64,
+                    fewer: selection.conv.multiplications() as f64 / plan.cost.multiplications.max(1) as f64,
                     absolute: None,
                     measured: measured.filter(|_| !no_times).and_then(|m| time(m, *algorithm)),
                 }),
@@ -174,7 +174,7 @@ impl<'a> View<'a> {
     /// The terms of predicted cycles, each name once: the products, then the terms of the fastest candidate, and so on.
     pub(super) fn terms(&self) -> Vec<&'static str> {
         let mut names = vec![PRODUCTS];
-        for term in self.rows.iter().flat_map(|row| &row.plan.terms).filter(|term| term.cycles > 0.0) {
+        for term in self.rows.iter().flat_map(|row| &row.plan.cost.terms).filter(|term| term.cycles > 0.0) {
             if !names.contains(&term.name) {
                 names.push(term.name);
             }
@@ -184,13 +184,13 @@ impl<'a> View<'a> {
 
     /// Predicted seconds of the term `name` of a candidate; 0 if it has none.
     pub(super) fn term(&self, row: &Row<'_>, name: &str) -> f64 {
-        let cycles = row.plan.terms.iter().filter(|term| term.name == name).map(|term| term.cycles).sum();
+        let cycles = row.plan.cost.terms.iter().filter(|term| term.name == name).map(|term| term.cycles).sum();
         in_seconds(cycles, self.machine)
     }
 
     /// Floating-point operations that a candidate does in its products, two for each multiplication.
     pub(super) fn flops(&self, row: &Row<'_>) -> f64 {
-        2.0 * row.plan.multiplications as f64
+        2.0 * row.plan.cost.multiplications as f64
     }
 
     /// Floating-point operations of the convolution as its sums are written.

@@ -3,7 +3,7 @@
 use convoke::explain::{Measured, Timing};
 use convoke::ir::attr::Extent;
 use convoke::{Algorithm, Compiler, Layer, Machine, Plan};
-use convoke_conv::{Budget, Conv, Estimate, Reason, Refusal, Selection, Term};
+use convoke_conv::{Budget, Conv, Estimate, PlanCost, Reason, Refusal, Selection, Term};
 use convoke_lower::known::Known;
 
 use super::facts::{Standing, View};
@@ -24,12 +24,16 @@ fn conv() -> Conv {
 fn plan(algorithm: Algorithm, fewer: f64, multiply: f64, stream: f64, error: f64) -> (Plan, Result<Estimate, Refusal>) {
     let plan = Estimate {
         plan: algorithm.into(),
-        multiplications: (conv().multiplications() as f64 / fewer) as u128,
-        bytes_moved: 1 << 20,
-        scratch_bytes: 3 << 20,
-        terms: vec![Term { name: "multiply", cycles: 3e6 * multiply }, Term { name: "stream", cycles: 3e6 * stream }],
-        calls: None,
-        min_speedup: 1.0,
+        cost: PlanCost {
+            multiplications: (conv().multiplications() as f64 / fewer) as u128,
+            bytes_moved: 1 << 20,
+            scratch_bytes: 3 << 20,
+            terms: [("multiply", multiply), ("stream", stream)]
+                .map(|(name, ms)| Term { name, cycles: 3e6 * ms })
+                .to_vec(),
+            calls: None,
+            min_speedup: 1.0,
+        },
         error_bound: 100.0 * error,
         error_typical: error,
     };

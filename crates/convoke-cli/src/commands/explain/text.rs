@@ -70,10 +70,10 @@ fn candidates(view: &View<'_>) -> String {
             });
         }
         cells.extend([
-            count(row.plan.multiplications as f64),
+            count(row.plan.cost.multiplications as f64),
             format!("{:.2}×", row.fewer),
-            count(row.plan.bytes_moved as f64),
-            count(row.plan.scratch_bytes as f64),
+            count(row.plan.cost.bytes_moved as f64),
+            count(row.plan.cost.scratch_bytes as f64),
             error(row.plan.error_typical),
             error(row.plan.error_bound),
         ]);

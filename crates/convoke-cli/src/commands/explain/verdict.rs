@@ -213,7 +213,7 @@ fn over(view: &View<'_>, chosen: &Row<'_>) -> Option<String> {
 /// The candidate that would be faster, but is not taken unasked.
 fn on_request(view: &View<'_>, chosen: &Row<'_>) -> Option<String> {
     let row = view.rows.iter().find(|row| row.standing == Standing::OnRequest && row.seconds < chosen.seconds)?;
-    let scratch = u64::try_from(row.plan.scratch_bytes).unwrap_or(u64::MAX);
+    let scratch = u64::try_from(row.plan.cost.scratch_bytes).unwrap_or(u64::MAX);
     let faster = times(chosen.seconds / row.seconds, "as fast");
     Some(format!(
         "{} would be {faster} with {} of scratch; it is taken on request only.",

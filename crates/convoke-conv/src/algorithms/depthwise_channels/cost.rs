@@ -16,13 +16,13 @@ use super::geometry::ChannelProblem;
 use super::geometry::tile_of;
 use crate::conv::Conv;
 use crate::cost::bandwidth;
-use crate::estimate::{Cost, Term};
+use crate::estimate::{PlanCost, Term};
 use crate::geometry::runs;
 
-/// How many times as fast transposing the input must be: tiles at the edges are more code then, which has to be compiled and fetched.
+/// How many times as fast the algorithm must be if it transposes the input. Its tiles at the edges are additional code to compile and fetch.
 const MIN_SPEEDUP: f64 = 1.25;
 
-/// What is to be cut.
+/// The extents that tiles are cut from.
 pub(super) fn problem(conv: &Conv, machine: &Machine) -> ChannelProblem {
     let window = runs::tiled(&conv.window);
     ChannelProblem {
@@ -36,8 +36,8 @@ pub(super) fn problem(conv: &Conv, machine: &Machine) -> ChannelProblem {
     }
 }
 
-/// What a complete plan costs.
-pub(super) fn cost(plan: Plan, conv: &Conv, machine: &Machine) -> Cost {
+/// The cost of a complete plan.
+pub(super) fn cost(plan: Plan, conv: &Conv, machine: &Machine) -> PlanCost {
     let (problem, tile) = (problem(conv, machine), tile_of(&plan));
     let [multiply, store] = problem.cycles_of(machine, &tile);
     let halo = if runs::tiled(&conv.window) == conv.window { 0 } else { conv.halo_bytes() };
@@ -47,7 +47,7 @@ pub(super) fn cost(plan: Plan, conv: &Conv, machine: &Machine) -> Cost {
     let each = machine.rates.gather_cycles + machine.rates.scatter_cycles;
     let turn = (turned / conv.elem.bytes() as u128) as f64 * each + 2.0 * halo as f64 / bandwidth(machine, halo);
     let stream = x_bytes as f64 / bandwidth(machine, x_bytes) + y_bytes as f64 / bandwidth(machine, y_bytes);
-    Cost {
+    PlanCost {
         multiplications: conv.x.n as u128 * problem.multiplications(&tile),
         bytes_moved: x_bytes + w_bytes + y_bytes + 2 * (turned + halo),
         scratch_bytes: turned + halo,

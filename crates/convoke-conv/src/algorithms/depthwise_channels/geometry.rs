@@ -1,13 +1,13 @@
-//! Channel tiles: how a depthwise convolution whose lanes are channels is cut. Lowering cuts by them, the cost model counts by them.
+//! Register tiles of a depthwise convolution vectorised over channels. Both lowering and the cost model use them.
 //!
-//! A tile has rows × pixels sums of a vector of channels. For a row of input and a column of taps, the weights that the rows of sums take are
-//! loaded, then every pixel, which serves all of them:
+//! A tile has rows × pixels accumulators, each of a vector of channels. For each row of input and column of taps, it loads the weights that its rows
+//! take, then every pixel, which serves all of them:
 //!
 //! ```text
 //!   loads       pixels + rows taken    for    pixels · rows taken   multiply-adds
 //! ```
 //!
-//! Sums, the weights of a column of taps and a pixel share the registers. Taps on padding are left out, pixel by pixel.
+//! Accumulators, the weights of a column of taps and a pixel share the registers. Taps on padding are left out, pixel by pixel.
 
 use convoke_ir::attr::Plan;
 use convoke_ir::attr::Sizes;
@@ -17,7 +17,7 @@ use convoke_machine::Machine;
 use crate::geometry::runs::{TileRun, spans, takers, tap_runs, tile_runs};
 use crate::refusal::Refusal;
 
-/// What is to be cut.
+/// The extents that tiles are cut from.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ChannelProblem {
     pub lanes: u8,
@@ -32,7 +32,7 @@ pub(crate) struct ChannelProblem {
     pub w: Axis,
 }
 
-/// Sums of a tile: output rows × pixels of each.
+/// Accumulators of a tile: output rows × pixels of each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct ChannelTile {
     pub rows: usize,

@@ -5,8 +5,8 @@
 //! ```
 //!
 //! The input has its channels last; the result may have them anywhere. With a multiplier m, output channels `c·m + j` are computed
-//! for one j at a time. What is loaded once, a pixel, serves all p that some r takes there, and a weight all q. Taps on padding are left out:
-//! tiles at the edges have codelets of their own.
+//! for one j at a time. A loaded pixel serves all rows p that take it, a loaded weight all pixels q. Taps on padding are left out:
+//! tiles at the edges have their own codelets.
 
 mod codelet;
 
@@ -60,10 +60,6 @@ const COLUMNS: usize = 2;
 const CHANNELS: usize = 3;
 const AXES: usize = 4;
 
-/// How much more even than rows channels must come out: to walk over the whole image for some of them reads pieces of lines far apart. (256
-/// to 1024 channels of 56×56 took 0.6 of the time with channels innermost.)
-const ROWS_FIRST: f64 = 1.5;
-
 /// The variables of the loops around a tile.
 struct At {
     n: Affine,
@@ -104,14 +100,15 @@ fn tiles(lowering: &mut Lowering<'_>, conv: &BoundConv<'_>, tile: ChannelTile) -
         })
         .collect();
     let parts = |tile_runs: &[TileRun]| -> Vec<Part> {
-        tile_runs.iter().map(|stretch| Part { count: stretch.count, work: stretch.size }).collect()
+        tile_runs.iter().map(|run| Part { count: run.count, work: run.size }).collect()
     };
     let channels = stripes.iter().map(|stripe| Part {
         count: stripe.channels.count / stripe.together,
         work: stripe.channels.size * stripe.together,
     });
     let axes = [parts(&rows), alike(conv.y.image.n), parts(&columns), channels.collect()];
-    for share in shares_preferring(ROWS_FIRST, lowering.to_share([conv.y.len, conv.taps()]), &axes) {
+    let work = lowering.to_share([conv.y.len, conv.taps()]);
+    for share in shares_preferring(lowering.machine.thresholds.uneven_rows, work, &axes) {
         channel_kernel(lowering, conv, &weights, &stripes, &share);
     }
     Ok(())
@@ -143,7 +140,7 @@ fn channel_weights(lowering: &mut Lowering<'_>, conv: &BoundConv<'_>) -> Result<
     Ok(Weights { buffer, len, channel: taps, output: taps * channels })
 }
 
-/// A kernel for this share of the tiles. What is side by side in the result is done one after the other: channels innermost, or in nchw
+/// A kernel for this share of the tiles. Neighbours in the result are computed one after the other: channels are the innermost loop, in nchw the
 /// outermost.
 fn channel_kernel(
     lowering: &mut Lowering<'_>,

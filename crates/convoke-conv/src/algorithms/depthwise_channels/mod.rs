@@ -26,7 +26,7 @@ use convoke_lower::{LowerError, Lowering};
 use convoke_machine::Machine;
 
 use crate::conv::Conv;
-use crate::estimate::Cost;
+use crate::estimate::PlanCost;
 use crate::method::Method;
 use crate::refusal::Refusal;
 
@@ -79,7 +79,7 @@ impl Method for DepthwiseChannels {
         Ok(Plan { algorithm: Algorithm::Depthwise, schedule })
     }
 
-    fn cost(&self, plan: Plan, conv: &Conv, machine: &Machine) -> Cost {
+    fn cost(&self, plan: Plan, conv: &Conv, machine: &Machine) -> PlanCost {
         cost::cost(plan, conv, machine)
     }
 

@@ -15,11 +15,11 @@ use convoke_machine::Machine;
 
 use crate::conv::Conv;
 use crate::cost::{bandwidth, beside, burst, call, pages, product, step, straight};
-use crate::estimate::{Cost, Term};
+use crate::estimate::{PlanCost, Term};
 use crate::geometry::product_tile::{ProductTile, size};
 
-/// What a complete plan costs.
-pub(super) fn cost(plan: Plan, conv: &Conv, machine: &Machine) -> Cost {
+/// The cost of a complete plan.
+pub(super) fn cost(plan: Plan, conv: &Conv, machine: &Machine) -> PlanCost {
     let lanes = conv.lanes(machine);
     let (q, k) = (conv.y.w, conv.k_per_group());
     let [x_bytes, w_bytes, y_bytes] = conv.bytes();
@@ -44,11 +44,11 @@ pub(super) fn cost(plan: Plan, conv: &Conv, machine: &Machine) -> Cost {
     // Each step takes a part of a line of weights; each row of a kernel a line of the input.
     let lines = conv.c_per_group() * conv.window.h.kernel
         + conv.depth() * vectors * lanes * conv.elem.bytes() / machine.hierarchy.line_bytes;
-    let first = machine.caches.first().map_or(1 << 15, |cache| cache.bytes);
+    let usable = machine.first_level() as f64 * machine.hierarchy.usable;
     let steps = conv.depth() as f64 * step(machine, rows, vectors, 0, conv.depth());
-    // The loop over channels goes on once for each kernel that is written out.
-    let turns = if conv.taps() > 1 { conv.c_per_group() as f64 } else { 0.0 };
-    let fetched = if lines * machine.hierarchy.line_bytes <= first / 8 * 7 {
+    // Taps are written out: the loop over channels has an iteration for each kernel.
+    let looped = if conv.taps() > 1 { conv.c_per_group() as f64 * machine.rates.loop_cycles } else { 0.0 };
+    let fetched = if (lines * machine.hierarchy.line_bytes) as f64 <= usable {
         0.0
     } else {
         lines as f64 * machine.hierarchy.fetch_cycles
@@ -69,20 +69,20 @@ pub(super) fn cost(plan: Plan, conv: &Conv, machine: &Machine) -> Cost {
     let strips = conv.y.h.div_ceil(size(plan.schedule.strip, conv.y.h));
     let passes = conv.x.n as u128 * strips as u128;
     let input = halo.max(x_bytes);
-    // What a block of rows reads of the input is read again for each tile of channels.
+    // The input rows of a block are read again for each tile of channels.
     let block = input / (conv.x.n as u128 * strips as u128).max(1) + w_bytes / k_tiles.max(1);
     let read = (input * (k_tiles - 1)) as f64 / bandwidth(machine, block) + input as f64 / bandwidth(machine, input);
     let weights = (w_bytes * passes) as f64 / burst(machine, w_bytes);
     // Weights come in order, so that they are fetched ahead of the products.
     let stream = read + beside(machine, multiply, weights) + y_bytes as f64 / bandwidth(machine, y_bytes);
 
-    Cost {
+    PlanCost {
         multiplications: conv.multiplications(),
         bytes_moved: input * k_tiles + w_bytes * passes + y_bytes + if halo > 0 { x_bytes + halo } else { 0 },
         scratch_bytes: halo + waiting as u128,
         calls: Some(calls),
         terms: vec![
-            Term { name: "multiply", cycles: multiply + tiles * (turns + waits) },
+            Term { name: "multiply", cycles: multiply + tiles * (looped + waits) },
             Term { name: "store", cycles: store },
             Term { name: "halo", cycles: 2.0 * halo as f64 / bandwidth(machine, halo) },
             Term { name: "stream", cycles: stream },

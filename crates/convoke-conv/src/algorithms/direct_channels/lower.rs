@@ -13,16 +13,15 @@
 
 use convoke_ir::attr::Plan;
 use convoke_ir::layer::Instr;
-use convoke_ir::loops::{Affine, FuncBuilder, FuncId, Marks, VarId};
-use convoke_ir::types::Layout;
-use convoke_lower::cuts::{Cut, cut, even, reduction};
+use convoke_ir::loops::{Affine, FuncBuilder, Marks, VarId};
+use convoke_lower::cuts::{Cut, even};
 use convoke_lower::share::{Share, alike, cuts, shares};
 use convoke_lower::strides::Index;
 use convoke_lower::{LowerError, Lowering};
 
-use crate::geometry::product_tile::{ProductTile, size};
-use crate::lower::channel_tiles::{Slots, tile_product, tile_store};
-use crate::lower::{BoundConv, Packed, pack, window, with_read_halo};
+use crate::geometry::product_tile::size;
+use crate::lower::channel_tiles::{ChannelTiling, Slots, TileCodelets};
+use crate::lower::{BoundConv, Packed, window, with_read_halo};
 
 /// The axes around a row of tiles, and how many there are. Channels are those of the output of a group.
 const STRIPS: usize = 0;
@@ -34,9 +33,7 @@ const AXES: usize = 4;
 /// The tiles of a row of pixels, for a tile of output channels.
 struct Tiles {
     q: Cut,
-    /// For each block of the reduction.
-    products: Vec<FuncId>,
-    store: FuncId,
+    codelets: TileCodelets,
 }
 
 /// The loops of a convolution by a complete plan.
@@ -44,52 +41,31 @@ pub(super) fn lower<'a>(lowering: &mut Lowering<'a>, instr: &'a Instr, plan: Pla
     let x = with_read_halo(lowering, instr)?;
     let window = window(lowering, instr);
     let conv = &BoundConv::new(lowering, instr, window, x);
-    let tile = ProductTile::of(plan.schedule.tile);
-    let cols = tile.columns(conv.lanes.into());
-    let k_cuts = cut(conv.kg, cols);
-    let c_cuts = cut(conv.cg, size(plan.schedule.depth, conv.cg));
-    let packed = pack(lowering, conv, &c_cuts, &k_cuts, conv.layout == Layout::Nhwc)?;
-    let blocks = reduction(&c_cuts);
+    let tiling = &ChannelTiling::new(lowering, conv, &plan.schedule)?;
     let strips = even(conv.y.image.h, size(plan.schedule.strip, conv.y.image.h));
-    let channels: Vec<(Cut, Vec<Tiles>)> =
-        k_cuts.iter().map(|&k| (k, tiles(lowering, conv, tile, k, &blocks, cols))).collect();
-    let axes = [cuts(&strips), cuts(&k_cuts), alike(conv.groups), alike(conv.y.image.n)];
+    let channels: Vec<Vec<Tiles>> = tiling.channels.iter().map(|k| tiles(lowering, conv, tiling, k.size)).collect();
+    let axes = [cuts(&strips), cuts(&tiling.channels), alike(conv.groups), alike(conv.y.image.n)];
     for share in shares(lowering.to_share([conv.y.len, conv.cg, conv.taps()]), &axes) {
-        let (packed, blocks, channels, strips) = (&packed, &blocks, &channels, &strips);
-        Strips { conv, tile, cols, strips, packed, blocks, channels }.kernel(lowering, &share);
+        Strips { conv, tiling, strips: &strips, channels: &channels }.kernel(lowering, &share);
     }
     Ok(())
 }
 
-fn tiles(
-    lowering: &mut Lowering<'_>,
-    conv: &BoundConv<'_>,
-    tile: ProductTile,
-    k: Cut,
-    blocks: &[Cut],
-    ld: usize,
-) -> Vec<Tiles> {
+/// The tiles of a row of pixels, for a tile of `channels` output channels.
+fn tiles(lowering: &mut Lowering<'_>, conv: &BoundConv<'_>, tiling: &ChannelTiling, channels: usize) -> Vec<Tiles> {
     let taps = [conv.window.h.kernel, conv.window.w.kernel];
-    let rows = tile.rows_of(k.size.div_ceil(conv.lanes.into()));
-    let tiles = even(conv.y.image.w, rows).into_iter().map(|q| {
-        let product = |&c: &Cut| lowering.program.func(tile_product(conv, c, taps, k.size, q.size, ld).codelet());
-        let products = blocks.iter().map(product).collect();
-        Tiles { q, products, store: lowering.program.func(tile_store(conv, k.size, q.size, ld).codelet()) }
-    });
-    tiles.collect()
+    let pixels = tiling.tile.rows_of(channels.div_ceil(conv.lanes.into()));
+    let tile = |q: Cut| Tiles { q, codelets: tiling.codelets(lowering, conv, taps, [channels, q.size]) };
+    even(conv.y.image.w, pixels).into_iter().map(tile).collect()
 }
 
-/// What a kernel goes over: strips of rows, and tiles of at most `cols` output channels.
+/// What a kernel goes over: strips of rows, and tiles of output channels.
 struct Strips<'d, 'c> {
     conv: &'d BoundConv<'c>,
-    tile: ProductTile,
-    cols: usize,
+    tiling: &'d ChannelTiling,
     strips: &'d [Cut],
-    packed: &'d Packed,
-    /// Of the reduction.
-    blocks: &'d [Cut],
-    /// Of the output channels of a group, with the tiles of a row of pixels.
-    channels: &'d [(Cut, Vec<Tiles>)],
+    /// For each tile of output channels, the tiles of a row of pixels.
+    channels: &'d [Vec<Tiles>],
 }
 
 /// The variables of the loops around a tile.
@@ -104,21 +80,22 @@ struct At {
 impl Strips<'_, '_> {
     /// Whether the sums of a strip wait for the next block of the reduction.
     fn blocked(&self) -> bool {
-        self.blocks.iter().map(|c| c.count).sum::<usize>() > 1
+        self.tiling.blocks.iter().map(|c| c.count).sum::<usize>() > 1
     }
 
     fn kernel(&self, lowering: &mut Lowering<'_>, share: &Share<AXES>) {
-        let Strips { conv, cols, .. } = *self;
+        let Strips { conv, tiling, .. } = *self;
         let rows = self.strips.iter().map(|strip| strip.size).max().unwrap_or(0);
-        let pixels = if self.blocked() { rows * conv.y.image.w } else { self.tile.rows_of(1) };
-        let (mut f, slots) = Slots::of(conv, "conv_direct", self.packed, pixels * cols);
+        let pixels = if self.blocked() { rows * conv.y.image.w } else { tiling.tile.rows_of(1) };
+        let (mut f, slots) = Slots::of(conv, "conv_direct", tiling, pixels * tiling.columns);
         share.around(&mut f, |f, loops| {
             for strips in share.parts[STRIPS].iter().map(|&i| &self.strips[i]) {
                 loops.each(f, (STRIPS, "strip"), strips.count, |f, strip| {
                     let top = strip * strips.size + strips.begin;
                     loops.each(f, (IMAGES, "n"), conv.y.image.n, |f, n| {
                         loops.each(f, (GROUPS, "g"), conv.groups, |f, g| {
-                            for (k_cut, tiles) in share.parts[CHANNELS].iter().map(|&i| &self.channels[i]) {
+                            for &i in &share.parts[CHANNELS] {
+                                let (k_cut, tiles) = (&tiling.channels[i], &self.channels[i]);
                                 loops.each(f, (CHANNELS, "k"), k_cut.count, |f, k| {
                                     let k = k * k_cut.size + k_cut.begin;
                                     let at = At { top: top.clone(), n: n.clone(), g: g.clone(), k };
@@ -131,15 +108,15 @@ impl Strips<'_, '_> {
             }
         });
         let kernel = lowering.program.func(f.finish());
-        lowering.program.run(kernel, &conv.args(&[conv.x.buffer, self.packed.buffer]));
+        lowering.program.run(kernel, &conv.args(&[conv.x.buffer, tiling.packed.buffer]));
     }
 
-    /// A strip of so many rows for a tile of output channels.
+    /// A strip of `rows` rows, for a tile of output channels.
     fn strip(&self, f: &mut FuncBuilder, slots: &Slots, tiles: &[Tiles], rows: usize, At { top, n, g, k }: &At) {
         let (conv, blocked) = (self.conv, self.blocked());
         // Where the sums of a tile wait.
         let sum_at = |p: VarId, q: &Affine| match blocked {
-            true => (Affine::from(p) * conv.y.image.w + q.clone()) * self.cols,
+            true => (Affine::from(p) * conv.y.image.w + q.clone()) * self.tiling.columns,
             false => Affine::default(),
         };
         let site = |p: VarId, q: &Affine| {
@@ -148,9 +125,9 @@ impl Strips<'_, '_> {
         };
         let store = |f: &mut FuncBuilder, tile: &Tiles, p: VarId, q: &Affine| {
             let stores = conv.stores(slots.y, &slots.operands, &site(p, q));
-            f.call(tile.store, std::iter::once((slots.acc, sum_at(p, q))).chain(stores));
+            f.call(tile.codelets.store, std::iter::once((slots.acc, sum_at(p, q))).chain(stores));
         };
-        for (i, c_cut) in self.blocks.iter().enumerate() {
+        for (i, c_cut) in self.tiling.blocks.iter().enumerate() {
             f.for_("c", 0..c_cut.count, Marks::default(), |f, c| {
                 let c = Affine::from(c) * c_cut.size + c_cut.begin;
                 let weights = Packed::at(conv, g.clone(), c.clone(), c_cut.size, k.clone());
@@ -158,7 +135,7 @@ impl Strips<'_, '_> {
                     let input = Index { c: g.clone() * conv.cg + c.clone(), ..site(p, q) };
                     let x = (slots.x, conv.under(&input));
                     let sums = (slots.acc, sum_at(p, q));
-                    f.call(tile.products[i], [x, (slots.w, weights.clone()), sums]);
+                    f.call(tile.codelets.products[i], [x, (slots.w, weights.clone()), sums]);
                     if !blocked {
                         store(f, tile, p, q);
                     }

@@ -26,7 +26,7 @@ use convoke_lower::{LowerError, Lowering};
 use convoke_machine::Machine;
 
 use crate::conv::Conv;
-use crate::estimate::Cost;
+use crate::estimate::PlanCost;
 use crate::geometry::product_tile::{ProductTile, depth_in_cache, size};
 use crate::method::Method;
 use crate::refusal::Refusal;
@@ -74,7 +74,7 @@ impl Method for DirectChannels {
         Ok(Plan { algorithm: Algorithm::Direct, schedule })
     }
 
-    fn cost(&self, plan: Plan, conv: &Conv, machine: &Machine) -> Cost {
+    fn cost(&self, plan: Plan, conv: &Conv, machine: &Machine) -> PlanCost {
         cost::cost(plan, conv, machine)
     }
 

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! compact   every pixel that is read, by vectors of a row, once
-//! the rest  neighbouring pixels in the lanes, flattened (`pixels`)
+//! the rest  as any convolution vectorised over pixels, flattened
 //! ```
 
 use convoke_ir::attr::Plan;
@@ -13,7 +13,7 @@ use convoke_machine::Machine;
 use super::cost;
 use crate::conv::Conv;
 use crate::cost::bandwidth;
-use crate::estimate::{Cost, Term};
+use crate::estimate::{PlanCost, Term};
 
 /// The window over the pixels that are read, if each output reads one and some are left out.
 pub(super) fn dense_window(window: &Window) -> Option<Window> {
@@ -31,8 +31,8 @@ pub(super) fn dense(conv: &Conv) -> Option<Conv> {
     Some(Conv { x, window, ..*conv })
 }
 
-/// What it costs, the copy first.
-pub(super) fn cost(plan: Plan, conv: &Conv, dense: &Conv, machine: &Machine) -> Cost {
+/// The cost of a complete plan: the copy, then the convolution over it.
+pub(super) fn cost(plan: Plan, conv: &Conv, dense: &Conv, machine: &Machine) -> PlanCost {
     let cost = cost::cost(plan, dense, machine, cost::stores(dense));
     let (lanes, rates, x) = (conv.lanes(machine), &machine.rates, dense.x);
     let load = match conv.window.w.stride {
@@ -48,5 +48,10 @@ pub(super) fn cost(plan: Plan, conv: &Conv, dense: &Conv, machine: &Machine) -> 
     let moved = read as f64 / bandwidth(machine, x_bytes);
     let cycles = vectors as f64 * (load + rates.store_cycles) + moved;
     let terms = std::iter::once(Term { name: "compact", cycles }).chain(cost.terms).collect();
-    Cost { bytes_moved: cost.bytes_moved + read + compact, scratch_bytes: cost.scratch_bytes + compact, terms, ..cost }
+    PlanCost {
+        bytes_moved: cost.bytes_moved + read + compact,
+        scratch_bytes: cost.scratch_bytes + compact,
+        terms,
+        ..cost
+    }
 }

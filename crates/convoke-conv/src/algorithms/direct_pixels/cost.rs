@@ -1,8 +1,8 @@
-//! Neighbouring pixels of a row in the lanes: a form of `depthwise` and of `direct`.
+//! The cost of direct convolution vectorised over pixels.
 //!
 //! ```text
-//! multiply  tiles of channels × rows × vectors of pixels, (C/group)·R·S deep (`pixel_tile`)
-//! store     as many vectors as there are sums; in nhwc each number alone; in columns, transposed in registers
+//! multiply  tiles of channels × rows × vectors of pixels, (C/group)·R·S deep (`cycles`)
+//! store     as many vectors as there are accumulators; in nhwc each number alone; in columns, transposed in registers
 //! copy      pixels that are loaded together with padding, or whole rows where taps are many or strided
 //! turn      nhwc: the input with its channels first
 //! stream    input and output once
@@ -16,7 +16,7 @@ use super::geometry::tile_of;
 use super::geometry::{PixelProblem, Stores};
 use crate::conv::Conv;
 use crate::cost::bandwidth;
-use crate::estimate::{Cost, Term};
+use crate::estimate::{PlanCost, Term};
 use crate::geometry::runs;
 
 /// Whether neighbouring pixels of a row of the input are neighbours in memory; else it is transposed first.
@@ -29,7 +29,7 @@ pub(super) fn stores(conv: &Conv) -> Stores {
     if conv.layout == Layout::Nchw || conv.y.c == 1 { Stores::Rows } else { Stores::Apart }
 }
 
-/// What is to be cut, read as is best.
+/// The extents that tiles are cut from.
 pub(super) fn problem(conv: &Conv, machine: &Machine, stores: Stores) -> PixelProblem {
     let window = runs::tiled(&conv.window);
     let [h, w] = runs::joined(&window.h, &window.w).unwrap_or([window.h, window.w]);
@@ -37,8 +37,8 @@ pub(super) fn problem(conv: &Conv, machine: &Machine, stores: Stores) -> PixelPr
     PixelProblem { lanes: conv.lanes(machine) as u8, bytes, k, c, stores, reading: Reading::InPlace, h, w }
 }
 
-/// What a complete plan costs, with the output stored so.
-pub(super) fn cost(plan: Plan, conv: &Conv, machine: &Machine, stores: Stores) -> Cost {
+/// The cost of a complete plan, with the output stored so.
+pub(super) fn cost(plan: Plan, conv: &Conv, machine: &Machine, stores: Stores) -> PlanCost {
     let (tile, reading) = tile_of(&plan);
     let problem = PixelProblem { reading, ..problem(conv, machine, stores) };
     let cycles = problem.cycles_of(machine, &tile);
@@ -47,16 +47,16 @@ pub(super) fn cost(plan: Plan, conv: &Conv, machine: &Machine, stores: Stores) -
     let groups = (conv.x.n * conv.group) as f64;
     let turned = if neighbours(conv) { 0 } else { conv.elements()[0] * conv.elem.bytes() as u128 };
     let each = machine.rates.gather_cycles + machine.rates.scatter_cycles;
-    let last = machine.caches.last().map_or(0, |cache| cache.bytes as u128);
+    let last = machine.last_level() as u128;
     let hierarchy = &machine.hierarchy;
     let scattered = reading == Reading::InPlace && conv.c_per_group() > hierarchy.streams && x_bytes > last / 2;
     let waits =
         if scattered { x_bytes as f64 / hierarchy.line_bytes as f64 * hierarchy.stream_miss_cycles } else { 0.0 };
     let stream = waits + x_bytes as f64 / bandwidth(machine, x_bytes) + y_bytes as f64 / bandwidth(machine, y_bytes);
-    Cost {
+    PlanCost {
         multiplications: (conv.x.n * conv.group) as u128 * problem.multiplications(&tile),
         bytes_moved: x_bytes + w_bytes + y_bytes + 2 * (turned + halo),
-        scratch_bytes: turned + halo + problem.block_bytes(&tile, conv.group),
+        scratch_bytes: turned + halo + problem.block_bytes(&tile, conv.group, machine),
         calls: Some((conv.x.n * conv.group) as u128 * problem.calls(&tile)),
         terms: vec![
             Term { name: "multiply", cycles: groups * cycles.multiply },

@@ -1,4 +1,4 @@
-//! Cycles of pixel tiles, and the tile and the way of reading that take the fewest.
+//! Cycles of pixel tiles, and the choice of the tile and of the way to read the input.
 
 use convoke_ir::attr::Reading;
 use convoke_ir::layer::Axis;
@@ -35,21 +35,18 @@ struct Columns {
 
 /// The most columns of taps that are written out one by one.
 const WRITTEN: usize = 11;
-/// Columns of a kernel of one row from which on it takes fewer cycles to pick taps from registers.
-const LONG_ROW: usize = 5;
-
-/// For how many times the latency of multiply-adds sums must last so that weights are held: 8 of 256 bits, just as long, took 1.4 times what 12 took.
-const IN_FLIGHT: f64 = 1.5;
 
 impl PixelProblem {
-    /// How the input is read. A row strided by two is taken apart in registers where a single channel reads it, other strided rows first;
-    /// the taps of a long row are a loop, which asks for the same everywhere. (Every second pixel loaded where it lies, for each tap, took
-    /// 222 µs where rows taken apart first take 184: 3×3 in steps of 2 on 96 channels of 112×112.) What several tiles of channels read is
-    /// copied too, where the lines of its channels drive each other out of the second-level cache, or where looking up the pages they lie in takes
-    /// longer than to multiply.
+    /// The way to read the input.
+    ///
+    /// - A row strided by two, or under a long kernel of one row, is deinterleaved if a single output channel reads it.
+    /// - Other strided rows and kernels with many columns are read from a block.
+    /// - Input that several tiles of channels read is read from a block too, if its lines push each other out of the second-level cache, or if
+    ///   looking up their pages takes longer than multiplying.
+    /// - All other input is read in place.
     pub(crate) fn reading(&self, machine: &Machine) -> Reading {
         let written = self.h.kernel * self.w.kernel <= MAX_DEINTERLEAVED_TAPS;
-        let long = self.w.stride == 1 && self.h.kernel == 1 && self.w.kernel >= LONG_ROW;
+        let long = self.w.stride == 1 && self.h.kernel == 1 && self.w.kernel >= machine.thresholds.long_row;
         if (self.w.stride == 2 || long) && self.k == 1 && self.lanes >= 4 && written {
             Reading::Deinterleave
         } else if self.w.stride == 1 && self.w.kernel <= WRITTEN && !self.planes_are_packed(machine) {
@@ -59,8 +56,8 @@ impl PixelProblem {
         }
     }
 
-    /// Whether several tiles of channels read lines that lie a plane apart, for each of which a page is looked up longer than a tile multiplies,
-    /// or so few sets of the second-level cache have room that they do not stay.
+    /// Whether pixels are better copied to a block because several tiles of channels read lines a plane apart: their pages are looked up for longer
+    /// than a tile multiplies, or they share so few sets of the second-level cache that they do not stay.
     fn planes_are_packed(&self, machine: &Machine) -> bool {
         let registers = machine.vector_registers as usize;
         if joined(&self.h, &self.w).is_none() || 2 * self.k < registers {
@@ -147,7 +144,7 @@ impl PixelProblem {
         };
         let multiply = (k * rows.taken) as f64 * depth * width / machine.fma_per_cycle;
         let multiply = multiply + picks * machine.rates.arithmetic_cycles;
-        // All but the aligned ones of the loads of neighbouring pixels reach across lines as often as a vector is part of one.
+        // An unaligned load crosses a cache line with probability vector bytes / line bytes.
         let across = if self.w.kernel == 1 {
             0.0
         } else {
@@ -175,9 +172,9 @@ impl PixelProblem {
             None => [pixels, weights],
         };
         let loads = (pixels + weights) / machine.loads_per_cycle();
-        // Each sum waits for itself.
+        // Each accumulator waits for its previous value.
         let waits = depth * machine.fma_latency * rows.taken as f64 / rows.size as f64;
-        // Rows that are stored to, and among how many rows what is read and stored is come back to in turn.
+        // The number of rows stored to, their bytes, and how many rows are visited again and again, in reading and in storing.
         let inputs = self.c * rows.inputs;
         let (stored, row, among) = match self.stores {
             // Each lane goes to a column of its own, of which a page may have several.
@@ -205,7 +202,7 @@ impl PixelProblem {
         [cycles, store + stored + machine.rates.call_cycles]
     }
 
-    /// Cycles to store the vectors of so many rows that lie below each other.
+    /// Cycles to store a column of `rows` vectors.
     fn store(&self, machine: &Machine, rows: usize) -> f64 {
         let (rates, lanes) = (&machine.rates, usize::from(self.lanes));
         let alone = |each: f64| rows as f64 * (each + rates.arithmetic_cycles);
@@ -230,19 +227,20 @@ impl PixelProblem {
     /// How many weights of a column of taps have registers beside the accumulators of a tile: one vector of one channel for each row.
     /// `None` where weights are loaded for each row of the input.
     pub(super) fn weights_at_once(&self, machine: &Machine, tile: &PixelTile) -> Option<usize> {
-        let in_flight = tile.rows as f64 >= IN_FLIGHT * machine.fma_latency * machine.fma_per_cycle;
+        let in_flight =
+            tile.rows as f64 >= machine.thresholds.latencies_in_flight * machine.fma_latency * machine.fma_per_cycle;
         let beside = machine.free_registers().saturating_sub(tile.rows + 1);
         (self.can_hold(tile) && in_flight).then_some(beside.max(1))
     }
 
-    /// Whether the weights of so many channels drive each other out of the nearest cache: their lines, a filter apart, fall into few sets.
+    /// Whether the weights of `channels` channels push each other out of the nearest cache: their lines, a filter apart, share few sets.
     fn collide(&self, machine: &Machine, channels: usize) -> bool {
         let filter = self.c * self.h.kernel * self.w.kernel * self.bytes;
         filter >= machine.hierarchy.line_bytes
             && channels > lines_held(machine, 0, filter / machine.hierarchy.line_bytes)
     }
 
-    /// Cycles to bring what a tile reads from the second-level cache: nothing if it stays in half the first.
+    /// Cycles to fetch the pixels and weights of a tile from the second-level cache: none if half the first level holds them.
     fn fetched(&self, machine: &Machine, k: usize, rows: &Rows, columns: &TileRun) -> f64 {
         let pixels = self.c * self.under(rows, columns);
         let weights = k * self.c * self.h.kernel * self.w.kernel * self.bytes;
@@ -254,8 +252,8 @@ impl PixelProblem {
         }
     }
 
-    /// Cycles to bring a tile's pixels from the second-level cache where those of a row of tiles do not stay in half the first until the next
-    /// row, which needs most of them again. Counted for single channels, whose kernels may have many rows.
+    /// Cycles to fetch a tile's pixels from the second-level cache again, since half the first level does not hold the pixels of a row of tiles until
+    /// the next row, which needs most of them. Counted for single channels, whose kernels may have many rows.
     fn fetched_anew(&self, machine: &Machine, rows: &Rows, columns: &TileRun) -> f64 {
         let of_row = rows.inputs * self.w.input * self.bytes;
         match &machine.caches[..] {
@@ -271,7 +269,7 @@ impl PixelProblem {
         rows.inputs * (columns.size * self.w.stride + self.w.reach()) * self.bytes
     }
 
-    /// Cycles to copy what a tile needs into a block.
+    /// Cycles to copy a tile's pixels to a block.
     fn copy(&self, machine: &Machine, inputs: usize, columns: &TileRun) -> f64 {
         let lanes = usize::from(self.lanes);
         let reading = self.reading;

@@ -1,14 +1,13 @@
-//! Pixel tiles: how a convolution whose lanes are neighbouring pixels of a row is cut. Lowering cuts by them, the cost model counts by
-//! them.
+//! Register tiles of a convolution vectorised over pixels. Both lowering and the cost model use them.
 //!
-//! A tile has channels × rows × vectors sums. A vector of input pixels that is loaded once, for one column of taps, serves the sums of all
-//! channels, and of all rows that some row of taps takes there:
+//! A tile has channels × rows × vectors accumulators. A vector of input pixels, loaded once for a column of taps, serves the accumulators of all
+//! channels, and of all rows that some tap takes it for:
 //!
 //! ```text
 //!   loads       input rows · columns of taps · vectors    for    channels · rows · rows of taps · columns of taps · vectors  multiply-adds
 //! ```
 //!
-//! Weights are broadcast. Sums, the vectors of one column of taps and a weight share the registers.
+//! Weights are broadcast. Accumulators, the vectors of a column of taps and one weight share the registers.
 
 use convoke_ir::attr::{Plan, Reading, Schedule, Sizes};
 use convoke_ir::layer::Axis;
@@ -20,7 +19,7 @@ use crate::geometry::pixel_ranges::divisor;
 use crate::geometry::runs::{Span, TileRun, spans, takers, tile_runs};
 use crate::refusal::Refusal;
 
-/// What is to be cut.
+/// The extents that tiles are cut from.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct PixelProblem {
     pub lanes: u8,
@@ -46,7 +45,7 @@ pub(crate) enum Stores {
     Apart,
 }
 
-/// Sums of a tile: output channels × output rows × vectors of pixels.
+/// Accumulators of a tile: output channels × output rows × vectors of pixels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct PixelTile {
     pub channels: usize,
@@ -99,7 +98,7 @@ pub(super) fn block(axis: &Axis, lanes: u8, channels: usize, reading: Reading, [
         let mut phases: Vec<_> = (0..axis.kernel).map(|s| s * axis.dilation % axis.stride).collect();
         phases.sort_unstable();
         phases.dedup();
-        // What is copied begins where vectors in memory do, so that no store crosses a line.
+        // The copy of a row begins at a multiple of a vector, so that no store crosses a line.
         let before = |phase: usize| {
             let zeros = cols.start.saturating_sub(phase).div_ceil(axis.stride);
             zeros.next_multiple_of(lanes) - zeros
@@ -115,13 +114,12 @@ pub(super) fn block(axis: &Axis, lanes: u8, channels: usize, reading: Reading, [
     (rows > 0 && !cols.is_empty() && width > 0).then_some(Block { phases, width, len })
 }
 
-/// The most elements of the blocks of groups that are copied one after the other, before any is read: reading what was just stored waits.
-const BLOCKS: usize = 2048;
-
-/// How many groups have their blocks copied together: small images are a tile each; of large ones the tiles take long enough.
-pub(super) fn groups_together(groups: usize, tiles: usize, block: Option<usize>) -> usize {
+/// How many groups have their blocks copied together, before any is read: a load of what was just stored waits. Only small images, a tile
+/// each, need it; of large ones a tile takes long enough.
+pub(super) fn groups_together(groups: usize, tiles: usize, block: Option<usize>, machine: &Machine) -> usize {
+    let most = machine.thresholds.copied_elements;
     match block {
-        Some(len) if tiles == 1 => divisor(groups, 1..(BLOCKS / len).min(groups / MIN_PARALLEL_TRIPS) + 1),
+        Some(len) if tiles == 1 => divisor(groups, 1..(most / len).min(groups / MIN_PARALLEL_TRIPS) + 1),
         _ => 1,
     }
 }
@@ -146,7 +144,7 @@ pub(super) fn deinterleaved_exists(run: &TileRun, lanes: u8, stride: usize, v: u
 /// Registers needed besides accumulators when a strided row is deinterleaved: the loaded vector, even lanes, odd lanes, their successors,
 /// one weight. With a stride of one, besides the vectors of a row.
 pub(super) const DEINTERLEAVED: usize = 5;
-/// The most taps that are written out where rows are taken apart in registers.
+/// The most taps that are written out if rows are deinterleaved.
 pub(super) const MAX_DEINTERLEAVED_TAPS: usize = 49;
 
 /// Tiles of a run of rows, in numbers.
@@ -214,11 +212,11 @@ impl PixelProblem {
     }
 
     /// Bytes of the blocks of one thread, for `groups` groups.
-    pub(super) fn block_bytes(&self, tile: &PixelTile, groups: usize) -> u128 {
+    pub(super) fn block_bytes(&self, tile: &PixelTile, groups: usize, machine: &Machine) -> u128 {
         let pairs = self.pairs(tile);
         let len = pairs.iter().filter_map(|(h, w)| self.block_of(h, w)).map(|block| block.len).max();
         let tiles = pairs.iter().map(|(h, w)| h.count * w.count).sum();
-        len.map_or(0, |len| (groups_together(groups, tiles, Some(len)) * len * self.bytes) as u128)
+        len.map_or(0, |len| (groups_together(groups, tiles, Some(len), machine) * len * self.bytes) as u128)
     }
 
     pub(super) fn all_rows(&self, rows: usize) -> Vec<Rows> {
@@ -239,7 +237,7 @@ impl PixelProblem {
         block(&self.w, self.lanes, self.c, self.reading, [h, w])
     }
 
-    /// Registers that a tile of so many vectors needs beside its accumulators.
+    /// Registers that a tile of `vectors` vectors needs besides its accumulators.
     pub(super) fn beside(&self, vectors: usize) -> usize {
         match self.reading {
             Reading::Deinterleave if self.w.stride == 1 => vectors + DEINTERLEAVED,

@@ -4,7 +4,7 @@
 //!   sums[k, p, v] += x[c, p·sh + r·dh, (v + lanes)·sw + s·dw] · w[k, c, r, s]        k: channels, p: rows, v: vectors of pixels
 //! ```
 //!
-//! Rows of the input lie in one piece. What is loaded once serves all k, and all p that some r takes there; each weight, broadcast,
+//! Rows of the input are contiguous. A loaded vector serves all k, and all p that some r takes it for; each weight, broadcast,
 //! serves all v. Weights are read as the layer has them. Nothing is padded in memory: rows outside the image are left out, column
 //! for column as [`source`] says. Tiles at the edges have codelets of their own.
 
@@ -47,8 +47,8 @@ const COLUMNS: usize = 3;
 const CHANNELS: usize = 4;
 const AXES: usize = 5;
 
-/// A tile is rare if it is less than one in so many. Rare tiles, those at the edges of large images, are kept short: their loops cost what
-/// nobody sees, while there are many of them, and all are compiled.
+/// A tile is rare if fewer than one in this many is like it: a tile at an edge of a large image. Rare tiles are loops rather than written out. There
+/// are many kinds of them to compile, and they run seldom.
 const RARE: usize = 16;
 
 /// The variables of the loops around a tile.
@@ -101,10 +101,10 @@ fn tiles(lowering: &mut Lowering<'_>, conv: &BoundConv<'_>, plan: Plan) {
 
     let tiles = || rows.iter().flat_map(|(_, tiles)| tiles);
     let block = tiles().filter_map(|tiles| tiles.source.block.as_ref()).map(|block| block.len).max();
-    let batch = groups_together(conv.groups, all_rows * all_columns, block);
+    let batch = groups_together(conv.groups, all_rows * all_columns, block, lowering.machine);
     let part = |run: &TileRun| Part { count: run.count, work: run.size };
     let channels = match block {
-        // What is in a block is for all channels.
+        // All channels read the same block.
         Some(_) => alike(1),
         None => cuts(&even(conv.kg, tile.channels)),
     };
@@ -120,7 +120,7 @@ fn tiles(lowering: &mut Lowering<'_>, conv: &BoundConv<'_>, plan: Plan) {
     }
 }
 
-/// The codelets of the tiles of two runs, with so many multiply-adds written out at the most.
+/// The codelets of the tiles of two runs, with at most `long` multiply-adds written out.
 fn pixel_tiles(
     lowering: &mut Lowering<'_>,
     conv: &BoundConv<'_>,
@@ -146,6 +146,7 @@ fn pixel_tiles(
             spans: spans.clone(),
             rows: rows.clone(),
             long,
+            short: lowering.machine.thresholds.short_loop,
             weights: held.map(|weights| weights as usize),
             source: &source,
         };

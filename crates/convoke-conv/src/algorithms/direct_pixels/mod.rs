@@ -29,7 +29,7 @@ use convoke_lower::{LowerError, Lowering};
 use convoke_machine::Machine;
 
 use crate::conv::Conv;
-use crate::estimate::Cost;
+use crate::estimate::PlanCost;
 use crate::method::Method;
 use crate::refusal::Refusal;
 use geometry::{PixelProblem, PixelTile, Stores, in_copy};
@@ -60,7 +60,7 @@ impl Pixels {
         self.name == Algorithm::Depthwise && conv.layout == Layout::Nchw && conv.c_per_group() == 1
     }
 
-    /// The complete plan of what is to be cut.
+    /// The plan with all its sizes.
     fn plan(&self, asked: Plan, problem: &PixelProblem, machine: &Machine) -> Result<Plan, Refusal> {
         let input = match (self.compact, asked.schedule.input) {
             (true, Some(Reading::Compact) | None) => dense_reading(problem.reading(machine)),
@@ -138,7 +138,7 @@ impl Method for Pixels {
         }
     }
 
-    fn cost(&self, plan: Plan, conv: &Conv, machine: &Machine) -> Cost {
+    fn cost(&self, plan: Plan, conv: &Conv, machine: &Machine) -> PlanCost {
         match compact::dense(conv).filter(|_| self.compact) {
             Some(dense) => compact::cost(plan, conv, &dense, machine),
             None => cost::cost(plan, conv, machine, cost::stores(conv)),

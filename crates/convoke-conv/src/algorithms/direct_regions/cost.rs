@@ -1,7 +1,7 @@
 //! The cost of direct convolution by regions.
 //!
 //! ```text
-//! multiply  for each rectangle of two regions N·group·rows products of columns × K/group sums, as deep as it has taps
+//! multiply  for each rectangle of two regions N·group·rows products of columns × K/group accumulators, as deep as it has taps
 //! store     every number is written alone in nchw, where channels are far apart; by vectors in nhwc
 //! sums      a strip's accumulators are read and written for each block of the reduction
 //! stream    the input for each tile of channels, its weights for each strip, the output once
@@ -15,15 +15,15 @@ use convoke_machine::Machine;
 
 use crate::conv::Conv;
 use crate::cost::{bandwidth, call, product, straight};
-use crate::estimate::{Cost, Term};
+use crate::estimate::{PlanCost, Term};
 use crate::geometry::product_tile::{ProductTile, size};
 use crate::geometry::regions::Region;
 
-/// How many times as fast it must be to leave out taps on padding: tiles at the edges have few accumulators and are more code.
+/// How many times as fast the algorithm must be. Its tiles at the edges are additional code, with few accumulators.
 const MIN_SPEEDUP: f64 = 1.15;
 
-/// What a complete plan costs, over these rows and columns.
-pub(super) fn cost(plan: Plan, conv: &Conv, machine: &Machine, [rows, columns]: &[Vec<Region>; 2]) -> Cost {
+/// The cost of a complete plan, over these rows and columns.
+pub(super) fn cost(plan: Plan, conv: &Conv, machine: &Machine, [rows, columns]: &[Vec<Region>; 2]) -> PlanCost {
     let lanes = conv.lanes(machine);
     let (c, k) = (conv.c_per_group(), conv.k_per_group());
     let tile = ProductTile::of(plan.schedule.tile);
@@ -55,7 +55,7 @@ pub(super) fn cost(plan: Plan, conv: &Conv, machine: &Machine, [rows, columns]: 
     let stream = read as f64 / bandwidth(machine, x_bytes)
         + weights as f64 / bandwidth(machine, w_bytes)
         + y_bytes as f64 / bandwidth(machine, y_bytes);
-    Cost {
+    PlanCost {
         multiplications: conv.x.n as u128 * conv.y.c as u128 * c as u128 * pixel_taps,
         bytes_moved: read + weights + y_bytes,
         scratch_bytes: waiting as u128,

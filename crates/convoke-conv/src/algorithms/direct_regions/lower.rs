@@ -4,24 +4,24 @@
 //!   acc[t, k] += x[c, p·sh + r·dh − top, (q + t)·sw + s·dw − left] · w[k, c, r, s]       r, s: those of the regions of p and q
 //! ```
 //!
-//! As in [`direct`](super::direct) output channels are the lanes, pixels are broadcast and the reduction is blocked; the input is read in place,
+//! As in `direct_channels`, output channels are the lanes, pixels are broadcast and the reduction is blocked; the input is read in place,
 //! without a halo. A tile of output channels is computed strip by strip; a strip lies within a region of rows. Threads share out tiles of
 //! channels, images or groups: regions are not alike.
 
 use convoke_ir::attr::Plan;
 use convoke_ir::layer::Instr;
-use convoke_ir::loops::{Affine, FuncBuilder, FuncId};
+use convoke_ir::loops::{Affine, FuncBuilder};
 use convoke_ir::types::Layout;
-use convoke_lower::cuts::{Cut, cut, even, reduction};
+use convoke_lower::cuts::{Cut, even};
 use convoke_lower::marks::each;
 use convoke_lower::share::{Share, alike, cuts, shares};
 use convoke_lower::strides::Index;
 use convoke_lower::{LowerError, Lowering};
 
-use crate::geometry::product_tile::{ProductTile, size};
+use crate::geometry::product_tile::size;
 use crate::geometry::regions::{Region, of_window};
-use crate::lower::channel_tiles::{Slots, tile_product, tile_store};
-use crate::lower::{BoundConv, Packed, pack, window};
+use crate::lower::channel_tiles::{ChannelTiling, Slots, TileCodelets};
+use crate::lower::{BoundConv, Packed, window};
 
 /// The axes around a region of rows, and how many there are. Channels are those of the output of a group.
 const CHANNELS: usize = 0;
@@ -34,39 +34,30 @@ struct Tiles<'p> {
     columns: &'p Region,
     /// The tiles, counted from where the region of columns begins.
     q: Cut,
-    /// For each block of the reduction.
-    products: Vec<FuncId>,
-    store: FuncId,
+    codelets: TileCodelets,
 }
 
-/// Tiles of output channels, with the pixel tiles of each region of rows.
-type Channels<'p> = (Cut, Vec<(&'p Region, Vec<Tiles<'p>>)>);
+/// For a tile of output channels, the pixel tiles of each region of rows.
+type Rows<'p> = Vec<(&'p Region, Vec<Tiles<'p>>)>;
 
 /// The loops of a convolution by a complete plan; none where its window has no regions.
 pub(super) fn lower<'a>(lowering: &mut Lowering<'a>, instr: &'a Instr, plan: Plan) -> Result<(), LowerError> {
     let window = window(lowering, instr);
     let Some([rows, columns]) = &of_window(&window) else { unreachable!("the plan fits the convolution") };
     let conv = &BoundConv::new(lowering, instr, window, lowering.view(instr.args[0]));
-    let tile = ProductTile::of(plan.schedule.tile);
-    let cols = tile.columns(conv.lanes.into());
-    let k_cuts = cut(conv.kg, cols);
-    let c_cuts = cut(conv.cg, size(plan.schedule.depth, conv.cg));
-    let packed = pack(lowering, conv, &c_cuts, &k_cuts, conv.layout == Layout::Nhwc)?;
-    let blocks = reduction(&c_cuts);
-    let mut channels: Vec<Channels<'_>> = Vec::new();
-    for &k in &k_cuts {
+    let tiling = &ChannelTiling::new(lowering, conv, &plan.schedule)?;
+    let mut channels: Vec<Rows<'_>> = Vec::new();
+    for k in &tiling.channels {
         let of_k = rows.iter().map(|r| {
-            let tiles =
-                columns.iter().flat_map(|s| region_tiles(lowering, (conv, tile), &blocks, (k.size, cols), r, s));
+            let tiles = columns.iter().flat_map(|s| region_tiles(lowering, conv, tiling, k.size, [r, s]));
             (r, tiles.collect())
         });
-        channels.push((k, of_k.collect()));
+        channels.push(of_k.collect());
     }
     let strip = size(plan.schedule.strip, conv.y.image.h);
-    let axes = [cuts(&k_cuts), alike(conv.y.image.n), alike(conv.groups)];
+    let axes = [cuts(&tiling.channels), alike(conv.y.image.n), alike(conv.groups)];
     for share in shares(lowering.to_share([conv.y.len, conv.cg, conv.taps()]), &axes) {
-        let (packed, blocks, channels) = (&packed, &blocks, &channels);
-        Regions { conv, cols, strip, packed, blocks, channels }.kernel(lowering, &share);
+        Regions { conv, tiling, strip, channels: &channels }.kernel(lowering, &share);
     }
     Ok(())
 }
@@ -74,20 +65,15 @@ pub(super) fn lower<'a>(lowering: &mut Lowering<'a>, instr: &'a Instr, plan: Pla
 /// The tiles of a rectangle, for a tile of `channels` output channels.
 fn region_tiles<'p>(
     lowering: &mut Lowering<'_>,
-    (conv, tile): (&BoundConv<'_>, ProductTile),
-    blocks: &[Cut],
-    (channels, ld): (usize, usize),
-    rows: &Region,
-    columns: &'p Region,
+    conv: &BoundConv<'_>,
+    tiling: &ChannelTiling,
+    channels: usize,
+    [rows, columns]: [&'p Region; 2],
 ) -> Vec<Tiles<'p>> {
     let taps = [rows.taps.len(), columns.taps.len()];
-    let most = tile.rows_of(channels.div_ceil(conv.lanes.into()));
-    let tiles = even(columns.outputs, most).into_iter().map(|q| {
-        let product = |&c: &Cut| lowering.program.func(tile_product(conv, c, taps, channels, q.size, ld).codelet());
-        let products = blocks.iter().map(product).collect();
-        Tiles { columns, q, products, store: lowering.program.func(tile_store(conv, channels, q.size, ld).codelet()) }
-    });
-    tiles.collect()
+    let pixels = tiling.tile.rows_of(channels.div_ceil(conv.lanes.into()));
+    let tile = |q: Cut| Tiles { columns, q, codelets: tiling.codelets(lowering, conv, taps, [channels, q.size]) };
+    even(columns.outputs, pixels).into_iter().map(tile).collect()
 }
 
 /// The variables of the loops around a strip, and how many channels a tile has.
@@ -98,28 +84,27 @@ struct At {
     channels: usize,
 }
 
-/// What a kernel goes over: regions of rows, and tiles of at most `cols` output channels.
+/// What a kernel goes over: regions of rows, and tiles of output channels.
 struct Regions<'d, 'c> {
     conv: &'d BoundConv<'c>,
-    cols: usize,
+    tiling: &'d ChannelTiling,
     /// The most rows of a strip.
     strip: usize,
-    packed: &'d Packed,
-    /// Of the reduction.
-    blocks: &'d [Cut],
-    channels: &'d [Channels<'d>],
+    /// For each tile of output channels.
+    channels: &'d [Rows<'d>],
 }
 
 impl Regions<'_, '_> {
     fn kernel(&self, lowering: &mut Lowering<'_>, share: &Share<AXES>) {
-        let Regions { conv, cols, packed, channels, .. } = *self;
-        let row = conv.window.w.output * cols;
+        let Regions { conv, tiling, channels, .. } = *self;
+        let row = conv.window.w.output * tiling.columns;
         let most = self.strip;
-        let strips = channels[0].1.iter().flat_map(|(region, _)| even(region.outputs, most));
+        let strips = channels[0].iter().flat_map(|(region, _)| even(region.outputs, most));
         let rows = strips.map(|strip| strip.size).max().unwrap_or(0);
-        let (mut f, slots) = Slots::of(conv, "conv_regions", packed, rows * row);
+        let (mut f, slots) = Slots::of(conv, "conv_regions", tiling, rows * row);
         share.around(&mut f, |f, loops| {
-            for (k_cut, rows) in share.parts[CHANNELS].iter().map(|&i| &channels[i]) {
+            for &i in &share.parts[CHANNELS] {
+                let (k_cut, rows) = (&tiling.channels[i], &channels[i]);
                 loops.each(f, (CHANNELS, "k"), k_cut.count, |f, k| {
                     let k = k * k_cut.size + k_cut.begin;
                     loops.each(f, (IMAGES, "n"), conv.y.image.n, |f, n| {
@@ -139,10 +124,10 @@ impl Regions<'_, '_> {
             }
         });
         let kernel = lowering.program.func(f.finish());
-        lowering.program.run(kernel, &conv.args(&[conv.x.buffer, packed.buffer]));
+        lowering.program.run(kernel, &conv.args(&[conv.x.buffer, tiling.packed.buffer]));
     }
 
-    /// So many rows from `top` on of a region, for a tile of output channels.
+    /// The strip of `rows` rows from row `top` of a region on, for a tile of output channels.
     fn strip(
         &self,
         f: &mut FuncBuilder,
@@ -153,8 +138,8 @@ impl Regions<'_, '_> {
     ) {
         let conv = self.conv;
         let (h, w) = (conv.window.h, conv.window.w);
-        let sums = |p: Affine, q: Affine| (slots.acc, (p * w.output + q) * self.cols);
-        for (i, c_cut) in self.blocks.iter().enumerate() {
+        let sums = |p: Affine, q: Affine| (slots.acc, (p * w.output + q) * self.tiling.columns);
+        for (i, c_cut) in self.tiling.blocks.iter().enumerate() {
             each(f, "c", c_cut.count, |f, c| {
                 let c = c * c_cut.size + c_cut.begin;
                 let weights = Packed::at(conv, at.g.clone(), c.clone(), c_cut.size, at.k.clone());
@@ -169,7 +154,7 @@ impl Regions<'_, '_> {
                     let taps = tap * if conv.layout == Layout::Nchw { 1 } else { c_cut.size };
                     let weights = weights.clone() + taps * at.channels;
                     let sums = sums(p, q + tile.columns.begin);
-                    f.call(tile.products[i], [(slots.x, conv.x.strides.at(&input)), (slots.w, weights), sums]);
+                    f.call(tile.codelets.products[i], [(slots.x, conv.x.strides.at(&input)), (slots.w, weights), sums]);
                 });
             });
         }
@@ -178,7 +163,7 @@ impl Regions<'_, '_> {
             let h = top.clone() + p.clone() + region.begin;
             let site = Index { n: at.n.clone(), c: at.g.clone() * conv.kg + at.k.clone(), h, w: q.clone() };
             let stores = conv.stores(slots.y, &slots.operands, &site);
-            f.call(tile.store, std::iter::once(sums(p, q)).chain(stores));
+            f.call(tile.codelets.store, std::iter::once(sums(p, q)).chain(stores));
         });
     }
 }

@@ -20,7 +20,7 @@ use convoke_lower::{LowerError, Lowering};
 use convoke_machine::Machine;
 
 use crate::conv::Conv;
-use crate::estimate::Cost;
+use crate::estimate::PlanCost;
 use crate::geometry::product_tile::{ProductTile, depth_in_cache, size};
 use crate::geometry::regions::{of_window, strip};
 use crate::method::Method;
@@ -76,7 +76,7 @@ impl Method for DirectRegions {
         Ok(Plan { algorithm: Algorithm::Direct, schedule })
     }
 
-    fn cost(&self, plan: Plan, conv: &Conv, machine: &Machine) -> Cost {
+    fn cost(&self, plan: Plan, conv: &Conv, machine: &Machine) -> PlanCost {
         let regions = of_window(&conv.window).expect("a complete plan fits its convolution");
         cost::cost(plan, conv, machine, &regions)
     }

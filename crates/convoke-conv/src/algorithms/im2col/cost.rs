@@ -1,8 +1,8 @@
-//! `im2col`: patches are gathered into a panel, then multiplied with the weights.
+//! The cost of im2col: patches are gathered into a panel, which is multiplied with the weights.
 //!
 //! ```text
 //! multiply  N·group products of K/group × P·Q accumulators, (C/group)·R·S deep; pixels in the lanes
-//!           (in nhwc of P·Q × K/group sums, with channels in the lanes)
+//!           (in nhwc of P·Q × K/group accumulators, with channels in the lanes)
 //! gather    every element of the patch matrix is copied once: by vectors where neighbours stay neighbours (nhwc, or a
 //!           stride of 1 along the row), else one by one
 //! halo      the input is copied once if there is padding
@@ -10,8 +10,8 @@
 //! pack      weights that are not known before the run, with a tile's channels side by side
 //! ```
 //!
-//! *Implicit* keeps one panel, a quarter of the second-level cache; *explicit* the whole matrix, on request only: it takes
-//! R·S times the memory of the input and has to come back from wherever that fits.
+//! The *implicit* form keeps one panel, in a quarter of the second-level cache. The *explicit* form, on request only, keeps the whole matrix: R·S
+//! times the memory of the input, which is read again from the level that holds it.
 
 use convoke_ir::attr::{Algorithm, Plan};
 use convoke_ir::types::Layout;
@@ -20,7 +20,7 @@ use convoke_machine::Machine;
 
 use crate::conv::Conv;
 use crate::cost::{bandwidth, call, conflict, pages, product, straight};
-use crate::estimate::{Cost, Term};
+use crate::estimate::{PlanCost, Term};
 use crate::geometry::pixel_ranges::{PixelRange, pixel_ranges};
 use crate::geometry::product_tile::{ProductTile, size};
 
@@ -84,8 +84,8 @@ fn multiplications(plan: Plan, conv: &Conv, lanes: usize) -> u128 {
     (conv.x.n * conv.y.c) as u128 * (pixels * conv.depth()) as u128
 }
 
-/// What a complete plan costs.
-pub(super) fn cost(plan: Plan, conv: &Conv, machine: &Machine) -> Cost {
+/// The cost of a complete plan.
+pub(super) fn cost(plan: Plan, conv: &Conv, machine: &Machine) -> PlanCost {
     let lanes = conv.lanes(machine);
     let (pixels, k, depth) = (conv.pixels(), conv.k_per_group(), conv.depth());
     let (rows, columns) = if conv.layout == Layout::Nchw { (k, pixels) } else { (pixels, k) };
@@ -109,7 +109,7 @@ pub(super) fn cost(plan: Plan, conv: &Conv, machine: &Machine) -> Cost {
     let plane = pixels * conv.elem.bytes();
     let planes = conv.c_per_group() + k;
     let looked_up = if conv.layout == Layout::Nchw { runs * pages(machine, 1, planes, plane) } else { 0.0 };
-    let copies = runs * (per_run + 1.0) + looked_up;
+    let copies = runs * (per_run + rates.loop_cycles) + looked_up;
 
     let panel = if explicit { patches } else { patches.min(machine.second_level() as u128 / 4) };
     let halo = conv.halo_bytes();
@@ -136,7 +136,7 @@ pub(super) fn cost(plan: Plan, conv: &Conv, machine: &Machine) -> Cost {
     let sums = conv.elements()[2] as f64;
     let store = products * (row_tiles * column_tiles) as f64 * call(machine)
         + straight(machine, 1.0, 0.0, 1.0) * sums / lanes as f64;
-    Cost {
+    PlanCost {
         multiplications: multiplications(plan, conv, lanes),
         bytes_moved: bytes + 2 * patches + y_bytes + if halo > 0 { x_bytes + halo } else { 0 },
         scratch_bytes: halo + scratch_elements(plan, conv, lanes) as u128 * conv.elem.bytes() as u128,

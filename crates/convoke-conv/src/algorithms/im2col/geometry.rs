@@ -1,4 +1,4 @@
-//! How a product over patches is cut into blocks that stay in cache.
+//! The blocks of a product over patches, sized to stay in cache.
 //!
 //! Source: Goto, van de Geijn 2008, *Anatomy of High-Performance Matrix Multiplication*, §4.
 
@@ -19,17 +19,13 @@ pub(super) fn tile(conv: &Conv, machine: &Machine) -> ProductTile {
 /// Input channels of a block of the reduction: half the first-level cache holds a row tile of one operand and a column tile of the other.
 pub(super) fn depth(conv: &Conv, machine: &Machine, tile: ProductTile) -> usize {
     let numbers = tile.rows + tile.columns(conv.lanes(machine));
-    let products = cache(machine, 0) / 2 / (numbers * conv.elem.bytes());
+    let products = machine.first_level() / 2 / (numbers * conv.elem.bytes());
     equal_blocks(conv.c_per_group(), products / conv.taps())
 }
 
 /// Pixels of a panel: a quarter of the second-level cache holds it, another the partial sums.
 pub(super) fn pixels(conv: &Conv, machine: &Machine, tile: ProductTile, depth: usize) -> usize {
-    let quarter = cache(machine, 1) / 4 / conv.elem.bytes();
+    let quarter = machine.second_level() / 4 / conv.elem.bytes();
     let cols = tile.columns(conv.lanes(machine));
     (quarter / (depth * conv.taps())).min(quarter / conv.k_per_group()).max(cols)
-}
-
-fn cache(machine: &Machine, level: usize) -> usize {
-    machine.caches.get(level).or(machine.caches.last()).map_or(1 << 18, |cache| cache.bytes)
 }

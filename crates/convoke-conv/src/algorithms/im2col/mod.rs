@@ -24,7 +24,7 @@ use convoke_lower::{LowerError, Lowering};
 use convoke_machine::Machine;
 
 use crate::conv::Conv;
-use crate::estimate::Cost;
+use crate::estimate::PlanCost;
 use crate::geometry::product_tile::{ProductTile, size};
 use crate::method::Method;
 use crate::refusal::Refusal;
@@ -74,7 +74,7 @@ impl Method for Im2col {
         Ok(Plan { algorithm: asked.algorithm, schedule })
     }
 
-    fn cost(&self, plan: Plan, conv: &Conv, machine: &Machine) -> Cost {
+    fn cost(&self, plan: Plan, conv: &Conv, machine: &Machine) -> PlanCost {
         cost::cost(plan, conv, machine)
     }
 

@@ -1,16 +1,16 @@
-//! `strassen`: as im2col, with fewer products of parts and additions of parts around them.
+//! The cost of Strassen's algorithm: as im2col, with fewer products of parts, and additions of parts around them.
 //!
 //! ```text
-//! gather    for each product and block: a part of the patches is written, from as many as are added for it
+//! gather    for each product and block, one part of the patches is written: the sum of some parts
 //! multiply  7^levels products of padded parts
 //! sums      each tile is added to every part of the result that its product belongs to
-//! store     the sums of a block go through the epilogue to their place
+//! store     the finished results of a block go through the epilogue to their place
 //! halo      the input is copied once if there is padding
 //! stream    the weights of all products once for each block, the output once
 //! pack      weights that are not known before the run: those of every product, combined in `f64`
 //! ```
 //!
-//! What parts there are, and how large, is what lowering cuts: see `geometry`.
+//! `geometry` has the parts and their sizes, for lowering too.
 
 use convoke_bilinear::{Bilinear, Matrix, matmul};
 use convoke_ir::attr::Plan;
@@ -20,16 +20,16 @@ use convoke_machine::Machine;
 use super::geometry::{Parts, levels, parts_of, problem, recursion};
 use crate::conv::Conv;
 use crate::cost::{bandwidth, call, product, scattered, straight};
-use crate::estimate::{Cost, Term};
+use crate::estimate::{PlanCost, Term};
 use crate::geometry::product_tile::ProductTile;
 
-/// What a complete plan costs.
-pub(super) fn cost(plan: Plan, conv: &Conv, machine: &Machine) -> Cost {
+/// The cost of a complete plan.
+pub(super) fn cost(plan: Plan, conv: &Conv, machine: &Machine) -> PlanCost {
     let base = matmul::strassen();
     let levels = levels(&plan);
     let (sizes, products) = recursion(&base, levels);
     let (lanes, bytes) = (conv.lanes(machine), conv.elem.bytes());
-    let parts: Parts = parts_of(&plan, &problem(conv, lanes)).expect("a complete plan fits its convolution");
+    let parts: Parts = parts_of(&plan, &problem(conv, machine)).expect("a complete plan fits its convolution");
     let power = |x: usize| x.pow(levels.into());
     let entries = |of: fn(&Bilinear) -> &Matrix| power((0..base.rank()).map(|q| of(&base).nonzero(q).count()).sum());
     let (added_patches, added_results) = (entries(|rule| &rule.b), entries(|rule| &rule.c));
@@ -75,7 +75,7 @@ pub(super) fn cost(plan: Plan, conv: &Conv, machine: &Machine) -> Cost {
     let fetched = weights as f64 * blocks / conv.group as f64;
     let results = y_bytes as f64 / bytes as f64;
     let tiles = results / parts.tile.iter().product::<usize>() as f64;
-    Cost {
+    PlanCost {
         multiplications,
         bytes_moved: fetched as u128 + halo.max(x_bytes) + y_bytes + if halo > 0 { x_bytes + halo } else { 0 },
         scratch_bytes: ((panel + waiting + parts.tile[0] * parts.tile[1]) * bytes) as u128 + halo,
@@ -84,7 +84,7 @@ pub(super) fn cost(plan: Plan, conv: &Conv, machine: &Machine) -> Cost {
             Term { name: "gather", cycles: gather + read },
             Term { name: "multiply", cycles: multiply },
             Term { name: "sums", cycles: sums },
-            Term { name: "store", cycles: tiles * call(machine) + 2.0 * results / lanes as f64 },
+            Term { name: "store", cycles: tiles * call(machine) + machine.rates.move_cycles * results / lanes as f64 },
             Term { name: "halo", cycles: 2.0 * halo as f64 / bandwidth(machine, halo) },
             Term {
                 name: "stream",

@@ -1,12 +1,11 @@
-//! How a convolution, seen as a product of matrices, is cut for an algorithm ⟨m, k, n⟩. Lowering cuts by this, the cost model counts
-//! by it.
+//! The parts of a convolution, seen as a matrix product, for an algorithm ⟨m, k, n⟩. Both lowering and the cost model use them.
 //!
 //! ```text
 //!   y[k, pixel] = Σ_d w[k, d] · patch[d, pixel]        m parts of output channels, k of input channels, n of the pixels of a block
 //! ```
 //!
-//! All parts of an axis count as equally large, in whole register tiles; what a part lacks is zeros in weights and panels, and sums
-//! that nobody stores. A tile that is cut short would not be done sooner, since its few sums wait for each other.
+//! All parts of an axis count as equally large, in whole register tiles. Smaller parts are padded: with zeros in weights and panels, and with sums
+//! that are not stored. A smaller tile would not be faster, since its few accumulators wait for each other.
 
 use crate::conv::Conv;
 use crate::refusal::NoParts;
@@ -16,6 +15,7 @@ use std::ops::Range;
 
 use convoke_bilinear::error::LEAST_CHUNK;
 use convoke_bilinear::{Bilinear, Problem};
+use convoke_ir::elem::Elem;
 use convoke_ir::layer::Window;
 use convoke_ir::types::Layout;
 use convoke_lower::cuts::{Cut, cut, round_up};
@@ -23,7 +23,7 @@ use convoke_machine::Machine;
 
 use crate::geometry::product_tile::ProductTile;
 
-/// A part of an axis, by what is really there.
+/// A part of an axis, without its padding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Part {
     pub begin: usize,
@@ -37,7 +37,7 @@ pub(crate) fn parts(extent: usize, count: usize, unit: usize) -> Vec<Part> {
     (0..count).map(|i| Part { begin: begin(i), size: begin(i + 1) - begin(i) }).collect()
 }
 
-/// What every part is taken to have: whole tiles of `unit`.
+/// The size of every part with its padding: whole tiles of `unit`.
 fn padded(parts: &[Part], unit: usize) -> usize {
     round_up(parts.iter().map(|part| part.size).max().unwrap_or(0), unit)
 }
@@ -57,6 +57,8 @@ pub(crate) struct PartsProblem {
     pub lanes: usize,
     /// Bytes of an element.
     pub bytes: usize,
+    /// Pixels that take as long as fetching their weights.
+    pub fetch_pixels: usize,
     /// Output and input channels of a group, and taps.
     pub k: usize,
     pub c: usize,
@@ -70,12 +72,20 @@ pub(crate) struct PartsProblem {
 
 impl PartsProblem {
     /// The product of a convolution with `k` output and `c` input channels in each group, over an input with its halo.
-    pub(crate) fn new(window: &Window, layout: Layout, [k, c]: [usize; 2], lanes: usize, bytes: usize) -> PartsProblem {
+    pub(crate) fn new(
+        window: &Window,
+        layout: Layout,
+        [k, c]: [usize; 2],
+        elem: Elem,
+        machine: &Machine,
+    ) -> PartsProblem {
+        let (bytes, fetch_pixels) = (elem.bytes(), machine.thresholds.fetch_pixels);
+        let lanes = machine.lanes(bytes).into();
         let Window { h, w } = window;
         let taps = h.kernel * w.kernel;
         let width = w.read().max(w.begin + w.input);
         let joined = taps == 1 && h.stride * width == w.output * w.stride;
-        PartsProblem { layout, lanes, bytes, k, c, taps, p: h.output, q: w.output, joined }
+        PartsProblem { layout, lanes, bytes, fetch_pixels, k, c, taps, p: h.output, q: w.output, joined }
     }
 
     /// Output channels and pixels of a register tile.
@@ -109,10 +119,10 @@ pub(crate) fn recursion(base: &Bilinear, levels: u8) -> ([usize; 3], usize) {
     ([m, k, n].map(power), power(base.rank()))
 }
 
-/// What the pixels of a block are counted by.
+/// The unit in which the pixels of a block are counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Unit {
-    /// Pixels, counted through.
+    /// Pixels of the flattened image.
     Pixel,
     /// Whole output rows.
     Row,
@@ -149,9 +159,6 @@ pub(crate) struct Parts {
     pub blocks: Vec<Blocks>,
 }
 
-/// Pixels that fetching all weights anew, once for each block, takes as long as, for each part.
-const FETCH: usize = 3;
-
 /// The most products of an algorithm: two levels of Strassen's have 49. Each product has codelets of its own for each kind of block, so
 /// that a third level may compile for a minute.
 const PRODUCTS: usize = 64;
@@ -179,9 +186,7 @@ impl Sizing {
         machine: &Machine,
     ) -> Sizing {
         let PartsProblem { bytes, k, c, taps, .. } = *problem;
-        let cache =
-            |level: usize| machine.caches.get(level).or(machine.caches.last()).map_or(1 << 18, |c| c.bytes) / bytes;
-        let [first_level, second_level] = [0, 1].map(cache);
+        let [first_level, second_level] = [machine.first_level(), machine.second_level()].map(|level| level / bytes);
         let [k_tile, pixel_tile] = problem.tile(tile);
         let channels = padded(&parts(k, m, k_tile), k_tile);
         let depth = (first_level / 2 / (k_tile + pixel_tile)).max(2 * LEAST_CHUNK);
@@ -203,7 +208,7 @@ impl Parts {
         products: usize,
         sizing: &Sizing,
     ) -> Result<Parts, NoParts> {
-        let PartsProblem { k, c, p, q, joined, .. } = *problem;
+        let PartsProblem { k, c, p, q, joined, fetch_pixels, .. } = *problem;
         let [m, depth_parts, n] = sizes;
         let tile = problem.tile(sizing.tile);
         let k_parts = parts(k, m, tile[0]);
@@ -212,9 +217,9 @@ impl Parts {
         let k_block = sizing.tiles.clamp(1, channels / tile[0]);
         let chunks = chunks(c, depth_parts, sizing.depth);
         let (unit, blocks) = if joined || p == 1 {
-            (Unit::Pixel, blocks(p * q, n, 1, tile[1], sizing.pixels))
+            (Unit::Pixel, blocks(p * q, n, 1, tile[1], sizing.pixels, fetch_pixels))
         } else if p >= n {
-            (Unit::Row, blocks(p, n, q, tile[1], sizing.pixels))
+            (Unit::Row, blocks(p, n, q, tile[1], sizing.pixels, fetch_pixels))
         } else {
             let parts = parts(q, n, tile[1]);
             let pixels = padded(&parts, tile[1]);
@@ -234,7 +239,7 @@ impl Parts {
     }
 }
 
-/// Chunks of about `count · most` input channels, none with fewer than `count`; parts of equal size where that goes.
+/// Chunks of about `count · most` input channels, none with fewer than `count`; with parts of equal size if possible.
 fn chunks(channels: usize, count: usize, most: usize) -> Vec<Cut> {
     let chunks = channels.div_ceil(count * most).min(channels / count);
     let unit = [4 * count, count].into_iter().find(|&unit| channels.is_multiple_of(unit)).unwrap_or(1);
@@ -248,9 +253,9 @@ fn chunks(channels: usize, count: usize, most: usize) -> Vec<Cut> {
     cuts
 }
 
-/// Blocks of at most about `target` pixels, so that the padding and the fetching of weights cost least. Each of `extent` units has `per`
-/// pixels.
-fn blocks(extent: usize, n: usize, per: usize, tile: usize, target: usize) -> Vec<Blocks> {
+/// Blocks of at most about `target` pixels, so that padding and fetching weights cost least: each part of a block fetches its weights anew,
+/// which takes as long as `fetch` pixels. Each of `extent` units has `per` pixels.
+fn blocks(extent: usize, n: usize, per: usize, tile: usize, target: usize, fetch: usize) -> Vec<Blocks> {
     let (step, least) = if per == 1 { (n * tile, n * tile) } else { (1, 2 * n - 1) };
     let most = (target / per).max(least).min(extent);
     let of = |size: usize| -> Vec<Blocks> {
@@ -262,7 +267,7 @@ fn blocks(extent: usize, n: usize, per: usize, tile: usize, target: usize) -> Ve
         })
         .collect()
     };
-    let cost = |blocks: &[Blocks]| -> usize { blocks.iter().map(|b| b.cut.count * n * (b.pixels + FETCH)).sum() };
+    let cost = |blocks: &[Blocks]| -> usize { blocks.iter().map(|b| b.cut.count * n * (b.pixels + fetch)).sum() };
     let sizes = (1..=most / step).map(|i| i * step).filter(|&size| size >= n);
     let all = sizes.map(of).filter(|blocks| blocks.iter().all(|b| b.cut.size >= n));
     let whole = (extent <= most).then(|| of(extent));
@@ -278,8 +283,15 @@ pub(super) fn levels(plan: &Plan) -> u8 {
 }
 
 /// The product that is cut.
-pub(super) fn problem(conv: &Conv, lanes: usize) -> PartsProblem {
-    PartsProblem::new(&conv.window, conv.layout, [conv.k_per_group(), conv.c_per_group()], lanes, conv.elem.bytes())
+pub(super) fn problem(conv: &Conv, machine: &Machine) -> PartsProblem {
+    PartsProblem::new(&conv.window, conv.layout, [conv.k_per_group(), conv.c_per_group()], conv.elem, machine)
+}
+
+/// How many chunks a plan cuts the reduction into. One if its depth is open: that errs most.
+pub(super) fn chunk_count(plan: &Plan, conv: &Conv) -> usize {
+    let Some(depth) = plan.schedule.depth else { return 1 };
+    let ([_, depth_parts, _], _) = recursion(&matmul::strassen(), levels(plan));
+    chunks(conv.c_per_group(), depth_parts, depth as usize).iter().map(|chunk| chunk.count).sum()
 }
 
 /// The parts of a complete plan.
@@ -323,7 +335,7 @@ mod tests {
             (9, 8, 3, 4, 1),
             (5, 4, 1, 8, 1),
         ] {
-            let blocks = blocks(extent, n, per, tile, target);
+            let blocks = blocks(extent, n, per, tile, target, 3);
             let mut at = 0;
             for block in &blocks {
                 assert_eq!(block.cut.begin, at);

@@ -10,7 +10,7 @@
 //! the sums of the parts that it belongs to; these wait in the second-level cache until the epilogue takes them to their place. No
 //! combined matrix exists in full, but for the weights. Long reductions take several chunks of input channels, each by itself.
 //!
-//! The algorithm is data: what is said here of Strassen's holds for any bilinear algorithm that multiplies matrices.
+//! The algorithm is data: this lowering takes any bilinear algorithm that multiplies matrices.
 //!
 //! Sources: Strassen 1969, *Gaussian elimination is not optimal*; Huang, Smith, Henry, van de Geijn 2016, *Strassen's Algorithm
 //! Reloaded* (additions fused into packing and into the stores of tiles).
@@ -46,7 +46,7 @@ pub(super) fn lower<'a>(lowering: &mut Lowering<'a>, instr: &'a Instr, plan: Pla
     let mut conv = BoundConv::new(lowering, instr, window, x);
     let apart = conv.take_epilogue();
     let channels = [conv.kg, conv.cg];
-    let problem = PartsProblem::new(&conv.window, conv.layout, channels, conv.lanes.into(), conv.elem.bytes());
+    let problem = PartsProblem::new(&conv.window, conv.layout, channels, conv.elem, lowering.machine);
     let parts: Parts = parts_of(&plan, &problem).expect("the plan fits the convolution");
     let rule = Rule::recursive(&matmul::strassen(), levels(&plan));
     let shape = Shape { conv: &conv, parts: &parts, rule: &rule };
@@ -363,7 +363,7 @@ impl Multiply<'_, '_, '_> {
                 let t = t.clone() + store.pixels.begin / tile_pixels;
                 let sums = (slots.sums, self.sums_at(store.part, k.clone(), t.clone()));
                 let c = Affine::from(g) * conv.kg + k * tile_channels + store.begin[0];
-                // Pixels are counted through: the column is the pixel, the row 0.
+                // The image is flattened: the column is the pixel, the row 0.
                 let w = Affine::from(b) * band.pixel_step + band.first + t * tile_pixels + store.begin[1];
                 let site = Index { n: n.into(), c, h: Affine::default(), w };
                 f.call(store.codelet, std::iter::once(sums).chain(conv.stores(slots.y, &slots.operands, &site)));

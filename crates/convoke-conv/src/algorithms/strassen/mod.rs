@@ -25,11 +25,11 @@ use convoke_lower::{LowerError, Lowering};
 use convoke_machine::Machine;
 
 use crate::conv::Conv;
-use crate::estimate::{Cost, Errors};
+use crate::estimate::{Errors, PlanCost};
 use crate::geometry::product_tile::ProductTile;
 use crate::method::Method;
 use crate::refusal::Refusal;
-use geometry::{Sizing, levels, parts_of, problem, recursion};
+use geometry::{Sizing, chunk_count, levels, problem, recursion};
 
 /// See the [module](self).
 pub(crate) struct Strassen;
@@ -67,7 +67,7 @@ impl Method for Strassen {
     fn complete(&self, asked: Plan, conv: &Conv, machine: &Machine) -> Result<Plan, Refusal> {
         let Algorithm::Strassen { levels: Some(levels) } = asked.algorithm else { return Err(Refusal::NoSizes) };
         let (sizes, products) = recursion(&matmul::strassen(), levels);
-        let problem = problem(conv, conv.lanes(machine));
+        let problem = problem(conv, machine);
         problem.has_parts(sizes, products).map_err(Refusal::Parts)?;
         let tile = ProductTile::asked(asked.schedule.tile, machine, || ProductTile::square(machine))?;
         let mut sizing = Sizing::new(&problem, sizes, tile, machine);
@@ -94,17 +94,14 @@ impl Method for Strassen {
         Ok(Plan { algorithm: asked.algorithm, schedule })
     }
 
-    fn cost(&self, plan: Plan, conv: &Conv, machine: &Machine) -> Cost {
+    fn cost(&self, plan: Plan, conv: &Conv, machine: &Machine) -> PlanCost {
         cost::cost(plan, conv, machine)
     }
 
     fn errors(&self, plan: Plan, conv: &Conv, _: Errors) -> [f64; 2] {
         let (base, levels, unit) = (matmul::strassen(), usize::from(levels(&plan)), conv.elem.unit_roundoff());
-        // How many chunks there are does not depend on the lanes.
-        let parts = parts_of(&plan, &problem(conv, 1));
-        let chunks = parts.map_or(1, |parts| parts.chunks.iter().map(|chunk| chunk.count).sum());
         [
-            matmul_estimate(&base, levels, conv.depth(), chunks, unit),
+            matmul_estimate(&base, levels, conv.depth(), chunk_count(&plan, conv), unit),
             matmul_bound(&base, levels, conv.c_per_group(), conv.taps(), unit),
         ]
     }

@@ -1,13 +1,13 @@
-//! What convolution by tiles costs that are transformed, multiplied and transformed back.
+//! The cost of convolution by transformed tiles.
 //!
 //! ```text
 //! data      every input channel of every tile is transformed
-//! multiply  R products of tiles × K/group sums, C/group deep, for each group; without a sum, R multiplications a channel
-//! inverse   every output channel of every tile; without a sum and in nchw, where channels are far apart, each number is stored alone
-//! halo      the input is copied once, in blocks of channels or with channels last; in nchw it is turned
+//! multiply  R products of tiles × K/group accumulators, C/group deep, for each group; of depthwise tiles, R multiplications a channel
+//! inverse   every output channel of every tile; of depthwise tiles in nchw each number is stored alone
+//! halo      the input is copied once, in blocks of channels or with channels last; in nchw it is transposed
 //! weights   the transformed weights once for each block of tiles, as far as products do not hide it
-//! guard     the input is looked through for tiles that plain sums compute instead; see [`super::guard_cost`]
-//! stream    what lies between the transforms, written and read; the output, in nchw turned
+//! guard     the search for tiles that plain sums must compute; see [`super::guard_cost`]
+//! stream    the factors and products of a block, written and read; the output, in nchw transposed
 //! pack      weights that are not known before the run, transformed in `f64`
 //! ```
 
@@ -23,11 +23,11 @@ use super::guard_cost;
 use super::scratch::scratch_bytes;
 use crate::conv::Conv;
 use crate::cost::{bandwidth, beside, burst, call, operands, product, scattered, straight, strided, turned};
-use crate::estimate::{Cost, Term};
+use crate::estimate::{PlanCost, Term};
 use crate::geometry::product_tile::ProductTile;
 
-/// What a complete plan costs.
-pub(super) fn cost(plan: Plan, conv: &Conv, machine: &Machine) -> Cost {
+/// The cost of a complete plan.
+pub(super) fn cost(plan: Plan, conv: &Conv, machine: &Machine) -> PlanCost {
     let cut = Cut::new(&plan, conv, conv.lanes(machine)).expect("a complete plan fits its convolution");
     let (tiling, tile) = (&cut.tiling, ProductTile::of(plan.schedule.tile));
     let block = plan.schedule.block.and_then(|block| block.get()).unwrap_or([1; 2]);
@@ -44,10 +44,10 @@ pub(super) fn cost(plan: Plan, conv: &Conv, machine: &Machine) -> Cost {
     let k = Blocked::new(conv.group, conv.k_per_group(), conv.lanes(machine) as u8);
     let outputs = if cut.depthwise { conv.y.c } else { conv.group * k.wide() };
     let weights = (conv.y.c * c) as u128 * (products * bytes) as u128;
-    Cost {
+    PlanCost {
         multiplications: (conv.x.n * tiling.tiles() * products) as u128 * (c * outputs) as u128,
         bytes_moved: x_bytes + 2 * halo + cost.blocks as u128 * (weights + 2 * cost.between) + y_bytes,
-        scratch_bytes: scratch_bytes(&cut, &plan, conv, conv.lanes(machine)),
+        scratch_bytes: scratch_bytes(&cut, &plan, conv, machine),
         calls: None,
         terms: ["data", "multiply", "inverse", "halo", "weights", "stream"]
             .into_iter()
@@ -60,7 +60,7 @@ pub(super) fn cost(plan: Plan, conv: &Conv, machine: &Machine) -> Cost {
     .with_transformed_weights(conv, machine, &tiling.tile)
 }
 
-/// What the terms say, and what lies between the transforms.
+/// The terms of the cost, and the memory between the transforms.
 struct Parts {
     /// Data, multiply, inverse, halo, weights, stream.
     terms: [f64; 6],
@@ -69,7 +69,7 @@ struct Parts {
     between: u128,
 }
 
-/// The cost where products are summed over channels.
+/// The cost of reducing tiles.
 fn of_sums(
     tiling: &Tiling,
     tile_of: ProductTile,
@@ -85,8 +85,8 @@ fn of_sums(
     let tiles = (conv.x.n * tiling.tiles()) as f64 * groups;
     let vectors = |channels: usize| channels.div_ceil(lanes) as f64;
     let transform = |transform: &Transform| {
-        // What registers do not hold of what is between the passes is spilled.
-        let held = if held(transform) { machine.vector_registers as usize } else { 0 };
+        // Numbers between the passes that registers do not hold are spilled.
+        let held = if held(transform, machine) { machine.vector_registers as usize } else { 0 };
         let spilled = transform.between.saturating_sub(held);
         let (loads, stores) = (transform.inputs + spilled, spilled + transform.outputs);
         straight(machine, loads as f64, transform.operations() as f64, stores as f64)
@@ -115,7 +115,7 @@ fn of_sums(
     let fetched = beside(machine, multiply, near)
         + beside(machine, multiply / runs, blocks * weights as f64 / burst(machine, weights));
 
-    // Whole lines are copied and stored: what is written is fetched and written back.
+    // Whole lines are copied and stored: each line that is written is fetched and written back.
     let [x_bytes, _, y_bytes] = conv.bytes();
     let turn = |numbers: u128| match conv.layout {
         Layout::Nchw => (numbers / bytes as u128) as f64 * turned(machine, lanes),
@@ -124,13 +124,13 @@ fn of_sums(
     let rate = burst(machine, x_bytes + halo + y_bytes);
     let copied = turn(x_bytes) + (x_bytes + 2 * halo) as f64 / rate;
     let stored = turn(y_bytes) + 2.0 * y_bytes as f64 / rate;
-    // Loads and stores are counted where they are done; this is what they wait for.
+    // Loads and stores are counted in their steps; this is how long they wait for memory.
     let between = block as u128 * of_tile as u128;
     let stream = blocks * between as f64 * groups / bandwidth(machine, between);
     Parts { terms: [tiles * data, multiply, tiles * inverse, copied, fetched, stored + stream], blocks, between }
 }
 
-/// The cost where each output channel reads one input channel. The tiles of a row may be in the lanes.
+/// The cost of depthwise tiles. The tiles of a row may be in the lanes.
 fn of_channels(cut: &Cut, block: [usize; 2], conv: &Conv, machine: &Machine, halo: u128) -> Parts {
     let (tiling, by_tiles) = (&cut.tiling, cut.tiles_in_lanes);
     let lanes = conv.lanes(machine);
@@ -142,8 +142,8 @@ fn of_channels(cut: &Cut, block: [usize; 2], conv: &Conv, machine: &Machine, hal
     };
     let channels = conv.y.c;
     let vectors = if by_tiles { channels as f64 / lanes as f64 } else { channels.div_ceil(lanes) as f64 };
-    // What a chunk of channels takes between the passes, which is also how far apart the numbers of a line are.
-    let near = machine.caches.first().map_or(1 << 15, |cache| cache.bytes) / 2 / bytes;
+    // Channels of a chunk, whose numbers between the passes stay near. It is also how far apart the numbers of a line are.
+    let near = machine.first_level() / 2 / bytes;
     let chunk = |between: usize| (near / between.max(1)).max(2 * lanes).min(channels.next_multiple_of(lanes));
     let strided = |transform: &Transform| {
         let moved = (2 * transform.between + tile.products) as f64;
@@ -173,8 +173,9 @@ fn of_channels(cut: &Cut, block: [usize; 2], conv: &Conv, machine: &Machine, hal
         false => blocks * scattered(machine, weights),
         true => blocks * weights as f64 / burst(machine, weights),
     };
-    // Loads and stores are counted where they are done; this is what they wait for.
-    let waits = if between <= machine.second_level() as u128 { 2.0 } else { 4.0 };
+    // Loads and stores are counted in their steps; this is how long they wait for memory.
+    let [near, far] = machine.hierarchy.round_trip_moves;
+    let waits = if between <= machine.second_level() as u128 { near } else { far };
     let stream = blocks * waits * between as f64 / burst(machine, between) + scattered(machine, y_bytes);
     let copied = turned + scattered(machine, halo);
     Parts { terms: [tiles * data, multiply, tiles * inverse, copied, fetched, stream], blocks, between }

@@ -78,8 +78,8 @@ impl Cut {
         let (depth, numbers, least) = match self.tiles_in_lanes {
             true => (1, numbers, lanes),
             false => {
-                // What a chunk of channels takes between the passes of a transform stays in the nearest cache, if it is not too few.
-                let near = machine.caches.first().map_or(1 << 15, |cache| cache.bytes) / 2 / bytes;
+                // The numbers between the passes of a transform, for a chunk of channels, stay in the nearest cache. A chunk has two vectors at least.
+                let near = machine.first_level() / 2 / bytes;
                 let between = tile.data.between.max(tile.inverse.between);
                 let chosen = equal_blocks(conv.group, (near / between).max(2 * lanes));
                 let depth = asked.depth.map_or(chosen, |depth| (depth as usize).min(conv.group));

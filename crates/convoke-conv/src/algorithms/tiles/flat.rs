@@ -5,11 +5,7 @@
 
 use convoke_bilinear::Places;
 use convoke_ir::loops::{Affine, VarId};
-
-/// Bytes of a cache line, on the CPUs there are.
-const LINE: usize = convoke_machine::LINE_BYTES;
-/// Distances that are multiples of so many bytes are made longer.
-const SPREAD: usize = 4 * LINE;
+use convoke_machine::{LINE_BYTES, SPREAD_BYTES};
 
 /// A flat array of numbers in rows, each number of several channels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,5 +62,5 @@ impl Flat {
 }
 
 fn spread(elements: usize, bytes: usize) -> usize {
-    if (elements * bytes).is_multiple_of(SPREAD) { elements + LINE / bytes } else { elements }
+    if (elements * bytes).is_multiple_of(SPREAD_BYTES) { elements + LINE_BYTES / bytes } else { elements }
 }

@@ -1,4 +1,4 @@
-//! How a convolution is cut into tiles that are transformed: what lowering walks over and the cost model counts.
+//! The tiles of a convolution that are transformed. Both lowering and the cost model use them.
 //!
 //! Along an axis, output p reads the inputs `stride·p + dilation·j`. With g = gcd(stride, dilation) the outputs
 //! `p = a + (dilation / g)·i` of each residue a are a convolution of their own,
@@ -19,7 +19,7 @@ use convoke_bilinear::error::Alike;
 use convoke_bilinear::{Tile, Transform};
 use convoke_ir::attr::{Algorithm, Extent};
 use convoke_ir::layer::{Axis, Window};
-use convoke_machine::{Cache, Machine};
+use convoke_machine::Machine;
 
 use crate::refusal::NoTiling;
 use cache::Key;
@@ -28,7 +28,7 @@ use places::places;
 /// The tiles of a convolution.
 #[derive(Clone, Debug)]
 pub(crate) struct Tiling {
-    /// What is done with each.
+    /// The transforms and products of each.
     pub tile: Arc<Tile>,
     key: Key,
     /// How its tiles lie along rows and columns.
@@ -175,9 +175,7 @@ impl Tiling {
     /// The block that holds tiles of `bytes` bytes each between the transforms, where the transformed `weights` bytes are read anew for each
     /// block: as many as the second-level cache holds, or where the weights are much larger, a quarter of the last level; at least `least`.
     pub(super) fn block(&self, machine: &Machine, bytes: usize, weights: usize, least: usize) -> [usize; 2] {
-        let cache = |level: Option<&Cache>| level.map_or(1 << 18, |cache| cache.bytes);
-        let last = machine.caches.last();
-        let near = cache(machine.caches.get(1).or(last)).max((cache(last) / 4).min(weights / 4));
+        let near = machine.second_level().max((machine.last_level() / 4).min(weights / 4));
         let target = (near / bytes.max(1)).clamp(least, MOST);
         let (rows, cols) = (self.h.longest(), self.w.longest());
         // Blocks as wide as the tiles in the lanes.
@@ -185,22 +183,19 @@ impl Tiling {
         [equal(rows, (target / wide).max(1)), wide]
     }
 
-    /// A block of so many rows and columns of tiles, as far as there are so many; as wide as the tiles in the lanes.
+    /// A block of at most `rows` × `cols` tiles, whose width is a multiple of the tiles in the lanes.
     pub(super) fn block_of(&self, [rows, cols]: [usize; 2]) -> [usize; 2] {
         let cols = cols.min(self.w.longest()).next_multiple_of(self.w.multiple);
         [rows.clamp(1, self.h.longest()), cols.max(1)]
     }
 }
 
-/// The most numbers between the passes of a transform that are not stored: what registers do not hold of them is spilled, which is less.
-const HELD: usize = 64;
-
-/// Whether what is between the passes of a transform of sums over channels is held in registers, and needs no buffer.
-pub(crate) fn held(transform: &Transform) -> bool {
-    transform.between <= HELD
+/// Whether the numbers between the passes of a reducing tile's transform stay in registers, and need no buffer. Some of them may be spilled.
+pub(crate) fn held(transform: &Transform, machine: &Machine) -> bool {
+    transform.between <= machine.thresholds.held_numbers
 }
 
-/// The least tiles of a block whose products are summed over channels: the transformed weights are read anew for each block.
+/// The fewest tiles of a block of reducing tiles: each block reads all transformed weights again.
 pub(crate) const LEAST: usize = 12;
 /// The most tiles of a block.
 const MOST: usize = 96;

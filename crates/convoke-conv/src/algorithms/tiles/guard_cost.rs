@@ -1,4 +1,4 @@
-//! The cost of guarding tiles that are summed over channels, if every tile is safe; see `lower/guard.rs`.
+//! The cost of guarding reducing tiles, if every tile is safe; see `lower/guard.rs`.
 //!
 //! ```text
 //! norms    each vector of channels of each pixel of the input with its border is squared and added; lanes become pixels
@@ -18,6 +18,12 @@ use crate::geometry::product_tile::ProductTile;
 const CALLS: f64 = 2.0;
 /// Operations of a maximum that keeps a NaN.
 const MAX: f64 = 3.0;
+/// Operations for each channel where several pixels share a vector: a square, and a sum across lanes.
+const SHARED: f64 = 4.0;
+/// Operations that bring the norm of a pixel into its lane.
+const TURN: f64 = 3.0;
+/// Operations that find a call not to be needed.
+const SKIP: f64 = 4.0;
 
 /// Cycles in all.
 pub(super) fn cycles(tiling: &Tiling, tile: ProductTile, conv: &Conv, machine: &Machine) -> f64 {
@@ -28,8 +34,8 @@ pub(super) fn cycles(tiling: &Tiling, tile: ProductTile, conv: &Conv, machine: &
     let vectors = conv.c_per_group().div_ceil(lanes) as f64;
     let norms = match conv.c_per_group().next_power_of_two().max(2) {
         // Several pixels share a vector.
-        few if few < lanes => pixels * straight(machine, few as f64, 4.0 * few as f64, 1.0) / wide,
-        _ => pixels * (straight(machine, vectors, vectors, 0.0) + straight(machine, 0.0, 3.0, 1.0 / wide)),
+        few if few < lanes => pixels * straight(machine, few as f64, SHARED * few as f64, 1.0) / wide,
+        _ => pixels * (straight(machine, vectors, vectors, 0.0) + straight(machine, 0.0, TURN, 1.0 / wide)),
     };
 
     let tiles = planes * tiling.tiles() as f64;
@@ -44,6 +50,6 @@ pub(super) fn cycles(tiling: &Tiling, tile: ProductTile, conv: &Conv, machine: &
     let flags = tiles * (columns / wide * (across + down) + of_tile + gathered);
 
     let calls = rows * conv.k_per_group().div_ceil(columns_of_tile) as f64 * CALLS;
-    let skips = tiles * calls * straight(machine, 1.0, 4.0, 0.0);
+    let skips = tiles * calls * straight(machine, 1.0, SKIP, 0.0);
     norms + flags + skips
 }

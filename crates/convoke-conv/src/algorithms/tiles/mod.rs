@@ -37,11 +37,11 @@ use convoke_lower::{LowerError, Lowering};
 use convoke_machine::Machine;
 
 use crate::conv::Conv;
-use crate::estimate::{Cost, Errors};
+use crate::estimate::{Errors, PlanCost};
 use crate::method::Method;
 use crate::refusal::{NoTiling, Refusal};
 use cut::{Cut, is_depthwise};
-pub(crate) use geometry::Tiling;
+use geometry::Tiling;
 
 /// Transformed tiles of a family.
 pub(crate) struct Tiles {
@@ -105,7 +105,7 @@ impl Method for Tiles {
         Ok(Plan { algorithm: asked.algorithm, schedule })
     }
 
-    fn cost(&self, plan: Plan, conv: &Conv, machine: &Machine) -> Cost {
+    fn cost(&self, plan: Plan, conv: &Conv, machine: &Machine) -> PlanCost {
         cost::cost(plan, conv, machine)
     }
 

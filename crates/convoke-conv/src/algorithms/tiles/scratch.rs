@@ -3,6 +3,7 @@
 use convoke_ir::attr::Plan;
 use convoke_ir::types::Layout;
 use convoke_lower::blocked::Blocked;
+use convoke_machine::Machine;
 
 use super::cut::Cut;
 use super::flat::Flat;
@@ -10,10 +11,11 @@ use super::geometry::held;
 use crate::conv::Conv;
 
 /// Bytes of the scratch of a complete plan, one thread's own included. That of a guard is not.
-pub(super) fn scratch_bytes(cut: &Cut, plan: &Plan, conv: &Conv, lanes: usize) -> u128 {
+pub(super) fn scratch_bytes(cut: &Cut, plan: &Plan, conv: &Conv, machine: &Machine) -> u128 {
+    let lanes = conv.lanes(machine);
     let between = match cut.depthwise {
         true => depthwise(cut, plan, conv),
-        false => reducing(cut, plan, conv, lanes),
+        false => reducing(cut, plan, conv, machine),
     };
     halo_elements(cut, conv, lanes) * conv.elem.bytes() as u128 + (between * conv.elem.bytes()) as u128
 }
@@ -32,16 +34,17 @@ fn halo_elements(cut: &Cut, conv: &Conv, lanes: usize) -> u128 {
 }
 
 /// Elements of the factors, the products, the numbers between the passes of a transform, and a row of tiles that is transformed back.
-fn reducing(cut: &Cut, plan: &Plan, conv: &Conv, lanes: usize) -> usize {
+fn reducing(cut: &Cut, plan: &Plan, conv: &Conv, machine: &Machine) -> usize {
     let (tile, bytes) = (&*cut.tiling.tile, conv.elem.bytes());
     let [rows, cols] = block(cut, plan);
-    let [c, k] = [conv.c_per_group(), conv.k_per_group()].map(|n| Blocked::new(conv.group, n, lanes as u8));
+    let [c, k] =
+        [conv.c_per_group(), conv.k_per_group()].map(|n| Blocked::new(conv.group, n, conv.lanes(machine) as u8));
     let numbers = |channels: &Blocked| Flat::numbers(rows * cols * channels.wide(), bytes).len(tile.products);
-    let data = match held(&tile.data) {
+    let data = match held(&tile.data, machine) {
         true => 0,
         false => Flat::rows(tile.data.between / tile.inputs[0], c.lanes, bytes).len(tile.data.between),
     };
-    let inverse = match held(&tile.inverse) {
+    let inverse = match held(&tile.inverse, machine) {
         true => 0,
         false => Flat::rows(tile.inverse.between / tile.outputs[0], k.lanes, bytes).len(tile.inverse.between),
     };

@@ -199,10 +199,10 @@ fn table(view: &View<'_>) -> String {
                 }
             }
         }
-        cell(count(row.plan.multiplications as f64));
+        cell(count(row.plan.cost.multiplications as f64));
         cell(format!("{:.2}×", row.fewer));
-        cell(count(row.plan.bytes_moved as f64));
-        cell(count(row.plan.scratch_bytes as f64));
+        cell(count(row.plan.cost.bytes_moved as f64));
+        cell(count(row.plan.cost.scratch_bytes as f64));
         cell(format!("{:.1}", view.flops(row) / row.best_known() / 1e9));
         cell(format!("{:.1}", view.nominal_flops() / row.best_known() / 1e9));
         cell(error(row.plan.error_typical));

@@ -31,7 +31,7 @@ struct Dot<'a> {
 pub(super) fn draw(view: &View<'_>) -> String {
     let dot = |row| Dot {
         row,
-        intensity: view.flops(row) / (row.plan.bytes_moved.max(1)) as f64,
+        intensity: view.flops(row) / (row.plan.cost.bytes_moved.max(1)) as f64,
         rate: view.flops(row) / row.best_known() / 1e9,
         effective: view.nominal_flops() / row.best_known() / 1e9,
     };

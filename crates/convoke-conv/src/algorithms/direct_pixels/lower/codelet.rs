@@ -3,15 +3,15 @@
 //! ```text
 //!   for each input channel, row of input, column of taps
 //!     the vectors of pixels                                                           V loads
-//!     for each row of sums that takes this row of input, each output channel
+//!     for each output row that takes this row of input, each output channel
 //!       its weight, broadcast; V multiply-adds
 //!   y = chain(sums)
 //! ```
 //!
-//! Where sums are single vectors, as many taps of a column at a time as there are registers for their weights, each loaded once.
+//! If each row has a single vector, the weights of several taps of a column are held in registers, each loaded once.
 //!
-//! Sums are registers all along. Neighbouring rows of input that the same rows of sums take are a loop where writing them out would
-//! be long, and so are the columns of taps.
+//! Accumulators stay in registers throughout. Neighbouring rows of input that the same output rows take become a loop if writing them out
+//! would be long; so do the columns of taps.
 
 use convoke_ir::loops::{Affine, Expr, Func, FuncBuilder, Marks, Place, SlotId, ValId, VecType};
 
@@ -23,21 +23,20 @@ use convoke_lower::cuts::even;
 use convoke_lower::marks::{each, looped};
 use convoke_lower::strides::{Strides, reach};
 
-/// Multiply-adds of an iteration of an innermost loop, at the least.
-const SHORT: usize = 16;
-
 /// A tile.
 pub(super) struct Codelet<'s, 'c> {
     pub conv: &'s BoundConv<'c>,
     pub channels: usize,
-    /// Rows of sums.
+    /// Rows of accumulators.
     pub height: usize,
-    /// Pixels of a row of sums.
+    /// Pixels of a row of accumulators.
     pub width: usize,
     pub spans: Vec<Span>,
     pub rows: Vec<InputRow>,
     /// The most multiply-adds of vectors that are written out one after the other.
     pub long: usize,
+    /// The least multiply-adds of an iteration of an innermost loop.
+    pub short: usize,
     /// How many weights are held at once, if they are.
     pub weights: Option<usize>,
     pub source: &'s Source,
@@ -67,7 +66,7 @@ struct LoopOffsets {
 }
 
 impl Codelet<'_, '_> {
-    /// The codelet, with parameters x and block, as far as the source has them, w, y, then the epilogue's operands.
+    /// The codelet. Its parameters are x and block, if the source has them, w, y, then the epilogue's operands.
     pub(super) fn build(&self) -> Func {
         let Codelet { conv, channels, height, .. } = *self;
         let elem = conv.elem;
@@ -116,7 +115,7 @@ impl Codelet<'_, '_> {
         f.finish()
     }
 
-    /// The number of a sum.
+    /// The number of an accumulator.
     pub(super) fn sum(&self, k: usize, p: usize, v: usize) -> usize {
         (k * self.height + p) * self.spans.len() + v
     }
@@ -143,7 +142,7 @@ impl Codelet<'_, '_> {
         for run in runs {
             let rows = |f: &mut FuncBuilder, row: Affine, taps: &InputRow| {
                 for columns in &columns {
-                    let marks = Marks { unroll: unrolled(taps.taps.len() * a_row / w.kernel), ..Marks::default() };
+                    let marks = Marks { unroll: self.unrolled(taps.taps.len() * a_row / w.kernel), ..Marks::default() };
                     looped(f, "s", columns.count, marks, |f, column| {
                         let offsets = LoopOffsets { c: c.clone(), row: row.clone(), column };
                         self.step(f, slots, sums, taps, columns, &offsets);
@@ -244,9 +243,9 @@ impl Codelet<'_, '_> {
             }
         }
     }
-}
 
-/// How often a body of so many multiply-adds is written out.
-fn unrolled(size: usize) -> Option<u32> {
-    Some((SHORT / size.max(1)) as u32).filter(|&times| times > 1)
+    /// How often a loop's body of `size` multiply-adds is written out.
+    fn unrolled(&self, size: usize) -> Option<u32> {
+        Some((self.short / size.max(1)) as u32).filter(|&times| times > 1)
+    }
 }

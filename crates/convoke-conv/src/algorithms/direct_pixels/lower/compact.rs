@@ -4,8 +4,8 @@
 //!   [N, C, H, W] ──► [N, C, P, Q]      y[n, c, p, q] = x[n, c, p·sh, q·sw]
 //! ```
 //!
-//! Planes stay far apart where they are read, so what is read is little of each line, but once; the product that follows reads all of it for
-//! each tile of output channels, and there its pixels are flattened as if there had been no stride.
+//! The copy reads a part of each line, once. The product that follows reads whole lines, once for each tile of output channels, over pixels that
+//! are flattened as without a stride.
 
 use convoke_ir::layer::{ValueId, Window};
 use convoke_ir::loops::{Affine, Expr, FuncBuilder, Marks, Place, VecType};

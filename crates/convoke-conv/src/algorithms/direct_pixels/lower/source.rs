@@ -1,10 +1,10 @@
-//! Where a tile finds the pixels under its taps.
+//! The places from which a tile reads the pixels under its taps.
 //!
 //! ```text
 //!   in place   x x x x x x x x x x x …      block   0 0|x x x x x        the columns that some vector needs together with padding
 //!   block      every column under the tile, padding too; with a stride, those of a phase side by side:
 //!              0 x1 x3 x5 … | x0 x2 x4 …
-//!   streams    rows strided by two, or under long kernels, where they lie, for [`streams`](super::streams) to take apart
+//!   streams    rows strided by two, or under long kernels, in place, deinterleaved by [`streams`](super::streams)
 //! ```
 //!
 //! A row is read in place where lanes beyond its end can be left out of a load, which makes them 0. Lanes before its beginning cannot be

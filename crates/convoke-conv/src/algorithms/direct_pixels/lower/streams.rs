@@ -1,4 +1,4 @@
-//! The taps of rows that are taken apart in registers: strided by two, or under long kernels.
+//! The taps of deinterleaved rows: strided by two, or under long kernels.
 //!
 //! ```text
 //!   x        x0 x1 x2 x3 x4 x5 …        vectors of neighbours
@@ -40,7 +40,7 @@ impl Codelet<'_, '_> {
         let columns = conv.window.w;
         let stride = columns.stride;
         let (c_step, row_step) = source.steps(false);
-        // Sums of a row wait for themselves where a tap serves no others: then all are in flight.
+        // With a stride of one, a tap is added to all vectors of a row before the next tap, so that no accumulator is waited for.
         let together = if stride == 1 { self.spans.len() } else { 1 };
         for InputRow { at, taps } in &self.rows {
             let at = c.clone() * c_step + (at - source.rows.start) * row_step;

@@ -88,7 +88,7 @@ pub(super) fn gather(conv: &BoundConv<'_>, pixels: &PixelBlock, width: usize, ch
             });
         }),
     }
-    // Columns that are no pixels: their sums are never stored, but what is read should be a number.
+    // Columns beyond the last pixel. Their sums are never stored; zeros keep them finite.
     let rest = width - pixels.pixels();
     if rest > 0 {
         f.for_("d", 0..depth, plain(), |f, d| {

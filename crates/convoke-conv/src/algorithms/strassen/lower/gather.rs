@@ -1,11 +1,11 @@
 //! Panels of patches for the products: parts of the input are added while they are gathered.
 //!
 //! ```text
-//!   nchw   panel[tile of pixels][d][pixel of the tile]   d = (c, r, s)     what a register tile reads lies together
+//!   nchw   panel[tile of pixels][d][pixel of the tile]   d = (c, r, s)     the pixels of a register tile are contiguous
 //!   nhwc   panel[pixel][d]                               d = (r, s, c)
 //! ```
 //!
-//! Parts differ in size by a little; where one has ended, the others are added alone, and where all have, there are zeros.
+//! Parts differ a little in size. Beyond the end of one the others are added alone; beyond the end of all, the panel is zero.
 
 use std::ops::Range;
 
@@ -22,7 +22,7 @@ use convoke_lower::strides::reach;
 /// A part of the input that is added to a panel.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Source {
-    /// What it is multiplied by.
+    /// The factor of it in the sum.
     pub by: f64,
     /// Input channels it has.
     pub channels: usize,
@@ -85,7 +85,7 @@ impl Gather<'_, '_> {
         let (r_step, s_step) = self.conv.tap_strides();
         let ((per, unit_step), (_, q_step)) = (self.unit(), self.conv.step());
         let units = self.sources.iter().map(|s| s.units).max().unwrap_or(0);
-        // Pixels that lie in a row in the input, where they begin there, and who has them.
+        // Runs of pixels that are contiguous in the input: their range, where they begin there, and the sources that have them.
         let runs = |channels: &Range<usize>| {
             let mut runs: Vec<(Range<usize>, usize, Vec<usize>)> = Vec::new();
             for range in ranges(self.sources.iter().map(|s| s.units), units) {

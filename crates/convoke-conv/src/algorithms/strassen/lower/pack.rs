@@ -37,7 +37,7 @@ impl Weights {
     }
 }
 
-/// What is packed for what.
+/// The convolution whose weights are packed, its parts and the algorithm.
 pub(super) struct Shape<'s, 'c> {
     pub conv: &'s BoundConv<'c>,
     pub parts: &'s Parts,

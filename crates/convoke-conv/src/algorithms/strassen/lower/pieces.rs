@@ -13,7 +13,7 @@ pub(super) struct Piece {
     pub lanes: usize,
 }
 
-/// `range` as the end of a tile, whole tiles, and the beginning of one, as far as there are such.
+/// `range` as the end of a tile, whole tiles, and the beginning of a tile. Each may be missing.
 pub(super) fn pieces(range: Range<usize>, size: usize) -> Vec<Piece> {
     let mut pieces = Vec::new();
     let mut at = range.start;

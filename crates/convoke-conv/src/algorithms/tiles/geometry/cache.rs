@@ -7,7 +7,7 @@ use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use convoke_bilinear::Tile;
 use convoke_bilinear::error::{Alike, tile_bound, tile_estimate_at};
 
-/// What a tile is made from.
+/// The parameters that a tile is made from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Key {
     /// Outputs, taps, steps.

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use convoke_bilinear::error::Alike;
 use convoke_ir::layer::Axis;
 
-/// The tiles along an axis, of so many outputs and inputs each. Those inside the image count as one kind without a look at each number.
+/// The tiles along an axis, by kind. The tiles inside the image are one kind, which is known without looking at each.
 pub(super) fn places(axis: &Axis, outputs: usize, inputs: usize) -> Vec<Alike> {
     let residues = axis.residues();
     let image = |at: usize| (axis.begin..axis.begin + axis.input).contains(&at);

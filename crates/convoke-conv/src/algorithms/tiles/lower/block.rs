@@ -35,7 +35,7 @@ pub(super) struct Corner {
 }
 
 impl<'b, 'c> Block<'b, 'c> {
-    /// The blocks of at most so many rows and columns of tiles, by kind.
+    /// The blocks of at most `rows` × `cols` tiles, by kind.
     pub(super) fn kinds(conv: &'b BoundConv<'c>, tiling: &'b Tiling, [rows, cols]: [usize; 2]) -> Vec<Block<'b, 'c>> {
         let mut kinds = Vec::new();
         for (h, w) in pairs(&tiling.h.runs, &tiling.w.runs) {

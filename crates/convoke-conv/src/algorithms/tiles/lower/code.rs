@@ -16,7 +16,7 @@ pub(super) struct Numbers<'a> {
     pub flat: &'a Flat,
 }
 
-/// Both passes of a transform for one vector of channels. `between` holds what is between them, where that is not held in registers.
+/// Both passes of a transform for one vector of channels. `between` holds the numbers between the passes, unless registers do.
 pub(super) fn transform(
     f: &mut FuncBuilder,
     elem: Elem,

@@ -27,7 +27,7 @@ use convoke_lower::{LowerError, Lowering};
 /// Arithmetic of the transforms for each product, about: there is more of it than of products.
 const TRANSFORMS: usize = 8;
 
-/// What is in the lanes.
+/// The meaning of the lanes.
 #[derive(Clone, Copy, PartialEq)]
 enum Lanes {
     /// Channels.
@@ -120,18 +120,18 @@ impl Depthwise<'_, '_> {
         lowering.program.run(kernel, &conv.args(&[conv.x.buffer, self.filters.buffer]));
     }
 
-    /// The factors, or products, of a block, for so many channels.
+    /// The factors, or products, of a block, for some channels.
     fn factors(&self, channels: usize) -> Flat {
         Flat::numbers(self.block.tiles() * channels, self.block.conv.elem.bytes())
     }
 
-    /// What lies between the passes of the data transform, of so many channels or tiles.
+    /// The numbers between the passes of the data transform, for some channels or tiles.
     fn of_data(&self, wide: usize) -> Flat {
         let tile = &self.block.tiling.tile;
         Flat::rows(tile.data.between / tile.inputs[0], wide, self.block.conv.elem.bytes())
     }
 
-    /// What lies between the passes of the inverse transform, of so many channels or tiles.
+    /// The numbers between the passes of the inverse transform, for some channels or tiles.
     fn of_inverse(&self, wide: usize) -> Flat {
         let tile = &self.block.tiling.tile;
         Flat::rows(tile.inverse.between / tile.outputs[0], wide, self.block.conv.elem.bytes())

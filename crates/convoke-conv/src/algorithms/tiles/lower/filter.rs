@@ -198,7 +198,7 @@ fn transform(
     );
 }
 
-/// What lies between the passes, for so many filters.
+/// The numbers between the passes, for some filters.
 fn between(tile: &Tile, channels: usize) -> Flat {
     Flat::rows(tile.filter.between / tile.taps[0], channels, Elem::F64.bytes())
 }

@@ -1,4 +1,4 @@
-//! Tiles whose products are summed over input channels.
+//! Reducing tiles: their products are summed over input channels.
 //!
 //! ```text
 //!   v[product, block of c, tile, lanes]   ◄── data ───── x[block of c, H, W, lanes]
@@ -11,12 +11,12 @@
 //! the other. Products broadcast the channels of a tile, a block after the other, and take a panel of weights through all tiles of the
 //! block. A row of tiles that is transformed back waits in the nearest cache, until it is stored as whole lines of the result.
 
+mod codelets;
 mod steps;
 
-use convoke_ir::loops::{Affine, Func, FuncBuilder, FuncId, Marks, SlotId};
+use convoke_ir::loops::{Affine, FuncBuilder, FuncId, SlotId};
 
 use super::block::{AXES, Block, CHANNELS, Corner, block_of};
-use super::code::{Numbers, transform};
 use super::filter::{Filters, filters};
 use crate::algorithms::tiles::flat::Flat;
 use crate::algorithms::tiles::geometry::{Part, Tiling, held};
@@ -26,13 +26,10 @@ use convoke_ir::attr::Plan;
 use convoke_lower::blocked::Blocked;
 use convoke_lower::cuts::{Cut, cut};
 use convoke_lower::marks::each;
-use convoke_lower::product::{Depth, Product};
 use convoke_lower::share::{Loops, MIN_PARALLEL_TRIPS, SMALL, Share, alike, shares};
-use convoke_lower::strides::{Index, reach};
+use convoke_lower::strides::Index;
 use convoke_lower::{LowerError, Lowering};
-
-/// Vectors of pixels that a store codelet turns.
-const TURNED: usize = 2;
+use convoke_machine::Machine;
 
 /// The axes of the data transform of a block: blocks of channels, rows of tiles.
 const BLOCKS: usize = 0;
@@ -53,6 +50,7 @@ struct Reducing<'b, 'c> {
     /// Output channels that share a panel of weights.
     panels: &'b [Cut],
     filters: &'b Filters,
+    machine: &'b Machine,
 }
 
 /// The codelets of the three steps.
@@ -94,7 +92,7 @@ struct Multiply {
     codelet: FuncId,
 }
 
-/// What is transformed back alike: of `count` panels of `panel` channels from channel `begin` on the vectors `vectors`.
+/// Vectors of output channels that the same codelets transform back: `vectors` of each of `count` panels of `panel` channels, from channel `begin` on.
 struct Inverse {
     begin: usize,
     count: usize,
@@ -128,7 +126,8 @@ pub(super) fn tiles(
         let blocks = block.count() * conv.groups;
         let work = lowering.to_share([blocks, block.tiles(), tile.products, conv.cg, conv.kg]);
         let axes = block.axes(alike(conv.groups));
-        let reducing = Reducing { block, c, k, register_tile, panels: &panels, filters: &filters };
+        let machine = lowering.machine;
+        let reducing = Reducing { block, c, k, register_tile, panels: &panels, filters: &filters, machine };
         let steps = reducing.steps(lowering);
         if blocks < MIN_PARALLEL_TRIPS && work >= SMALL {
             reducing.in_steps(lowering, &steps, work)?;
@@ -142,11 +141,6 @@ pub(super) fn tiles(
 }
 
 impl Reducing<'_, '_> {
-    fn steps(&self, lowering: &mut Lowering<'_>) -> Steps {
-        let forward = lowering.program.func(self.forward());
-        Steps { forward, products: self.products(lowering), inverses: self.inverses(lowering) }
-    }
-
     /// The kernel for a share of the blocks: each goes through all steps in a thread's own memory.
     fn kernel(&self, lowering: &mut Lowering<'_>, steps: &Steps, share: &Share<AXES>) {
         let conv = self.block.conv;
@@ -199,16 +193,17 @@ impl Reducing<'_, '_> {
         Flat::numbers(self.block.tiles() * channels.wide(), self.block.conv.elem.bytes())
     }
 
-    /// What lies between the passes of the data transform, if it is not held in registers.
+    /// The numbers between the passes of the data transform, if registers do not hold them.
     fn of_data(&self) -> Option<Flat> {
         let (tile, bytes) = (&self.block.tiling.tile, self.block.conv.elem.bytes());
-        (!held(&tile.data)).then(|| Flat::rows(tile.data.between / tile.inputs[0], self.c.lanes, bytes))
+        (!held(&tile.data, self.machine)).then(|| Flat::rows(tile.data.between / tile.inputs[0], self.c.lanes, bytes))
     }
 
-    /// What lies between the passes of the inverse transform, likewise.
+    /// The numbers between the passes of the inverse transform, likewise.
     fn of_inverse(&self) -> Option<Flat> {
         let (tile, bytes) = (&self.block.tiling.tile, self.block.conv.elem.bytes());
-        (!held(&tile.inverse)).then(|| Flat::rows(tile.inverse.between / tile.outputs[0], self.k.lanes, bytes))
+        (!held(&tile.inverse, self.machine))
+            .then(|| Flat::rows(tile.inverse.between / tile.outputs[0], self.k.lanes, bytes))
     }
 
     /// The outputs of a tile in a row of tiles.
@@ -308,124 +303,5 @@ impl Reducing<'_, '_> {
                 }
             });
         });
-    }
-
-    /// The codelets that multiply: tiles are rows, output channels columns, input channels the reduction, full blocks of them first.
-    fn products(&self, lowering: &mut Lowering<'_>) -> Vec<Multiply> {
-        let conv = self.block.conv;
-        let (elem, lanes, all) = (conv.elem, conv.lanes, self.block.tiles());
-        let mut products = Vec::new();
-        for &panels in self.panels {
-            // Even runs: a short one would wait for its sums.
-            let most = self.register_tile.rows_of(panels.size.div_ceil(lanes.into()));
-            for tiles in cut(all, all.div_ceil(all.div_ceil(most))) {
-                for blocks in self.c.cuts() {
-                    let (rows, cols, ld, a_row, first) =
-                        (tiles.size, panels.size, panels.size, self.c.lanes, blocks.begin == 0);
-                    let block = Depth { name: "b", extent: blocks.count, a: all * a_row, b: blocks.size * cols };
-                    let channel = Depth { name: "c", extent: blocks.size, a: 1, b: cols };
-                    let depth = if blocks.count > 1 { vec![block, channel] } else { vec![channel] };
-                    let product = Product { elem, lanes, rows, cols, ld, depth, a_row, first };
-                    let codelet = lowering.program.func(product.codelet());
-                    products.push(Multiply { panels, tiles, first: blocks.begin, codelet });
-                }
-            }
-        }
-        products
-    }
-
-    fn inverses(&self, lowering: &mut Lowering<'_>) -> Vec<Inverse> {
-        let (k, mut all) = (self.k, Vec::new());
-        // The last vector of all may have fewer channels.
-        let rest = k.channels % k.lanes;
-        for &Cut { begin, count, size } in self.panels {
-            let short = rest > 0 && begin + count * size == k.wide();
-            let back = lowering.program.func(self.back(size));
-            let mut add = |begin: usize, count: usize, vectors: Cut, channels: usize| {
-                if count * vectors.count > 0 {
-                    let stores = self.stores(lowering, channels);
-                    all.push(Inverse { begin, count, panel: size, vectors, back, stores });
-                }
-            };
-            let vectors = |begin: usize, count: usize| Cut { begin: begin * k.lanes, count, size: k.lanes };
-            let full = size / k.lanes;
-            add(begin, count - usize::from(short), vectors(0, full), k.lanes);
-            if short {
-                let begin = begin + (count - 1) * size;
-                add(begin, 1, vectors(0, full - 1), k.lanes);
-                add(begin, 1, vectors(full - 1, 1), rest);
-            }
-        }
-        all
-    }
-
-    /// The codelets that store a row of tiles of `channels` channels: in one run where the pixels of its rows follow each other,
-    /// else row by row.
-    fn stores(&self, lowering: &mut Lowering<'_>, channels: usize) -> Vec<(Part, Vec<Store>)> {
-        let Block { conv, tiling, rows, cols, .. } = &self.block;
-        let width = (cols.stored - 1) * tiling.w.outputs + cols.last;
-        let one = cols.count == 1 && tiling.h.residues * tiling.w.residues == 1 && width == conv.y.image.w;
-        let joins = std::iter::once(&conv.y.strides).chain(&conv.operands).all(|strides| strides.rows_join(width));
-        let joined = one && joins && width == cols.tiles * tiling.w.outputs;
-        let mut known: Vec<(usize, FuncId)> = Vec::new();
-        let parts = rows.parts(tiling.h.outputs).into_iter();
-        parts
-            .map(|part| {
-                let (runs, pixels) = if joined { (1, part.stored * width) } else { (part.stored, width) };
-                let most = if self.block.turned() { TURNED * usize::from(conv.lanes) } else { pixels };
-                let stores = cut(pixels, most).into_iter().map(|pixels| {
-                    let codelet = known.iter().find(|known| known.0 == pixels.size).map(|known| known.1);
-                    let codelet = codelet.unwrap_or_else(|| {
-                        lowering.program.func(self.block.store(pixels.size, channels, self.k.lanes))
-                    });
-                    known.push((pixels.size, codelet));
-                    Store { rows: runs, pixels, codelet }
-                });
-                (part, stores.collect())
-            })
-            .collect()
-    }
-
-    /// The codelet that transforms a row of tiles of a block of input channels, with parameters x, between if it is stored, v.
-    fn forward(&self) -> Func {
-        let Block { conv, tiling, cols, .. } = &self.block;
-        let (tile, strides, lanes, elem) = (&*tiling.tile, conv.x.strides, self.c.lanes, conv.elem);
-        let inputs = Flat::strides(tile.inputs[1], tiling.w.dilation * strides.w, tiling.h.dilation * strides.h);
-        let (step, numbers) = (tiling.w.step * strides.w, self.numbers(self.c));
-        let mut f = FuncBuilder::codelet("transform_data");
-        let extent = inputs.number(tile.data.inputs - 1);
-        let x = f.input("x", elem, extent + reach(&[(cols.tiles, step), (lanes, 1)]));
-        let middle = self.of_data();
-        let between = middle.map(|flat| f.output("between", elem, flat.len(tile.data.between)));
-        let v = f.output("v", elem, reach(&[(tile.products, numbers.stride(1)), (cols.tiles, lanes), (lanes, 1)]));
-        f.for_("t", 0..cols.tiles, Marks::default(), |f, t| {
-            let from = Numbers { slot: x, origin: Affine::from(t) * step, flat: &inputs };
-            let to = Numbers { slot: v, origin: Affine::from(t) * lanes, flat: &numbers };
-            let between = between.zip(middle.as_ref());
-            let between = between.map(|(slot, flat)| Numbers { slot, origin: Affine::default(), flat });
-            transform(f, elem, &tile.data, lanes, &from, between.as_ref(), &to);
-        });
-        f.finish()
-    }
-
-    /// The codelet that transforms a row of tiles of a vector of output channels back, of those of panels of `panel` channels, with
-    /// parameters m, between if it is stored, row.
-    fn back(&self, panel: usize) -> Func {
-        let Block { conv, tiling, cols, .. } = &self.block;
-        let (tile, lanes, elem) = (&*tiling.tile, self.k.lanes, conv.elem);
-        let (numbers, outputs) = (self.numbers(self.k), self.row());
-        let mut f = FuncBuilder::codelet("transform_back");
-        let m = f.input("m", elem, reach(&[(tile.products, numbers.stride(1)), (cols.tiles, panel), (lanes, 1)]));
-        let middle = self.of_inverse();
-        let between = middle.map(|flat| f.output("between", elem, flat.len(tile.inverse.between)));
-        let row = f.output("row", elem, outputs.len(tile.inverse.outputs));
-        f.for_("t", 0..cols.tiles, Marks::default(), |f, t| {
-            let from = Numbers { slot: m, origin: Affine::from(t) * panel, flat: &numbers };
-            let to = Numbers { slot: row, origin: Affine::from(t) * (tile.outputs[1] * lanes), flat: &outputs };
-            let between = between.zip(middle.as_ref());
-            let between = between.map(|(slot, flat)| Numbers { slot, origin: Affine::default(), flat });
-            transform(f, elem, &tile.inverse, lanes, &from, between.as_ref(), &to);
-        });
-        f.finish()
     }
 }
