@@ -10,7 +10,7 @@ use crate::sink;
 
 pub(crate) fn run(args: Docs, io: &mut Io<'_>) -> Result<(), Failure> {
     let asked = OPS.iter().filter(|op| args.op.as_deref().is_none_or(|name| name == op.name));
-    if args.json {
+    if args.format.json {
         let all: Vec<Value> = asked
             .map(|op| json!({ "op": op.name, "operands": operands(op), "attributes": op.attributes, "doc": op.doc.trim() }))
             .collect();
