@@ -46,7 +46,7 @@ impl Failure {
     }
 
     /// Tells standard error, and gives the exit status. If standard error is gone, there is no one to tell.
-    pub(crate) fn tell(&self, io: &mut Io<'_>) -> u8 {
+    pub(crate) fn report(&self, io: &mut Io<'_>) -> u8 {
         let _ = io.stderr.write_all(self.message(io.color).as_bytes());
         self.status()
     }
@@ -76,15 +76,15 @@ impl Failure {
 }
 
 /// The longest message, in bytes, without its heading.
-const LONGEST: usize = 4000;
+const MAX_BYTES: usize = 4000;
 
 /// A message with control and bidirectional characters escaped, and without its end if it is too long; line breaks stay.
 pub(crate) fn short(message: &str) -> String {
     // The part that is cut off need not be escaped.
-    let start = &message[..message.floor_char_boundary(LONGEST)];
+    let start = &message[..message.floor_char_boundary(MAX_BYTES)];
     let mut text = visible(start);
-    if text.len() > LONGEST || start.len() < message.len() {
-        text.truncate(text.floor_char_boundary(LONGEST));
+    if text.len() > MAX_BYTES || start.len() < message.len() {
+        text.truncate(text.floor_char_boundary(MAX_BYTES));
         text += "… (the message is longer)";
         if message.ends_with('\n') {
             text.push('\n');

@@ -2,23 +2,26 @@
 //!
 //! | module | holds |
 //! |---|---|
-//! | `args` | every command and option |
+//! | `args` | the command line: every command and option |
+//! | `options` | the options of compiling, as a `Compiler` |
 //! | `commands` | one file for each command |
-//! | `weights` | the weights of a text that is written, as files |
-//! | `source` | files and standard input as layers |
-//! | `sink` | files and standard output as results |
+//! | `source`, `random` | layers from files and standard input; random inputs |
+//! | `sink`, `weights` | files and standard output; the files of weights beside a text |
+//! | `judge` | the judgement of a comparison with the interpreter |
+//! | `table` | tables as text |
+//! | `failure` | the reasons why a command stops, with their exit status |
 //! | `temporary` | folders for tools of the system |
-//! | `table` | tables, as text |
-//! | `failure` | why a command stops, and with which status |
+//! | `io` | the streams of a command |
 //!
 //! Nothing here reads the environment or ends the process; `main.rs` does.
 
 mod args;
 mod commands;
 mod failure;
-mod held;
 mod io;
+mod judge;
 mod options;
+mod random;
 mod sink;
 mod source;
 mod table;
@@ -63,7 +66,7 @@ pub fn main_with(args: impl IntoIterator<Item = impl Into<OsString> + Clone>, io
     let Err(failure) = result else { return DONE };
     // Results written before the failure stay in order with the message. If a stream is gone, there is no one to tell.
     let _ = io.stdout.flush();
-    failure.tell(io)
+    failure.report(io)
 }
 
 /// Help, version, or a wrong command line.
@@ -74,7 +77,7 @@ fn usage(error: &clap::Error, io: &mut Io<'_>) -> u8 {
         return WRONG_USAGE;
     }
     match io.stdout.write_all(text.as_bytes()).and_then(|()| io.stdout.flush()) {
-        Err(error) => Failure::Stdout(error).tell(io),
+        Err(error) => Failure::Stdout(error).report(io),
         Ok(()) => DONE,
     }
 }

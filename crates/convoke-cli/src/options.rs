@@ -1,4 +1,4 @@
-//! The options that all commands share, as a [`Compiler`].
+//! Options that commands share, as a [`Compiler`], and the notes on what became of them.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
@@ -53,7 +53,7 @@ pub(crate) fn compiler<'a>(
     Ok(compiler)
 }
 
-/// Shows the progress of passes that look for factors, on a terminal alone.
+/// Shows the progress of passes that look for factors, on terminals only.
 fn watch(io: &Io<'_>) -> Watch {
     if !io.progress {
         return Watch::default();
@@ -72,8 +72,8 @@ fn watch(io: &Io<'_>) -> Watch {
     })
 }
 
-/// Reports verdicts of tuning that could not be kept on standard error, with the reason: the result is right, but tuning will be repeated.
-pub(crate) fn tell_not_kept(verdicts: &[Verdict], io: &mut Io<'_>) {
+/// Writes a note for each verdict of tuning that could not be saved: the result is right, but tuning will be repeated.
+pub(crate) fn note_unsaved(verdicts: &[Verdict], io: &mut Io<'_>) {
     for verdict in verdicts {
         if let Origin::NotKept(why) = verdict.origin() {
             note(io, &format!("the verdict of tuning %{} is not kept: {why}", verdict.value()));
@@ -82,23 +82,23 @@ pub(crate) fn tell_not_kept(verdicts: &[Verdict], io: &mut Io<'_>) {
 }
 
 /// The note on `count` subnormal numbers of packed weights; none if there are none.
-pub(crate) fn flushed(count: usize) -> Option<String> {
+pub(crate) fn flushed_note(count: usize) -> Option<String> {
     let s = if count == 1 { "" } else { "s" };
     (count > 0)
         .then(|| format!("{count} subnormal number{s} of the packed weights to zero; `--subnormals keep` keeps them"))
 }
 
-/// Reports convolutions that do not keep `--max-error` on standard error.
-pub(crate) fn tell_unmet(unmet: &[Unmet], io: &mut Io<'_>) {
+/// Writes a note for each convolution that does not keep `--max-error`.
+pub(crate) fn note_unmet(unmet: &[Unmet], io: &mut Io<'_>) {
     unmet.iter().for_each(|unmet| note(io, &unmet.to_string()));
 }
 
 /// The machine of this name; another name is wrong usage.
 pub(crate) fn named(name: &str) -> Result<Machine, Failure> {
     Machine::named(name).map_err(|_| {
-        let near = near(name, Machine::NAMES).map_or_else(String::new, |n| format!("; did you mean `{n}`?"));
+        let hint = did_you_mean(name, Machine::NAMES);
         let known = Machine::NAMES.join(", ");
-        Failure::Usage(format!("there is no machine `{}`{near}; known are {known}", shown(name)))
+        Failure::Usage(format!("there is no machine `{}`{hint}; known are {known}", shown(name)))
     })
 }
 
@@ -114,8 +114,13 @@ fn described(file: &Path, io: &mut Io<'_>) -> Result<Machine, Failure> {
     Machine::from_toml(&text).map_err(|e| at(quoting(&e.to_string())))
 }
 
-/// The name that differs from `name` by letters left out, added or of the other case, if one does.
-pub(crate) fn near<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
+/// "; did you mean …?" if a known name is similar to `name`, or nothing.
+pub(crate) fn did_you_mean(name: &str, known: &[&str]) -> String {
+    similar(name, known).map_or_else(String::new, |name| format!("; did you mean `{name}`?"))
+}
+
+/// The known name that is a prefix of `name` or has it as a prefix, whatever the case and the signs between, if there is one.
+fn similar<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
     let bare = |s: &str| s.chars().filter(char::is_ascii_alphanumeric).collect::<String>().to_ascii_lowercase();
     let name = bare(name);
     known.iter().copied().find(|k| {
@@ -124,8 +129,8 @@ pub(crate) fn near<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
     })
 }
 
-/// A mistake in `--passes` is one of usage, all others are of the input.
-pub(crate) fn in_passes(error: impl Into<Error>) -> Failure {
+/// The failure of a pass: a mistake in `--passes` is wrong usage, any other is wrong input.
+pub(crate) fn pass_failure(error: impl Into<Error>) -> Failure {
     match error.into() {
         Error::Pass(
             error @ (PassError::Unknown { .. }

@@ -2,14 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
+use convoke::ir::layer::Source;
+use convoke::ir::loops::Role;
 use convoke::{Layer, Module, read_capped};
+use convoke_data::Files;
 
 use crate::args::Which;
 use crate::failure::Failure;
 use crate::io::Io;
-use convoke::ir::layer::Source;
-use convoke::ir::loops::Role;
-use convoke_data::Files;
 
 /// Whether `path` means standard input or output.
 pub(crate) fn is_standard(path: &Path) -> bool {
@@ -40,7 +40,7 @@ pub(crate) fn layers(path: &Path, which: &Which, io: &mut Io<'_>) -> Result<Vec<
     layers_of(module(path, io)?, which)
 }
 
-/// The layers of a text: the one named, or all. Whoever interprets them has the memory that `which` allows.
+/// The layers of a text: the one named, or all. The interpreter runs them within the memory limit of `which`.
 pub(crate) fn layers_of(module: Module, which: &Which) -> Result<Vec<Layer>, Failure> {
     let found = match which.layer.as_deref() {
         None if module.layers().len() > 1 => module.layers().to_vec(),

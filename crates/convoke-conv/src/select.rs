@@ -23,6 +23,7 @@ use crate::budget::{Allowed, Budget};
 use crate::conv::Conv;
 use crate::cost;
 use crate::estimate::{Errors, Estimate};
+use crate::lower::views::as_read;
 use crate::ranges;
 use crate::refusal::Refusal;
 use crate::weigh::{weigh, weigh_by, weigh_open};
@@ -263,6 +264,7 @@ pub fn selections(
         let instr = &layer.body[at];
         let Some(own) = plan_of(instr) else { continue };
         let value = &layer.values[instr.result].name;
+        let conv = as_read(layer, instr, conv);
         let select = |asked| Selection::new(value, conv, asked, machine, allowed);
         let is_open = own == Plan::default();
         found.push(match select(if is_open { asked } else { own }) {
@@ -316,6 +318,7 @@ pub fn refit(layer: &mut Layer, results: &[ValueId], machine: &Machine) {
     for at in 0..layer.body.len() {
         let instr = &layer.body[at];
         let Some((plan, conv)) = plan_of(instr).zip(Conv::new(layer, &known, instr)) else { continue };
+        let conv = as_read(layer, instr, conv);
         let method = algorithms::of(&plan).filter(|_| results.contains(&instr.result));
         if method.is_some_and(|method| method.fits(plan, &conv, machine).is_err())
             && let Some(best) = weigh_open(Plan::open(plan.algorithm), &conv, machine).first()

@@ -126,8 +126,17 @@ impl<'a> Epilogue<'a> {
                     let centred = f.binary(BinOp::Sub, x, mean);
                     f.fma(centred, factor, b)
                 }
-                other => {
-                    unreachable!("the verifier lets only elementwise ops into an epilogue, not `{}`", other.name())
+                Op::Conv2d(_)
+                | Op::Pad(_)
+                | Op::MaxPool(_)
+                | Op::AvgPool(_)
+                | Op::GlobalAvgPool(_)
+                | Op::Concat(_)
+                | Op::MatMul(_)
+                | Op::Reshape(_)
+                | Op::Transpose(_)
+                | Op::ToLayout(_) => {
+                    unreachable!("the verifier lets only elementwise ops into an epilogue, not `{}`", op.name())
                 }
             };
         }

@@ -65,7 +65,7 @@ impl Compiler {
         let mut unmet = Vec::new();
         let observer = |record: &Record, state: &State| {
             records.push(record.clone());
-            // The last layer IR before lowering has the choices.
+            // The last layer before lowering names the algorithms.
             if let State::Layer(layer) = state {
                 chosen = choices(layer);
                 unmet = Unmet::of(layer, &self.grants());

@@ -1,5 +1,5 @@
-//! The options of compiling as one value. A setter is `with_…`, its getter has the plain name; options out of range are refused by the first
-//! method that uses them.
+//! The options of compiling as one value. A setter is `with_…`, its getter has the plain name. The first method that uses an option refuses it if it is
+//! out of range.
 
 use std::path::PathBuf;
 
@@ -146,15 +146,15 @@ impl Compiler {
         self
     }
 
-    /// Computes every convolution that does not name its algorithm with this one. [`Algorithm::Auto`](convoke_ir::attr::Algorithm::Auto), the default, leaves the choice to the cost
-    /// model.
+    /// Computes every convolution that does not name its algorithm by this one.
+    /// [`Algorithm::Auto`](convoke_ir::attr::Algorithm::Auto), the default, leaves the choice to the cost model.
     pub fn with_algorithm(mut self, algorithm: impl Into<Plan>) -> Compiler {
         self.algorithm = algorithm.into();
         self
     }
 
-    /// Sets the most threads that a run uses: at least 1, which is the default, and at most [`max_threads`](crate::max_threads). The result is the same bits for any
-    /// number, except that [`Compiler::with_tuning`] may find another algorithm.
+    /// Sets the most threads that a run uses: at least 1, which is the default, and at most [`max_threads`](crate::max_threads). The result is the
+    /// same bits for any number, except that [`Compiler::with_tuning`] may find another algorithm.
     pub fn with_threads(mut self, threads: usize) -> Compiler {
         self.threads = threads;
         self
@@ -167,8 +167,8 @@ impl Compiler {
         self
     }
 
-    /// Sets how native code takes subnormal numbers; [`Subnormals::Flush`] if not set. Interpreters keep them, and [`crate::check`] bounds the
-    /// difference. Kernels set the control register for themselves and give it back as they found it.
+    /// Sets how native code treats subnormal numbers; [`Subnormals::Flush`] if not set. Interpreters keep them, and [`crate::check`] bounds the
+    /// difference. A run sets the control register and restores it.
     pub fn with_subnormals(mut self, subnormals: Subnormals) -> Compiler {
         self.subnormals = subnormals;
         self
@@ -189,7 +189,7 @@ impl Compiler {
         self
     }
 
-    /// Runs on this number of threads with the algorithms that tuning finds for the present number.
+    /// The compiler for another number of threads, with the algorithms that tuning finds for the present number.
     pub(crate) fn only_run_on(mut self, threads: usize) -> Compiler {
         let present = self.threads;
         if let Some(tuning) = &mut self.tuning {

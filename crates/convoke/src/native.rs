@@ -22,7 +22,7 @@ pub struct Buffers {
 
 /// Numbers of some element type.
 trait Numbers: fmt::Debug + Send + Sync {
-    /// Becomes these, rounded.
+    /// Takes these numbers, rounded.
     fn fill(&mut self, array: &ArrayD<f64>);
     fn slice(&self) -> Slice<'_>;
     fn slice_mut(&mut self) -> SliceMut<'_>;

@@ -1,7 +1,7 @@
 //! The peak of generated code: multiply-adds on twelve independent accumulators in registers and nothing else.
 //!
-//! It is written in loop IR and compiled as any layer is, so that it measures the same clock, vector width and back end
-//! as the layers it is compared with. Twelve chains are more than latency × rate of any CPU at hand (4 × 2), and leave
+//! It is written in loop IR and compiled as any layer is, so that it measures the clock, vector width and code generator
+//! of the layers that it is compared with. Twelve chains exceed latency × rate of known CPUs (4 × 2), and leave
 //! registers for the two factors on machines with sixteen.
 
 use std::time::Instant;

@@ -1,8 +1,11 @@
-//! Measured times of layers that compute the same. Each convolution is cut out of its layer, with its epilogue, compiled once for each candidate
-//! algorithm, and timed: the cost model predicts the same, and nothing else of the layer has a part in it.
+//! Measured times of layers that compute the same, such as a convolution by each candidate algorithm.
 //!
-//! The candidates take turns, so that a change of clock or a busy neighbour meets all of them alike. Each round begins with another one, so that none
-//! always follows the same. The time of a candidate is that of its fastest run: a disturbance makes a run slower, never faster.
+//! A convolution is cut out of its layer with its epilogue, so that the measured time is what the cost model predicts. It is compiled once for each
+//! candidate.
+//!
+//! Runs of the candidates are interleaved in rounds, so that a change of clock or a busy neighbour meets all of them alike. Each round begins with
+//! another candidate, so that none always follows the same one. The time of a candidate is that of its fastest run: a disturbance makes a run slower,
+//! never faster.
 
 use std::time::{Duration, Instant};
 
@@ -23,9 +26,9 @@ use crate::native::Buffers;
 
 /// Candidates that are predicted to take more than this many times as long as the best are not measured.
 pub const TOO_SLOW: f64 = 6.0;
-/// The least seconds of a turn.
+/// The least time of a turn, the runs of one candidate in one round.
 const TURN: Duration = Duration::from_millis(4);
-/// Seconds for all rounds of a convolution, as far as [`ROUNDS`] allow.
+/// Seconds for all rounds, within the limits of [`ROUNDS`].
 const SECONDS: f64 = 3.0;
 /// The fewest and the most rounds.
 pub(crate) const ROUNDS: (usize, usize) = (5, 25);
@@ -44,11 +47,11 @@ pub struct Measured {
 /// Seconds of one run of a convolution.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Timing {
-    /// The fastest.
+    /// The fastest run.
     pub seconds: f64,
-    /// The median over turns of the fastest of a turn; far from the fastest of all where the machine is busy.
+    /// The median of the fastest runs of all turns. On a busy machine it is far from `seconds`.
     pub median: f64,
-    /// Turns.
+    /// The number of turns.
     pub turns: usize,
 }
 
@@ -83,16 +86,16 @@ pub(crate) fn candidates(
 
     let tried = tried.into_iter().map(|(algorithm, _)| (algorithm, with_algorithm(alone, algorithm))).collect();
     let named = |algorithm: &Plan| Progress::Compile(*algorithm);
-    let times = in_turns(compiler, files, tried, &named, observer)?;
+    let times = interleaved(compiler, files, tried, &named, observer)?;
     Ok(Measured { value: selection.value.clone(), times, skipped: skipped.into_iter().map(|(a, _)| a).collect() })
 }
 
 /// Times, or the reasons why there are none, each with its key.
 pub(crate) type Timed<K> = Vec<(K, Result<Timing, Error>)>;
 
-/// Compiles layers that all compute the same from the same inputs, and times them alternately on random ones. Each has a key. Their files are looked
-/// up in `files`.
-pub(crate) fn in_turns<K>(
+/// Compiles layers that compute the same from the same inputs, and times them on random inputs in interleaved rounds. Each layer has a key. Their files
+/// are looked up in `files`.
+pub(crate) fn interleaved<K>(
     compiler: &Compiler,
     files: &Files,
     tried: Vec<(K, ir::Layer)>,
@@ -104,7 +107,7 @@ pub(crate) fn in_turns<K>(
         let inputs = first.params.iter().enumerate();
         inputs.map(|(i, &id)| convoke_data::random(first.ty(id), i as i64, files)).collect::<Result<Vec<_>, _>>()
     })?;
-    // All are in memory at once, and together keep its limit.
+    // All compiled layers are in memory at once, and together keep its limit.
     let (mut buffers, mut held): (Option<Buffers>, u64) = (None, 0);
     let mut times: Vec<(K, Result<Turns, Error>)> = Vec::new();
     for (key, ir) in tried {
@@ -169,7 +172,7 @@ fn turn(compiled: &CompiledLayer, buffers: &mut Buffers) -> Result<f64, Error> {
     Ok(time(TURN, || compiled.run_buffers(buffers))?.into_iter().fold(f64::INFINITY, f64::min))
 }
 
-/// A layer of this instruction alone. Its operands are constants, as before, or inputs.
+/// A layer of this instruction alone. Constant operands stay constants, and all others become inputs.
 pub(crate) fn alone(layer: &ir::Layer, instr: &Instr) -> ir::Layer {
     let mut alone =
         ir::Layer { params: Vec::new(), body: vec![instr.clone()], results: vec![instr.result], ..layer.clone() };
@@ -182,7 +185,7 @@ pub(crate) fn alone(layer: &ir::Layer, instr: &Instr) -> ir::Layer {
     alone.compact()
 }
 
-/// Such a layer with a given algorithm.
+/// A layer of one instruction with another plan.
 fn with_algorithm(alone: &ir::Layer, algorithm: Plan) -> ir::Layer {
     let mut ir = alone.clone();
     for instr in &mut ir.body {
@@ -193,8 +196,8 @@ fn with_algorithm(alone: &ir::Layer, algorithm: Plan) -> ir::Layer {
     ir
 }
 
-/// Compiles a layer that has been rewritten: only the passes from `select` on run, since the others have. `bands` does not: the text of a layer says
-/// which convolutions are fused by row strips. Weights without values get random ones, since time does not depend on them.
+/// Compiles a layer that has been rewritten: only the passes from `select` on run, without `bands`, since the layer says which convolutions are fused by
+/// row strips. Weights without values become random, since time does not depend on them.
 fn compile(compiler: &Compiler, files: &Files, mut ir: ir::Layer) -> Result<CompiledLayer, Error> {
     let start = Instant::now();
     for id in ir.values.ids().collect::<Vec<_>>() {

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use super::options::{Options, Which};
-use super::values::{at_least_one, binding, duration, not_negative, ops, seed, symbol_prefix};
+use super::options::{Format, Options, Random, Which};
+use super::values::{at_least_one, binding, duration, not_negative, ops, symbol_prefix};
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -17,8 +17,8 @@ pub(crate) struct Run {
     /// The layer, as text
     #[arg(value_name = "FILE")]
     pub(crate) file: PathBuf,
-    /// An input: NumPy array or PNG image; an image has 1 to 4 channels: grey or colours, and alpha. Inputs not given are random. An image is
-    /// an input in the range 1/255 to 1, with 16 bits 1/65535 to 1, unless --input-range says otherwise
+    /// File of an input: NumPy array or PNG image; other inputs are random. An image has 1 to 4 channels (grey or colours, with or without
+    /// alpha) and the range 1/255 to 1, with 16 bits 1/65535 to 1, unless --input-range says otherwise
     #[arg(long, value_name = "NAME=FILE", value_parser = binding)]
     pub(crate) input: Vec<(String, PathBuf)>,
     /// File of an output: NumPy array or PNG image
@@ -30,12 +30,10 @@ pub(crate) struct Run {
     /// Compare with the interpreter; exit status 1 if an error exceeds its bound or --max-error
     #[arg(long)]
     pub(crate) check: bool,
-    /// Selects the random inputs
-    #[arg(long, value_name = "N", default_value_t = 0, allow_negative_numbers = true, value_parser = seed)]
-    pub(crate) seed: u64,
-    /// Print one JSON object
-    #[arg(long)]
-    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) random: Random,
+    #[command(flatten)]
+    pub(crate) format: Format,
     #[command(flatten)]
     pub(crate) options: Options,
 }
@@ -55,7 +53,7 @@ pub(crate) struct Opt {
     /// Run these passes, in this order, instead of those of the level: `a,b(option=value)`
     #[arg(long, value_name = "A,B(O=V)")]
     pub(crate) passes: Option<String>,
-    /// Print the IR after each pass; what changed nothing is named and not repeated
+    /// Print the IR after each pass that changed it, and the names of the other passes
     #[arg(long)]
     pub(crate) print_after_all: bool,
     /// The last stage
@@ -77,7 +75,7 @@ Examples:
   convoke compile layer.conv --symbol-prefix my_ -o layer.o     defines my_NAME for the layer @NAME
   convoke compile layer.conv --emit loops --cpu x86-64-v3 -o -")]
 pub(crate) struct Compile {
-    /// The layer, as text; for `--emit asm|clif` also a loop program, which is taken as it is
+    /// The layer, as text; `--emit asm|clif` also takes a loop program, and lists it without running passes
     #[arg(value_name = "FILE")]
     pub(crate) file: PathBuf,
     /// File of the result
@@ -86,11 +84,11 @@ pub(crate) struct Compile {
     /// Kind of the result
     #[arg(long, value_enum, default_value_t = Emit::Obj)]
     pub(crate) emit: Emit,
-    /// Write for this target (see `convoke targets`)
+    /// Write code for this target (see `convoke targets`)
     #[arg(long, value_name = "TRIPLE")]
     pub(crate) target: Option<String>,
-    /// Prefix of the C function's name, before that of the layer. With '' the layer's name is taken as it is, and refused if it is
-    /// a keyword or a name of the C library
+    /// Prefix of the C function's name; the layer's name follows. The name is refused if it is a keyword or a name of the C library, as it
+    /// may be with ''
     #[arg(long, value_name = "P", default_value = convoke_codegen::SYMBOL_PREFIX, value_parser = symbol_prefix)]
     pub(crate) symbol_prefix: String,
     #[command(flatten)]
@@ -102,15 +100,13 @@ pub(crate) struct Check {
     /// Files of layers
     #[arg(value_name = "FILE", required = true)]
     pub(crate) files: Vec<PathBuf>,
-    /// Run large layers in the loop interpreter after every pass, not after the last alone
+    /// Run large layers in the loop interpreter after every pass, not only after the last
     #[arg(long)]
     pub(crate) all: bool,
-    /// Selects the random inputs
-    #[arg(long, value_name = "N", default_value_t = 0, allow_negative_numbers = true, value_parser = seed)]
-    pub(crate) seed: u64,
-    /// Print one JSON array
-    #[arg(long)]
-    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) random: Random,
+    #[command(flatten)]
+    pub(crate) format: Format,
     #[command(flatten)]
     pub(crate) options: Options,
 }
@@ -126,12 +122,11 @@ pub(crate) struct Explain {
     /// Compile and time each convolution with each algorithm that can compute it, and the layer after each pass
     #[arg(long)]
     pub(crate) measure: bool,
-    /// Also write one self-contained HTML page: the same with bars, and the IR after each pass
+    /// Also write the report as one self-contained HTML page, with plots and the IR after each pass
     #[arg(long, value_name = "OUT")]
     pub(crate) html: Option<PathBuf>,
-    /// Print one JSON object
-    #[arg(long)]
-    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) format: Format,
     #[command(flatten)]
     pub(crate) options: Options,
 }
@@ -139,7 +134,7 @@ pub(crate) struct Explain {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Rates count the operations of the layer as it is written, two for each multiply-add. Rewritten layers may need fewer. The peak
-is the rate of generated code in a loop of multiply-adds alone.")]
+is the rate of a generated loop of multiply-adds alone.")]
 pub(crate) struct Bench {
     /// Files of layers
     #[arg(value_name = "FILE", required = true)]
@@ -147,21 +142,18 @@ pub(crate) struct Bench {
     /// Seconds to measure each layer for
     #[arg(long, value_name = "S", default_value_t = 1.0, allow_hyphen_values = true, value_parser = duration)]
     pub(crate) seconds: f64,
-    /// Selects the random inputs
-    #[arg(long, value_name = "N", default_value_t = 0, allow_negative_numbers = true, value_parser = seed)]
-    pub(crate) seed: u64,
-    /// Print one JSON object
-    #[arg(long)]
-    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) random: Random,
+    #[command(flatten)]
+    pub(crate) format: Format,
     #[command(flatten)]
     pub(crate) options: Options,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct List {
-    /// Print JSON
-    #[arg(long)]
-    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) format: Format,
 }
 
 #[derive(Debug, Args)]
@@ -173,9 +165,8 @@ pub(crate) struct Algorithms {
     /// Prove the algorithm in a file, and say what it costs; `-` is standard input
     #[arg(long, value_name = "FILE", conflicts_with = "name")]
     pub(crate) verify: Option<PathBuf>,
-    /// Print JSON
-    #[arg(long)]
-    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) format: Format,
 }
 
 const ALGORITHMS_HELP: &str = "\
@@ -195,18 +186,17 @@ pub(crate) struct Analyze {
     /// The layer, as text
     #[arg(value_name = "FILE")]
     pub(crate) file: PathBuf,
-    /// Draw responses, radial profiles and the energy of ranks to this file, whose name ends in .svg or .png
+    /// Draw responses, radial profiles and the energy of each rank into this .svg or .png file
     #[arg(long, value_name = "OUT")]
     pub(crate) plot: Option<PathBuf>,
-    /// The most kernels of a convolution to look at, spread evenly
+    /// The most kernels of a convolution to analyse, spread evenly
     #[arg(long, value_name = "N", default_value_t = 1024, value_parser = at_least_one)]
     pub(crate) kernels: usize,
     /// The most multiplications to spend on the kernels of a convolution, and on its channels
     #[arg(long, value_name = "W", default_value = "1e11", allow_negative_numbers = true, value_parser = not_negative)]
     pub(crate) work: f64,
-    /// Print JSON
-    #[arg(long)]
-    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) format: Format,
     #[command(flatten)]
     pub(crate) which: Which,
 }
@@ -216,9 +206,8 @@ pub(crate) struct Docs {
     /// The op; all if none is named
     #[arg(value_name = "OP", value_parser = ops())]
     pub(crate) op: Option<String>,
-    /// Print JSON
-    #[arg(long)]
-    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) format: Format,
 }
 
 #[derive(Debug, Args)]
@@ -231,13 +220,13 @@ Examples:
 Algorithms are chosen by predicted cycles. Without a calibration the prediction uses the rates of a typical core; with one, those
 of generated code on this CPU. A calibration is used only where it is named with --machine.")]
 pub(crate) struct MachineCommand {
-    /// A CPU of this name rather than this one
+    /// Describe the CPU of this name rather than this one
     #[arg(long, value_name = "NAME")]
     pub(crate) cpu: Option<String>,
     /// List the names
     #[arg(long, conflicts_with = "cpu")]
     pub(crate) list: bool,
-    /// Measure this CPU: clock, caches, and how fast generated code does what algorithms consist of
+    /// Measure this CPU: clock, caches, and the rates of generated code
     #[arg(long, conflicts_with_all = ["cpu", "list"])]
     pub(crate) calibrate: bool,
     /// Seconds to measure for
@@ -246,9 +235,8 @@ pub(crate) struct MachineCommand {
     /// File of the description
     #[arg(short, value_name = "FILE", default_value = "-", conflicts_with = "list")]
     pub(crate) output: PathBuf,
-    /// Print JSON rather than TOML
-    #[arg(long)]
-    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) format: Format,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use convoke::{Compiler, InputRange, Plan, Subnormals};
 
-use super::values::{algorithm, bytes, input_range, not_negative};
+use super::values::{algorithm, bytes, input_range, not_negative, seed};
 
 /// Options of every command that compiles.
 #[derive(Debug, Args)]
@@ -17,11 +17,11 @@ pub(crate) struct Options {
     /// within a tile; with --certified, the largest there may be, relative to Σ|w| times the largest |x| of the tile
     #[arg(long, value_name = "E", allow_hyphen_values = true, value_parser = not_negative)]
     pub(crate) max_error: Option<f64>,
-    /// Compute a tile by plain sums where its largest pixel is more than K times those an output reads; 0 trusts every tile
+    /// Compute a tile by plain sums if its largest pixel is more than K times the largest one that some output reads; 0 guards no tile
     #[arg(long, value_name = "K", default_value_t = Compiler::GUARD, value_parser = clap::value_parser!(u32).range(..=1 << 20))]
     pub(crate) guard: u32,
-    /// Magnitudes of the elements of every input: none is larger than HI, and a smaller one than LO counts as LO. An algorithm that mixes
-    /// the inputs of a tile has its error counted HI/LO times, at most --guard times. HI alone bounds the error in `explain`
+    /// Magnitudes of the elements of every input: none is above HI, and those below LO count as LO. The error of an algorithm that mixes
+    /// the inputs of a tile is multiplied by HI/LO, at most by --guard. HI alone bounds the error in `explain`
     #[arg(long, value_name = "LO,HI", value_parser = input_range)]
     pub(crate) input_range: Option<InputRange>,
     /// Grant passes that approximate the function, up to this relative error
@@ -33,7 +33,7 @@ pub(crate) struct Options {
     /// Grant passes that change the function and leave new weights to be trained
     #[arg(long)]
     pub(crate) structural: bool,
-    /// Compute every convolution this way
+    /// Compute every convolution by this algorithm, form or plan, where it applies
     #[arg(long, value_name = "A", value_parser = algorithm)]
     pub(crate) algorithm: Option<Plan>,
     /// Threads to run on, at most 64, or 4 for each processor if that is more; the result is the same for any number
@@ -48,7 +48,7 @@ pub(crate) struct Options {
     /// Compile for the CPU described in this file (see `convoke machine`)
     #[arg(long, value_name = "FILE")]
     pub(crate) machine: Option<PathBuf>,
-    /// Time the candidate algorithms that may be the fastest, on --threads threads, and keep the verdict for the next time
+    /// Choose algorithms by timing the candidates that may be the fastest, on --threads threads; verdicts are kept for later runs
     #[arg(long)]
     pub(crate) tune: bool,
     /// Keep verdicts in this folder rather than in $CONVOKE_CACHE_DIR or the user's cache; it may be deleted at any time
@@ -64,16 +64,32 @@ pub(crate) struct Which {
     /// Refuse layers that need more memory than this for tensors and scratch: `512M`, `4G`
     #[arg(long, value_name = "BYTES", value_parser = bytes, default_value = "2G")]
     pub(crate) max_memory: u64,
-    /// The layer to take of a file that holds several
+    /// The layer to use from a file that has several
     #[arg(long, value_name = "NAME")]
     pub(crate) layer: Option<String>,
 }
 
+/// Options of every command that makes random inputs.
+#[derive(Debug, Args)]
+pub(crate) struct Random {
+    /// Selects the random inputs
+    #[arg(long, value_name = "N", default_value_t = 0, allow_negative_numbers = true, value_parser = seed)]
+    pub(crate) seed: u64,
+}
+
+/// Options of every command that prints a report.
+#[derive(Debug, Args)]
+pub(crate) struct Format {
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum SubnormalMode {
-    /// As zero, where they are read and where they are computed
+    /// Read and written as zero
     Flush,
-    /// As IEEE 754 says, and as the interpreter does
+    /// Kept, as IEEE 754 says and the interpreter does
     Keep,
 }
 

@@ -27,10 +27,10 @@ pub(crate) fn run(args: Algorithms, io: &mut Io<'_>) -> Result<(), Failure> {
         let proved = file::parse(&text).map_err(|error| {
             Failure::Input(format!("{}: {}", shown(&path.to_string_lossy()), quoting(&error.to_string())))
         })?;
-        return if args.json { sink::json(io, &as_json(&proved)) } else { sink::print(io, &described(&proved)) };
+        return if args.format.json { sink::json(io, &as_json(&proved)) } else { sink::print(io, &described(&proved)) };
     }
     let algorithms = catalog::all();
-    if args.json {
+    if args.format.json {
         return sink::json(io, &algorithms.iter().map(as_json).collect::<Vec<Value>>().into());
     }
     let headings = ["algorithm", "computes", "products", "saves", "additions", "amplification", "residual", "source"];

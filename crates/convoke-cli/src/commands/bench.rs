@@ -1,6 +1,6 @@
-//! `convoke bench`: the rates of layers, beside the peak of generated code at that moment.
+//! `convoke bench`: the rates of layers, beside the peak of generated code.
 //!
-//! Measurements of the peak and of the layer alternate, so that both see the same clock and the same neighbours.
+//! Measurements of the peak and of the layer alternate, so that both meet the same clock and the same load of the machine.
 
 use std::time::Duration;
 
@@ -8,18 +8,17 @@ use convoke::clock::{quantile, time};
 use convoke::peak::Peak;
 use convoke::tune::Verdict;
 use convoke::{CompiledLayer, Compiler, Layer};
-use convoke_data as data;
 use indicatif::ProgressBar;
 use serde_json::{Value, json};
 
 use crate::args::Bench;
 use crate::failure::Failure;
 use crate::io::Io;
-use crate::options::{compiler, machine_line, tell_not_kept};
+use crate::options::{compiler, machine_line, note_unsaved};
 use crate::table::{Table, seconds, threads};
-use crate::{sink, source};
+use crate::{random, sink, source};
 
-/// Turns that layer and peak take.
+/// Rounds, each of which measures the peak once and then the layer.
 const ROUNDS: u32 = 10;
 
 struct Measured {
@@ -45,13 +44,13 @@ pub(crate) fn run(args: Bench, io: &mut Io<'_>) -> Result<(), Failure> {
     let bar = if io.progress { ProgressBar::new(layers.len() as u64) } else { ProgressBar::hidden() };
     let mut all = Vec::new();
     for layer in layers {
-        let measured = one(&compiler, layer, &mut peak, args.seconds, args.seed)?;
-        tell_not_kept(&measured.verdicts, io);
+        let measured = one(&compiler, layer, &mut peak, args.seconds, args.random.seed)?;
+        note_unsaved(&measured.verdicts, io);
         all.push(measured);
         bar.inc(1);
     }
     bar.finish_and_clear();
-    if args.json {
+    if args.format.json {
         let layers: Vec<_> = all.iter().map(as_json).collect();
         let machine = compiler.machine();
         let value = json!({ "machine": machine.name, "vector_bits": machine.vector_bits,
@@ -63,10 +62,7 @@ pub(crate) fn run(args: Bench, io: &mut Io<'_>) -> Result<(), Failure> {
 
 fn one(compiler: &Compiler, layer: Layer, peak: &mut Peak, least: f64, seed: u64) -> Result<Measured, Failure> {
     let compiled = compiler.compile(&layer)?;
-    let files = compiler.files(&layer);
-    let inputs = layer.inputs().into_iter().enumerate();
-    let inputs = inputs.map(|(i, (_, ty))| data::random(ty, seed.wrapping_add(i as u64) as i64, &files));
-    let mut buffers = compiled.buffers(&inputs.collect::<Result<Vec<_>, _>>()?)?;
+    let mut buffers = compiled.buffers(&random::inputs(&layer, seed, &compiler.files(&layer))?)?;
     compiled.run_buffers(&mut buffers)?;
 
     let turn = Duration::from_secs_f64(least / f64::from(ROUNDS));
@@ -87,13 +83,13 @@ fn one(compiler: &Compiler, layer: Layer, peak: &mut Peak, least: f64, seed: u64
         p10: quantile(&times, 0.1),
         p90: quantile(&times, 0.9),
         gflops: compiled.report().flops as f64 / median / 1e9,
-        // The clock that could be had: what disturbs a turn makes it slower, never faster.
+        // The highest of the peaks: a disturbance makes a run slower, never faster.
         peak: quantile(&peaks, 1.0) * compiler.threads() as f64 / 1e9,
         layer,
     })
 }
 
-/// The algorithms in use, each once.
+/// The forms of the algorithms chosen, each once.
 fn chosen(compiled: &CompiledLayer) -> String {
     let mut names: Vec<String> = compiled.report().choices.iter().map(|c| c.algorithm.form().to_string()).collect();
     names.sort();

@@ -2,20 +2,19 @@
 
 use convoke::check::{Reference, StageCheck, stages};
 use convoke::{Compiler, Layer, Unmet};
-use convoke_data as data;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 
 use crate::args::Check;
 use crate::failure::Failure;
-use crate::held::{self, Held, Verdict};
 use crate::io::Io;
-use crate::options::{compiler, tell_unmet};
+use crate::judge::{self, Judgement, Rules};
+use crate::options::{compiler, note_unmet};
 use crate::table::Table;
-use crate::{sink, source};
+use crate::{random, sink, source};
 
 /// The most multiplications of a program that the loop interpreter runs after every pass: about a second.
-const MOST: u64 = 50_000_000;
+const MAX_MULTIPLICATIONS: u64 = 50_000_000;
 
 pub(crate) fn run(args: Check, io: &mut Io<'_>) -> Result<(), Failure> {
     let compiler = compiler(&args.options, &args.files, io)?;
@@ -29,27 +28,28 @@ pub(crate) fn run(args: Check, io: &mut Io<'_>) -> Result<(), Failure> {
     bar.set_style(ProgressStyle::with_template("{pos}/{len} {wide_msg}").expect("a constant template that is valid"));
     let (mut reports, mut unmet) = (Vec::new(), 0);
     for (file, layer) in layers {
-        let most = if args.all { u64::MAX } else { MOST };
-        let found =
-            one(&compiler, &layer, args.seed, most, |stage| bar.set_message(format!("@{}: {stage}", layer.name())));
+        let most = if args.all { u64::MAX } else { MAX_MULTIPLICATIONS };
+        let found = one(&compiler, &layer, args.random.seed, most, |stage| {
+            bar.set_message(format!("@{}: {stage}", layer.name()))
+        });
         let found = found?;
         let selected = Unmet::of(compiler.select(&layer)?.ir(), &compiler.grants());
         unmet += selected.len();
-        tell_unmet(&selected, io);
+        note_unmet(&selected, io);
         reports.push((file, layer, found));
         bar.inc(1);
     }
     bar.finish_and_clear();
 
-    let held = Held { given: args.options.max_error.is_some(), seeded: true, kept: true };
-    if args.json {
-        let all: Vec<Value> = reports.iter().map(|(file, layer, stages)| as_json(file, layer, stages, held)).collect();
+    let rules = Rules { max_error_given: args.options.max_error.is_some(), random_inputs: true, max_error_kept: true };
+    if args.format.json {
+        let all: Vec<Value> = reports.iter().map(|(file, layer, stages)| as_json(file, layer, stages, rules)).collect();
         sink::json(io, &all.into())?;
     } else {
-        sink::print(io, &as_table(&reports, held))?;
+        sink::print(io, &as_table(&reports, rules))?;
     }
     let all = reports.iter().flat_map(|(_, _, stages)| stages);
-    let failed = all.filter(|s| s.comparison.is_some_and(|c| Verdict::of(&c, held) == Verdict::Failed)).count();
+    let failed = all.filter(|s| s.comparison.is_some_and(|c| Judgement::of(&c, rules) == Judgement::Failed)).count();
     if failed > 0 {
         return Err(Failure::Input(format!("{failed} stages are further from the interpreter than they may be")));
     }
@@ -67,14 +67,12 @@ fn one(
     before: impl FnMut(&str),
 ) -> Result<Vec<StageCheck>, Failure> {
     compiler.fits(layer)?;
-    let files = compiler.files(layer);
-    let inputs = layer.inputs().into_iter().enumerate();
-    let inputs = inputs.map(|(i, (_, ty))| data::random(ty, seed.wrapping_add(i as u64) as i64, &files));
-    let reference = Reference::new(layer, inputs.collect::<Result<_, _>>()?, compiler.subnormals())?;
+    let inputs = random::inputs(layer, seed, &compiler.files(layer))?;
+    let reference = Reference::new(layer, inputs, compiler.subnormals())?;
     Ok(stages(compiler, layer, &reference, most, before)?)
 }
 
-fn as_table(reports: &[(String, Layer, Vec<StageCheck>)], held: Held) -> String {
+fn as_table(reports: &[(String, Layer, Vec<StageCheck>)], rules: Rules) -> String {
     let mut table = Table::new(&["layer", "stage", "run by", "", "largest error", "of Σ|w||x|", "of bound"], "llllrrr");
     let (mut left_out, mut said) = (0, Vec::new());
     for (_, layer, stages) in reports {
@@ -87,13 +85,13 @@ fn as_table(reports: &[(String, Layer, Vec<StageCheck>)], held: Held) -> String 
                 format!("@{}", layer.name()),
                 stage.stage.clone(),
                 stage.engine.into(),
-                Verdict::of(&c, held).word().into(),
+                Judgement::of(&c, rules).word().into(),
                 format!("{:.2e}", c.max_error),
                 format!("{:.2e}", c.relative),
                 format!("{:.1} %", 100.0 * c.of_bound),
             ]);
             said.extend(
-                held::reasons(&c, held).into_iter().map(|r| format!("@{}, {}: {r}\n", layer.name(), stage.stage)),
+                judge::reasons(&c, rules).into_iter().map(|r| format!("@{}, {}: {r}\n", layer.name(), stage.stage)),
             );
         }
     }
@@ -104,14 +102,14 @@ fn as_table(reports: &[(String, Layer, Vec<StageCheck>)], held: Held) -> String 
     text
 }
 
-fn as_json(file: &str, layer: &Layer, stages: &[StageCheck], held: Held) -> Value {
+fn as_json(file: &str, layer: &Layer, stages: &[StageCheck], rules: Rules) -> Value {
     let stages: Vec<_> = stages
         .iter()
         .map(|s| {
             let Some(c) = s.comparison else {
                 return json!({ "stage": s.stage, "engine": s.engine, "left_out": true });
             };
-            let mut object = held::as_json(&c, held);
+            let mut object = judge::as_json(&c, rules);
             (object["stage"], object["engine"]) = (json!(s.stage), json!(s.engine));
             object
         })

@@ -13,7 +13,7 @@ use convoke_data as data;
 use crate::args::{Compile, Emit};
 use crate::failure::Failure;
 use crate::io::Io;
-use crate::options::{compiler, flushed, near, tell_not_kept, tell_unmet};
+use crate::options::{compiler, did_you_mean, flushed_note, note_unmet, note_unsaved};
 use crate::sink::Outputs;
 use crate::source;
 use crate::temporary::Folder;
@@ -42,8 +42,8 @@ pub(crate) fn run(args: Compile, io: &mut Io<'_>) -> Result<(), Failure> {
         only_one(&module, &layer, &export.prefix)?;
     }
     let lowered = compiler.lower(&layer)?;
-    tell_not_kept(lowered.verdicts(), io);
-    tell_unmet(lowered.unmet(), io);
+    note_unsaved(lowered.verdicts(), io);
+    note_unmet(lowered.unmet(), io);
     let bytes = match args.emit {
         Emit::Obj => object(&compiler, &lowered, &export, io)?,
         Emit::Asm | Emit::Clif => listing(lowered.verified(), &compiler, args.emit)?,
@@ -97,7 +97,7 @@ fn object(compiler: &Compiler, lowered: &Lowered, export: &Export, io: &mut Io<'
     let files = compiler.files(lowered.layer());
     let constants = |source: &Source, ty: &TensorType| data::values(source, ty, &files).map_err(BoxError::from);
     let object = codegen::object(lowered.verified(), compiler.machine(), &constants, export)?;
-    if let Some(note) = flushed(object.flushed) {
+    if let Some(note) = flushed_note(object.flushed) {
         // Where standard error is gone, there is no one to tell.
         let _ = writeln!(io.stderr, "note: flushed {note}");
     }
@@ -109,9 +109,9 @@ fn for_target(compiler: Compiler, triple: &str, named: bool) -> Result<Compiler,
     let all = targets();
     let Some(target) = all.iter().find(|t| t.triple == triple) else {
         let known: Vec<&str> = all.iter().map(|t| t.triple.as_str()).collect();
-        let near = near(triple, &known).map_or_else(String::new, |n| format!("; did you mean `{n}`?"));
+        let hint = did_you_mean(triple, &known);
         let known = known.join(", ");
-        return Err(Failure::Usage(format!("no code can be written for `{}`{near}; known are {known}", shown(triple))));
+        return Err(Failure::Usage(format!("no code can be written for `{}`{hint}; known are {known}", shown(triple))));
     };
     match (named, compiler.machine().arch == target.machine.arch) {
         (false, _) => Ok(compiler.with_machine(target.machine.clone())),

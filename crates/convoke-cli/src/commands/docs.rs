@@ -1,6 +1,6 @@
 //! `convoke docs`: the meaning of the ops of the language, from the op table itself.
 
-use convoke::ir::layer::{OPS, Op, OpInfo, Operands};
+use convoke::ir::layer::{OPS, OpInfo, Operands};
 use serde_json::{Value, json};
 
 use crate::args::Docs;
@@ -10,7 +10,7 @@ use crate::sink;
 
 pub(crate) fn run(args: Docs, io: &mut Io<'_>) -> Result<(), Failure> {
     let asked = OPS.iter().filter(|op| args.op.as_deref().is_none_or(|name| name == op.name));
-    if args.json {
+    if args.format.json {
         let all: Vec<Value> = asked
             .map(|op| json!({ "op": op.name, "operands": operands(op), "attributes": op.attributes, "doc": op.doc.trim() }))
             .collect();
@@ -36,7 +36,7 @@ fn text(op: &OpInfo) -> String {
     for line in op.doc.trim().lines() {
         text += format!("\n  {}", line.trim()).trim_end_matches(' ');
     }
-    if Op::from_name(op.name).is_some_and(|op| op.is_elementwise()) {
+    if op.elementwise {
         text += &format!("\n  May follow another op in its store: `… then {}`.", op.name);
     }
     text + "\n"

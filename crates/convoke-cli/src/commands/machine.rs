@@ -17,7 +17,7 @@ use crate::table::Table;
 
 pub(crate) fn run(args: MachineCommand, io: &mut Io<'_>) -> Result<(), Failure> {
     if args.list {
-        return match args.json {
+        return match args.format.json {
             true => sink::json(io, &json!(Machine::NAMES)),
             false => sink::print(io, &Machine::NAMES.iter().map(|name| format!("{name}\n")).collect::<String>()),
         };
@@ -30,7 +30,7 @@ pub(crate) fn run(args: MachineCommand, io: &mut Io<'_>) -> Result<(), Failure> 
     if args.calibrate {
         (machine, figures) = measured(&machine, args.seconds, io)?;
     }
-    let text = match args.json {
+    let text = match args.format.json {
         true => format!("{:#}\n", serde_json::to_value(&machine).expect("numbers, strings and lists are JSON")),
         false => machine.to_toml(),
     };

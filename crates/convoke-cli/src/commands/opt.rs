@@ -9,7 +9,7 @@ use convoke_passes::{Note, Outcome, Record, Stage, State};
 use crate::args::{self, Opt};
 use crate::failure::Failure;
 use crate::io::Io;
-use crate::options::{compiler, in_passes};
+use crate::options::{compiler, pass_failure};
 use crate::sink::Outputs;
 use crate::source;
 use crate::weights::Weights;
@@ -18,7 +18,7 @@ pub(crate) fn run(args: Opt, no_times: bool, io: &mut Io<'_>) -> Result<(), Fail
     let mut outputs = Outputs::of([args.file.as_path()].into_iter().chain(args.options.machine.as_deref()));
     outputs.announce(&args.output)?;
     let compiler = compiler(&args.options, [&args.file], io)?;
-    let specs = args.passes.as_deref().map(Spec::parse_list).transpose().map_err(in_passes)?;
+    let specs = args.passes.as_deref().map(Spec::parse_list).transpose().map_err(pass_failure)?;
     let module = source::module(&args.file, io)?;
     outputs.reads(source::constant_files(&module))?;
     let files = module.files().clone().with_budget(compiler.max_memory());
@@ -71,7 +71,7 @@ fn passes(
         }
     };
     match specs {
-        Some(specs) => registry::chosen(specs, first, last).map_err(in_passes),
+        Some(specs) => registry::chosen(specs, first, last).map_err(pass_failure),
         None => {
             Ok(compiler.pipeline(last)?.into_iter().filter(|p| first == Stage::Layer || p.stage() == first).collect())
         }
@@ -120,7 +120,7 @@ fn one(
         let after = if record.changed.is_yes() { text(state) } else { String::new() };
         out += &format!("\n// {}\n{notes}{after}", title(record, times));
     };
-    let end = compiler.run_passes(state, passes, files, observer).map_err(in_passes)?;
+    let end = compiler.run_passes(state, passes, files, observer).map_err(pass_failure)?;
     out += &nothing(&mut unchanged);
     Ok((out + &said, end))
 }

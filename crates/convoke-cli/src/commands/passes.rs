@@ -10,7 +10,7 @@ use crate::sink;
 use crate::table::Table;
 
 pub(crate) fn run(args: List, io: &mut Io<'_>) -> Result<(), Failure> {
-    if args.json {
+    if args.format.json {
         let all: Vec<Value> = registry::all()
             .map(|entry| {
                 let options: Vec<_> = entry.options.iter().map(|o| json!({ "name": o.name, "doc": o.doc })).collect();

@@ -10,7 +10,7 @@ use crate::sink;
 use crate::table::Table;
 
 pub(crate) fn run(args: List, io: &mut Io<'_>) -> Result<(), Failure> {
-    if args.json {
+    if args.format.json {
         let all: Vec<Value> = targets()
             .iter()
             .map(|t| json!({ "triple": t.triple, "host": t.host, "machine": t.machine.name }))

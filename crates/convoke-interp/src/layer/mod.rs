@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `walk` | the order of instructions, epilogues, lifetimes and the memory needed |
 //! | `window` | convolution and pooling |
-//! | `pointwise` | what treats each element alone |
+//! | `pointwise` | loops over elements: one by one, by channel, broadcast |
 //! | `arrange` | what moves elements: pad, concat, reshape, transpose |
 //!
 //! Ops over images see them as planes, `[N, C, H, W]`, whatever their layout: [`planes`] and [`stored`] go between
@@ -23,8 +23,10 @@ use convoke_ir::layer::{Def, Layer, Op, ValueId, Verified};
 use convoke_ir::types::{Image, Layout, TensorType};
 use ndarray::ArrayD;
 
+use crate::number::{max, min};
 use crate::{InterpError, Result, check_inputs, filled, flat, shaped};
 
+use pointwise::each;
 pub(crate) use pointwise::{broadcast, norm_scale, per_channel};
 pub(crate) use window::pool_terms;
 
@@ -89,6 +91,8 @@ pub(crate) fn constant(layer: &Layer, id: ValueId, files: &Files) -> Result<Arc<
 
 /// The result of an op, in storage order of `result`.
 pub(crate) fn eval(op: &Op, args: &[Operand<'_>], result: &TensorType) -> Result<Vec<f64>> {
+    // Numbers of attributes are constants of the type computed in.
+    let number = |attribute: f64| result.elem.compute().round(attribute);
     match op {
         Op::Conv2d(op) => window::conv2d(op, args[0], args[1], result),
         Op::MaxPool(op) => window::max_pool(op, args[0], result),
@@ -100,17 +104,28 @@ pub(crate) fn eval(op: &Op, args: &[Operand<'_>], result: &TensorType) -> Result
         Op::Transpose(op) => arrange::transpose(op, args[0], result),
         Op::Reshape(_) => copy(args[0].data),
         Op::ToLayout(_) => stored(planes(args[0])?, result),
-        Op::Bias(_)
-        | Op::Relu(_)
-        | Op::Relu6(_)
-        | Op::Clip(_)
-        | Op::Sigmoid(_)
-        | Op::Silu(_)
-        | Op::HardSwish(_)
-        | Op::LeakyRelu(_)
-        | Op::Add(_)
-        | Op::Mul(_)
-        | Op::BatchNorm(_) => pointwise::eval(op, args, result),
+        Op::Relu(_) => each(args[0], |x| max(x, 0.0)),
+        Op::Relu6(_) => each(args[0], |x| min(max(x, 0.0), 6.0)),
+        Op::Clip(op) => {
+            let [low, high] = [op.min, op.max].map(number);
+            each(args[0], |x| min(max(x, low), high))
+        }
+        Op::Sigmoid(_) => each(args[0], pointwise::logistic),
+        // As written in the table, which gives NaN at −∞.
+        Op::Silu(_) => each(args[0], |x| x / (1.0 + (-x).exp())),
+        Op::HardSwish(_) => each(args[0], |x| x * min(max(x / 6.0 + 0.5, 0.0), 1.0)),
+        Op::LeakyRelu(op) => {
+            let alpha = number(op.alpha);
+            each(args[0], |x| if x >= 0.0 { x } else { alpha * x })
+        }
+        Op::Add(_) => broadcast(args[0], args[1], result, |a, b| a + b),
+        Op::Mul(_) => broadcast(args[0], args[1], result, |a, b| a * b),
+        Op::Bias(_) => per_channel(args[0], |x, c| x + args[1].data[c]),
+        Op::BatchNorm(op) => {
+            let [scale, b, mean, var] = [1, 2, 3, 4].map(|i| args[i].data);
+            let epsilon = number(op.epsilon);
+            per_channel(args[0], |x, c| (x - mean[c]) * norm_scale(scale[c], var[c], epsilon) + b[c])
+        }
     }
 }
 

@@ -1,14 +1,12 @@
-//! Ops that treat each element alone: activations, bias, batch norm, and sums and products with broadcasting.
+//! Loops of elementwise ops: over elements one by one, with the number of their channel, and over two broadcast operands.
 
-use convoke_ir::layer::Op;
 use convoke_ir::types::TensorType;
 
 use super::{Operand, copy};
-use crate::number::{max, min};
 use crate::{Result, filled};
 
 /// `1 / (1 + exp(−x))`, without overflow on either side.
-fn logistic(x: f64) -> f64 {
+pub(super) fn logistic(x: f64) -> f64 {
     let e = (-x.abs()).exp();
     if x < 0.0 { e / (1.0 + e) } else { 1.0 / (1.0 + e) }
 }
@@ -18,39 +16,11 @@ pub(crate) fn norm_scale(scale: f64, var: f64, epsilon: f64) -> f64 {
     scale / (var + epsilon).sqrt()
 }
 
-pub(super) fn eval(op: &Op, args: &[Operand<'_>], result: &TensorType) -> Result<Vec<f64>> {
-    let each = |f: &dyn Fn(f64) -> f64| {
-        let mut y = copy(args[0].data)?;
-        y.iter_mut().for_each(|y| *y = f(*y));
-        Ok(y)
-    };
-    // Numbers of attributes are constants of the type computed in.
-    let number = |attribute: f64| result.elem.compute().round(attribute);
-    match op {
-        Op::Relu(_) => each(&|x| max(x, 0.0)),
-        Op::Relu6(_) => each(&|x| min(max(x, 0.0), 6.0)),
-        Op::Clip(op) => {
-            let [low, high] = [op.min, op.max].map(number);
-            each(&|x| min(max(x, low), high))
-        }
-        Op::Sigmoid(_) => each(&logistic),
-        // As written in the table, which gives NaN at −∞.
-        Op::Silu(_) => each(&|x| x / (1.0 + (-x).exp())),
-        Op::HardSwish(_) => each(&|x| x * min(max(x / 6.0 + 0.5, 0.0), 1.0)),
-        Op::LeakyRelu(op) => {
-            let alpha = number(op.alpha);
-            each(&|x| if x >= 0.0 { x } else { alpha * x })
-        }
-        Op::Add(_) => broadcast(args[0], args[1], result, |a, b| a + b),
-        Op::Mul(_) => broadcast(args[0], args[1], result, |a, b| a * b),
-        Op::Bias(_) => per_channel(args[0], |x, c| x + args[1].data[c]),
-        Op::BatchNorm(op) => {
-            let [scale, b, mean, var] = [1, 2, 3, 4].map(|i| args[i].data);
-            let epsilon = number(op.epsilon);
-            per_channel(args[0], |x, c| (x - mean[c]) * norm_scale(scale[c], var[c], epsilon) + b[c])
-        }
-        _ => unreachable!("`{}` is not pointwise", op.name()),
-    }
+/// Applies `f` to each element.
+pub(super) fn each(x: Operand<'_>, f: impl Fn(f64) -> f64) -> Result<Vec<f64>> {
+    let mut y = copy(x.data)?;
+    y.iter_mut().for_each(|y| *y = f(*y));
+    Ok(y)
 }
 
 /// Applies `f` to each element and the number of its channel.

@@ -106,6 +106,11 @@ impl Algorithm {
 }
 
 impl Algorithm {
+    /// The word that names it in the text, without its sizes.
+    pub fn name(self) -> &'static str {
+        self.written().0
+    }
+
     /// The word, and the argument without a name.
     pub(super) fn written(self) -> (&'static str, Option<Attr>) {
         match self {

@@ -40,6 +40,8 @@ pub struct OpInfo {
     pub operands: Operands,
     /// The attribute names.
     pub attributes: &'static [&'static str],
+    /// See [`Op::is_elementwise`].
+    pub elementwise: bool,
     /// The documentation of the entry.
     pub doc: &'static str,
 }
@@ -59,12 +61,22 @@ macro_rules! attribute {
     };
 }
 
+/// Whether an entry ends in the word `elementwise`.
+macro_rules! elementwise {
+    () => {
+        false
+    };
+    (elementwise) => {
+        true
+    };
+}
+
 macro_rules! ops {
     ($(
         $(#[doc = $doc:literal])+
         $op:ident = $name:literal ($($operand:ident),+) {
             $($(#[doc = $attr_doc:literal])+ $attr:ident $(as $text:literal)?: $ty:ty = $default:expr,)*
-        } => $infer:expr;
+        } => $infer:expr $(, $elementwise:ident)?;
     )*) => {
         $(
             $(#[doc = $doc])+
@@ -94,6 +106,7 @@ macro_rules! ops {
             name: $name,
             operands: operands!($($operand),+),
             attributes: &[$(attribute!($attr $($text)?)),*],
+            elementwise: elementwise!($($elementwise)?),
             doc: concat!($($doc, "\n"),+),
         },)*];
 
@@ -192,13 +205,13 @@ ops! {
     } => infer::conv2d;
 
     /// `y[n,c,…] = x[n,c,…] + b[c]`. b `[C]`.
-    Bias = "bias"(x, b) {} => infer::bias;
+    Bias = "bias"(x, b) {} => infer::bias, elementwise;
 
     /// `y = max(x, 0)`.
-    Relu = "relu"(x) {} => infer::unary;
+    Relu = "relu"(x) {} => infer::unary, elementwise;
 
     /// `y = min(max(x, 0), 6)`.
-    Relu6 = "relu6"(x) {} => infer::unary;
+    Relu6 = "relu6"(x) {} => infer::unary, elementwise;
 
     /// `y = min(max(x, min), max)`.
     Clip = "clip"(x) {
@@ -206,28 +219,28 @@ ops! {
         min: f64 = f64::NEG_INFINITY,
         /// Upper bound; not below `min`.
         max: f64 = f64::INFINITY,
-    } => infer::clip;
+    } => infer::clip, elementwise;
 
     /// `y = 1 / (1 + exp(−x))`.
-    Sigmoid = "sigmoid"(x) {} => infer::unary;
+    Sigmoid = "sigmoid"(x) {} => infer::unary, elementwise;
 
     /// `y = x / (1 + exp(−x))`.
-    Silu = "silu"(x) {} => infer::unary;
+    Silu = "silu"(x) {} => infer::unary, elementwise;
 
     /// `y = x · min(max(x/6 + 1/2, 0), 1)`.
-    HardSwish = "hardswish"(x) {} => infer::unary;
+    HardSwish = "hardswish"(x) {} => infer::unary, elementwise;
 
     /// `y = x` where x ≥ 0, else `alpha · x`.
     LeakyRelu = "leaky_relu"(x) {
         /// Slope below zero.
         alpha: f64 = 0.01,
-    } => infer::leaky_relu;
+    } => infer::leaky_relu, elementwise;
 
     /// `y = a + b`; extents of 1 are stretched to the other operand's (ranks are equal).
-    Add = "add"(a, b) {} => infer::broadcast;
+    Add = "add"(a, b) {} => infer::broadcast, elementwise;
 
     /// `y = a · b`; extents of 1 are stretched to the other operand's (ranks are equal).
-    Mul = "mul"(a, b) {} => infer::broadcast;
+    Mul = "mul"(a, b) {} => infer::broadcast, elementwise;
 
     /// Rows and columns added around an image, or taken away.
     ///
@@ -293,7 +306,7 @@ ops! {
     BatchNorm = "batch_norm"(x, scale, b, mean, var) {
         /// Added to the variance.
         epsilon: f64 = 1e-5,
-    } => infer::batch_norm;
+    } => infer::batch_norm, elementwise;
 
     /// The same elements, in storage order, under another shape.
     Reshape = "reshape"(x) {
@@ -338,19 +351,6 @@ impl Op {
     /// Whether each result element depends on the elements at the same place alone, so that the op may follow another
     /// in its store: `conv2d … then bias %b then relu`.
     pub fn is_elementwise(&self) -> bool {
-        matches!(
-            self,
-            Op::Bias(_)
-                | Op::Relu(_)
-                | Op::Relu6(_)
-                | Op::Clip(_)
-                | Op::Sigmoid(_)
-                | Op::Silu(_)
-                | Op::HardSwish(_)
-                | Op::LeakyRelu(_)
-                | Op::Add(_)
-                | Op::Mul(_)
-                | Op::BatchNorm(_)
-        )
+        self.info().elementwise
     }
 }

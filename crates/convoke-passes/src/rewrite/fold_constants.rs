@@ -173,7 +173,16 @@ fn elementwise(op: &Op, result: &TensorType, args: &[Operand]) -> Vec<f64> {
             };
             x.iter().enumerate().map(normal).collect()
         }
-        _ => unreachable!("`{}` is not elementwise", op.name()),
+        Op::Conv2d(_)
+        | Op::Pad(_)
+        | Op::MaxPool(_)
+        | Op::AvgPool(_)
+        | Op::GlobalAvgPool(_)
+        | Op::Concat(_)
+        | Op::MatMul(_)
+        | Op::Reshape(_)
+        | Op::Transpose(_)
+        | Op::ToLayout(_) => unreachable!("`{}` is not elementwise", op.name()),
     };
     numbers.into_iter().map(|v| round(result.elem, v)).collect()
 }

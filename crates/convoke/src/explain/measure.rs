@@ -12,7 +12,7 @@ use super::waterfall::LayerStage;
 use crate::compiler::Compiler;
 use crate::error::Error;
 use crate::layer::Layer;
-use crate::timing::{Measured, Progress, Timing, alone, candidates, in_turns};
+use crate::timing::{Measured, Progress, Timing, alone, candidates, interleaved};
 
 /// Times the candidates of each convolution of `layer`, which `explanation` explains, on random inputs and on as many threads as
 /// `compiler` has.
@@ -37,8 +37,8 @@ pub fn measure(
     convs.map(one).collect()
 }
 
-/// Times the layer as given and after each pass that changed it, as a whole, each with the algorithms that would be chosen for it. The result has
-/// one time, or the reason why there is none, for each stage of `explanation`. The stages before and after `select` have the same code, and the same time.
+/// Times the whole layer as given and after each pass that changed it, each time with the algorithms that would be chosen. The result has
+/// a time, or the reason why there is none, for each stage of `explanation`. The stages before and after `select` have the same code, and share a time.
 ///
 /// # Errors
 ///
@@ -53,7 +53,7 @@ pub fn measure_stages(
     let select = |stage: &LayerStage| stage.pass == Some(Select::NAME);
     let compiled = explanation.stages().iter().filter(|stage| !select(stage));
     let tried = compiled.map(|stage| (stage.pass, stage.layer.clone())).collect();
-    let times = in_turns(compiler, layer.files(), tried, &|pass| Progress::Stage(*pass), observer)?;
+    let times = interleaved(compiler, layer.files(), tried, &|pass| Progress::Stage(*pass), observer)?;
     let mut times: Vec<_> = times.into_iter().map(|(_, time)| time.map_err(Arc::new)).collect();
     // The stage of `select` is never the first.
     if let Some(at) = explanation.stages().iter().position(select)

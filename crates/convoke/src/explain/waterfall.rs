@@ -1,8 +1,8 @@
 //! Costs of a layer from pass to pass: parameters, multiplications and predicted time, as given and after each pass that changed it.
 //!
-//! Predicted time is that of every convolution with the fastest algorithm allowed, by which rewritings are decided, and of every other op by the
-//! bytes it moves ([`cycles_beside`]). Multiplications are those of the sums as they are written. From the stage `select` on they are those that the
-//! chosen algorithms do. Rows that fused row strips compute twice count in their time, and the pass reports them.
+//! The predicted time of a convolution is that of the fastest algorithm allowed, by which rewritings are decided. That of every other op follows from the
+//! bytes that it moves ([`cycles_beside`]). Multiplications are those of the sums as they are written, and from the stage `select` on those of the
+//! chosen algorithms. Rows that two fused strips both compute count in the time, and the pass reports them.
 
 use convoke_conv::select::{cycles_beside, selections};
 use convoke_conv::strips::cycles_saved;

@@ -1,4 +1,4 @@
-//! Certified bounds for the weights that a layer has, rather than for any.
+//! Certified bounds that use the values of a layer's weights; those of `explain` hold for any weights.
 
 use convoke_conv::{Estimate, bound_for_weights};
 use convoke_ir::layer::Op;
@@ -17,7 +17,7 @@ pub struct WeightBounds {
     pub bounds: Vec<Option<f64>>,
 }
 
-/// Bounds for the weights of each convolution, in order; `None` where they are not constant. Takes about as long as to transform
+/// Bounds for the weights of each convolution, in order; `None` where they are not constant. It takes about as long as transforming
 /// all filters for all candidates.
 ///
 /// # Errors

@@ -23,13 +23,12 @@ use crate::timing::{self, alone};
 use key::key;
 use store::Tuning;
 
-/// Candidates predicted to take up to this many times as long as the best are timed.
-const NEAR: f64 = 2.0;
+/// Candidates are timed if they are predicted to take at most this many times as long as the best.
+const MAX_PREDICTED: f64 = 2.0;
 /// The most candidates that are timed.
-const MOST: usize = 5;
+const MAX_CANDIDATES: usize = 5;
 
-/// Tunes every convolution of `weighed`, a layer as `select` would be given it, whose algorithm is to be chosen, and gives each that
-/// algorithm.
+/// Tunes every convolution of `weighed` whose algorithm is open, and writes the fastest plan into it. `weighed` is the layer that `select` would be given.
 pub(crate) fn tune(
     compiler: &Compiler,
     tuning: &Tuning,
@@ -66,8 +65,8 @@ fn one(
     let best: Vec<&Estimate> = {
         let mut open: Vec<&Estimate> = selection.open().collect();
         open.sort_by(|a, b| a.cycles().total_cmp(&b.cycles()));
-        let most = open.first().map_or(0.0, |plan| NEAR * plan.cycles());
-        open.into_iter().filter(|plan| plan.cycles() <= most).take(MOST).collect()
+        let most = open.first().map_or(0.0, |plan| MAX_PREDICTED * plan.cycles());
+        open.into_iter().filter(|plan| plan.cycles() <= most).take(MAX_CANDIDATES).collect()
     };
     if best.len() < 2 {
         return Ok(None);

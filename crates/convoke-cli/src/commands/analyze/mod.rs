@@ -36,7 +36,7 @@ pub(crate) fn run(args: Analyze, io: &mut Io<'_>) -> Result<(), Failure> {
         outputs.write(path, &plot::picture(&analyses, format).map_err(Failure::Input)?, io)?;
         outputs.commit()?;
     }
-    match args.json {
+    match args.format.json {
         true => sink::json(io, &json::value(&all)),
         false => sink::print(io, &text::text(&all)),
     }

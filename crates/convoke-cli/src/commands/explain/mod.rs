@@ -19,23 +19,23 @@ use self::facts::Report;
 use crate::args::Explain;
 use crate::failure::Failure;
 use crate::io::Io;
-use crate::options::{compiler, in_passes, tell_not_kept, tell_unmet};
+use crate::options::{compiler, note_unmet, note_unsaved, pass_failure};
 use crate::sink::{self, Outputs};
 use crate::source;
 
 pub(crate) fn run(args: Explain, no_times: bool, io: &mut Io<'_>) -> Result<(), Failure> {
-    if args.json && args.html.as_deref().is_some_and(source::is_standard) {
+    if args.format.json && args.html.as_deref().is_some_and(source::is_standard) {
         return Err(Failure::Usage("--json and --html - both write to standard output; name a file for --html".into()));
     }
-    let named = args.passes.as_deref().map_or(Ok(Vec::new()), Spec::parse_list).map_err(in_passes)?;
+    let named = args.passes.as_deref().map_or(Ok(Vec::new()), Spec::parse_list).map_err(pass_failure)?;
     let mut outputs = Outputs::of([args.file.as_path()].into_iter().chain(args.options.machine.as_deref()));
     args.html.as_deref().map_or(Ok(()), |page| outputs.announce(page))?;
     let compiler = compiler(&args.options, [&args.file], io)?.with_passes(named);
     let (layer, files) = source::layer(&args.file, &args.options.which, io)?;
     outputs.reads(files)?;
-    let explanation = explain(&compiler, &layer).map_err(in_passes)?;
-    tell_not_kept(explanation.verdicts(), io);
-    tell_unmet(explanation.unmet(), io);
+    let explanation = explain(&compiler, &layer).map_err(pass_failure)?;
+    note_unsaved(explanation.verdicts(), io);
+    note_unmet(explanation.unmet(), io);
     let measured = if args.measure { Some(measured(&compiler, &layer, &explanation, io)?) } else { None };
     let (measured, stages_measured) = measured.unzip();
     let ranged = match args.options.input_range {
@@ -58,7 +58,7 @@ pub(crate) fn run(args: Explain, no_times: bool, io: &mut Io<'_>) -> Result<(), 
             return Ok(());
         }
     }
-    if args.json {
+    if args.format.json {
         return sink::json(io, &json::json(&report));
     }
     sink::print(io, &text::text(&report))

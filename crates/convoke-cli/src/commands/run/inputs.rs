@@ -1,4 +1,4 @@
-//! Inputs of a run: files or random numbers, held against the ranges declared for them.
+//! Inputs of a run: from files or random, and checked against the ranges declared for them.
 
 use std::path::PathBuf;
 
@@ -11,7 +11,7 @@ use ndarray::ArrayD;
 use crate::args::Run;
 use crate::failure::{Failure, note};
 use crate::io::Io;
-use crate::source;
+use crate::{random, source};
 
 /// The inputs of `layer`. An input from a file with an element beyond the range declared for it is refused.
 pub(super) fn inputs(
@@ -20,20 +20,20 @@ pub(super) fn inputs(
     layer: &Layer,
     io: &mut Io<'_>,
 ) -> Result<Vec<ArrayD<f64>>, Failure> {
-    let inputs = read(layer, &args.input, args.seed, &compiler.files(layer), io)?;
+    let inputs = read(layer, &args.input, args.random.seed, &compiler.files(layer), io)?;
     let declared = compiler.declared(layer);
     let ranges = declared.params.iter().map(|&id| declared.values[id].range);
     let most = args.options.input_range.map(InputRange::most);
     for ((name, array), range) in layer.inputs().iter().map(|(n, _)| *n).zip(&inputs).zip(ranges) {
         if args.input.iter().any(|(given, _)| given == name) {
-            in_range(name, array, range, range.map(Range::most).or(most), io)?;
+            check_range(name, array, range, range.map(Range::most).or(most), io)?;
         }
     }
     Ok(inputs)
 }
 
 /// Refuses a name that is none of `names`.
-pub(super) fn known(what: &str, name: &str, names: &[String]) -> Result<(), Failure> {
+pub(super) fn check_name(what: &str, name: &str, names: &[String]) -> Result<(), Failure> {
     if names.iter().any(|n| n == name) {
         return Ok(());
     }
@@ -50,7 +50,7 @@ fn read(
     io: &mut Io<'_>,
 ) -> Result<Vec<ArrayD<f64>>, Failure> {
     let names: Vec<String> = layer.inputs().iter().map(|(name, _)| (*name).to_owned()).collect();
-    given.iter().try_for_each(|(name, _)| known("input", name, &names))?;
+    given.iter().try_for_each(|(name, _)| check_name("input", name, &names))?;
     let mut inputs = Vec::new();
     for (i, (name, ty)) in layer.inputs().into_iter().enumerate() {
         inputs.push(match given.iter().find(|(n, _)| n == name) {
@@ -63,14 +63,14 @@ fn read(
                 tensor.notes.iter().for_each(|text| note(io, text));
                 tensor.array
             }
-            None => data::random(ty, seed.wrapping_add(i as u64) as i64, files)?,
+            None => random::input(i, ty, seed, files)?,
         });
     }
     Ok(inputs)
 }
 
-/// The layer with the ranges of the images among its inputs.
-pub(super) fn of_images(layer: Layer, given: &[(String, PathBuf)]) -> Result<Layer, Failure> {
+/// The layer with a range declared for each input that is read from an image.
+pub(super) fn with_image_ranges(layer: Layer, given: &[(String, PathBuf)]) -> Result<Layer, Failure> {
     let mut ranged = layer;
     for (name, file) in given {
         if let Some(step) = data::image::step(file)? {
@@ -80,8 +80,8 @@ pub(super) fn of_images(layer: Layer, given: &[(String, PathBuf)]) -> Result<Lay
     Ok(ranged)
 }
 
-/// Refuses an input with larger elements than were declared, and says how many are smaller than what counts.
-fn in_range(
+/// Refuses an input with an element above its range, and writes a note if elements are below it.
+fn check_range(
     name: &str,
     input: &ArrayD<f64>,
     range: Option<Range>,
@@ -106,8 +106,8 @@ fn in_range(
     Ok(())
 }
 
-/// Refuses an input that is given twice, and standard input, which has no ending that names its format.
-pub(super) fn bound_once(given: &[(String, PathBuf)]) -> Result<(), Failure> {
+/// Refuses `--input` with a name twice, or with standard input, which has no ending that names its format.
+pub(super) fn check_bindings(given: &[(String, PathBuf)]) -> Result<(), Failure> {
     for (i, (name, file)) in given.iter().enumerate() {
         if given[..i].iter().any(|(other, _)| other == name) {
             return Err(Failure::Usage(format!("--input gives `{}` twice; give it one file", shown(name))));

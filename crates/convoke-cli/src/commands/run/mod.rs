@@ -13,33 +13,33 @@ use convoke_data::{self as data, Pending};
 use convoke_interp as interp;
 use ndarray::ArrayD;
 
-use self::inputs::{bound_once, inputs, known, of_images};
-use self::report::Done;
+use self::inputs::{check_bindings, check_name, inputs, with_image_ranges};
+use self::report::Finished;
 use crate::args::{Backend, Run};
 use crate::failure::{Failure, note};
-use crate::held::{Held, Verdict};
 use crate::io::Io;
-use crate::options::{compiler, tell_not_kept, tell_unmet};
+use crate::judge::{Judgement, Rules};
+use crate::options::{compiler, note_unmet, note_unsaved};
 use crate::sink::{self, Outputs};
 use crate::source;
 
-/// The least time of all runs, so that the time reported is that of a warm run.
-const LEAST: Duration = Duration::from_millis(200);
+/// Runs are repeated for at least this long, so that the median is that of warm runs.
+const MIN_TIME: Duration = Duration::from_millis(200);
 /// The most runs.
-const MOST_RUNS: usize = 100;
+const MAX_RUNS: usize = 100;
 
 pub(crate) fn run(args: Run, no_times: bool, io: &mut Io<'_>) -> Result<(), Failure> {
-    bound_once(&args.input)?;
-    let mut files = announced(&args)?;
+    check_bindings(&args.input)?;
+    let mut files = announce_outputs(&args)?;
     let compiler = compiler(&args.options, [&args.file], io)?;
     let (layer, constants) = source::layer(&args.file, &args.options.which, io)?;
     files.reads(constants)?;
     let layer = match args.options.input_range {
         Some(_) => layer,
-        None => of_images(layer, &args.input)?,
+        None => with_image_ranges(layer, &args.input)?,
     };
     let names: Vec<String> = layer.outputs().iter().map(|(name, _)| (*name).to_owned()).collect();
-    args.output.iter().try_for_each(|(name, _)| known("output", name, &names))?;
+    args.output.iter().try_for_each(|(name, _)| check_name("output", name, &names))?;
     // A layer that cannot run is refused before any of its memory is taken.
     let compiled = match args.backend {
         Backend::Jit => Some(compiler.compile(&layer)?),
@@ -49,8 +49,8 @@ pub(crate) fn run(args: Run, no_times: bool, io: &mut Io<'_>) -> Result<(), Fail
         }
     };
     if let Some(compiled) = &compiled {
-        tell_not_kept(&compiled.report().verdicts, io);
-        tell_unmet(&compiled.report().unmet, io);
+        note_unsaved(&compiled.report().verdicts, io);
+        note_unmet(&compiled.report().unmet, io);
     }
     let inputs = inputs(&args, &compiler, &layer, io)?;
     let (outputs, timing) = match &compiled {
@@ -58,41 +58,41 @@ pub(crate) fn run(args: Run, no_times: bool, io: &mut Io<'_>) -> Result<(), Fail
         None => interpreted(&compiler, &layer, &inputs)?,
     };
     // A limit that is not kept is told in a note, and only a check fails for it.
-    let held = Held {
-        given: args.options.max_error.is_some(),
-        seeded: args.input.is_empty() && compiled.is_some(),
-        kept: compiled.as_ref().is_none_or(|c| c.report().unmet.is_empty()),
+    let rules = Rules {
+        max_error_given: args.options.max_error.is_some(),
+        random_inputs: args.input.is_empty() && compiled.is_some(),
+        max_error_kept: compiled.as_ref().is_none_or(|c| c.report().unmet.is_empty()),
     };
     let comparison = match args.check {
         true => Some(Reference::new(&layer, inputs, compiler.subnormals())?.by(&compiler, &layer)?.compare(&outputs)),
         false => None,
     };
-    let failed = comparison.filter(|c| Verdict::of(c, held) == Verdict::Failed);
+    let failed = comparison.filter(|c| Judgement::of(c, rules) == Judgement::Failed);
     if failed.is_none() {
         // Files come before words, so that a file that cannot be written is not reported as done.
         for (name, file) in &args.output {
             let index = names.iter().position(|n| n == name).expect("looked up above");
-            files.add(saved(file, &outputs[index], layer.outputs()[index].1, io)?);
+            files.add(prepare_output(file, &outputs[index], layer.outputs()[index].1, io)?);
         }
         files.commit()?;
     }
-    let done = Done {
+    let finished = Finished {
         compiler: &compiler,
         layer: &layer,
         compiled: compiled.as_ref(),
         timing: (!no_times).then_some(timing),
         outputs: &outputs,
-        check: comparison.map(|comparison| (comparison, held)),
+        check: comparison.map(|comparison| (comparison, rules)),
     };
-    match args.json {
-        true => sink::json(io, &report::as_json(&done))?,
-        false => sink::print(io, &report::as_text(&done))?,
+    match args.format.json {
+        true => sink::json(io, &report::as_json(&finished))?,
+        false => sink::print(io, &report::as_text(&finished))?,
     }
-    failed.map_or(Ok(()), |comparison| Err(refusal(&comparison, held)))
+    failed.map_or(Ok(()), |comparison| Err(refusal(&comparison, rules)))
 }
 
-/// The files that the command writes, announced before it takes any time.
-fn announced(args: &Run) -> Result<Outputs, Failure> {
+/// Checks the names of the output files before the layer is compiled.
+fn announce_outputs(args: &Run) -> Result<Outputs, Failure> {
     let read = [args.file.as_path()].into_iter().chain(args.options.machine.as_deref());
     let mut files = Outputs::of(read.chain(args.input.iter().map(|(_, path)| path.as_path())));
     for (_, file) in &args.output {
@@ -106,9 +106,9 @@ fn announced(args: &Run) -> Result<Outputs, Failure> {
 }
 
 /// The reason why a result is refused.
-fn refusal(comparison: &Comparison, held: Held) -> Failure {
+fn refusal(comparison: &Comparison, rules: Rules) -> Failure {
     let why = match comparison.passes() {
-        true if !held.kept => "--max-error is not kept",
+        true if !rules.max_error_kept => "--max-error is not kept",
         true => "the error of the result is larger than it may be",
         false => "the result is further from the interpreter's than its bound",
     };
@@ -133,7 +133,7 @@ struct Timing {
     runs: usize,
 }
 
-/// Runs native code, warm, until [`LEAST`] has passed.
+/// Runs native code until [`MIN_TIME`] has passed, or once where times are left out.
 fn native(
     compiled: &CompiledLayer,
     inputs: &[ArrayD<f64>],
@@ -143,7 +143,7 @@ fn native(
     compiled.run_buffers(&mut buffers)?;
     let mut times = Vec::new();
     let start = Instant::now();
-    while times.is_empty() || (!no_times && start.elapsed() < LEAST && times.len() < MOST_RUNS) {
+    while times.is_empty() || (!no_times && start.elapsed() < MIN_TIME && times.len() < MAX_RUNS) {
         let start = Instant::now();
         compiled.run_buffers(&mut buffers)?;
         times.push(start.elapsed());
@@ -152,8 +152,8 @@ fn native(
     Ok((buffers.outputs()?, Timing { median: times[times.len() / 2], runs: times.len() }))
 }
 
-/// An output as a file that does not have its name yet.
-fn saved(file: &Path, array: &ArrayD<f64>, ty: &TensorType, io: &mut Io<'_>) -> Result<Pending, Failure> {
+/// Writes an output to a file that gets its name when all outputs are written.
+fn prepare_output(file: &Path, array: &ArrayD<f64>, ty: &TensorType, io: &mut Io<'_>) -> Result<Pending, Failure> {
     if ends_in(file, "png") {
         let (file, notes) = data::image::prepare(file, ty, array)?;
         notes.iter().for_each(|text| note(io, text));

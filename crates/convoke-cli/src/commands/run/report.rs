@@ -9,8 +9,8 @@ use ndarray::ArrayD;
 use serde_json::{Value, json};
 
 use super::Timing;
-use crate::held::{self, Held, Verdict};
-use crate::options::{flushed, machine_line, signature};
+use crate::judge::{self, Judgement, Rules};
+use crate::options::{flushed_note, machine_line, signature};
 use crate::table::{bytes, count, seconds, threads};
 
 /// The summary of an output. NaNs are counted, and take no part in the numbers.
@@ -47,7 +47,7 @@ impl Summary {
 }
 
 /// A run to be reported.
-pub(super) struct Done<'a> {
+pub(super) struct Finished<'a> {
     pub(super) compiler: &'a Compiler,
     pub(super) layer: &'a Layer,
     /// The native code; `None` where the interpreter ran.
@@ -56,12 +56,12 @@ pub(super) struct Done<'a> {
     pub(super) timing: Option<Timing>,
     pub(super) outputs: &'a [ArrayD<f64>],
     /// The comparison with the interpreter, if there was one.
-    pub(super) check: Option<(Comparison, Held)>,
+    pub(super) check: Option<(Comparison, Rules)>,
 }
 
 /// A run as lines of text.
-pub(super) fn as_text(done: &Done<'_>) -> String {
-    let &Done { compiler, layer, compiled, timing, outputs, check } = done;
+pub(super) fn as_text(finished: &Finished<'_>) -> String {
+    let &Finished { compiler, layer, compiled, timing, outputs, check } = finished;
     let mut text = format!("layer     {}\n", signature(layer));
     let mut flops = 2 * Stats::of_layer(layer.ir()).multiplications;
     if let Some(compiled) = compiled {
@@ -88,7 +88,7 @@ pub(super) fn as_text(done: &Done<'_>) -> String {
             bytes(report.constant_bytes as u64),
             bytes(report.scratch_bytes as u64)
         );
-        if let Some(note) = flushed(report.flushed) {
+        if let Some(note) = flushed_note(report.flushed) {
             text += &format!("flushed   {note}\n");
         }
     }
@@ -110,26 +110,26 @@ pub(super) fn as_text(done: &Done<'_>) -> String {
     for ((name, ty), array) in layer.outputs().iter().zip(outputs) {
         text += &format!("output    %{name}: {ty}, {}\n", Summary::of(array).text());
     }
-    text + &check.map_or_else(String::new, |(comparison, held)| checked(&comparison, held))
+    text + &check.map_or_else(String::new, |(comparison, rules)| checked(&comparison, rules))
 }
 
 /// The comparison with the interpreter, as a line for each statement.
-fn checked(c: &Comparison, held: Held) -> String {
+fn checked(c: &Comparison, rules: Rules) -> String {
     let mut text = format!(
         "check     {}: largest error {:.2e}, {:.2e} of Σ|w||x|; at worst {:.1} % of its bound {:.2e}\n",
-        Verdict::of(c, held).word(),
+        Judgement::of(c, rules).word(),
         c.max_error,
         c.relative,
         100.0 * c.of_bound,
         c.bound
     );
-    held::reasons(c, held).iter().for_each(|reason| text += &format!("          {reason}\n"));
+    judge::reasons(c, rules).iter().for_each(|reason| text += &format!("          {reason}\n"));
     text
 }
 
 /// A run as one JSON object.
-pub(super) fn as_json(done: &Done<'_>) -> Value {
-    let &Done { compiler, layer, compiled, timing, outputs, check } = done;
+pub(super) fn as_json(finished: &Finished<'_>) -> Value {
+    let &Finished { compiler, layer, compiled, timing, outputs, check } = finished;
     let flops = 2 * Stats::of_layer(layer.ir()).multiplications;
     let mut object = json!({
         "layer": layer.name(),
@@ -168,8 +168,8 @@ pub(super) fn as_json(done: &Done<'_>) -> Value {
         object["runs"] = json!(timing.runs);
         object["gflops"] = json!(flops as f64 / s / 1e9);
     }
-    if let Some((comparison, held)) = check {
-        object["check"] = held::as_json(&comparison, held);
+    if let Some((comparison, rules)) = check {
+        object["check"] = judge::as_json(&comparison, rules);
     }
     object
 }

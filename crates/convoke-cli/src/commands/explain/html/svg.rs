@@ -83,16 +83,9 @@ pub(super) const RADIUS: f64 = 5.0;
 /// The radius of the ring of the chosen one.
 pub(super) const RING: f64 = 9.0;
 
-/// The class of an algorithm's family, which has its colour.
+/// The class of an algorithm's family, to which the style gives a colour.
 pub(super) fn family(algorithm: Plan) -> &'static str {
-    match algorithm.algorithm {
-        Algorithm::Auto | Algorithm::Direct => "direct",
-        Algorithm::Im2col { .. } => "im2col",
-        Algorithm::Depthwise => "depthwise",
-        Algorithm::Winograd { .. } => "winograd",
-        Algorithm::Fft { .. } => "fft",
-        Algorithm::Strassen { .. } => "strassen",
-    }
+    algorithm.algorithm.name()
 }
 
 /// Corners of a family's mark on a circle of radius 1 or a little more.

@@ -1,23 +1,23 @@
-//! The verdict of a comparison with the interpreter, in words.
+//! The judgement of a comparison with the interpreter, and its reasons in words.
 
 use convoke::check::{Comparison, Share};
 use serde_json::{Value, json};
 
-/// The limits of a run's error, beside its bound.
+/// The rules by which a comparison is judged, beside the bound.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Held {
-    /// Whether the error allowed is the user's, so that one beyond it is a failure.
-    pub(crate) given: bool,
-    /// Whether inputs are random, so that errors are as large as they are expected to be.
-    pub(crate) seeded: bool,
-    /// Whether plain sums keep the error allowed.
-    pub(crate) kept: bool,
+pub(crate) struct Rules {
+    /// Whether the user gave `--max-error`: a larger error is then a failure, and otherwise a warning.
+    pub(crate) max_error_given: bool,
+    /// Whether inputs are random: an error beyond the one to expect is then a failure.
+    pub(crate) random_inputs: bool,
+    /// Whether every plain sum keeps `--max-error`.
+    pub(crate) max_error_kept: bool,
 }
 
-/// A verdict, worst last.
+/// A judgement, worst last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Verdict {
-    /// All is as it should be.
+pub(crate) enum Judgement {
+    /// The error is within all limits.
     Ok,
     /// The result is within its bound, but its error is beyond the default limit.
     Over,
@@ -25,29 +25,33 @@ pub(crate) enum Verdict {
     Failed,
 }
 
-impl Verdict {
-    pub(crate) fn of(c: &Comparison, held: Held) -> Verdict {
-        if !held.kept || !c.passes() || (held.given && !c.is_allowed()) || (held.seeded && !c.is_expected()) {
-            Verdict::Failed
+impl Judgement {
+    pub(crate) fn of(c: &Comparison, rules: Rules) -> Judgement {
+        if !rules.max_error_kept
+            || !c.passes()
+            || (rules.max_error_given && !c.is_allowed())
+            || (rules.random_inputs && !c.is_expected())
+        {
+            Judgement::Failed
         } else if c.is_allowed() {
-            Verdict::Ok
+            Judgement::Ok
         } else {
-            Verdict::Over
+            Judgement::Over
         }
     }
 
     /// A word for a table.
     pub(crate) fn word(self) -> &'static str {
         match self {
-            Verdict::Ok => "ok",
-            Verdict::Over => "OVER",
-            Verdict::Failed => "FAILED",
+            Judgement::Ok => "ok",
+            Judgement::Over => "OVER",
+            Judgement::Failed => "FAILED",
         }
     }
 }
 
-/// Why the verdict is not plain `ok`, a sentence for each reason, and what to do.
-pub(crate) fn reasons(c: &Comparison, held: Held) -> Vec<String> {
+/// Why the judgement is not `ok`: a sentence for each reason, with what to do.
+pub(crate) fn reasons(c: &Comparison, rules: Rules) -> Vec<String> {
     let mut said = Vec::new();
     if c.overflowed > 0 {
         said.push(format!(
@@ -63,7 +67,7 @@ pub(crate) fn reasons(c: &Comparison, held: Held) -> Vec<String> {
         ));
     }
     if let Some(share) = c.allowed.filter(|share| !share.is_within()) {
-        let whose = if held.given { "that --max-error allows" } else { "allowed without --max-error" };
+        let whose = if rules.max_error_given { "that --max-error allows" } else { "allowed without --max-error" };
         said.push(format!(
             "the error is {} the error {whose}: some inputs of a tile are far larger than others",
             times(share)
@@ -73,7 +77,7 @@ pub(crate) fn reasons(c: &Comparison, held: Held) -> Vec<String> {
                 .into(),
         );
     }
-    if held.seeded && c.passes() && !c.is_expected() {
+    if rules.random_inputs && c.passes() && !c.is_expected() {
         said.push(format!(
             "the error is {} the error to expect of the algorithms on random inputs: this is a bug in convoke",
             times(c.expected)
@@ -87,10 +91,10 @@ fn times(share: Share) -> String {
 }
 
 /// The numbers of a comparison.
-pub(crate) fn as_json(c: &Comparison, held: Held) -> Value {
+pub(crate) fn as_json(c: &Comparison, rules: Rules) -> Value {
     let share = |s: Share| json!({ "mean": s.mean, "largest": s.largest });
-    let verdict = Verdict::of(c, held);
-    json!({ "ok": verdict != Verdict::Failed, "verdict": verdict.word().to_lowercase(), "max_error": c.max_error,
+    let judgement = Judgement::of(c, rules);
+    json!({ "ok": judgement != Judgement::Failed, "verdict": judgement.word().to_lowercase(), "max_error": c.max_error,
             "relative": c.relative, "bound": c.bound, "spoilt": c.spoilt, "of_bound": c.of_bound, "of_expected": share(c.expected),
             "of_allowed": c.allowed.map(share) })
 }

@@ -1,0 +1,16 @@
+//! The result of a layer by its meaning, and the distance of a stage's result from it.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `reference.rs` | the interpreter's outputs of a layer, with the errors that code may have |
+//! | `comparison.rs` | the distance of outputs from them |
+//! | `stages.rs` | a run of every stage, from the text to native code, with its comparison |
+
+mod comparison;
+mod reference;
+mod stages;
+
+pub use comparison::{Comparison, Share};
+pub use convoke_interp::Bounded;
+pub use reference::Reference;
+pub use stages::{StageCheck, stages};
