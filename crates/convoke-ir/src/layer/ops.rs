@@ -173,11 +173,12 @@ ops! {
         group: i64 = 1,
         /// How it is computed: an algorithm, with the schedule of its loops. The meaning is the same for all.
         plan as "algorithm": Plan = Plan::default(),
-        /// Rows of the chain's result that are computed at a time: this convolution and the one that makes its input take turns, and what
-        /// is between them is never stored as a whole. 0 for each by itself.
+        /// Height of a fused row strip, in rows of the chain's last result: this convolution and the one that makes its input compute one strip after
+        /// the other, and the value between them is never stored whole. 0 for no fusion.
         band: i64 = 0,
-        /// With an algorithm of tiles that are summed over channels: a tile whose largest pixel, by its Euclidean norm over the channels, is more
-        /// than so many times the largest one that some output reads is computed by plain sums. 0 guards nothing; −1 leaves it to `select`.
+        /// For transformed tiles that sum over channels: the ratio above which plain sums compute a tile. It compares the tile's largest pixel with
+        /// the largest pixel that an output reads, for the output where that is smallest; the size of a pixel is its Euclidean norm over the
+        /// channels. 0 guards nothing; −1 leaves it to `select`.
         guard: i64 = -1,
     };
 

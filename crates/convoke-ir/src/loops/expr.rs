@@ -37,16 +37,15 @@ pub enum Expr {
     Convert(ValId),
     /// All lanes of the operand combined into one scalar.
     Reduce(BinOp, ValId),
-    /// Half of the lanes of two operands, in turns: with h = 0 or n/2, lane 2i is a\[h + i\] and lane 2i + 1 is b\[h + i\]. A
-    /// half is one of the whole vector, whatever parts a CPU holds it in; n ≥ 2.
+    /// Interleaves half of the lanes of two operands: lane 2i is a\[h + i\] and lane 2i + 1 is b\[h + i\], with h = 0 (`lo`) or n/2 (`hi`). It is
+    /// half of the whole vector, even where a CPU holds it in several registers; n ≥ 2.
     ///
-    /// log₂ n rounds, in each of which rows 2i and 2i + 1 become the zips of rows i and i + n/2, transpose n rows of n lanes.
+    /// log₂ n rounds transpose n rows of n lanes: in each round rows 2i and 2i + 1 become the zips of rows i and i + n/2.
     Zip(Half, ValId, ValId),
-    /// Some neighbouring lanes of the operand: lane i is a\[p·m + i\], where p is the number of the part and m, at least 2, the
-    /// lanes of the result; the operand has more.
+    /// A subvector: lane i is a\[p·m + i\], with p the number of the part and m the lanes of the result, at least 2 and fewer than the operand has.
     Part(u8, ValId),
-    /// Lanes of two operands, the second behind the first: lane i is (a, b)\[from + by·i\]. By 2, the lanes of even or odd number, which
-    /// is what undoes zips; by 1, neighbours across both. n ≥ 4.
+    /// Lanes of two operands taken as one vector of 2n lanes: lane i is (a, b)\[from + by·i\]. By 2 it takes the even or the odd lanes, which undoes
+    /// zips; by 1 it slides from the first to the second. n ≥ 4.
     Pick(Pick, ValId, ValId),
     /// The operand itself.
     Copy(ValId),
@@ -55,14 +54,14 @@ pub enum Expr {
 /// Which lanes of two vectors: every `by`-th one from lane `from` on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Pick {
-    /// The first: 0 or 1 by 2, from 1 to one less than the lanes of a vector by 1.
+    /// The first lane: 0 or 1 if `by` is 2; 1 to n − 1 if `by` is 1.
     pub from: u8,
     /// 1 or 2.
     pub by: u8,
 }
 
 impl Pick {
-    /// Whether two vectors of so many lanes have these.
+    /// Whether two vectors of `lanes` lanes have these lanes.
     pub fn fits(self, lanes: u8) -> bool {
         lanes >= 4
             && match self.by {
@@ -119,7 +118,7 @@ pub enum UnOp {
     Sqrt,
     /// The nearest whole number, ties to even.
     Nearest,
-    /// 2^x for a whole number x that is a normal exponent (−126 to 127 in `f32`); anything outside gives anything.
+    /// 2^x for a whole number x that is a normal exponent (−126 to 127 in `f32`); for any other x the result may be any number.
     Pow2,
 }
 
@@ -150,9 +149,9 @@ pub enum BinOp {
     Mul,
     /// a / b.
     Div,
-    /// The smaller; NaN if either is NaN. Of a constant and its equal the other; of equal numbers otherwise either.
+    /// The smaller; NaN if either is NaN. Of two equal operands the one that is no constant, else either.
     Min,
-    /// The larger; NaN if either is NaN. Of a constant and its equal the other; of equal numbers otherwise either.
+    /// The larger; NaN if either is NaN. Of two equal operands the one that is no constant, else either.
     Max,
 }
 

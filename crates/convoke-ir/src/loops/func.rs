@@ -108,7 +108,7 @@ pub struct Marks {
     pub tile: Option<u32>,
     /// For `vectorise`: turn this many iterations into the lanes of vectors.
     pub vector: Option<u8>,
-    /// For `unroll`: write the body this many times; 0 for as often as there are iterations.
+    /// For `unroll`: write the body this many times; 0 stands for all iterations.
     pub unroll: Option<u32>,
 }
 
@@ -119,14 +119,14 @@ pub struct Call {
     pub func: FuncId,
     /// For each parameter, a buffer and the element where the parameter begins.
     pub args: Vec<View>,
-    /// The element that decides, where one does: the call is skipped where it is 0. A NaN is not 0.
+    /// The condition, if there is one: the call is skipped if this element is 0. A NaN is not 0.
     pub when: Option<View>,
     /// Where it stands in the text.
     pub span: Span,
 }
 
 impl Call {
-    /// Every part of a buffer that the call reads or writes: its arguments, then the element that decides.
+    /// Every part of a buffer that the call reads or writes: its arguments, then its condition.
     pub fn views(&self) -> impl Iterator<Item = &View> {
         self.args.iter().chain(&self.when)
     }

@@ -41,12 +41,12 @@
 //! - Buffers are flat arrays of one element type; an address counts elements. Values have types that are computed with, `f32` and `f64`. A
 //!   load from a buffer of `f16` or `bf16` gives the same number as `f32`; a store to one rounds to the nearest number of the type, ties to even,
 //!   and to infinity beyond the largest.
-//! - Different buffers of a function never overlap, which `call` checks. Loop bounds are constants and addresses are affine, so the verifier *proves* that every access
-//!   is inside its buffer; what it cannot prove is refused. Generated code therefore needs no checks.
+//! - Different buffers of a function never overlap, which `call` checks. Loop bounds are constants and addresses are affine, so the verifier
+//!   *proves* that every access is inside its buffer; what it cannot prove is refused. Generated code therefore needs no checks.
 //! - `prepare` runs once, when the program is compiled: it packs constants. `entry` is a run. Both are a list of
 //!   kernels, each run after the other. The outermost loop of a kernel may be `parallel`: its iterations are
 //!   independent and may run on several threads, in any order.
-//! - A call with `if` is done only where the element it names is not 0: rare work that depends on the data.
+//! - A call with `if` runs only if the element that it names is not 0.
 //! - A *codelet* is a leaf: straight-line vector arithmetic in a few counted loops. It is the unit that a wide emitter assembles.
 //! - Values are defined once (`=`) and seen in the rest of their block and the blocks within. A `reg` may be assigned again (`<-`); this
 //!   is how a sum stays in a register across a loop.

@@ -65,7 +65,7 @@ fn fits_groups(op: &Conv2d, c: usize, k: usize, c_per_group: usize) -> Result<()
         _ => return Err(InferError::attribute("group", format!("`group` must be at least 1, found {}", op.group))),
     };
     for (what, channels) in [("input", c), ("output", k)] {
-        if channels % group != 0 {
+        if !channels.is_multiple_of(group) {
             return Err(InferError::attribute(
                 "group",
                 format!("`group = {group}` does not divide the {channels} {what} channels"),
@@ -81,7 +81,7 @@ fn fits_groups(op: &Conv2d, c: usize, k: usize, c_per_group: usize) -> Result<()
                 c
             ),
         );
-        if c % c_per_group == 0 && k % (c / c_per_group) == 0 {
+        if c.is_multiple_of(c_per_group) && k.is_multiple_of(c / c_per_group) {
             error = error.help(format!("with `group = {}` these weights would fit", c / c_per_group));
         }
         return Err(error);

@@ -22,7 +22,7 @@ pub struct Axis {
     pub input: usize,
     /// Taps.
     pub kernel: usize,
-    /// Step between outputs; no larger than the padded input, and so of no meaning where there is one output.
+    /// Step between outputs. At most the padded input: with one output it means nothing.
     pub stride: usize,
     /// Step between taps; 1 where there is one tap.
     pub dilation: usize,
@@ -45,7 +45,7 @@ impl Axis {
         (self.output - 1) * self.stride + self.reach()
     }
 
-    /// How many input elements there are with padding, as far as that is read.
+    /// Extent of the padded input, without end padding that no output reads.
     pub fn padded(&self) -> usize {
         self.read().max(self.begin + self.input)
     }
@@ -55,13 +55,13 @@ impl Axis {
         self.kernel == 1 && self.stride == 1 && self.begin == 0 && self.output == self.input
     }
 
-    /// How many classes outputs fall into by what they read: with `g = gcd(stride, dilation)`, the outputs `p = a + (dilation / g)·i` of
-    /// each class a read every `dilation`-th input from `stride·a` on, [`Axis::steps`] of these apart.
+    /// Number of residue classes of outputs. With g = gcd(stride, dilation), the outputs `p = a + (dilation / g)·i` of class a read only
+    /// inputs `stride·a + dilation·j − begin`; from one output to the next, j grows by [`Axis::steps`].
     pub fn residues(&self) -> usize {
         self.dilation / num_integer::gcd(self.stride, self.dilation)
     }
 
-    /// By how many of the inputs that its taps may read the window moves, within a residue: `stride / g`.
+    /// Step of the window among the inputs of its residue class: `stride / g`, with g = gcd(stride, dilation).
     pub fn steps(&self) -> usize {
         self.stride / num_integer::gcd(self.stride, self.dilation)
     }
