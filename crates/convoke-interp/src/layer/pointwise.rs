@@ -3,7 +3,7 @@
 use convoke_ir::layer::Op;
 use convoke_ir::types::TensorType;
 
-use super::{Operand, copy};
+use super::operand::{Operand, copy};
 use crate::number::{max, min};
 use crate::{Result, filled};
 
