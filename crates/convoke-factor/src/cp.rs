@@ -12,8 +12,7 @@
 //!         products of these serves E (a dimension tree of two halves).
 //! Bound   the terms are of rank 1 in W as a matrix too, M·R rows and C·S columns, so no T terms are nearer than its singular values say.
 //! Source  Lebedev et al., Speeding-up Convolutional Neural Networks Using Fine-tuned CP-Decomposition, arXiv:1412.6553.
-//!         Kolda, Bader, Tensor Decompositions and Applications, SIAM Review 51, 2009, §3.4. Phan, Tichavský, Cichocki, Fast Alternating LS
-//! Algorithms
+//!         Kolda, Bader, Tensor Decompositions and Applications, SIAM Review 51, 2009, §3.4. Phan, Tichavský, Cichocki, Fast Alternating LS Algorithms
 //!         for High Order CANDECOMP/PARAFAC Tensor Factorizations, IEEE Trans. Signal Processing 61, 2013.
 
 use crate::matrix::norm;

@@ -5,16 +5,12 @@
 //! ```
 //!
 //! Degrees of freedom say how seldom this is exact: 5 × 5 over C channels has 25 C² numbers, two 3 × 3 have 17 C² between them (C² are a change of
-//! basis between the two). So it is a fit, and how near it comes depends on the start: there are minima that are not the least. A composition of as
-//! many channels or more than it gives out is found from most starts; of 4 channels to 6, where freedoms nearly are as many as numbers, from one in
-//! ten.
+//! basis between the two). So it is a fit, and how near it comes depends on the start: there are minima that are not the least. A composition of as many channels
+//! or more than it gives out is found from most starts; of 4 channels to 6, where freedoms nearly are as many as numbers, from one in ten.
 //!
-//! Method  variable projection: for a given A the best B is a linear problem, with the same normal equations for every output channel, so that what
-//! is left of W
-//!         is a function of A alone, whose slope is that of the least squares at the best B (Golub, Pereyra 1973). It is minimised by quasi-Newton
-//! steps.
-//!         One start has A at the middle of W, the others are seeded. Rejected: alternating least squares, which after 200 iterations was still 5 to
-//! 10 % off
+//! Method  variable projection: for a given A the best B is a linear problem, with the same normal equations for every output channel, so that what is left of W
+//!         is a function of A alone, whose slope is that of the least squares at the best B (Golub, Pereyra 1973). It is minimised by quasi-Newton steps.
+//!         One start has A at the middle of W, the others are seeded. Rejected: alternating least squares, which after 200 iterations was still 5 to 10 % off
 //!         on half of the starts from which this finds a composition of 6 to 16 channels to eight digits.
 //! Cost    a step takes about 1000 J³ multiplications for 5 × 5.
 

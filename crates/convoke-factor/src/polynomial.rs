@@ -2,8 +2,7 @@
 //! every real polynomial splits into real quadratics: so every 1-D kernel of odd length is a stack of three-tap kernels.
 //!
 //! Method  Square-free parts first, over the rationals, by Yun's algorithm: a root of multiplicity n, as binomial kernels have, costs a numerical
-//!         method all but 1/n of its digits, while here it is a simple root of its part. Then the roots of each part are eigenvalues of its companion
-//! matrix,
+//!         method all but 1/n of its digits, while here it is a simple root of its part. Then the roots of each part are eigenvalues of its companion matrix,
 //!         improved by Newton's method, and conjugate ones are put together.
 //! Source  Yun, On square-free decomposition algorithms, SYMSAC 1976.
 
