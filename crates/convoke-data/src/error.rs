@@ -1,10 +1,10 @@
-//! What can be wrong with the numbers of a constant or an input.
+//! Errors of reading, making and writing numbers.
 
 use std::path::PathBuf;
 
 use convoke_ir::types::TensorType;
 
-/// Why numbers cannot be had or written.
+/// Why numbers cannot be read, made or written.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DataError {

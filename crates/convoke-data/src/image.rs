@@ -257,10 +257,10 @@ mod tests {
             for c in 1..=4 {
                 let ty = ty(c, layout);
                 let numbers = (0..6 * c).map(|i| i as f64 * 10.0 / 255.0).collect();
-                let array = crate::shaped(&ty, numbers);
+                let array = crate::tensor::shaped(&ty, numbers);
                 assert_eq!(write(&path, &ty, &array).expect("written"), Vec::<String>::new());
                 let (back, notes) = read(&path, &ty, &Files::none()).expect("read");
-                assert_eq!(crate::shaped(&ty, back), array);
+                assert_eq!(crate::tensor::shaped(&ty, back), array);
                 assert!(notes.is_empty());
             }
         }

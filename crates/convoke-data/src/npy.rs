@@ -5,10 +5,9 @@
 //! header     {'descr': '<f4', 'fortran_order': False, 'shape': (2, 3), }   padded with spaces
 //! ```
 //!
-//! Read are floating-point numbers and integers of either byte order, and booleans, but no records; written is version 1.
-//! NumPy has no `bf16`: the package `ml_dtypes` adds one, whose arrays have the `descr` `<V2`. So they are written, and `V2` is read where the
-//! declared type is `bf16`.
-//! Source: NumPy's documentation, `numpy.lib.format`.
+//! The reader takes floating-point numbers and integers of either byte order, and booleans; it refuses records. The writer writes version 1. NumPy
+//! has no `bf16`: the package `ml_dtypes` adds one, whose arrays have the `descr` `<V2`. The writer writes that, and the reader takes `V2` if the
+//! declared type is `bf16`. Source: NumPy's documentation, `numpy.lib.format`.
 
 use std::io::{self, BufReader, Read, Write};
 use std::path::Path;

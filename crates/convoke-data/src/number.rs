@@ -11,7 +11,7 @@ use convoke_ir::types::TensorType;
 use convoke_ir::values::Values;
 use ndarray::ArrayViewD;
 
-use crate::{DataError, Files, round};
+use crate::{DataError, Files};
 
 /// A stored kind of number.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -62,7 +62,7 @@ impl Number {
         macro_rules! exact {
             ($ty:ty) => {
                 for x in stored!($ty) {
-                    let y = round(elem, x as f64);
+                    let y = elem.round(x as f64);
                     if y as i128 != i128::from(x) {
                         return Err(x.into());
                     }

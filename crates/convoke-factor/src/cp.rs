@@ -34,7 +34,7 @@ const PATIENCE: usize = 10;
 const NEAR: f64 = 1e-9;
 /// Terms whose norms come to more than this many times their sum's cancel.
 const CANCELLING: f64 = 1e3;
-/// A core has this many times as many channels as there are terms.
+/// Channels of a core for each term.
 const CORE: usize = 2;
 
 /// A layer in canonical polyadic form.
@@ -69,8 +69,8 @@ pub fn bytes([m, c, rows, columns]: [usize; 4], terms: usize) -> u64 {
     both.saturating_mul(8 * terms as u64)
 }
 
-/// Fits `terms` terms to weights stored `[M, C, R, S]`. Where an error is `enough`, a start ends as soon as it is there, or will not come there
-/// though each iteration left gain as much as the last.
+/// Fits `terms` terms to weights stored `[M, C, R, S]`. If an error is `enough`, a start ends once it has reached that error, or once it could not
+/// reach it even if every iteration left gained as much as the last.
 pub fn fit(
     weights: &[f64],
     extents: [usize; 4],

@@ -1,7 +1,7 @@
 //! Rank over the rationals. A floating-point number is a whole number times a power of two, so the minors of a kernel are whole numbers, and
 //! whether they vanish is a matter of fact, not of a threshold.
 //!
-//! Rank     that modulo a prime is at most that over the rationals. A minor that vanishes modulo primes whose product exceeds its size is 0, and
+//! Rank     the rank modulo a prime is at most the rank over the rationals. A minor that vanishes modulo primes whose product exceeds its size is 0, and
 //!          Hadamard's inequality bounds its size: the product of the norms of its rows. So a few primes decide, mostly one.
 //! Terms    elimination in rationals peels off `column · row` at the largest element of what is left. The row is scaled to whole numbers
 //!          without a common divisor: a binomial kernel gives `[1, 4, 6, 4, 1]` back.

@@ -96,7 +96,7 @@ pub fn fit(weights: &[f64], extents: [usize; 4], sizes: [[usize; 2]; 2], work: &
     if cost * (count * STEPS) as f64 > work.left() {
         return Err(FactorError::TooMuchWork);
     }
-    // Squares are taken: the weights are given norm 1, and their own back at the end.
+    // The weights are scaled to norm 1, so that squares neither overflow nor vanish, and back at the end.
     let whole = norm(weights);
     let whole = if whole > 0.0 { whole } else { 1.0 };
     let numbers = weights.iter().map(|v| v / whole).collect();
@@ -184,7 +184,8 @@ fn slope(first: &Kernels, second: &Kernels, target: &Kernels, rest: &Matrix) -> 
     slope
 }
 
-/// The kernels of `size` that follow `given` best, and what they leave, composition less target: least squares for each output channel of `target`, all with the same equations.
+/// The kernels of `size` that follow `given` best, and what they leave, composition less target: least squares for each output channel of `target`,
+/// all with the same equations.
 fn solve(given: &Kernels, target: &Kernels, [rows, columns]: [usize; 2]) -> (Kernels, Matrix) {
     let shifted = shifted(given, target, [rows, columns]);
     let flat = target.flat();

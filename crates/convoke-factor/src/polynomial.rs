@@ -135,7 +135,7 @@ fn divide(a: &[BigRational], b: &[BigRational]) -> (Vec<BigRational>, Vec<BigRat
     (quotient, trimmed(rest))
 }
 
-/// A polynomial over its first coefficient.
+/// A polynomial divided by its first coefficient.
 fn monic(p: Vec<BigRational>) -> Vec<BigRational> {
     let lead = p[0].clone();
     p.into_iter().map(|v| v / &lead).collect()

@@ -85,7 +85,7 @@ pub fn fit(kernel: &Kernel, work: &Work<'_>) -> Result<Option<Stack>, FactorErro
         let kernels = sizes.iter().map(|&[r, s]| Matrix::new(r, s, vec![0.0; r * s])).collect();
         return Ok(Some(Stack { kernels, error: 0.0, starts: vec![0.0] }));
     }
-    // Squares are taken: the kernel is given norm 1, and its own back at the end.
+    // The kernel is scaled to norm 1, so that squares neither overflow nor vanish, and back at the end.
     let kernel = &Matrix::from_fn(kernel.rows(), kernel.columns(), |i, j| kernel.at(i, j) / whole);
     work.spend(svd::cost(kernel.rows(), kernel.columns()))?;
     let (column, row) = Svd::new(kernel)?.factors(1);

@@ -8,7 +8,7 @@ use std::borrow::Cow;
 
 use crate::{FactorError, Matrix};
 
-/// A singular value decomposition, without what belongs to no singular value.
+/// A thin singular value decomposition.
 #[derive(Clone, Debug)]
 pub struct Svd {
     /// Left vectors: `rows × n`, with `n = min(rows, columns)`.
@@ -128,7 +128,7 @@ impl Tails {
     }
 }
 
-/// A matrix whose numbers have squares, and the number to multiply it by to have the one that is given.
+/// A matrix scaled so that squares of its numbers neither overflow nor vanish, and the factor that scales it back.
 fn within_reach(matrix: &Matrix) -> (Cow<'_, Matrix>, f64) {
     let most = matrix.numbers().iter().fold(0.0f64, |most, v| most.max(v.abs()));
     if most == 0.0 || (1e-100..1e100).contains(&most) {

@@ -43,7 +43,7 @@ pub struct Bottleneck {
 impl Tucker {
     /// Decomposes weights stored `[M, C, taps]`.
     pub fn new(weights: &[f64], [m, c, taps]: [usize; 3]) -> Result<Tucker, FactorError> {
-        // Squares are taken: the weights are given norm 1, and their own back at the end.
+        // The weights are scaled to norm 1, so that squares neither overflow nor vanish, and back at the end.
         let whole = norm(weights);
         let whole = if whole > 0.0 && whole.is_finite() { whole } else { 1.0 };
         let weights: Vec<f64> = weights.iter().map(|v| v / whole).collect();

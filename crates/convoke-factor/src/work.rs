@@ -8,7 +8,7 @@ use std::fmt;
 
 use crate::FactorError;
 
-/// How far an iteration is.
+/// The progress of a search.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Step {
     /// Which start, from 1.

@@ -1,4 +1,4 @@
-//! What a filter is called, and by which criterion.
+//! Classes of filters, and the criterion of each.
 //!
 //! With P the mean of |H|² over the low (below 1/8 cycle per pixel), middle (1/8 to 3/8) and high (from 3/8) frequencies, all around:
 //!
@@ -43,7 +43,7 @@ impl Bands {
     }
 }
 
-/// What a filter is called; see the [module](self).
+/// The class of a filter; see the [module](self).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Class {
     /// It gives nothing.

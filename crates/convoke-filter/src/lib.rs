@@ -23,7 +23,7 @@ pub use symmetry::Symmetry;
 
 use convoke_factor::{FactorError, Matrix, svd};
 
-/// A kernel, looked at.
+/// The analysis of a kernel.
 #[derive(Clone, Debug)]
 pub struct Filter {
     /// The taps.
@@ -43,13 +43,13 @@ pub struct Filter {
 }
 
 impl Filter {
-    /// Multiplications that looking at a kernel takes, about.
+    /// Multiplications of an analysis, about.
     pub fn cost(rows: usize, columns: usize) -> f64 {
         let n = Response::frequencies(rows, columns) as f64;
         svd::cost(rows, columns) + 64.0 * n * n
     }
 
-    /// Looks at a kernel whose taps are rounded to `unit`, the unit roundoff of their type.
+    /// Analyses a kernel whose taps are rounded to `unit`, the unit roundoff of their type.
     pub fn new(kernel: Matrix, unit: f64) -> Result<Filter, FactorError> {
         let rank = Rank::new(&kernel, unit)?;
         let response = Response::new(&kernel);

@@ -5,11 +5,11 @@ use convoke_factor::{FactorError, Matrix, Svd, exact};
 /// In which sense a kernel is a column times a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Sense {
-    /// Its numbers are: every minor of two rows and columns is 0.
+    /// Exactly: every minor of two rows and columns is 0.
     Exact,
-    /// A kernel that is lies within the rounding of its numbers.
+    /// Up to rounding: a separable kernel lies within the rounding of its numbers.
     Rounding,
-    /// Only by giving up energy.
+    /// Only approximately: the nearest separable kernel loses energy.
     Approximate,
 }
 

@@ -4,7 +4,8 @@
 //!   H(f_y, f_x) = Σ k[r,s] · exp(−2πi (r·f_y + s·f_x)),    |H| on a grid of n × n frequencies from −½ to ½
 //! ```
 //!
-//! The kernel is laid into n × n zeros, around their ends if it is longer, and goes through an FFT of its rows, then of its columns. A correlation conjugates H; its magnitude is the same.
+//! The kernel is laid into n × n zeros, around their ends if it is longer, and goes through an FFT of its rows, then of its columns. A correlation
+//! conjugates H; its magnitude is the same.
 
 use convoke_factor::Matrix;
 use rustfft::FftPlanner;
@@ -95,7 +96,7 @@ impl Response {
         sums.into_iter().enumerate().filter_map(mean).collect()
     }
 
-    /// From which radius to which the radial profile is above 1/√2 of its peak without a break.
+    /// The band around the peak of the radial profile, as two radii: within it the profile stays above 1/√2 of the peak.
     pub fn half_power(&self) -> [f64; 2] {
         let radial = self.radial();
         let peak = (0..radial.len()).max_by(|&a, &b| radial[a].1.total_cmp(&radial[b].1)).unwrap_or(0);

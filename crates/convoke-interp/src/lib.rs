@@ -3,10 +3,9 @@
 //! This is the meaning of both languages. It shares no code with lowering or code generation, which are compared with
 //! it, and is itself compared with the ONNX reference cases (`tests/reference/`).
 //!
-//! Every value is an `f64`, whatever its element type: a stand-in for the real number that the language means. Only
-//! constants and the numbers of attributes are rounded to the type that they have, since a native run has no others, and what is stored as `f16`
-//! or `bf16`, since that is what such a type means. Inputs are taken as they are given,
-//! in storage order of their type; give numbers that the element type holds, or compare with native code in vain.
+//! Every value is an `f64`, whatever its element type: a stand-in for the real number that the language means. Three kinds of numbers are rounded to
+//! their type: constants, attributes, and values that are stored as `f16` or `bf16`. Inputs are in storage order of their type and are not rounded: a
+//! comparison with native code needs inputs that the element type holds.
 //!
 //! | function | gives |
 //! |---|---|

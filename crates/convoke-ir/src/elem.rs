@@ -28,7 +28,7 @@ struct Row {
     bytes: usize,
     /// Bits of the significand, the leading one included.
     precision: i32,
-    /// The exponent of the largest number; that of the smallest normal one is 1 less this.
+    /// The exponent of the largest number; that of the smallest normal one is 1 − `exponent`.
     exponent: i32,
     compute: Elem,
 }
@@ -37,7 +37,7 @@ macro_rules! elements {
     ($($(#[doc = $doc:literal])+ $case:ident = $name:literal, $ty:ty {
         precision: $precision:literal, exponent: $exponent:literal, compute: $compute:ident, nearest: $nearest:expr,
     })*) => {
-        /// The type of one element. `f32` is the working type; the others ride the same road.
+        /// The type of one element.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
         pub enum Elem { $($(#[doc = $doc])+ $case,)* }
 
@@ -115,8 +115,8 @@ macro_rules! by_elem {
     }};
 }
 
-/// A number as `f32`, rounded to odd: what is not exact becomes the neighbour whose last bit is 1. Rounded to at most 22 bits after, it is what one
-/// rounding of `x` would have given, which by way of the nearest `f32` it is not: 1 + 2⁻¹¹ + 2⁻⁴⁰ would become a tie on the way to `f16`.
+/// `x` as `f32`, rounded to odd: an inexact result is the neighbour whose last bit is 1. A second rounding, to at most 22 bits, then gives what one
+/// rounding of `x` gives. By way of the nearest `f32` it would not: 1 + 2⁻¹¹ + 2⁻⁴⁰ would become a tie on the way to `f16`.
 ///
 /// Source: Boldo and Melquiond 2008, *Emulation of FMA and correctly rounded sums: proved algorithms using rounding to odd*.
 fn to_odd(x: f64) -> f32 {
@@ -220,7 +220,7 @@ fn power(n: i32) -> f64 {
     half(n / 2) * half(n - n / 2)
 }
 
-/// How native code takes subnormal numbers, those nearer to zero than the smallest normal number.
+/// Treatment of subnormal numbers, those nearer to zero than the smallest normal number, in native code.
 ///
 /// CPUs take up to 200 times as long for an operation that reads or makes one. Interpreters always keep them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]

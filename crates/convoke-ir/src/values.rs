@@ -1,4 +1,4 @@
-//! The numbers of a tensor in its element type, as bytes: what a file has and native code reads. Nothing is converted on the way between them.
+//! The numbers of a tensor as bytes of its element type. Files hold and native code reads the same bytes, so that nothing is converted between them.
 
 use std::fmt;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ pub struct Values {
     bytes: Arc<Vec<u8>>,
 }
 
-/// Why there are no such values: the index of a finite number that would become infinite.
+/// The index of a finite number that would become infinite in the element type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Overflow(pub usize);
 
@@ -23,13 +23,13 @@ impl Values {
         Values::encoded(elem, numbers.iter().copied()).0
     }
 
-    /// The same, but no finite number may become infinite.
+    /// The nearest numbers of a type, or an error if a finite number would become infinite.
     pub fn nearest(elem: Elem, numbers: &[f64]) -> Result<Values, Overflow> {
         let (values, lost) = Values::encoded(elem, numbers.iter().copied());
         lost.map_or(Ok(values), |index| Err(Overflow(index)))
     }
 
-    /// The numbers that `bytes` are. A part of one at the end is left out.
+    /// The numbers that `bytes` hold; an incomplete number at the end is left out.
     pub fn from_bytes(elem: Elem, mut bytes: Vec<u8>) -> Values {
         bytes.truncate(bytes.len() / elem.bytes() * elem.bytes());
         Values { elem, bytes: Arc::new(bytes) }
@@ -71,7 +71,7 @@ impl Values {
         &self.bytes
     }
 
-    /// The same numbers to compute with.
+    /// The numbers as `f64`.
     pub fn wide(&self) -> Vec<f64> {
         let mut numbers = Vec::with_capacity(self.len());
         self.elem.decode(&self.bytes, &mut numbers);
@@ -105,7 +105,7 @@ impl Values {
         })
     }
 
-    /// Whether this holds of every number.
+    /// Whether `holds` is true of every number.
     pub fn all(&self, holds: impl Fn(f64) -> bool) -> bool {
         by_elem!(self.elem, T => self.bytes.chunks_exact(size_of::<T>()).all(|bytes| holds(T::read(bytes).wide())))
     }

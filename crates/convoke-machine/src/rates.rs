@@ -1,4 +1,4 @@
-//! How fast generated code does the things that algorithms consist of, in cycles of one core.
+//! Rates of generated code, in cycles of one core.
 //!
 //! The defaults are round figures measured on one core, of AMD's fourth Zen generation unless they say otherwise; a calibration replaces
 //! them by those of another. They weigh algorithms against each other, so that a common factor of all of them changes nothing.
@@ -31,8 +31,8 @@ pub struct Rates {
     pub product: ProductRates,
 }
 
-/// The efficiency of a matrix product in register tiles: the cycles that its loads and multiply-adds take at the least,
-/// `depth · max(rows·vectors / fma_per_cycle, fma_latency, loads / loads_per_cycle)`, as a part of the cycles it takes. The rest goes to loop counters and moves.
+/// Efficiency of matrix products in register tiles: the fraction reached of the rate that loads and multiply-adds allow, which is one product in
+/// `depth · max(rows·vectors / fma_per_cycle, fma_latency, loads / loads_per_cycle)` cycles. Loop counters and moves take the rest.
 /// Small tiles reach more than 1, since the next tile begins while one waits for its sums.
 ///
 /// A table over the sums of a tile, rows × vectors, and the depth of the reduction. Between its points numbers are interpolated

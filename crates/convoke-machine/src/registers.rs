@@ -1,4 +1,4 @@
-//! How the vector registers of a machine are shared out in a matrix product.
+//! Vector registers of a matrix product in register tiles.
 
 use crate::{Machine, VectorExtension};
 
@@ -9,8 +9,8 @@ pub struct ProductRegisters {
     pub accumulators: usize,
     /// Registers for accumulators and for the vectors of a step.
     pub registers: usize,
-    /// Vectors up to which a broadcast is not counted, neither as a register nor as an instruction: one vector's is an operand in memory;
-    /// two share a register, for which there is room, and a load beside their multiply-adds.
+    /// The most vectors of a tile for which a broadcast costs neither a register nor an instruction. With one vector the broadcast is a memory
+    /// operand of the multiply-add; two vectors share a register, for which there is room, and a load beside their multiply-adds.
     pub free_broadcasts: usize,
     /// Multiply-adds to start before the first is done.
     pub in_flight: usize,

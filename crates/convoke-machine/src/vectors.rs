@@ -1,4 +1,4 @@
-//! Which instructions code for vectors is written with, decided by a description alone.
+//! Vector instruction sets, as the description of a machine decides them.
 
 use crate::Machine;
 

@@ -75,7 +75,7 @@ impl Code {
         Code { inputs: code.inputs, steps: code.ops.iter().map(step).collect(), outputs: outputs.collect() }
     }
 
-    /// The same with every sign a plus: what its results are at most, for inputs of given magnitudes.
+    /// This code with every sign a plus: from magnitudes of inputs it computes bounds of its results.
     pub(super) fn absolute(mut self) -> Code {
         for step in &mut self.steps {
             (step.fx, step.fy) = (step.fx.abs(), step.fy.abs());
@@ -111,8 +111,8 @@ impl Code {
         sign * registers[register]
     }
 
-    /// From sensitivities to the outputs those of all registers, and the expected square of the error that operations on these
-    /// `values` make, in units of one rounding's variance. Multiply-adds are fused.
+    /// Turns the sensitivities of the outputs into those of all registers. Gives the expected square of the error that operations on these `values`
+    /// make, in units of one rounding's variance. Multiply-adds are fused.
     pub(super) fn back(&self, values: &[f64], outputs: impl Fn(usize) -> f64, sensitivities: &mut [f64]) -> f64 {
         sensitivities.fill(0.0);
         for (j, &(register, sign)) in self.outputs.iter().enumerate() {

@@ -1,8 +1,8 @@
-//! The error to expect of tiles, with those at the borders of an image.
+//! The error to expect of tiles, within an image and at its borders.
 //!
 //! Inputs and taps are independent, with mean 0 and variance 1. A value v of a transform is a linear form of them, and a rounding of it reaches
-//! output l with a gain s_l that depends on what it is multiplied by on the way. The expected square of the error is Σ E[v²] E[Σ_l ω_l s_l²], over all
-//! operations. With A, B and C the matrices of data, filter and products, M the inputs that lie in the image, Ω the weights of the outputs, and
+//! output l with a gain s_l that depends on what it is multiplied by on the way. The expected square of the error is Σ E[v²] E[Σ_l ω_l s_l²], over
+//! all operations. With A, B and C the matrices of data, filter and products, M the inputs that lie in the image, Ω the weights of the outputs, and
 //!
 //! ```text
 //!   D = (A M Aᵀ) ∘ (B Bᵀ)      E of products p pᵀ            K = (B Bᵀ) ∘ (Cᵀ Ω C)      E of what data pass through, both R × R

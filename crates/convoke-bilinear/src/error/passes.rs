@@ -74,7 +74,7 @@ impl Passes {
         self.passes[1].traced(&between, trace)
     }
 
-    /// From sensitivities to the outputs those to the inputs, and the expected square of the error of a traced run, in units of one
+    /// Turns the sensitivities of the outputs into those of the inputs. Gives the expected square of the error of a traced run, in units of one
     /// rounding's variance.
     pub(super) fn back(&self, trace: &[f64], outputs: &[f64]) -> (Vec<f64>, f64) {
         let (first, then) = trace.split_at(self.passes[0].traced_size());

@@ -5,7 +5,7 @@ use super::passes::{Passes, Scratch};
 use super::{DOUBLE, gamma};
 use crate::tile::Tile;
 
-/// Up to so many operations are spent to find the filter tap of the largest bound; beyond, a slightly larger bound is taken.
+/// The most operations spent to find the filter tap of the largest bound; beyond, a slightly larger bound is taken.
 const EXACT: usize = 1_000_000;
 
 /// A tile's code, as floats and with every sign a plus, ready to bound the errors of many tiles.

@@ -13,14 +13,17 @@ type Number = usize;
 /// A row as coefficients of numbers at hand, in their order.
 type Form = Vec<(Number, Coefficient)>;
 
-pub(super) fn straight(matrix: &Matrix) -> Straight {
-    let mut build = Build::new(matrix);
-    while build.share_pair() {}
-    while build.share_multiple() {}
-    let forms = std::mem::take(&mut build.forms);
-    let mut done: FxHashMap<Form, Value> = FxHashMap::default();
-    let outputs: Vec<Value> = forms.iter().map(|form| build.row(form, &mut done)).collect();
-    build.code.finish(&outputs)
+impl Straight {
+    /// Code for `y = matrix · x`.
+    pub fn of(matrix: &Matrix) -> Straight {
+        let mut build = Build::new(matrix);
+        while build.share_pair() {}
+        while build.share_multiple() {}
+        let forms = std::mem::take(&mut build.forms);
+        let mut done: FxHashMap<Form, Value> = FxHashMap::default();
+        let outputs: Vec<Value> = forms.iter().map(|form| build.row(form, &mut done)).collect();
+        build.code.finish(&outputs).in_short_order()
+    }
 }
 
 /// For each row, the factor that lets its code begin with a number that needs no multiplication. 0 has the factor 1.
@@ -30,7 +33,7 @@ pub(crate) fn scales(matrix: &Matrix) -> Vec<Rational> {
     (0..matrix.rows()).map(|i| build.scale(matrix, i)).collect()
 }
 
-/// Two numbers, and a residue of the ratio of their coefficients.
+/// Two numbers, and a residue of the ratio of their coefficients, which stands for the ratio.
 type Pair = (Number, Number, u64);
 
 /// The rows that have a pair in one ratio, and the coefficients in one of them.
@@ -67,7 +70,7 @@ impl Build {
         build
     }
 
-    /// A row has this pair, or has it no longer.
+    /// Counts a pair of a row, or no longer counts it.
     fn count(&mut self, x: (Number, Coefficient), y: (Number, Coefficient), more: bool) {
         let (x, y) = if x.0 < y.0 { (x, y) } else { (y, x) };
         let pair = (x.0, y.0, self.coefficients.ratio(y.1, x.1));

@@ -1,4 +1,4 @@
-//! The different coefficients of a matrix, so that two are equal if their names are, and ratios are compared without exact arithmetic.
+//! Names for the different coefficients of a matrix. Equal coefficients have equal names, and ratios are compared without exact arithmetic.
 
 use num_bigint::BigInt;
 use num_integer::Integer;

@@ -21,7 +21,7 @@ pub(crate) mod writer;
 pub(crate) use build::scales;
 use num_traits::{ToPrimitive, Zero};
 
-use crate::matrix::{Matrix, Rational};
+use crate::matrix::Rational;
 
 /// A number at hand: an input, or the result of an operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -87,11 +87,6 @@ pub struct Straight {
 }
 
 impl Straight {
-    /// Code for `y = matrix · x`.
-    pub fn of(matrix: &Matrix) -> Straight {
-        build::straight(matrix).in_short_order()
-    }
-
     /// How many operations there are; negated outputs count as one each, for nothing is left to take their sign.
     pub fn operations(&self) -> usize {
         self.ops.len() + self.outputs.iter().filter(|o| o.negated).count()

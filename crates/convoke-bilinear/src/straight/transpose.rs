@@ -1,7 +1,7 @@
 //! The transposition principle: code for `y = M·x`, read backwards, computes `x = Mᵀ·y`.
 //!
-//! Every number of the code has a sensitivity, what a change of it adds to the result; outputs begin with theirs, each operation
-//! passes its own on to its operands. Backwards, what was alive last is alive first, so that no more numbers are alive at a time than before.
+//! Every number of the code has a sensitivity, what a change of it adds to the result; the sensitivities of outputs are given, and each operation
+//! passes its own on to its operands. The order of operations is reversed, so that no more numbers are alive at a time than before.
 //!
 //! Source: Bordewijk 1956; Bürgisser, Clausen, Shokrollahi 1997, *Algebraic Complexity Theory*, §13.
 

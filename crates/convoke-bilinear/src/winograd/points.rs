@@ -1,8 +1,8 @@
-//! Which points: the choice decides the error of the algorithm, and how many sums its transforms share.
+//! The choice of points. It decides the error of the algorithm, and how many sums its transforms share.
 //!
-//! All sets of so many candidates are tried up to [`EXHAUSTIVE`] points; beyond, points are added to the best smaller set one or two at
-//! a time. What is smallest is the amplification in one dimension, computed in `f64` from the construction's formulas; of sets about
-//! as good, one that has the negatives of its points. Candidates are 0 and ±1, 2, ½, 4, ¼, 3, ⅓, 3/2, ⅔: transforms multiply by powers of
+//! Up to [`EXHAUSTIVE`] points, all sets of candidates are tried; beyond, one or two points at a time are added to the best smaller set. The search
+//! minimises the amplification in one dimension, computed in `f64` from the construction's formulas. Among sets about as good it takes one that has
+//! the negatives of its points. Candidates are 0 and ±1, 2, ½, 4, ¼, 3, ⅓, 3/2, ⅔: transforms multiply by powers of
 //! points, and these stay small. What the search found is remembered.
 
 use crate::matrix::{Rational, rational};

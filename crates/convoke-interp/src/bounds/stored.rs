@@ -18,7 +18,7 @@ use std::sync::Arc;
 
 use convoke_ir::elem::Elem;
 
-use super::{Tracked, each2};
+use super::tracked::{Tracked, each2};
 use crate::Result;
 
 /// The tensor as it is once it is stored in this type.

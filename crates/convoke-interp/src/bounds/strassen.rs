@@ -1,4 +1,4 @@
-//! What convolutions by Strassen's product round.
+//! Rounding errors of convolutions by Strassen's product.
 //!
 //! The product is that of the weights of a group, `[K/group, D]`, with its patches, `[D, pixels]`, D = C/group · R · S. How output channels,
 //! input channels and pixels are cut into blocks is not known here and does not matter. With w_d = max over output channels of
@@ -14,12 +14,13 @@
 use convoke_bilinear::error::Growth;
 use convoke_bilinear::matmul::strassen;
 
+use super::operands::{Operands, Rounded};
+use super::tracked::each2;
 use super::unit::Unit;
-use super::{Operands, Rounded, each2};
 use crate::layer::{Operand, image, planes, stored};
 use crate::{Result, filled};
 
-/// What the convolution rounds. Errors of its operands are taken for granted.
+/// The rounding error of the convolution itself, with operands anywhere within their errors.
 pub(super) fn rounded(operands: Operands<'_>, levels: u8, unit: Unit) -> Result<Rounded> {
     let Operands { x, w, types: [x_type, w_type], result } = operands;
     let &[outputs, inputs, ..] = w_type.shape.dims() else { unreachable!("weights have four axes") };

@@ -1,4 +1,4 @@
-//! What convolutions by transformed tiles round: Winograd and FFT.
+//! Rounding errors of convolutions by transformed tiles: Winograd and FFT.
 //!
 //! Tile by tile, on the numbers at hand, with A, B and C the transforms of data, filter and products run with every sign a plus
 //! (`convoke_bilinear::error`):
@@ -19,20 +19,21 @@ use convoke_bilinear::Tile;
 use convoke_bilinear::error::{Analysis, gamma};
 use convoke_ir::layer::{Axis, Conv2d, Window};
 
+use super::operands::{Operands, Rounded};
+use super::tracked::each2;
 use super::unit::Unit;
-use super::{Operands, Rounded, each2};
 use crate::layer::{Operand, image, planes, stored};
 use crate::{InterpError, Result, filled};
 
 /// The most numbers that transformed filters take at a time.
 const FILTERS: usize = 1 << 22;
 
-/// Which tiles.
+/// A kind of tile, with its size.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Kind {
-    /// Of so many outputs.
+    /// Rows and columns of outputs.
     Winograd([usize; 2]),
-    /// Of so many points.
+    /// Rows and columns of points.
     Fft([usize; 2]),
 }
 
@@ -146,7 +147,7 @@ fn size(x: &[f64]) -> (f64, f64) {
     (if most > 0.0 { most * squares.sqrt() } else { 0.0 }, most)
 }
 
-/// What the convolution rounds. Errors of its operands are taken for granted.
+/// The rounding error of the convolution itself, with operands anywhere within their errors.
 pub(super) fn rounded(op: &Conv2d, operands: Operands<'_>, kind: Kind, unit: Unit) -> Result<Rounded> {
     let Operands { x, types: [x_type, w_type], result, .. } = operands;
     let Window { h, w: v } = op.window(x_type, w_type).expect("the verifier derived this window before");
@@ -189,15 +190,7 @@ pub(super) fn rounded(op: &Conv2d, operands: Operands<'_>, kind: Kind, unit: Uni
                 let mut largest = 0.0;
                 for (c, (data, of)) in data.chunks_exact_mut(tile.products).zip(&mut sizes).enumerate() {
                     let plane = &wide[((n * from.c) + group * inputs + c) * input_plane..][..input_plane];
-                    for (i, patch) in patch.chunks_exact_mut(tile.inputs[1]).enumerate() {
-                        let row = row.input(i);
-                        for (j, number) in patch.iter_mut().enumerate() {
-                            *number = match (row, column.input(j)) {
-                                (Some(row), Some(column)) => plane[row * from.w + column],
-                                _ => 0.0,
-                            };
-                        }
-                    }
+                    read_patch(plane, from.w, row, column, (&mut patch, tile.inputs[1]));
                     analysis.data(&patch, unit.lost, &mut largest, data);
                     *of = size(&patch);
                 }
@@ -229,6 +222,20 @@ pub(super) fn rounded(op: &Conv2d, operands: Operands<'_>, kind: Kind, unit: Uni
     Ok(Rounded { error: stored(error.into(), result)?, roundings })
 }
 
+/// Reads the inputs of a tile, `columns` in a row of the patch, from a plane of the image.
+fn read_patch(plane: &[f64], width: usize, row: &Line<'_>, column: &Line<'_>, (patch, columns): (&mut [f64], usize)) {
+    for (i, patch) in patch.chunks_exact_mut(columns).enumerate() {
+        let row = row.input(i);
+        for (j, number) in patch.iter_mut().enumerate() {
+            *number = match (row, column.input(j)) {
+                (Some(row), Some(column)) => plane[row * width + column],
+                _ => 0.0,
+            };
+        }
+    }
+}
+
+/// Transforms the filters of some output channels.
 fn filters(
     analysis: &mut Analysis,
     operands: Operands<'_>,

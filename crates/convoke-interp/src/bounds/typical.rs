@@ -24,8 +24,8 @@ use convoke_ir::attr::Algorithm;
 use convoke_ir::layer::{Axis, Conv2d, Op};
 use convoke_ir::types::TensorType;
 
+use super::tracked::{Tracked, each, each2};
 use super::unit::Unit;
-use super::{Tracked, each, each2};
 use crate::layer::{Operand, broadcast, eval, image, norm_scale, per_channel, planes, stored};
 use crate::{Result, filled};
 

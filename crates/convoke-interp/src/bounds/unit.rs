@@ -1,16 +1,15 @@
-//! What of the analysis depends on the element type.
+//! Constants of the analysis that depend on the element type.
 
 use convoke_ir::elem::{Elem, Subnormals};
 
-/// What depends on the element type.
+/// The constants of an element type.
 #[derive(Clone, Copy)]
 pub(super) struct Unit {
     /// The unit roundoff, with that of the interpreter's own `f64`.
     pub(super) roundoff: f64,
-    /// At least what the result of an operation loses to underflow: the smallest subnormal number, or, where subnormal numbers are
-    /// flushed, the smallest normal one.
+    /// A bound on what an operation loses to underflow: the smallest subnormal number, or the smallest normal one if subnormal numbers are flushed.
     pub(super) lost: f64,
-    /// How subnormal numbers are taken.
+    /// The treatment of subnormal numbers.
     pub(super) subnormals: Subnormals,
     /// The smallest normal number.
     pub(super) normal: f64,
@@ -26,8 +25,8 @@ impl Unit {
         Unit { roundoff, lost, subnormals, normal, largest: elem.largest() }
     }
 
-    /// How far a number may be from what an operation reads it as, if its native value is within `error` of `value`. A subnormal one is
-    /// read as zero where such are flushed.
+    /// A bound on the distance of `value` from the number that a native operation reads, if the number in memory is within `error` of it. An
+    /// operation that flushes reads a subnormal number as zero.
     pub(super) fn read(self, value: f64, error: f64) -> f64 {
         let flushed = self.subnormals == Subnormals::Flush && value.abs() - error < self.normal;
         if flushed { error.max(value.abs().min(self.normal + error)) } else { error }

@@ -4,7 +4,7 @@ use convoke_ir::attr::PadMode;
 use convoke_ir::layer::{Concat, Pad, Transpose};
 use convoke_ir::types::TensorType;
 
-use super::{Operand, image, planes, stored};
+use super::operand::{Operand, image, planes, stored};
 use crate::{Result, filled};
 
 /// Where element `i` of an axis of `extent` with pads comes from; `None` for a zero.

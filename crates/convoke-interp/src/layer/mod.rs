@@ -6,36 +6,29 @@
 //! | `window` | convolution and pooling |
 //! | `pointwise` | loops over elements: one by one, by channel, broadcast |
 //! | `arrange` | what moves elements: pad, concat, reshape, transpose |
-//!
-//! Ops over images see them as planes, `[N, C, H, W]`, whatever their layout: [`planes`] and [`stored`] go between
-//! the two, and are the only place that knows of layouts.
+//! | `operand` | operands, and images as planes whatever their layout |
 
 mod arrange;
+mod operand;
 mod pointwise;
 pub(crate) mod walk;
 mod window;
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
 use convoke_data::{Files, values};
 use convoke_ir::layer::{Def, Layer, Op, ValueId, Verified};
-use convoke_ir::types::{Image, Layout, TensorType};
+use convoke_ir::types::TensorType;
 use ndarray::ArrayD;
 
+use self::operand::copy;
 use crate::number::{max, min};
-use crate::{InterpError, Result, check_inputs, filled, flat, shaped};
+use crate::{InterpError, Result, check_inputs, flat, shaped};
 
+pub(crate) use operand::{Operand, image, planes, stored};
 use pointwise::each;
 pub(crate) use pointwise::{broadcast, norm_scale, per_channel};
 pub(crate) use window::pool_terms;
-
-/// An operand of an op: its elements in storage order, and its type.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Operand<'a> {
-    pub(crate) data: &'a [f64],
-    pub(crate) ty: &'a TensorType,
-}
 
 /// Runs a layer on inputs in storage order of their types. Results are in storage order of theirs, rounded where their type is only stored.
 ///
@@ -127,52 +120,4 @@ pub(crate) fn eval(op: &Op, args: &[Operand<'_>], result: &TensorType) -> Result
             per_channel(args[0], |x, c| (x - mean[c]) * norm_scale(scale[c], var[c], epsilon) + b[c])
         }
     }
-}
-
-fn copy(data: &[f64]) -> Result<Vec<f64>> {
-    let mut numbers = filled(data.len(), 0.0)?;
-    numbers.copy_from_slice(data);
-    Ok(numbers)
-}
-
-/// The logical extents of an image that the verifier accepted as one.
-pub(crate) fn image(ty: &TensorType) -> Image {
-    ty.as_image().expect("the verifier accepts images alone here")
-}
-
-/// An image as planes, `[N, C, H, W]`.
-pub(crate) fn planes(x: Operand<'_>) -> Result<Cow<'_, [f64]>> {
-    if x.ty.layout == Layout::Nchw {
-        return Ok(Cow::Borrowed(x.data));
-    }
-    let Image { n, c, h, w } = image(x.ty);
-    let mut numbers = filled(x.data.len(), 0.0)?;
-    for i in 0..n {
-        for pixel in 0..h * w {
-            for channel in 0..c {
-                numbers[(i * c + channel) * h * w + pixel] = x.data[(i * h * w + pixel) * c + channel];
-            }
-        }
-    }
-    Ok(Cow::Owned(numbers))
-}
-
-/// Planes in the storage order of `ty`.
-pub(crate) fn stored(planes: Cow<'_, [f64]>, ty: &TensorType) -> Result<Vec<f64>> {
-    if ty.layout == Layout::Nchw {
-        return match planes {
-            Cow::Owned(numbers) => Ok(numbers),
-            Cow::Borrowed(numbers) => copy(numbers),
-        };
-    }
-    let Image { n, c, h, w } = image(ty);
-    let mut numbers = filled(planes.len(), 0.0)?;
-    for i in 0..n {
-        for pixel in 0..h * w {
-            for channel in 0..c {
-                numbers[(i * h * w + pixel) * c + channel] = planes[(i * c + channel) * h * w + pixel];
-            }
-        }
-    }
-    Ok(numbers)
 }

@@ -2,7 +2,7 @@
 
 use convoke_ir::types::TensorType;
 
-use super::{Operand, copy};
+use super::operand::{Operand, copy};
 use crate::{Result, filled};
 
 /// `1 / (1 + exp(−x))`, without overflow on either side.

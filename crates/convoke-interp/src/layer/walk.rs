@@ -45,8 +45,8 @@ pub(crate) fn peak_elements(layer: &Layer) -> u128 {
     peak.max(live + late)
 }
 
-/// Runs every instruction through `step`, which gets the op, its operands, their types and the type of the result, and what comes behind its
-/// epilogue through `store`. A value is dropped after its last use; constants are asked for at their first.
+/// Runs every instruction. `step` computes an op from the op, its operands, their types and the type of the result; `store` takes what the epilogue
+/// gives. A value is dropped after its last use; a constant is asked for at its first.
 pub(crate) fn walk<T: Clone>(
     layer: &Layer,
     inputs: Vec<T>,

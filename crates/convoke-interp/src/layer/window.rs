@@ -3,7 +3,7 @@
 use convoke_ir::layer::{AvgPool, Axis, Conv2d, MaxPool, Window};
 use convoke_ir::types::{Image, TensorType};
 
-use super::{Operand, image, planes, stored};
+use super::operand::{Operand, image, planes, stored};
 use crate::number::max;
 use crate::{Result, filled};
 

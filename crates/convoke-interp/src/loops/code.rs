@@ -100,7 +100,7 @@ pub(super) struct For {
 pub(super) struct Call {
     pub(super) func: usize,
     pub(super) args: Vec<(usize, Address)>,
-    /// The element that decides, where one does.
+    /// The condition: the element that must not be 0.
     pub(super) when: Option<(usize, Address)>,
 }
 

@@ -1,8 +1,9 @@
-//! What runs the code: one array of numbers for each buffer, one for the values of each function.
+//! The machine that runs the code. It has an array of numbers for each buffer, and one for the values of each function.
 
+use convoke_ir::elem::Elem;
 use convoke_ir::loops::{Access, BinOp, Program, Run, UnOp};
 
-use super::code::{Address, Code, Lanes, Node, Place, Reg};
+use super::code::{Address, Code, For, Lanes, Node, Place, Reg};
 use crate::number::{max, min};
 use crate::{InterpError, Result, filled};
 
@@ -131,35 +132,8 @@ impl<'a> Machine<'a> {
                 Node::Copy(to, a) | Node::Part(to, a) => {
                     by_lanes!(to.lanes, L => *chunk_mut(v, to.at) = *chunk::<L>(v, *a))
                 }
-                Node::Load(to, place) => {
-                    let (view, at) = touched(place, &frame.views, &frame.vars)?;
-                    let memory = &self.memory[view.buffer][at..];
-                    if place.lanes < to.lanes.count() {
-                        v[to.range()].fill(0.0);
-                    }
-                    match place.stride {
-                        1 if place.lanes == to.lanes.count() => {
-                            by_lanes!(to.lanes, L => *chunk_mut::<L>(v, to.at) = *chunk::<L>(memory, 0));
-                        }
-                        0 if place.lanes == to.lanes.count() => {
-                            by_lanes!(to.lanes, L => *chunk_mut::<L>(v, to.at) = [memory[0]; L]);
-                        }
-                        stride => {
-                            let memory = &self.memory[view.buffer];
-                            for (l, to) in v[to.range()][..place.lanes].iter_mut().enumerate() {
-                                *to = memory[(at as i64 + l as i64 * stride) as usize];
-                            }
-                        }
-                    }
-                }
-                Node::Store(place, a, rounded) => {
-                    let (view, at) = touched(place, &frame.views, &frame.vars)?;
-                    let memory = &mut self.memory[view.buffer];
-                    for (l, from) in v[*a..*a + place.lanes].iter().enumerate() {
-                        let number = rounded.map_or(*from, |elem| elem.round(*from));
-                        memory[(at as i64 + l as i64 * place.stride) as usize] = number;
-                    }
-                }
+                Node::Load(to, place) => self.load(*to, place, frame)?,
+                Node::Store(place, a, rounded) => self.store(place, *a, *rounded, frame)?,
                 Node::Unary(op, to, a) => match op {
                     UnOp::Neg => map1(v, *to, *a, |a| -a),
                     UnOp::Abs => map1(v, *to, *a, f64::abs),
@@ -195,23 +169,7 @@ impl<'a> Machine<'a> {
                     let combine = binary(*op);
                     v[*to] = v[*a + 1..*a + lanes].iter().fold(v[*a], |sum, &x| combine(sum, x));
                 }
-                Node::For(f) => {
-                    for (var, init, _) in &f.inductions {
-                        frame.vars[*var] = init.at(&frame.vars);
-                    }
-                    frame.vars[f.var] = f.begin;
-                    for _ in 0..f.trips {
-                        if f.parallel {
-                            // Locals do not outlive an iteration.
-                            self.memory[locals..].iter_mut().for_each(|local| local.fill(f64::NAN));
-                        }
-                        self.block(&f.body, frame, locals)?;
-                        frame.vars[f.var] = frame.vars[f.var].wrapping_add(f.step);
-                        for (var, _, by) in &f.inductions {
-                            frame.vars[*var] = frame.vars[*var].wrapping_add(*by);
-                        }
-                    }
-                }
+                Node::For(f) => self.repeat(f, frame, locals)?,
                 Node::Call(call) => {
                     if self.decides(call.when.as_ref(), frame)? {
                         self.call(call.func, &call.args, frame)?;
@@ -222,7 +180,64 @@ impl<'a> Machine<'a> {
         Ok(())
     }
 
-    /// Whether a call is done: the element that decides, where one does, is not 0.
+    #[inline]
+    fn load(&self, to: Reg, place: &Place, frame: &mut Frame) -> std::result::Result<(), Fault> {
+        let (view, at) = touched(place, &frame.views, &frame.vars)?;
+        let (v, memory) = (&mut frame.numbers, &self.memory[view.buffer]);
+        let whole = place.lanes == to.lanes.count();
+        if !whole {
+            v[to.range()].fill(0.0);
+        }
+        match place.stride {
+            1 if whole => by_lanes!(to.lanes, L => *chunk_mut::<L>(v, to.at) = *chunk::<L>(memory, at)),
+            0 if whole => by_lanes!(to.lanes, L => *chunk_mut::<L>(v, to.at) = [memory[at]; L]),
+            stride => {
+                for (l, to) in v[to.range()][..place.lanes].iter_mut().enumerate() {
+                    *to = memory[(at as i64 + l as i64 * stride) as usize];
+                }
+            }
+        }
+        Ok(())
+    }
+
+    #[inline]
+    fn store(
+        &mut self,
+        place: &Place,
+        from: usize,
+        rounded: Option<Elem>,
+        frame: &Frame,
+    ) -> std::result::Result<(), Fault> {
+        let (view, at) = touched(place, &frame.views, &frame.vars)?;
+        let memory = &mut self.memory[view.buffer];
+        for (l, from) in frame.numbers[from..from + place.lanes].iter().enumerate() {
+            let number = rounded.map_or(*from, |elem| elem.round(*from));
+            memory[(at as i64 + l as i64 * place.stride) as usize] = number;
+        }
+        Ok(())
+    }
+
+    /// Runs a loop.
+    fn repeat(&mut self, f: &For, frame: &mut Frame, locals: usize) -> std::result::Result<(), Fault> {
+        for (var, init, _) in &f.inductions {
+            frame.vars[*var] = init.at(&frame.vars);
+        }
+        frame.vars[f.var] = f.begin;
+        for _ in 0..f.trips {
+            if f.parallel {
+                // Locals do not outlive an iteration.
+                self.memory[locals..].iter_mut().for_each(|local| local.fill(f64::NAN));
+            }
+            self.block(&f.body, frame, locals)?;
+            frame.vars[f.var] = frame.vars[f.var].wrapping_add(f.step);
+            for (var, _, by) in &f.inductions {
+                frame.vars[*var] = frame.vars[*var].wrapping_add(*by);
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the condition of a call holds; a call without one always runs.
     fn decides(&self, when: Option<&(usize, Address)>, frame: &Frame) -> std::result::Result<bool, Fault> {
         let Some((slot, at)) = when else { return Ok(true) };
         let (view, at) = (frame.views[*slot], at.at(&frame.vars));

@@ -188,7 +188,7 @@ impl Plan {
         Plan { algorithm, ..Plan::default() }
     }
 
-    /// The same with other sizes left open: the algorithm, what the lanes hold, and where the input is read.
+    /// The form of this plan: its algorithm, its `lanes` and its `input`, with everything else left open.
     pub fn form(&self) -> Plan {
         let Schedule { lanes, input, .. } = self.schedule;
         Plan { algorithm: self.algorithm, schedule: Schedule { lanes, input, ..Schedule::default() } }

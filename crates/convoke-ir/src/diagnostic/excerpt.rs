@@ -13,7 +13,7 @@ use crate::span::Span;
 /// The most diagnostics that [`render`] shows; it says how many more there are.
 pub const MAX_SHOWN: usize = 20;
 
-/// The longest text of several diagnostics without colours, in bytes: what would make it longer is counted with those that are not shown.
+/// The longest text of several diagnostics, in bytes without colours. Those beyond it are counted and not shown.
 const LONGEST: usize = 4000;
 
 /// The longest line shown whole, and what is shown of a longer one, in bytes.

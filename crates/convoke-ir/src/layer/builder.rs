@@ -1,7 +1,7 @@
-//! Builds layers in Rust. Each call checks what the verifier would check, so that what it gives is always verified.
+//! Builds layers in Rust. Each call checks what the verifier would check, so that the verifier accepts every finished layer.
 
-use super::infer::InferError;
-use super::{Def, Instr, Layer, Names, Op, Range, Source, Step, Value, ValueId};
+use super::names::is_name;
+use super::{Def, InferError, Instr, Layer, Names, Op, Range, Source, Step, Value, ValueId};
 use crate::span::Span;
 use crate::types::{TensorType, TypeError};
 
@@ -43,13 +43,6 @@ pub enum BuildError {
     /// A layer without a result.
     #[error("a layer returns at least one value")]
     NoResult,
-}
-
-/// Whether `name` can stand behind `%` or `@`.
-pub(crate) fn is_name(name: &str) -> bool {
-    !name.is_empty()
-        && name.len() <= super::MAX_NAME
-        && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'.')
 }
 
 /// Builds a [`Layer`] value by value.
@@ -186,26 +179,5 @@ impl LayerBuilder {
         self.check(results)?;
         self.layer.results = results.to_vec();
         Ok(self.layer)
-    }
-}
-
-impl Source {
-    /// Why this source cannot fill a tensor of type `ty`, as far as that can be said without reading files.
-    pub fn refuses(&self, ty: &TensorType) -> Option<String> {
-        let count = |n: usize| {
-            (n != ty.elements()).then(|| format!("`{ty}` has {} elements, {n} numbers were given", ty.elements()))
-        };
-        match self {
-            Source::Unbound | Source::File { .. } => None,
-            Source::Numbers(numbers) => count(numbers.len()).or_else(|| {
-                let number = numbers.iter().find(|&&number| !ty.elem.holds(number))?;
-                Some(ty.elem.cannot_hold(*number))
-            }),
-            Source::Computed(numbers) => count(numbers.len()),
-            Source::Generate(generator) => generator.refuses(ty.shape.dims()).or_else(|| {
-                let (argument, number) = generator.beyond(ty.elem)?;
-                Some(format!("`{argument}` of `{}`: {}", generator.name(), ty.elem.cannot_hold(number)))
-            }),
-        }
     }
 }

@@ -4,6 +4,7 @@
 
 use crate::attr::{Attr, AttrError, AttrType};
 use crate::elem::Elem;
+use crate::types::TensorType;
 use crate::values::Values;
 
 /// Where a constant's numbers come from.
@@ -24,6 +25,27 @@ pub enum Source {
     },
     /// Computed by a pass; too many to print. `opt -o` writes them to a file beside the text.
     Computed(Values),
+}
+
+impl Source {
+    /// Why this source cannot fill a tensor of type `ty`, as far as that can be said without reading files.
+    pub fn refuses(&self, ty: &TensorType) -> Option<String> {
+        let count = |n: usize| {
+            (n != ty.elements()).then(|| format!("`{ty}` has {} elements, {n} numbers were given", ty.elements()))
+        };
+        match self {
+            Source::Unbound | Source::File { .. } => None,
+            Source::Numbers(numbers) => count(numbers.len()).or_else(|| {
+                let number = numbers.iter().find(|&&number| !ty.elem.holds(number))?;
+                Some(ty.elem.cannot_hold(*number))
+            }),
+            Source::Computed(numbers) => count(numbers.len()),
+            Source::Generate(generator) => generator.refuses(ty.shape.dims()).or_else(|| {
+                let (argument, number) = generator.beyond(ty.elem)?;
+                Some(format!("`{argument}` of `{}`: {}", generator.name(), ty.elem.cannot_hold(number)))
+            }),
+        }
+    }
 }
 
 macro_rules! generators {

@@ -1,6 +1,7 @@
-//! Constants and instructions of a layer in the order in which its text has them.
+//! Constants and instructions of a layer in the order of its text, and the layer with its tables in this order.
 
 use super::{Instr, Layer, Source, ValueId};
+use crate::arena::Arena;
 
 /// A line of a layer's text.
 pub(crate) enum Line<'a> {
@@ -11,8 +12,8 @@ pub(crate) enum Line<'a> {
 }
 
 impl Layer {
-    /// Constants and instructions in the order they are written: a constant as soon as an instruction of a later
-    /// place in the table, or one that reads it, follows.
+    /// Constants and instructions in the order they are written. A constant stands before the first instruction that reads it, and before
+    /// the first whose result comes after it in the table.
     pub(crate) fn lines(&self) -> Vec<Line<'_>> {
         let mut lines = Vec::new();
         let mut written = vec![false; self.values.len()];
@@ -34,5 +35,29 @@ impl Layer {
         }
         lines.extend(waiting.filter(|(id, _)| !written[id.index()]).map(|(id, source)| Line::Const(id, source)));
         lines
+    }
+
+    /// The same layer with its tables in the order of the text form, without values that nothing defines any more.
+    pub fn compact(&self) -> Layer {
+        let mut to = vec![None; self.values.len()];
+        let mut values = Arena::new();
+        let mut keep = |id: ValueId| *to[id.index()].get_or_insert_with(|| values.push(self.values[id].clone()));
+        let params = self.params.iter().map(|&id| keep(id)).collect();
+        let mut body = Vec::new();
+        for line in self.lines() {
+            match line {
+                Line::Const(id, _) => {
+                    keep(id);
+                }
+                Line::Instr(instr) => {
+                    let mut instr = instr.clone();
+                    instr.reads_mut().for_each(|id| *id = keep(*id));
+                    instr.result = keep(instr.result);
+                    body.push(instr);
+                }
+            }
+        }
+        let results = self.results.iter().map(|&id| keep(id)).collect();
+        Layer { name: self.name.clone(), values, params, body, results, span: self.span }
     }
 }

@@ -20,16 +20,15 @@ mod lines;
 mod names;
 mod ops;
 mod range;
-mod signature;
 mod storage;
 mod verify;
 
-pub(crate) use builder::is_name;
 pub use builder::{BuildError, LayerBuilder};
 pub use constant::{Generator, Source};
 pub use infer::{Axis, InferError, Window};
 pub(crate) use lines::Line;
-pub use names::Names;
+pub(crate) use names::is_name;
+pub use names::{MAX_NAME, Names};
 pub use ops::*;
 pub use range::Range;
 pub use storage::{Order, Storage};
@@ -38,9 +37,6 @@ pub use verify::{MAX_INSTRS, MAX_READS, MAX_VALUES, Verified, verify};
 use crate::arena::{Arena, Id};
 use crate::span::Span;
 use crate::types::TensorType;
-
-/// The longest name, in bytes.
-pub const MAX_NAME: usize = 200;
 
 /// A value of a layer.
 pub type ValueId = Id<Value>;
@@ -160,35 +156,5 @@ impl Layer {
         let reads = self.body.iter().flat_map(Instr::reads).chain(self.results.iter().copied());
         reads.for_each(|id| uses[id.index()] += 1);
         uses
-    }
-
-    /// The same layer with its tables in the order of the text form, without values that nothing defines any more.
-    pub fn compact(&self) -> Layer {
-        let mut to = vec![None; self.values.len()];
-        let mut values = Arena::new();
-        let mut keep = |id: ValueId| *to[id.index()].get_or_insert_with(|| values.push(self.values[id].clone()));
-        let params = self.params.iter().map(|&id| keep(id)).collect();
-        let mut body = Vec::new();
-        for line in self.lines() {
-            match line {
-                Line::Const(id, _) => {
-                    keep(id);
-                }
-                Line::Instr(instr) => {
-                    let mut instr = instr.clone();
-                    instr.reads_mut().for_each(|id| *id = keep(*id));
-                    instr.result = keep(instr.result);
-                    body.push(instr);
-                }
-            }
-        }
-        let results = self.results.iter().map(|&id| keep(id)).collect();
-        Layer { name: self.name.clone(), values, params, body, results, span: self.span }
-    }
-
-    /// A name no value has: `stem` itself, or with a number behind it. Looks at every value; for many names make a
-    /// [`Names`] once.
-    pub fn fresh_name(&self, stem: &str) -> String {
-        Names::of(self).fresh(stem)
     }
 }

@@ -1,8 +1,18 @@
-//! Names of values: which there are, and new ones, each in constant time.
+//! Names: which are allowed, and new ones for values, each in constant time.
 
 use std::collections::{HashMap, HashSet};
 
 use super::Layer;
+
+/// The longest name, in bytes.
+pub const MAX_NAME: usize = 200;
+
+/// Whether `name` can stand behind `%` or `@`.
+pub(crate) fn is_name(name: &str) -> bool {
+    !name.is_empty()
+        && name.len() <= MAX_NAME
+        && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'.')
+}
 
 /// The names of a layer's values.
 #[derive(Clone, Debug, Default)]
@@ -37,5 +47,13 @@ impl Names {
                 return name;
             }
         }
+    }
+}
+
+impl Layer {
+    /// A name no value has: `stem` itself, or with a number behind it. Looks at every value; for many names make a
+    /// [`Names`] once.
+    pub fn fresh_name(&self, stem: &str) -> String {
+        Names::of(self).fresh(stem)
     }
 }

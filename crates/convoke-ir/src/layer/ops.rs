@@ -1,10 +1,9 @@
 //! The op table: every op of the layer IR, once.
 //!
-//! From an entry come the op's struct with its attributes and their defaults, the [`Op`] case, what the parser
-//! accepts, what the printer leaves out, and the shape rule ([`super::infer`]) that builder and verifier call. The
-//! compiler's missing match arms then lead to the interpreter and to the lowering.
+//! From an entry come the op's struct with its attributes and their defaults, the [`Op`] case, what the parser accepts and what the
+//! printer leaves out. The compiler's missing match arms then lead to the shape rule (`infer/`), to the interpreter and to the lowering.
 //!
-//! What no single op owns:
+//! Rules that hold for all ops:
 //!
 //! - Sums are taken over the reals; the order of a sum is not part of the meaning, its rounding is bounded, not fixed.
 //! - A NaN in a window makes the output NaN; no op loses one. Infinities follow IEEE 754.
@@ -18,9 +17,8 @@
 //! - `x`, `w`, … are the operands in order. Image extents are N, C, H, W whatever the layout; `i` ranges over the
 //!   input, `p, q` over output rows and columns, `r, s` over kernel rows and columns.
 
-use super::infer::{self, InferError};
 use crate::attr::{Attr, AttrError, AttrType, AutoPad, PadMode, Plan};
-use crate::types::{Layout, TensorType};
+use crate::types::Layout;
 
 /// How many operands an op takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,7 +74,7 @@ macro_rules! ops {
         $(#[doc = $doc:literal])+
         $op:ident = $name:literal ($($operand:ident),+) {
             $($(#[doc = $attr_doc:literal])+ $attr:ident $(as $text:literal)?: $ty:ty = $default:expr,)*
-        } => $infer:expr $(, $elementwise:ident)?;
+        } $($elementwise:ident)?;
     )*) => {
         $(
             $(#[doc = $doc])+
@@ -162,14 +160,6 @@ macro_rules! ops {
                     })*
                 }
             }
-
-            /// The type of the result for operands of these types.
-            pub fn infer(&self, args: &[&TensorType]) -> Result<TensorType, InferError> {
-                infer::count(self.info(), args.len())?;
-                match self {
-                    $(Op::$op(op) => $infer(op, args),)*
-                }
-            }
         }
     };
 }
@@ -196,22 +186,23 @@ ops! {
         group: i64 = 1,
         /// How it is computed: an algorithm, with the schedule of its loops. The meaning is the same for all.
         plan as "algorithm": Plan = Plan::default(),
-        /// Rows of the chain's result that are computed at a time: this convolution and the one that makes its input take turns, and what
-        /// is between them is never stored as a whole. 0 for each by itself.
+        /// Height of a fused row strip, in rows of the chain's last result: this convolution and the one that makes its input compute one strip after
+        /// the other, and the value between them is never stored whole. 0 for no fusion.
         band: i64 = 0,
-        /// With an algorithm of tiles that are summed over channels: a tile whose largest pixel, by its Euclidean norm over the channels, is more
-        /// than so many times the largest one that some output reads is computed by plain sums. 0 guards nothing; −1 leaves it to `select`.
+        /// For transformed tiles that sum over channels: the ratio above which plain sums compute a tile. It compares the tile's largest pixel with
+        /// the largest pixel that an output reads, for the output where that is smallest; the size of a pixel is its Euclidean norm over the
+        /// channels. 0 guards nothing; −1 leaves it to `select`.
         guard: i64 = -1,
-    } => infer::conv2d;
+    };
 
     /// `y[n,c,…] = x[n,c,…] + b[c]`. b `[C]`.
-    Bias = "bias"(x, b) {} => infer::bias, elementwise;
+    Bias = "bias"(x, b) {} elementwise;
 
     /// `y = max(x, 0)`.
-    Relu = "relu"(x) {} => infer::unary, elementwise;
+    Relu = "relu"(x) {} elementwise;
 
     /// `y = min(max(x, 0), 6)`.
-    Relu6 = "relu6"(x) {} => infer::unary, elementwise;
+    Relu6 = "relu6"(x) {} elementwise;
 
     /// `y = min(max(x, min), max)`.
     Clip = "clip"(x) {
@@ -219,28 +210,28 @@ ops! {
         min: f64 = f64::NEG_INFINITY,
         /// Upper bound; not below `min`.
         max: f64 = f64::INFINITY,
-    } => infer::clip, elementwise;
+    } elementwise;
 
     /// `y = 1 / (1 + exp(−x))`.
-    Sigmoid = "sigmoid"(x) {} => infer::unary, elementwise;
+    Sigmoid = "sigmoid"(x) {} elementwise;
 
     /// `y = x / (1 + exp(−x))`.
-    Silu = "silu"(x) {} => infer::unary, elementwise;
+    Silu = "silu"(x) {} elementwise;
 
     /// `y = x · min(max(x/6 + 1/2, 0), 1)`.
-    HardSwish = "hardswish"(x) {} => infer::unary, elementwise;
+    HardSwish = "hardswish"(x) {} elementwise;
 
     /// `y = x` where x ≥ 0, else `alpha · x`.
     LeakyRelu = "leaky_relu"(x) {
         /// Slope below zero.
         alpha: f64 = 0.01,
-    } => infer::leaky_relu, elementwise;
+    } elementwise;
 
     /// `y = a + b`; extents of 1 are stretched to the other operand's (ranks are equal).
-    Add = "add"(a, b) {} => infer::broadcast, elementwise;
+    Add = "add"(a, b) {} elementwise;
 
     /// `y = a · b`; extents of 1 are stretched to the other operand's (ranks are equal).
-    Mul = "mul"(a, b) {} => infer::broadcast, elementwise;
+    Mul = "mul"(a, b) {} elementwise;
 
     /// Rows and columns added around an image, or taken away.
     ///
@@ -251,7 +242,7 @@ ops! {
         pads: [i64; 4] = [0; 4],
         /// What stands there.
         mode: PadMode = PadMode::Zeros,
-    } => infer::pad;
+    };
 
     /// `y[n,c,p,q] = max_{r,s} x[n, c, p·sh + r·dh − top, q·sw + s·dw − left]`; padding is −∞.
     MaxPool = "max_pool"(x) {
@@ -267,7 +258,7 @@ ops! {
         dilations: [i64; 2] = [1; 2],
         /// Round the output size up rather than down.
         ceil_mode: bool = false,
-    } => infer::max_pool;
+    };
 
     /// As `max_pool` with the mean in place of the maximum.
     ///
@@ -288,43 +279,43 @@ ops! {
         ceil_mode: bool = false,
         /// Count the pads as zeros of the image.
         count_include_pad: bool = false,
-    } => infer::avg_pool;
+    };
 
     /// `y[n,c,0,0] = mean_{i,j} x[n,c,i,j]`.
-    GlobalAvgPool = "global_avg_pool"(x) {} => infer::global_avg_pool;
+    GlobalAvgPool = "global_avg_pool"(x) {};
 
     /// Operands one after another along a stored axis.
     Concat = "concat"(many) {
         /// The axis, counted in storage order; 1 is the channels of `nchw`.
         axis: i64 = 1,
-    } => infer::concat;
+    };
 
     /// `y[i,j] = Σ_k a[i,k] · b[k,j]`. a `[M, K]`, b `[K, N]` → y `[M, N]`.
-    MatMul = "matmul"(a, b) {} => infer::matmul;
+    MatMul = "matmul"(a, b) {};
 
     /// `y[n,c,…] = (x[n,c,…] − mean[c]) · scale[c] / √(var[c] + epsilon) + b[c]`. All but x are `[C]`.
     BatchNorm = "batch_norm"(x, scale, b, mean, var) {
         /// Added to the variance.
         epsilon: f64 = 1e-5,
-    } => infer::batch_norm, elementwise;
+    } elementwise;
 
     /// The same elements, in storage order, under another shape.
     Reshape = "reshape"(x) {
         /// The new extents; one may be −1 and is derived.
         shape: Vec<i64> = Vec::new(),
-    } => infer::reshape;
+    };
 
     /// `y` has axis `perm[i]` of x as its axis i; both in storage order, the result is row-major `nchw`.
     Transpose = "transpose"(x) {
         /// A permutation of the axes.
         perm: Vec<i64> = Vec::new(),
-    } => infer::transpose;
+    };
 
     /// The same image stored in another layout.
     ToLayout = "to_layout"(x) {
         /// The layout of the result.
         layout: Layout = Layout::Nchw,
-    } => infer::to_layout;
+    };
 }
 
 impl AttrType for Layout {

@@ -24,7 +24,7 @@ impl Range {
         self.most
     }
 
-    /// The dynamic range: how many times the smallest magnitude the largest is.
+    /// The dynamic range: the largest magnitude divided by the smallest.
     pub fn spread(self) -> f64 {
         self.most / self.least
     }

@@ -1,4 +1,4 @@
-//! How the elements of an image lie in memory where that is not how its type says: assigned to values that only convolutions see.
+//! Storage of an image that differs from the layout of its type. Passes assign it to values that only convolutions make and read.
 //!
 //! ```text
 //! %t: nchw16c(halo = [1, 1, 1, 1]) = conv2d %x, %v      [N, C/16, 1 + H + 1, 1 + W + 1, 16], zeros around each image
@@ -25,7 +25,7 @@ pub struct Storage {
 /// The order of the axes of an image in memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Order {
-    /// Blocks of so many channels, which are side by side: `nchw16c`.
+    /// Blocks of this many channels; those of a block are neighbours in memory: `nchw16c`.
     Blocked(u8),
     /// The pixels of a column side by side: `ncwh`.
     Columns,

@@ -1,4 +1,4 @@
-//! Which name may have been meant: other frameworks' words for the same thing, then the nearest spelling.
+//! Suggestions for a name that there is not: the word for what other frameworks call so, else the nearest spelling.
 
 /// What an op, attribute, generator or keyword is called elsewhere, and here.
 const SYNONYMS: &[(&str, &str)] = &[

@@ -1,67 +1,14 @@
-//! The parser: recursive descent over the tokens of the lexer, one function for each rule of the grammar.
+//! The parser's state and what every rule of the grammar is made of: tokens taken, lists, limits, mistakes reported.
 //!
-//! ```text
-//! module    = { layer | program } .
+//! The parser is a recursive descent, one function for each rule of the grammar (`mod.rs`):
 //!
-//! type      = elem "[" [ int { "," int } ] "]" [ layout ] .             f32[1, 3, 8, 8]   f32[1, 8, 8, 3] nhwc
-//! elem      = "f16" | "bf16" | "f32" | "f64" .
-//! layout    = "nchw" | "nhwc" .
-//! source    = "unbound" | numbers | generator | file .
-//! numbers   = number | "[" [ numbers { "," numbers } ] "]" .            nested as the type, or flat; one number fills
-//! generator = word [ "(" [ word "=" attr { "," word "=" attr } ] ")" ] . normal(seed = 7, std = 0.02)
-//! file      = "file" "(" string [ "," string ] ")" .
-//! attr      = number | word [ "(" [ arg { "," arg } ] ")" ] | "[" [ attr { "," attr } ] "]" .
-//! arg       = [ word "=" ] attr .                                         direct(lanes = pixels)
-//! number    = [ "-" ] ( digits [ "." digits ] [ "e" [ "+" | "-" ] digits ] | "inf" | "nan" ) .
-//!
-//! layer     = "layer" global "(" [ input { "," input } ] ")" "->" results "{" { def } return "}" .
-//! input     = value ":" type [ "in" "[" number "," number "]" ] .       f32[1, 3, 8, 8] in [0.0039, 1]: magnitudes
-//! results   = type | "(" [ type { "," type } ] ")" .
-//! def       = value "=" "const" type "=" source | value [ ":" storage ] "=" op { "then" op } .
-//! storage   = attr .                                                      nchw16c(halo = [1, 1, 1, 1])
-//! op        = word [ value { "," value } ] [ "{" [ word "=" attr { "," word "=" attr } ] "}" ] .
-//! return    = "return" [ value { "," value } ] .
-//!
-//! program   = "program" global "{" { buffer | func | list } "}" .       at most one `prepare` and one `entry`
-//! buffer    = ( "input" | "output" | "prepared" | "scratch" ) value ":" type | "const" value ":" type "=" source .
-//! list      = ( "prepare" | "entry" ) "{" { "run" global "(" [ value { "," value } ] ")" } "}" .
-//! func      = ( "kernel" | "codelet" ) global "(" [ param { "," param } ] ")" "{" { local } { stmt } "}" .
-//! param     = ( "in" | "out" | "inout" ) value ":" elem "[" int "]" .
-//! local     = "local" value ":" elem "[" int "]" .
-//! stmt      = value "=" [ "reg" ] expr | value "<-" expr | "store" place "," value [ access ] | call | for .
-//! call      = "call" global "(" [ place { "," place } ] ")" .
-//! for       = "for" value "in" int ".." int [ "step" int ] { mark } [ "with" step { "," step } ] "{" { stmt } "}" .
-//! step      = value "=" affine "by" int .                               a variable `by` larger in each iteration
-//! mark      = "parallel" | "tile" "(" int ")" | "vector" "(" int ")" | "unroll" [ "(" int ")" ] .
-//! expr      = [ vec ] number | value                                    a number; another value
-//!           | "load" vec place [ access ]                               of `f16` and `bf16` as `f32`, to which a store rounds
-//!           | "splat" vec value | "convert" vec value                   a scalar in every lane; another element type
-//!           | unary [ vec ] value | binary [ vec ] value "," value | "fma" [ vec ] value "," value "," value
-//!           | "reduce" binary value                                     all lanes to one
-//!           | "zip" ( "lo" | "hi" ) [ vec ] value "," value             half of the lanes of two, in turns
-//!           | "pick" int "by" int [ vec ] value "," value               every so-many-th lane of two, one behind the other
-//!           | "part" int vec value .                                  the lanes of a part of that many
-//! unary     = "neg" | "abs" | "sqrt" | "nearest" | "pow2" .
-//! binary    = "add" | "sub" | "mul" | "div" | "min" | "max" .
-//! vec       = elem [ "x" lanes ] , one word .                           f32   f32x8
-//! place     = value "[" affine "]" .
-//! access    = ( "broadcast" | "stride" int ) [ "lanes" int ] | "lanes" int .
-//! affine    = [ "-" ] term { ( "+" | "-" ) term } .                     64*%i + %j - 3
-//! term      = int [ "*" value ] | value .
-//!
-//! word      = ( letter | digit | "_" ) { letter | digit | "_" } .       global = "@" name .   value = "%" name .
-//! name      = { letter | digit | "_" | "." } .                          comments run from `//` to the end of the line
-//! string    = `"` { any but `"`, `\` and a line's end | `\"` | `\\` | `\n` | `\r` | `\t` | `\u{` hex `}` } `"` .
-//! ```
-//!
-//! Line ends separate tokens as blanks do. They matter only to recovery: after a mistake the parser goes on with the next
-//! line, the next `%name =` or the next closing brace. A name whose definition failed is remembered, so that its uses
-//! are not reported too.
-//!
-//! A vector type before operands may be left out where the operands determine it: the printer does. `load` and `<-`
-//! access as many lanes as the value has, unless `lanes` says otherwise.
+//! | file | rules |
+//! |---|---|
+//! | `module.rs` | a text |
+//! | `net.rs` | layers |
+//! | `program.rs`, `stmt.rs`, `expr.rs`, `for_loop.rs`, `place.rs` | programs |
+//! | `attrs.rs`, `source.rs` | numbers, attributes, types; constants |
 
-use super::Module;
 use super::lexer::{Kind, Lexer, Token};
 use super::names::nearest;
 use crate::diagnostic::{Code, Diagnostic, shown};
@@ -73,6 +20,8 @@ pub const MAX_SOURCE: usize = 64 << 20;
 pub const MAX_DEPTH: usize = 64;
 /// How many statements, and entries of lists other than the numbers of a constant, a text may have.
 pub const MAX_ITEMS: usize = 1 << 20;
+/// How many numbers all constants of a text that are given as one number may have together.
+pub(super) const MAX_FILL: usize = 1 << 24;
 /// How many mistakes are looked for before the parser gives up.
 pub const MAX_ERRORS: usize = 1000;
 
@@ -82,13 +31,7 @@ pub(super) struct Failed;
 
 pub(super) type Parse<T> = Result<T, Failed>;
 
-/// The beginning of a statement.
-#[derive(Clone, Copy)]
-pub(super) struct Begin {
-    at: u32,
-    braces: usize,
-}
-
+/// The place in a text, what was found so far, and how much more is allowed.
 pub(super) struct Parser<'a> {
     pub(super) text: &'a str,
     lexer: Lexer<'a>,
@@ -99,7 +42,7 @@ pub(super) struct Parser<'a> {
     pub(super) found: Vec<Diagnostic>,
     depth: usize,
     /// How many braces are open.
-    braces: usize,
+    pub(super) braces: usize,
     /// Whether the end of the text is reported as a mistake.
     ended: bool,
     /// How many more statements and entries there may be.
@@ -108,85 +51,12 @@ pub(super) struct Parser<'a> {
     pub(super) fill: usize,
 }
 
-pub(super) fn parse(text: &str) -> Result<Module, Vec<Diagnostic>> {
-    if text.len() > MAX_SOURCE {
-        let message = format!("the text has {} bytes, the limit is {MAX_SOURCE}", text.len());
-        let diagnostic = Diagnostic::new(Code::SourceSize, Span::default(), message);
-        return Err(vec![diagnostic.help("put large constants into files: `file(\"w.npy\")`")]);
-    }
-    let mut parser = Parser::new(text);
-    let module = parser.module();
-    let mut found = parser.found;
-    if found.is_empty() {
-        return Ok(module);
-    }
-    // Undefined names are reported at the end of their layer or function.
-    found.sort_by_key(|d| d.span.start);
-    Err(found)
-}
-
 impl<'a> Parser<'a> {
     pub(super) fn new(text: &'a str) -> Parser<'a> {
         let (mut lexer, mut found) = (Lexer::new(text), Vec::new());
         let tok = lexer.next(&mut found);
-        Parser {
-            text,
-            lexer,
-            tok,
-            end: 0,
-            found,
-            depth: 0,
-            braces: 0,
-            ended: false,
-            items: MAX_ITEMS,
-            fill: super::source::MAX_FILL,
-        }
+        Parser { text, lexer, tok, end: 0, found, depth: 0, braces: 0, ended: false, items: MAX_ITEMS, fill: MAX_FILL }
     }
-
-    fn module(&mut self) -> Module {
-        let mut module = Module::default();
-        // Names of layers and of programs, each with where it stands.
-        let mut names = std::collections::HashMap::new();
-        while self.tok.kind != Kind::End {
-            let name = match self.word() {
-                Some("layer") => self.layer().map(|layer| {
-                    let name = ("layer", layer.name.clone(), layer.span);
-                    module.layers.push(layer);
-                    name
-                }),
-                Some("program") => self.program().map(|program| {
-                    let name = ("program", program.name.clone(), program.span);
-                    module.programs.push(program);
-                    name
-                }),
-                _ => Err(self.unknown_word("`layer` or `program`", &["layer", "program"])),
-            };
-            match name {
-                Ok((kind, name, span)) => {
-                    if let Some(first) = names.insert((kind, name.clone()), span) {
-                        self.report(
-                            Diagnostic::new(Code::Repeated, span, format!("there is a {kind} `@{name}` already"))
-                                .related(first, "the first one"),
-                        );
-                    }
-                }
-                // What follows the mistake is skipped up to the next layer or program.
-                Err(Failed) => {
-                    while self.tok.kind != Kind::End && !(self.tok.first && self.at_item()) {
-                        self.bump();
-                    }
-                }
-            }
-        }
-        module
-    }
-
-    /// Whether a layer or program begins here.
-    fn at_item(&self) -> bool {
-        matches!(self.word(), Some("layer" | "program"))
-    }
-
-    // Tokens.
 
     /// The characters of a token.
     pub(super) fn slice(&self, tok: Token) -> &'a str {
@@ -312,8 +182,6 @@ impl<'a> Parser<'a> {
         result
     }
 
-    // Mistakes.
-
     pub(super) fn report(&mut self, diagnostic: Diagnostic) {
         self.found.push(diagnostic);
     }
@@ -354,55 +222,6 @@ impl<'a> Parser<'a> {
             None => (!what.contains('`')).then(|| format!("known here: {}", known.join(", "))),
         };
         self.fail(diagnostic)
-    }
-
-    /// Where a statement begins, for [`Parser::recover`].
-    pub(super) fn begin(&self) -> Begin {
-        Begin { at: self.tok.span.start, braces: self.braces }
-    }
-
-    /// Goes on after a mistake in the statement that begins at `begin`: to a new line, to `%name =`, or to the brace that
-    /// closes the block.
-    pub(super) fn recover(&mut self, begin: Begin) {
-        let mut moved = self.tok.span.start > begin.at;
-        while self.tok.kind != Kind::End {
-            let same = self.braces <= begin.braces;
-            let defines = || matches!(self.peek().kind, Kind::Punct("=" | "<-"));
-            // A line that begins a statement ends whatever brace was left open.
-            let next = match self.tok.kind {
-                Kind::Punct("}") => same,
-                _ if moved && self.tok.first => same || self.at_statement(),
-                Kind::Value => moved && same && defines(),
-                _ => false,
-            };
-            if next {
-                break;
-            }
-            self.bump();
-            moved = true;
-        }
-        self.braces = begin.braces;
-    }
-
-    /// Skips a block in braces whose first line is wrong, from anywhere in that line.
-    pub(super) fn skip_block(&mut self) {
-        while !self.at("{") {
-            if self.tok.kind == Kind::End || self.at("}") || self.tok.first && self.at_statement() {
-                return;
-            }
-            self.bump();
-        }
-        let outside = self.braces;
-        self.bump();
-        while self.tok.kind != Kind::End && self.braces > outside {
-            self.bump();
-        }
-    }
-
-    /// Whether the token looked at begins a statement of some block.
-    fn at_statement(&self) -> bool {
-        let words = ["return", "run", "for", "call", "store", "local", "entry", "prepare", "kernel", "codelet"];
-        self.tok.kind == Kind::Value || self.word().is_some_and(|word| words.contains(&word))
     }
 }
 

@@ -139,10 +139,10 @@ fn write_generator(f: &mut Formatter<'_>, generator: &Generator) -> fmt::Result 
 fn write_numbers(f: &mut Formatter<'_>, numbers: &[f64], ty: &TensorType) -> fmt::Result {
     let same = |a: &f64, b: &f64| a.to_bits() == b.to_bits() || a.is_nan() && b.is_nan();
     let fits = numbers.len() == ty.elements();
-    if fits && (2..=super::source::MAX_FILL).contains(&numbers.len()) && numbers.iter().all(|n| same(n, &numbers[0])) {
+    if fits && (2..=super::parser::MAX_FILL).contains(&numbers.len()) && numbers.iter().all(|n| same(n, &numbers[0])) {
         return f.write_str(&number(numbers[0]));
     }
-    // How many elements a list holds whose first bracket opens at an element: the extents of the inner axes together.
+    // Elements of a list at each depth, innermost first.
     let dims = if fits { ty.shape.dims() } else { &[] };
     let mut sizes: Vec<usize> = dims
         .iter()

@@ -1,13 +1,10 @@
 //! Parsing of constants: inline numbers, generators and files.
 
 use super::lexer::{Kind, unescape};
-use super::parser::{Failed, Parse, Parser, suggest};
+use super::parser::{Failed, MAX_FILL, Parse, Parser, suggest};
 use crate::diagnostic::{Code, Diagnostic, shown};
 use crate::layer::{Generator, Source};
 use crate::types::TensorType;
-
-/// How many numbers all constants of a text that are given as one number may have together.
-pub(super) const MAX_FILL: usize = 1 << 24;
 
 impl Parser<'_> {
     /// What stands behind `=` of a constant of type `ty`; `refused` is the code of a generator that cannot fill it.

@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 
 use smallvec::SmallVec;
 
-use super::super::SlotId;
+use crate::loops::SlotId;
 
 /// The elements one statement touches.
 #[derive(Clone, Debug)]

@@ -1,9 +1,9 @@
 //! Checks of a call: its arguments fit, do not overlap, and what the codelet touches through them.
 
-use super::super::super::{Access, Call, FuncKind, View};
-use super::super::address::Linear;
 use super::{Check, MAX_TOUCHES};
 use crate::diagnostic::{Code, Diagnostic, shown};
+use crate::loops::verify::address::Linear;
+use crate::loops::{Access, Call, FuncKind, View};
 use crate::span::Span;
 
 impl Check<'_, '_> {

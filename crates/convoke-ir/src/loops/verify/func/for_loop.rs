@@ -1,10 +1,14 @@
 //! Checks of a loop: bounds, marks, its variables, and that parallel iterations are independent.
 
-use super::super::super::{For, FuncKind, VecType};
-use super::super::address::Linear;
-use super::super::{MAX_LOOPS, parallel};
-use super::{Check, MAX_COUNT, State};
+use super::{Check, State};
 use crate::diagnostic::{Code, Diagnostic, shown};
+use crate::loops::verify::address::Linear;
+use crate::loops::verify::limits::MAX_LOOPS;
+use crate::loops::verify::parallel;
+use crate::loops::{Expr, For, FuncKind, Stmt, VecType};
+
+/// How large loop bounds, steps and induction variables may be.
+const MAX_COUNT: i64 = 1 << 48;
 
 impl<'a> Check<'a, '_> {
     pub(super) fn for_loop(&mut self, inner: &'a For) {
@@ -73,6 +77,33 @@ impl<'a> Check<'a, '_> {
         if outermost {
             self.parallel = None;
             self.independent(inner);
+        }
+    }
+
+    /// Checks where `parallel` loops stand: as the last statement of a kernel, after constants alone.
+    pub(super) fn parallel_loops(&mut self) {
+        let func = self.func;
+        let mut blocks = vec![(func.body.as_slice(), true)];
+        while let Some((block, outermost)) = blocks.pop() {
+            for (i, stmt) in block.iter().enumerate() {
+                let Stmt::For(inner) = stmt else { continue };
+                blocks.push((&inner.body, false));
+                if !inner.marks.parallel {
+                    continue;
+                }
+                let constants = block[..i].iter().all(|s| matches!(s, Stmt::Let(_, Expr::Const(_), _)));
+                let reason = if func.kind == FuncKind::Codelet {
+                    "a codelet has no `parallel` loop"
+                } else if !outermost {
+                    "only the outermost loop of a kernel may be `parallel`"
+                } else if i + 1 != block.len() || !constants {
+                    "a `parallel` loop is the last statement of its kernel, after constants alone"
+                } else {
+                    continue;
+                };
+                let diagnostic = Diagnostic::new(Code::Parallel, inner.span, reason);
+                self.found.report(diagnostic.help("split the kernel in two, or leave the mark out"));
+            }
         }
     }
 

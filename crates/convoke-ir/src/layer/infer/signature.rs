@@ -1,15 +1,15 @@
 //! Which element types the operands of an op may have, and which the result has then: a table for each kind of op.
 //!
-//! Weights and other parameters may have the type that the op computes in: what a pass computes of weights is not rounded again, and costs
-//! nothing, since they are packed in that type anyway.
+//! Weights and other parameters of `f16` and `bf16` ops may also be `f32`, the type that the op computes in: weights that a pass has computed
+//! are then not rounded once more. Packing converts all weights to that type anyway, so it costs nothing.
 
-use super::infer::InferError;
+use super::error::InferError;
 use crate::elem::Elem::{self, Bf16, F16, F32, F64};
 use crate::types::TensorType;
 
 /// A line of a table.
 pub(super) struct Signature {
-    /// Of each operand; the last stands for those behind it too.
+    /// The type of each operand; the last entry holds for all further operands.
     operands: &'static [Elem],
     result: Elem,
 }
@@ -18,11 +18,11 @@ const fn line(operands: &'static [Elem], result: Elem) -> Signature {
     Signature { operands, result }
 }
 
-/// All of one type.
+/// All operands of one type.
 pub(super) const UNIFORM: &[Signature] =
     &[line(&[F32], F32), line(&[F64], F64), line(&[F16], F16), line(&[Bf16], Bf16)];
 
-/// Data with parameters, of the same type or of that computed in.
+/// Data with parameters of the same type or of its compute type.
 pub(super) const WITH_PARAMETERS: &[Signature] = &[
     line(&[F32], F32),
     line(&[F64], F64),
