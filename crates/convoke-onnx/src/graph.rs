@@ -1,0 +1,161 @@
+//! A model's graph with its functions inlined: nodes in the order in which they can be computed, without those that nothing reads.
+
+use std::collections::VecDeque;
+
+use rustc_hash::{FxHashMap, FxHashSet};
+
+use crate::attributes::Attributes;
+use crate::error::ImportError;
+use crate::inline;
+use crate::proto::{GraphProto, ModelProto, NodeProto, ValueInfoProto};
+
+/// One operator of the graph.
+#[derive(Clone, Debug)]
+pub(crate) struct Node {
+    /// Its name, or that of its first output.
+    pub(crate) name: String,
+    pub(crate) op: String,
+    /// Empty for ONNX's own.
+    pub(crate) domain: String,
+    pub(crate) opset: i64,
+    /// Names of values; empty where an optional one is left out.
+    pub(crate) inputs: Vec<String>,
+    pub(crate) outputs: Vec<String>,
+    pub(crate) attributes: Attributes,
+}
+
+/// The versions of operator sets by domain.
+pub(crate) type Opsets = FxHashMap<String, i64>;
+
+/// The name of a domain as the table of operators has it: ONNX's own has two names.
+pub(crate) fn domain(name: &str) -> &str {
+    if name == "ai.onnx" { "" } else { name }
+}
+
+impl Node {
+    /// A node as the file has it, its functions not looked at.
+    pub(crate) fn of(proto: NodeProto, opsets: &Opsets) -> Node {
+        let domain = domain(&proto.domain).to_owned();
+        let name = match proto.name.is_empty() {
+            true => proto.output.iter().find(|name| !name.is_empty()).cloned().unwrap_or_default(),
+            false => proto.name,
+        };
+        let mut inputs = proto.input;
+        while inputs.last().is_some_and(String::is_empty) {
+            inputs.pop();
+        }
+        Node {
+            name,
+            op: proto.op_type,
+            opset: opsets.get(&domain).copied().unwrap_or(0),
+            domain,
+            inputs,
+            outputs: proto.output,
+            attributes: Attributes::new(proto.attribute),
+        }
+    }
+
+    /// The names of the values it reads.
+    pub(crate) fn reads(&self) -> impl Iterator<Item = &str> {
+        self.inputs.iter().map(String::as_str).filter(|name| !name.is_empty())
+    }
+}
+
+/// A graph ready to be converted.
+pub(crate) struct Graph {
+    /// The parts of the file that are no nodes.
+    pub(crate) proto: GraphProto,
+    /// Those that an output needs, each after those it reads.
+    pub(crate) nodes: Vec<Node>,
+    /// The values to compute.
+    pub(crate) outputs: Vec<String>,
+    /// Nodes that are left out because none of the chosen outputs needs them.
+    pub(crate) cut: usize,
+}
+
+impl Graph {
+    /// The graph of a model that computes `outputs`, or all its outputs.
+    pub(crate) fn of(name: &str, model: ModelProto, outputs: &[String]) -> Result<Graph, ImportError> {
+        let malformed = |reason: String| ImportError::Malformed { name: name.into(), reason };
+        let mut model = model;
+        let mut proto = model.graph.take().unwrap_or_default();
+        let nodes = inline::nodes(name, &mut model, std::mem::take(&mut proto.node))?;
+        let own: Vec<String> = proto.output.iter().map(|output| output.name.clone()).collect();
+        let makers = makers(name, &proto, &nodes)?;
+        for output in outputs {
+            if !makers.contains_key(output.as_str()) && !own.contains(output) {
+                let known: Vec<_> = own.iter().map(|name| format!("`{name}`")).collect();
+                let message = format!("the model has no value `{output}`; its outputs are {}", known.join(", "));
+                return Err(ImportError::Option(message));
+            }
+        }
+        let outputs = if outputs.is_empty() { own } else { outputs.to_vec() };
+        if outputs.is_empty() {
+            return Err(malformed("the graph has no output".into()));
+        }
+        let order = order(&nodes, &makers, &outputs).map_err(|node| {
+            malformed(format!("node `{}` ({}) depends on its own output", nodes[node].name, nodes[node].op))
+        })?;
+        let mut nodes: Vec<Option<Node>> = nodes.into_iter().map(Some).collect();
+        let kept: Vec<Node> = order.into_iter().filter_map(|index| nodes[index].take()).collect();
+        let cut = nodes.iter().flatten().count();
+        Ok(Graph { proto, nodes: kept, outputs, cut })
+    }
+
+    /// The inputs that are no initialisers.
+    pub(crate) fn inputs(&self) -> impl Iterator<Item = &ValueInfoProto> {
+        let constants: FxHashSet<&str> = self.proto.initializer.iter().map(|tensor| tensor.name.as_str()).collect();
+        self.proto.input.iter().filter(move |input| !constants.contains(input.name.as_str()))
+    }
+}
+
+/// Which node gives each value.
+fn makers(name: &str, proto: &GraphProto, nodes: &[Node]) -> Result<FxHashMap<String, usize>, ImportError> {
+    let malformed = |reason: String| Err(ImportError::Malformed { name: name.into(), reason });
+    let mut given: FxHashSet<&str> = proto.input.iter().map(|input| input.name.as_str()).collect();
+    given.extend(proto.initializer.iter().map(|tensor| tensor.name.as_str()));
+    let mut makers = FxHashMap::default();
+    for (index, node) in nodes.iter().enumerate() {
+        for output in node.outputs.iter().filter(|output| !output.is_empty()) {
+            if given.contains(output.as_str()) || makers.insert(output.clone(), index).is_some() {
+                return malformed(format!("value `{output}` is given twice, the second time by node `{}`", node.name));
+            }
+        }
+    }
+    Ok(makers)
+}
+
+/// The nodes that the outputs need, each after those it reads; else a node that needs itself.
+fn order(nodes: &[Node], makers: &FxHashMap<String, usize>, outputs: &[String]) -> Result<Vec<usize>, usize> {
+    let mut needed = vec![false; nodes.len()];
+    let mut todo: Vec<usize> = outputs.iter().filter_map(|output| makers.get(output).copied()).collect();
+    while let Some(index) = todo.pop() {
+        if !std::mem::replace(&mut needed[index], true) {
+            todo.extend(nodes[index].reads().filter_map(|name| makers.get(name).copied()));
+        }
+    }
+    // Kahn's algorithm, in the file's order among those that are ready.
+    let mut readers = vec![Vec::new(); nodes.len()];
+    let mut missing = vec![0usize; nodes.len()];
+    for (index, node) in nodes.iter().enumerate().filter(|(index, _)| needed[*index]) {
+        for maker in node.reads().filter_map(|name| makers.get(name).copied()) {
+            readers[maker].push(index);
+            missing[index] += 1;
+        }
+    }
+    let mut ready: VecDeque<usize> = (0..nodes.len()).filter(|&i| needed[i] && missing[i] == 0).collect();
+    let mut order = Vec::new();
+    while let Some(index) = ready.pop_front() {
+        order.push(index);
+        for &reader in &readers[index] {
+            missing[reader] -= 1;
+            if missing[reader] == 0 {
+                ready.push_back(reader);
+            }
+        }
+    }
+    match (0..nodes.len()).find(|&i| needed[i] && missing[i] > 0) {
+        Some(stuck) => Err(stuck),
+        None => Ok(order),
+    }
+}
