@@ -1,4 +1,4 @@
-//! A model's graph with its functions inlined: nodes in the order in which they can be computed, without those that nothing reads.
+//! Nodes of a model in the order in which they can be computed, without those that nothing reads.
 
 use std::collections::VecDeque;
 
@@ -6,8 +6,8 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::attributes::Attributes;
 use crate::error::ImportError;
-use crate::inline;
-use crate::proto::{GraphProto, ModelProto, NodeProto, ValueInfoProto};
+use crate::model::Model;
+use crate::proto::NodeProto;
 
 /// One operator of the graph.
 #[derive(Clone, Debug)]
@@ -61,27 +61,22 @@ impl Node {
     }
 }
 
-/// A graph ready to be converted.
-pub(crate) struct Graph {
-    /// The parts of the file that are no nodes.
-    pub(crate) proto: GraphProto,
+/// The nodes that compute chosen values.
+pub(crate) struct Graph<'a> {
     /// Those that an output needs, each after those it reads.
-    pub(crate) nodes: Vec<Node>,
+    pub(crate) nodes: Vec<&'a Node>,
     /// The values to compute.
     pub(crate) outputs: Vec<String>,
-    /// Nodes that are left out because none of the chosen outputs needs them.
+    /// How many nodes are left out, because none of the chosen outputs needs them.
     pub(crate) cut: usize,
 }
 
-impl Graph {
+impl<'a> Graph<'a> {
     /// The graph of a model that computes `outputs`, or all its outputs.
-    pub(crate) fn of(name: &str, model: ModelProto, outputs: &[String]) -> Result<Graph, ImportError> {
-        let malformed = |reason: String| ImportError::Malformed { name: name.into(), reason };
-        let mut model = model;
-        let mut proto = model.graph.take().unwrap_or_default();
-        let nodes = inline::nodes(name, &mut model, std::mem::take(&mut proto.node))?;
-        let own: Vec<String> = proto.output.iter().map(|output| output.name.clone()).collect();
-        let makers = makers(name, &proto, &nodes)?;
+    pub(crate) fn of(model: &'a Model, outputs: &[String]) -> Result<Graph<'a>, ImportError> {
+        let malformed = |reason: String| ImportError::Malformed { name: model.name.clone(), reason };
+        let makers = makers(model)?;
+        let own = &model.outputs;
         for output in outputs {
             if !makers.contains_key(output.as_str()) && !own.contains(output) {
                 let known: Vec<_> = own.iter().map(|name| format!("`{name}`")).collect();
@@ -89,36 +84,29 @@ impl Graph {
                 return Err(ImportError::Option(message));
             }
         }
-        let outputs = if outputs.is_empty() { own } else { outputs.to_vec() };
+        let outputs = if outputs.is_empty() { own.clone() } else { outputs.to_vec() };
         if outputs.is_empty() {
             return Err(malformed("the graph has no output".into()));
         }
-        let order = order(&nodes, &makers, &outputs).map_err(|node| {
-            malformed(format!("node `{}` ({}) depends on its own output", nodes[node].name, nodes[node].op))
+        let order = order(&model.nodes, &makers, &outputs).map_err(|node| {
+            let Node { name, op, .. } = &model.nodes[node];
+            malformed(format!("node `{name}` ({op}) depends on its own output"))
         })?;
-        let mut nodes: Vec<Option<Node>> = nodes.into_iter().map(Some).collect();
-        let kept: Vec<Node> = order.into_iter().filter_map(|index| nodes[index].take()).collect();
-        let cut = nodes.iter().flatten().count();
-        Ok(Graph { proto, nodes: kept, outputs, cut })
-    }
-
-    /// The inputs that are no initialisers.
-    pub(crate) fn inputs(&self) -> impl Iterator<Item = &ValueInfoProto> {
-        let constants: FxHashSet<&str> = self.proto.initializer.iter().map(|tensor| tensor.name.as_str()).collect();
-        self.proto.input.iter().filter(move |input| !constants.contains(input.name.as_str()))
+        let cut = model.nodes.len() - order.len();
+        Ok(Graph { nodes: order.into_iter().map(|index| &model.nodes[index]).collect(), outputs, cut })
     }
 }
 
 /// Which node gives each value.
-fn makers(name: &str, proto: &GraphProto, nodes: &[Node]) -> Result<FxHashMap<String, usize>, ImportError> {
-    let malformed = |reason: String| Err(ImportError::Malformed { name: name.into(), reason });
-    let mut given: FxHashSet<&str> = proto.input.iter().map(|input| input.name.as_str()).collect();
-    given.extend(proto.initializer.iter().map(|tensor| tensor.name.as_str()));
+fn makers(model: &Model) -> Result<FxHashMap<String, usize>, ImportError> {
+    let mut given: FxHashSet<&str> = model.inputs.iter().map(|input| input.name.as_str()).collect();
+    given.extend(model.tensors.keys().map(String::as_str));
     let mut makers = FxHashMap::default();
-    for (index, node) in nodes.iter().enumerate() {
+    for (index, node) in model.nodes.iter().enumerate() {
         for output in node.outputs.iter().filter(|output| !output.is_empty()) {
             if given.contains(output.as_str()) || makers.insert(output.clone(), index).is_some() {
-                return malformed(format!("value `{output}` is given twice, the second time by node `{}`", node.name));
+                let reason = format!("value `{output}` is given twice, the second time by node `{}`", node.name);
+                return Err(ImportError::Malformed { name: model.name.clone(), reason });
             }
         }
     }

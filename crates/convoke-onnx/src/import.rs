@@ -12,17 +12,20 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use crate::dims::{self, Input};
 use crate::error::{Converted, ImportError, NodeRefusal, Refusal, malformed, unsupported};
 use crate::graph::{Graph, Node};
+use crate::model::Model;
 use crate::names::Names;
 use crate::options::Options;
 use crate::tensor::Tensor;
 use crate::value::{Net, Value};
-use crate::{DataType, Imported, Port, host, ops, read};
+use crate::{DataType, Imported, Port, host, ops};
 
 /// A layer under construction.
 pub(crate) struct Importer<'a> {
     pub(crate) builder: LayerBuilder,
     pub(crate) files: &'a Files,
     values: FxHashMap<String, Value>,
+    /// The names of values that a node or the caller reads.
+    read: FxHashSet<&'a str>,
     names: Names,
     /// Results of ops that have a number for a name.
     unnamed: FxHashSet<ValueId>,
@@ -37,28 +40,27 @@ type Key = (DataType, Vec<usize>, Result<Vec<u8>, usize>);
 const FEW: usize = 64;
 
 /// Builds the layer of a graph.
-pub(crate) fn import(name: &str, graph: Graph, options: &Options, files: &Files) -> Result<Imported, ImportError> {
-    let malformed = |reason: String| ImportError::Malformed { name: name.into(), reason };
-    let mut names = Names::default();
-    let title = Names::default().give(&graph.proto.name);
-    let builder = LayerBuilder::new(&title).map_err(|error| malformed(error.to_string()))?;
-    let inputs = dims::bind(name, graph.inputs(), options)?;
-    let reserved: Vec<String> = inputs.iter().map(|input| names.give(&input.name)).collect();
+pub(crate) fn import(model: &Model, graph: Graph<'_>, options: &Options) -> Result<Imported, ImportError> {
+    let malformed = |reason: String| ImportError::Malformed { name: model.name.clone(), reason };
+    let inputs = dims::bind(&model.name, &model.inputs, options)?;
+    let title = Names::default().give(&model.title);
+    let read = graph.nodes.iter().flat_map(|node| node.reads());
     let mut importer = Importer {
-        builder,
-        files,
+        builder: LayerBuilder::new(&title).map_err(|error| malformed(error.to_string()))?,
+        files: &model.files,
         values: FxHashMap::default(),
-        names,
+        read: read.chain(graph.outputs.iter().map(String::as_str)).collect(),
+        names: Names::default(),
         unnamed: FxHashSet::default(),
         constants: FxHashMap::default(),
     };
-    for (input, name) in inputs.iter().zip(&reserved) {
-        importer.input(input, name).map_err(|refusal| malformed(said(&refusal)))?;
+    for input in &inputs {
+        importer.input(input).map_err(|refusal| malformed(said(&refusal)))?;
     }
-    importer.initialisers(&graph).map_err(|refusal| malformed(said(&refusal)))?;
+    importer.tensors(model).map_err(|refusal| malformed(said(&refusal)))?;
     let refusals = importer.nodes(&graph.nodes).map_err(malformed)?;
     if !refusals.is_empty() {
-        return Err(ImportError::Unsupported { name: name.into(), refusals });
+        return Err(ImportError::Unsupported { name: model.name.clone(), refusals });
     }
     let mut results = Vec::new();
     let mut outputs = Vec::new();
@@ -70,9 +72,9 @@ pub(crate) fn import(name: &str, graph: Graph, options: &Options, files: &Files)
         outputs.push(Port { name: output.clone(), ty: net.ty, dims: net.dims });
         results.push(net.id);
     }
-    let ports = inputs.into_iter().map(|input| Port { name: input.name, ty: input.ty, dims: input.dims }).collect();
+    let inputs = inputs.into_iter().map(|input| Port { name: input.name, ty: input.ty, dims: input.dims }).collect();
     let layer: Layer = importer.builder.finish(&results).map_err(|error| malformed(error.to_string()))?;
-    Ok(Imported { layer, inputs: ports, outputs, cut: graph.cut })
+    Ok(Imported { layer, inputs, outputs, cut: graph.cut })
 }
 
 fn said(refusal: &Refusal) -> String {
@@ -83,34 +85,26 @@ fn said(refusal: &Refusal) -> String {
 }
 
 impl Importer<'_> {
-    fn input(&mut self, input: &Input, name: &str) -> Converted<()> {
+    fn input(&mut self, input: &Input) -> Converted<()> {
         let ty = TensorType::new(input.ty.carrier(), input.dims.clone(), Layout::Nchw)
             .map_err(|error| Refusal::Malformed(format!("input `{}`: {error}", input.name)))?;
-        let id = self.builder.param(name, ty)?;
+        let name = self.names.give(&input.name);
+        let id = self.builder.param(&name, ty)?;
         let net = Net { id, ty: input.ty, dims: input.dims.clone() };
         self.values.insert(input.name.clone(), net.into());
         Ok(())
     }
 
-    fn initialisers(&mut self, graph: &Graph) -> Converted<()> {
-        if let Some(sparse) = graph.proto.sparse_initializer.first() {
-            let name = sparse.values.as_ref().map_or("", |values| values.name.as_str());
-            return unsupported(format!("tensor `{name}` is sparse; convoke takes dense tensors alone"));
-        }
-        let mut read: FxHashSet<&str> = graph.nodes.iter().flat_map(Node::reads).collect();
-        read.extend(graph.outputs.iter().map(String::as_str));
-        for proto in &graph.proto.initializer {
-            if !read.contains(proto.name.as_str()) {
-                continue;
-            }
-            let tensor = read::tensor(proto, self.files)?;
-            self.values.insert(proto.name.clone(), Value::Known(tensor, proto.name.clone()));
+    /// The initialisers that are read.
+    fn tensors(&mut self, model: &Model) -> Converted<()> {
+        for (name, tensor) in model.tensors.iter().filter(|(name, _)| self.read.contains(name.as_str())) {
+            self.values.insert(name.clone(), Value::Known(tensor.clone()?, name.clone()));
         }
         Ok(())
     }
 
     /// Converts every node; `Err` is a node that contradicts itself.
-    fn nodes(&mut self, nodes: &[Node]) -> Result<Vec<NodeRefusal>, String> {
+    fn nodes(&mut self, nodes: &[&Node]) -> Result<Vec<NodeRefusal>, String> {
         let mut refusals = Vec::new();
         for node in nodes {
             let values = match self.node(node) {
@@ -158,7 +152,7 @@ impl Importer<'_> {
             return Ok(tensors.into_iter().map(Value::from).collect());
         }
         let values = ops::convert(self, &call)?;
-        match node.outputs.iter().skip(values.len()).find(|name| !name.is_empty()) {
+        match node.outputs.iter().skip(values.len()).find(|name| self.read.contains(name.as_str())) {
             None => Ok(values),
             Some(extra) => unsupported(format!(
                 "its output `{extra}` is not computed; convoke computes the first {} alone",

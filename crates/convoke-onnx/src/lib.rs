@@ -19,6 +19,7 @@ mod graph;
 mod host;
 mod import;
 mod inline;
+mod model;
 mod names;
 mod ops;
 mod options;
@@ -27,14 +28,11 @@ mod read;
 mod tensor;
 mod value;
 
-use std::path::Path;
-
-use bytes::Bytes;
-use convoke_data::Files;
 use convoke_ir::layer::Layer;
 
 pub use data_type::DataType;
 pub use error::{ImportError, NodeRefusal};
+pub use model::{Declared, Dim, Model};
 pub use options::Options;
 
 /// An input or output of a model.
@@ -59,29 +57,4 @@ pub struct Imported {
     pub outputs: Vec<Port>,
     /// How many nodes were left out, because no output that is computed needs them.
     pub cut: usize,
-}
-
-/// Reads a model from a file. Tensors with external data are read from the file's folder.
-///
-/// # Errors
-///
-/// A file that is no model, a model that contradicts itself, sizes that are not bound, and nodes that convoke does not compile.
-pub fn import_file(path: &Path, options: &Options, budget: u64) -> Result<Imported, ImportError> {
-    let folder = match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
-    let bytes = read::file(path, budget)?;
-    import_bytes(&path.to_string_lossy(), bytes.into(), options, &Files::at(folder).with_budget(budget))
-}
-
-/// Reads a model from bytes; `name` is what messages call it.
-///
-/// # Errors
-///
-/// As [`import_file`].
-pub fn import_bytes(name: &str, bytes: Vec<u8>, options: &Options, files: &Files) -> Result<Imported, ImportError> {
-    let model = read::model(name, Bytes::from(bytes))?;
-    let graph = graph::Graph::of(name, model, &options.outputs)?;
-    import::import(name, graph, options, files)
 }

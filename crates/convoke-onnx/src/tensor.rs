@@ -213,16 +213,6 @@ impl Tensor {
     }
 }
 
-impl Numbers {
-    /// Element `i` as a real number.
-    pub(crate) fn len(&self) -> usize {
-        match self {
-            Numbers::Whole(numbers) => numbers.len(),
-            Numbers::Real(numbers) => numbers.len(),
-        }
-    }
-}
-
 /// The index of an axis that may be counted from the end.
 pub(crate) fn axis(axis: i64, rank: usize) -> Converted<usize> {
     let from_start = if axis < 0 { axis.checked_add(rank as i64) } else { Some(axis) };

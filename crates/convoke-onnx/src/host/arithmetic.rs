@@ -6,7 +6,9 @@ use crate::error::{Converted, malformed};
 use crate::tensor::{Numbers, Tensor};
 
 /// An operation on whole numbers, and the same on real ones.
-type Binary = (fn(i64, i64) -> Option<i64>, fn(f64, f64) -> f64);
+pub(super) type Binary = (fn(i64, i64) -> Option<i64>, fn(f64, f64) -> f64);
+/// A function of a whole number, and the same of a real one.
+type Unary = (fn(i64) -> i64, fn(f64) -> f64);
 /// A comparison of whole numbers, and the same of real ones.
 type Comparison = (fn(&i64, &i64) -> bool, fn(&f64, &f64) -> bool);
 
@@ -69,7 +71,7 @@ fn comparison(op: &str) -> Option<Comparison> {
     })
 }
 
-fn unary(op: &str) -> Option<(fn(i64) -> i64, fn(f64) -> f64)> {
+fn unary(op: &str) -> Option<Unary> {
     Some(match op {
         "Neg" => (i64::wrapping_neg, |x| -x),
         "Abs" => (i64::wrapping_abs, f64::abs),

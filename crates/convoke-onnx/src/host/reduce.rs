@@ -1,13 +1,14 @@
 //! Reductions of few known numbers, as shapes are reduced: `ReduceProd` and its like, `NonZero`.
 
 use super::Host;
+use super::arithmetic::Binary;
 use crate::data_type::DataType;
 use crate::error::{Converted, malformed};
 use crate::ops::shape;
 use crate::tensor::{Numbers, Tensor};
 
 pub(super) fn compute(host: &Host<'_>) -> Converted<Option<Tensor>> {
-    let (whole, real): (fn(i64, i64) -> Option<i64>, fn(f64, f64) -> f64) = match host.op() {
+    let (whole, real): Binary = match host.op() {
         "ReduceProd" => (i64::checked_mul, |a, b| a * b),
         "ReduceSum" => (i64::checked_add, |a, b| a + b),
         "ReduceMax" => (|a, b| Some(a.max(b)), f64::max),

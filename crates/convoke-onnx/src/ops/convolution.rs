@@ -9,6 +9,9 @@ use crate::import::Importer;
 use crate::tensor::Tensor;
 use crate::value::Net;
 
+/// The largest stride, dilation and kernel of a transposed convolution; products of them are then far from overflow.
+const MOST: usize = 1 << 20;
+
 /// The attributes of a window over rows and columns. A window over one axis has rows of extent 1.
 pub(super) struct Spatial {
     pub(super) pads: [i64; 4],
@@ -130,7 +133,7 @@ impl Residues {
     /// The tap of w that a residue reads as tap `u` of the convolution.
     fn tap(&self, residue: usize, u: usize) -> Option<usize> {
         let at = self.stride * (self.taps - 1 - u) + residue;
-        (at % self.dilation == 0).then_some(at / self.dilation).filter(|&r| r < self.kernel)
+        at.is_multiple_of(self.dilation).then_some(at / self.dilation).filter(|&r| r < self.kernel)
     }
 }
 
@@ -184,12 +187,12 @@ pub(super) fn conv_transpose(importer: &mut Importer<'_>, call: &Call<'_>) -> Va
     }
     let x = importer.reshape(&x, &with_rows(&x.dims))?;
     let mut residues = Vec::new();
-    for i in 0..2 {
+    for (i, &kernel) in kernel.iter().enumerate() {
         let (stride, dilation) = (usize::try_from(spatial.strides[i])?, usize::try_from(spatial.dilations[i])?);
-        if stride == 0 || dilation == 0 {
-            return malformed("a stride or dilation is 0");
+        if [stride, dilation, kernel].iter().any(|n| !(1..=MOST).contains(n)) {
+            return malformed(format!("strides, dilations and kernel are from 1 to {MOST}; one is not"));
         }
-        let reach = (kernel[i] - 1) * dilation + 1;
+        let reach = (kernel - 1) * dilation + 1;
         let extent = x.dims[2 + i];
         let full = (extent - 1) * stride + reach;
         let crop = match (axes, i) {
@@ -202,7 +205,7 @@ pub(super) fn conv_transpose(importer: &mut Importer<'_>, call: &Call<'_>) -> Va
         let rows = (crop.begin + crop.output).div_ceil(stride) - from;
         let end = (rows + taps - 1).saturating_sub(extent + begin);
         let first = crop.begin - from * stride;
-        residues.push(Residues { stride, dilation, kernel: kernel[i], taps, begin, end, first, output: crop.output });
+        residues.push(Residues { stride, dilation, kernel, taps, begin, end, first, output: crop.output });
     }
     let [h, w] = <[Residues; 2]>::try_from(residues).unwrap_or_else(|_| unreachable!("two axes were pushed"));
     let packed = packed(weights, group, [&h, &w], *outputs)?;
