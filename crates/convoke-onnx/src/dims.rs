@@ -37,7 +37,7 @@ fn dim(proto: &DimensionProto) -> Dim {
 }
 
 /// The inputs with their shapes; sizes that are not bound are named all at once.
-pub(crate) fn bind(name: &str, inputs: &[ValueInfoProto], options: &Options) -> Result<Vec<Input>, ImportError> {
+pub(crate) fn bind(name: &str, inputs: &[&ValueInfoProto], options: &Options) -> Result<Vec<Input>, ImportError> {
     let inputs = inputs.iter().map(|input| declared(name, input)).collect::<Result<Vec<_>, _>>()?;
     known(&inputs, options)?;
     let mut bound = Vec::new();

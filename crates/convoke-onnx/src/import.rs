@@ -15,6 +15,7 @@ use crate::graph::{Graph, Node};
 use crate::model::Model;
 use crate::names::Names;
 use crate::options::Options;
+use crate::proto::ValueInfoProto;
 use crate::tensor::Tensor;
 use crate::value::{Net, Value};
 use crate::{DataType, Imported, Port, host, ops};
@@ -42,7 +43,9 @@ const FEW: usize = 64;
 /// Builds the layer of a graph.
 pub(crate) fn import(model: &Model, graph: Graph<'_>, options: &Options) -> Result<Imported, ImportError> {
     let malformed = |reason: String| ImportError::Malformed { name: model.name.clone(), reason };
-    let inputs = dims::bind(&model.name, &model.inputs, options)?;
+    let free = |input: &&ValueInfoProto| !options.constants.iter().any(|(name, _)| *name == input.name);
+    let inputs: Vec<&ValueInfoProto> = model.inputs.iter().filter(free).collect();
+    let inputs = dims::bind(&model.name, &inputs, options)?;
     let title = Names::default().give(&model.title);
     let read = graph.nodes.iter().flat_map(|node| node.reads());
     let mut importer = Importer {
@@ -56,6 +59,9 @@ pub(crate) fn import(model: &Model, graph: Graph<'_>, options: &Options) -> Resu
     };
     for input in &inputs {
         importer.input(input).map_err(|refusal| malformed(said(&refusal)))?;
+    }
+    for (name, data) in &options.constants {
+        importer.values.insert(name.clone(), Value::Known(data.tensor.clone(), name.clone()));
     }
     importer.tensors(model).map_err(|refusal| malformed(said(&refusal)))?;
     let refusals = importer.nodes(&graph.nodes).map_err(malformed)?;

@@ -12,6 +12,7 @@
 #![forbid(unsafe_code)]
 
 mod attributes;
+mod data;
 mod data_type;
 mod dims;
 mod error;
@@ -30,6 +31,7 @@ mod value;
 
 use convoke_ir::layer::Layer;
 
+pub use data::Data;
 pub use data_type::DataType;
 pub use error::{ImportError, NodeRefusal};
 pub use model::{Declared, Dim, Model};

@@ -1,5 +1,7 @@
 //! Options of an import.
 
+use crate::data::Data;
+
 /// Sizes for symbolic dimensions, and the values to compute.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -7,6 +9,7 @@ pub struct Options {
     pub(crate) dims: Vec<(String, usize)>,
     pub(crate) input_shapes: Vec<(String, Vec<usize>)>,
     pub(crate) outputs: Vec<String>,
+    pub(crate) constants: Vec<(String, Data)>,
 }
 
 impl Options {
@@ -25,6 +28,12 @@ impl Options {
     /// Computes this value, which need not be an output of the model. Without any, all outputs of the model are computed.
     pub fn with_output(mut self, name: impl Into<String>) -> Options {
         self.outputs.push(name.into());
+        self
+    }
+
+    /// Gives the input `name` a value for good; it is no input of the layer then. Inputs that shapes are computed from need one.
+    pub fn with_constant(mut self, name: impl Into<String>, data: Data) -> Options {
+        self.constants.push((name.into(), data));
         self
     }
 

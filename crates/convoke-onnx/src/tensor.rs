@@ -7,7 +7,7 @@ use crate::data_type::DataType;
 use crate::error::{Converted, Refusal, malformed};
 
 /// A tensor whose elements are known, row-major. A clone shares the elements. Extents may be 0.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Tensor {
     ty: DataType,
     dims: Vec<usize>,
