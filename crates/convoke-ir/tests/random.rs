@@ -94,7 +94,7 @@ impl Choices {
                 3 => Clip { min: -self.number().abs(), max: self.number().abs() }.into(),
                 4 => LeakyRelu { alpha: self.number() }.into(),
                 5 => Add {}.into(),
-                6 => Pad { pads: [1, 0, 0, 1], mode: self.of(PadMode::ALL) }.into(),
+                6 => Pad { pads: [1, 0, 0, 1], mode: self.of(PadMode::ALL), ..Pad::default() }.into(),
                 7 => MaxPool { ceil_mode: self.below(2) == 0, strides: [2, 1], ..MaxPool::default() }.into(),
                 8 => Conv2d {
                     auto_pad: self.of(AutoPad::ALL),

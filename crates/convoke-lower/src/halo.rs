@@ -208,7 +208,7 @@ impl<'a> Lowering<'a> {
     /// `pad` as an op: a halo that is the result.
     pub fn pad(&mut self, instr: &'a Instr, pad: &Pad) -> Result<(), LowerError> {
         let border = match pad.mode {
-            PadMode::Zeros => Border::Number(0.0),
+            PadMode::Zeros => Border::Number(pad.value),
             PadMode::Reflect => Border::Reflect,
             PadMode::Replicate => Border::Replicate,
             PadMode::Circular => Border::Circular,

@@ -93,6 +93,19 @@ pub enum LowerError {
         /// Why not.
         reason: &'static str,
     },
+    /// The indices of a gather, or the neighbours of a resize, fall into too many runs of equal steps.
+    #[error(
+        "`%{value}` would copy {runs} runs of elements one by one, the limit is {limit}; where the indices are in no order, \
+         cut the list in parts and concatenate what they give"
+    )]
+    Runs {
+        /// The value.
+        value: String,
+        /// How many there are.
+        runs: usize,
+        /// How many there may be.
+        limit: usize,
+    },
     /// A buffer between two ops would be too large.
     #[error("a buffer for `{what}` would be too large: {source}")]
     TooLarge {
@@ -191,10 +204,18 @@ impl<'a> Lowering<'a> {
             }
             Op::MatMul(_) => self.matmul(instr),
             Op::Pad(pad) => self.pad(instr, pad),
-            Op::Concat(_) | Op::Reshape(_) | Op::Transpose(_) | Op::ToLayout(_) => {
+            Op::Concat(_)
+            | Op::Reshape(_)
+            | Op::Transpose(_)
+            | Op::ToLayout(_)
+            | Op::Slice(_)
+            | Op::Broadcast(_) => {
                 self.movement(instr);
                 Ok(())
             }
+            Op::Gather(gather) => self.gather(instr, gather),
+            Op::Resize(resize) => self.resize(instr, resize),
+            op if op.reduction().is_some() => self.reduce(instr),
             op if op.is_elementwise() => {
                 let (epilogue, first) = Epilogue::whole(self, instr);
                 self.elementwise(instr.result, &epilogue, &first);

@@ -16,6 +16,8 @@
 //!                               E = |a| E_x + γ_8 |a| M_x + γ_(d_x+8) (|a||mean| + |b|)        S = |a|(S_x + |mean|) + |b|
 //! avg_pool, n terms             E = mean E_x + γ_(n+2) mean(|x| + E_x)                         S = mean S_x
 //! max_pool                      E = max E_x                                                    S = max S_x
+//! reductions                    as avg_pool and max_pool; the sum of n terms n times the mean
+//! resize, weights w             E = Σ|w| E_x + γ_12 Σ|w|(|x| + E_x)                            S = Σ|w| S_x
 //! activations, Lipschitz L      E = L·E_x + m·u (|y| + L·E_x)     relu, relu6: m = 0; clip, leaky_relu: m = 2;
 //!                               sigmoid, silu: m = 8, their exponential being a polynomial; hardswish: γ_6 (|x| + E_x)
 //! pad, concat, reshape, …       as their elements
@@ -44,6 +46,7 @@
 //! Source  N. J. Higham, Accuracy and Stability of Numerical Algorithms, 2nd ed., §3.1 and §4.2: for any order of
 //!         summation each term of a sum of n products meets at most n roundings.
 
+mod rearrange;
 mod stored;
 mod strassen;
 mod tiles;
@@ -203,7 +206,7 @@ fn step(
     let (error, scale, depth) = match op {
         Op::Conv2d(_) | Op::MatMul(_) => {
             let terms = match op {
-                Op::MatMul(_) => types[0].shape.dims()[1],
+                Op::MatMul(_) => types[0].shape.dims().last().copied().unwrap_or(1),
                 _ => types[1].shape.dims()[1..].iter().product(),
             };
             let w = args[1];
@@ -278,9 +281,13 @@ fn step(
             let error = each2(&unary(&x.error)?, &unary(&abs)?, |e, m| e + gamma * m + underflow)?;
             (error, unary(&x.scale)?, 0)
         }
-        Op::Pad(_) | Op::Reshape(_) | Op::Transpose(_) | Op::ToLayout(_) => {
+        Op::Reshape(_) | Op::Transpose(_) | Op::ToLayout(_) | Op::Slice(_) | Op::Broadcast(_) | Op::Gather(_) => {
             (unary(&x.error)?, unary(&x.scale)?, x.depth)
         }
+        Op::Pad(op) => rearrange::pad(op, x, types[0], result)?,
+        Op::ReduceMax(_) | Op::ReduceMin(_) => rearrange::extreme(x, types[0], result)?,
+        Op::ReduceMean(_) | Op::ReduceSum(_) => rearrange::sum(op, x, types[0], result, unit)?,
+        Op::Resize(op) => rearrange::resize(op, x, types[0], result, unit)?,
         Op::Concat(_) => {
             let all = |part: fn(&Tracked) -> &[f64]| {
                 eval(op, &args.iter().zip(types).map(|(arg, ty)| with(part(arg), ty)).collect::<Vec<_>>(), result)

@@ -5,13 +5,17 @@
 //! | `walk` | the order of instructions, epilogues, lifetimes and the memory needed |
 //! | `window` | convolution and pooling |
 //! | `pointwise` | what treats each element alone |
-//! | `arrange` | what moves elements: pad, concat, reshape, transpose |
+//! | `arrange` | what moves elements: pad, concat, reshape, transpose, slice, broadcast, gather |
+//! | `reduce` | means, sums, maxima and minima over axes |
+//! | `resize` | images at other rows and columns |
 //!
 //! Ops over images see them as planes, `[N, C, H, W]`, whatever their layout: [`planes`] and [`stored`] go between
 //! the two, and are the only place that knows of layouts.
 
 mod arrange;
 mod pointwise;
+mod reduce;
+mod resize;
 pub(crate) mod walk;
 mod window;
 
@@ -26,6 +30,7 @@ use ndarray::ArrayD;
 use crate::{InterpError, Result, check_inputs, filled, flat, shaped};
 
 pub(crate) use pointwise::{broadcast, norm_scale, per_channel};
+pub(crate) use resize::eval as resize;
 pub(crate) use window::pool_terms;
 
 /// An operand of an op: its elements in storage order, and its type.
@@ -94,10 +99,15 @@ pub(crate) fn eval(op: &Op, args: &[Operand<'_>], result: &TensorType) -> Result
         Op::MaxPool(op) => window::max_pool(op, args[0], result),
         Op::AvgPool(op) => window::avg_pool(op, args[0], result),
         Op::GlobalAvgPool(_) => window::global_avg_pool(args[0], result),
-        Op::MatMul(_) => window::matmul(args[0], args[1]),
+        Op::MatMul(_) => window::matmul(args[0], args[1], result),
         Op::Pad(op) => arrange::pad(op, args[0], result),
         Op::Concat(op) => arrange::concat(op, args, result),
         Op::Transpose(op) => arrange::transpose(op, args[0], result),
+        Op::Slice(op) => arrange::slice(op, args[0], result),
+        Op::Broadcast(_) => broadcast(args[0], args[0], result, |x, _| x),
+        Op::Gather(op) => arrange::gather(op, args[0], result),
+        Op::ReduceMean(_) | Op::ReduceSum(_) | Op::ReduceMax(_) | Op::ReduceMin(_) => reduce::eval(op, args[0], result),
+        Op::Resize(op) => resize::eval(op, args[0], result, false),
         Op::Reshape(_) => copy(args[0].data),
         Op::ToLayout(_) => stored(planes(args[0])?, result),
         Op::Bias(_)

@@ -41,7 +41,7 @@ impl InferError {
         }
     }
 
-    fn attribute(attribute: &'static str, message: impl Into<String>) -> InferError {
+    pub(super) fn attribute(attribute: &'static str, message: impl Into<String>) -> InferError {
         InferError {
             code: Code::Attribute,
             message: message.into(),
@@ -53,12 +53,12 @@ impl InferError {
     }
 
     /// With the entry of the list at fault.
-    fn entry(mut self, entry: usize) -> InferError {
+    pub(super) fn entry(mut self, entry: usize) -> InferError {
         self.entry = u16::try_from(entry).ok();
         self
     }
 
-    fn help(mut self, help: impl Into<String>) -> InferError {
+    pub(super) fn help(mut self, help: impl Into<String>) -> InferError {
         self.help = Some(help.into());
         self
     }
@@ -77,7 +77,7 @@ impl From<TypeError> for InferError {
     }
 }
 
-type Inferred = Result<TensorType, InferError>;
+pub(super) type Inferred = Result<TensorType, InferError>;
 
 /// The window of a convolution or pooling along rows and columns, with every number derived and checked.
 ///
@@ -220,7 +220,7 @@ fn window(image: Image, a: &WindowAttrs) -> Result<Window, InferError> {
     Ok(Window { h: axis(0, image.h)?, w: axis(1, image.w)? })
 }
 
-fn image(args: &[&TensorType], i: usize) -> Result<Image, InferError> {
+pub(super) fn image(args: &[&TensorType], i: usize) -> Result<Image, InferError> {
     args[i].as_image().ok_or_else(|| {
         InferError::operand(i, format!("expected an image (4 dimensions), found `{}`", args[i]))
             .help("write a 1-D signal as an image of height 1: `f32[N, C, 1, W]`")
@@ -338,7 +338,7 @@ pub(super) fn bias(_: &Bias, args: &[&TensorType]) -> Inferred {
 }
 
 /// Refuses a number that the type computed in cannot hold.
-fn held(attribute: &'static str, number: f64, x: &TensorType) -> Result<(), InferError> {
+pub(super) fn held(attribute: &'static str, number: f64, x: &TensorType) -> Result<(), InferError> {
     let elem = x.elem.compute();
     if elem.holds(number) {
         return Ok(());
@@ -405,6 +405,11 @@ pub(super) fn broadcast<T>(_: &T, args: &[&TensorType]) -> Inferred {
 
 pub(super) fn pad(op: &Pad, args: &[&TensorType]) -> Inferred {
     let x = image(args, 0)?;
+    held("value", op.value, args[0])?;
+    if op.value != 0.0 && op.mode != PadMode::Zeros {
+        let message = format!("`value` is what `zeros` pads with; `{}` takes elements of the image", op.mode.name());
+        return Err(InferError::attribute("value", message));
+    }
     let axis = |i: usize, extent: usize| -> Result<usize, InferError> {
         let which = ["rows", "columns"][i];
         let (begin, end) = (op.pads[i], op.pads[i + 2]);
@@ -532,13 +537,18 @@ pub(super) fn concat(op: &Concat, args: &[&TensorType]) -> Inferred {
 
 pub(super) fn matmul(_: &MatMul, args: &[&TensorType]) -> Inferred {
     let elem = result(UNIFORM, args)?;
-    match (args[0].shape.dims(), args[1].shape.dims()) {
-        (&[m, k], &[l, n]) if k == l => Ok(TensorType::new(elem, [m, n], Layout::Nchw)?),
-        _ => Err(InferError::operand(
-            1,
-            format!("expected `[M, K]` and `[K, N]`, found `{}` and `{}`", args[0], args[1]),
-        )),
+    let (a, b) = (args[0], args[1]);
+    let misfit =
+        || InferError::operand(1, format!("expected `[…, M, K]` and `[…, K, N]` of one rank, found `{a}` and `{b}`"));
+    let (&[ref outer_a @ .., m, k], &[ref outer_b @ .., l, n]) = (a.shape.dims(), b.shape.dims()) else {
+        return Err(misfit());
+    };
+    let stretches = |(&a, &b): (&usize, &usize)| a == b || a == 1 || b == 1;
+    if k != l || outer_a.len() != outer_b.len() || !outer_a.iter().zip(outer_b).all(stretches) {
+        return Err(misfit());
     }
+    let outer = outer_a.iter().zip(outer_b).map(|(&a, &b)| a.max(b));
+    Ok(TensorType::new(elem, outer.chain([m, n]).collect::<Vec<_>>(), Layout::Nchw)?)
 }
 
 pub(super) fn reshape(op: &Reshape, args: &[&TensorType]) -> Inferred {

@@ -20,6 +20,7 @@ mod lines;
 mod names;
 mod ops;
 mod range;
+mod rearrange;
 mod signature;
 mod storage;
 mod verify;

@@ -19,7 +19,8 @@
 //!   input, `p, q` over output rows and columns, `r, s` over kernel rows and columns.
 
 use super::infer::{self, InferError};
-use crate::attr::{Attr, AttrError, AttrType, AutoPad, PadMode, Plan};
+use super::rearrange;
+use crate::attr::{Attr, AttrError, AttrType, AutoPad, Coordinates, PadMode, Plan, ResizeMode, Rounding};
 use crate::types::{Layout, TensorType};
 
 /// How many operands an op takes.
@@ -238,6 +239,8 @@ ops! {
         pads: [i64; 4] = [0; 4],
         /// What stands there.
         mode: PadMode = PadMode::Zeros,
+        /// With `zeros`, the number that stands there in place of 0; may be infinite.
+        value: f64 = 0.0,
     } => infer::pad;
 
     /// `y[n,c,p,q] = max_{r,s} x[n, c, p·sh + r·dh − top, q·sw + s·dw − left]`; padding is −∞.
@@ -286,7 +289,8 @@ ops! {
         axis: i64 = 1,
     } => infer::concat;
 
-    /// `y[i,j] = Σ_k a[i,k] · b[k,j]`. a `[M, K]`, b `[K, N]` → y `[M, N]`.
+    /// `y[…,i,j] = Σ_k a[…,i,k] · b[…,k,j]`. a `[…, M, K]`, b `[…, K, N]` → y `[…, M, N]`; ranks are equal, and leading extents of 1 are
+    /// stretched to the other operand's.
     MatMul = "matmul"(a, b) {} => infer::matmul;
 
     /// `y[n,c,…] = (x[n,c,…] − mean[c]) · scale[c] / √(var[c] + epsilon) + b[c]`. All but x are `[C]`.
@@ -306,6 +310,88 @@ ops! {
         /// A permutation of the axes.
         perm: Vec<i64> = Vec::new(),
     } => infer::transpose;
+
+    /// `y[i] = x[starts + steps · i]`, an entry for each axis in storage order. Every element is inside x.
+    Slice = "slice"(x) {
+        /// The first index along each axis.
+        starts: Vec<i64> = Vec::new(),
+        /// The extents of y.
+        sizes: Vec<i64> = Vec::new(),
+        /// From one index to the next, not 0; negative ones reverse. Empty for 1 along each axis.
+        steps: Vec<i64> = Vec::new(),
+    } => rearrange::slice;
+
+    /// Extents of 1 stretched: `y[i, j, …] = x[i, 0, …]` where x has one index along an axis and y more.
+    Broadcast = "broadcast"(x) {
+        /// The extents of y, in storage order.
+        shape: Vec<i64> = Vec::new(),
+    } => rearrange::broadcast;
+
+    /// `y[…, i, …] = x[…, indices[i], …]` along one axis.
+    Gather = "gather"(x) {
+        /// The axis, counted in storage order.
+        axis: i64 = 0,
+        /// An index into x for each of y.
+        indices: Vec<i64> = Vec::new(),
+    } => rearrange::gather;
+
+    /// The mean over some axes, which stay with extent 1.
+    ReduceMean = "reduce_mean"(x) {
+        /// The axes, counted in storage order; at least one, each once.
+        axes: Vec<i64> = Vec::new(),
+    } => rearrange::reduce_mean;
+
+    /// The sum over some axes, which stay with extent 1.
+    ReduceSum = "reduce_sum"(x) {
+        /// The axes, counted in storage order; at least one, each once.
+        axes: Vec<i64> = Vec::new(),
+    } => rearrange::reduce_sum;
+
+    /// The largest element over some axes, which stay with extent 1.
+    ReduceMax = "reduce_max"(x) {
+        /// The axes, counted in storage order; at least one, each once.
+        axes: Vec<i64> = Vec::new(),
+    } => rearrange::reduce_max;
+
+    /// The smallest element over some axes, which stay with extent 1.
+    ReduceMin = "reduce_min"(x) {
+        /// The axes, counted in storage order; at least one, each once.
+        axes: Vec<i64> = Vec::new(),
+    } => rearrange::reduce_min;
+
+    /// An image sampled at other rows and columns, as ONNX `Resize` 19 without `antialias` does.
+    ///
+    /// `y[n,c,p,q] = Σ_{i,j} u_p[i] · v_q[j] · x[n,c,i,j]`. The weights u and v are those of `mode` at the place `t` of the output in the input.
+    /// With s the scale, n the input's extent, o the output's, and l = s·n where `scales` is given, else o:
+    ///
+    /// | coordinates | t of output p |
+    /// |---|---|
+    /// | `half_pixel` | `(p + 1/2) / s − 1/2` |
+    /// | `half_pixel_symmetric` | `n/2 · (1 − o/l) + (p + 1/2) / s − 1/2` |
+    /// | `pytorch_half_pixel` | as `half_pixel`; −1/2 where l = 1 |
+    /// | `align_corners` | `p · (n − 1) / (l − 1)`; 0 where l = 1 |
+    /// | `asymmetric` | `p / s` |
+    ///
+    /// With f the fraction of t, `linear` weighs the two neighbours by 1 − f and f. `cubic` weighs four neighbours at distance d by
+    /// `(a + 2)d³ − (a + 3)d² + 1` for d ≤ 1 and by `a(d³ − 5d² + 8d − 4)` beyond, a being `cubic_a`. Neighbours outside x are its edge.
+    /// Where t is whole, the element there is taken alone; a neighbour of weight 0 is not read. Places and weights are computed in `f64`, from
+    /// left to right as written here.
+    Resize = "resize"(x) {
+        /// Rows and columns of y.
+        size: [i64; 2] = [0; 2],
+        /// How an output is made of its neighbours in x.
+        mode: ResizeMode = ResizeMode::Nearest,
+        /// Where an output lies in x.
+        coordinates: Coordinates = Coordinates::HalfPixel,
+        /// Which neighbour `nearest` takes.
+        rounding: Rounding = Rounding::RoundPreferFloor,
+        /// The coefficient a of `cubic`.
+        cubic_a: f64 = -0.75,
+        /// Weighs neighbours outside x by 0 and the others by so much more that the sum is 1; where all are outside, it is the edge.
+        exclude_outside: bool = false,
+        /// The scales of rows and columns, where they are not size/extent to the bit. Empty for those.
+        scales: Vec<f64> = Vec::new(),
+    } => rearrange::resize;
 
     /// The same image stored in another layout.
     ToLayout = "to_layout"(x) {
@@ -329,7 +415,31 @@ impl AttrType for Layout {
     }
 }
 
+/// How a reduction combines elements.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reduction {
+    /// Their mean.
+    Mean,
+    /// Their sum.
+    Sum,
+    /// The largest.
+    Max,
+    /// The smallest.
+    Min,
+}
+
 impl Op {
+    /// How the op combines elements, and over which axes, if it is a reduction.
+    pub fn reduction(&self) -> Option<(Reduction, &[i64])> {
+        match self {
+            Op::ReduceMean(op) => Some((Reduction::Mean, &op.axes)),
+            Op::ReduceSum(op) => Some((Reduction::Sum, &op.axes)),
+            Op::ReduceMax(op) => Some((Reduction::Max, &op.axes)),
+            Op::ReduceMin(op) => Some((Reduction::Min, &op.axes)),
+            _ => None,
+        }
+    }
+
     /// The name in the text form.
     pub fn name(&self) -> &'static str {
         self.info().name

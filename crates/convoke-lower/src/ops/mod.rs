@@ -3,4 +3,8 @@
 mod elementwise;
 mod matmul;
 mod movement;
+mod periods;
 mod pool;
+mod reduce;
+mod resample;
+mod resize;

@@ -36,7 +36,15 @@ impl Range {
     pub(super) fn of(op: &Op, x: Range) -> Range {
         match op {
             Op::Sigmoid(_) => Range { min: 0.0, max: 1.0 },
-            Op::MaxPool(_) | Op::Reshape(_) | Op::Transpose(_) | Op::ToLayout(_) => x,
+            Op::MaxPool(_)
+            | Op::Reshape(_)
+            | Op::Transpose(_)
+            | Op::ToLayout(_)
+            | Op::Slice(_)
+            | Op::Broadcast(_)
+            | Op::Gather(_)
+            | Op::ReduceMax(_)
+            | Op::ReduceMin(_) => x,
             op => Range::bounds(op).map_or(Range::ALL, |bounds| x.clamped(bounds)),
         }
     }
