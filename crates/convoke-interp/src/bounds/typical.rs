@@ -10,6 +10,7 @@
 //! batch_norm           t = |a| t_x + 4u (|a||x| + |a||mean| + |b|)
 //! max_pool             t = max t_x                             avg_pool   t = mean t_x + 4u mean |x|
 //! activations          t = L t_x + m u |y| + floor             the rest   as their elements
+//! other functions      t of an operand moved by its t, + m u |y| + floor
 //! ```
 //!
 //! - The term u/√K is for weights that a pass computed and rounded, the term ρu √(K/3) |y| for a sum of terms of one sign, whose partial sums grow in
@@ -24,6 +25,7 @@ use convoke_ir::attr::Algorithm;
 use convoke_ir::layer::{Axis, Conv2d, Op};
 use convoke_ir::types::TensorType;
 
+use super::pointwise;
 use super::unit::Unit;
 use super::{Tracked, each, each2};
 use crate::layer::{Operand, broadcast, eval, image, norm_scale, per_channel, planes, stored};
@@ -140,6 +142,10 @@ impl Done<'_> {
                 each2(&smooth(1.0998, 8.0, 4.0 * self.unit.normal)?, &own, |t, own| t + own)
             }
             Op::HardSwish(_) => each2(&smooth(1.5, 0.0, self.unit.lost)?, &x.value, |t, x| t + 6.0 * u * x.abs()),
+            _ => {
+                let t: Vec<&[f64]> = (0..self.args.len()).map(t).collect();
+                pointwise::typical(self.op, self.args, self.types, self.result, self.value, (&t, self.unit))
+            }
         }
     }
 

@@ -4,14 +4,15 @@
 //! |---|---|
 //! | `walk` | the order of instructions, epilogues, lifetimes and the memory needed |
 //! | `window` | convolution and pooling |
-//! | `pointwise` | what treats each element alone |
+//! | `pointwise`, `function` | what treats each element alone |
 //! | `arrange` | what moves elements: pad, concat, reshape, transpose |
 //!
 //! Ops over images see them as planes, `[N, C, H, W]`, whatever their layout: [`planes`] and [`stored`] go between
 //! the two, and are the only place that knows of layouts.
 
 mod arrange;
-mod pointwise;
+pub(crate) mod function;
+pub(crate) mod pointwise;
 pub(crate) mod walk;
 mod window;
 
@@ -110,7 +111,29 @@ pub(crate) fn eval(op: &Op, args: &[Operand<'_>], result: &TensorType) -> Result
         | Op::LeakyRelu(_)
         | Op::Add(_)
         | Op::Mul(_)
-        | Op::BatchNorm(_) => pointwise::eval(op, args, result),
+        | Op::BatchNorm(_)
+        | Op::Exp(_)
+        | Op::Log(_)
+        | Op::Sqrt(_)
+        | Op::Abs(_)
+        | Op::Neg(_)
+        | Op::Reciprocal(_)
+        | Op::Tanh(_)
+        | Op::Erf(_)
+        | Op::Floor(_)
+        | Op::Ceil(_)
+        | Op::Round(_)
+        | Op::Softplus(_)
+        | Op::Elu(_)
+        | Op::Gelu(_)
+        | Op::Sub(_)
+        | Op::Div(_)
+        | Op::Min(_)
+        | Op::Max(_)
+        | Op::Pow(_)
+        | Op::Less(_)
+        | Op::LessEqual(_)
+        | Op::Select(_) => pointwise::eval(op, args, result),
     }
 }
 
