@@ -156,6 +156,7 @@ impl Choices {
                     2 => Expr::Splat(a),
                     3 => Expr::Unary(self.of(UnOp::ALL), a),
                     4 => Expr::Binary(self.of(BinOp::ALL), a, b),
+                    5 if self.below(2) == 0 => Expr::Select(a, b, c),
                     5 => Expr::Fma(a, b, c),
                     6 => Expr::Convert(a),
                     7 => Expr::Reduce(self.of(BinOp::ALL), a),

@@ -21,6 +21,7 @@
 //! activations, Lipschitz L      E = L·E_x + m·u (|y| + L·E_x)     relu, relu6: m = 0; clip, leaky_relu: m = 2;
 //!                               sigmoid, silu: m = 8, their exponential being a polynomial; hardswish: γ_6 (|x| + E_x)
 //! pad, concat, reshape, …       as their elements
+//! other elementwise ops         see [`pointwise`]
 //! ```
 //!
 //! To each operation comes an absolute term η for underflow. Where subnormal numbers are kept, η is the smallest of them. Where they are
@@ -46,6 +47,7 @@
 //! Source  N. J. Higham, Accuracy and Stability of Numerical Algorithms, 2nd ed., §3.1 and §4.2: for any order of
 //!         summation each term of a sum of n products meets at most n roundings.
 
+mod pointwise;
 mod rearrange;
 mod stored;
 mod strassen;
@@ -332,6 +334,11 @@ fn step(
                 *e += gamma * (x.abs() + ex);
             }
             (error, scale, depth)
+        }
+        _ => {
+            let rule = pointwise::rule(op, args, types, result, &value, unit)?;
+            spoilt |= value.iter().zip(&rule.0).any(|(v, e)| !v.is_finite() && !e.is_finite());
+            rule
         }
     };
     let finished = |((&v, e), &s): ((&f64, f64), &f64)| match v.is_finite() {

@@ -12,6 +12,7 @@
 //! reductions           t = Σ t_x + (e + 2u) S + ρu √(K/3) |y|, a mean divided by K
 //! resize               t = Σ|w| t_x + 4u Σ|w||x|
 //! activations          t = L t_x + m u |y| + floor             the rest   as their elements
+//! other functions      t of an operand moved by its t, + m u |y| + floor
 //! ```
 //!
 //! - The term u/√K is for weights that a pass computed and rounded, the term ρu √(K/3) |y| for a sum of terms of one sign, whose partial sums grow in
@@ -26,6 +27,7 @@ use convoke_ir::attr::Algorithm;
 use convoke_ir::layer::{Axis, Conv2d, Op};
 use convoke_ir::types::TensorType;
 
+use super::pointwise;
 use super::unit::Unit;
 use super::{Tracked, each, each2, rearrange};
 use crate::layer::{Operand, broadcast, eval, image, norm_scale, per_channel, planes, stored};
@@ -161,6 +163,10 @@ impl Done<'_> {
                 each2(&smooth(1.0998, 8.0, 4.0 * self.unit.normal)?, &own, |t, own| t + own)
             }
             Op::HardSwish(_) => each2(&smooth(1.5, 0.0, self.unit.lost)?, &x.value, |t, x| t + 6.0 * u * x.abs()),
+            _ => {
+                let t: Vec<&[f64]> = (0..self.args.len()).map(t).collect();
+                pointwise::typical(self.op, self.args, self.types, self.result, self.value, (&t, self.unit))
+            }
         }
     }
 

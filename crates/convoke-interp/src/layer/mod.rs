@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `walk` | the order of instructions, epilogues, lifetimes and the memory needed |
 //! | `window` | convolution and pooling |
-//! | `pointwise` | what treats each element alone |
+//! | `pointwise`, `function` | what treats each element alone |
 //! | `arrange` | what moves elements: pad, concat, reshape, transpose, slice, broadcast, gather |
 //! | `reduce` | means, sums, maxima and minima over axes |
 //! | `resize` | images at other rows and columns |
@@ -13,7 +13,8 @@
 //! the two, and are the only place that knows of layouts.
 
 mod arrange;
-mod pointwise;
+pub(crate) mod function;
+pub(crate) mod pointwise;
 mod reduce;
 mod resize;
 pub(crate) mod walk;
@@ -120,7 +121,29 @@ pub(crate) fn eval(op: &Op, args: &[Operand<'_>], result: &TensorType) -> Result
         | Op::LeakyRelu(_)
         | Op::Add(_)
         | Op::Mul(_)
-        | Op::BatchNorm(_) => pointwise::eval(op, args, result),
+        | Op::BatchNorm(_)
+        | Op::Exp(_)
+        | Op::Log(_)
+        | Op::Sqrt(_)
+        | Op::Abs(_)
+        | Op::Neg(_)
+        | Op::Reciprocal(_)
+        | Op::Tanh(_)
+        | Op::Erf(_)
+        | Op::Floor(_)
+        | Op::Ceil(_)
+        | Op::Round(_)
+        | Op::Softplus(_)
+        | Op::Elu(_)
+        | Op::Gelu(_)
+        | Op::Sub(_)
+        | Op::Div(_)
+        | Op::Min(_)
+        | Op::Max(_)
+        | Op::Pow(_)
+        | Op::Less(_)
+        | Op::LessEqual(_)
+        | Op::Select(_) => pointwise::eval(op, args, result),
     }
 }
 

@@ -362,11 +362,16 @@ pub(super) fn unary<T>(_: &T, args: &[&TensorType]) -> Inferred {
     Ok(args[0].clone())
 }
 
-pub(super) fn leaky_relu(op: &LeakyRelu, args: &[&TensorType]) -> Inferred {
-    if !op.alpha.is_finite() {
-        return Err(InferError::attribute("alpha", format!("`alpha` must be finite, found {:?}", op.alpha)));
+/// Refuses a number that is not finite, or that the type computed in cannot hold.
+pub(super) fn finite(attribute: &'static str, number: f64, x: &TensorType) -> Result<(), InferError> {
+    if !number.is_finite() {
+        return Err(InferError::attribute(attribute, format!("`{attribute}` must be finite, found {number:?}")));
     }
-    held("alpha", op.alpha, args[0])?;
+    held(attribute, number, x)
+}
+
+pub(super) fn leaky_relu(op: &LeakyRelu, args: &[&TensorType]) -> Inferred {
+    finite("alpha", op.alpha, args[0])?;
     Ok(args[0].clone())
 }
 

@@ -7,7 +7,7 @@
 //! What no single op owns:
 //!
 //! - Sums are taken over the reals; the order of a sum is not part of the meaning, its rounding is bounded, not fixed.
-//! - A NaN in a window makes the output NaN; no op loses one. Infinities follow IEEE 754.
+//! - A NaN in a window makes the output NaN; no op loses one but those that say so: `pow`, `select`, comparisons. Infinities follow IEEE 754.
 //! - Padding reads as 0 unless a mode says otherwise; for `max_pool` it reads as −∞, for `avg_pool` it is not there. 0 times a weight
 //!   that is NaN or infinite is NaN, so that such a weight makes NaN of the outputs whose window has it over padding.
 //! - `relu`, `relu6` and `clip` give back what equals a bound: −0 stays −0. Which zero a `max_pool` gives of two, and the sign of a
@@ -19,6 +19,8 @@
 //!   input, `p, q` over output rows and columns, `r, s` over kernel rows and columns.
 
 use super::infer::{self, InferError};
+use super::infer_pointwise as pointwise;
+use super::op_entry::{attribute, operands, ops};
 use super::rearrange;
 use crate::attr::{Attr, AttrError, AttrType, AutoPad, Coordinates, PadMode, Plan, ResizeMode, Rounding};
 use crate::types::{Layout, TensorType};
@@ -43,123 +45,6 @@ pub struct OpInfo {
     pub attributes: &'static [&'static str],
     /// The documentation of the entry.
     pub doc: &'static str,
-}
-
-macro_rules! operands {
-    (many) => { Operands::Many };
-    ($($operand:ident),+) => { Operands::Named(&[$(stringify!($operand)),+]) };
-}
-
-/// The name of an attribute in the text form: that of its field, unless it has another.
-macro_rules! attribute {
-    ($attr:ident) => {
-        stringify!($attr)
-    };
-    ($attr:ident $text:literal) => {
-        $text
-    };
-}
-
-macro_rules! ops {
-    ($(
-        $(#[doc = $doc:literal])+
-        $op:ident = $name:literal ($($operand:ident),+) {
-            $($(#[doc = $attr_doc:literal])+ $attr:ident $(as $text:literal)?: $ty:ty = $default:expr,)*
-        } => $infer:expr;
-    )*) => {
-        $(
-            $(#[doc = $doc])+
-            #[derive(Clone, Debug, PartialEq)]
-            pub struct $op { $($(#[doc = $attr_doc])+ pub $attr: $ty,)* }
-
-            impl Default for $op {
-                fn default() -> $op {
-                    $op { $($attr: $default,)* }
-                }
-            }
-
-            impl From<$op> for Op {
-                fn from(op: $op) -> Op {
-                    Op::$op(op)
-                }
-            }
-        )*
-
-        /// An op with its attributes.
-        #[derive(Clone, Debug, PartialEq)]
-        #[allow(missing_docs, reason = "each case is documented at its struct")]
-        pub enum Op { $($op($op),)* }
-
-        /// The table, in the order of the documentation.
-        pub const OPS: &[OpInfo] = &[$(OpInfo {
-            name: $name,
-            operands: operands!($($operand),+),
-            attributes: &[$(attribute!($attr $($text)?)),*],
-            doc: concat!($($doc, "\n"),+),
-        },)*];
-
-        impl Op {
-            /// The op that has this name, with default attributes.
-            pub fn from_name(name: &str) -> Option<Op> {
-                match name {
-                    $($name => Some(Op::$op($op::default())),)*
-                    _ => None,
-                }
-            }
-
-            /// The table entry.
-            pub fn info(&self) -> &'static OpInfo {
-                // Cases and table come from the same list, in the same order.
-                let mut index = 0;
-                $(
-                    if matches!(self, Op::$op(_)) { return &OPS[index]; }
-                    index += 1;
-                )*
-                unreachable!("op {index} of {} is in the table", OPS.len())
-            }
-
-            /// The attributes that differ from their defaults, as the printer writes them.
-            pub fn attrs(&self) -> Vec<(&'static str, Attr)> {
-                match self {
-                    $(Op::$op(_op) => {
-                        let _default = $op::default();
-                        let mut _attrs = Vec::new();
-                        $(if _op.$attr != _default.$attr {
-                            _attrs.push((attribute!($attr $($text)?), _op.$attr.to_attr()));
-                        })*
-                        _attrs
-                    })*
-                }
-            }
-
-            /// Sets the attribute `name` from its written value.
-            pub fn set_attr(&mut self, name: &str, value: &Attr) -> Result<(), AttrError> {
-                let info = self.info();
-                match self {
-                    $(Op::$op(_op) => match name {
-                        $(attribute!($attr $($text)?) => {
-                            _op.$attr = <$ty>::from_attr(value).ok_or_else(|| AttrError::Kind {
-                                op: info.name,
-                                name: attribute!($attr $($text)?),
-                                expected: <$ty>::expected(),
-                                found: value.clone(),
-                            })?;
-                            Ok(())
-                        })*
-                        _ => Err(AttrError::Unknown { op: info.name, name: name.into(), known: info.attributes }),
-                    })*
-                }
-            }
-
-            /// The type of the result for operands of these types.
-            pub fn infer(&self, args: &[&TensorType]) -> Result<TensorType, InferError> {
-                infer::count(self.info(), args.len())?;
-                match self {
-                    $(Op::$op(op) => $infer(op, args),)*
-                }
-            }
-        }
-    };
 }
 
 ops! {
@@ -229,6 +114,80 @@ ops! {
 
     /// `y = a · b`; extents of 1 are stretched to the other operand's (ranks are equal).
     Mul = "mul"(a, b) {} => infer::broadcast;
+
+    /// `y = exp(x)`.
+    Exp = "exp"(x) {} => infer::unary;
+
+    /// `y = ln(x)`; NaN below 0, −∞ at 0.
+    Log = "log"(x) {} => infer::unary;
+
+    /// `y = √x`; NaN below 0.
+    Sqrt = "sqrt"(x) {} => infer::unary;
+
+    /// `y = |x|`.
+    Abs = "abs"(x) {} => infer::unary;
+
+    /// `y = −x`.
+    Neg = "neg"(x) {} => infer::unary;
+
+    /// `y = 1 / x`; ±∞ at ±0.
+    Reciprocal = "reciprocal"(x) {} => infer::unary;
+
+    /// `y = tanh(x)`.
+    Tanh = "tanh"(x) {} => infer::unary;
+
+    /// `y = 2/√π · ∫_0^x exp(−t²) dt`.
+    Erf = "erf"(x) {} => infer::unary;
+
+    /// `y = ⌊x⌋`.
+    Floor = "floor"(x) {} => infer::unary;
+
+    /// `y = ⌈x⌉`.
+    Ceil = "ceil"(x) {} => infer::unary;
+
+    /// The nearest whole number; of two, the even one.
+    Round = "round"(x) {} => infer::unary;
+
+    /// `y = ln(1 + exp(x))`.
+    Softplus = "softplus"(x) {} => infer::unary;
+
+    /// `y = x` where x > 0, else `alpha · (exp(x) − 1)`.
+    Elu = "elu"(x) {
+        /// Minus the limit far below zero.
+        alpha: f64 = 1.0,
+    } => pointwise::elu;
+
+    /// `y = x/2 · (1 + erf(x/√2))`.
+    Gelu = "gelu"(x) {
+        /// `x/2 · (1 + tanh(√(2/π) · (x + 0.044715 x³)))` in its place.
+        tanh: bool = false,
+    } => infer::unary;
+
+    /// `y = a − b`, with operands stretched as for `add`.
+    Sub = "sub"(a, b) {} => infer::broadcast;
+
+    /// `y = a / b`, with operands stretched as for `add`.
+    Div = "div"(a, b) {} => infer::broadcast;
+
+    /// `y = min(a, b)`, with operands stretched as for `add`. Which zero it gives of two is not part of the meaning.
+    Min = "min"(a, b) {} => infer::broadcast;
+
+    /// `y = max(a, b)`, with operands stretched as for `add`. Which zero it gives of two is not part of the meaning.
+    Max = "max"(a, b) {} => infer::broadcast;
+
+    /// `y = a^b`, with operands stretched as for `add`; NaN where a is below 0 and b is not whole.
+    ///
+    /// 1 where b is 0 or a is 1, whatever the other is; else NaN where either is. The sign of what 0 gives is not part of the meaning.
+    Pow = "pow"(a, b) {} => infer::broadcast;
+
+    /// `y = 1` where a < b, else 0, with operands stretched as for `add`. A NaN is less than nothing, and nothing is less than a NaN.
+    Less = "less"(a, b) {} => infer::broadcast;
+
+    /// `y = 1` where a ≤ b, else 0, with operands stretched as for `add`. A NaN gives 0.
+    LessEqual = "less_equal"(a, b) {} => infer::broadcast;
+
+    /// `y = a` where c is not 0, else b, with operands stretched as for `add`. The operand that is not chosen leaves no trace; a NaN in c chooses a.
+    Select = "select"(c, a, b) {} => pointwise::select;
 
     /// Rows and columns added around an image, or taken away.
     ///
@@ -461,6 +420,38 @@ impl Op {
                 | Op::Add(_)
                 | Op::Mul(_)
                 | Op::BatchNorm(_)
+                | Op::Exp(_)
+                | Op::Log(_)
+                | Op::Sqrt(_)
+                | Op::Abs(_)
+                | Op::Neg(_)
+                | Op::Reciprocal(_)
+                | Op::Tanh(_)
+                | Op::Erf(_)
+                | Op::Floor(_)
+                | Op::Ceil(_)
+                | Op::Round(_)
+                | Op::Softplus(_)
+                | Op::Elu(_)
+                | Op::Gelu(_)
+                | Op::Sub(_)
+                | Op::Div(_)
+                | Op::Min(_)
+                | Op::Max(_)
+                | Op::Pow(_)
+                | Op::Less(_)
+                | Op::LessEqual(_)
+                | Op::Select(_)
         )
+    }
+
+    /// Whether every operand may be stretched to the result, along the axes where it has an extent of 1.
+    pub fn stretches(&self) -> bool {
+        self.is_elementwise() && !matches!(self, Op::Bias(_) | Op::BatchNorm(_))
+    }
+
+    /// Whether its two operands may change places.
+    pub fn commutes(&self) -> bool {
+        matches!(self, Op::Add(_) | Op::Mul(_) | Op::Min(_) | Op::Max(_))
     }
 }

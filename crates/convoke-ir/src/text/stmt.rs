@@ -206,13 +206,14 @@ impl Parser<'_> {
             return Ok((Expr::Binary(op, a, b), ty.or(of(body, a))));
         }
         match word {
-            "fma" => {
+            "fma" | "select" => {
                 let a = self.val(body)?;
                 self.expect(",")?;
                 let b = self.val(body)?;
                 self.expect(",")?;
                 let c = self.val(body)?;
-                Ok((Expr::Fma(a, b, c), ty.or(of(body, c))))
+                let expr = if word == "fma" { Expr::Fma(a, b, c) } else { Expr::Select(a, b, c) };
+                Ok((expr, ty.or(of(body, c))))
             }
             "load" => {
                 let ty = typed(self)?;
@@ -229,7 +230,8 @@ impl Parser<'_> {
                 Ok((Expr::Convert(self.val(body)?), Some(ty)))
             }
             _ => {
-                let known = ["load", "fma", "splat", "convert", "reduce", "zip", "pick", "part", "reg"].into_iter();
+                let known =
+                    ["load", "fma", "select", "splat", "convert", "reduce", "zip", "pick", "part", "reg"].into_iter();
                 let known: Vec<_> = known
                     .chain(UnOp::ALL.iter().map(|op| op.name()))
                     .chain(BinOp::ALL.iter().map(|op| op.name()))

@@ -223,7 +223,7 @@ fn padded(importer: &mut Importer<'_>, x: &Net, pads: [i64; 4], mode: PadMode, v
         let attrs = [("pads", ints(&pads)), ("value", convoke_ir::attr::Attr::Float(value))];
         return importer.named("pad", &[x], &attrs);
     }
-    importer.op(Pad { pads, mode }, &[x], x.ty)
+    importer.op(Pad { pads, mode, value: 0.0 }, &[x], x.ty)
 }
 
 /// The block size of a `DepthToSpace` or `SpaceToDepth`, and the extents of its operand.

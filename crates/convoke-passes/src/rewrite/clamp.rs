@@ -35,7 +35,8 @@ impl Range {
     /// What is known of `op`'s result if its first operand is within `x`.
     pub(super) fn of(op: &Op, x: Range) -> Range {
         match op {
-            Op::Sigmoid(_) => Range { min: 0.0, max: 1.0 },
+            Op::Sigmoid(_) | Op::Less(_) | Op::LessEqual(_) => Range { min: 0.0, max: 1.0 },
+            Op::Exp(_) | Op::Abs(_) | Op::Sqrt(_) | Op::Softplus(_) => Range { min: 0.0, max: f64::INFINITY },
             Op::MaxPool(_)
             | Op::Reshape(_)
             | Op::Transpose(_)

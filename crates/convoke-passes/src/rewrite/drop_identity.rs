@@ -6,7 +6,7 @@
 //! %y = relu %b              ⟶    %y = relu %x
 //! ```
 //!
-//! Applies:    `add` and `bias` of zeros, `mul` by ones, `pad` by nothing, `reshape`, `transpose` and `to_layout` to the
+//! Applies:    `add`, `sub` and `bias` of zeros, `mul`, `div` and `pow` by ones, `pad` by nothing, `reshape`, `transpose` and `to_layout` to the
 //!             type that is there already, `concat` of one operand, pooling over 1×1 at stride 1, `clip` without bounds,
 //!             `leaky_relu` of slope 1, and any clamp of values that are inside its bounds already: `relu` after `relu`,
 //!             after `relu6`, after `sigmoid`, also with a `max_pool` or a change of layout between. Steps of epilogues too.
@@ -87,8 +87,8 @@ fn drop_steps(layer: &mut Layer, at: usize, ranges: &[Range]) -> bool {
 /// Whether the elementwise `op` gives back its first operand, whose values are in `range`, given the other operands.
 fn neutral(layer: &Layer, op: &Op, others: &[ValueId], range: Range) -> bool {
     match (op, others) {
-        (Op::Add(_) | Op::Bias(_), [b]) => edit::is_all(layer, *b, 0.0),
-        (Op::Mul(_), [b]) => edit::is_all(layer, *b, 1.0),
+        (Op::Add(_) | Op::Bias(_) | Op::Sub(_), [b]) => edit::is_all(layer, *b, 0.0),
+        (Op::Mul(_) | Op::Div(_) | Op::Pow(_), [b]) => edit::is_all(layer, *b, 1.0),
         (Op::LeakyRelu(op), _) => op.alpha == 1.0,
         _ => Range::bounds(op).is_some_and(|bounds| range.is_within(bounds)),
     }

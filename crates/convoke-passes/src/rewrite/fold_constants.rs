@@ -17,7 +17,7 @@ use convoke_data::round;
 use convoke_ir::layer::{BatchNorm, Def, Layer, Op};
 use convoke_ir::types::{Layout, TensorType};
 
-use super::edit;
+use super::{edit, pointwise};
 use crate::error::PassError;
 use crate::guarantee::{Exact, Granted};
 use crate::note::Log;
@@ -154,6 +154,14 @@ fn elementwise(op: &Op, result: &TensorType, args: &[Operand]) -> Vec<f64> {
     };
     let number = |attribute: f64| result.elem.compute().round(attribute);
     let numbers = match op {
+        op if pointwise::unary(op, 0.0, number).is_some() => {
+            unary(&|v| pointwise::unary(op, v, number).expect("asked above"))
+        }
+        op if pointwise::binary(op).is_some() => other(&pointwise::binary(op).expect("asked above")),
+        Op::Select(_) => {
+            let (a, b) = (args[1].stretched(result), args[2].stretched(result));
+            x.iter().zip(a.into_iter().zip(b)).map(|(&c, (a, b))| if c == 0.0 { b } else { a }).collect()
+        }
         Op::Relu(_) => unary(&|v| clamp(v, 0.0, f64::INFINITY)),
         Op::Relu6(_) => unary(&|v| clamp(v, 0.0, 6.0)),
         Op::Clip(op) => unary(&|v| clamp(v, number(op.min), number(op.max))),

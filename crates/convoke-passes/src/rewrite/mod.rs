@@ -18,6 +18,8 @@ mod fold_pad;
 mod fuse_epilogue;
 mod merge_branches;
 mod normalise;
+mod pointwise;
+mod powers;
 mod stack_small_kernels;
 
 pub use approximate::ApproximateWeights;

@@ -5,9 +5,7 @@ mod for_loop;
 
 use smallvec::SmallVec;
 
-use super::super::{
-    Access, Affine, BinOp, Expr, Func, FuncId, FuncKind, Place, Program, SlotId, Stmt, ValId, VarId, VecType,
-};
+use super::super::{Access, Affine, Expr, Func, FuncId, FuncKind, Place, Program, SlotId, Stmt, ValId, VarId, VecType};
 use super::address::{Linear, MAX};
 use super::parallel::Touch;
 use super::{Found, MAX_BYTES, MAX_STMTS, MAX_TABLE};
@@ -311,7 +309,7 @@ impl<'a, 'f> Check<'a, 'f> {
             }
             Expr::Load(place) => return self.load(place, ty, span),
             Expr::Splat(_) => scalar,
-            Expr::Unary(..) | Expr::Binary(..) | Expr::Fma(..) | Expr::Copy(_) => ty,
+            Expr::Unary(..) | Expr::Binary(..) | Expr::Fma(..) | Expr::Select(..) | Expr::Copy(_) => ty,
             Expr::Zip(..) => {
                 if ty.lanes == 1 {
                     let message = format!("`zip` needs at least 2 lanes, `%{}` is `{ty}`", self.val_name(target));
@@ -340,7 +338,7 @@ impl<'a, 'f> Check<'a, 'f> {
             }
             Expr::Convert(a) => VecType { elem: self.func.vals[*a].ty.elem, lanes: ty.lanes },
             Expr::Reduce(op, a) => {
-                if matches!(op, BinOp::Sub | BinOp::Div) {
+                if !op.reduces() {
                     let message = format!("`{}` depends on the order of its operands and cannot reduce", op.name());
                     self.error(Code::LoopType, span, message);
                 }
