@@ -55,8 +55,11 @@ impl<'a> Lowering<'a> {
         let x = self.ty(instr.args[0]);
         let axis = usize::try_from(gather.axis).expect("a verified axis");
         let dims = x.shape.dims();
-        let along =
-            Along { outer: dims[..axis].iter().product(), extent: dims[axis], inner: dims[axis + 1..].iter().product() };
+        let along = Along {
+            outer: dims[..axis].iter().product(),
+            extent: dims[axis],
+            inner: dims[axis + 1..].iter().product(),
+        };
         let index = |&index: &i64| vec![(usize::try_from(index).expect("a verified index"), 1.0)];
         let taps: Vec<Taps> = gather.indices.iter().map(index).collect();
         let ends = [self.buffers[&instr.args[0]], self.buffers[&instr.result]];

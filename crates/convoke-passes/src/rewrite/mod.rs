@@ -18,6 +18,7 @@ mod fold_pad;
 mod fuse_epilogue;
 mod merge_branches;
 mod normalise;
+mod rearranged;
 mod stack_small_kernels;
 
 pub use approximate::ApproximateWeights;
