@@ -20,7 +20,7 @@ use crate::{LowerError, Lowering};
 /// The most groups of one axis: each is a call.
 const MAX_GROUPS: usize = 1 << 14;
 /// Elements behind the axis that one thread takes, where there are none before it.
-const CHUNK: usize = 1 << 10;
+const CHUNK: usize = 1 << 8;
 
 /// The inputs that an output reads, and their weights.
 pub(super) type Taps = Vec<(usize, f64)>;
