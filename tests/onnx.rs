@@ -9,7 +9,6 @@ use std::path::{Path, PathBuf};
 
 use convoke::onnx::{Data, ImportError, Options};
 use convoke::{Compiler, Error, Files, Layer};
-use convoke_tests::root;
 use ndarray::{ArrayD, IxDyn};
 
 const BUDGET: u64 = 1 << 30;
@@ -161,7 +160,7 @@ fn run_all(folder: &Path) -> (usize, Vec<String>) {
 
 #[test]
 fn the_cases_that_travel_with_the_project_pass() {
-    let (passed, failed) = run_all(&root().join("tests/onnx/cases"));
+    let (passed, failed) = run_all(&Path::new(env!("CARGO_MANIFEST_DIR")).join("onnx/cases"));
     assert!(failed.is_empty(), "{failed:#?}");
     assert!(passed >= 30, "{passed} passed");
 }

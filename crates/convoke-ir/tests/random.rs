@@ -1,6 +1,6 @@
 //! Generated layers and programs print and parse back to themselves.
 
-use convoke_ir::attr::{Algorithm, AutoPad, PadMode};
+use convoke_ir::attr::{Algorithm, AutoPad, Coordinates, PadMode, ResizeMode, Rounding};
 use convoke_ir::elem::Elem;
 use convoke_ir::layer::*;
 use convoke_ir::loops::{
@@ -83,7 +83,7 @@ impl Choices {
         }
         for i in 0..self.below(12) {
             let (x, y) = (self.of(&values), self.of(&values));
-            let op: Op = match self.below(12) {
+            let op: Op = match self.below(18) {
                 0 | 1 => {
                     let ty = self.ty();
                     let source = self.source(&ty);
@@ -104,6 +104,40 @@ impl Choices {
                 }
                 .into(),
                 9 => Reshape { shape: vec![-1] }.into(),
+                12 => {
+                    let dims = b.ty(x).expect("a value of this layer").shape.dims().to_vec();
+                    let step = self.of(&[-1, 1]);
+                    let starts = dims.iter().map(|&d| if step < 0 { d as i64 - 1 } else { 0 }).collect();
+                    let sizes = dims.iter().map(|&d| d as i64).collect();
+                    Slice { starts, sizes, steps: vec![step; dims.len()] }.into()
+                }
+                13 => Broadcast { shape: b.ty(x).expect("one of it").shape.dims().iter().map(|&d| d as i64).collect() }
+                    .into(),
+                14 => Gather { axis: self.below(3) as i64, indices: vec![0; 1 + self.below(3)] }.into(),
+                15 => {
+                    let axes = vec![self.below(4) as i64];
+                    match self.below(4) {
+                        0 => ReduceMean { axes }.into(),
+                        1 => ReduceSum { axes }.into(),
+                        2 => ReduceMax { axes }.into(),
+                        _ => ReduceMin { axes }.into(),
+                    }
+                }
+                16 => {
+                    let scales = if self.below(2) == 0 { vec![] } else { vec![self.number().abs(), 1.5] };
+                    let size = [1 + self.below(9) as i64, 3];
+                    Resize {
+                        size,
+                        mode: self.of(ResizeMode::ALL),
+                        coordinates: self.of(Coordinates::ALL),
+                        rounding: self.of(Rounding::ALL),
+                        cubic_a: self.number(),
+                        exclude_outside: self.below(2) == 0,
+                        scales,
+                    }
+                    .into()
+                }
+                17 => Pad { pads: [0, 2, 1, 0], value: self.number(), ..Pad::default() }.into(),
                 10 => ToLayout { layout: self.of(Layout::ALL) }.into(),
                 _ => Concat { axis: self.below(4) as i64 }.into(),
             };

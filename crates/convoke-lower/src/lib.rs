@@ -205,12 +205,7 @@ impl<'a> Lowering<'a> {
             }
             Op::MatMul(_) => self.matmul(instr),
             Op::Pad(pad) => self.pad(instr, pad),
-            Op::Concat(_)
-            | Op::Reshape(_)
-            | Op::Transpose(_)
-            | Op::ToLayout(_)
-            | Op::Slice(_)
-            | Op::Broadcast(_) => {
+            Op::Concat(_) | Op::Reshape(_) | Op::Transpose(_) | Op::ToLayout(_) | Op::Slice(_) | Op::Broadcast(_) => {
                 self.movement(instr);
                 Ok(())
             }

@@ -71,7 +71,12 @@ fn weighed(op: &Resize, t: f64, n: usize) -> Vec<(usize, f64)> {
     let far = |d: f64| a * (d * d * d - 5.0 * d * d + 8.0 * d - 4.0);
     let mut weights = match op.mode {
         ResizeMode::Cubic => {
-            vec![(below - 1.0, far(1.0 + f)), (below, near(f)), (below + 1.0, near(1.0 - f)), (below + 2.0, far(2.0 - f))]
+            vec![
+                (below - 1.0, far(1.0 + f)),
+                (below, near(f)),
+                (below + 1.0, near(1.0 - f)),
+                (below + 2.0, far(2.0 - f)),
+            ]
         }
         _ => vec![(below, 1.0 - f), (below + 1.0, f)],
     };

@@ -27,7 +27,8 @@ impl Axes {
             if extent == 1 {
                 continue;
             }
-            let joins = axes.strides.iter().zip(strides).all(|(done, all)| done.last() == Some(&(all[axis] * extent as i64)));
+            let joins =
+                axes.strides.iter().zip(strides).all(|(done, all)| done.last() == Some(&(all[axis] * extent as i64)));
             if joins && !axes.extents.is_empty() {
                 *axes.extents.last_mut().expect("not empty") *= extent;
                 axes.strides

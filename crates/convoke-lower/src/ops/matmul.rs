@@ -23,7 +23,6 @@ use crate::{LowerError, Lowering};
 /// The extents of a product.
 #[derive(Clone, Copy)]
 struct Extents {
-    m: usize,
     k: usize,
     n: usize,
 }
@@ -82,7 +81,7 @@ impl<'a> Lowering<'a> {
         let epilogue = Epilogue::of(self, instr);
         let batches = Batches::of([self.ty(instr.result), a, b], &epilogue);
         let m = batches.rows;
-        let extents = Extents { m, k, n };
+        let extents = Extents { k, n };
         let (elem, lanes) = (a.elem, self.lanes(a.elem));
         let (rows, cols) = Product::tile(RegisterTile::of(self.machine), lanes);
         let columns = match self.known.has(instr.args[1]) {
@@ -138,7 +137,10 @@ impl<'a> Lowering<'a> {
                     f.for_("i", 0..i_cut.count, Marks::default(), |f, i| {
                         let i = Affine::from(i) * i_cut.size + i_cut.begin;
                         let zero = Affine::default();
-                        f.call(product, [(a_slot, at[1].clone() + i.clone() * a_row), from.clone(), (acc, zero.clone())]);
+                        f.call(
+                            product,
+                            [(a_slot, at[1].clone() + i.clone() * a_row), from.clone(), (acc, zero.clone())],
+                        );
                         let step = |(row, col): (usize, usize)| i.clone() * row + j.clone() * col;
                         let reads = slots.iter().zip(&operands).zip(&at[3..]);
                         let reads = reads.map(|((&slot, &steps), at)| (slot, at.clone() + step(steps)));
@@ -170,7 +172,7 @@ impl<'a> Lowering<'a> {
         &mut self,
         b: BufferId,
         elem: Elem,
-        (Extents { k, n, .. }, matrices): (Extents, usize),
+        (Extents { k, n }, matrices): (Extents, usize),
         cols: usize,
     ) -> Result<BufferId, LowerError> {
         let lanes = self.lanes(elem);
@@ -211,7 +213,7 @@ fn around(
 }
 
 /// The codelet that copies a tile of columns, with parameters b, panel.
-fn copy_columns(elem: Elem, lanes: u8, Extents { k, n, .. }: Extents, cols: usize) -> Func {
+fn copy_columns(elem: Elem, lanes: u8, Extents { k, n }: Extents, cols: usize) -> Func {
     let mut f = FuncBuilder::codelet("copy_columns");
     let (b, panel) = (f.input("b", elem, (k - 1) * n + cols), f.output("panel", elem, k * cols));
     f.for_("k", 0..k, Marks::default(), |f, row| {

@@ -9,7 +9,9 @@
 
 use convoke_ir::elem::Elem;
 use convoke_ir::layer::{Instr, Op, Reduction};
-use convoke_ir::loops::{Affine, BinOp, BufferId, Expr, Func, FuncBuilder, FuncId, Marks, Role, SlotId, ValId, VecType};
+use convoke_ir::loops::{
+    Affine, BinOp, BufferId, Expr, Func, FuncBuilder, FuncId, Marks, Role, SlotId, ValId, VecType,
+};
 
 use super::elementwise::Axes;
 use crate::cuts::{Cut, cut};
@@ -105,7 +107,8 @@ impl<'a> Lowering<'a> {
             let mut f = FuncBuilder::kernel("reduce_part");
             let slots = self.ends(&mut f, reduce, [x, parts]);
             let kept = [Level { extent: count, x: size, y: 1 }];
-            let part = Reduce { kept: vec![], reduced: vec![Level { extent: size, x: 1, y: 0 }], factor: None, ..*reduce };
+            let part =
+                Reduce { kept: vec![], reduced: vec![Level { extent: size, x: 1, y: 0 }], factor: None, ..*reduce };
             part.rows(&mut f, slots, &kept, [Affine::from(begin), Affine::from(begin / CHUNK)], true);
             let kernel = self.program.func(f.finish());
             self.program.run(kernel, &[x, parts]);
@@ -184,13 +187,7 @@ impl Reduce {
     }
 
     /// Loops over reduced axes, the innermost in vectors.
-    fn over(
-        &self,
-        f: &mut FuncBuilder,
-        levels: &[Level],
-        at: Affine,
-        body: &mut dyn FnMut(&mut FuncBuilder, Affine),
-    ) {
+    fn over(&self, f: &mut FuncBuilder, levels: &[Level], at: Affine, body: &mut dyn FnMut(&mut FuncBuilder, Affine)) {
         let Some((&level, inner)) = levels.split_first() else { return body(f, at) };
         let marks = if inner.is_empty() { along(self.lanes) } else { Marks::default() };
         looped(f, "r", level.extent, marks, |f, r| self.over(f, inner, at + r * level.x, body));
@@ -225,13 +222,7 @@ impl Reduce {
         f.finish()
     }
 
-    fn down(
-        &self,
-        f: &mut FuncBuilder,
-        levels: &[Level],
-        at: Affine,
-        body: &mut dyn FnMut(&mut FuncBuilder, Affine),
-    ) {
+    fn down(&self, f: &mut FuncBuilder, levels: &[Level], at: Affine, body: &mut dyn FnMut(&mut FuncBuilder, Affine)) {
         let Some((&level, inner)) = levels.split_first() else { return body(f, at) };
         each(f, "r", level.extent, |f, r| self.down(f, inner, at + r * level.x, body));
     }

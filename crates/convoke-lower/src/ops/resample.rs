@@ -20,7 +20,7 @@ use crate::{LowerError, Lowering};
 /// The most groups of one axis: each is a call.
 const MAX_GROUPS: usize = 1 << 14;
 /// Elements behind the axis that one thread takes, where there are none before it.
-const CHUNK: usize = 1 << 10;
+const CHUNK: usize = 1 << 8;
 
 /// The inputs that an output reads, and their weights.
 pub(super) type Taps = Vec<(usize, f64)>;
@@ -55,8 +55,11 @@ impl<'a> Lowering<'a> {
         let x = self.ty(instr.args[0]);
         let axis = usize::try_from(gather.axis).expect("a verified axis");
         let dims = x.shape.dims();
-        let along =
-            Along { outer: dims[..axis].iter().product(), extent: dims[axis], inner: dims[axis + 1..].iter().product() };
+        let along = Along {
+            outer: dims[..axis].iter().product(),
+            extent: dims[axis],
+            inner: dims[axis + 1..].iter().product(),
+        };
         let index = |&index: &i64| vec![(usize::try_from(index).expect("a verified index"), 1.0)];
         let taps: Vec<Taps> = gather.indices.iter().map(index).collect();
         let ends = [self.buffers[&instr.args[0]], self.buffers[&instr.result]];

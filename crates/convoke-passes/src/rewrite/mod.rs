@@ -20,6 +20,7 @@ mod merge_branches;
 mod normalise;
 mod pointwise;
 mod powers;
+mod rearranged;
 mod stack_small_kernels;
 
 pub use approximate::ApproximateWeights;
