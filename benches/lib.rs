@@ -1,6 +1,7 @@
-//! What the benchmarks share: layers, tables of layers, the CPU that code is made for.
+//! What the benchmarks share: layers, tables of layers, the CPU that code is made for, the protocol of workers.
 
 pub mod cpu;
+pub mod protocol;
 pub mod rows;
 
 use std::process::ExitCode;

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use convoke::{CompiledLayer, Compiler, Elem, Error, Layer, Layout, Memory, Plan};
+use convoke_benches::protocol::resident;
 use convoke_benches::rows::Row;
 use convoke_conv::select::selections;
 use ndarray::{Array4, ArrayD, ArrayView4, ArrayViewMut4};
@@ -148,13 +149,6 @@ fn bounds(compiler: &Compiler, layer: &Layer) -> Result<Option<(f64, f64)>, Erro
     selection.candidates.retain(|(algorithm, _)| *algorithm == selection.chosen);
     selection.certify();
     Ok(selection.estimate().map(|plan| (plan.error_typical, plan.error_bound)))
-}
-
-/// Resident memory of this process in MB of 2²⁰ bytes; NaN where the system does not say.
-fn resident() -> f64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    line.and_then(|kb| kb.trim().strip_suffix(" kB")?.parse::<f64>().ok()).map_or(f64::NAN, |kb| kb / 1024.0)
 }
 
 fn told(error: Error) -> String {

@@ -15,25 +15,19 @@
 mod data;
 mod job;
 
-use std::io::{BufRead, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
 use convoke::clock::time;
 use convoke::{Compiler, Layout, Plan};
 use convoke_benches::cpu::Cpu;
+use convoke_benches::protocol::{WARM_UP, serve, timed};
 use convoke_benches::rows::Row;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::job::Job;
-
-/// Runs after the first, before any that counts.
-const WARM_UP: Duration = Duration::from_millis(100);
-/// The fewest runs that are timed, unless they take longer than this many seconds.
-const FEWEST: (usize, f64) = (3, 2.0);
 
 /// Answers requests of the peers' harness, one a line, until standard input ends.
 #[derive(Debug, Parser)]
@@ -98,13 +92,7 @@ fn run(args: &Args) -> Result<(), String> {
         Order::Nhwc => Layout::Nhwc,
     };
     let mut job = None;
-    let mut out = std::io::stdout().lock();
-    for line in std::io::stdin().lock().lines() {
-        let line = line.map_err(|e| e.to_string())?;
-        let answer = answer(&line, &compiler, layout, &mut job).unwrap_or_else(|why| json!({ "error": why }));
-        writeln!(out, "{answer}").and_then(|()| out.flush()).map_err(|e| e.to_string())?;
-    }
-    Ok(())
+    serve(|line| answer(line, &compiler, layout, &mut job))
 }
 
 fn answer(line: &str, compiler: &Compiler, layout: Layout, job: &mut Option<Job>) -> Result<Value, String> {
@@ -120,12 +108,7 @@ fn answer(line: &str, compiler: &Compiler, layout: Layout, job: &mut Option<Job>
         }
         Request::Time { seconds } => {
             let job = job.as_mut().ok_or("nothing is built")?;
-            let least = Duration::try_from_secs_f64(seconds).map_err(|e| e.to_string())?;
-            let mut runs = time(least, || job.run())?;
-            while runs.len() < FEWEST.0 && runs.iter().sum::<f64>() <= FEWEST.1 {
-                runs.extend(time(Duration::ZERO, || job.run())?);
-            }
-            Ok(json!({ "ms": runs.iter().map(|s| 1e3 * s).collect::<Vec<_>>() }))
+            timed(seconds, || job.run())
         }
         Request::Kernel {} => {
             let job = job.as_ref().ok_or("nothing is built")?;

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use convoke::ir::diagnostic::shown;
 use convoke::ir::layer::Source;
 use convoke::ir::loops::Role;
 use convoke::{Layer, Module, read_capped};
@@ -25,8 +26,16 @@ pub(crate) fn standard_once<'a>(files: impl IntoIterator<Item = &'a Path>) -> Re
 }
 
 /// Reads a file, or standard input for `-`. Files of constants are looked up beside the file, and, for standard input,
-/// in the working folder.
-pub(crate) fn module(path: &Path, io: &mut Io<'_>) -> Result<Module, Failure> {
+/// in the working folder. A file that ends in `.onnx` is an ONNX model.
+pub(crate) fn module(path: &Path, which: &Which, io: &mut Io<'_>) -> Result<Module, Failure> {
+    if path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("onnx")) {
+        return Ok(Module::from_onnx(path, &which.onnx(), which.max_memory)?);
+    }
+    if !which.onnx().is_empty() {
+        let file = shown(&path.to_string_lossy());
+        let message = format!("{file}: --dim, --input-shape and --outputs are for files that end in .onnx");
+        return Err(Failure::Input(message));
+    }
     if !is_standard(path) {
         return Ok(Module::read(path)?);
     }
@@ -37,7 +46,7 @@ pub(crate) fn module(path: &Path, io: &mut Io<'_>) -> Result<Module, Failure> {
 
 /// The layers of a file: the one named, or all.
 pub(crate) fn layers(path: &Path, which: &Which, io: &mut Io<'_>) -> Result<Vec<Layer>, Failure> {
-    layers_of(module(path, io)?, which)
+    layers_of(module(path, which, io)?, which)
 }
 
 /// The layers of a text: the one named, or all. The interpreter runs them within the memory limit of `which`.
@@ -68,6 +77,6 @@ pub(crate) fn constant_files(module: &Module) -> Vec<PathBuf> {
 
 /// The layer of a file, the one named or the only one, and the files that its text reads.
 pub(crate) fn layer(path: &Path, which: &Which, io: &mut Io<'_>) -> Result<(Layer, Vec<PathBuf>), Failure> {
-    let module = module(path, io)?;
+    let module = module(path, which, io)?;
     Ok((module.layer(which.layer.as_deref())?.with_budget(which.max_memory), constant_files(&module)))
 }

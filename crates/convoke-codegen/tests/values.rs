@@ -75,6 +75,9 @@ fn unary_formula(op: UnOp, x: f64) -> f64 {
         UnOp::Sqrt => x.sqrt(),
         UnOp::Nearest => x.round_ties_even(),
         UnOp::Pow2 => x.exp2(),
+        UnOp::Floor => x.floor(),
+        UnOp::Ceil => x.ceil(),
+        UnOp::Exponent => x.abs().log2().floor(),
     }
 }
 
@@ -87,6 +90,8 @@ fn binary_formula(op: BinOp, x: f64, y: f64) -> f64 {
         BinOp::Min | BinOp::Max if x.is_nan() || y.is_nan() => f64::NAN,
         BinOp::Min => x.min(y),
         BinOp::Max => x.max(y),
+        BinOp::Less => f64::from(u8::from(x < y)),
+        BinOp::LessEqual => f64::from(u8::from(x <= y)),
     }
 }
 
@@ -106,6 +111,9 @@ fn check_unary<T: Element>() {
                 });
                 for (x, found) in x.iter().zip(got).map(|(x, found)| (x.wide(), found.wide())) {
                     if op == UnOp::Pow2 && (x.fract() != 0.0 || !(-126.0..=127.0).contains(&x)) {
+                        continue;
+                    }
+                    if op == UnOp::Exponent && (!x.is_finite() || x.abs() < T::ELEM.smallest_normal()) {
                         continue;
                     }
                     let expected = T::ELEM.round(unary_formula(op, x));
@@ -144,6 +152,22 @@ fn check_binary<T: Element>() {
                     let (a, b, found) = (x[i].wide(), y[i].wide(), got[i].wide());
                     assert!(same(found, expected), "{}, {lanes} lanes: {op:?}({a:?}, {b:?}) = {found:?}", machine.name);
                 }
+            }
+            // Each chooses between the others.
+            let got = native(&machine, [&x, &y], &vec![T::nearest(UNTOUCHED); count], |f, x, y, out| {
+                f.for_step("i", 0..count, usize::from(lanes), Marks::default(), |f, i| {
+                    let (a, b) = (f.load_vector(x, i, lanes), f.load_vector(y, i, lanes));
+                    let sum = f.binary(BinOp::Add, a, b);
+                    let r = f.select(a, b, sum);
+                    let r = f.select(r, r, a);
+                    f.store(out, i, r);
+                });
+            });
+            for i in 0..count {
+                let (a, b, found) = (x[i].wide(), y[i].wide(), got[i].wide());
+                let chosen = if a != 0.0 { b } else { T::ELEM.round(a + b) };
+                let chosen = if chosen != 0.0 { chosen } else { a };
+                assert!(same(found, chosen), "{}, {lanes} lanes: select of {a:?}, {b:?}: {found:?}", machine.name);
             }
             // With a constant on either side, other instructions are taken.
             for op in [BinOp::Min, BinOp::Max] {
@@ -328,6 +352,7 @@ fn every_named_machine_has_code_for_everything() {
                     let c = f.define(ty, Expr::Const(3.0));
                     v = f.binary(op, v, v);
                     v = f.binary(op, v, c);
+                    v = f.select(v, c, v);
                 }
                 if lanes > 1 {
                     Half::ALL.iter().for_each(|&half| v = f.zip(half, v, v));

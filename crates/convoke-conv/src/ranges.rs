@@ -42,8 +42,19 @@ fn result(instr: &Instr, ranges: &[Option<Range>]) -> Option<Range> {
 
 /// Whether every element of the result is 0 or an element of an operand.
 fn keeps(op: &Op) -> bool {
-    matches!(
-        op,
-        Op::Relu(_) | Op::MaxPool(_) | Op::Pad(_) | Op::Reshape(_) | Op::Transpose(_) | Op::ToLayout(_) | Op::Concat(_)
-    )
+    match op {
+        Op::Pad(pad) => pad.value == 0.0,
+        Op::Relu(_)
+        | Op::MaxPool(_)
+        | Op::Reshape(_)
+        | Op::Transpose(_)
+        | Op::ToLayout(_)
+        | Op::Concat(_)
+        | Op::Slice(_)
+        | Op::Broadcast(_)
+        | Op::Gather(_)
+        | Op::ReduceMax(_)
+        | Op::ReduceMin(_) => true,
+        _ => false,
+    }
 }

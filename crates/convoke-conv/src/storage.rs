@@ -85,12 +85,11 @@ impl<'a> Pairs<'a> {
 /// Whether an epilogue reads nothing in which channels are far apart.
 fn near(layer: &Layer, instr: &Instr) -> bool {
     let result = layer.ty(instr.result);
-    let whole = |op: &Op| matches!(op, Op::Add(_) | Op::Mul(_));
     let near = |&id: &ValueId| {
         let strides = convoke_lower::strides::stretched(layer.ty(id), result);
         Strides::stored(&strides, result.layout).c <= 1
     };
-    instr.then.iter().filter(|step| whole(&step.op)).flat_map(|step| &step.args).all(near)
+    instr.then.iter().filter(|step| step.op.stretches()).flat_map(|step| &step.args).all(near)
 }
 
 /// Refuses storage that one of the two sides cannot work with.

@@ -10,6 +10,22 @@ pub(crate) fn min(a: f64, b: f64) -> f64 {
     if a <= b || a.is_nan() { a } else { b }
 }
 
+/// 1 where a < b, else 0.
+pub(crate) fn less(a: f64, b: f64) -> f64 {
+    f64::from(u8::from(a < b))
+}
+
+/// 1 where a ≤ b, else 0.
+pub(crate) fn less_equal(a: f64, b: f64) -> f64 {
+    f64::from(u8::from(a <= b))
+}
+
+/// ⌊log₂|x|⌋ of a normal number.
+pub(crate) fn exponent(x: f64) -> f64 {
+    let biased = (x.to_bits() >> 52) & 0x7ff;
+    biased as f64 - 1023.0
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

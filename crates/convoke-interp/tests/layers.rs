@@ -104,7 +104,7 @@ fn layouts_give_the_same_image() {
         b.then(BatchNorm::default(), &[scale, bias, mean, var]).expect("elementwise");
         b.then(Silu {}, &[]).expect("elementwise");
         b.then(Add {}, &[x]).expect("elementwise");
-        let pad = Pad { pads: [1, 2, 0, 1], mode: convoke_ir::attr::PadMode::Reflect };
+        let pad = Pad { pads: [1, 2, 0, 1], mode: convoke_ir::attr::PadMode::Reflect, ..Pad::default() };
         let y = b.op(pad, &[y]).expect("fits");
         let y = b.op(MaxPool { kernel_shape: [2, 3], strides: [1, 2], ..MaxPool::default() }, &[y]).expect("fits");
         let axis = if layout == Layout::Nchw { 1 } else { 3 };

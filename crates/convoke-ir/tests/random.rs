@@ -1,6 +1,6 @@
 //! Generated layers and programs print and parse back to themselves.
 
-use convoke_ir::attr::{Algorithm, AutoPad, PadMode};
+use convoke_ir::attr::{Algorithm, AutoPad, Coordinates, PadMode, ResizeMode, Rounding};
 use convoke_ir::elem::Elem;
 use convoke_ir::layer::*;
 use convoke_ir::loops::{
@@ -83,7 +83,7 @@ impl Choices {
         }
         for i in 0..self.below(12) {
             let (x, y) = (self.of(&values), self.of(&values));
-            let op: Op = match self.below(12) {
+            let op: Op = match self.below(18) {
                 0 | 1 => {
                     let ty = self.ty();
                     let source = self.source(&ty);
@@ -94,7 +94,7 @@ impl Choices {
                 3 => Clip { min: -self.number().abs(), max: self.number().abs() }.into(),
                 4 => LeakyRelu { alpha: self.number() }.into(),
                 5 => Add {}.into(),
-                6 => Pad { pads: [1, 0, 0, 1], mode: self.of(PadMode::ALL) }.into(),
+                6 => Pad { pads: [1, 0, 0, 1], mode: self.of(PadMode::ALL), ..Pad::default() }.into(),
                 7 => MaxPool { ceil_mode: self.below(2) == 0, strides: [2, 1], ..MaxPool::default() }.into(),
                 8 => Conv2d {
                     auto_pad: self.of(AutoPad::ALL),
@@ -104,6 +104,40 @@ impl Choices {
                 }
                 .into(),
                 9 => Reshape { shape: vec![-1] }.into(),
+                12 => {
+                    let dims = b.ty(x).expect("a value of this layer").shape.dims().to_vec();
+                    let step = self.of(&[-1, 1]);
+                    let starts = dims.iter().map(|&d| if step < 0 { d as i64 - 1 } else { 0 }).collect();
+                    let sizes = dims.iter().map(|&d| d as i64).collect();
+                    Slice { starts, sizes, steps: vec![step; dims.len()] }.into()
+                }
+                13 => Broadcast { shape: b.ty(x).expect("one of it").shape.dims().iter().map(|&d| d as i64).collect() }
+                    .into(),
+                14 => Gather { axis: self.below(3) as i64, indices: vec![0; 1 + self.below(3)] }.into(),
+                15 => {
+                    let axes = vec![self.below(4) as i64];
+                    match self.below(4) {
+                        0 => ReduceMean { axes }.into(),
+                        1 => ReduceSum { axes }.into(),
+                        2 => ReduceMax { axes }.into(),
+                        _ => ReduceMin { axes }.into(),
+                    }
+                }
+                16 => {
+                    let scales = if self.below(2) == 0 { vec![] } else { vec![self.number().abs(), 1.5] };
+                    let size = [1 + self.below(9) as i64, 3];
+                    Resize {
+                        size,
+                        mode: self.of(ResizeMode::ALL),
+                        coordinates: self.of(Coordinates::ALL),
+                        rounding: self.of(Rounding::ALL),
+                        cubic_a: self.number(),
+                        exclude_outside: self.below(2) == 0,
+                        scales,
+                    }
+                    .into()
+                }
+                17 => Pad { pads: [0, 2, 1, 0], value: self.number(), ..Pad::default() }.into(),
                 10 => ToLayout { layout: self.of(Layout::ALL) }.into(),
                 _ => Concat { axis: self.below(4) as i64 }.into(),
             };
@@ -156,6 +190,7 @@ impl Choices {
                     2 => Expr::Splat(a),
                     3 => Expr::Unary(self.of(UnOp::ALL), a),
                     4 => Expr::Binary(self.of(BinOp::ALL), a, b),
+                    5 if self.below(2) == 0 => Expr::Select(a, b, c),
                     5 => Expr::Fma(a, b, c),
                     6 => Expr::Convert(a),
                     7 => Expr::Reduce(self.of(BinOp::ALL), a),

@@ -9,6 +9,7 @@ use convoke_ir::types::TensorType;
 
 use crate::Lowering;
 use crate::math;
+use crate::pointwise;
 use crate::strides::{per_channel, stretched};
 
 /// Elementwise ops in order, with their other operands.
@@ -67,10 +68,7 @@ impl<'a> Epilogue<'a> {
         let layer: &Layer = &lowering.layer;
         let first = self.operands.len();
         for arg in args {
-            let strides = match *op {
-                Op::Add(_) | Op::Mul(_) => stretched(layer.ty(arg), result),
-                _ => per_channel(result),
-            };
+            let strides = if op.stretches() { stretched(layer.ty(arg), result) } else { per_channel(result) };
             self.operands.push(lowering.operand(arg, strides));
         }
         self.steps.push((op, first));
@@ -86,14 +84,6 @@ impl<'a> Epilogue<'a> {
         for (op, first) in &self.steps {
             let ty = f.ty(x);
             x = match &**op {
-                Op::Bias(_) | Op::Add(_) => {
-                    let b = load(f, *first);
-                    f.binary(BinOp::Add, x, b)
-                }
-                Op::Mul(_) => {
-                    let b = load(f, *first);
-                    f.binary(BinOp::Mul, x, b)
-                }
                 Op::Relu(_) => math::clamp(f, x, 0.0, f64::INFINITY),
                 Op::Relu6(_) => math::clamp(f, x, 0.0, 6.0),
                 Op::Clip(clip) => math::clamp(f, x, clip.min, clip.max),
@@ -126,18 +116,7 @@ impl<'a> Epilogue<'a> {
                     let centred = f.binary(BinOp::Sub, x, mean);
                     f.fma(centred, factor, b)
                 }
-                Op::Conv2d(_)
-                | Op::Pad(_)
-                | Op::MaxPool(_)
-                | Op::AvgPool(_)
-                | Op::GlobalAvgPool(_)
-                | Op::Concat(_)
-                | Op::MatMul(_)
-                | Op::Reshape(_)
-                | Op::Transpose(_)
-                | Op::ToLayout(_) => {
-                    unreachable!("the verifier lets only elementwise ops into an epilogue, not `{}`", op.name())
-                }
+                op => pointwise::apply(f, op, x, |f, i| load(f, first + i)),
             };
         }
         x

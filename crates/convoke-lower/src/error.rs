@@ -42,6 +42,19 @@ pub enum LowerError {
         /// Why not.
         reason: &'static str,
     },
+    /// A gather or resize whose copies fall into too many runs of equal steps.
+    #[error(
+        "`%{value}` would copy {runs} runs of elements one by one, the limit is {limit}; where the indices are in no order, \
+         cut the list in parts and concatenate what they give"
+    )]
+    Runs {
+        /// The value.
+        value: String,
+        /// The number of runs.
+        runs: usize,
+        /// The most that there may be.
+        limit: usize,
+    },
     /// A buffer that would be too large.
     #[error("a buffer for `{what}` would be too large: {source}")]
     TooLarge {

@@ -209,7 +209,7 @@ impl<'a> Lowering<'a> {
     /// Lowers the op `pad`: its result is the image with its border.
     pub fn pad(&mut self, instr: &'a Instr, pad: &Pad) -> Result<(), LowerError> {
         let border = match pad.mode {
-            PadMode::Zeros => Border::Number(0.0),
+            PadMode::Zeros => Border::Number(pad.value),
             PadMode::Reflect => Border::Reflect,
             PadMode::Replicate => Border::Replicate,
             PadMode::Circular => Border::Circular,

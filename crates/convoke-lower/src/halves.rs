@@ -197,7 +197,7 @@ impl Typed {
             func.slots[slot].elem = elem;
         }
         let slots = func.slots.iter().map(|(_, slot)| slot.elem).collect::<Vec<_>>();
-        if elems.iter().any(|elem| elem.is_storage()) && self.known.keys().any(|(other, _)| *other == id) {
+        if self.known.keys().any(|(other, _)| *other == id) {
             let types: Vec<_> = elems.iter().map(|elem| elem.name()).collect();
             func.name = format!("{}.{}", func.name, types.join("."));
         }

@@ -35,6 +35,7 @@ mod math;
 mod not_finite;
 mod ops;
 pub mod packed;
+mod pointwise;
 pub mod product;
 pub mod register_tile;
 pub mod share;

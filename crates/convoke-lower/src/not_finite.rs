@@ -37,7 +37,7 @@ pub fn with_padding_read(layer: &Layer, files: &Files) -> Result<(Layer, Vec<Val
             let span = Span::default();
             let padded = Value { name, ty: padded, def: Def::Instr, range: None, storage: None, span };
             let padded = layer.values.push(padded);
-            let pad = Pad { pads, mode: PadMode::Zeros };
+            let pad = Pad { pads, mode: PadMode::Zeros, value: 0.0 };
             body.push(Instr { result: padded, op: pad.into(), args: vec![x], then: vec![], span });
             instr.args[0] = padded;
             layer.values[x].storage = None;

@@ -58,6 +58,10 @@ pub enum Error {
     /// An option of a compiler, or a limit of an analysis, out of range.
     #[error(transparent)]
     Option(#[from] OptionError),
+    /// An ONNX model that does not become a layer.
+    #[cfg(feature = "onnx")]
+    #[error(transparent)]
+    Import(Box<convoke_onnx::ImportError>),
     /// A layer that cannot be built in Rust.
     #[error(transparent)]
     Build(#[from] BuildError),
@@ -233,5 +237,12 @@ impl Error {
             below = error.source();
         }
         out
+    }
+}
+
+#[cfg(feature = "onnx")]
+impl From<convoke_onnx::ImportError> for Error {
+    fn from(error: convoke_onnx::ImportError) -> Error {
+        Error::Import(Box::new(error))
     }
 }

@@ -20,6 +20,7 @@
 //! | | |
 //! |---|---|
 //! | [`Layer`], [`Module`] | layers, from text or built in Rust |
+//! | [`Model`] | ONNX models, compiled for the shapes they meet |
 //! | [`Compiler`] | options; compiles |
 //! | [`CompiledLayer`], [`Report`] | native code; the costs of compiling |
 //! | [`Input`], [`Output`] | arrays of a run, of any rank and element type |
@@ -55,6 +56,8 @@ pub mod explain;
 mod layer;
 mod lowered;
 mod memory;
+#[cfg(feature = "onnx")]
+mod model;
 mod module;
 mod native;
 mod option_error;
@@ -73,6 +76,8 @@ pub use conv::{Conv2dBuilder, Weights};
 pub use error::{Error, ReadError, TextError};
 pub use layer::Layer;
 pub use lowered::{Choice, Lowered};
+#[cfg(feature = "onnx")]
+pub use model::Model;
 pub use module::{Module, read_capped};
 pub use native::Buffers;
 pub use option_error::OptionError;
@@ -90,6 +95,12 @@ pub use convoke_ir::elem::{Elem, Subnormals, half};
 pub use convoke_ir::layer::Generator;
 pub use convoke_ir::types::{Layout, TensorType};
 pub use convoke_machine::{Machine, MachineError, Missing, UnknownMachine};
+
+/// ONNX models as layers.
+#[cfg(feature = "onnx")]
+pub mod onnx {
+    pub use convoke_onnx::{Data, DataType, Declared, Dim, ImportError, NodeRefusal, Options};
+}
 
 /// Passes as a [`Compiler`] runs them, and their records.
 pub mod passes {

@@ -74,6 +74,19 @@ impl Module {
         Ok(Module { name: name.into(), layers: layers.collect(), programs: module.programs, files })
     }
 
+    /// Reads an ONNX model as a module of one layer. Its file and all tensors take at most `budget` bytes.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Import`].
+    #[cfg(feature = "onnx")]
+    pub fn from_onnx(path: &Path, options: &crate::onnx::Options, budget: u64) -> Result<Module, Error> {
+        let imported = convoke_onnx::Model::read(path, budget)?.import(options)?;
+        let files = Files::none().with_budget(budget);
+        let layer = Layer::from_ir(imported.layer, files.clone())?;
+        Ok(Module { name: path.to_string_lossy().into(), layers: vec![layer], programs: Vec::new(), files })
+    }
+
     /// The name of the text in messages.
     pub fn name(&self) -> &str {
         &self.name

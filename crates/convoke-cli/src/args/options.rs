@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use convoke::{Compiler, InputRange, Plan, Subnormals};
 
-use super::values::{algorithm, bytes, input_range, not_negative, seed};
+use super::values::{algorithm, bytes, dim, input_range, input_shape, not_negative, seed};
 
 /// Options of every command that compiles.
 #[derive(Debug, Args)]
@@ -67,6 +67,26 @@ pub(crate) struct Which {
     /// The layer to use from a file that has several
     #[arg(long, value_name = "NAME")]
     pub(crate) layer: Option<String>,
+    /// Give a symbolic size of an ONNX model this number; may be repeated
+    #[arg(long, value_name = "NAME=SIZE", value_parser = dim)]
+    pub(crate) dim: Vec<(String, usize)>,
+    /// Give an input of an ONNX model this shape: `x=1,3,640,640`; may be repeated
+    #[arg(long, value_name = "NAME=SHAPE", value_parser = input_shape)]
+    pub(crate) input_shape: Vec<(String, Vec<usize>)>,
+    /// Compute these values of an ONNX model instead of its outputs; what they do not need is left out
+    #[arg(long, value_name = "NAME,...", value_delimiter = ',')]
+    pub(crate) outputs: Vec<String>,
+}
+
+impl Which {
+    /// Sizes and outputs of an ONNX model.
+    pub(crate) fn onnx(&self) -> convoke::onnx::Options {
+        let options = convoke::onnx::Options::default();
+        let options = self.dim.iter().fold(options, |options, (name, size)| options.with_dim(name, *size));
+        let shapes = self.input_shape.iter();
+        let options = shapes.fold(options, |options, (name, dims)| options.with_input_shape(name, dims.clone()));
+        self.outputs.iter().fold(options, |options, name| options.with_output(name))
+    }
 }
 
 /// Options of every command that makes random inputs.

@@ -78,3 +78,20 @@ pub(super) fn binding(text: &str) -> Result<(String, PathBuf), String> {
         _ => Err("expected NAME=FILE, as in `x=x.npy`".into()),
     }
 }
+
+/// `NAME=SIZE`.
+pub(super) fn dim(text: &str) -> Result<(String, usize), String> {
+    let parsed = text.rsplit_once('=').and_then(|(name, size)| Some((name.to_owned(), size.parse().ok()?)));
+    parsed
+        .filter(|(name, size)| !name.is_empty() && *size > 0)
+        .ok_or_else(|| "expected NAME=SIZE, as in `batch=1`".into())
+}
+
+/// `NAME=1,3,640,640`.
+pub(super) fn input_shape(text: &str) -> Result<(String, Vec<usize>), String> {
+    let sizes =
+        |list: &str| list.split([',', 'x']).map(|size| size.trim().parse().ok()).collect::<Option<Vec<usize>>>();
+    let parsed = text.rsplit_once('=').and_then(|(name, list)| Some((name.to_owned(), sizes(list)?)));
+    let fits = parsed.filter(|(name, dims)| !name.is_empty() && !dims.contains(&0));
+    fits.ok_or_else(|| "expected NAME=SHAPE, as in `x=1,3,640,640`".into())
+}

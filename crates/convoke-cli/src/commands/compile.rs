@@ -26,7 +26,7 @@ pub(crate) fn run(args: Compile, io: &mut Io<'_>) -> Result<(), Failure> {
     if let Some(triple) = &args.target {
         compiler = for_target(compiler, triple, args.options.cpu.is_some() || args.options.machine.is_some())?;
     }
-    let module = source::module(&args.file, io)?;
+    let module = source::module(&args.file, &args.options.which, io)?;
     outputs.reads(source::constant_files(&module))?;
     let programs = if args.options.which.layer.is_none() { module.programs() } else { &[] };
     if let ([], [program], Emit::Asm | Emit::Clif) = (module.layers(), programs, args.emit) {

@@ -19,7 +19,7 @@ pub(crate) fn run(args: Opt, no_times: bool, io: &mut Io<'_>) -> Result<(), Fail
     outputs.announce(&args.output)?;
     let compiler = compiler(&args.options, [&args.file], io)?;
     let specs = args.passes.as_deref().map(Spec::parse_list).transpose().map_err(pass_failure)?;
-    let module = source::module(&args.file, io)?;
+    let module = source::module(&args.file, &args.options.which, io)?;
     outputs.reads(source::constant_files(&module))?;
     let files = module.files().clone().with_budget(compiler.max_memory());
     let states = match args.options.which.layer.as_deref() {

@@ -26,7 +26,7 @@ fn instructions(func: &Func, body: &[Stmt]) -> usize {
                     Expr::Load(place) if !(0..=1).contains(&place.stride) => 2 * lanes,
                     Expr::Convert(_) => 3 * lanes,
                     Expr::Reduce(_, source) => parts(*source) + 8,
-                    Expr::Unary(..) | Expr::Zip(..) | Expr::Pick(..) => 4 * parts(*val),
+                    Expr::Unary(..) | Expr::Select(..) | Expr::Zip(..) | Expr::Pick(..) => 4 * parts(*val),
                     _ => 2 * parts(*val),
                 }
             }

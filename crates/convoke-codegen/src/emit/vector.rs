@@ -84,6 +84,10 @@ pub(crate) fn unary(b: &mut FunctionBuilder, target: &Target, parts: Parts, op: 
         UnOp::Nearest if target.round => b.ins().nearest(x),
         UnOp::Nearest => nearest_by_addition(b, parts, x),
         UnOp::Pow2 => pow2(b, parts, x),
+        UnOp::Floor if target.round => b.ins().floor(x),
+        UnOp::Ceil if target.round => b.ins().ceil(x),
+        UnOp::Floor | UnOp::Ceil => whole_by_addition(b, parts, op, x),
+        UnOp::Exponent => exponent(b, parts, x),
     }
 }
 
@@ -93,16 +97,49 @@ fn nearest_by_addition(b: &mut FunctionBuilder, parts: Parts, x: Value) -> Value
     let magnitude = b.ins().fabs(x);
     let shifted = b.ins().fadd(magnitude, limit);
     let rounded = b.ins().fsub(shifted, limit);
-    // What rounds to 0 keeps its sign. On vectors, x86 has no rule for `fcopysign`.
-    let signed = if parts.per == 1 {
-        b.ins().fcopysign(rounded, x)
-    } else {
-        let sign_bit = constant(b, parts, -0.0);
-        let sign = b.ins().band(x, sign_bit);
-        b.ins().bor(rounded, sign)
-    };
+    // What rounds to 0 keeps its sign.
+    let signed = copy_sign(b, parts, rounded, x);
     let small = b.ins().fcmp(FloatCC::LessThan, magnitude, limit);
     select(b, parts, small, signed, x)
+}
+
+/// Rounding down or up: to the nearest, and one further where that is on the other side.
+fn whole_by_addition(b: &mut FunctionBuilder, parts: Parts, op: UnOp, x: Value) -> Value {
+    let nearest = nearest_by_addition(b, parts, x);
+    let (beyond, step) = if op == UnOp::Floor { (FloatCC::GreaterThan, -1.0) } else { (FloatCC::LessThan, 1.0) };
+    let step = constant(b, parts, step);
+    let further = b.ins().fadd(nearest, step);
+    let mask = b.ins().fcmp(beyond, nearest, x);
+    let rounded = select(b, parts, mask, further, nearest);
+    copy_sign(b, parts, rounded, x)
+}
+
+/// Gives a number that is 0, or has the sign of `x` already, the sign of `x`. On vectors, x86 has no rule for `fcopysign`.
+fn copy_sign(b: &mut FunctionBuilder, parts: Parts, number: Value, x: Value) -> Value {
+    if parts.per == 1 {
+        return b.ins().fcopysign(number, x);
+    }
+    let sign_bit = constant(b, parts, -0.0);
+    let sign = b.ins().band(x, sign_bit);
+    b.ins().bor(number, sign)
+}
+
+/// ⌊log₂|x|⌋: the exponent's bits, as the low bits of the significand of 2^23, are the biased exponent above it. For `f64`, 2^52.
+fn exponent(b: &mut FunctionBuilder, parts: Parts, x: Value) -> Value {
+    let (magic, bits, shift, bias) = match parts.scalar() {
+        types::F32 => (8_388_608.0, i64::from(8_388_608.0f32.to_bits()), 23, 127.0),
+        _ => (4_503_599_627_370_496.0, 4_503_599_627_370_496.0f64.to_bits() as i64, 52, 1023.0),
+    };
+    let magnitude = b.ins().fabs(x);
+    let magnitude = bitcast(b, parts.integer(), magnitude);
+    let shift = b.ins().iconst(types::I32, shift);
+    let biased = b.ins().ushr(magnitude, shift);
+    let bits = b.ins().iconst(parts.integer().lane_type(), bits);
+    let bits = if parts.per == 1 { bits } else { b.ins().splat(parts.integer(), bits) };
+    let above = b.ins().bor(biased, bits);
+    let above = bitcast(b, parts.ty, above);
+    let offset = constant(b, parts, magic + bias);
+    b.ins().fsub(above, offset)
 }
 
 /// 2^x for whole x: adding 1.5·2^23 + bias leaves `x + bias` in the low bits of the significand, from where a shift takes
@@ -121,7 +158,7 @@ fn pow2(b: &mut FunctionBuilder, parts: Parts, x: Value) -> Value {
 }
 
 /// `yes` where the comparison `mask` holds, else `no`.
-fn select(b: &mut FunctionBuilder, parts: Parts, mask: Value, yes: Value, no: Value) -> Value {
+pub(crate) fn select(b: &mut FunctionBuilder, parts: Parts, mask: Value, yes: Value, no: Value) -> Value {
     if parts.per == 1 {
         return b.ins().select(mask, yes, no);
     }
@@ -162,6 +199,12 @@ pub(crate) fn binary(
             }
             let nan = b.ins().fcmp(FloatCC::Unordered, first.value, first.value);
             select(b, parts, nan, first.value, picked)
+        }
+        BinOp::Less | BinOp::LessEqual => {
+            let condition = if op == BinOp::Less { FloatCC::LessThan } else { FloatCC::LessThanOrEqual };
+            let mask = b.ins().fcmp(condition, x.value, y.value);
+            let (one, zero) = (constant(b, parts, 1.0), constant(b, parts, 0.0));
+            select(b, parts, mask, one, zero)
         }
         BinOp::Min => b.ins().fmin(x.value, y.value),
         BinOp::Max => b.ins().fmax(x.value, y.value),

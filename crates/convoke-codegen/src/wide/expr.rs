@@ -48,6 +48,14 @@ impl<'a> Emitter<'a> {
             }
             Expr::Binary(op, x, y) => self.binary_part(flat, val, part, (op, x, y)),
             Expr::Fma(x, y, z) => self.fma(flat, val, part, [x, y, z]),
+            Expr::Select(c, x, y) => {
+                let (c, x) = (self.part_operand(c, part), self.part_operand(x, part));
+                let y = self.part_operand(y, part);
+                let to = self.take(Kind::Vector);
+                self.move_register(Kind::Vector, to, y);
+                self.asm.select(shape, to, [c, x]);
+                self.hold(val, part, to);
+            }
             Expr::Part(index, x) => self.lanes_of(val, part, usize::from(index), x),
             Expr::Convert(_) | Expr::Reduce(..) | Expr::Zip(..) | Expr::Pick(..) => {
                 unreachable!("these are not done part by part")
@@ -104,6 +112,12 @@ impl<'a> Emitter<'a> {
             let both = [self.part_operand(first, part), self.part_operand(second, part)];
             let to = self.take(Kind::Vector);
             self.asm.extremum(op, shape, to, both, self.numbers[first.index()]);
+            return self.hold(val, part, to);
+        }
+        if matches!(op, BinOp::Less | BinOp::LessEqual) {
+            let both = [x, y].map(|val| self.part_operand(val, part));
+            let to = self.take(Kind::Vector);
+            self.asm.compare(op, shape, to, both);
             return self.hold(val, part, to);
         }
         let commutes = matches!(op, BinOp::Add | BinOp::Mul);

@@ -70,6 +70,8 @@ pub(super) enum Op {
     Sqrt,
     /// To a whole number, as the immediate says.
     Round,
+    /// ⌊log₂|x|⌋ as a number.
+    Exponent,
     And,
     Or,
     Xor,

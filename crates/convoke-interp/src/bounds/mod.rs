@@ -16,9 +16,12 @@
 //!                               E = |a| E_x + γ_8 |a| M_x + γ_(d_x+8) (|a||mean| + |b|)        S = |a|(S_x + |mean|) + |b|
 //! avg_pool, n terms             E = mean E_x + γ_(n+2) mean(|x| + E_x)                         S = mean S_x
 //! max_pool                      E = max E_x                                                    S = max S_x
+//! reductions                    as avg_pool and max_pool; the sum of n terms n times the mean
+//! resize, weights w             E = Σ|w| E_x + γ_12 Σ|w|(|x| + E_x)                            S = Σ|w| S_x
 //! activations, Lipschitz L      E = L·E_x + m·u (|y| + L·E_x)     relu, relu6: m = 0; clip, leaky_relu: m = 2;
 //!                               sigmoid, silu: m = 8, their exponential being a polynomial; hardswish: γ_6 (|x| + E_x)
 //! pad, concat, reshape, …       as their elements
+//! other elementwise ops         see [`pointwise`]
 //! ```
 //!
 //! To each operation comes an absolute term η for underflow. Where subnormal numbers are kept, η is the smallest of them. Where they are
@@ -47,7 +50,9 @@
 mod activations;
 mod elementwise;
 mod operands;
+mod pointwise;
 mod products;
+mod rearrange;
 mod rules;
 mod stored;
 mod strassen;

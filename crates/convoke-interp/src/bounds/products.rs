@@ -13,7 +13,7 @@ impl Applied<'_> {
     /// The bound of a sum of products, and whether a fast algorithm may have spoilt it.
     pub(super) fn products(&self) -> Result<(Rule, bool)> {
         let terms = match self.op {
-            Op::MatMul(_) => self.types[0].shape.dims()[1],
+            Op::MatMul(_) => self.types[0].shape.dims().last().copied().unwrap_or(1),
             _ => self.types[1].shape.dims()[1..].iter().product(),
         };
         let [x, w] = [self.args[0], self.args[1]];

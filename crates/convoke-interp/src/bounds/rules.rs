@@ -8,6 +8,7 @@ use convoke_ir::types::TensorType;
 use super::tracked::{Tracked, each2};
 use super::typical::{Accuracies, Done, typical};
 use super::unit::Unit;
+use super::{pointwise, rearrange};
 use crate::Result;
 use crate::layer::{Operand, eval, image, pool_terms};
 
@@ -49,7 +50,8 @@ impl Applied<'_> {
             Op::Conv2d(_) | Op::MatMul(_) => self.products()?,
             _ => (self.rule(&value)?, false),
         };
-        let spoilt = fast || args.iter().any(|arg| arg.spoilt);
+        let poles = value.iter().zip(&error).any(|(v, e)| !v.is_finite() && !e.is_finite());
+        let spoilt = fast || (poles && pointwise::is_rule_of(op)) || args.iter().any(|arg| arg.spoilt);
         let finished = |((&v, e), &s): ((&f64, f64), &f64)| match v.is_finite() {
             false if spoilt && !e.is_finite() => f64::INFINITY,
             false => 0.0,
@@ -91,9 +93,13 @@ impl Applied<'_> {
                 let error = each2(&self.unary(&x.error)?, &self.unary(&abs)?, |e, m| e + gamma * m + underflow)?;
                 (error, self.unary(&x.scale)?, 0)
             }
-            Op::Pad(_) | Op::Reshape(_) | Op::Transpose(_) | Op::ToLayout(_) => {
+            Op::Reshape(_) | Op::Transpose(_) | Op::ToLayout(_) | Op::Slice(_) | Op::Broadcast(_) | Op::Gather(_) => {
                 (self.unary(&x.error)?, self.unary(&x.scale)?, x.depth)
             }
+            Op::Pad(op) => rearrange::pad(op, x, types[0], result)?,
+            Op::ReduceMax(_) | Op::ReduceMin(_) => rearrange::extreme(x, types[0], result)?,
+            Op::ReduceMean(_) | Op::ReduceSum(_) => rearrange::sum(op, x, types[0], result, unit)?,
+            Op::Resize(op) => rearrange::resize(op, x, types[0], result, unit)?,
             Op::Concat(_) => {
                 let all = |part: fn(&Tracked) -> &[f64]| {
                     eval(
@@ -113,6 +119,7 @@ impl Applied<'_> {
             | Op::Sigmoid(_)
             | Op::Silu(_)
             | Op::HardSwish(_) => self.activation(value)?,
+            _ => pointwise::rule(op, args, types, result, value, unit)?,
         })
     }
 }

@@ -9,7 +9,10 @@
 //! add, bias            t = t_a + t_b + u (|a| + |b|)           mul        t = |a| t_b + |b| t_a + u |y|
 //! batch_norm           t = |a| t_x + 4u (|a||x| + |a||mean| + |b|)
 //! max_pool             t = max t_x                             avg_pool   t = mean t_x + 4u mean |x|
+//! reductions           t = Σ t_x + (e + 2u) S + ρu √(K/3) |y|, a mean divided by K
+//! resize               t = Σ|w| t_x + 4u Σ|w||x|
 //! activations          t = L t_x + m u |y| + floor             the rest   as their elements
+//! other functions      t of an operand moved by its t, + m u |y| + floor
 //! ```
 //!
 //! - The term u/√K is for weights that a pass computed and rounded, the term ρu √(K/3) |y| for a sum of terms of one sign, whose partial sums grow in
@@ -26,6 +29,7 @@ use convoke_ir::types::TensorType;
 
 use super::tracked::{Tracked, each, each2};
 use super::unit::Unit;
+use super::{pointwise, rearrange};
 use crate::layer::{Operand, broadcast, eval, image, norm_scale, per_channel, planes, stored};
 use crate::{Result, filled};
 
@@ -100,7 +104,7 @@ impl Done<'_> {
                 }
             }
             Op::MatMul(_) => {
-                let terms = self.types[0].shape.dims()[1];
+                let terms = self.types[0].shape.dims().last().copied().unwrap_or(1);
                 self.sum(which, terms, plain_estimate(terms, u), self.scale, self.value)
             }
             Op::Add(_) | Op::Bias(_) => {
@@ -131,7 +135,26 @@ impl Done<'_> {
                 let operands = (0..self.args.len()).map(|i| Operand { data: t(i), ty: self.types[i] });
                 eval(self.op, &operands.collect::<Vec<_>>(), self.result)
             }
-            Op::MaxPool(_) | Op::Pad(_) | Op::Reshape(_) | Op::Transpose(_) | Op::ToLayout(_) => self.unary(t(0)),
+            Op::MaxPool(_)
+            | Op::Reshape(_)
+            | Op::Transpose(_)
+            | Op::ToLayout(_)
+            | Op::Slice(_)
+            | Op::Broadcast(_)
+            | Op::Gather(_) => self.unary(t(0)),
+            Op::Pad(op) => rearrange::padded(op, t(0), 0.0, self.types[0], self.result),
+            Op::ReduceMean(_) | Op::ReduceSum(_) => {
+                let terms = self.types[0].elements() / self.result.elements();
+                let own = plain_estimate(terms, u) + 2.0 * u;
+                let of_value = rounding(u) * (terms as f64 / 3.0).sqrt();
+                let rounded = each2(&self.unary(&magnitude(0)?)?, self.value, |m, y| own * m + of_value * y.abs())?;
+                each2(&self.unary(t(0))?, &rounded, |t, own| t + own + self.unit.lost)
+            }
+            Op::ReduceMax(_) | Op::ReduceMin(_) => rearrange::largest(t(0), self.types[0], self.result),
+            Op::Resize(op) => {
+                let weighed = |data: &[f64]| rearrange::weighed(op, data, self.types[0], self.result);
+                each2(&weighed(t(0))?, &weighed(&magnitude(0)?)?, |t, m| t + 4.0 * u * m + 8.0 * self.unit.lost)
+            }
             Op::Relu(_) | Op::Relu6(_) | Op::Clip(_) => smooth(1.0, 1.0, 0.0),
             Op::LeakyRelu(op) => smooth(op.alpha.abs().max(1.0), 1.0, self.unit.lost),
             Op::Sigmoid(_) => smooth(0.25, 8.0, 4.0 * self.unit.normal),
@@ -140,6 +163,10 @@ impl Done<'_> {
                 each2(&smooth(1.0998, 8.0, 4.0 * self.unit.normal)?, &own, |t, own| t + own)
             }
             Op::HardSwish(_) => each2(&smooth(1.5, 0.0, self.unit.lost)?, &x.value, |t, x| t + 6.0 * u * x.abs()),
+            _ => {
+                let t: Vec<&[f64]> = (0..self.args.len()).map(t).collect();
+                pointwise::typical(self.op, self.args, self.types, self.result, self.value, (&t, self.unit))
+            }
         }
     }
 

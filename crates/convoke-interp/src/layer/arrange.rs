@@ -1,7 +1,7 @@
-//! Ops that move elements and compute nothing: pad, concat, transpose.
+//! Ops that move elements and compute nothing: pad, concat, transpose, slice, gather.
 
 use convoke_ir::attr::PadMode;
-use convoke_ir::layer::{Concat, Pad, Transpose};
+use convoke_ir::layer::{Concat, Gather, Pad, Slice, Transpose};
 use convoke_ir::types::TensorType;
 
 use super::operand::{Operand, image, planes, stored};
@@ -30,7 +30,7 @@ pub(super) fn pad(op: &Pad, x: Operand<'_>, result: &TensorType) -> Result<Vec<f
     let (from, to) = (image(x.ty), image(result));
     let [top, left, bottom, right] = op.pads;
     let input = planes(x)?;
-    let mut y = filled(result.elements(), 0.0)?;
+    let mut y = filled(result.elements(), result.elem.compute().round(op.value))?;
     for (x, y) in input.chunks_exact(from.h * from.w).zip(y.chunks_exact_mut(to.h * to.w)) {
         for (i, y) in y.iter_mut().enumerate() {
             let row = source(op.mode, i / to.w, [top, bottom], from.h);
@@ -61,20 +61,46 @@ pub(super) fn concat(op: &Concat, args: &[Operand<'_>], result: &TensorType) -> 
 
 pub(super) fn transpose(op: &Transpose, x: Operand<'_>, result: &TensorType) -> Result<Vec<f64>> {
     let strides = x.ty.shape.strides();
-    let by: Vec<usize> = op.perm.iter().map(|&axis| strides[axis as usize]).collect();
+    let by: Vec<i64> = op.perm.iter().map(|&axis| strides[axis as usize] as i64).collect();
+    along(x.data, 0, &by, result)
+}
+
+pub(super) fn slice(op: &Slice, x: Operand<'_>, result: &TensorType) -> Result<Vec<f64>> {
+    let strides = x.ty.shape.strides();
+    let first = strides.iter().zip(&op.starts).map(|(&stride, &start)| stride * start as usize).sum();
+    let by: Vec<i64> = strides.iter().enumerate().map(|(axis, &stride)| stride as i64 * op.step(axis)).collect();
+    along(x.data, first, &by, result)
+}
+
+/// The elements from `first` on, so far apart along the axes of the result.
+fn along(x: &[f64], first: usize, by: &[i64], result: &TensorType) -> Result<Vec<f64>> {
     let dims = result.shape.dims();
     let mut y = filled(result.elements(), 0.0)?;
-    let (mut index, mut at) = (vec![0; dims.len()], 0);
+    let (mut index, mut at) = (vec![0; dims.len()], first as i64);
     for y in &mut y {
-        *y = x.data[at];
+        *y = x[at as usize];
         for axis in (0..dims.len()).rev() {
             index[axis] += 1;
             at += by[axis];
             if index[axis] < dims[axis] {
                 break;
             }
-            at -= by[axis] * dims[axis];
+            at -= by[axis] * dims[axis] as i64;
             index[axis] = 0;
+        }
+    }
+    Ok(y)
+}
+
+pub(super) fn gather(op: &Gather, x: Operand<'_>, result: &TensorType) -> Result<Vec<f64>> {
+    let axis = op.axis as usize;
+    let dims = x.ty.shape.dims();
+    let inner: usize = dims[axis + 1..].iter().product();
+    let mut y = filled(result.elements(), 0.0)?;
+    let from = x.data.chunks_exact(dims[axis] * inner).zip(y.chunks_exact_mut(op.indices.len() * inner));
+    for (x, y) in from {
+        for (&index, y) in op.indices.iter().zip(y.chunks_exact_mut(inner)) {
+            y.copy_from_slice(&x[index as usize * inner..][..inner]);
         }
     }
     Ok(y)

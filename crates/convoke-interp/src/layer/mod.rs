@@ -4,13 +4,18 @@
 //! |---|---|
 //! | `walk` | the order of instructions, epilogues, lifetimes and the memory needed |
 //! | `window` | convolution and pooling |
-//! | `pointwise` | loops over elements: one by one, by channel, broadcast |
-//! | `arrange` | what moves elements: pad, concat, reshape, transpose |
+//! | `pointwise`, `function` | loops over elements: one by one, by channel, broadcast; functions of one number |
+//! | `arrange` | what moves elements: pad, concat, reshape, transpose, slice, broadcast, gather |
+//! | `reduce` | means, sums, maxima and minima over axes |
+//! | `resize` | images at other rows and columns |
 //! | `operand` | operands, and images as planes whatever their layout |
 
 mod arrange;
+pub(crate) mod function;
 mod operand;
-mod pointwise;
+pub(crate) mod pointwise;
+mod reduce;
+mod resize;
 pub(crate) mod walk;
 mod window;
 
@@ -28,6 +33,7 @@ use crate::{InterpError, Result, check_inputs, flat, shaped};
 pub(crate) use operand::{Operand, image, planes, stored};
 use pointwise::each;
 pub(crate) use pointwise::{broadcast, norm_scale, per_channel};
+pub(crate) use resize::eval as resize;
 pub(crate) use window::pool_terms;
 
 /// Runs a layer on inputs in storage order of their types. Results are in storage order of theirs, rounded where their type is only stored.
@@ -91,10 +97,15 @@ pub(crate) fn eval(op: &Op, args: &[Operand<'_>], result: &TensorType) -> Result
         Op::MaxPool(op) => window::max_pool(op, args[0], result),
         Op::AvgPool(op) => window::avg_pool(op, args[0], result),
         Op::GlobalAvgPool(_) => window::global_avg_pool(args[0], result),
-        Op::MatMul(_) => window::matmul(args[0], args[1]),
+        Op::MatMul(_) => window::matmul(args[0], args[1], result),
         Op::Pad(op) => arrange::pad(op, args[0], result),
         Op::Concat(op) => arrange::concat(op, args, result),
         Op::Transpose(op) => arrange::transpose(op, args[0], result),
+        Op::Slice(op) => arrange::slice(op, args[0], result),
+        Op::Broadcast(_) => broadcast(args[0], args[0], result, |x, _| x),
+        Op::Gather(op) => arrange::gather(op, args[0], result),
+        Op::ReduceMean(_) | Op::ReduceSum(_) | Op::ReduceMax(_) | Op::ReduceMin(_) => reduce::eval(op, args[0], result),
+        Op::Resize(op) => resize::eval(op, args[0], result, false),
         Op::Reshape(_) => copy(args[0].data),
         Op::ToLayout(_) => stored(planes(args[0])?, result),
         Op::Relu(_) => each(args[0], |x| max(x, 0.0)),
@@ -118,6 +129,27 @@ pub(crate) fn eval(op: &Op, args: &[Operand<'_>], result: &TensorType) -> Result
             let [scale, b, mean, var] = [1, 2, 3, 4].map(|i| args[i].data);
             let epsilon = number(op.epsilon);
             per_channel(args[0], |x, c| (x - mean[c]) * norm_scale(scale[c], var[c], epsilon) + b[c])
+        }
+        Op::Exp(_)
+        | Op::Log(_)
+        | Op::Sqrt(_)
+        | Op::Abs(_)
+        | Op::Neg(_)
+        | Op::Reciprocal(_)
+        | Op::Tanh(_)
+        | Op::Erf(_)
+        | Op::Floor(_)
+        | Op::Ceil(_)
+        | Op::Round(_)
+        | Op::Softplus(_)
+        | Op::Elu(_)
+        | Op::Gelu(_) => {
+            let f = function::Function::of(op, result.elem).expect("listed there");
+            each(args[0], |x| f.at(x))
+        }
+        Op::Select(_) => pointwise::select(args, result),
+        Op::Sub(_) | Op::Div(_) | Op::Min(_) | Op::Max(_) | Op::Pow(_) | Op::Less(_) | Op::LessEqual(_) => {
+            broadcast(args[0], args[1], result, pointwise::combined(op))
         }
     }
 }

@@ -136,12 +136,27 @@ pub(super) fn global_avg_pool(x: Operand<'_>, result: &TensorType) -> Result<Vec
     Ok(y)
 }
 
-pub(super) fn matmul(a: Operand<'_>, b: Operand<'_>) -> Result<Vec<f64>> {
-    let (&[m, k], &[_, n]) = (a.ty.shape.dims(), b.ty.shape.dims()) else { unreachable!("operands are matrices") };
-    let mut y = filled(m * n, 0.0)?;
-    for (a, y) in a.data.chunks_exact(k).zip(y.chunks_exact_mut(n)) {
-        for (a, b) in a.iter().zip(b.data.chunks_exact(n)) {
-            y.iter_mut().zip(b).for_each(|(y, b)| *y += a * b);
+pub(super) fn matmul(a: Operand<'_>, b: Operand<'_>, result: &TensorType) -> Result<Vec<f64>> {
+    let (&[ref outer_a @ .., m, k], &[ref outer_b @ .., _, n]) = (a.ty.shape.dims(), b.ty.shape.dims()) else {
+        unreachable!("operands are matrices or batches of them")
+    };
+    let outer = &result.shape.dims()[..outer_a.len()];
+    // The place of the matrix that product number `i` reads: axes of extent 1 are stretched.
+    let place = |dims: &[usize], mut i: usize| {
+        let (mut at, mut stride) = (0, 1);
+        for (&extent, &whole) in dims.iter().zip(outer).rev() {
+            at += if extent == 1 { 0 } else { i % whole * stride };
+            (i, stride) = (i / whole, stride * extent);
+        }
+        at
+    };
+    let mut y = filled(result.elements(), 0.0)?;
+    for (i, y) in y.chunks_exact_mut(m * n).enumerate() {
+        let (a, b) = (&a.data[place(outer_a, i) * m * k..][..m * k], &b.data[place(outer_b, i) * k * n..][..k * n]);
+        for (a, y) in a.chunks_exact(k).zip(y.chunks_exact_mut(n)) {
+            for (a, b) in a.iter().zip(b.chunks_exact(n)) {
+                y.iter_mut().zip(b).for_each(|(y, b)| *y += a * b);
+            }
         }
     }
     Ok(y)

@@ -75,6 +75,7 @@ pub(super) enum Node {
     Unary(UnOp, Reg, usize),
     Binary(BinOp, Reg, usize, usize),
     Fma(Reg, usize, usize, usize),
+    Select(Reg, usize, usize, usize),
     Zip(Half, Reg, usize, usize),
     Pick(Pick, Reg, usize, usize),
     /// As many lanes as the destination has, from one.
@@ -193,6 +194,7 @@ impl Builder<'_> {
             Expr::Unary(op, a) => Node::Unary(*op, to, self.at(*a)),
             Expr::Binary(op, a, b) => Node::Binary(*op, to, self.at(*a), self.at(*b)),
             Expr::Fma(a, b, c) => Node::Fma(to, self.at(*a), self.at(*b), self.at(*c)),
+            Expr::Select(c, a, b) => Node::Select(to, self.at(*c), self.at(*a), self.at(*b)),
             Expr::Zip(_, a, _) if ty(*a).lanes == 1 => return Err(self.malformed("`zip` needs at least 2 lanes")),
             Expr::Zip(half, a, b) => Node::Zip(*half, to, self.at(*a), self.at(*b)),
             Expr::Pick(pick, a, _) if !pick.fits(ty(*a).lanes) => {

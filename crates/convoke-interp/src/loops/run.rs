@@ -4,7 +4,7 @@ use convoke_ir::elem::Elem;
 use convoke_ir::loops::{Access, BinOp, Program, Run, UnOp};
 
 use super::code::{Address, Code, For, Lanes, Node, Place, Reg};
-use crate::number::{max, min};
+use crate::number::{exponent, less, less_equal, max, min};
 use crate::{InterpError, Result, filled};
 
 /// Code that knows the lane count, for each there is: most of a program's time is spent in it.
@@ -140,6 +140,9 @@ impl<'a> Machine<'a> {
                     UnOp::Sqrt => map1(v, *to, *a, f64::sqrt),
                     UnOp::Nearest => map1(v, *to, *a, f64::round_ties_even),
                     UnOp::Pow2 => map1(v, *to, *a, f64::exp2),
+                    UnOp::Floor => map1(v, *to, *a, f64::floor),
+                    UnOp::Ceil => map1(v, *to, *a, f64::ceil),
+                    UnOp::Exponent => map1(v, *to, *a, exponent),
                 },
                 Node::Binary(op, to, a, b) => match op {
                     BinOp::Add => map2(v, *to, *a, *b, |a, b| a + b),
@@ -148,10 +151,16 @@ impl<'a> Machine<'a> {
                     BinOp::Div => map2(v, *to, *a, *b, |a, b| a / b),
                     BinOp::Min => map2(v, *to, *a, *b, min),
                     BinOp::Max => map2(v, *to, *a, *b, max),
+                    BinOp::Less => map2(v, *to, *a, *b, less),
+                    BinOp::LessEqual => map2(v, *to, *a, *b, less_equal),
                 },
                 Node::Fma(to, a, b, c) => by_lanes!(to.lanes, L => {
                     let (a, b, c) = (*chunk::<L>(v, *a), *chunk::<L>(v, *b), *chunk::<L>(v, *c));
                     *chunk_mut::<L>(v, to.at) = std::array::from_fn(|l| a[l] * b[l] + c[l]);
+                }),
+                Node::Select(to, c, a, b) => by_lanes!(to.lanes, L => {
+                    let (c, a, b) = (*chunk::<L>(v, *c), *chunk::<L>(v, *a), *chunk::<L>(v, *b));
+                    *chunk_mut::<L>(v, to.at) = std::array::from_fn(|l| if c[l] != 0.0 { a[l] } else { b[l] });
                 }),
                 Node::Zip(half, to, a, b) => by_lanes!(to.lanes, L => {
                     let (a, b) = (*chunk::<L>(v, *a), *chunk::<L>(v, *b));
@@ -337,6 +346,8 @@ fn binary(op: BinOp) -> fn(f64, f64) -> f64 {
         BinOp::Div => |a, b| a / b,
         BinOp::Min => min,
         BinOp::Max => max,
+        BinOp::Less => less,
+        BinOp::LessEqual => less_equal,
     }
 }
 

@@ -22,7 +22,9 @@ OPS = {
     "Conv": "conv2d", "MaxPool": "max_pool", "AveragePool": "avg_pool", "GlobalAveragePool": "global_avg_pool",
     "BatchNormalization": "batch_norm", "Relu": "relu", "Clip": "clip", "Sigmoid": "sigmoid", "Swish": "silu",
     "HardSwish": "hardswish", "LeakyRelu": "leaky_relu", "Add": "add", "Mul": "mul", "MatMul": "matmul",
-    "Pad": "pad", "Concat": "concat", "Reshape": "reshape", "Transpose": "transpose",
+    "Pad": "pad", "Concat": "concat", "Reshape": "reshape", "Transpose": "transpose", "Slice": "slice", "Expand": "broadcast",
+    "Gather": "gather", "ReduceMean": "reduce_mean", "ReduceSum": "reduce_sum", "ReduceMax": "reduce_max",
+    "ReduceMin": "reduce_min", "Resize": "resize",
 }
 MODES = {"constant": "zeros", "reflect": "reflect", "edge": "replicate", "wrap": "circular"}
 
@@ -32,7 +34,7 @@ def as_image(array):
     return array[:, :, None, :] if array.ndim == 3 else array
 
 
-def attributes(node, rank, arrays):
+def attributes(node, rank, arrays, result):
     """The node's attributes in the text form, those of one spatial axis widened to two."""
     found = {a.name: helper.get_attribute_value(a) for a in node.attribute}
     out = {}
@@ -59,7 +61,27 @@ def attributes(node, rank, arrays):
     if node.op_type == "Pad":
         pads = out.get("pads") or arrays[node.input[1]].tolist()
         assert rank == 4 and pads[0:2] == [0, 0] and pads[4:6] == [0, 0]
+        value = float(arrays[node.input[2]]) if len(node.input) > 2 else out.get("value", 0.0)
         out = {"pads": [pads[2], pads[3], pads[6], pads[7]], "mode": MODES[out.get("mode", "constant")]}
+        out |= {"value": value} if value else {}
+    if node.op_type == "Slice":
+        starts, ends, axes, steps = (arrays[name].tolist() for name in node.input[1:])
+        dims = arrays[node.input[0]].shape
+        whole = [range(d)[s:e:t] for d, s, e, t in zip(dims, starts, ends, steps)]
+        assert axes == list(range(rank))
+        out = {"starts": [r[0] for r in whole], "sizes": [len(r) for r in whole], "steps": steps}
+    if node.op_type == "Expand":
+        out = {"shape": arrays[node.input[1]].tolist()}
+    if node.op_type == "Gather":
+        out = {"axis": out["axis"], "indices": arrays[node.input[1]].tolist()}
+    if node.op_type.startswith("Reduce"):
+        out = {"axes": arrays[node.input[1]].tolist()}
+    if node.op_type == "Resize":
+        # All digits: places in the image come from them.
+        scales = repr(arrays[node.input[2]].tolist()[2:] if node.input[2] else [])
+        named = {"mode": "mode", "coordinates": "coordinate_transformation_mode", "rounding": "nearest_mode", "cubic_a": "cubic_coeff_a"}
+        out = {ours: out[theirs] for ours, theirs in named.items() if theirs in out} | {
+            "size": result.shape[2:], "exclude_outside": bool(out.get("exclude_outside", 0)), "scales": scales}
     flags = ("ceil_mode", "count_include_pad")
     return {k: (bool(v) if k in flags else v) for k, v in out.items() if k != "storage_order"}
 
@@ -77,9 +99,10 @@ def text(value):
 
 def write(name, origin, node, arrays, result):
     """One node as a layer: its first operand is the input, the others are constants."""
-    kept = {"Clip": 1, "Reshape": 1, "Pad": 1}.get(node.op_type, len(node.input))
+    parameters = ("Clip", "Reshape", "Pad", "Slice", "Expand", "Gather", "ReduceMean", "ReduceSum", "ReduceMax", "ReduceMin", "Resize")
+    kept = 1 if node.op_type in parameters else len(node.input)
     rank = arrays[node.input[0]].ndim
-    attrs = attributes(node, rank, arrays)
+    attrs = attributes(node, rank, arrays, result)
     planar = node.op_type in ("Conv", "MaxPool", "AveragePool", "GlobalAveragePool", "BatchNormalization")
     shaped = as_image if planar else (lambda array: array)
     operands = {f"v{i}": shaped(arrays[n]).astype(np.float32) for i, n in enumerate(node.input[:kept])}
@@ -115,11 +138,6 @@ def stored(folder):
         return
     (node,) = nodes
     arrays |= {n.output[0]: numpy_helper.to_array(n.attribute[0].t) for n in model.graph.node if n.op_type == "Constant"}
-    if node.op_type == "Pad" and helper.get_node_attr_value(node, "mode") == b"constant":
-        value = [a.f for a in node.attribute if a.name == "value"] or [arrays[n] for n in node.input[2:3]]
-        if value and float(value[0]) != 0:
-            print("left out", folder.name, "pads with", value[0])
-            return
     origin = f"onnx backend test data, {folder.parent.name}/{folder.name}."
     write("stored-" + folder.name.removeprefix("test_").lower(), origin, node, arrays, read(data / "output_0.pb"))
 
@@ -128,14 +146,36 @@ def made(name, op, *operands, **attrs):
     """A case computed by the reference evaluator. Operands are shapes, or arrays."""
     rng = np.random.default_rng(len(name) + sum(map(ord, name)))
     arrays = [a if isinstance(a, np.ndarray) else rng.normal(size=a).astype(np.float32) for a in operands]
-    names = [f"v{i}" for i in range(len(arrays))]
+    # An operand that is left out is an empty array.
+    names = [f"v{i}" if a.size else "" for i, a in enumerate(arrays)]
     node = helper.make_node(op, names, ["y"], **attrs)
-    kinds = [helper.make_tensor_value_info(n, helper.np_dtype_to_tensor_dtype(a.dtype), a.shape) for n, a in zip(names, arrays)]
+    kinds = [helper.make_tensor_value_info(n, helper.np_dtype_to_tensor_dtype(a.dtype), a.shape) for n, a in zip(names, arrays) if n]
     y = helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, None)
     model = helper.make_model(helper.make_graph([node], "g", kinds, [y]), opset_imports=[helper.make_opsetid("", 24)])
     model = onnx.shape_inference.infer_shapes(model)
     (result,) = ReferenceEvaluator(model).run(None, dict(zip(names, arrays)))
     write("made-" + name, f"onnx {onnx.__version__}, reference evaluator: {op}.", node, dict(zip(names, arrays)), result)
+
+
+def resizes():
+    """Every mode, way to count and rounding, up and down; scales that are no ratios of sizes."""
+    none = np.array([], np.float32)
+    ints = lambda *v: np.array(v, dtype=np.int64)
+    by = lambda h, w: np.array([1, 1, h, w], np.float32)
+    image = (1, 2, 5, 7)
+    for mode in ("nearest", "linear", "cubic"):
+        for way in ("half_pixel", "half_pixel_symmetric", "pytorch_half_pixel", "align_corners", "asymmetric"):
+            attrs = dict(mode=mode, coordinate_transformation_mode=way)
+            made(f"resize-{mode}-{way}", "Resize", image, none, none, ints(1, 2, 8, 21), **attrs)
+            made(f"resize-{mode}-{way}-down", "Resize", image, none, none, ints(1, 2, 1, 3), **attrs)
+            made(f"resize-{mode}-{way}-scales", "Resize", image, none, by(1.7, 0.6), **attrs)
+    for rounding in ("round_prefer_floor", "round_prefer_ceil", "floor", "ceil"):
+        attrs = dict(mode="nearest", nearest_mode=rounding)
+        made(f"resize-{rounding}", "Resize", image, none, by(2, 0.5), coordinate_transformation_mode="asymmetric", **attrs)
+        made(f"resize-{rounding}-half", "Resize", image, none, by(3, 2), **attrs)
+    for mode in ("linear", "cubic"):
+        made(f"resize-{mode}-inside", "Resize", image, none, by(2.5, 0.8), mode=mode, exclude_outside=1)
+    made("resize-cubic-half", "Resize", image, none, by(2, 3), mode="cubic", cubic_coeff_a=-0.5)
 
 
 def main():
@@ -181,6 +221,16 @@ def main():
     made("transpose", "Transpose", (2, 3, 4, 5), perm=[2, 0, 3, 1])
     made("reshape", "Reshape", (2, 3, 4, 5), ints(4, -1, 6))
     made("matmul", "MatMul", (7, 13), (13, 5))
+    made("matmul-batches", "MatMul", (2, 1, 7, 13), (1, 3, 13, 5))
+    made("matmul-shared", "MatMul", (3, 4, 6), (1, 6, 9))
+    made("pad-number", "Pad", image, ints(0, 0, 2, 1, 0, 0, 3, 4), np.array(-1.5, np.float32))
+    made("slice", "Slice", (4, 9, 5), ints(0, -1, 4), ints(3, -10, -6), ints(0, 1, 2), ints(2, -3, -1))
+    made("expand", "Expand", (3, 1, 5, 1), ints(3, 4, 5, 2))
+    made("gather", "Gather", (3, 6, 5), ints(5, 0, 1, 2, 2, 4), axis=1)
+    for kind in ("Mean", "Sum", "Max", "Min"):
+        made(f"reduce-{kind.lower()}", "Reduce" + kind, (3, 4, 5, 6), ints(1, 3), keepdims=1)
+    made("reduce-all", "ReduceMean", (3, 4, 5), ints(0, 1, 2), keepdims=1)
+    resizes()
 
 
 main()

@@ -150,6 +150,21 @@ impl AttrType for Vec<i64> {
     }
 }
 
+impl AttrType for Vec<f64> {
+    fn to_attr(&self) -> Attr {
+        Attr::List(self.iter().map(f64::to_attr).collect())
+    }
+    fn from_attr(attr: &Attr) -> Option<Self> {
+        match attr {
+            Attr::List(items) => items.iter().map(f64::from_attr).collect(),
+            _ => None,
+        }
+    }
+    fn expected() -> String {
+        "a list of numbers".into()
+    }
+}
+
 impl<const N: usize> AttrType for [i64; N] {
     fn to_attr(&self) -> Attr {
         Attr::List(self.iter().map(i64::to_attr).collect())
@@ -198,9 +213,11 @@ macro_rules! words {
 
 mod algorithm;
 mod plan;
+mod resize;
 
 pub use algorithm::{Algorithm, Extent};
 pub use plan::{Lanes, Plan, Reading, Schedule, Sizes};
+pub use resize::{Coordinates, ResizeMode, Rounding};
 
 words! {
     /// How a convolution or a pooling derives its pads, as in ONNX.
@@ -219,7 +236,7 @@ words! {
 words! {
     /// What stands outside a padded tensor; the names are PyTorch's.
     PadMode {
-        /// Zeros.
+        /// Zeros, or another number.
         Zeros = "zeros",
         /// Mirrored without repeating the edge: `c b | a b c d | c b`.
         Reflect = "reflect",

@@ -164,6 +164,23 @@ impl LayerBuilder {
         Ok(result)
     }
 
+    /// Gives a value another name.
+    ///
+    /// # Errors
+    ///
+    /// A name that is none, or that another value has.
+    pub fn rename(&mut self, id: ValueId, name: &str) -> Result<(), BuildError> {
+        if !is_name(name) {
+            return Err(BuildError::Name(name.into()));
+        }
+        self.check(&[id])?;
+        if !self.names.take(name) {
+            return Err(BuildError::Taken(name.into()));
+        }
+        self.layer.values[id].name = name.into();
+        Ok(())
+    }
+
     fn check(&self, args: &[ValueId]) -> Result<(), BuildError> {
         match args.iter().all(|&id| self.layer.values.get(id).is_some()) {
             true => Ok(()),

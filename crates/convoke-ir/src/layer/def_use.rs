@@ -36,13 +36,13 @@ impl Layer {
         reads.into_iter().zip(self.returned()).map(single).collect()
     }
 
-    /// Multiplications of one instruction: `N·K·P·Q·(C/group)·R·S` of a `conv2d`, `M·K·N` of a `matmul`, else 0.
+    /// Multiplications of one instruction: `N·K·P·Q·(C/group)·R·S` of a `conv2d`, `M·K·N` for each product of a `matmul`, else 0.
     pub fn multiplications(&self, instr: &Instr) -> u128 {
         let y = self.ty(instr.result).elements() as u128;
         match (&instr.op, &instr.args[..]) {
             // Weights are `[K, C/group, R, S]`: all but the first axis are summed over for each output element.
             (Op::Conv2d(_), [_, w]) => y * self.ty(*w).shape.dims()[1..].iter().map(|&d| d as u128).product::<u128>(),
-            (Op::MatMul(_), [a, _]) => y * self.ty(*a).shape.dims()[1] as u128,
+            (Op::MatMul(_), [a, _]) => y * self.ty(*a).shape.dims().last().map_or(0, |&k| k as u128),
             _ => 0,
         }
     }

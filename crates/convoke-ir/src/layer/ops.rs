@@ -6,7 +6,7 @@
 //! Rules that hold for all ops:
 //!
 //! - Sums are taken over the reals; the order of a sum is not part of the meaning, its rounding is bounded, not fixed.
-//! - A NaN in a window makes the output NaN; no op loses one. Infinities follow IEEE 754.
+//! - A NaN in a window makes the output NaN; no op loses one but those that say so: `pow`, `select`, comparisons. Infinities follow IEEE 754.
 //! - Padding reads as 0 unless a mode says otherwise; for `max_pool` it reads as −∞, for `avg_pool` it is not there. 0 times a weight
 //!   that is NaN or infinite is NaN, so that such a weight makes NaN of the outputs whose window has it over padding.
 //! - `relu`, `relu6` and `clip` give back what equals a bound: −0 stays −0. Which zero a `max_pool` gives of two, and the sign of a
@@ -17,7 +17,8 @@
 //! - `x`, `w`, … are the operands in order. Image extents are N, C, H, W whatever the layout; `i` ranges over the
 //!   input, `p, q` over output rows and columns, `r, s` over kernel rows and columns.
 
-use crate::attr::{Attr, AttrError, AttrType, AutoPad, PadMode, Plan};
+use super::op_entry::{attribute, elementwise, operands, ops};
+use crate::attr::{Attr, AttrError, AttrType, AutoPad, Coordinates, PadMode, Plan, ResizeMode, Rounding};
 use crate::types::Layout;
 
 /// How many operands an op takes.
@@ -42,126 +43,6 @@ pub struct OpInfo {
     pub elementwise: bool,
     /// The documentation of the entry.
     pub doc: &'static str,
-}
-
-macro_rules! operands {
-    (many) => { Operands::Many };
-    ($($operand:ident),+) => { Operands::Named(&[$(stringify!($operand)),+]) };
-}
-
-/// The name of an attribute in the text form: that of its field, unless it has another.
-macro_rules! attribute {
-    ($attr:ident) => {
-        stringify!($attr)
-    };
-    ($attr:ident $text:literal) => {
-        $text
-    };
-}
-
-/// Whether an entry ends in the word `elementwise`.
-macro_rules! elementwise {
-    () => {
-        false
-    };
-    (elementwise) => {
-        true
-    };
-}
-
-macro_rules! ops {
-    ($(
-        $(#[doc = $doc:literal])+
-        $op:ident = $name:literal ($($operand:ident),+) {
-            $($(#[doc = $attr_doc:literal])+ $attr:ident $(as $text:literal)?: $ty:ty = $default:expr,)*
-        } $($elementwise:ident)?;
-    )*) => {
-        $(
-            $(#[doc = $doc])+
-            #[derive(Clone, Debug, PartialEq)]
-            pub struct $op { $($(#[doc = $attr_doc])+ pub $attr: $ty,)* }
-
-            impl Default for $op {
-                fn default() -> $op {
-                    $op { $($attr: $default,)* }
-                }
-            }
-
-            impl From<$op> for Op {
-                fn from(op: $op) -> Op {
-                    Op::$op(op)
-                }
-            }
-        )*
-
-        /// An op with its attributes.
-        #[derive(Clone, Debug, PartialEq)]
-        #[allow(missing_docs, reason = "each case is documented at its struct")]
-        pub enum Op { $($op($op),)* }
-
-        /// The table, in the order of the documentation.
-        pub const OPS: &[OpInfo] = &[$(OpInfo {
-            name: $name,
-            operands: operands!($($operand),+),
-            attributes: &[$(attribute!($attr $($text)?)),*],
-            elementwise: elementwise!($($elementwise)?),
-            doc: concat!($($doc, "\n"),+),
-        },)*];
-
-        impl Op {
-            /// The op that has this name, with default attributes.
-            pub fn from_name(name: &str) -> Option<Op> {
-                match name {
-                    $($name => Some(Op::$op($op::default())),)*
-                    _ => None,
-                }
-            }
-
-            /// The table entry.
-            pub fn info(&self) -> &'static OpInfo {
-                // Cases and table come from the same list, in the same order.
-                let mut index = 0;
-                $(
-                    if matches!(self, Op::$op(_)) { return &OPS[index]; }
-                    index += 1;
-                )*
-                unreachable!("op {index} of {} is in the table", OPS.len())
-            }
-
-            /// The attributes that differ from their defaults, as the printer writes them.
-            pub fn attrs(&self) -> Vec<(&'static str, Attr)> {
-                match self {
-                    $(Op::$op(_op) => {
-                        let _default = $op::default();
-                        let mut _attrs = Vec::new();
-                        $(if _op.$attr != _default.$attr {
-                            _attrs.push((attribute!($attr $($text)?), _op.$attr.to_attr()));
-                        })*
-                        _attrs
-                    })*
-                }
-            }
-
-            /// Sets the attribute `name` from its written value.
-            pub fn set_attr(&mut self, name: &str, value: &Attr) -> Result<(), AttrError> {
-                let info = self.info();
-                match self {
-                    $(Op::$op(_op) => match name {
-                        $(attribute!($attr $($text)?) => {
-                            _op.$attr = <$ty>::from_attr(value).ok_or_else(|| AttrError::Kind {
-                                op: info.name,
-                                name: attribute!($attr $($text)?),
-                                expected: <$ty>::expected(),
-                                found: value.clone(),
-                            })?;
-                            Ok(())
-                        })*
-                        _ => Err(AttrError::Unknown { op: info.name, name: name.into(), known: info.attributes }),
-                    })*
-                }
-            }
-        }
-    };
 }
 
 ops! {
@@ -233,6 +114,80 @@ ops! {
     /// `y = a · b`; extents of 1 are stretched to the other operand's (ranks are equal).
     Mul = "mul"(a, b) {} elementwise;
 
+    /// `y = exp(x)`.
+    Exp = "exp"(x) {} elementwise;
+
+    /// `y = ln(x)`; NaN below 0, −∞ at 0.
+    Log = "log"(x) {} elementwise;
+
+    /// `y = √x`; NaN below 0.
+    Sqrt = "sqrt"(x) {} elementwise;
+
+    /// `y = |x|`.
+    Abs = "abs"(x) {} elementwise;
+
+    /// `y = −x`.
+    Neg = "neg"(x) {} elementwise;
+
+    /// `y = 1 / x`; ±∞ at ±0.
+    Reciprocal = "reciprocal"(x) {} elementwise;
+
+    /// `y = tanh(x)`.
+    Tanh = "tanh"(x) {} elementwise;
+
+    /// `y = 2/√π · ∫_0^x exp(−t²) dt`.
+    Erf = "erf"(x) {} elementwise;
+
+    /// `y = ⌊x⌋`.
+    Floor = "floor"(x) {} elementwise;
+
+    /// `y = ⌈x⌉`.
+    Ceil = "ceil"(x) {} elementwise;
+
+    /// The nearest whole number; of two, the even one.
+    Round = "round"(x) {} elementwise;
+
+    /// `y = ln(1 + exp(x))`.
+    Softplus = "softplus"(x) {} elementwise;
+
+    /// `y = x` where x > 0, else `alpha · (exp(x) − 1)`.
+    Elu = "elu"(x) {
+        /// Minus the limit far below zero.
+        alpha: f64 = 1.0,
+    } elementwise;
+
+    /// `y = x/2 · (1 + erf(x/√2))`.
+    Gelu = "gelu"(x) {
+        /// `x/2 · (1 + tanh(√(2/π) · (x + 0.044715 x³)))` in its place.
+        tanh: bool = false,
+    } elementwise;
+
+    /// `y = a − b`, with operands stretched as for `add`.
+    Sub = "sub"(a, b) {} elementwise;
+
+    /// `y = a / b`, with operands stretched as for `add`.
+    Div = "div"(a, b) {} elementwise;
+
+    /// `y = min(a, b)`, with operands stretched as for `add`. Which zero it gives of two is not part of the meaning.
+    Min = "min"(a, b) {} elementwise;
+
+    /// `y = max(a, b)`, with operands stretched as for `add`. Which zero it gives of two is not part of the meaning.
+    Max = "max"(a, b) {} elementwise;
+
+    /// `y = a^b`, with operands stretched as for `add`; NaN where a is below 0 and b is not whole.
+    ///
+    /// 1 where b is 0 or a is 1, whatever the other is; else NaN where either is. The sign of what 0 gives is not part of the meaning.
+    Pow = "pow"(a, b) {} elementwise;
+
+    /// `y = 1` where a < b, else 0, with operands stretched as for `add`. A NaN is less than nothing, and nothing is less than a NaN.
+    Less = "less"(a, b) {} elementwise;
+
+    /// `y = 1` where a ≤ b, else 0, with operands stretched as for `add`. A NaN gives 0.
+    LessEqual = "less_equal"(a, b) {} elementwise;
+
+    /// `y = a` where c is not 0, else b, with operands stretched as for `add`. The operand that is not chosen leaves no trace; a NaN in c chooses a.
+    Select = "select"(c, a, b) {} elementwise;
+
     /// Rows and columns added around an image, or taken away.
     ///
     /// Negative pads crop. They do so first: the mode sees the image that is left. `reflect` needs every pad below its extent,
@@ -242,6 +197,8 @@ ops! {
         pads: [i64; 4] = [0; 4],
         /// What stands there.
         mode: PadMode = PadMode::Zeros,
+        /// With `zeros`, the number that stands there in place of 0; may be infinite.
+        value: f64 = 0.0,
     };
 
     /// `y[n,c,p,q] = max_{r,s} x[n, c, p·sh + r·dh − top, q·sw + s·dw − left]`; padding is −∞.
@@ -290,7 +247,8 @@ ops! {
         axis: i64 = 1,
     };
 
-    /// `y[i,j] = Σ_k a[i,k] · b[k,j]`. a `[M, K]`, b `[K, N]` → y `[M, N]`.
+    /// `y[…,i,j] = Σ_k a[…,i,k] · b[…,k,j]`. a `[…, M, K]`, b `[…, K, N]` → y `[…, M, N]`; ranks are equal, and leading extents of 1 are
+    /// stretched to the other operand's.
     MatMul = "matmul"(a, b) {};
 
     /// `y[n,c,…] = (x[n,c,…] − mean[c]) · scale[c] / √(var[c] + epsilon) + b[c]`. All but x are `[C]`.
@@ -309,6 +267,88 @@ ops! {
     Transpose = "transpose"(x) {
         /// A permutation of the axes.
         perm: Vec<i64> = Vec::new(),
+    };
+
+    /// `y[i] = x[starts + steps · i]`, an entry for each axis in storage order. Every element is inside x.
+    Slice = "slice"(x) {
+        /// The first index along each axis.
+        starts: Vec<i64> = Vec::new(),
+        /// The extents of y.
+        sizes: Vec<i64> = Vec::new(),
+        /// From one index to the next, not 0; negative ones reverse. Empty for 1 along each axis.
+        steps: Vec<i64> = Vec::new(),
+    };
+
+    /// Extents of 1 stretched: `y[i, j, …] = x[i, 0, …]` where x has one index along an axis and y more.
+    Broadcast = "broadcast"(x) {
+        /// The extents of y, in storage order.
+        shape: Vec<i64> = Vec::new(),
+    };
+
+    /// `y[…, i, …] = x[…, indices[i], …]` along one axis.
+    Gather = "gather"(x) {
+        /// The axis, counted in storage order.
+        axis: i64 = 0,
+        /// An index into x for each of y.
+        indices: Vec<i64> = Vec::new(),
+    };
+
+    /// The mean over some axes, which stay with extent 1.
+    ReduceMean = "reduce_mean"(x) {
+        /// The axes, counted in storage order; at least one, each once.
+        axes: Vec<i64> = Vec::new(),
+    };
+
+    /// The sum over some axes, which stay with extent 1.
+    ReduceSum = "reduce_sum"(x) {
+        /// The axes, counted in storage order; at least one, each once.
+        axes: Vec<i64> = Vec::new(),
+    };
+
+    /// The largest element over some axes, which stay with extent 1.
+    ReduceMax = "reduce_max"(x) {
+        /// The axes, counted in storage order; at least one, each once.
+        axes: Vec<i64> = Vec::new(),
+    };
+
+    /// The smallest element over some axes, which stay with extent 1.
+    ReduceMin = "reduce_min"(x) {
+        /// The axes, counted in storage order; at least one, each once.
+        axes: Vec<i64> = Vec::new(),
+    };
+
+    /// An image sampled at other rows and columns, as ONNX `Resize` 19 without `antialias` does.
+    ///
+    /// `y[n,c,p,q] = Σ_{i,j} u_p[i] · v_q[j] · x[n,c,i,j]`. The weights u and v are those of `mode` at the place `t` of the output in the input.
+    /// With s the scale, n the input's extent, o the output's, and l = s·n where `scales` is given, else o:
+    ///
+    /// | coordinates | t of output p |
+    /// |---|---|
+    /// | `half_pixel` | `(p + 1/2) / s − 1/2` |
+    /// | `half_pixel_symmetric` | `n/2 · (1 − o/l) + (p + 1/2) / s − 1/2` |
+    /// | `pytorch_half_pixel` | as `half_pixel`; −1/2 where l = 1 |
+    /// | `align_corners` | `p · (n − 1) / (l − 1)`; 0 where l = 1 |
+    /// | `asymmetric` | `p / s` |
+    ///
+    /// With f the fraction of t, `linear` weighs the two neighbours by 1 − f and f. `cubic` weighs four neighbours at distance d by
+    /// `(a + 2)d³ − (a + 3)d² + 1` for d ≤ 1 and by `a(d³ − 5d² + 8d − 4)` beyond, a being `cubic_a`. Neighbours outside x are its edge.
+    /// Where t is whole, the element there is taken alone; a neighbour of weight 0 is not read. Places and weights are computed in `f64`, from
+    /// left to right as written here.
+    Resize = "resize"(x) {
+        /// Rows and columns of y.
+        size: [i64; 2] = [0; 2],
+        /// How an output is made of its neighbours in x.
+        mode: ResizeMode = ResizeMode::Nearest,
+        /// Where an output lies in x.
+        coordinates: Coordinates = Coordinates::HalfPixel,
+        /// Which neighbour `nearest` takes.
+        rounding: Rounding = Rounding::RoundPreferFloor,
+        /// The coefficient a of `cubic`.
+        cubic_a: f64 = -0.75,
+        /// Weighs neighbours outside x by 0 and the others by so much more that the sum is 1; where all are outside, it is the edge.
+        exclude_outside: bool = false,
+        /// The scales of rows and columns, where they are not size/extent to the bit. Empty for those.
+        scales: Vec<f64> = Vec::new(),
     };
 
     /// The same image stored in another layout.
@@ -333,6 +373,19 @@ impl AttrType for Layout {
     }
 }
 
+/// How a reduction combines elements.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reduction {
+    /// Their mean.
+    Mean,
+    /// Their sum.
+    Sum,
+    /// The largest.
+    Max,
+    /// The smallest.
+    Min,
+}
+
 impl Op {
     /// The name in the text form.
     pub fn name(&self) -> &'static str {
@@ -343,5 +396,26 @@ impl Op {
     /// in its store: `conv2d … then bias %b then relu`.
     pub fn is_elementwise(&self) -> bool {
         self.info().elementwise
+    }
+
+    /// How the op combines elements, and over which axes, if it is a reduction.
+    pub fn reduction(&self) -> Option<(Reduction, &[i64])> {
+        match self {
+            Op::ReduceMean(op) => Some((Reduction::Mean, &op.axes)),
+            Op::ReduceSum(op) => Some((Reduction::Sum, &op.axes)),
+            Op::ReduceMax(op) => Some((Reduction::Max, &op.axes)),
+            Op::ReduceMin(op) => Some((Reduction::Min, &op.axes)),
+            _ => None,
+        }
+    }
+
+    /// Whether every operand may be stretched to the result, along the axes where it has an extent of 1.
+    pub fn stretches(&self) -> bool {
+        self.is_elementwise() && !matches!(self, Op::Bias(_) | Op::BatchNorm(_))
+    }
+
+    /// Whether its two operands may change places.
+    pub fn commutes(&self) -> bool {
+        matches!(self, Op::Add(_) | Op::Mul(_) | Op::Min(_) | Op::Max(_))
     }
 }

@@ -156,6 +156,11 @@ impl FuncBuilder {
         self.define(self.ty(c), Expr::Fma(a, b, c))
     }
 
+    /// `a` where `c` is not 0, else `b`.
+    pub fn select(&mut self, c: ValId, a: ValId, b: ValId) -> ValId {
+        self.define(self.ty(b), Expr::Select(c, a, b))
+    }
+
     /// `zip half a, b`.
     pub fn zip(&mut self, half: Half, a: ValId, b: ValId) -> ValId {
         self.define(self.ty(a), Expr::Zip(half, a, b))

@@ -33,6 +33,8 @@ pub enum Expr {
     Binary(BinOp, ValId, ValId),
     /// `a · b + c`, lane by lane.
     Fma(ValId, ValId, ValId),
+    /// `a` where `c` is not 0, else `b`, lane by lane. A NaN is not 0.
+    Select(ValId, ValId, ValId),
     /// The same number in the element type of the result.
     Convert(ValId),
     /// All lanes of the operand combined into one scalar.
@@ -120,11 +122,18 @@ pub enum UnOp {
     Nearest,
     /// 2^x for a whole number x that is a normal exponent (−126 to 127 in `f32`); for any other x the result may be any number.
     Pow2,
+    /// The largest whole number that is not above.
+    Floor,
+    /// The smallest whole number that is not below.
+    Ceil,
+    /// ⌊log₂|x|⌋ for a normal number x; for zero, subnormal numbers, infinities and NaN the result may be any number.
+    Exponent,
 }
 
 impl UnOp {
     /// Every unary function.
-    pub const ALL: &'static [UnOp] = &[UnOp::Neg, UnOp::Abs, UnOp::Sqrt, UnOp::Nearest, UnOp::Pow2];
+    pub const ALL: &'static [UnOp] =
+        &[UnOp::Neg, UnOp::Abs, UnOp::Sqrt, UnOp::Nearest, UnOp::Pow2, UnOp::Floor, UnOp::Ceil, UnOp::Exponent];
 
     /// The name in the text form.
     pub fn name(self) -> &'static str {
@@ -134,6 +143,9 @@ impl UnOp {
             UnOp::Sqrt => "sqrt",
             UnOp::Nearest => "nearest",
             UnOp::Pow2 => "pow2",
+            UnOp::Floor => "floor",
+            UnOp::Ceil => "ceil",
+            UnOp::Exponent => "exponent",
         }
     }
 }
@@ -153,11 +165,21 @@ pub enum BinOp {
     Min,
     /// The larger; NaN if either is NaN. Of two equal operands the one that is no constant, else either.
     Max,
+    /// 1 where a < b, else 0; 0 if either is NaN.
+    Less,
+    /// 1 where a ≤ b, else 0; 0 if either is NaN.
+    LessEqual,
 }
 
 impl BinOp {
     /// Every binary function.
-    pub const ALL: &'static [BinOp] = &[BinOp::Add, BinOp::Sub, BinOp::Mul, BinOp::Div, BinOp::Min, BinOp::Max];
+    pub const ALL: &'static [BinOp] =
+        &[BinOp::Add, BinOp::Sub, BinOp::Mul, BinOp::Div, BinOp::Min, BinOp::Max, BinOp::Less, BinOp::LessEqual];
+
+    /// Whether the order of operands does not matter, so that lanes can be combined by it.
+    pub fn reduces(self) -> bool {
+        matches!(self, BinOp::Add | BinOp::Mul | BinOp::Min | BinOp::Max)
+    }
 
     /// The name in the text form.
     pub fn name(self) -> &'static str {
@@ -168,6 +190,8 @@ impl BinOp {
             BinOp::Div => "div",
             BinOp::Min => "min",
             BinOp::Max => "max",
+            BinOp::Less => "less",
+            BinOp::LessEqual => "less_equal",
         }
     }
 }
@@ -187,7 +211,7 @@ impl Expr {
             | Expr::Copy(a)
             | Expr::Part(_, a) => smallvec![*a],
             Expr::Binary(_, a, b) | Expr::Zip(_, a, b) | Expr::Pick(_, a, b) => smallvec![*a, *b],
-            Expr::Fma(a, b, c) => smallvec![*a, *b, *c],
+            Expr::Fma(a, b, c) | Expr::Select(a, b, c) => smallvec![*a, *b, *c],
         }
     }
 
@@ -202,7 +226,7 @@ impl Expr {
             | Expr::Copy(a)
             | Expr::Part(_, a) => smallvec![a],
             Expr::Binary(_, a, b) | Expr::Zip(_, a, b) | Expr::Pick(_, a, b) => smallvec![a, b],
-            Expr::Fma(a, b, c) => smallvec![a, b, c],
+            Expr::Fma(a, b, c) | Expr::Select(a, b, c) => smallvec![a, b, c],
         }
     }
 }

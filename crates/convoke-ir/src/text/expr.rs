@@ -103,13 +103,14 @@ impl Parser<'_> {
             let (a, b) = self.two_vals(body)?;
             return Ok((Expr::Binary(op, a, b), ty.or(Some(body.ty(a)))));
         }
-        if word == "fma" {
+        if matches!(word, "fma" | "select") {
             let (a, b) = self.two_vals(body)?;
             self.expect(",")?;
             let c = self.val(body)?;
-            return Ok((Expr::Fma(a, b, c), ty.or(Some(body.ty(c)))));
+            let expr = if word == "fma" { Expr::Fma(a, b, c) } else { Expr::Select(a, b, c) };
+            return Ok((expr, ty.or(Some(body.ty(c)))));
         }
-        let known = ["load", "fma", "splat", "convert", "reduce", "zip", "pick", "part", "reg"].into_iter();
+        let known = ["load", "fma", "select", "splat", "convert", "reduce", "zip", "pick", "part", "reg"].into_iter();
         let known: Vec<_> =
             known.chain(UnOp::ALL.iter().map(|op| op.name())).chain(BinOp::ALL.iter().map(|op| op.name())).collect();
         let message = format!("there is no function `{}`", shown(word));

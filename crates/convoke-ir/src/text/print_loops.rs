@@ -201,8 +201,8 @@ impl FuncText<'_> {
                 word(f, op.name(), of(a))?;
                 write!(f, "{}, {}", self.val(*a), self.val(*b))
             }
-            Expr::Fma(a, b, c) => {
-                word(f, "fma", of(c))?;
+            Expr::Fma(a, b, c) | Expr::Select(a, b, c) => {
+                word(f, if matches!(expr, Expr::Fma(..)) { "fma" } else { "select" }, of(c))?;
                 write!(f, "{}, {}, {}", self.val(*a), self.val(*b), self.val(*c))
             }
         }

@@ -16,18 +16,19 @@ const CHUNK: usize = 1 << 14;
 /// The axes of a loop nest, outermost first: their extents, and the strides of each tensor along them.
 pub(crate) struct Axes {
     pub(crate) extents: Vec<usize>,
-    pub(crate) strides: Vec<Vec<usize>>,
+    pub(crate) strides: Vec<Vec<i64>>,
 }
 
 impl Axes {
     /// Joins neighbours and drops axes of extent 1; at least one axis remains.
-    pub(crate) fn joined(extents: &[usize], strides: &[Vec<usize>]) -> Axes {
+    pub(crate) fn joined(extents: &[usize], strides: &[Vec<i64>]) -> Axes {
         let mut axes = Axes { extents: Vec::new(), strides: vec![Vec::new(); strides.len()] };
         for (axis, &extent) in extents.iter().enumerate() {
             if extent == 1 {
                 continue;
             }
-            let joins = axes.strides.iter().zip(strides).all(|(done, all)| done.last() == Some(&(all[axis] * extent)));
+            let joins =
+                axes.strides.iter().zip(strides).all(|(done, all)| done.last() == Some(&(all[axis] * extent as i64)));
             if joins && !axes.extents.is_empty() {
                 *axes.extents.last_mut().expect("not empty") *= extent;
                 axes.strides
@@ -108,6 +109,11 @@ impl Axes {
     }
 }
 
+/// Strides that may run backwards.
+pub(crate) fn signed(strides: &[usize]) -> Vec<i64> {
+    strides.iter().map(|&stride| stride as i64).collect()
+}
+
 impl Lowering<'_> {
     /// `result = epilogue(first)`. `first` may be the result itself.
     pub(crate) fn elementwise(&mut self, result: ValueId, epilogue: &Epilogue<'_>, first: &Operand) {
@@ -116,14 +122,14 @@ impl Lowering<'_> {
         let out = self.operand(result, ty.shape.strides());
         let in_place = first.buffer == out.buffer;
         let tensors: Vec<&Operand> = [&out, first].into_iter().chain(&epilogue.operands).collect();
-        let strides: Vec<_> = tensors.iter().map(|t| t.strides.clone()).collect();
+        let strides: Vec<_> = tensors.iter().map(|t| signed(&t.strides)).collect();
         for (axes, begin) in Axes::joined(ty.shape.dims(), &strides).parts() {
             let mut f = FuncBuilder::kernel("elementwise");
             let y = if in_place { f.inout("y", elem, out.len) } else { f.output("y", elem, out.len) };
             let x = if in_place { y } else { f.input("x", elem, first.len) };
             let slots: Vec<SlotId> =
                 epilogue.operands.iter().enumerate().map(|(i, o)| f.input(&format!("e{i}"), elem, o.len)).collect();
-            let origin: Vec<usize> = axes.strides.iter().map(|s| begin * s[0]).collect();
+            let origin: Vec<i64> = axes.strides.iter().map(|s| begin as i64 * s[0]).collect();
             axes.nest(&mut f, lanes, |f, at| {
                 let at = |i: usize| at[i].clone() + origin[i];
                 let value = f.load(x, at(1));

@@ -3,7 +3,11 @@
 mod elementwise;
 mod matmul;
 mod movement;
+mod periods;
 mod pool;
+mod reduce;
+mod resample;
+mod resize;
 
 use convoke_ir::layer::{Instr, Op};
 
@@ -28,10 +32,13 @@ impl<'a> Lowering<'a> {
             }
             Op::MatMul(_) => self.matmul(instr),
             Op::Pad(pad) => self.pad(instr, pad),
-            Op::Concat(_) | Op::Reshape(_) | Op::Transpose(_) | Op::ToLayout(_) => {
+            Op::Concat(_) | Op::Reshape(_) | Op::Transpose(_) | Op::ToLayout(_) | Op::Slice(_) | Op::Broadcast(_) => {
                 self.movement(instr);
                 Ok(())
             }
+            Op::Gather(gather) => self.gather(instr, gather),
+            Op::Resize(resize) => self.resize(instr, resize),
+            op if op.reduction().is_some() => self.reduce(instr),
             op if op.is_elementwise() => {
                 let (epilogue, first) = Epilogue::whole(self, instr);
                 self.elementwise(instr.result, &epilogue, &first);

@@ -35,8 +35,17 @@ impl Range {
     /// The range of `op`'s result if its first operand is within `x`.
     pub(super) fn of(op: &Op, x: Range) -> Range {
         match op {
-            Op::Sigmoid(_) => Range { min: 0.0, max: 1.0 },
-            Op::MaxPool(_) | Op::Reshape(_) | Op::Transpose(_) | Op::ToLayout(_) => x,
+            Op::Sigmoid(_) | Op::Less(_) | Op::LessEqual(_) => Range { min: 0.0, max: 1.0 },
+            Op::Exp(_) | Op::Abs(_) | Op::Sqrt(_) | Op::Softplus(_) => Range { min: 0.0, max: f64::INFINITY },
+            Op::MaxPool(_)
+            | Op::Reshape(_)
+            | Op::Transpose(_)
+            | Op::ToLayout(_)
+            | Op::Slice(_)
+            | Op::Broadcast(_)
+            | Op::Gather(_)
+            | Op::ReduceMax(_)
+            | Op::ReduceMin(_) => x,
             op => Range::bounds(op).map_or(Range::ALL, |bounds| x.clamped(bounds)),
         }
     }

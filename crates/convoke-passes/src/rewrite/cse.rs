@@ -11,7 +11,7 @@
 //! Leaves:     unbound weights: two of them are two weights, however alike they look; constants whose numbers agree
 //!             though their sources differ; of two equal results of the layer, both.
 
-use convoke_ir::layer::{Instr, Layer, Op, Source};
+use convoke_ir::layer::{Instr, Layer, Source};
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::fmt::Write;
@@ -77,7 +77,7 @@ fn constants(layer: &mut Layer) -> bool {
 fn key(instr: &Instr) -> String {
     let mut key = String::new();
     let mut args = instr.args.clone();
-    if let Op::Add(_) | Op::Mul(_) = instr.op {
+    if instr.op.commutes() {
         args.sort();
     }
     // The debug form of an op shows every attribute in full.

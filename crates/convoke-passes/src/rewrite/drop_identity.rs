@@ -6,7 +6,7 @@
 //! %y = relu %b              ⟶    %y = relu %x
 //! ```
 //!
-//! Applies:    `add` and `bias` of zeros, `mul` by ones, `pad` by nothing, `reshape`, `transpose` and `to_layout` to the
+//! Applies:    `add`, `sub` and `bias` of zeros, `mul`, `div` and `pow` by ones, `pad` by nothing, `reshape`, `transpose` and `to_layout` to the
 //!             type that is there already, `concat` of one operand, pooling over 1×1 at stride 1, `clip` without bounds,
 //!             `leaky_relu` of slope 1, and any clamp of values that are inside its bounds already: `relu` after `relu`,
 //!             after `relu6`, after `sigmoid`, also with a `max_pool` or a change of layout between. Steps of epilogues too.
@@ -14,7 +14,9 @@
 //! Leaves:     constants whose numbers would have to be generated or read to see that they are neutral; identities
 //!             between a parameter or a constant and a result of the layer, which needs a copy anyway.
 
-use convoke_ir::layer::{Instr, Layer, Op, ValueId};
+use convoke_ir::attr::Coordinates;
+use convoke_ir::layer::{Instr, Layer, Op, Resize, Slice, ValueId};
+use convoke_ir::types::TensorType;
 
 use super::clamp::Range;
 use super::edit::{self, Replacer};
@@ -87,8 +89,8 @@ fn drop_steps(layer: &mut Layer, at: usize, ranges: &[Range]) -> bool {
 /// Whether the elementwise `op` gives back its first operand, whose values are in `range`, given the other operands.
 fn neutral(layer: &Layer, op: &Op, others: &[ValueId], range: Range) -> bool {
     match (op, others) {
-        (Op::Add(_) | Op::Bias(_), [b]) => edit::is_all(layer, *b, 0.0),
-        (Op::Mul(_), [b]) => edit::is_all(layer, *b, 1.0),
+        (Op::Add(_) | Op::Bias(_) | Op::Sub(_), [b]) => edit::is_all(layer, *b, 0.0),
+        (Op::Mul(_) | Op::Div(_) | Op::Pow(_), [b]) => edit::is_all(layer, *b, 1.0),
         (Op::LeakyRelu(op), _) => op.alpha == 1.0,
         _ => Range::bounds(op).is_some_and(|bounds| range.is_within(bounds)),
     }
@@ -105,9 +107,25 @@ fn same(layer: &Layer, instr: &Instr, ranges: &[Range]) -> Option<ValueId> {
         Op::AvgPool(op) => (op.kernel_shape == [1; 2] && op.strides == [1; 2]).then_some(x)?,
         Op::Transpose(op) => op.perm.is_sorted().then_some(x)?,
         Op::Concat(_) => others.is_empty().then_some(x)?,
-        Op::Reshape(_) | Op::ToLayout(_) => x,
+        Op::Slice(op) => forwards(op, layer.ty(x)).then_some(x)?,
+        Op::Gather(op) => op.indices.iter().enumerate().all(|(i, &index)| index == i as i64).then_some(x)?,
+        Op::Resize(op) => resizes_to_itself(op).then_some(x)?,
+        Op::Reshape(_) | Op::ToLayout(_) | Op::Broadcast(_) => x,
+        op if op.reduction().is_some() => x,
         _ => return None,
     };
-    // A broadcast may change the shape, and a reshape the layout.
+    // A broadcast may change the shape, and a reshape the layout; a slice, gather or reduction of the same extents takes everything.
     (layer.ty(candidate) == layer.ty(instr.result)).then_some(candidate)
+}
+
+/// Whether a slice counts upwards along every axis that has several indices.
+fn forwards(op: &Slice, x: &TensorType) -> bool {
+    x.shape.dims().iter().enumerate().all(|(axis, &extent)| extent == 1 || op.step(axis) == 1)
+}
+
+/// Whether every output lies on the input of the same number, if there are as many.
+fn resizes_to_itself(op: &Resize) -> bool {
+    // A single output of these lies between pixels.
+    let between = op.coordinates == Coordinates::PytorchHalfPixel && op.size.contains(&1);
+    op.scales.iter().all(|&scale| scale == 1.0) && !between
 }

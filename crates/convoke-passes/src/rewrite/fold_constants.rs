@@ -7,7 +7,8 @@
 //! %y = bias %x, %s                           %y = bias %x, %s
 //! ```
 //!
-//! Applies:    elementwise ops and their epilogues, `reshape`, `transpose` and `to_layout` of bound constants.
+//! Applies:    elementwise ops and their epilogues, `reshape`, `transpose`, `to_layout`, `slice`, `broadcast`, `gather` and
+//!             reductions of bound constants.
 //! Guarantee:  `Exact`; every step is computed in `f64` and rounded once to the element type, as its store would be.
 //! Leaves:     products and poolings of constants, which are rare; results of the layer; values larger than 16 Mi elements or four times
 //!             their operands, since a broadcast of a few numbers costs less than the memory of its result; everything after 64 Mi
@@ -17,7 +18,8 @@ use convoke_data::round;
 use convoke_ir::layer::{BatchNorm, Def, Layer, Op};
 use convoke_ir::types::{Layout, TensorType};
 
-use super::edit;
+use super::rearranged::rearranged;
+use super::{edit, pointwise};
 use crate::error::PassError;
 use crate::guarantee::{Exact, Granted};
 use crate::note::Log;
@@ -49,7 +51,8 @@ impl LayerPass for FoldConstants {
             }
             let elements = |id| layer.ty(id).elements();
             let read = instr.reads().map(elements).fold(0, usize::saturating_add);
-            let cost = ty.elements().saturating_mul(1 + instr.then.len());
+            let own = if instr.op.reduction().is_some() { read } else { ty.elements() };
+            let cost = own.saturating_add(ty.elements().saturating_mul(instr.then.len()));
             if grows(layer, instr) || ty.elements().max(read) > edit::MAX_ELEMENTS || cost > budget {
                 continue;
             }
@@ -66,7 +69,11 @@ impl LayerPass for FoldConstants {
 }
 
 fn can_fold(op: &Op) -> bool {
-    op.is_elementwise() || matches!(op, Op::Reshape(_) | Op::Transpose(_) | Op::ToLayout(_))
+    let moves = matches!(
+        op,
+        Op::Reshape(_) | Op::Transpose(_) | Op::ToLayout(_) | Op::Slice(_) | Op::Broadcast(_) | Op::Gather(_)
+    );
+    op.is_elementwise() || moves || op.reduction().is_some()
 }
 
 /// The elements of an instruction of constants, epilogue included, in storage order.
@@ -89,7 +96,9 @@ fn evaluate(layer: &Layer, at: usize, cx: &Context<'_>) -> Result<Vec<f64>, Pass
             (Layout::Nhwc, Layout::Nchw) => args[0].permuted(&[0, 3, 1, 2]),
             _ => args[0].numbers.to_vec(),
         },
-        op => elementwise(op, result, &args),
+        Op::Broadcast(_) => args[0].broadcast(result),
+        op if op.is_elementwise() => elementwise(op, result, &args),
+        op => rearranged(op, &args[0].ty, &args[0].numbers, result),
     };
     for step in &instr.then {
         let mut args = vec![Operand { ty: result.clone(), numbers }];
@@ -154,6 +163,14 @@ fn elementwise(op: &Op, result: &TensorType, args: &[Operand]) -> Vec<f64> {
     };
     let number = |attribute: f64| result.elem.compute().round(attribute);
     let numbers = match op {
+        op if pointwise::unary(op, 0.0, number).is_some() => {
+            unary(&|v| pointwise::unary(op, v, number).expect("asked above"))
+        }
+        op if pointwise::binary(op).is_some() => other(&pointwise::binary(op).expect("asked above")),
+        Op::Select(_) => {
+            let (a, b) = (args[1].broadcast(result), args[2].broadcast(result));
+            x.iter().zip(a.into_iter().zip(b)).map(|(&c, (a, b))| if c == 0.0 { b } else { a }).collect()
+        }
         Op::Relu(_) => unary(&|v| clamp(v, 0.0, f64::INFINITY)),
         Op::Relu6(_) => unary(&|v| clamp(v, 0.0, 6.0)),
         Op::Clip(op) => unary(&|v| clamp(v, number(op.min), number(op.max))),
@@ -173,16 +190,7 @@ fn elementwise(op: &Op, result: &TensorType, args: &[Operand]) -> Vec<f64> {
             };
             x.iter().enumerate().map(normal).collect()
         }
-        Op::Conv2d(_)
-        | Op::Pad(_)
-        | Op::MaxPool(_)
-        | Op::AvgPool(_)
-        | Op::GlobalAvgPool(_)
-        | Op::Concat(_)
-        | Op::MatMul(_)
-        | Op::Reshape(_)
-        | Op::Transpose(_)
-        | Op::ToLayout(_) => unreachable!("`{}` is not elementwise", op.name()),
+        other => unreachable!("`{}` is not elementwise", other.name()),
     };
     numbers.into_iter().map(|v| round(result.elem, v)).collect()
 }

@@ -8,7 +8,7 @@
 //! Applies:    the pad is of zeros, has no epilogue, and all its readers are convolutions that take it as their image. An
 //!             `auto_pad` of such a convolution is written out first, since it was derived from the padded extents.
 //! Guarantee:  `Exact`; both read zeros outside `%x`.
-//! Leaves:     pads that crop; reflect, replicate and circular pads, which read no zeros; pads that another op reads or that the layer
+//! Leaves:     pads that crop; reflect, replicate and circular pads and those of another number, which read no zeros; pads that another op reads or that the layer
 //!             returns, since then the padded image is needed anyway; `max_pool`, whose padding is −∞.
 
 use convoke_ir::attr::{AutoPad, PadMode};
@@ -36,7 +36,7 @@ impl LayerPass for FoldPad {
         // Backwards, so that of two pads in a row the second is folded first and the first then reads as its own.
         for i in (0..layer.body.len()).rev() {
             let instr = &layer.body[i];
-            let Op::Pad(Pad { pads, mode: PadMode::Zeros }) = instr.op else { continue };
+            let Op::Pad(Pad { pads, mode: PadMode::Zeros, value: 0.0 }) = instr.op else { continue };
             if pads.iter().any(|&pad| pad < 0) {
                 continue;
             }

@@ -69,9 +69,14 @@ impl LayerPass for FuseEpilogue {
 /// The operands whose producer might take `instr` into its epilogue.
 fn operand_choices(layer: &Layer, instr: &Instr) -> Vec<usize> {
     match &instr.op {
-        Op::Add(_) | Op::Mul(_) => {
+        // What flows through an epilogue is the first operand.
+        op if op.stretches() && instr.args.len() > 1 => {
             let same = instr.args.iter().all(|&id| layer.ty(id) == layer.ty(instr.result));
-            if same { vec![0, 1] } else { vec![] }
+            match (same, op.commutes()) {
+                (true, true) => vec![0, 1],
+                (true, false) => vec![0],
+                (false, _) => vec![],
+            }
         }
         op if op.is_elementwise() => vec![0],
         _ => vec![],

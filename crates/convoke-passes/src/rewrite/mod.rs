@@ -21,6 +21,9 @@ mod fold_pad;
 mod fuse_epilogue;
 mod merge_branches;
 mod normalise;
+mod pointwise;
+mod powers;
+mod rearranged;
 mod stack_small_kernels;
 
 pub use approximate::ApproximateWeights;

@@ -8,8 +8,9 @@
 //! ```
 //!
 //! Applies:    `auto_pad` becomes `pads`; `clip` becomes `relu` or `relu6` where it is one, and a clamp of a clamp one
-//!             clamp; `x · sigmoid(x)` becomes `silu`; a `reshape` of a `reshape`, and a `to_layout` of a `to_layout`,
-//!             read what the first reads; an `avg_pool` over the whole image becomes `global_avg_pool`.
+//!             clamp; `x · sigmoid(x)` becomes `silu`; a `pow` by −2, −1, −1/2, 1/2, 2 or 3 becomes products, `sqrt` and
+//!             `reciprocal`; a `reshape` of a `reshape`, and a `to_layout` of a `to_layout`, read what the first reads; an
+//!             `avg_pool` over the whole image becomes `global_avg_pool`.
 //! Guarantee:  `Exact`.
 //! Leaves:     the ops whose only reader now reads past them: they are dead, and `drop-dead` drops them. An `avg_pool`
 //!             with `count_include_pad` and padding, whose mean is another.
@@ -18,6 +19,7 @@ use convoke_ir::attr::AutoPad;
 use convoke_ir::layer::{Axis, GlobalAvgPool, Layer, Op, Silu, Step, ValueId, Window};
 
 use super::clamp::Range;
+use super::powers;
 use crate::error::PassError;
 use crate::guarantee::{Exact, Granted};
 use crate::note::Log;
@@ -43,6 +45,7 @@ impl LayerPass for Normalise {
                 changed = true;
             }
             changed |= clamps(layer, at, &definitions);
+            changed |= powers::rewrite(layer, at);
         }
         Ok(changed.into())
     }

@@ -18,7 +18,7 @@ pub(crate) fn run(args: Analyze, io: &mut Io<'_>) -> Result<(), Failure> {
     let plot = args.plot.as_deref().map(|path| Ok((path, Format::of(path)?))).transpose().map_err(Failure::Usage)?;
     let mut outputs = Outputs::of([args.file.as_path()]);
     plot.map_or(Ok(()), |(path, _)| outputs.announce(path))?;
-    let module = source::module(&args.file, io)?;
+    let module = source::module(&args.file, &args.which, io)?;
     outputs.reads(source::constant_files(&module))?;
     let limits = Limits { kernels: args.kernels, work: args.work };
     let bar = if io.progress { ProgressBar::new_spinner() } else { ProgressBar::hidden() };

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use convoke::check::Comparison;
-use convoke::{CompiledLayer, Compiler, Layer, TensorType};
+use convoke::{Choice, CompiledLayer, Compiler, Layer, TensorType};
 use convoke_passes::stats::Stats;
 use ndarray::ArrayD;
 use serde_json::{Value, json};
@@ -59,6 +59,29 @@ pub(super) struct Finished<'a> {
     pub(super) check: Option<(Comparison, Rules)>,
 }
 
+/// The most convolutions whose algorithms are listed one by one.
+const FEW: usize = 6;
+
+/// The algorithms of the convolutions: of each, or of how many each.
+fn chosen(choices: &[Choice]) -> Option<String> {
+    let each = |choice: &Choice| format!("%{} {}", choice.result, choice.algorithm.form());
+    match choices.len() {
+        0 => return None,
+        1..=FEW => return Some(choices.iter().map(each).collect::<Vec<_>>().join(", ")),
+        _ => {}
+    }
+    let mut counts: Vec<(String, usize)> = Vec::new();
+    for form in choices.iter().map(|choice| choice.algorithm.form().to_string()) {
+        match counts.iter_mut().find(|(known, _)| *known == form) {
+            Some((_, count)) => *count += 1,
+            None => counts.push((form, 1)),
+        }
+    }
+    counts.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+    let counts: Vec<_> = counts.iter().map(|(form, count)| format!("{count} {form}")).collect();
+    Some(format!("{} convolutions: {}", choices.len(), counts.join(", ")))
+}
+
 /// A run as lines of text.
 pub(super) fn as_text(finished: &Finished<'_>) -> String {
     let &Finished { compiler, layer, compiled, timing, outputs, check } = finished;
@@ -68,9 +91,8 @@ pub(super) fn as_text(finished: &Finished<'_>) -> String {
         let report = compiled.report();
         flops = report.flops;
         text += &format!("machine   {}\n", machine_line(compiler.machine()));
-        let chosen: Vec<_> = report.choices.iter().map(|c| format!("%{} {}", c.result, c.algorithm.form())).collect();
-        if !chosen.is_empty() {
-            text += &format!("chosen    {}\n", chosen.join(", "));
+        if let Some(chosen) = chosen(&report.choices) {
+            text += &format!("chosen    {chosen}\n");
         }
         if timing.is_some() {
             let ms = |d: Duration| format!("{:.2}", d.as_secs_f64() * 1e3);

@@ -1,7 +1,7 @@
 //! Shape rules of ops that move elements and compute nothing.
 
 use super::error::{InferError, Inferred};
-use super::operands::image;
+use super::operands::{held, image};
 use super::signature::{UNIFORM, result};
 use super::window::AXES;
 use crate::attr::PadMode;
@@ -11,6 +11,11 @@ use crate::types::{Image, Layout, TensorType, TypeError};
 
 pub(super) fn pad(op: &Pad, args: &[&TensorType]) -> Inferred {
     let x = image(args, 0)?;
+    held("value", op.value, args[0])?;
+    if op.value != 0.0 && op.mode != PadMode::Zeros {
+        let message = format!("`value` is what `zeros` pads with; `{}` takes elements of the image", op.mode.name());
+        return Err(InferError::attribute("value", message));
+    }
     let axis = |i: usize, extent: usize| -> Result<usize, InferError> {
         let which = AXES[i];
         let (begin, end) = (op.pads[i], op.pads[i + 2]);

@@ -3,7 +3,7 @@
 use super::error::{InferError, Inferred};
 use super::operands::held;
 use super::signature::{UNIFORM, WITH_PARAMETERS, result};
-use crate::layer::ops::{BatchNorm, Clip, LeakyRelu};
+use crate::layer::ops::{BatchNorm, Clip, Elu, LeakyRelu};
 use crate::types::TensorType;
 
 /// The rule of ops with parameters: the type of the first operand; every other operand has one number for each channel of it.
@@ -38,11 +38,21 @@ pub(super) fn unary(args: &[&TensorType]) -> Inferred {
     Ok(args[0].clone())
 }
 
-pub(super) fn leaky_relu(op: &LeakyRelu, args: &[&TensorType]) -> Inferred {
-    if !op.alpha.is_finite() {
-        return Err(InferError::attribute("alpha", format!("`alpha` must be finite, found {:?}", op.alpha)));
+/// Refuses a number that is not finite, or that the compute type of `x` cannot hold.
+fn finite(attribute: &'static str, number: f64, x: &TensorType) -> Result<(), InferError> {
+    if !number.is_finite() {
+        return Err(InferError::attribute(attribute, format!("`{attribute}` must be finite, found {number:?}")));
     }
-    held("alpha", op.alpha, args[0])?;
+    held(attribute, number, x)
+}
+
+pub(super) fn elu(op: &Elu, args: &[&TensorType]) -> Inferred {
+    finite("alpha", op.alpha, args[0])?;
+    Ok(args[0].clone())
+}
+
+pub(super) fn leaky_relu(op: &LeakyRelu, args: &[&TensorType]) -> Inferred {
+    finite("alpha", op.alpha, args[0])?;
     Ok(args[0].clone())
 }
 
@@ -78,4 +88,16 @@ pub(super) fn broadcast(args: &[&TensorType]) -> Inferred {
         _ => Err(mismatch()),
     });
     Ok(TensorType::new(elem, dims.collect::<Result<Vec<_>, _>>()?, a.layout)?)
+}
+
+/// The extents of all three operands of `select`, those of 1 stretched.
+pub(super) fn select(args: &[&TensorType]) -> Inferred {
+    let chosen = broadcast(&args[1..]).map_err(|error| behind(error, 1))?;
+    // A misfit is blamed on an operand, not on the extents of two together.
+    broadcast(&[args[0], &chosen]).map_err(|error| if args[1].shape == chosen.shape { error } else { behind(error, 1) })
+}
+
+/// An error of operands that others stand before.
+fn behind(error: InferError, before: usize) -> InferError {
+    InferError { operand: error.operand.map(|operand| operand + before), ..error }
 }

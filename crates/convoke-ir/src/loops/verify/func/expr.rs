@@ -4,7 +4,7 @@ use smallvec::SmallVec;
 
 use super::Check;
 use crate::diagnostic::{Code, Diagnostic};
-use crate::loops::{BinOp, Expr, ValId, VecType};
+use crate::loops::{Expr, ValId, VecType};
 use crate::span::Span;
 
 impl Check<'_, '_> {
@@ -31,7 +31,7 @@ impl Check<'_, '_> {
             }
             Expr::Load(place) => return self.load(place, ty, span),
             Expr::Splat(_) => scalar,
-            Expr::Unary(..) | Expr::Binary(..) | Expr::Fma(..) | Expr::Copy(_) => ty,
+            Expr::Unary(..) | Expr::Binary(..) | Expr::Fma(..) | Expr::Select(..) | Expr::Copy(_) => ty,
             Expr::Zip(..) => {
                 if ty.lanes == 1 {
                     let message = format!("`zip` needs at least 2 lanes, `%{}` is `{ty}`", self.val_name(target));
@@ -60,7 +60,7 @@ impl Check<'_, '_> {
             }
             Expr::Convert(a) => VecType { elem: self.func.vals[*a].ty.elem, lanes: ty.lanes },
             Expr::Reduce(op, a) => {
-                if matches!(op, BinOp::Sub | BinOp::Div) {
+                if !op.reduces() {
                     let message = format!("`{}` depends on the order of its operands and cannot reduce", op.name());
                     self.error(Code::LoopType, span, message);
                 }

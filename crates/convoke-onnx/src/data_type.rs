@@ -1,0 +1,94 @@
+//! Element types of ONNX, `TensorProto.DataType`, and the types that carry them in a layer.
+
+use std::fmt;
+
+use convoke_ir::elem::Elem;
+
+/// An element type that convoke reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[allow(missing_docs, reason = "the names are those of ONNX")]
+pub enum DataType {
+    Float,
+    Uint8,
+    Int8,
+    Uint16,
+    Int16,
+    Int32,
+    Int64,
+    Bool,
+    Float16,
+    Double,
+    Uint32,
+    Uint64,
+    Bfloat16,
+}
+
+impl DataType {
+    /// Number in the file, type, name, bytes of an element.
+    const TABLE: [(i32, DataType, &'static str, usize); 13] = [
+        (1, DataType::Float, "float32", 4),
+        (2, DataType::Uint8, "uint8", 1),
+        (3, DataType::Int8, "int8", 1),
+        (4, DataType::Uint16, "uint16", 2),
+        (5, DataType::Int16, "int16", 2),
+        (6, DataType::Int32, "int32", 4),
+        (7, DataType::Int64, "int64", 8),
+        (9, DataType::Bool, "bool", 1),
+        (10, DataType::Float16, "float16", 2),
+        (11, DataType::Double, "float64", 8),
+        (12, DataType::Uint32, "uint32", 4),
+        (13, DataType::Uint64, "uint64", 8),
+        (16, DataType::Bfloat16, "bfloat16", 2),
+    ];
+
+    fn row(self) -> (i32, DataType, &'static str, usize) {
+        *DataType::TABLE.iter().find(|row| row.1 == self).expect("each type has a row")
+    }
+
+    /// The type that has this number in a file, or the name of the one that is not read.
+    pub(crate) fn from_number(number: i32) -> Result<DataType, String> {
+        if let Some(row) = DataType::TABLE.iter().find(|row| row.0 == number) {
+            return Ok(row.1);
+        }
+        Err(match number {
+            0 => "undefined".into(),
+            8 => "string".into(),
+            14 | 15 => "complex".into(),
+            17..=20 => "float8".into(),
+            21 | 22 => "int4".into(),
+            23 => "float4".into(),
+            other => format!("number {other}"),
+        })
+    }
+
+    /// The name, as NumPy has it.
+    pub fn name(self) -> &'static str {
+        self.row().2
+    }
+
+    /// Bytes of an element.
+    pub(crate) fn bytes(self) -> usize {
+        self.row().3
+    }
+
+    /// Whether it is a type of real numbers.
+    pub fn is_float(self) -> bool {
+        matches!(self, DataType::Float | DataType::Float16 | DataType::Bfloat16 | DataType::Double)
+    }
+
+    /// The element type of a layer that carries it. Whole numbers and truth values are carried as `f32`, exactly up to 2²⁴.
+    pub fn carrier(self) -> Elem {
+        match self {
+            DataType::Double => Elem::F64,
+            DataType::Float16 => Elem::F16,
+            DataType::Bfloat16 => Elem::Bf16,
+            _ => Elem::F32,
+        }
+    }
+}
+
+impl fmt::Display for DataType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}

@@ -1,0 +1,149 @@
+//! Nodes of a model in the order in which they can be computed, without those that nothing reads.
+
+use std::collections::VecDeque;
+
+use rustc_hash::{FxHashMap, FxHashSet};
+
+use crate::attributes::Attributes;
+use crate::error::ImportError;
+use crate::model::Model;
+use crate::proto::NodeProto;
+
+/// One operator of the graph.
+#[derive(Clone, Debug)]
+pub(crate) struct Node {
+    /// Its name, or that of its first output.
+    pub(crate) name: String,
+    pub(crate) op: String,
+    /// Empty for ONNX's own.
+    pub(crate) domain: String,
+    pub(crate) opset: i64,
+    /// Names of values; empty where an optional one is left out.
+    pub(crate) inputs: Vec<String>,
+    pub(crate) outputs: Vec<String>,
+    pub(crate) attributes: Attributes,
+}
+
+/// The versions of operator sets by domain.
+pub(crate) type Opsets = FxHashMap<String, i64>;
+
+/// The name of a domain as the table of operators has it: ONNX's own has two names.
+pub(crate) fn domain(name: &str) -> &str {
+    if name == "ai.onnx" { "" } else { name }
+}
+
+impl Node {
+    /// A node as the file has it, its functions not looked at.
+    pub(crate) fn of(proto: NodeProto, opsets: &Opsets) -> Node {
+        let domain = domain(&proto.domain).to_owned();
+        let name = match proto.name.is_empty() {
+            true => proto.output.iter().find(|name| !name.is_empty()).cloned().unwrap_or_default(),
+            false => proto.name,
+        };
+        let mut inputs = proto.input;
+        while inputs.last().is_some_and(String::is_empty) {
+            inputs.pop();
+        }
+        Node {
+            name,
+            op: proto.op_type,
+            opset: opsets.get(&domain).copied().unwrap_or(0),
+            domain,
+            inputs,
+            outputs: proto.output,
+            attributes: Attributes::new(proto.attribute),
+        }
+    }
+
+    /// The names of the values it reads.
+    pub(crate) fn reads(&self) -> impl Iterator<Item = &str> {
+        self.inputs.iter().map(String::as_str).filter(|name| !name.is_empty())
+    }
+}
+
+/// The nodes that compute chosen values.
+pub(crate) struct Graph<'a> {
+    /// Those that an output needs, each after those it reads.
+    pub(crate) nodes: Vec<&'a Node>,
+    /// The values to compute.
+    pub(crate) outputs: Vec<String>,
+    /// How many nodes are left out, because none of the chosen outputs needs them.
+    pub(crate) cut: usize,
+}
+
+impl<'a> Graph<'a> {
+    /// The graph of a model that computes `outputs`, or all its outputs.
+    pub(crate) fn of(model: &'a Model, outputs: &[String]) -> Result<Graph<'a>, ImportError> {
+        let malformed = |reason: String| ImportError::Malformed { name: model.name.clone(), reason };
+        let makers = makers(model)?;
+        let own = &model.outputs;
+        for output in outputs {
+            if !makers.contains_key(output.as_str()) && !own.contains(output) {
+                let known: Vec<_> = own.iter().map(|name| format!("`{name}`")).collect();
+                let message = format!("the model has no value `{output}`; its outputs are {}", known.join(", "));
+                return Err(ImportError::Option(message));
+            }
+        }
+        let outputs = if outputs.is_empty() { own.clone() } else { outputs.to_vec() };
+        if outputs.is_empty() {
+            return Err(malformed("the graph has no output".into()));
+        }
+        let order = order(&model.nodes, &makers, &outputs).map_err(|node| {
+            let Node { name, op, .. } = &model.nodes[node];
+            malformed(format!("node `{name}` ({op}) depends on its own output"))
+        })?;
+        let cut = model.nodes.len() - order.len();
+        Ok(Graph { nodes: order.into_iter().map(|index| &model.nodes[index]).collect(), outputs, cut })
+    }
+}
+
+/// Which node gives each value.
+fn makers(model: &Model) -> Result<FxHashMap<String, usize>, ImportError> {
+    let mut given: FxHashSet<&str> = model.inputs.iter().map(|input| input.name.as_str()).collect();
+    given.extend(model.tensors.keys().map(String::as_str));
+    let mut makers = FxHashMap::default();
+    for (index, node) in model.nodes.iter().enumerate() {
+        for output in node.outputs.iter().filter(|output| !output.is_empty()) {
+            if given.contains(output.as_str()) || makers.insert(output.clone(), index).is_some() {
+                let reason = format!("value `{output}` is given twice, the second time by node `{}`", node.name);
+                return Err(ImportError::Malformed { name: model.name.clone(), reason });
+            }
+        }
+    }
+    Ok(makers)
+}
+
+/// The nodes that the outputs need, each after those it reads; else a node that needs itself.
+fn order(nodes: &[Node], makers: &FxHashMap<String, usize>, outputs: &[String]) -> Result<Vec<usize>, usize> {
+    let mut needed = vec![false; nodes.len()];
+    let mut todo: Vec<usize> = outputs.iter().filter_map(|output| makers.get(output).copied()).collect();
+    while let Some(index) = todo.pop() {
+        if !std::mem::replace(&mut needed[index], true) {
+            todo.extend(nodes[index].reads().filter_map(|name| makers.get(name).copied()));
+        }
+    }
+    // Kahn's algorithm, in the file's order among those that are ready.
+    let mut readers = vec![Vec::new(); nodes.len()];
+    let mut missing = vec![0usize; nodes.len()];
+    for (index, node) in nodes.iter().enumerate().filter(|(index, _)| needed[*index]) {
+        for maker in node.reads().filter_map(|name| makers.get(name).copied()) {
+            readers[maker].push(index);
+            missing[index] += 1;
+        }
+    }
+    let mut ready: VecDeque<usize> = (0..nodes.len()).filter(|&i| needed[i] && missing[i] == 0).collect();
+    let mut order = Vec::new();
+    while let Some(index) = ready.pop_front() {
+        order.push(index);
+        for &reader in &readers[index] {
+            missing[reader] -= 1;
+            if missing[reader] == 0 {
+                ready.push_back(reader);
+            }
+        }
+    }
+    match (0..nodes.len()).find(|&i| needed[i] && missing[i] > 0) {
+        Some(stuck) => Err(stuck),
+        None => Ok(order),
+    }
+}

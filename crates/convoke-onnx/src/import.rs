@@ -1,0 +1,226 @@
+//! Importer: walks the nodes in order and builds the layer.
+//!
+//! A node whose operands are known is computed here (`host/`). Any other becomes ops of the layer (`ops/`). A node that cannot be
+//! converted is noted, and so are those after it that do not depend on it: a user learns of all of them at once.
+
+use convoke_data::Files;
+use convoke_ir::layer::{Layer, LayerBuilder, Op, Source, ValueId};
+use convoke_ir::types::{Layout, TensorType};
+use convoke_ir::values::Values;
+use rustc_hash::{FxHashMap, FxHashSet};
+
+use crate::dims::{self, Input};
+use crate::error::{Converted, ImportError, NodeRefusal, Refusal, malformed, unsupported};
+use crate::graph::{Graph, Node};
+use crate::model::Model;
+use crate::names::Names;
+use crate::options::Options;
+use crate::proto::ValueInfoProto;
+use crate::tensor::Tensor;
+use crate::value::{Net, Value};
+use crate::{DataType, Imported, Port, host, ops};
+
+/// A layer under construction.
+pub(crate) struct Importer<'a> {
+    pub(crate) builder: LayerBuilder,
+    pub(crate) files: &'a Files,
+    values: FxHashMap<String, Value>,
+    /// The names of values that a node or the caller reads.
+    read: FxHashSet<&'a str>,
+    names: Names,
+    /// Results of ops that have a number for a name.
+    unnamed: FxHashSet<ValueId>,
+    /// Constants of the layer, each with its tensor, whose elements then stay where they are.
+    constants: FxHashMap<Key, (ValueId, Tensor)>,
+}
+
+/// Tells constants apart: by type, extents, and elements if they are few, else by the place where they lie.
+type Key = (DataType, Vec<usize>, Result<Vec<u8>, usize>);
+
+/// The most bytes of a constant that is told apart by its elements.
+const FEW: usize = 64;
+
+/// Builds the layer of a graph.
+pub(crate) fn import(model: &Model, graph: Graph<'_>, options: &Options) -> Result<Imported, ImportError> {
+    let malformed = |reason: String| ImportError::Malformed { name: model.name.clone(), reason };
+    let free = |input: &&ValueInfoProto| !options.constants.iter().any(|(name, _)| *name == input.name);
+    let inputs: Vec<&ValueInfoProto> = model.inputs.iter().filter(free).collect();
+    let inputs = dims::bind(&model.name, &inputs, options)?;
+    let title = Names::default().give(&model.title);
+    let read = graph.nodes.iter().flat_map(|node| node.reads());
+    let mut importer = Importer {
+        builder: LayerBuilder::new(&title).map_err(|error| malformed(error.to_string()))?,
+        files: &model.files,
+        values: FxHashMap::default(),
+        read: read.chain(graph.outputs.iter().map(String::as_str)).collect(),
+        names: Names::default(),
+        unnamed: FxHashSet::default(),
+        constants: FxHashMap::default(),
+    };
+    for input in &inputs {
+        importer.input(input).map_err(|refusal| malformed(said(&refusal)))?;
+    }
+    for (name, data) in &options.constants {
+        importer.values.insert(name.clone(), Value::Known(data.tensor.clone(), name.clone()));
+    }
+    importer.tensors(model).map_err(|refusal| malformed(said(&refusal)))?;
+    let refusals = importer.nodes(&graph.nodes).map_err(malformed)?;
+    if !refusals.is_empty() {
+        return Err(ImportError::Unsupported { name: model.name.clone(), refusals });
+    }
+    let mut results = Vec::new();
+    let mut outputs = Vec::new();
+    for output in &graph.outputs {
+        let Some(value) = importer.values.get(output).cloned() else {
+            return Err(malformed(format!("output `{output}` is given by no node")));
+        };
+        let net = importer.net(&value).map_err(|refusal| malformed(said(&refusal)))?;
+        outputs.push(Port { name: output.clone(), ty: net.ty, dims: net.dims });
+        results.push(net.id);
+    }
+    let inputs = inputs.into_iter().map(|input| Port { name: input.name, ty: input.ty, dims: input.dims }).collect();
+    let layer: Layer = importer.builder.finish(&results).map_err(|error| malformed(error.to_string()))?;
+    Ok(Imported { layer, inputs, outputs, cut: graph.cut })
+}
+
+fn said(refusal: &Refusal) -> String {
+    match refusal {
+        Refusal::Unsupported(reason) | Refusal::Malformed(reason) => reason.clone(),
+        Refusal::Inherited => "an operand was refused".into(),
+    }
+}
+
+impl Importer<'_> {
+    fn input(&mut self, input: &Input) -> Converted<()> {
+        let ty = TensorType::new(input.ty.carrier(), input.dims.clone(), Layout::Nchw)
+            .map_err(|error| Refusal::Malformed(format!("input `{}`: {error}", input.name)))?;
+        let name = self.names.give(&input.name);
+        let id = self.builder.param(&name, ty)?;
+        let net = Net { id, ty: input.ty, dims: input.dims.clone() };
+        self.values.insert(input.name.clone(), net.into());
+        Ok(())
+    }
+
+    /// The initialisers that are read.
+    fn tensors(&mut self, model: &Model) -> Converted<()> {
+        for (name, tensor) in model.tensors.iter().filter(|(name, _)| self.read.contains(name.as_str())) {
+            self.values.insert(name.clone(), Value::Known(tensor.clone()?, name.clone()));
+        }
+        Ok(())
+    }
+
+    /// Converts every node; `Err` is a node that contradicts itself.
+    fn nodes(&mut self, nodes: &[&Node]) -> Result<Vec<NodeRefusal>, String> {
+        let mut refusals = Vec::new();
+        for node in nodes {
+            let values = match self.node(node) {
+                Ok(values) => values,
+                Err(refusal) => {
+                    if let Refusal::Malformed(reason) = &refusal {
+                        return Err(format!("node `{}` ({} {}): {reason}", node.name, node.op, node.opset));
+                    }
+                    if let Refusal::Unsupported(reason) = refusal {
+                        refusals.push(NodeRefusal {
+                            node: node.name.clone(),
+                            op: node.op.clone(),
+                            domain: node.domain.clone(),
+                            opset: node.opset,
+                            reason,
+                        });
+                    }
+                    vec![Value::Refused; node.outputs.len()]
+                }
+            };
+            for (name, value) in node.outputs.iter().zip(values) {
+                if !name.is_empty() {
+                    self.bind(name, value);
+                }
+            }
+        }
+        Ok(refusals)
+    }
+
+    fn node(&mut self, node: &Node) -> Converted<Vec<Value>> {
+        let mut inputs = Vec::new();
+        for name in &node.inputs {
+            inputs.push(match name.as_str() {
+                "" => None,
+                name => match self.values.get(name) {
+                    None => return malformed(format!("it reads `{name}`, which nothing gives")),
+                    // What is wrong with the operator itself is said even so.
+                    Some(Value::Refused) if ops::knows(node) => return Err(Refusal::Inherited),
+                    Some(value) => Some(value.clone()),
+                },
+            });
+        }
+        let call = ops::Call { node, inputs };
+        if let Some(tensors) = host::compute(&call, self.files)? {
+            return Ok(tensors.into_iter().map(Value::from).collect());
+        }
+        let values = ops::convert(self, &call)?;
+        match node.outputs.iter().skip(values.len()).find(|name| self.read.contains(name.as_str())) {
+            None => Ok(values),
+            Some(extra) => unsupported(format!(
+                "its output `{extra}` is not computed; convoke computes the first {} alone",
+                values.len()
+            )),
+        }
+    }
+
+    /// Gives a value the name that the graph has for it.
+    fn bind(&mut self, name: &str, value: Value) {
+        let value = match value {
+            Value::Known(tensor, own) if own.is_empty() => Value::Known(tensor, name.into()),
+            Value::Computed(net) => {
+                if self.unnamed.remove(&net.id) {
+                    let name = self.names.give(name);
+                    self.builder.rename(net.id, &name).expect("a name that no value has");
+                }
+                net.into()
+            }
+            other => other,
+        };
+        self.values.insert(name.into(), value);
+    }
+
+    /// The value in the layer; a known tensor becomes a constant.
+    pub(crate) fn net(&mut self, value: &Value) -> Converted<Net> {
+        match value {
+            Value::Computed(net) => Ok(net.clone()),
+            Value::Known(tensor, name) => self.constant(tensor, name),
+            Value::Refused => Err(Refusal::Inherited),
+        }
+    }
+
+    /// A constant of the layer; the same elements under the same extents make one constant.
+    pub(crate) fn constant(&mut self, tensor: &Tensor, name: &str) -> Converted<Net> {
+        let dims = tensor.dims().to_vec();
+        let bytes = tensor.bytes();
+        let place = if bytes.len() <= FEW { Ok(bytes.to_vec()) } else { Err(bytes.as_ptr() as usize) };
+        let key = (tensor.ty(), dims.clone(), place);
+        if let Some(&(id, _)) = self.constants.get(&key) {
+            return Ok(Net { id, ty: tensor.ty(), dims });
+        }
+        let (elem, bytes) = tensor.carried();
+        let ty = TensorType::new(elem, dims.clone(), Layout::Nchw)
+            .map_err(|error| Refusal::Malformed(format!("constant `{name}`: {error}")))?;
+        let values = Values::from_bytes(elem, bytes);
+        let source = match tensor.elements() {
+            1..=4 => Source::Numbers(values.wide()),
+            _ => Source::Computed(values),
+        };
+        let name = self.names.give(if name.is_empty() { "c" } else { name });
+        let id = self.builder.constant(&name, ty, source)?;
+        self.constants.insert(key, (id, tensor.clone()));
+        Ok(Net { id, ty: tensor.ty(), dims })
+    }
+
+    /// An op on values of the layer, whose result has the type `ty` in the model.
+    pub(crate) fn op(&mut self, op: impl Into<Op>, args: &[&Net], ty: DataType) -> Converted<Net> {
+        let ids: Vec<ValueId> = args.iter().map(|net| net.id).collect();
+        let id = self.builder.op(op, &ids)?;
+        self.unnamed.insert(id);
+        let dims = self.builder.ty(id).expect("just made").shape.dims().to_vec();
+        Ok(Net { id, ty, dims })
+    }
+}

@@ -1,0 +1,218 @@
+//! Conversion of nodes into ops of the layer: one table of operators, a file for each family.
+
+mod activation;
+mod arithmetic;
+mod build;
+mod convolution;
+mod movement;
+mod normalisation;
+mod pool;
+mod product;
+mod reduce;
+mod resize;
+pub(crate) mod shape;
+
+use crate::attributes::Attributes;
+use crate::data_type::DataType;
+use crate::error::{Converted, Refusal, malformed, unsupported};
+use crate::graph::Node;
+use crate::import::Importer;
+use crate::tensor::Tensor;
+use crate::value::{Net, Value};
+
+/// A node with the values that it reads.
+pub(crate) struct Call<'a> {
+    pub(crate) node: &'a Node,
+    /// `None` where an optional operand is left out.
+    pub(crate) inputs: Vec<Option<Value>>,
+}
+
+impl Call<'_> {
+    pub(crate) fn attributes(&self) -> &Attributes {
+        &self.node.attributes
+    }
+
+    pub(crate) fn opset(&self) -> i64 {
+        self.node.opset
+    }
+
+    /// An operand that may be left out.
+    pub(crate) fn maybe(&self, i: usize) -> Option<&Value> {
+        self.inputs.get(i).and_then(Option::as_ref)
+    }
+
+    /// An operand that must be there.
+    pub(crate) fn input(&self, i: usize) -> Converted<&Value> {
+        match self.maybe(i) {
+            Some(value) => Ok(value),
+            None => malformed(format!("operand {i} is missing")),
+        }
+    }
+
+    /// An operand whose elements must be known at import.
+    pub(crate) fn known(&self, i: usize, what: &str) -> Converted<&Tensor> {
+        match self.input(i)? {
+            Value::Known(tensor, _) => Ok(tensor),
+            Value::Computed(_) => unsupported(format!(
+                "its {what} (operand {i}) is computed by the net; convoke takes it if it depends on shapes alone"
+            )),
+            Value::Refused => Err(Refusal::Inherited),
+        }
+    }
+
+    /// The same, if it is given.
+    pub(crate) fn maybe_known(&self, i: usize, what: &str) -> Converted<Option<&Tensor>> {
+        match self.maybe(i) {
+            None => Ok(None),
+            Some(_) => self.known(i, what).map(Some),
+        }
+    }
+
+    /// Whole numbers that are an attribute up to an operator set, and an operand from then on.
+    pub(crate) fn list(&self, attribute: &str, i: usize, since: i64) -> Converted<Option<Vec<i64>>> {
+        match self.opset() < since {
+            true => Ok(self.attributes().ints(attribute).map(<[i64]>::to_vec)),
+            false => self.maybe_known(i, attribute)?.map(Tensor::whole).transpose(),
+        }
+    }
+}
+
+/// The result of a conversion: one value.
+type Value1 = Converted<Net>;
+/// Converts a node with one output.
+type Convert = fn(&mut Importer<'_>, &Call<'_>) -> Value1;
+
+/// Operators of ONNX's own domain with one output, by name.
+fn table(op: &str) -> Option<Convert> {
+    Some(match op {
+        "Conv" => convolution::conv,
+        "ConvTranspose" => convolution::conv_transpose,
+        "BatchNormalization" => normalisation::batch,
+        "InstanceNormalization" => normalisation::instance,
+        "GroupNormalization" => normalisation::group,
+        "LayerNormalization" => normalisation::layer,
+        "LRN" => normalisation::local_response,
+        "Softmax" => normalisation::softmax,
+        "LogSoftmax" => normalisation::log_softmax,
+        "MeanVarianceNormalization" => normalisation::mean_variance,
+        "LpNormalization" => normalisation::lp,
+        "MaxPool" => pool::max,
+        "AveragePool" => pool::average,
+        "LpPool" => pool::lp,
+        "GlobalAveragePool" => pool::global_average,
+        "GlobalMaxPool" => pool::global_max,
+        "GlobalLpPool" => pool::global_lp,
+        "Gemm" => product::gemm,
+        "MatMul" => product::matmul,
+        "Einsum" => product::einsum,
+        "Relu" | "Sigmoid" | "Tanh" | "Exp" | "Log" | "Sqrt" | "Abs" | "Neg" | "Reciprocal" | "Erf" | "Floor"
+        | "Ceil" | "Round" | "Softplus" => activation::unary,
+        "LeakyRelu" => activation::leaky_relu,
+        "PRelu" => activation::prelu,
+        "Clip" => activation::clip,
+        "HardSigmoid" => activation::hard_sigmoid,
+        "HardSwish" => activation::hard_swish,
+        "Elu" => activation::elu,
+        "Selu" => activation::selu,
+        "Celu" => activation::celu,
+        "Mish" => activation::mish,
+        "Gelu" => activation::gelu,
+        "Swish" => activation::swish,
+        "Softsign" => activation::softsign,
+        "ThresholdedRelu" => activation::thresholded_relu,
+        "Sign" => activation::sign,
+        "Add" | "Sub" | "Mul" | "Div" | "Pow" => arithmetic::binary,
+        "Min" | "Max" | "Sum" => arithmetic::many,
+        "Mean" => arithmetic::mean,
+        "Less" | "LessOrEqual" | "Greater" | "GreaterOrEqual" | "Equal" => arithmetic::compare,
+        "And" | "Or" | "Xor" => arithmetic::logic,
+        "Not" => arithmetic::not,
+        "Where" => arithmetic::select,
+        "Cast" | "CastLike" => arithmetic::cast,
+        "Identity" | "Dropout" => movement::identity,
+        "Reshape" | "Flatten" | "Squeeze" | "Unsqueeze" => movement::reshape,
+        "Transpose" => movement::transpose,
+        "Concat" => movement::concat,
+        "Slice" => movement::slice,
+        "Gather" => movement::gather,
+        "GatherElements" => movement::gather_elements,
+        "Expand" => movement::expand,
+        "Tile" => movement::tile,
+        "Pad" => movement::pad,
+        "DepthToSpace" => movement::depth_to_space,
+        "SpaceToDepth" => movement::space_to_depth,
+        "Resize" | "Upsample" => resize::resize,
+        "ReduceMean" | "ReduceSum" | "ReduceMax" | "ReduceMin" => reduce::plain,
+        "ReduceL1" | "ReduceL2" | "ReduceSumSquare" | "ReduceLogSum" | "ReduceLogSumExp" => reduce::composed,
+        "ArgMax" | "ArgMin" => reduce::arg,
+        _ => return None,
+    })
+}
+
+/// Operators that are computed at import alone.
+const OF_SHAPES: [&str; 9] =
+    ["Shape", "Size", "Constant", "ConstantOfShape", "Range", "Mod", "ReduceProd", "NonZero", "Split"];
+
+/// Whether there is a conversion for the node's operator.
+pub(crate) fn knows(node: &Node) -> bool {
+    is_own(node) && (table(&node.op).is_some() || OF_SHAPES.contains(&node.op.as_str()))
+}
+
+/// Whether the node is of ONNX's own domain, or an operator that ONNX Runtime wrote first.
+fn is_own(node: &Node) -> bool {
+    node.domain.is_empty() || (node.domain == "com.microsoft" && node.op == "Gelu")
+}
+
+/// The outputs of a node.
+pub(crate) fn convert(importer: &mut Importer<'_>, call: &Call<'_>) -> Converted<Vec<Value>> {
+    let node = call.node;
+    if is_own(node) {
+        if node.op == "Split" {
+            return movement::split(importer, call);
+        }
+        if let Some(convert) = table(&node.op) {
+            return Ok(vec![convert(importer, call)?.into()]);
+        }
+        if OF_SHAPES.contains(&node.op.as_str()) {
+            return unsupported("it is computed at import alone, and an operand is computed by the net");
+        }
+    }
+    unsupported(why_not(node))
+}
+
+/// Why there is no conversion, and what to do.
+fn why_not(node: &Node) -> String {
+    let cut = "cut the net before it with --outputs NAME";
+    match node.op.as_str() {
+        _ if !node.domain.is_empty() => {
+            format!("operators of domain `{}` are not compiled; export with ONNX's own, or {cut}", node.domain)
+        }
+        "If" | "Loop" | "Scan" | "SequenceMap" => {
+            format!("control flow is not compiled; export the net for fixed shapes, or {cut}")
+        }
+        "GRU" | "LSTM" | "RNN" => format!("recurrent nets are not compiled; {cut}"),
+        "QLinearConv"
+        | "QLinearMatMul"
+        | "ConvInteger"
+        | "MatMulInteger"
+        | "QuantizeLinear"
+        | "DequantizeLinear"
+        | "DynamicQuantizeLinear" => "quantised nets are not compiled; use the model in float32".into(),
+        "NonMaxSuppression" | "TopK" | "NonZero" | "Unique" => {
+            format!("its result has a size or an order that depends on the data; {cut}")
+        }
+        _ => format!("there is no such operator in convoke; {cut}"),
+    }
+}
+
+/// The type that a cast gives.
+pub(crate) fn cast_type(call: &Call<'_>) -> Converted<DataType> {
+    if call.node.op == "CastLike" {
+        return call.input(1)?.ty().ok_or(Refusal::Inherited);
+    }
+    let number = i32::try_from(call.attributes().int("to", 0))?;
+    match DataType::from_number(number) {
+        Ok(ty) => Ok(ty),
+        Err(name) => unsupported(format!("a cast to {name} is not compiled")),
+    }
+}
