@@ -51,6 +51,7 @@ pub fn main_with(args: impl IntoIterator<Item = impl Into<OsString> + Clone>, io
     let result = match cli.command {
         Command::Run(args) => commands::run::run(args, no_times, io),
         Command::Opt(args) => commands::opt::run(args, no_times, io),
+        Command::Import(args) => commands::import::run(args, io),
         Command::Compile(args) => commands::compile::run(args, io),
         Command::Check(args) => commands::check::run(args, io),
         Command::Explain(args) => commands::explain::run(args, no_times, io),

@@ -2,8 +2,6 @@
 
 use std::fmt;
 
-use convoke_ir::elem::Elem;
-
 /// An element type that convoke reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[allow(missing_docs, reason = "the names are those of ONNX")]
@@ -74,16 +72,6 @@ impl DataType {
     /// Whether it is a type of real numbers.
     pub fn is_float(self) -> bool {
         matches!(self, DataType::Float | DataType::Float16 | DataType::Bfloat16 | DataType::Double)
-    }
-
-    /// The element type of a layer that carries it. Whole numbers and truth values are carried as `f32`, exactly up to 2²⁴.
-    pub fn carrier(self) -> Elem {
-        match self {
-            DataType::Double => Elem::F64,
-            DataType::Float16 => Elem::F16,
-            DataType::Bfloat16 => Elem::Bf16,
-            _ => Elem::F32,
-        }
     }
 }
 

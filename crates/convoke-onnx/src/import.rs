@@ -4,6 +4,7 @@
 //! converted is noted, and so are those after it that do not depend on it: a user learns of all of them at once.
 
 use convoke_data::Files;
+use convoke_ir::elem::Elem;
 use convoke_ir::layer::{Layer, LayerBuilder, Op, Source, ValueId};
 use convoke_ir::types::{Layout, TensorType};
 use convoke_ir::values::Values;
@@ -28,6 +29,8 @@ pub(crate) struct Importer<'a> {
     /// The names of values that a node or the caller reads.
     read: FxHashSet<&'a str>,
     names: Names,
+    /// Whether `f16` and `bf16` are widened to `f32`: in a graph that casts them.
+    widens: bool,
     /// Results of ops that have a number for a name.
     unnamed: FxHashSet<ValueId>,
     /// Constants of the layer, each with its tensor, whose elements then stay where they are.
@@ -54,6 +57,7 @@ pub(crate) fn import(model: &Model, graph: Graph<'_>, options: &Options) -> Resu
         values: FxHashMap::default(),
         read: read.chain(graph.outputs.iter().map(String::as_str)).collect(),
         names: Names::default(),
+        widens: graph.nodes.iter().any(|node| node.op == "Cast" || node.op == "CastLike"),
         unnamed: FxHashSet::default(),
         constants: FxHashMap::default(),
     };
@@ -91,8 +95,18 @@ fn said(refusal: &Refusal) -> String {
 }
 
 impl Importer<'_> {
+    /// The element type that carries a type in the layer. Whole numbers and truth values are carried as `f32`, exactly up to 2²⁴.
+    pub(crate) fn carrier(&self, ty: DataType) -> Elem {
+        match ty {
+            DataType::Double => Elem::F64,
+            DataType::Float16 if !self.widens => Elem::F16,
+            DataType::Bfloat16 if !self.widens => Elem::Bf16,
+            _ => Elem::F32,
+        }
+    }
+
     fn input(&mut self, input: &Input) -> Converted<()> {
-        let ty = TensorType::new(input.ty.carrier(), input.dims.clone(), Layout::Nchw)
+        let ty = TensorType::new(self.carrier(input.ty), input.dims.clone(), Layout::Nchw)
             .map_err(|error| Refusal::Malformed(format!("input `{}`: {error}", input.name)))?;
         let name = self.names.give(&input.name);
         let id = self.builder.param(&name, ty)?;
@@ -201,10 +215,10 @@ impl Importer<'_> {
         if let Some(&(id, _)) = self.constants.get(&key) {
             return Ok(Net { id, ty: tensor.ty(), dims });
         }
-        let (elem, bytes) = tensor.carried();
+        let elem = self.carrier(tensor.ty());
         let ty = TensorType::new(elem, dims.clone(), Layout::Nchw)
             .map_err(|error| Refusal::Malformed(format!("constant `{name}`: {error}")))?;
-        let values = Values::from_bytes(elem, bytes);
+        let values = Values::from_bytes(elem, tensor.carried(elem));
         let source = match tensor.elements() {
             1..=4 => Source::Numbers(values.wide()),
             _ => Source::Computed(values),

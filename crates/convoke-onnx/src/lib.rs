@@ -35,6 +35,7 @@ pub use data::Data;
 pub use data_type::DataType;
 pub use error::{ImportError, NodeRefusal};
 pub use model::{Declared, Dim, Model};
+pub use names::layer_name;
 pub use options::Options;
 
 /// An input or output of a model.
@@ -42,7 +43,8 @@ pub use options::Options;
 pub struct Port {
     /// Its name in the model. The layer's values have names in which other characters than letters, digits, `_` and `.` are `_`.
     pub name: String,
-    /// Its element type in the model. Whole numbers and truth values are carried as `f32` in the layer.
+    /// Its element type in the model. Whole numbers and truth values are carried as `f32` in the layer, and so are `f16` and `bf16` in a model that casts
+    /// them.
     pub ty: DataType,
     /// Its extents.
     pub dims: Vec<usize>,

@@ -9,6 +9,11 @@ pub(crate) struct Names(FxHashSet<String>);
 /// The longest part of a name that is kept.
 const LONGEST: usize = 120;
 
+/// The name of the layer's value for an input or output that the model calls `name`, if no other has it.
+pub fn layer_name(name: &str) -> String {
+    Names::default().give(name)
+}
+
 impl Names {
     /// A name for a value that the model calls `name`: its letters, digits, `_` and `.`, other characters as `_`, and a number behind it
     /// if that is taken.

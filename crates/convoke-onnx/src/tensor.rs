@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use convoke_ir::elem::{Elem, Number, half};
+use convoke_ir::values::Values;
 
 use crate::data_type::DataType;
 use crate::error::{Converted, Refusal, malformed};
@@ -203,13 +204,19 @@ impl Tensor {
         }
     }
 
-    /// The elements in the type that carries them in a layer.
-    pub(crate) fn carried(&self) -> (Elem, Vec<u8>) {
-        let elem = self.ty.carrier();
-        if self.ty.is_float() {
-            return (elem, self.bytes.to_vec());
+    /// The elements in the element type `elem` of a layer.
+    pub(crate) fn carried(&self, elem: Elem) -> Vec<u8> {
+        let same = match self.ty {
+            DataType::Float => elem == Elem::F32,
+            DataType::Double => elem == Elem::F64,
+            DataType::Float16 => elem == Elem::F16,
+            DataType::Bfloat16 => elem == Elem::Bf16,
+            _ => false,
+        };
+        if same {
+            return self.bytes.to_vec();
         }
-        (elem, self.real().into_iter().flat_map(|x| <f32 as Number>::nearest(x).to_le_bytes()).collect())
+        Values::of(elem, &self.real()).bytes().to_vec()
     }
 }
 

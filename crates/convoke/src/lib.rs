@@ -99,7 +99,7 @@ pub use convoke_machine::{Machine, MachineError, Missing, UnknownMachine};
 /// ONNX models as layers.
 #[cfg(feature = "onnx")]
 pub mod onnx {
-    pub use convoke_onnx::{Data, DataType, Declared, Dim, ImportError, NodeRefusal, Options};
+    pub use convoke_onnx::{Data, DataType, Declared, Dim, ImportError, NodeRefusal, Options, layer_name};
 }
 
 /// Passes as a [`Compiler`] runs them, and their records.

@@ -69,6 +69,23 @@ pub(crate) struct Opt {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
+  convoke import model.onnx -o net.conv                      the net as text, its weights in net.f32.safetensors
+  convoke import model.onnx --dim batch=1 -o net.conv        with a symbolic size bound
+  convoke import model.onnx --outputs features -o net.conv   the part of the net that computes one value")]
+pub(crate) struct Import {
+    /// The model, a file that ends in .onnx
+    #[arg(value_name = "MODEL")]
+    pub(crate) file: PathBuf,
+    /// File of the text
+    #[arg(short, value_name = "FILE", default_value = "-")]
+    pub(crate) output: PathBuf,
+    #[command(flatten)]
+    pub(crate) which: Which,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
   convoke compile layer.conv -o layer.o
   convoke compile layer.conv --emit header -o layer.h
   convoke compile layer.conv --emit asm -o -

@@ -7,13 +7,14 @@ mod values;
 use clap::{Parser, Subcommand};
 
 pub(crate) use commands::{
-    Algorithms, Analyze, Backend, Bench, Check, Compile, Docs, Emit, Explain, List, MachineCommand, Opt, Run, Stage,
+    Algorithms, Analyze, Backend, Bench, Check, Compile, Docs, Emit, Explain, Import, List, MachineCommand, Opt, Run,
+    Stage,
 };
 pub(crate) use options::{Options, Which};
 
 /// A compiler for convolution layers.
 ///
-/// A layer is described in text (`.conv`); convoke chooses how to compute it on one CPU, compiles it to native code in
+/// A layer is described in text (`.conv`), a net also by an ONNX model (`.onnx`); convoke chooses how to compute it on one CPU, compiles it to native code in
 /// milliseconds, and checks the result against an interpreter.
 #[derive(Debug, Parser)]
 #[command(name = "convoke", version, max_term_width = 120, after_help = AFTER_HELP)]
@@ -32,6 +33,8 @@ Examples:
   convoke opt ir-examples/resnet50_bottleneck.conv --print-after-all
   convoke compile layer.conv -o layer.o && convoke compile layer.conv --emit header -o layer.h
   convoke check ir-examples/*.conv
+  convoke run model.onnx --input images=photo.png
+  convoke import model.onnx --dim batch=1 -o net.conv
 
 Exit status: 0 done; 1 the input is wrong or a check failed; 2 wrong usage; 101 a bug in convoke.
 `-` as a file is standard input or output. Colours follow the terminal and NO_COLOR.";
@@ -42,6 +45,8 @@ pub(crate) enum Command {
     Run(Run),
     /// Run passes and print the IR
     Opt(Opt),
+    /// Write an ONNX model as text, with its weights beside it
+    Import(Import),
     /// Write native code, assembly, IR or a C header
     Compile(Compile),
     /// Run every stage and the native code against the interpreter

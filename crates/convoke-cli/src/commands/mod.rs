@@ -7,6 +7,7 @@ pub(crate) mod check;
 pub(crate) mod compile;
 pub(crate) mod docs;
 pub(crate) mod explain;
+pub(crate) mod import;
 pub(crate) mod machine;
 pub(crate) mod opt;
 pub(crate) mod passes;

@@ -10,7 +10,7 @@ pub(super) fn compute(host: &Host<'_>) -> Converted<Option<Vec<Tensor>>> {
     let call = host.call;
     match host.op() {
         "Identity" => one(host.tensor(0).cloned()),
-        "Dropout" => one(host.tensor(0).cloned()),
+        "Dropout" if call.maybe(2).is_none() && call.node.outputs.len() == 1 => one(host.tensor(0).cloned()),
         "Reshape" | "Flatten" | "Squeeze" | "Unsqueeze" => {
             let x = host.tensor(0)?;
             one(x.with_dims(shape::reshaped(call, x.dims())?))

@@ -32,7 +32,13 @@ pub(super) fn prelu(importer: &mut Importer<'_>, call: &Call<'_>) -> Value1 {
     {
         return importer.op(LeakyRelu { alpha }, &[&x], x.ty);
     }
-    let slope = importer.net(call.input(1)?)?;
+    let mut slope = importer.net(call.input(1)?)?;
+    // Up to operator set 6, a list has a slope for each channel.
+    if call.opset() < 7 && slope.dims.len() == 1 && x.dims.len() > 1 {
+        let mut dims = vec![1; x.dims.len()];
+        dims[1] = slope.dims[0];
+        slope = importer.reshape(&slope, &dims)?;
+    }
     let above = importer.unary("relu", &x)?;
     let below = importer.op(Clip { max: 0.0, ..Clip::default() }, &[&x], x.ty)?;
     let below = importer.binary("mul", &below, &slope)?;

@@ -13,7 +13,7 @@ use crate::value::{Net, Value};
 fn operands(importer: &mut Importer<'_>, call: &Call<'_>) -> Converted<(Net, Net)> {
     let a = real(importer.net(call.input(0)?)?)?;
     let b = real(importer.net(call.input(1)?)?)?;
-    match a.ty == b.ty {
+    match importer.carrier(a.ty) == importer.carrier(b.ty) {
         true => Ok((a, b)),
         false => unsupported(format!("operands of types {} and {} are not compiled", a.ty, b.ty)),
     }
@@ -91,7 +91,7 @@ pub(super) fn mean(importer: &mut Importer<'_>, call: &Call<'_>) -> Value1 {
 /// Comparisons give 1 or 0.
 pub(super) fn compare(importer: &mut Importer<'_>, call: &Call<'_>) -> Value1 {
     let (a, b) = (importer.net(call.input(0)?)?, importer.net(call.input(1)?)?);
-    if a.ty.carrier() != b.ty.carrier() {
+    if importer.carrier(a.ty) != importer.carrier(b.ty) {
         return unsupported(format!("operands of types {} and {} are not compiled", a.ty, b.ty));
     }
     let result = match call.node.op.as_str() {
@@ -132,7 +132,7 @@ pub(super) fn not(importer: &mut Importer<'_>, call: &Call<'_>) -> Value1 {
 pub(super) fn select(importer: &mut Importer<'_>, call: &Call<'_>) -> Value1 {
     let [c, a, b] = [0, 1, 2].map(|i| call.input(i).and_then(|value| importer.net(value)));
     let (c, a, b) = (c?, a?, b?);
-    if a.ty != b.ty || c.ty.carrier() != a.ty.carrier() {
+    if a.ty != b.ty || importer.carrier(c.ty) != importer.carrier(a.ty) {
         return unsupported(format!("a choice between {} and {} is not compiled", a.ty, b.ty));
     }
     let rank = [&c, &a, &b].iter().map(|net| net.dims.len()).max().unwrap_or(0);
@@ -165,12 +165,8 @@ pub(super) fn cast(importer: &mut Importer<'_>, call: &Call<'_>) -> Value1 {
         }
         _ => x,
     };
-    let from = carried.ty.carrier();
-    let cast = match from == ty.carrier() {
-        true => carried,
-        false => {
-            importer.named("cast", &[&carried], &[("to", convoke_ir::attr::Attr::Word(ty.carrier().to_string()))])?
-        }
-    };
-    Ok(Net { ty, ..cast })
+    match importer.carrier(carried.ty) == importer.carrier(ty) {
+        true => Ok(Net { ty, ..carried }),
+        false => unsupported(format!("casts between {} and {ty} are not compiled", carried.ty)),
+    }
 }

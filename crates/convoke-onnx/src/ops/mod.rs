@@ -96,6 +96,7 @@ fn table(op: &str) -> Option<Convert> {
         "LogSoftmax" => normalisation::log_softmax,
         "MeanVarianceNormalization" => normalisation::mean_variance,
         "LpNormalization" => normalisation::lp,
+        "RMSNormalization" => normalisation::root_mean_square,
         "MaxPool" => pool::max,
         "AveragePool" => pool::average,
         "LpPool" => pool::lp,
@@ -129,7 +130,7 @@ fn table(op: &str) -> Option<Convert> {
         "Not" => arithmetic::not,
         "Where" => arithmetic::select,
         "Cast" | "CastLike" => arithmetic::cast,
-        "Identity" | "Dropout" => movement::identity,
+        "Identity" => movement::identity,
         "Reshape" | "Flatten" | "Squeeze" | "Unsqueeze" => movement::reshape,
         "Transpose" => movement::transpose,
         "Concat" => movement::concat,
@@ -149,13 +150,26 @@ fn table(op: &str) -> Option<Convert> {
     })
 }
 
+/// Converts a node with several outputs.
+type ConvertAll = fn(&mut Importer<'_>, &Call<'_>) -> Converted<Vec<Value>>;
+
+/// The same for operators with several outputs.
+fn table_of_several(op: &str) -> Option<ConvertAll> {
+    Some(match op {
+        "Dropout" => movement::dropout,
+        "Split" => movement::split,
+        "TopK" => reduce::top_k,
+        _ => return None,
+    })
+}
+
 /// Operators that are computed at import alone.
-const OF_SHAPES: [&str; 9] =
-    ["Shape", "Size", "Constant", "ConstantOfShape", "Range", "Mod", "ReduceProd", "NonZero", "Split"];
+const OF_SHAPES: [&str; 8] = ["Shape", "Size", "Constant", "ConstantOfShape", "Range", "Mod", "ReduceProd", "NonZero"];
 
 /// Whether there is a conversion for the node's operator.
 pub(crate) fn knows(node: &Node) -> bool {
-    is_own(node) && (table(&node.op).is_some() || OF_SHAPES.contains(&node.op.as_str()))
+    let known = |op: &str| table(op).is_some() || table_of_several(op).is_some();
+    is_own(node) && (known(&node.op) || OF_SHAPES.contains(&node.op.as_str()))
 }
 
 /// Whether the node is of ONNX's own domain, or an operator that ONNX Runtime wrote first.
@@ -167,8 +181,8 @@ fn is_own(node: &Node) -> bool {
 pub(crate) fn convert(importer: &mut Importer<'_>, call: &Call<'_>) -> Converted<Vec<Value>> {
     let node = call.node;
     if is_own(node) {
-        if node.op == "Split" {
-            return movement::split(importer, call);
+        if let Some(convert) = table_of_several(&node.op) {
+            return convert(importer, call);
         }
         if let Some(convert) = table(&node.op) {
             return Ok(vec![convert(importer, call)?.into()]);
@@ -198,7 +212,7 @@ fn why_not(node: &Node) -> String {
         | "QuantizeLinear"
         | "DequantizeLinear"
         | "DynamicQuantizeLinear" => "quantised nets are not compiled; use the model in float32".into(),
-        "NonMaxSuppression" | "TopK" | "NonZero" | "Unique" => {
+        "NonMaxSuppression" | "NonZero" | "Unique" => {
             format!("its result has a size or an order that depends on the data; {cut}")
         }
         _ => format!("there is no such operator in convoke; {cut}"),

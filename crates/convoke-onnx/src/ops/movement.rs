@@ -5,17 +5,26 @@ use convoke_ir::layer::{Concat, Pad};
 
 use super::build::ints;
 use super::{Call, Value1, shape};
+use crate::DataType;
 use crate::error::{Converted, Refusal, malformed, unsupported};
 use crate::host;
 use crate::import::Importer;
-use crate::tensor::{axes, axis};
+use crate::tensor::{Numbers, Tensor, axes, axis};
 use crate::value::{Net, Value};
 
 pub(super) fn identity(importer: &mut Importer<'_>, call: &Call<'_>) -> Value1 {
-    if call.attributes().flag("training_mode") {
+    importer.net(call.input(0)?)
+}
+
+/// The operand, and a mask of all its elements.
+pub(super) fn dropout(importer: &mut Importer<'_>, call: &Call<'_>) -> Converted<Vec<Value>> {
+    let training = call.maybe_known(2, "training mode")?.map_or(Ok(0.0), Tensor::one)?;
+    if training != 0.0 {
         return unsupported("it is in training mode; export the net for inference");
     }
-    importer.net(call.input(0)?)
+    let x = importer.net(call.input(0)?)?;
+    let mask = Tensor::of(DataType::Bool, x.dims.clone(), &Numbers::Whole(vec![1; x.dims.iter().product()]))?;
+    Ok(vec![x.into(), mask.into()])
 }
 
 pub(super) fn reshape(importer: &mut Importer<'_>, call: &Call<'_>) -> Value1 {
@@ -258,6 +267,10 @@ pub(super) fn space_to_depth(importer: &mut Importer<'_>, call: &Call<'_>) -> Va
         return malformed(format!("{h}×{w} pixels do not make blocks of {b}×{b}"));
     }
     let y = importer.reshape(&x, &[n, c, h / b, b, w / b, b])?;
-    let y = importer.permute(&y, &[0, 3, 5, 1, 2, 4])?;
+    let perm: [usize; 6] = match call.attributes().word("mode", "DCR")? {
+        "CRD" => [0, 1, 3, 5, 2, 4],
+        _ => [0, 3, 5, 1, 2, 4],
+    };
+    let y = importer.permute(&y, &perm)?;
     importer.reshape(&y, &[n, c * b * b, h / b, w / b])
 }

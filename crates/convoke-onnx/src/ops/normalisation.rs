@@ -175,7 +175,21 @@ pub(super) fn mean_variance(importer: &mut Importer<'_>, call: &Call<'_>) -> Val
     standardised(importer, &x, &axes, 1e-9)
 }
 
-/// `x / ‖x‖` along an axis.
+/// `x / √(mean x² + ε)` over the last axes, times a scale.
+pub(super) fn root_mean_square(importer: &mut Importer<'_>, call: &Call<'_>) -> Value1 {
+    let x = importer.net(call.input(0)?)?;
+    let first = axis(call.attributes().int("axis", -1), x.dims.len())?;
+    let axes: Vec<usize> = (first..x.dims.len()).collect();
+    let squares = importer.square(&x)?;
+    let mean = importer.reduce("reduce_mean", &squares, &axes)?;
+    let mean = importer.with_number("add", &mean, call.attributes().float("epsilon", EPSILON))?;
+    let root = importer.unary("sqrt", &mean)?;
+    let y = importer.binary("div", &x, &root)?;
+    let scale = importer.net(call.input(1)?)?;
+    importer.binary("mul", &y, &scale)
+}
+
+/// `x / ‖x‖` along an axis; 0 where the norm is 0.
 pub(super) fn lp(importer: &mut Importer<'_>, call: &Call<'_>) -> Value1 {
     let x = importer.net(call.input(0)?)?;
     let axis = axis(call.attributes().int("axis", -1), x.dims.len())?;
@@ -190,5 +204,8 @@ pub(super) fn lp(importer: &mut Importer<'_>, call: &Call<'_>) -> Value1 {
             importer.unary("sqrt", &sum)?
         }
     };
+    let zero = importer.number(&norm, 0.0)?;
+    let is_zero = importer.binary("less_equal", &norm, &zero)?;
+    let norm = importer.binary("add", &norm, &is_zero)?;
     importer.binary("div", &x, &norm)
 }

@@ -28,7 +28,12 @@ const MIN_TIME: Duration = Duration::from_millis(200);
 /// The most runs.
 const MAX_RUNS: usize = 100;
 
-pub(crate) fn run(args: Run, no_times: bool, io: &mut Io<'_>) -> Result<(), Failure> {
+pub(crate) fn run(mut args: Run, no_times: bool, io: &mut Io<'_>) -> Result<(), Failure> {
+    if source::is_onnx(&args.file) {
+        // A name may be given as the model or as the layer has it.
+        let names = args.input.iter_mut().chain(&mut args.output).map(|(name, _)| name);
+        names.for_each(|name| *name = convoke::onnx::layer_name(name));
+    }
     check_bindings(&args.input)?;
     let mut files = announce_outputs(&args)?;
     let compiler = compiler(&args.options, [&args.file], io)?;
