@@ -18,6 +18,7 @@ mod def_use;
 mod infer;
 mod lines;
 mod names;
+mod op_entry;
 mod ops;
 mod range;
 mod rearrange;
