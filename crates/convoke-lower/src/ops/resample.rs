@@ -127,7 +127,7 @@ impl<'a> Lowering<'a> {
     }
 }
 
-fn reads(taps: &Taps) -> Reads {
+fn reads(taps: &[(usize, f64)]) -> Reads {
     let at = taps[0].0 as i64;
     Reads { at, others: taps[1..].iter().map(|tap| tap.0 as i64 - at).collect() }
 }
