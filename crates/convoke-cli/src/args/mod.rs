@@ -80,6 +80,7 @@ impl Command {
             | Command::Explain(Explain { options, .. })
             | Command::Bench(Bench { options, .. }) => Some(options),
             Command::Analyze(_)
+            | Command::Import(_)
             | Command::Passes(_)
             | Command::Targets(_)
             | Command::Machine(_)
