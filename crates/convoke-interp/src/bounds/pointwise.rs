@@ -76,8 +76,11 @@ fn function(f: Function, x: &Tracked, value: &[f64], unit: Unit) -> Result<Vec<f
     let m = f.roundings();
     let exact = m.result == 0.0;
     for ((e, &y), (&x, &ex)) in error.iter_mut().zip(value).zip(x.value.iter().zip(x.error.iter())) {
-        // What is not finite is given as it is, or else the error is infinite already.
-        if y.is_finite() && !exact {
+        // Loops that are run in wider numbers may not overflow, and a gate that is not quite 0 leaves −∞ as it is.
+        let gate = matches!(f, Function::Gelu { .. }) && x == f64::NEG_INFINITY;
+        if gate || (f == Function::Exp && y.is_infinite()) {
+            *e = f64::INFINITY;
+        } else if y.is_finite() && !exact {
             *e += u_times(m.result, unit) * (y.abs() + *e)
                 + u_times(m.operand, unit) * (x.abs() + ex)
                 + floor(f, x, ex, unit);
@@ -143,8 +146,8 @@ fn corners(
             Op::Div(_) if b[i].abs() <= eb[i] => f64::INFINITY,
             Op::Div(_) => 2.0,
             Op::Pow(_) if ea[i] + eb[i] > 0.0 && !steady(box_) => f64::INFINITY,
-            // The sign of the base is that of a zero.
-            Op::Pow(_) if a[i] == 0.0 && b[i] < 0.0 => f64::INFINITY,
+            // The sign of the base is that of a zero, or loops that are run in wider numbers may not overflow.
+            Op::Pow(_) if y.is_infinite() => f64::INFINITY,
             Op::Pow(_) => 16.0 + 8.0 * largest(corners().map(|(a, b)| exponent(a, b))),
             _ => 0.0,
         };
@@ -163,10 +166,10 @@ fn corners(
 }
 
 /// Whether no power of a box is further from one in its middle than those at the corners. A whole power that is not negative falls and
-/// rises again on the way across 0, by less than it rises on the longer side.
+/// rises again on the way across 0, by less than it rises on the longer side. Below 0 a power that is not whole is NaN all along.
 fn steady([[a, above], [b, upto]]: [[f64; 2]; 2]) -> bool {
-    let whole = b == upto && b == b.floor();
-    a > 0.0 || (a >= 0.0 && b > 0.0) || (whole && (above < 0.0 || b >= 0.0))
+    let whole = b == b.floor();
+    a > 0.0 || (a >= 0.0 && b > 0.0) || (b == upto && (above < 0.0 || (whole && b >= 0.0)))
 }
 
 /// |b·ln|a||; 0 where there is no such number.
@@ -204,7 +207,7 @@ pub(super) fn typical(
 ) -> Result<Vec<f64>> {
     if let Some(f) = Function::of(op, result.elem) {
         let m = f.roundings();
-        let inherited = each2(&args[0].value, t[0], |x, t| finite(inherited(f, x, t, f.at(x))))?;
+        let inherited = each2(&args[0].value, t[0], |x, t| finite(inherited(f, x, unit.read(x, t), f.at(x))))?;
         let own = each2(&args[0].value, value, |x, y| {
             let floor = if m.result == 0.0 { 0.0 } else { floor(f, x, 0.0, unit) };
             finite(unit.roundoff * (m.result * y.abs() + m.operand * x.abs()) / 4.0 + floor)
@@ -216,7 +219,10 @@ pub(super) fn typical(
     let operands = operands.collect::<Result<Vec<_>>>()?;
     let mut typical = filled(value.len(), 0.0)?;
     for (i, typical) in typical.iter_mut().enumerate() {
-        let at = |operand: usize| (operands[operand].0[i], operands[operand].1[i]);
+        let at = |operand: usize| {
+            let (x, t) = (operands[operand].0[i], operands[operand].1[i]);
+            (x, unit.read(x, t))
+        };
         *typical = finite(match op {
             Op::Select(_) => {
                 let ((c, tc), (a, ta), (b, tb)) = (at(0), at(1), at(2));
@@ -225,7 +231,7 @@ pub(super) fn typical(
             }
             Op::Sub(_) => {
                 let ((a, ta), (b, tb)) = (at(0), at(1));
-                ta + tb + unit.roundoff * (a.abs() + b.abs())
+                ta + tb + unit.roundoff * (a.abs() + b.abs()) + unit.lost
             }
             _ => {
                 let (f, (a, ta), (b, tb), y) = (combined(op), at(0), at(1), value[i]);
