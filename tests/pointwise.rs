@@ -173,7 +173,8 @@ fn functions_of_one_number_at_their_edges() {
         };
         compare(UNARY, &layer, elem, &[x], |op, i| {
             // A gate that is rounded to 0 makes NaN of −∞, one that is not leaves it.
-            !subnormal(i) && !(op.starts_with("gelu") && numbers[i % numbers.len()] == f64::NEG_INFINITY)
+            let gate = op.starts_with("gelu") && numbers[i % numbers.len()] == f64::NEG_INFINITY;
+            !subnormal(i) && !gate
         });
     }
 }
@@ -190,11 +191,11 @@ fn functions_of_several_numbers_at_their_edges() {
         let odd = |x: f64| x.abs() > 0.0 && x.abs() < elem.compute().smallest_normal();
         compare(MORE, &layer, elem, &[of(|p| p.0), of(|p| p.1)], |op, i| {
             let (x, y) = pairs[i % pairs.len()];
+            // A power may be rounded over the largest number.
+            let near_largest = op.starts_with("pow") && x.abs().max(y.abs()) > elem.largest() / 2.0;
             // The sign of what 0 gives to a power is not part of the meaning.
-            !odd(x)
-                && !odd(y)
-                && !(op.starts_with("pow") && (x == 0.0 || y == 0.0))
-                && !(op.starts_with("div") && !(x / y).is_nan() && (x == 0.0 || y == 0.0))
+            let zero = (op.starts_with("pow") || op.starts_with("div")) && (x == 0.0 || y == 0.0);
+            !odd(x) && !odd(y) && !zero && !near_largest
         });
     }
 }
@@ -206,7 +207,7 @@ fn numbers_of_every_magnitude_stay_within_bound() {
         let dims = [2, 3, 17, COLUMNS];
         let count: usize = dims.iter().product();
         let x = array(dims, magnitudes(elem, &mut random, count));
-        compare(UNARY, &each(UNARY, elem, &[("x", dims)]), elem, &[x.clone()], |_, _| false);
+        compare(UNARY, &each(UNARY, elem, &[("x", dims)]), elem, std::slice::from_ref(&x), |_, _| false);
         for other in [dims, [1, 3, 1, 1], [1; 4], [2, 1, 17, 1], [1, 1, 1, COLUMNS]] {
             let y = array(other, magnitudes(elem, &mut random, other.iter().product()));
             let layer = each(MORE, elem, &[("x", dims), ("y", other)]);

@@ -237,7 +237,7 @@ const CIRCLES: [(&str, usize); 10] = [
     // The formats of files and their one error type.
     ("convoke-data", 7),
     // Bounds, and the recursion over the ops of a layer; the ops of the interpreter.
-    ("convoke-interp", 5),
+    ("convoke-interp", 6),
     ("convoke-interp", 4),
     // A program and its verifier; a layer and its builder; an op, its signature and its shape rule; a text and its parser.
     ("convoke-ir", 5),

@@ -14,6 +14,7 @@
 //! leaves the domain, as it does for a logarithm below 0 or a quotient by 0: a native run may then give anything. So it is at a pole,
 //! which a zero of either sign stands at.
 
+use convoke_ir::elem::Subnormals;
 use convoke_ir::layer::Op;
 use convoke_ir::types::TensorType;
 
@@ -148,6 +149,11 @@ fn corners(
             Op::Pow(_) if ea[i] + eb[i] > 0.0 && !steady(box_) => f64::INFINITY,
             // The sign of the base is that of a zero, or loops that are run in wider numbers may not overflow.
             Op::Pow(_) if y.is_infinite() => f64::INFINITY,
+            // Subnormal numbers that are flushed equal each other, and either may be given.
+            Op::Min(_) | Op::Max(_) => {
+                *e = e.max(flushed(y, unit));
+                0.0
+            }
             Op::Pow(_) => 16.0 + 8.0 * largest(corners().map(|(a, b)| exponent(a, b))),
             _ => 0.0,
         };
@@ -170,6 +176,11 @@ fn corners(
 fn steady([[a, above], [b, upto]]: [[f64; 2]; 2]) -> bool {
     let whole = b == b.floor();
     a > 0.0 || (a >= 0.0 && b > 0.0) || (b == upto && (above < 0.0 || (whole && b >= 0.0)))
+}
+
+/// How far apart two numbers are that flushing makes equal to a result.
+fn flushed(y: f64, unit: Unit) -> f64 {
+    if unit.subnormals == Subnormals::Flush && y.abs() < unit.normal { 2.0 * unit.normal } else { 0.0 }
 }
 
 /// |b·ln|a||; 0 where there is no such number.
@@ -235,15 +246,15 @@ pub(super) fn typical(
             }
             _ => {
                 let (f, (a, ta), (b, tb), y) = (combined(op), at(0), at(1), value[i]);
-                let by_a = largest(interval(a, ta).map(|a| finite(distance(f(a, b), y))));
-                let by_b = largest(interval(b, tb).map(|b| finite(distance(f(a, b), y))));
+                let moved = interval(a, ta).into_iter().flat_map(|a| interval(b, tb).map(|b| (a, b)));
+                let moved = largest(moved.map(|(a, b)| finite(distance(f(a, b), y))));
                 let roundings = match op {
                     Op::Div(_) => 1.0,
                     Op::Pow(_) => 4.0 + 2.0 * exponent(a, b),
                     _ => 0.0,
                 };
-                let lost = if roundings > 0.0 { unit.lost } else { 0.0 };
-                by_a + by_b + finite(roundings * unit.roundoff * y.abs()) + lost
+                let lost = if roundings > 0.0 { unit.lost } else { flushed(y, unit) };
+                moved + finite(roundings * unit.roundoff * y.abs()) + lost
             }
         });
     }
