@@ -7,7 +7,7 @@ use std::path::Path;
 
 use convoke_data::{Files, read_tensor};
 use convoke_interp::{error_bounds, run_layer};
-use convoke_ir::elem::Subnormals;
+use convoke_ir::elem::{Elem, Subnormals};
 use convoke_ir::{layer, text};
 
 #[test]
@@ -34,16 +34,23 @@ fn every_reference_case_agrees() {
         let found = run_layer(verified, &inputs, &files).unwrap_or_else(|error| panic!("{name}: {error}"));
         let bounded =
             error_bounds(verified, &inputs, &files, Subnormals::Keep).unwrap_or_else(|error| panic!("{name}: {error}"));
-        assert_eq!(bounded[0].value, found[0], "{name}");
+        let same = |a: f64, b: f64| a == b || (a.is_nan() && b.is_nan());
+        assert!(bounded[0].value.iter().zip(&found[0]).all(|(&a, &b)| same(a, b)), "{name}");
         for (i, expected) in expected.iter().enumerate() {
             let at = |array: &ndarray::ArrayD<f64>| array.as_slice().expect("in order")[i];
             let (found, bound, scale) = (at(&found[0]), at(&bounded[0].bound), at(&bounded[0].scale));
+            if !expected.is_finite() {
+                assert!(same(Elem::F32.round(found), *expected), "{name}: element {i} is {found}, expected {expected}");
+                continue;
+            }
             // The results were rounded once more when they were stored.
             let bound = bound + f64::from(f32::EPSILON) * expected.abs();
             assert!((found - expected).abs() <= bound, "{name}: element {i} is {found}, expected {expected} ± {bound}");
-            assert!(bound <= 3e-5 * (scale + 0.01), "{name}: element {i} has the useless bound {bound}");
+            // Cases that end in `-special` have poles, where a bound says nothing.
+            let special = name.ends_with("-special");
+            assert!(special || bound <= 3e-5 * (scale + 0.01), "{name}: element {i} has the useless bound {bound}");
         }
         cases += 1;
     }
-    assert!(cases >= 130, "only {cases} cases were found");
+    assert!(cases >= 170, "only {cases} cases were found");
 }

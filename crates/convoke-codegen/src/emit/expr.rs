@@ -1,7 +1,6 @@
 //! Values: expressions by parts, and the places they are loaded from.
 
 use convoke_ir::loops::{Access, Expr, Place, SlotId, ValId};
-use cranelift_codegen::ir::condcodes::FloatCC;
 use cranelift_codegen::ir::{InstBuilder, MemFlagsData, Value};
 
 use super::memory::{self, Address};
@@ -83,14 +82,8 @@ impl Emitter<'_, '_> {
             }
             Expr::Select(c, x, y) => {
                 let (c, x, y) = (self.read(c), self.read(x), self.read(y));
-                let zero = vector::constant(&mut self.b, parts, 0.0);
                 let terms = c.into_iter().zip(x).zip(y);
-                terms
-                    .map(|((c, x), y)| {
-                        let mask = self.b.ins().fcmp(FloatCC::NotEqual, c, zero);
-                        vector::select(&mut self.b, parts, mask, x, y)
-                    })
-                    .collect()
+                terms.map(|((c, x), y)| vector::choose(&mut self.b, parts, c, x, y)).collect()
             }
             Expr::Convert(x) => {
                 let from = Parts::of(self.func.vals[x].ty);

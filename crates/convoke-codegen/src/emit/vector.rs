@@ -109,7 +109,7 @@ fn whole_by_addition(b: &mut FunctionBuilder, parts: Parts, op: UnOp, x: Value) 
     let (beyond, step) = if op == UnOp::Floor { (FloatCC::GreaterThan, -1.0) } else { (FloatCC::LessThan, 1.0) };
     let step = constant(b, parts, step);
     let further = b.ins().fadd(nearest, step);
-    let mask = b.ins().fcmp(beyond, nearest, x);
+    let mask = compare(b, parts, beyond, nearest, x);
     let rounded = select(b, parts, mask, further, nearest);
     copy_sign(b, parts, rounded, x)
 }
@@ -158,7 +158,7 @@ fn pow2(b: &mut FunctionBuilder, parts: Parts, x: Value) -> Value {
 }
 
 /// `yes` where the comparison `mask` holds, else `no`.
-pub(crate) fn select(b: &mut FunctionBuilder, parts: Parts, mask: Value, yes: Value, no: Value) -> Value {
+fn select(b: &mut FunctionBuilder, parts: Parts, mask: Value, yes: Value, no: Value) -> Value {
     if parts.per == 1 {
         return b.ins().select(mask, yes, no);
     }
@@ -166,7 +166,28 @@ pub(crate) fn select(b: &mut FunctionBuilder, parts: Parts, mask: Value, yes: Va
     b.ins().bitselect(mask, yes, no)
 }
 
-/// One operand of a binary function, and facts known about it.
+/// The mask of a comparison.
+///
+/// Cranelift (0.135) makes a load that only `cmpps` reads its operand in memory, which without AVX traps unless it is aligned. A
+/// reinterpretation, which is no instruction, has the load take a register.
+fn compare(b: &mut FunctionBuilder, parts: Parts, condition: FloatCC, x: Value, y: Value) -> Value {
+    let y = if parts.per == 1 {
+        y
+    } else {
+        let bits = bitcast(b, parts.integer(), y);
+        bitcast(b, parts.ty, bits)
+    };
+    b.ins().fcmp(condition, x, y)
+}
+
+/// `x` where `c` is not 0, else `y`.
+pub(crate) fn choose(b: &mut FunctionBuilder, parts: Parts, c: Value, x: Value, y: Value) -> Value {
+    let zero = constant(b, parts, 0.0);
+    let mask = compare(b, parts, FloatCC::NotEqual, c, zero);
+    select(b, parts, mask, x, y)
+}
+
+/// One operand of a binary function, with what is known of it.
 #[derive(Clone, Copy)]
 pub(crate) struct Operand {
     pub(crate) value: Value,
@@ -202,7 +223,7 @@ pub(crate) fn binary(
         }
         BinOp::Less | BinOp::LessEqual => {
             let condition = if op == BinOp::Less { FloatCC::LessThan } else { FloatCC::LessThanOrEqual };
-            let mask = b.ins().fcmp(condition, x.value, y.value);
+            let mask = compare(b, parts, condition, x.value, y.value);
             let (one, zero) = (constant(b, parts, 1.0), constant(b, parts, 0.0));
             select(b, parts, mask, one, zero)
         }

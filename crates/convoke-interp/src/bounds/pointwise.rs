@@ -14,6 +14,7 @@
 //! leaves the domain, as it does for a logarithm below 0 or a quotient by 0: a native run may then give anything. So it is at a pole,
 //! which a zero of either sign stands at.
 
+use convoke_ir::elem::Subnormals;
 use convoke_ir::layer::Op;
 use convoke_ir::types::TensorType;
 
@@ -85,8 +86,11 @@ fn function(f: Function, x: &Tracked, value: &[f64], unit: Unit) -> Result<Vec<f
     let m = f.roundings();
     let exact = m.result == 0.0;
     for ((e, &y), (&x, &ex)) in error.iter_mut().zip(value).zip(x.value.iter().zip(x.error.iter())) {
-        // What is not finite is given as it is, or else the error is infinite already.
-        if y.is_finite() && !exact {
+        // Loops that are run in wider numbers may not overflow, and a gate that is not quite 0 leaves −∞ as it is.
+        let gate = matches!(f, Function::Gelu { .. }) && x == f64::NEG_INFINITY;
+        if gate || (f == Function::Exp && y.is_infinite()) {
+            *e = f64::INFINITY;
+        } else if y.is_finite() && !exact {
             *e += u_times(m.result, unit) * (y.abs() + *e)
                 + u_times(m.operand, unit) * (x.abs() + ex)
                 + floor(f, x, ex, unit);
@@ -152,8 +156,13 @@ fn corners(
             Op::Div(_) if b[i].abs() <= eb[i] => f64::INFINITY,
             Op::Div(_) => 2.0,
             Op::Pow(_) if ea[i] + eb[i] > 0.0 && !steady(box_) => f64::INFINITY,
-            // The sign of the base is that of a zero.
-            Op::Pow(_) if a[i] == 0.0 && b[i] < 0.0 => f64::INFINITY,
+            // The sign of the base is that of a zero, or loops that are run in wider numbers may not overflow.
+            Op::Pow(_) if y.is_infinite() => f64::INFINITY,
+            // Subnormal numbers that are flushed equal each other, and either may be given.
+            Op::Min(_) | Op::Max(_) => {
+                *e = e.max(flushed(y, unit));
+                0.0
+            }
             Op::Pow(_) => 16.0 + 8.0 * largest(corners().map(|(a, b)| exponent(a, b))),
             _ => 0.0,
         };
@@ -172,10 +181,15 @@ fn corners(
 }
 
 /// Whether no power of a box is further from one in its middle than those at the corners. A whole power that is not negative falls and
-/// rises again on the way across 0, by less than it rises on the longer side.
+/// rises again on the way across 0, by less than it rises on the longer side. Below 0 a power that is not whole is NaN all along.
 fn steady([[a, above], [b, upto]]: [[f64; 2]; 2]) -> bool {
-    let whole = b == upto && b == b.floor();
-    a > 0.0 || (a >= 0.0 && b > 0.0) || (whole && (above < 0.0 || b >= 0.0))
+    let whole = b == b.floor();
+    a > 0.0 || (a >= 0.0 && b > 0.0) || (b == upto && (above < 0.0 || (whole && b >= 0.0)))
+}
+
+/// How far apart two numbers are that flushing makes equal to a result.
+fn flushed(y: f64, unit: Unit) -> f64 {
+    if unit.subnormals == Subnormals::Flush && y.abs() < unit.normal { 2.0 * unit.normal } else { 0.0 }
 }
 
 /// |b·ln|a||; 0 where there is no such number.
@@ -213,7 +227,7 @@ pub(super) fn typical(
 ) -> Result<Vec<f64>> {
     if let Some(f) = Function::of(op, result.elem) {
         let m = f.roundings();
-        let inherited = each2(&args[0].value, t[0], |x, t| finite(inherited(f, x, t, f.at(x))))?;
+        let inherited = each2(&args[0].value, t[0], |x, t| finite(inherited(f, x, unit.read(x, t), f.at(x))))?;
         let own = each2(&args[0].value, value, |x, y| {
             let floor = if m.result == 0.0 { 0.0 } else { floor(f, x, 0.0, unit) };
             finite(unit.roundoff * (m.result * y.abs() + m.operand * x.abs()) / 4.0 + floor)
@@ -225,7 +239,10 @@ pub(super) fn typical(
     let operands = operands.collect::<Result<Vec<_>>>()?;
     let mut typical = filled(value.len(), 0.0)?;
     for (i, typical) in typical.iter_mut().enumerate() {
-        let at = |operand: usize| (operands[operand].0[i], operands[operand].1[i]);
+        let at = |operand: usize| {
+            let (x, t) = (operands[operand].0[i], operands[operand].1[i]);
+            (x, unit.read(x, t))
+        };
         *typical = finite(match op {
             Op::Select(_) => {
                 let ((c, tc), (a, ta), (b, tb)) = (at(0), at(1), at(2));
@@ -234,19 +251,19 @@ pub(super) fn typical(
             }
             Op::Sub(_) => {
                 let ((a, ta), (b, tb)) = (at(0), at(1));
-                ta + tb + unit.roundoff * (a.abs() + b.abs())
+                ta + tb + unit.roundoff * (a.abs() + b.abs()) + unit.lost
             }
             _ => {
                 let (f, (a, ta), (b, tb), y) = (combined(op), at(0), at(1), value[i]);
-                let by_a = largest(interval(a, ta).map(|a| finite(distance(f(a, b), y))));
-                let by_b = largest(interval(b, tb).map(|b| finite(distance(f(a, b), y))));
+                let moved = interval(a, ta).into_iter().flat_map(|a| interval(b, tb).map(|b| (a, b)));
+                let moved = largest(moved.map(|(a, b)| finite(distance(f(a, b), y))));
                 let roundings = match op {
                     Op::Div(_) => 1.0,
                     Op::Pow(_) => 4.0 + 2.0 * exponent(a, b),
                     _ => 0.0,
                 };
-                let lost = if roundings > 0.0 { unit.lost } else { 0.0 };
-                by_a + by_b + finite(roundings * unit.roundoff * y.abs()) + lost
+                let lost = if roundings > 0.0 { unit.lost } else { flushed(y, unit) };
+                moved + finite(roundings * unit.roundoff * y.abs()) + lost
             }
         });
     }

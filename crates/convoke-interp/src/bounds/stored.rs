@@ -31,6 +31,9 @@ pub(super) fn stored(tensor: Tracked, elem: Elem) -> Result<Tracked> {
     let exact = Arc::clone(&tensor.value);
     let near = each2(&exact, &tensor.error, |v, e| {
         let r = elem.round(v);
+        if e == f64::INFINITY {
+            return e;
+        }
         distance(elem.round(v + e), r).max(distance(elem.round(v - e), r))
     })?;
     let inside =

@@ -26,6 +26,10 @@ OPS = {
     "Pad": "pad", "Concat": "concat", "Reshape": "reshape", "Transpose": "transpose", "Slice": "slice", "Expand": "broadcast",
     "Gather": "gather", "ReduceMean": "reduce_mean", "ReduceSum": "reduce_sum", "ReduceMax": "reduce_max",
     "ReduceMin": "reduce_min", "Resize": "resize",
+    "Exp": "exp", "Log": "log", "Sqrt": "sqrt", "Abs": "abs", "Neg": "neg", "Reciprocal": "reciprocal",
+    "Tanh": "tanh", "Erf": "erf", "Floor": "floor", "Ceil": "ceil", "Round": "round", "Softplus": "softplus",
+    "Elu": "elu", "Gelu": "gelu", "Sub": "sub", "Div": "div", "Min": "min", "Max": "max", "Pow": "pow",
+    "Less": "less", "LessOrEqual": "less_equal", "Where": "select",
 }
 MODES = {"constant": "zeros", "reflect": "reflect", "edge": "replicate", "wrap": "circular"}
 
@@ -57,6 +61,8 @@ def attributes(node, rank, arrays, result):
         out = {"shape": arrays[node.input[1]].tolist()}
     if node.op_type == "Swish":
         out = {}
+    if node.op_type == "Gelu":
+        out = {"tanh": out["approximate"] == "tanh"}
     if node.op_type == "BatchNormalization":
         out = {"epsilon": out.get("epsilon", 1e-5)}
     if node.op_type == "Pad":
@@ -83,7 +89,7 @@ def attributes(node, rank, arrays, result):
         named = {"mode": "mode", "coordinates": "coordinate_transformation_mode", "rounding": "nearest_mode", "cubic_a": "cubic_coeff_a"}
         out = {ours: out[theirs] for ours, theirs in named.items() if theirs in out} | {
             "size": result.shape[2:], "exclude_outside": bool(out.get("exclude_outside", 0)), "scales": scales}
-    flags = ("ceil_mode", "count_include_pad")
+    flags = ("ceil_mode", "count_include_pad", "tanh")
     return {k: (bool(v) if k in flags else v) for k, v in out.items() if k != "storage_order"}
 
 
@@ -151,7 +157,10 @@ def made(name, op, *operands, **attrs):
     names = [f"v{i}" if a.size else "" for i, a in enumerate(arrays)]
     node = helper.make_node(op, names, ["y"], **attrs)
     kinds = [helper.make_tensor_value_info(n, helper.np_dtype_to_tensor_dtype(a.dtype), a.shape) for n, a in zip(names, arrays) if n]
-    y = helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, None)
+    kind = helper.np_dtype_to_tensor_dtype(np.dtype(bool) if op in ("Less", "LessOrEqual") else arrays[-1].dtype)
+    if op in ("Reshape", "Pad"):
+        kind = onnx.TensorProto.FLOAT
+    y = helper.make_tensor_value_info("y", kind, None)
     model = helper.make_model(helper.make_graph([node], "g", kinds, [y]), opset_imports=[helper.make_opsetid("", 24)])
     model = onnx.shape_inference.infer_shapes(model)
     (result,) = ReferenceEvaluator(model).run(None, dict(zip(names, arrays)))
@@ -180,6 +189,31 @@ def resizes():
     for mode in ("linear", "cubic"):
         made(f"resize-{mode}-inside", "Resize", image, none, by(2.5, 0.8), mode=mode, exclude_outside=1)
     made("resize-cubic-half", "Resize", image, none, by(2, 3), mode="cubic", cubic_coeff_a=-0.5)
+
+
+def pointwise(image):
+    """Functions of each element: over what is most often asked of them, and at the numbers where they are special.
+
+    They are computed in double precision: the evaluator's own formulas lose digits. (-inf) to the power of 0.5 is NaN in convoke, like
+    every power of a negative base that is not whole.
+    """
+    line = np.linspace(-6, 6, 97, dtype=np.float32).astype(np.float64)
+    special = np.array([0, 0.5, 1.5, 2.5, 3, 88, 90, 1e-6, 1e-30, 1e30, np.inf], np.float32)
+    special = np.concatenate([special, -special, [np.nan]]).astype(np.float64)
+    for op in ("Exp", "Log", "Sqrt", "Abs", "Neg", "Reciprocal", "Tanh", "Erf", "Floor", "Ceil", "Round"):
+        made(f"{op.lower()}", op, line)
+        made(f"{op.lower()}-special", op, special)
+    made("softplus", "Softplus", line)
+    made("elu", "Elu", line, alpha=1.5)
+    made("gelu", "Gelu", line, approximate="none")
+    made("gelu-tanh", "Gelu", line, approximate="tanh")
+    column, row = special[:, None], special[None, :]
+    for op in ("Sub", "Div", "Min", "Max", "Pow", "Less", "LessOrEqual"):
+        made(f"{op.lower()}-broadcast", op, image, (1, 4, 1, 1))
+        made(f"{op.lower()}-special", op, np.delete(column, -2, axis=0) if op == "Pow" else column, row)
+    chosen = np.arange(4).reshape(1, 4, 1, 1) % 2 == 0
+    made("where-broadcast", "Where", chosen, image, (2, 1, 1, 9))
+    made("where-special", "Where", column > 1, column, row)
 
 
 def main():
@@ -220,6 +254,7 @@ def main():
     made("clip", "Clip", image, np.array(-0.5, np.float32), np.array(0.75, np.float32))
     made("add-broadcast", "Add", image, (1, 4, 1, 9))
     made("mul-broadcast", "Mul", (1, 4, 1, 9), image)
+    pointwise(image)
     made("concat", "Concat", image, (2, 3, 7, 9), (2, 1, 7, 9), axis=1)
     made("concat-rows", "Concat", image, (2, 4, 2, 9), axis=2)
     made("transpose", "Transpose", (2, 3, 4, 5), perm=[2, 0, 3, 1])

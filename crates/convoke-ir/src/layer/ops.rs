@@ -156,7 +156,7 @@ ops! {
         alpha: f64 = 1.0,
     } elementwise;
 
-    /// `y = x/2 · (1 + erf(x/√2))`.
+    /// `y = x/2 · (1 + erf(x/√2))`; of −∞ it is −∞ or NaN.
     Gelu = "gelu"(x) {
         /// `x/2 · (1 + tanh(√(2/π) · (x + 0.044715 x³)))` in its place.
         tanh: bool = false,

@@ -15,7 +15,9 @@ use super::{clamp, number, polynomial, with};
 pub(crate) fn exp(f: &mut FuncBuilder, x: ValId) -> ValId {
     // n stays within twice the exponent range, which each half of it then is inside of.
     let limit = if f.ty(x).elem == Elem::F32 { 120.0 } else { 1000.0 };
-    let x = clamp(f, x, -limit, limit);
+    let (low, high) = (number(f, x, -limit), number(f, x, limit));
+    let x = f.binary(BinOp::Max, x, low);
+    let x = f.binary(BinOp::Min, x, high);
     let (n, r) = reduced(f, x);
     let sum = taylor(f, r, 0);
     let half = number(f, n, 0.5);
