@@ -157,9 +157,8 @@ def made(name, op, *operands, **attrs):
     names = [f"v{i}" if a.size else "" for i, a in enumerate(arrays)]
     node = helper.make_node(op, names, ["y"], **attrs)
     kinds = [helper.make_tensor_value_info(n, helper.np_dtype_to_tensor_dtype(a.dtype), a.shape) for n, a in zip(names, arrays) if n]
-    kind = helper.np_dtype_to_tensor_dtype(np.dtype(bool) if op in ("Less", "LessOrEqual") else arrays[-1].dtype)
-    if op in ("Reshape", "Pad"):
-        kind = onnx.TensorProto.FLOAT
+    of = arrays[-1] if op == "Where" else arrays[0]
+    kind = helper.np_dtype_to_tensor_dtype(np.dtype(bool) if op in ("Less", "LessOrEqual") else of.dtype)
     y = helper.make_tensor_value_info("y", kind, None)
     model = helper.make_model(helper.make_graph([node], "g", kinds, [y]), opset_imports=[helper.make_opsetid("", 24)])
     model = onnx.shape_inference.infer_shapes(model)
