@@ -24,7 +24,7 @@
 
 use convoke_bilinear::error::{plain_estimate, rounding};
 use convoke_ir::attr::Algorithm;
-use convoke_ir::layer::{Axis, Conv2d, Op};
+use convoke_ir::layer::{Axis, BatchNorm, Conv2d, Op};
 use convoke_ir::types::TensorType;
 
 use super::tracked::{Tracked, each, each2};
@@ -111,23 +111,8 @@ impl Done<'_> {
                 let own = self.binary(&magnitude(0)?, &magnitude(1)?)?;
                 each2(&self.binary(t(0), t(1))?, &own, |t, m| t + u * m)
             }
-            Op::Mul(_) => {
-                let product = |a: &[f64], b: &[f64]| {
-                    let [a, b] = [(a, 0), (b, 1)].map(|(data, i)| Operand { data, ty: self.types[i] });
-                    broadcast(a, b, self.result, |a, b| a * b)
-                };
-                let inherited = each2(&product(&magnitude(0)?, t(1))?, &product(t(0), &magnitude(1)?)?, |a, b| a + b)?;
-                each2(&inherited, self.value, |t, y| t + u * y.abs() + self.unit.lost)
-            }
-            Op::BatchNorm(op) => {
-                let [scale, b, mean, var] = [1, 2, 3, 4].map(|i| &self.args[i].value);
-                let factor = |c: usize| norm_scale(scale[c], var[c], op.epsilon).abs();
-                let own = per_channel(Operand { data: &x.value, ty: self.types[0] }, |x, c| {
-                    4.0 * u * (factor(c) * (x.abs() + mean[c].abs()) + b[c].abs())
-                })?;
-                let inherited = per_channel(Operand { data: t(0), ty: self.types[0] }, |t, c| factor(c) * t)?;
-                each2(&inherited, &own, |t, own| t + own)
-            }
+            Op::Mul(_) => self.product([t(0), t(1)]),
+            Op::BatchNorm(op) => self.batch_norm(op, t(0)),
             Op::AvgPool(_) | Op::GlobalAvgPool(_) => {
                 each2(&self.unary(t(0))?, &self.unary(&magnitude(0)?)?, |t, m| t + 4.0 * u * m + self.unit.lost)
             }
@@ -168,6 +153,28 @@ impl Done<'_> {
                 pointwise::typical(self.op, self.args, self.types, self.result, self.value, (&t, self.unit))
             }
         }
+    }
+
+    /// The error of a product by elements, for operands with these errors.
+    fn product(&self, [t_a, t_b]: [&[f64]; 2]) -> Result<Vec<f64>> {
+        let product = |a: &[f64], b: &[f64]| {
+            let [a, b] = [(a, 0), (b, 1)].map(|(data, i)| Operand { data, ty: self.types[i] });
+            broadcast(a, b, self.result, |a, b| a * b)
+        };
+        let magnitude = |i: usize| each(&self.args[i].value, f64::abs);
+        let inherited = each2(&product(&magnitude(0)?, t_b)?, &product(t_a, &magnitude(1)?)?, |a, b| a + b)?;
+        each2(&inherited, self.value, |t, y| t + self.unit.roundoff * y.abs() + self.unit.lost)
+    }
+
+    /// The error of a batch norm, for a first operand with the error `t`.
+    fn batch_norm(&self, op: &BatchNorm, t: &[f64]) -> Result<Vec<f64>> {
+        let [x, scale, b, mean, var] = [0, 1, 2, 3, 4].map(|i| &self.args[i].value);
+        let factor = |c: usize| norm_scale(scale[c], var[c], op.epsilon).abs();
+        let own = per_channel(Operand { data: x, ty: self.types[0] }, |x, c| {
+            4.0 * self.unit.roundoff * (factor(c) * (x.abs() + mean[c].abs()) + b[c].abs())
+        })?;
+        let inherited = per_channel(Operand { data: t, ty: self.types[0] }, |t, c| factor(c) * t)?;
+        each2(&inherited, &own, |t, own| t + own)
     }
 
     /// Whether it is a convolution by transformed tiles.

@@ -63,6 +63,14 @@ impl Batches {
     }
 }
 
+/// Elements from row to row: of a, of b, of y; and of each operand of the epilogue, from row to row and from column to column.
+struct Steps<'a> {
+    a_row: usize,
+    b_row: usize,
+    y_row: usize,
+    operands: &'a [(usize, usize)],
+}
+
 /// How a tile of columns of b is reached.
 #[derive(Clone, Copy, PartialEq)]
 enum Columns {
@@ -75,6 +83,27 @@ enum Columns {
 }
 
 impl<'a> Lowering<'a> {
+    /// The codelets of tiles of rows, `cols` wide and `k` deep: the product of each, and its store.
+    fn tiles(
+        &mut self,
+        elem: Elem,
+        cuts: Vec<Cut>,
+        (k, cols): (usize, usize),
+        steps: &Steps<'_>,
+        epilogue: &Epilogue<'a>,
+    ) -> Vec<(Cut, FuncId, FuncId)> {
+        let lanes = self.lanes(elem);
+        let tile = |i: Cut| {
+            let rows = i.size;
+            let depth = vec![Depth { name: "k", extent: k, a: 1, b: steps.b_row }];
+            let product = Product { elem, lanes, rows, cols, ld: cols, depth, a_row: steps.a_row, first: true };
+            let (acc, out, operands) = ((cols, 1), (steps.y_row, 1), steps.operands.to_vec());
+            let store = StoreTile { elem, lanes, rows, cols, acc, out, epilogue, operands };
+            (i, self.program.func(product.codelet()), self.program.func(store.codelet()))
+        };
+        cuts.into_iter().map(tile).collect()
+    }
+
     pub(crate) fn matmul(&mut self, instr: &'a Instr) -> Result<(), LowerError> {
         let [a, b] = [instr.args[0], instr.args[1]].map(|id| self.ty(id));
         let (k, n) = (a.shape.dims()[a.shape.rank() - 1], b.shape.dims()[b.shape.rank() - 1]);
@@ -100,19 +129,9 @@ impl<'a> Lowering<'a> {
         // A kernel has one parallel loop: over products if there are more of them than tiles of columns; columns are what a classifier has
         // many of.
         for column in cut(n, cols) {
-            let tiles: Vec<(Cut, FuncId, FuncId)> = cut(m, rows)
-                .into_iter()
-                .map(|i| {
-                    let (rows, cols) = (i.size, column.size);
-                    let row = if columns == Columns::InPlace { n } else { cols };
-                    let depth = vec![Depth { name: "k", extent: k, a: 1, b: row }];
-                    let product = Product { elem, lanes, rows, cols, ld: cols, depth, a_row, first: true };
-                    let (acc, out) = ((cols, 1), (y_row, 1));
-                    let operands = operands.clone();
-                    let store = StoreTile { elem, lanes, rows, cols, acc, out, epilogue: &epilogue, operands };
-                    (i, self.program.func(product.codelet()), self.program.func(store.codelet()))
-                })
-                .collect();
+            let b_row = if columns == Columns::InPlace { n } else { column.size };
+            let steps = Steps { a_row, b_row, y_row, operands: &operands };
+            let tiles = self.tiles(elem, cut(m, rows), (k, column.size), &steps, &epilogue);
             let mut f = FuncBuilder::kernel("matmul");
             let (a_slot, b_slot) = (f.input("a", elem, a.elements()), f.input("b", elem, b.elements()));
             let y = f.output("y", elem, self.ty(instr.result).elements());
