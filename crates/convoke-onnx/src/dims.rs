@@ -3,8 +3,8 @@
 use convoke_ir::shape::Shape;
 
 use crate::data_type::DataType;
+use crate::declared::{Declared, Dim};
 use crate::error::ImportError;
-use crate::model::{Declared, Dim};
 use crate::options::Options;
 use crate::proto::{DimensionProto, ValueInfoProto};
 

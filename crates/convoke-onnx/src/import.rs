@@ -1,47 +1,26 @@
-//! Importer: walks the nodes in order and builds the layer.
+//! Import: walks the nodes in order and builds the layer.
 //!
 //! A node whose operands are known is computed here (`host/`). Any other becomes ops of the layer (`ops/`). A node that cannot be
 //! converted is noted, and so are those after it that do not depend on it: a user learns of all of them at once.
 
-use convoke_data::Files;
-use convoke_ir::elem::Elem;
-use convoke_ir::layer::{Layer, LayerBuilder, Op, Source, ValueId};
+use convoke_ir::layer::{Layer, LayerBuilder};
 use convoke_ir::types::{Layout, TensorType};
-use convoke_ir::values::Values;
-use rustc_hash::{FxHashMap, FxHashSet};
+use rustc_hash::FxHashSet;
 
+use crate::call::Call;
 use crate::dims::{self, Input};
 use crate::error::{Converted, ImportError, NodeRefusal, Refusal, malformed, unsupported};
-use crate::graph::{Graph, Node};
+use crate::graph::Graph;
+use crate::host;
+use crate::importer::Importer;
 use crate::model::Model;
 use crate::names::Names;
+use crate::node::Node;
+use crate::ops;
 use crate::options::Options;
+use crate::port::{Imported, Port};
 use crate::proto::ValueInfoProto;
-use crate::tensor::Tensor;
 use crate::value::{Net, Value};
-use crate::{DataType, Imported, Port, host, ops};
-
-/// A layer under construction.
-pub(crate) struct Importer<'a> {
-    pub(crate) builder: LayerBuilder,
-    pub(crate) files: &'a Files,
-    values: FxHashMap<String, Value>,
-    /// The names of values that a node or the caller reads.
-    read: FxHashSet<&'a str>,
-    names: Names,
-    /// Whether `f16` and `bf16` are widened to `f32`: in a graph that casts them.
-    widens: bool,
-    /// Results of ops that have a number for a name.
-    unnamed: FxHashSet<ValueId>,
-    /// Constants of the layer, each with its tensor, whose elements then stay where they are.
-    constants: FxHashMap<Key, (ValueId, Tensor)>,
-}
-
-/// Tells constants apart: by type, extents, and elements if they are few, else by the place where they lie.
-type Key = (DataType, Vec<usize>, Result<Vec<u8>, usize>);
-
-/// The most bytes of a constant that is told apart by its elements.
-const FEW: usize = 64;
 
 /// Builds the layer of a graph.
 pub(crate) fn import(model: &Model, graph: Graph<'_>, options: &Options) -> Result<Imported, ImportError> {
@@ -50,17 +29,11 @@ pub(crate) fn import(model: &Model, graph: Graph<'_>, options: &Options) -> Resu
     let inputs: Vec<&ValueInfoProto> = model.inputs.iter().filter(free).collect();
     let inputs = dims::bind(&model.name, &inputs, options)?;
     let title = Names::default().give(&model.title);
-    let read = graph.nodes.iter().flat_map(|node| node.reads());
-    let mut importer = Importer {
-        builder: LayerBuilder::new(&title).map_err(|error| malformed(error.to_string()))?,
-        files: &model.files,
-        values: FxHashMap::default(),
-        read: read.chain(graph.outputs.iter().map(String::as_str)).collect(),
-        names: Names::default(),
-        widens: graph.nodes.iter().any(|node| node.op == "Cast" || node.op == "CastLike"),
-        unnamed: FxHashSet::default(),
-        constants: FxHashMap::default(),
-    };
+    let builder = LayerBuilder::new(&title).map_err(|error| malformed(error.to_string()))?;
+    let mut read: FxHashSet<&str> = graph.nodes.iter().flat_map(|node| node.reads()).collect();
+    read.extend(graph.outputs.iter().map(String::as_str));
+    let casts = graph.nodes.iter().any(|node| node.op == "Cast" || node.op == "CastLike");
+    let mut importer = Importer::new(builder, &model.files, read, casts);
     for input in &inputs {
         importer.input(input).map_err(|refusal| malformed(said(&refusal)))?;
     }
@@ -95,16 +68,6 @@ fn said(refusal: &Refusal) -> String {
 }
 
 impl Importer<'_> {
-    /// The element type that carries a type in the layer. Whole numbers and truth values are carried as `f32`, exactly up to 2²⁴.
-    pub(crate) fn carrier(&self, ty: DataType) -> Elem {
-        match ty {
-            DataType::Double => Elem::F64,
-            DataType::Float16 if !self.widens => Elem::F16,
-            DataType::Bfloat16 if !self.widens => Elem::Bf16,
-            _ => Elem::F32,
-        }
-    }
-
     fn input(&mut self, input: &Input) -> Converted<()> {
         let ty = TensorType::new(self.carrier(input.ty), input.dims.clone(), Layout::Nchw)
             .map_err(|error| Refusal::Malformed(format!("input `{}`: {error}", input.name)))?;
@@ -167,7 +130,7 @@ impl Importer<'_> {
                 },
             });
         }
-        let call = ops::Call { node, inputs };
+        let call = Call { node, inputs };
         if let Some(tensors) = host::compute(&call, self.files)? {
             return Ok(tensors.into_iter().map(Value::from).collect());
         }
@@ -195,46 +158,5 @@ impl Importer<'_> {
             other => other,
         };
         self.values.insert(name.into(), value);
-    }
-
-    /// The value in the layer; a known tensor becomes a constant.
-    pub(crate) fn net(&mut self, value: &Value) -> Converted<Net> {
-        match value {
-            Value::Computed(net) => Ok(net.clone()),
-            Value::Known(tensor, name) => self.constant(tensor, name),
-            Value::Refused => Err(Refusal::Inherited),
-        }
-    }
-
-    /// A constant of the layer; the same elements under the same extents make one constant.
-    pub(crate) fn constant(&mut self, tensor: &Tensor, name: &str) -> Converted<Net> {
-        let dims = tensor.dims().to_vec();
-        let bytes = tensor.bytes();
-        let place = if bytes.len() <= FEW { Ok(bytes.to_vec()) } else { Err(bytes.as_ptr() as usize) };
-        let key = (tensor.ty(), dims.clone(), place);
-        if let Some(&(id, _)) = self.constants.get(&key) {
-            return Ok(Net { id, ty: tensor.ty(), dims });
-        }
-        let elem = self.carrier(tensor.ty());
-        let ty = TensorType::new(elem, dims.clone(), Layout::Nchw)
-            .map_err(|error| Refusal::Malformed(format!("constant `{name}`: {error}")))?;
-        let values = Values::from_bytes(elem, tensor.carried(elem));
-        let source = match tensor.elements() {
-            1..=4 => Source::Numbers(values.wide()),
-            _ => Source::Computed(values),
-        };
-        let name = self.names.give(if name.is_empty() { "c" } else { name });
-        let id = self.builder.constant(&name, ty, source)?;
-        self.constants.insert(key, (id, tensor.clone()));
-        Ok(Net { id, ty: tensor.ty(), dims })
-    }
-
-    /// An op on values of the layer, whose result has the type `ty` in the model.
-    pub(crate) fn op(&mut self, op: impl Into<Op>, args: &[&Net], ty: DataType) -> Converted<Net> {
-        let ids: Vec<ValueId> = args.iter().map(|net| net.id).collect();
-        let id = self.builder.op(op, &ids)?;
-        self.unnamed.insert(id);
-        let dims = self.builder.ty(id).expect("just made").shape.dims().to_vec();
-        Ok(Net { id, ty, dims })
     }
 }

@@ -3,7 +3,7 @@
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::error::ImportError;
-use crate::graph::{Node, Opsets, domain};
+use crate::node::{Node, Opsets, domain};
 use crate::proto::{AttributeProto, FunctionProto, ModelProto, NodeProto, OperatorSetIdProto};
 
 /// The most nodes of a graph whose functions are inlined.

@@ -1,6 +1,7 @@
 //! Arithmetic on few known numbers, with NumPy's broadcasting.
 
-use super::{Host, broadcast, strides, walk};
+use super::known::{Host, broadcast, strides, walk};
+use crate::call::cast_type;
 use crate::data_type::DataType;
 use crate::error::{Converted, malformed};
 use crate::tensor::{Numbers, Tensor};
@@ -171,6 +172,6 @@ fn choose(host: &Host<'_>) -> Converted<Tensor> {
 
 fn cast(host: &Host<'_>) -> Converted<Option<Tensor>> {
     let x = host.tensor(0)?;
-    let ty = crate::ops::cast_type(host.call)?;
+    let ty = cast_type(host.call)?;
     Tensor::of(ty, x.dims().to_vec(), &x.numbers()).map(Some)
 }

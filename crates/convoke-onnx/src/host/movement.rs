@@ -1,8 +1,8 @@
 //! Movement of known elements, as bytes: of any type and any size.
 
-use super::{Host, broadcast, strides, walk};
+use super::known::{Host, broadcast, strides, walk};
 use crate::error::{Converted, Refusal, malformed};
-use crate::ops::shape;
+use crate::shape;
 use crate::tensor::{Tensor, axis};
 
 pub(super) fn compute(host: &Host<'_>) -> Converted<Option<Vec<Tensor>>> {
@@ -56,7 +56,8 @@ fn transpose(host: &Host<'_>, x: &Tensor, perm: &[usize]) -> Converted<Tensor> {
     strided(host, x, dims, &perm.iter().map(|&axis| by[axis]).collect::<Vec<_>>(), 0)
 }
 
-pub(super) fn turned(x: &Tensor) -> Converted<Tensor> {
+/// A known matrix transposed.
+pub(crate) fn turned(x: &Tensor) -> Converted<Tensor> {
     let [rows, columns] = *x.dims() else { return malformed(format!("{:?} is no matrix", x.dims())) };
     let width = x.ty().bytes();
     let mut bytes = Vec::with_capacity(x.bytes().len());

@@ -1,10 +1,10 @@
 //! Reductions of few known numbers, as shapes are reduced: `ReduceProd` and its like, `NonZero`.
 
-use super::Host;
 use super::arithmetic::Binary;
+use super::known::Host;
 use crate::data_type::DataType;
 use crate::error::{Converted, malformed};
-use crate::ops::shape;
+use crate::shape;
 use crate::tensor::{Numbers, Tensor};
 
 pub(super) fn compute(host: &Host<'_>) -> Converted<Option<Tensor>> {

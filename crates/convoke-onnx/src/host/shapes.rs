@@ -1,9 +1,9 @@
 //! Shapes of values, and tensors made from shapes: `Shape`, `Size`, `ConstantOfShape`, `Range`, `Constant`.
 
-use super::Host;
+use super::known::Host;
+use crate::call::Call;
 use crate::data_type::DataType;
 use crate::error::{Converted, Refusal, malformed, unsupported};
-use crate::ops::Call;
 use crate::read;
 use crate::tensor::{Numbers, Tensor};
 

@@ -3,9 +3,9 @@
 use convoke_ir::layer::{Clip, HardSwish, LeakyRelu, Silu};
 
 use super::build::real;
-use super::{Call, Value1};
+use crate::call::{Call, Value1};
 use crate::error::Converted;
-use crate::import::Importer;
+use crate::importer::Importer;
 use crate::tensor::Tensor;
 use crate::value::{Net, Value};
 

@@ -3,10 +3,10 @@
 use convoke_ir::layer::Bias;
 
 use super::build::{real, truth};
-use super::{Call, Value1, cast_type};
-use crate::DataType;
+use crate::call::{Call, Value1, cast_type};
+use crate::data_type::DataType;
 use crate::error::{Converted, unsupported};
-use crate::import::Importer;
+use crate::importer::Importer;
 use crate::value::{Net, Value};
 
 /// Two operands of one type of real numbers.

@@ -3,9 +3,9 @@
 use convoke_ir::attr::Attr;
 use convoke_ir::layer::{Op, Reshape, Transpose};
 
-use crate::DataType;
+use crate::data_type::DataType;
 use crate::error::{Converted, Refusal, unsupported};
-use crate::import::Importer;
+use crate::importer::Importer;
 use crate::tensor::Tensor;
 use crate::value::Net;
 

@@ -3,9 +3,9 @@
 use convoke_ir::attr::AutoPad;
 use convoke_ir::layer::{Bias, Conv2d};
 
-use super::{Call, Value1};
+use crate::call::{Call, Value1};
 use crate::error::{Converted, malformed, unsupported};
-use crate::import::Importer;
+use crate::importer::Importer;
 use crate::tensor::Tensor;
 use crate::value::Net;
 

@@ -4,11 +4,12 @@ use convoke_ir::attr::PadMode;
 use convoke_ir::layer::{Concat, Pad};
 
 use super::build::ints;
-use super::{Call, Value1, shape};
-use crate::DataType;
+use crate::call::{Call, Value1};
+use crate::data_type::DataType;
 use crate::error::{Converted, Refusal, malformed, unsupported};
 use crate::host;
-use crate::import::Importer;
+use crate::importer::Importer;
+use crate::shape;
 use crate::tensor::{Numbers, Tensor, axes, axis};
 use crate::value::{Net, Value};
 

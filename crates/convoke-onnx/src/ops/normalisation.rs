@@ -2,9 +2,9 @@
 
 use convoke_ir::layer::{AvgPool, BatchNorm};
 
-use super::{Call, Value1};
+use crate::call::{Call, Value1};
 use crate::error::{Converted, malformed, unsupported};
-use crate::import::Importer;
+use crate::importer::Importer;
 use crate::tensor::axis;
 use crate::value::{Net, Value};
 

@@ -3,9 +3,9 @@
 use convoke_ir::layer::{AvgPool, GlobalAvgPool, MaxPool};
 
 use super::convolution::{Spatial, spatial_axes, with_rows, without_rows};
-use super::{Call, Value1};
+use crate::call::{Call, Value1};
 use crate::error::{Converted, malformed, unsupported};
-use crate::import::Importer;
+use crate::importer::Importer;
 use crate::value::Net;
 
 /// The operand as an image with rows, its spatial axes, window and attributes.

@@ -1,9 +1,9 @@
 //! Matrix products: `Gemm`, `MatMul`, and `Einsum` where it is one.
 
 use super::build::real;
-use super::{Call, Value1};
+use crate::call::{Call, Value1};
 use crate::error::{Converted, malformed, unsupported};
-use crate::import::Importer;
+use crate::importer::Importer;
 use crate::value::Net;
 
 pub(super) fn gemm(importer: &mut Importer<'_>, call: &Call<'_>) -> Value1 {

@@ -3,10 +3,11 @@
 use convoke_ir::layer::Concat;
 
 use super::build::real;
-use super::{Call, Value1, shape};
-use crate::DataType;
+use crate::call::{Call, Value1};
+use crate::data_type::DataType;
 use crate::error::{Converted, malformed, unsupported};
-use crate::import::Importer;
+use crate::importer::Importer;
+use crate::shape;
 use crate::tensor::{Numbers, Tensor, axis};
 use crate::value::{Net, Value};
 

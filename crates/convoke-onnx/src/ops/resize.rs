@@ -4,9 +4,9 @@ use convoke_ir::attr::Attr;
 
 use super::build::ints;
 use super::convolution::{with_rows, without_rows};
-use super::{Call, Value1};
+use crate::call::{Call, Value1};
 use crate::error::{Converted, malformed, unsupported};
-use crate::import::Importer;
+use crate::importer::Importer;
 use crate::tensor::{Tensor, axis};
 
 /// How much each axis grows, and to what.

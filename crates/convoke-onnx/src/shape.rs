@@ -1,7 +1,7 @@
 //! Rules that say from shapes and attributes what a node does. Computation at import and conversion share them.
 
+use crate::call::Call;
 use crate::error::{Converted, malformed};
-use crate::ops::Call;
 use crate::tensor::{axes, axis};
 
 /// The extents that `Reshape`, `Flatten`, `Squeeze` or `Unsqueeze` gives to a tensor.
