@@ -156,10 +156,8 @@ impl<'a> Lowering<'a> {
                     f.for_("i", 0..i_cut.count, Marks::default(), |f, i| {
                         let i = Affine::from(i) * i_cut.size + i_cut.begin;
                         let zero = Affine::default();
-                        f.call(
-                            product,
-                            [(a_slot, at[1].clone() + i.clone() * a_row), from.clone(), (acc, zero.clone())],
-                        );
+                        let row = (a_slot, at[1].clone() + i.clone() * a_row);
+                        f.call(product, [row, from.clone(), (acc, zero.clone())]);
                         let step = |(row, col): (usize, usize)| i.clone() * row + j.clone() * col;
                         let reads = slots.iter().zip(&operands).zip(&at[3..]);
                         let reads = reads.map(|((&slot, &steps), at)| (slot, at.clone() + step(steps)));
