@@ -182,3 +182,40 @@ fn all_cases_of_the_onnx_package_pass_or_are_refused() {
     assert!(failed.is_empty(), "{failed:#?}");
     assert!(passed >= 600, "{passed} passed");
 }
+
+/// The message of a model that is refused.
+fn refusal(file: &Path, content: Option<Vec<u8>>) -> String {
+    let model = match content {
+        None => convoke_onnx::Model::read(file, BUDGET),
+        Some(content) => convoke_onnx::Model::from_bytes("cut", content, Files::none()),
+    };
+    match model.and_then(|model| model.import(&Options::default())) {
+        Ok(_) => format!("{}: it was taken", file.display()),
+        Err(error) => error.to_string(),
+    }
+}
+
+#[test]
+fn what_is_wrong_with_a_model_is_said() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("onnx/bad");
+    let words = fs::read_to_string(folder.join("words.txt")).expect("the words that messages hold");
+    let words: BTreeMap<&str, &str> = words.lines().filter_map(|line| line.split_once(": ")).collect();
+    assert!(words.len() >= 30, "{} models", words.len());
+    for (name, expected) in words {
+        let message = refusal(&folder.join(format!("{name}.onnx")), None);
+        assert!(message.contains(expected), "{name}: `{expected}` is not in: {message}");
+    }
+}
+
+#[test]
+fn a_model_that_is_cut_short_is_refused() {
+    let file =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("onnx/cases/node/test_group_normalization_example/model.onnx");
+    let whole = fs::read(&file).expect("a case");
+    for i in 0..64 {
+        let message = refusal(&file, Some(whole[..whole.len() * i / 64].to_vec()));
+        // Between two nodes a file can be cut so that what is left is a graph without outputs.
+        let said = ["no ONNX model", "no output", "which nothing gives", "given by no node"];
+        assert!(said.iter().any(|said| message.contains(said)), "{i}/64: {message}");
+    }
+}

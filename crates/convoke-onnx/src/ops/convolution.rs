@@ -31,7 +31,6 @@ impl Spatial {
             "VALID" => AutoPad::Valid,
             other => return malformed(format!("`auto_pad` is `{other}`, which is no word for it")),
         };
-        let given = |name| attributes.get(name).is_some();
         let pads = match axes {
             1 => attributes.exactly("pads", [0; 2]).map(|[begin, end]| [0, begin, 0, end])?,
             _ => attributes.exactly("pads", [0; 4])?,
@@ -40,8 +39,6 @@ impl Spatial {
             1 => attributes.exactly(name, [1]).map(|[along]| [1, along]),
             _ => attributes.exactly(name, [1; 2]),
         };
-        // Some exporters write pads of 0 beside `auto_pad`, which then rules.
-        let pads = if auto_pad != AutoPad::NotSet && given("auto_pad") { [0; 4] } else { pads };
         Ok(Spatial { pads, auto_pad, strides: pair("strides")?, dilations: pair("dilations")? })
     }
 }
