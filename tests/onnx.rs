@@ -5,11 +5,13 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use convoke::half::{bf16, f16};
 use convoke::onnx::{Data, DataType, ImportError, Options};
-use convoke::{Compiler, Error, Files, Layer};
+use convoke::{Compiler, Error, Files, Layer, Model};
 use ndarray::{ArrayD, IxDyn};
 
 const BUDGET: u64 = 1 << 30;
@@ -181,6 +183,33 @@ fn all_cases_of_the_onnx_package_pass_or_are_refused() {
     let (passed, failed) = run_all(Path::new(&folder));
     assert!(failed.is_empty(), "{failed:#?}");
     assert!(passed >= 600, "{passed} passed");
+}
+
+#[test]
+fn a_model_compiles_a_shape_once_and_keeps_the_last_few() {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("onnx/bad/symbolic.onnx");
+    let model =
+        Model::from_onnx(file).expect("its sizes are bound by the arrays").with_kept(NonZeroUsize::new(2).expect("2"));
+    assert_eq!(model.inputs()[0].dims.as_ref().map(Vec::len), Some(4));
+    assert_eq!(model.outputs(), ["y"]);
+    let first = [2, 3, 5, 8];
+    let compiled = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..4).map(|_| scope.spawn(|| model.compile(&[&first]).expect("compiled"))).collect();
+        threads.into_iter().map(|thread| thread.join().expect("no thread panics")).collect::<Vec<_>>()
+    });
+    assert!(compiled.iter().all(|other| Arc::ptr_eq(other, &compiled[0])));
+    let x = ArrayD::from_elem(IxDyn(&first), -1.5f32);
+    assert_eq!(model.run::<f32>(&[&x]).expect("run")[0], x.mapv(|v| v.max(0.0)));
+    for rows in [6, 7] {
+        model.compile(&[&[1, 3, rows, 8]]).expect("compiled");
+    }
+    // Two other shapes have taken the place of the first.
+    assert!(!Arc::ptr_eq(&model.compile(&[&first]).expect("compiled"), &compiled[0]));
+    for wrong in [&[2, 4, 5, 8][..], &[2, 3, 5], &[0, 3, 5, 8]] {
+        let error = model.compile(&[wrong]).expect_err("a shape that the model does not have");
+        assert!(matches!(error, Error::Import(_)), "{error}");
+    }
+    assert!(matches!(model.compile(&[]), Err(Error::Count { .. })));
 }
 
 /// The message of a model that is refused.
