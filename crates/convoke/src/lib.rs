@@ -106,5 +106,8 @@ pub mod onnx {
 pub mod passes {
     pub use convoke_passes::registry::Pass;
     pub use convoke_passes::spec::Spec;
-    pub use convoke_passes::{Changed, Grants, Note, PassError, Record, Stage, State, Watch};
+    pub use convoke_passes::{
+        Changed, Counts, Deviation, Grants, Note, Outcome, PassError, Record, Rewritten, SkipReason, Stage, State,
+        Watch,
+    };
 }

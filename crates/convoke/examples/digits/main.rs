@@ -1,9 +1,11 @@
 //! Handwritten digits: a net trained in PyTorch, read from ONNX and run on images that it has not seen.
 //!
 //! `cargo run --release -p convoke --example digits` classifies the test images of `examples/digits/` with the net of each of PyTorch's exporters,
-//! and compares the logits with PyTorch's own.
+//! and compares the logits with PyTorch's own. `… -- tolerances [PLOT.svg]` shows the price of approximations; see docs/digits.md.
 
 mod data;
+mod plot;
+mod tolerances;
 
 use std::error::Error;
 use std::path::Path;
@@ -22,6 +24,18 @@ const NETS: [&str; 2] = ["digits-torchscript.onnx", "digits-dynamo.onnx"];
 const BATCH: usize = 64;
 
 fn main() -> Result<(), Box<dyn Error>> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match arguments[..] {
+        [] => classify(),
+        ["tolerances"] => tolerances::show(None),
+        ["tolerances", plot] => tolerances::show(Some(Path::new(plot))),
+        _ => Err("usage: digits [tolerances [PLOT.svg]]".into()),
+    }
+}
+
+/// Classifies the test images with each net.
+fn classify() -> Result<(), Box<dyn Error>> {
     let test = TestSet::read(Path::new(FOLDER))?;
     println!("PyTorch: {}", Score::of(test.logits.view(), &test));
     for net in NETS {
