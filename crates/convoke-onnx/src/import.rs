@@ -92,10 +92,10 @@ impl Importer<'_> {
         for node in nodes {
             let values = match self.node(node) {
                 Ok(values) => values,
+                Err(Refusal::Malformed(reason)) => {
+                    return Err(format!("node `{}` ({} {}): {reason}", node.name, node.op, node.opset));
+                }
                 Err(refusal) => {
-                    if let Refusal::Malformed(reason) = &refusal {
-                        return Err(format!("node `{}` ({} {}): {reason}", node.name, node.op, node.opset));
-                    }
                     if let Refusal::Unsupported(reason) = refusal {
                         refusals.push(NodeRefusal {
                             node: node.name.clone(),

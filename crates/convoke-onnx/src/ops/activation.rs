@@ -1,6 +1,6 @@
 //! Activations: functions of one element.
 
-use convoke_ir::layer::{Clip, HardSwish, LeakyRelu, Silu};
+use convoke_ir::layer::{Clip, Elu, Gelu, HardSwish, LeakyRelu, Silu};
 
 use super::build::real;
 use crate::call::{Call, Value1};
@@ -101,7 +101,7 @@ pub(super) fn hard_swish(importer: &mut Importer<'_>, call: &Call<'_>) -> Value1
 }
 
 fn elu_of(importer: &mut Importer<'_>, x: &Net, alpha: f64) -> Value1 {
-    importer.named("elu", &[x], &[("alpha", convoke_ir::attr::Attr::Float(alpha))])
+    importer.op(Elu { alpha }, &[x], x.ty)
 }
 
 pub(super) fn elu(importer: &mut Importer<'_>, call: &Call<'_>) -> Value1 {
@@ -135,19 +135,8 @@ pub(super) fn mish(importer: &mut Importer<'_>, call: &Call<'_>) -> Value1 {
 
 pub(super) fn gelu(importer: &mut Importer<'_>, call: &Call<'_>) -> Value1 {
     let x = operand(importer, call)?;
-    if call.attributes().word("approximate", "none")? != "tanh" {
-        return importer.unary("gelu", &x);
-    }
-    // x/2 · (1 + tanh(√(2/π) · (x + 0.044715·x³)))
-    let square = importer.square(&x)?;
-    let inner = importer.with_number("mul", &square, 0.044715)?;
-    let inner = importer.with_number("add", &inner, 1.0)?;
-    let inner = importer.binary("mul", &inner, &x)?;
-    let inner = importer.with_number("mul", &inner, (2.0 / std::f64::consts::PI).sqrt())?;
-    let gate = importer.unary("tanh", &inner)?;
-    let gate = importer.with_number("add", &gate, 1.0)?;
-    let gated = importer.binary("mul", &x, &gate)?;
-    importer.with_number("mul", &gated, 0.5)
+    let tanh = call.attributes().word("approximate", "none")? == "tanh";
+    importer.op(Gelu { tanh }, &[&x], x.ty)
 }
 
 /// `x · sigmoid(alpha · x)`.

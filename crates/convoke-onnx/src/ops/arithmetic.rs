@@ -53,13 +53,7 @@ fn pow(importer: &mut Importer<'_>, call: &Call<'_>) -> Value1 {
         && let Ok(exponent) = tensor.one()
         && tensor.dims().len() <= a.dims.len()
     {
-        return match exponent {
-            1.0 => Ok(a),
-            2.0 => importer.square(&a),
-            0.5 => importer.unary("sqrt", &a),
-            -1.0 => importer.unary("reciprocal", &a),
-            _ => importer.with_number("pow", &a, exponent),
-        };
+        return importer.with_number("pow", &a, exponent);
     }
     let (a, b) = operands(importer, call)?;
     importer.binary("pow", &a, &b)

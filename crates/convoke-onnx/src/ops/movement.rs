@@ -229,11 +229,9 @@ fn padded(importer: &mut Importer<'_>, x: &Net, pads: [i64; 4], mode: PadMode, v
     if pads == [0; 4] {
         return Ok(x.clone());
     }
-    if mode == PadMode::Zeros && value != 0.0 {
-        let attrs = [("pads", ints(&pads)), ("value", convoke_ir::attr::Attr::Float(value))];
-        return importer.named("pad", &[x], &attrs);
-    }
-    importer.op(Pad { pads, mode, value: 0.0 }, &[x], x.ty)
+    // Other modes take elements of the image.
+    let value = if mode == PadMode::Zeros { value } else { 0.0 };
+    importer.op(Pad { pads, mode, value }, &[x], x.ty)
 }
 
 /// The block size of a `DepthToSpace` or `SpaceToDepth`, and the extents of its operand.

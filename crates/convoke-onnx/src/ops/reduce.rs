@@ -72,15 +72,19 @@ const MOST: usize = 64;
 /// The most indices: those below 2²⁴ are exact in `f32`.
 const INDICES: usize = 1 << 24;
 
+/// The indices of an axis of x, along that axis.
+fn indices(importer: &mut Importer<'_>, x: &Net, axis: usize) -> Value1 {
+    let mut dims = vec![1; x.dims.len()];
+    dims[axis] = x.dims[axis];
+    let numbers = Numbers::Real((0..x.dims[axis]).map(|i| i as f64).collect());
+    importer.constant(&Tensor::of(x.ty, dims, &numbers)?, "indices")
+}
+
 /// The largest element along an axis, and the first or last index that has it, of the elements where `free` is not 0.
 ///
 /// The index is a minimum, or a maximum, over the indices whose element is no less than the largest.
 fn largest(importer: &mut Importer<'_>, x: &Net, axis: usize, free: Option<&Net>, last: bool) -> Converted<(Net, Net)> {
-    let extent = x.dims[axis];
-    let mut dims = vec![1; x.dims.len()];
-    dims[axis] = extent;
-    let numbers = Numbers::Real((0..extent).map(|i| i as f64).collect());
-    let indices = importer.constant(&Tensor::of(x.ty, dims, &numbers)?, "indices")?;
+    let (extent, indices) = (x.dims[axis], indices(importer, x, axis)?);
     let lowest = importer.number(x, f64::NEG_INFINITY)?;
     let candidates = match free {
         Some(free) => importer.named("select", &[free, x, &lowest], &[])?,
@@ -139,10 +143,7 @@ pub(super) fn top_k(importer: &mut Importer<'_>, call: &Call<'_>) -> Converted<V
     }
     let is_largest = attributes.int("largest", 1) != 0;
     let x = upwards(importer, x, is_largest)?;
-    let mut dims = vec![1; x.dims.len()];
-    dims[axis] = x.dims[axis];
-    let numbers = Numbers::Real((0..x.dims[axis]).map(|i| i as f64).collect());
-    let indices = importer.constant(&Tensor::of(x.ty, dims, &numbers)?, "indices")?;
+    let indices = indices(importer, &x, axis)?;
     let (mut values, mut places) = (Vec::new(), Vec::new());
     let mut free: Option<Net> = None;
     for i in 0..k {
