@@ -1,4 +1,4 @@
-//! What the benchmarks share: layers, tables of layers, the CPU that code is made for, the protocol of workers.
+//! Parts that benchmarks share: layers, tables of layers, the CPU that code is made for, the protocol of workers.
 
 pub mod cpu;
 pub mod protocol;

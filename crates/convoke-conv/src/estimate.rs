@@ -1,4 +1,4 @@
-//! What a candidate costs, and how it rounds.
+//! The cost and the rounding of a candidate.
 
 use convoke_ir::attr::Plan;
 

@@ -48,13 +48,13 @@ pub enum Refusal {
     Value {
         /// The parameter.
         name: &'static str,
-        /// What it must be.
+        /// The value that is expected.
         needs: &'static str,
     },
     /// Nothing is gained.
     #[error("{needs}")]
     Form {
-        /// What the form needs.
+        /// The need of the form.
         needs: &'static str,
     },
     /// Too little is gained for its code.
@@ -146,7 +146,7 @@ pub enum NoParts {
     /// Some part would be empty.
     #[error("needs {needs} or more {of}, got {got}")]
     Few {
-        /// What there must be more of.
+        /// The quantity that is too small.
         of: &'static str,
         /// How many there must be.
         needs: usize,

@@ -90,9 +90,9 @@ trait Element: Sized {
     fn read(bytes: &[u8]) -> Self;
     fn whole(self) -> i64;
     fn real(self) -> f64;
-    /// Wraps around, as a cast between integer types does.
-    fn of_whole(x: i64) -> Vec<u8>;
-    fn of_real(x: f64) -> Vec<u8>;
+    /// Writes a number. It wraps around, as a cast between integer types does.
+    fn of_whole(x: i64, to: &mut Vec<u8>);
+    fn of_real(x: f64, to: &mut Vec<u8>);
 }
 
 macro_rules! integers {
@@ -100,8 +100,8 @@ macro_rules! integers {
         fn read(bytes: &[u8]) -> $ty { <$ty>::from_le_bytes(*bytes.first_chunk().expect("the bytes of an element")) }
         fn whole(self) -> i64 { self as i64 }
         fn real(self) -> f64 { self as f64 }
-        fn of_whole(x: i64) -> Vec<u8> { (x as $ty).to_le_bytes().to_vec() }
-        fn of_real(x: f64) -> Vec<u8> { (x.trunc() as $ty).to_le_bytes().to_vec() }
+        fn of_whole(x: i64, to: &mut Vec<u8>) { to.extend((x as $ty).to_le_bytes()) }
+        fn of_real(x: f64, to: &mut Vec<u8>) { to.extend((x.trunc() as $ty).to_le_bytes()) }
     })*};
 }
 integers!(u8, i8, u16, i16, i32, i64, u32, u64);
@@ -111,8 +111,8 @@ macro_rules! reals {
         fn read(bytes: &[u8]) -> $ty { <$ty as Number>::read(bytes) }
         fn whole(self) -> i64 { Number::wide(self) as i64 }
         fn real(self) -> f64 { Number::wide(self) }
-        fn of_whole(x: i64) -> Vec<u8> { <$ty as Element>::of_real(x as f64) }
-        fn of_real(x: f64) -> Vec<u8> { <$ty as Number>::nearest(x).to_le_bytes().to_vec() }
+        fn of_whole(x: i64, to: &mut Vec<u8>) { <$ty as Element>::of_real(x as f64, to) }
+        fn of_real(x: f64, to: &mut Vec<u8>) { to.extend(<$ty as Number>::nearest(x).to_le_bytes()) }
     })*};
 }
 reals!(f32, f64, half::f16, half::bf16);
@@ -129,12 +129,13 @@ impl Tensor {
 
     /// A tensor of a type from numbers, as many as the extents say, rounded or wrapped to the type.
     pub(crate) fn of(ty: DataType, dims: Vec<usize>, numbers: &Numbers) -> Converted<Tensor> {
-        let bytes: Vec<u8> = by_type!(ty, T => match numbers {
+        let mut bytes = Vec::new();
+        by_type!(ty, T => match numbers {
             // Of a truth value, whatever is not 0 is 1.
-            Numbers::Whole(x) if ty == DataType::Bool => x.iter().map(|&x| u8::from(x != 0)).collect(),
-            Numbers::Real(x) if ty == DataType::Bool => x.iter().map(|&x| u8::from(x != 0.0)).collect(),
-            Numbers::Whole(x) => x.iter().flat_map(|&x| T::of_whole(x)).collect(),
-            Numbers::Real(x) => x.iter().flat_map(|&x| T::of_real(x)).collect(),
+            Numbers::Whole(x) if ty == DataType::Bool => bytes.extend(x.iter().map(|&x| u8::from(x != 0))),
+            Numbers::Real(x) if ty == DataType::Bool => bytes.extend(x.iter().map(|&x| u8::from(x != 0.0))),
+            Numbers::Whole(x) => x.iter().for_each(|&x| T::of_whole(x, &mut bytes)),
+            Numbers::Real(x) => x.iter().for_each(|&x| T::of_real(x, &mut bytes)),
         });
         Tensor::from_bytes(ty, dims, bytes.into())
     }

@@ -118,7 +118,7 @@ pub enum SkipReason {
     /// Kernels of a shape that has no such form.
     #[error("{needs}, and its kernels are {rows}x{columns} over {channels} input channel{}", plural(*.channels))]
     Shape {
-        /// What the form needs.
+        /// The need of the form.
         needs: &'static str,
         /// Rows of a kernel.
         rows: usize,
@@ -171,7 +171,7 @@ pub enum SkipReason {
     /// Groups that the form cannot have.
     #[error("{needs}, and it has {groups}")]
     Groups {
-        /// What the form needs.
+        /// The need of the form.
         needs: &'static str,
         /// Groups of the convolution.
         groups: usize,

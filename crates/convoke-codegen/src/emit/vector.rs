@@ -97,7 +97,7 @@ fn nearest_by_addition(b: &mut FunctionBuilder, parts: Parts, x: Value) -> Value
     let magnitude = b.ins().fabs(x);
     let shifted = b.ins().fadd(magnitude, limit);
     let rounded = b.ins().fsub(shifted, limit);
-    // What rounds to 0 keeps its sign.
+    // A number that rounds to 0 keeps its sign.
     let signed = copy_sign(b, parts, rounded, x);
     let small = b.ins().fcmp(FloatCC::LessThan, magnitude, limit);
     select(b, parts, small, signed, x)

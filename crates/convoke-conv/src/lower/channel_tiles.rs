@@ -106,7 +106,7 @@ fn tile_product(
     Product { elem, lanes, rows: pixels, cols: channels, ld, depth, a_row, first: c.begin == 0 }
 }
 
-/// The store of a tile. Its columns, in the lanes, are what is contiguous in the result: pixels in nchw, channels in nhwc.
+/// The store of a tile. Its columns, in the lanes, are contiguous in the result: pixels in nchw, channels in nhwc.
 fn tile_store<'s, 'c>(conv: &'s BoundConv<'c>, channels: usize, pixels: usize, ld: usize) -> StoreTile<'s, 'c> {
     let (k, t) = ((channels, 1), (pixels, ld));
     let steps = |k: usize, t: usize| if conv.layout == Layout::Nchw { (k, t) } else { (t, k) };

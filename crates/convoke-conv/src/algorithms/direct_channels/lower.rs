@@ -59,7 +59,7 @@ fn tiles(lowering: &mut Lowering<'_>, conv: &BoundConv<'_>, tiling: &ChannelTili
     even(conv.y.image.w, pixels).into_iter().map(tile).collect()
 }
 
-/// What a kernel goes over: strips of rows, and tiles of output channels.
+/// The loops of a kernel: strips of rows, and tiles of output channels.
 struct Strips<'d, 'c> {
     conv: &'d BoundConv<'c>,
     tiling: &'d ChannelTiling,

@@ -84,7 +84,7 @@ struct At {
     channels: usize,
 }
 
-/// What a kernel goes over: regions of rows, and tiles of output channels.
+/// The loops of a kernel: regions of rows, and tiles of output channels.
 struct Regions<'d, 'c> {
     conv: &'d BoundConv<'c>,
     tiling: &'d ChannelTiling,
