@@ -1,7 +1,8 @@
-//! The command in process: what it prints, and with which exit status. `files` holds its outputs, `usage` wrong command lines and their messages.
+//! The command in process: what it prints, and with which exit status. `files` holds its outputs, `nets` what is for whole nets, `usage` wrong command lines and their messages.
 
 mod explain;
 mod files;
+mod nets;
 mod usage;
 
 use std::fs;

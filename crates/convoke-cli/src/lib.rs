@@ -18,9 +18,11 @@
 mod args;
 mod commands;
 mod failure;
+mod inputs;
 mod io;
 mod judge;
 mod options;
+mod profile;
 mod random;
 mod sink;
 mod source;

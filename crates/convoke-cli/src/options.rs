@@ -2,12 +2,13 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use convoke::ir::diagnostic::shown;
 use convoke::tune::{Origin, Verdict};
 use convoke::{Compiler, Error, Layer, Machine, ReadError, Unmet, read_capped};
-use convoke_passes::{PassError, Watch};
-use indicatif::ProgressBar;
+use convoke_passes::{PassError, Progress, Watch};
+use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::args::Options;
 use crate::failure::{Failure, note, quoting};
@@ -53,22 +54,28 @@ pub(crate) fn compiler<'a>(
     Ok(compiler)
 }
 
-/// Shows the progress of passes that look for factors, on terminals only.
+/// The time between two pictures of the progress bar.
+const TICK: Duration = Duration::from_millis(100);
+
+/// Shows what a compiler is doing, on terminals only.
 fn watch(io: &Io<'_>) -> Watch {
     if !io.progress {
         return Watch::default();
     }
     let bar = Mutex::new(None::<ProgressBar>);
-    Watch::new(move |fitting| {
+    Watch::new(move |progress| {
         let mut bar = bar.lock().unwrap_or_else(PoisonError::into_inner);
-        match fitting {
-            Some(fitting) => {
-                let bar = bar.get_or_insert_with(ProgressBar::new_spinner);
-                bar.set_message(fitting.to_string());
-                bar.tick();
-            }
-            None => bar.take().iter().for_each(ProgressBar::finish_and_clear),
+        if let Progress::End = progress {
+            bar.take().iter().for_each(ProgressBar::finish_and_clear);
+            return;
         }
+        let bar = bar.get_or_insert_with(|| {
+            let style = ProgressStyle::with_template("{spinner} compiling, {elapsed}: {msg}");
+            let bar = ProgressBar::new_spinner().with_style(style.expect("a constant template that is valid"));
+            bar.enable_steady_tick(TICK);
+            bar
+        });
+        bar.set_message(progress.to_string());
     })
 }
 

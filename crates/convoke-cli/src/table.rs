@@ -67,3 +67,8 @@ pub(crate) fn seconds(s: f64) -> String {
 pub(crate) fn threads(n: usize) -> String {
     if n == 1 { "1 thread".into() } else { format!("{n} threads") }
 }
+
+/// A bar of at most `cells` cells for a part of the longest.
+pub(crate) fn bar(part: f64, cells: usize) -> String {
+    "█".repeat((part * cells as f64).round() as usize)
+}

@@ -227,16 +227,26 @@ impl Compiled {
         let (i, o) = (inputs.len(), outputs.len());
         let read = inputs.iter().map(|slice| T::slice(slice).raw());
         let write = outputs.iter_mut().map(|slice| T::slice_mut(slice).raw());
-        self.run_raw(workspace, (i, read), (o, write))
+        self.run_raw(workspace, (i, read), (o, write), |_| ())
     }
 
     /// As [`Compiled::run`], with an element type of its own for each slice.
     pub fn run_mixed(&self, inputs: &[Slice<'_>], outputs: &mut [SliceMut<'_>]) -> Result<(), RunError> {
+        self.run_observed(inputs, outputs, |_| ())
+    }
+
+    /// As [`Compiled::run_mixed`]; `after` gets the number of each run of [`Program::entry`] when it is done, in order.
+    pub fn run_observed(
+        &self,
+        inputs: &[Slice<'_>],
+        outputs: &mut [SliceMut<'_>],
+        after: impl FnMut(usize),
+    ) -> Result<(), RunError> {
         self.with_workspace(|workspace| {
             let (i, o) = (inputs.len(), outputs.len());
             let read = inputs.iter().map(Slice::raw);
             let write = outputs.iter_mut().map(SliceMut::raw);
-            self.run_raw(workspace, (i, read), (o, write))
+            self.run_raw(workspace, (i, read), (o, write), after)
         })
     }
 
@@ -253,6 +263,7 @@ impl Compiled {
         workspace: &mut Workspace,
         inputs: (usize, impl Iterator<Item = Raw>),
         outputs: (usize, impl Iterator<Item = Raw>),
+        after: impl FnMut(usize),
     ) -> Result<(), RunError> {
         if workspace.owner != self.id {
             return Err(RunError::Workspace);
@@ -273,16 +284,17 @@ impl Compiled {
                 *slot = workspace.buffers[buffer.index()];
             }
         }
-        self.run_steps(&Shared(workspace.tables.as_ptr(), workspace.memory.as_ptr()));
+        self.run_steps(&Shared(workspace.tables.as_ptr(), workspace.memory.as_ptr()), after);
         Ok(())
     }
 
     /// `pointers` are to the slot tables of all steps, and to a workspace of this program.
-    fn run_steps(&self, pointers: &Shared) {
+    fn run_steps(&self, pointers: &Shared, after: impl FnMut(usize)) {
         let most = self.chunks.iter().copied().max().unwrap_or(1);
         let most = (self.threads - 1).min(most as usize - 1);
         let region = &Region::new();
-        let lead = || region.lead(&self.chunks, |step, chunk| self.run_chunk(step, chunk, 0, pointers));
+        let run = |step, chunk| self.run_chunk(step, chunk, 0, pointers);
+        let lead = || region.lead(&self.chunks, run, after);
         match &self.helpers {
             Some(helpers) if most > 0 => {
                 let taken = helpers.take(most);

@@ -31,23 +31,29 @@ impl Region {
         Region { open: AtomicU64::new(u64::from(u32::MAX)), done: AtomicU64::new(0) }
     }
 
-    /// The caller's part: all steps. `chunks` has the number of chunks of each.
-    pub(crate) fn lead(&self, chunks: &[u64], run: impl Fn(usize, u64)) {
+    /// The caller's part: all steps. `chunks` has the number of chunks of each. `after` gets the number of each step that is done.
+    pub(crate) fn lead(&self, chunks: &[u64], run: impl Fn(usize, u64), mut after: impl FnMut(usize)) {
         let _end = End(&self.open);
         for (step, &count) in chunks.iter().enumerate() {
             if count == 1 {
                 run(step, 0);
-                continue;
+            } else {
+                self.share(step, chunks, &run);
             }
-            // All chunks taken before are done, so no thread counts one now.
-            self.done.store(0, Ordering::Relaxed);
-            self.open.store((step as u64) << 32, Ordering::Release);
-            while let Ok((_, chunk)) = self.take(chunks) {
-                run(step, chunk);
-                self.done.fetch_add(1, Ordering::Release);
-            }
-            wait(|| self.done.load(Ordering::Acquire) == count);
+            after(step);
         }
+    }
+
+    /// A step that is split: returns when all of its chunks are done.
+    fn share(&self, step: usize, chunks: &[u64], run: &impl Fn(usize, u64)) {
+        // All chunks taken before are done, so no thread counts one now.
+        self.done.store(0, Ordering::Relaxed);
+        self.open.store((step as u64) << 32, Ordering::Release);
+        while let Ok((_, chunk)) = self.take(chunks) {
+            run(step, chunk);
+            self.done.fetch_add(1, Ordering::Release);
+        }
+        wait(|| self.done.load(Ordering::Acquire) == chunks[step]);
     }
 
     /// A helper's part: whatever chunks there are until the run is over.
@@ -137,7 +143,16 @@ mod tests {
         }
 
         fn lead(&self) {
-            self.region.lead(&CHUNKS, |step, chunk| self.chunk(step, chunk));
+            let mut next = 0;
+            self.region.lead(
+                &CHUNKS,
+                |step, chunk| self.chunk(step, chunk),
+                |step| {
+                    let done = step == next && self.done(step) == CHUNKS[step];
+                    self.astray.fetch_or(!done, Ordering::SeqCst);
+                    next += 1;
+                },
+            );
         }
 
         fn help(&self) {
@@ -213,7 +228,7 @@ mod tests {
         let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
             std::thread::scope(|scope| {
                 scope.spawn(|| region.help(&CHUNKS, |_, _| {}));
-                region.lead(&CHUNKS, |step, _| assert_ne!(step, 2, "on purpose"));
+                region.lead(&CHUNKS, |step, _| assert_ne!(step, 2, "on purpose"), |_| ());
             });
         }));
         // The scope would wait for a helper that stayed.

@@ -47,9 +47,29 @@ pub(crate) fn rounded(values: &Values, ty: &TensorType) -> Result<Values, DataEr
     values.to(ty.elem).map_err(lost)
 }
 
+/// The names of the arrays in a file that ends in `.npz` or `.safetensors`.
+///
+/// # Errors
+///
+/// A file that cannot be read or is damaged, and one with another ending.
+pub fn array_names(path: &Path, files: &Files) -> Result<Vec<String>, DataError> {
+    match ending(path).as_deref() {
+        #[cfg(feature = "npz")]
+        Some("npz") => npz::names(path),
+        #[cfg(not(feature = "npz"))]
+        Some("npz") => Err(DataError::Feature { path: path.into(), feature: "npz" }),
+        Some("safetensors") => safetensors::names(path, files),
+        _ => Err(DataError::format(path, "expected a file of named arrays, which ends in .npz or .safetensors")),
+    }
+}
+
+fn ending(path: &Path) -> Option<String> {
+    path.extension().and_then(|e| e.to_str()).map(str::to_ascii_lowercase)
+}
+
 /// Reads an array file by its ending: `.npy`, `.npz` or `.safetensors`. The numbers are as stored, in row-major order.
 pub(crate) fn read(path: &Path, name: Option<&str>, ty: &TensorType, files: &Files) -> Result<Values, DataError> {
-    match path.extension().and_then(|e| e.to_str()).map(str::to_ascii_lowercase).as_deref() {
+    match ending(path).as_deref() {
         Some("npy") => match name {
             None => npy::read(path, ty, files),
             Some(name) => Err(DataError::format(

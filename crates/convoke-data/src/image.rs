@@ -108,7 +108,9 @@ pub(crate) fn read(path: &Path, ty: &TensorType, files: &Files) -> Result<(Vec<f
     decoder.set_ignore_iccp_chunk(true);
     let (width, height) = decoder.read_header_info().map_err(wrong)?.size();
     if (height as usize, width as usize) != (h, w) {
-        let reason = format!("the image is {height} rows of {width} pixels, `{ty}` asks for {h} rows of {w}");
+        let reason = format!(
+            "the image is {height} rows of {width} pixels, `{ty}` asks for {h} rows of {w}; run and check fit it with --resize"
+        );
         return Err(DataError::format(path, reason));
     }
     // The decoder counts one row to them, of at most 8 bytes for each pixel.
@@ -149,14 +151,27 @@ pub(crate) fn read(path: &Path, ty: &TensorType, files: &Files) -> Result<(Vec<f
 ///
 /// A file that cannot be read, or is no PNG.
 pub fn step(path: &Path) -> Result<Option<f64>, DataError> {
+    let Some(info) = info(path)? else { return Ok(None) };
+    Ok(Some(if info.bit_depth == BitDepth::Sixteen { 1.0 / 65535.0 } else { 1.0 / 255.0 }))
+}
+
+/// Rows and columns of the image at `path`. `None` if the name is not that of an image.
+///
+/// # Errors
+///
+/// As [`step`].
+pub fn size(path: &Path) -> Result<Option<[usize; 2]>, DataError> {
+    Ok(info(path)?.map(|info| [info.height as usize, info.width as usize]))
+}
+
+fn info(path: &Path) -> Result<Option<png::Info<'static>>, DataError> {
     if path.extension().is_none_or(|e| !e.eq_ignore_ascii_case("png")) {
         return Ok(None);
     }
     let (file, _) = opened(path)?;
     let mut decoder = png::Decoder::new(BufReader::new(file));
-    let info =
-        decoder.read_header_info().map_err(|e| DataError::format(path, format!("it cannot be read as PNG: {e}")))?;
-    Ok(Some(if info.bit_depth == BitDepth::Sixteen { 1.0 / 65535.0 } else { 1.0 / 255.0 }))
+    let info = decoder.read_header_info();
+    Ok(Some(info.map_err(|e| DataError::format(path, format!("it cannot be read as PNG: {e}")))?.clone()))
 }
 
 /// Where channel, row and column lie in an image of batch 1.

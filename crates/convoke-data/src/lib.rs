@@ -7,7 +7,7 @@
 //! |---|---|
 //! | [`Files`] | the folder `file("…")` is looked up in; the memory budget |
 //! | [`values`] | the numbers of a constant |
-//! | [`read_tensor`] | an input from a file |
+//! | [`read_tensor`], [`array_names`] | an input from a file; what a file holds |
 //! | [`random()`], [`random_integers`] | inputs for tests |
 //! | [`npy`], `npz` (with the feature `npz`), [`safetensors`] | arrays in files |
 //! | `image` (with the feature `images`) | PNG images |
@@ -31,7 +31,7 @@ pub mod safetensors;
 mod tensor;
 mod write;
 
-pub use constant::values;
+pub use constant::{array_names, values};
 pub use error::DataError;
 pub use files::Files;
 pub use inputs::{random, random_integers};

@@ -25,27 +25,51 @@ const END: u64 = 22;
 /// The longest directory that is read: room for some 100,000 arrays.
 const DIRECTORY_LIMIT: u64 = 8 << 20;
 
-/// Reads the array `name`, or the only one there is.
-pub(crate) fn read(path: &Path, name: Option<&str>, ty: &TensorType, files: &Files) -> Result<Values, DataError> {
-    let broken = |e: ZipError| match e {
+/// An open archive: its directory, by the names of arrays without `.npy`.
+struct Archive<'a> {
+    zip: ZipArchive<Metered<'a>>,
+    names: HashMap<String, usize>,
+}
+
+impl<'a> Archive<'a> {
+    /// Reads the directory. `left` is the number of bytes that may be read.
+    fn open(path: &Path, left: &'a Cell<u64>) -> Result<Archive<'a>, DataError> {
+        let (file, length) = opened(path)?;
+        left.set(DIRECTORY_LIMIT);
+        let mut file = Metered { inner: BufReader::new(file), left };
+        nothing_follows(&mut file, length, path)?;
+        let config = Config { archive_offset: ArchiveOffset::Known(0) };
+        let zip = ZipArchive::with_config(config, file).map_err(|e| broken(path, e))?;
+        let mut names = HashMap::new();
+        let mut twice = zip.has_duplicate_names();
+        for (index, name) in zip.file_names().enumerate() {
+            twice |= names.insert(stem(&name.map_err(|e| broken(path, e))?).to_owned(), index).is_some();
+        }
+        left.set(u64::MAX);
+        match twice {
+            true => Err(DataError::format(path, "it is damaged: two of its arrays have one name")),
+            false => Ok(Archive { zip, names }),
+        }
+    }
+}
+
+fn broken(path: &Path, error: ZipError) -> DataError {
+    match error {
         ZipError::Io(e) if e.kind() == io::ErrorKind::InvalidData => DataError::format(path, e.to_string()),
         ZipError::Io(e) if e.kind() != io::ErrorKind::UnexpectedEof => DataError::read(path, e),
         e => DataError::format(path, format!("it is no npz file: {e}")),
-    };
-    let (file, length) = opened(path)?;
-    let left = Cell::new(DIRECTORY_LIMIT);
-    let mut file = Metered { inner: BufReader::new(file), left: &left };
-    nothing_follows(&mut file, length, path)?;
-    let config = Config { archive_offset: ArchiveOffset::Known(0) };
-    let mut archive = ZipArchive::with_config(config, file).map_err(broken)?;
-    let mut names = HashMap::new();
-    let mut twice = archive.has_duplicate_names();
-    for (index, name) in archive.file_names().enumerate() {
-        twice |= names.insert(stem(&name.map_err(broken)?).to_owned(), index).is_some();
     }
-    if twice {
-        return Err(DataError::format(path, "it is damaged: two of its arrays have one name"));
-    }
+}
+
+/// The names of the arrays.
+pub(crate) fn names(path: &Path) -> Result<Vec<String>, DataError> {
+    Ok(Archive::open(path, &Cell::new(0))?.names.into_keys().collect())
+}
+
+/// Reads the array `name`, or the only one there is.
+pub(crate) fn read(path: &Path, name: Option<&str>, ty: &TensorType, files: &Files) -> Result<Values, DataError> {
+    let left = Cell::new(0);
+    let Archive { zip: mut archive, names } = Archive::open(path, &left)?;
     let all = || names.keys().map(String::as_str);
     let index = match name {
         // It may be written with its ending or without.
@@ -57,10 +81,9 @@ pub(crate) fn read(path: &Path, name: Option<&str>, ty: &TensorType, files: &Fil
         None if names.len() == 1 => 0,
         None => return Err(DataError::unnamed(path, all())),
     };
-    left.set(u64::MAX);
     let array = quoted(names.iter().find(|(_, at)| **at == index).map_or("", |(name, _)| name));
     let entry = archive.by_index(index).map_err(|e| match e {
-        ZipError::Io(_) => broken(e),
+        ZipError::Io(_) => broken(path, e),
         e => DataError::format(path, format!("array {array} cannot be read: {e}")),
     })?;
     let length = entry.size();

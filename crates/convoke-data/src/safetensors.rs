@@ -147,11 +147,22 @@ impl Header<'_> {
     }
 }
 
-/// Reads the array `name`, or the only one there is.
-pub(crate) fn read(path: &Path, name: Option<&str>, ty: &TensorType, files: &Files) -> Result<Values, DataError> {
+/// A file behind its header.
+struct Opened {
+    file: std::fs::File,
+    header: Vec<u8>,
+    /// Bytes behind the header.
+    data: u64,
+}
+
+fn wrong(path: &Path, reason: String) -> DataError {
+    DataError::format(path, format!("it is no safetensors file: {reason}"))
+}
+
+fn open(path: &Path, files: &Files) -> Result<Opened, DataError> {
     let io = |e| DataError::read(path, e);
     let (mut file, length) = opened(path)?;
-    let wrong = |reason: String| DataError::format(path, format!("it is no safetensors file: {reason}"));
+    let wrong = |reason| wrong(path, reason);
     if length < 8 {
         return Err(wrong(format!("it has {length} bytes, the header's length alone takes 8")));
     }
@@ -167,7 +178,22 @@ pub(crate) fn read(path: &Path, name: Option<&str>, ty: &TensorType, files: &Fil
     files.allow(PARSED * u128::from(size), || "the header of a safetensors file".into())?;
     let mut header = vec![0; size as usize];
     file.read_exact(&mut header).map_err(io)?;
-    let Header(arrays) = Header::parse(&header, length - 8 - size).map_err(wrong)?;
+    Ok(Opened { file, header, data: length - 8 - size })
+}
+
+/// The names of the arrays.
+pub(crate) fn names(path: &Path, files: &Files) -> Result<Vec<String>, DataError> {
+    let opened = open(path, files)?;
+    let Header(arrays) = Header::parse(&opened.header, opened.data).map_err(|reason| wrong(path, reason))?;
+    Ok(arrays.into_iter().map(|(name, _)| name.into_owned()).collect())
+}
+
+/// Reads the array `name`, or the only one there is.
+pub(crate) fn read(path: &Path, name: Option<&str>, ty: &TensorType, files: &Files) -> Result<Values, DataError> {
+    let io = |e| DataError::read(path, e);
+    let Opened { mut file, header, data } = open(path, files)?;
+    let size = header.len() as u64;
+    let Header(arrays) = Header::parse(&header, data).map_err(|reason| wrong(path, reason))?;
     let all = || arrays.iter().map(|(name, _)| &**name);
     let (name, info) = match (name, &arrays[..]) {
         (Some(name), _) => match arrays.binary_search_by(|(known, _)| (**known).cmp(name)) {

@@ -14,7 +14,7 @@ use crate::graph::Graph;
 use crate::host;
 use crate::importer::Importer;
 use crate::model::Model;
-use crate::names::Names;
+use crate::names::title;
 use crate::node::Node;
 use crate::ops;
 use crate::options::Options;
@@ -28,7 +28,7 @@ pub(crate) fn import(model: &Model, graph: Graph<'_>, options: &Options) -> Resu
     let free = |input: &&ValueInfoProto| !options.constants.iter().any(|(name, _)| *name == input.name);
     let inputs: Vec<&ValueInfoProto> = model.inputs.iter().filter(free).collect();
     let inputs = dims::bind(&model.name, &inputs, options)?;
-    let title = Names::default().give(&model.title);
+    let title = title(&model.title);
     let builder = LayerBuilder::new(&title).map_err(|error| malformed(error.to_string()))?;
     let mut read: FxHashSet<&str> = graph.nodes.iter().flat_map(|node| node.reads()).collect();
     read.extend(graph.outputs.iter().map(String::as_str));

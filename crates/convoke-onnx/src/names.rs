@@ -1,12 +1,13 @@
 //! Names of the model as names of a layer.
 
+use convoke_ir::layer::may_be_quoted;
 use rustc_hash::FxHashSet;
 
 /// Names given so far.
 #[derive(Debug, Default)]
 pub(crate) struct Names(FxHashSet<String>);
 
-/// The longest part of a name that is kept.
+/// The most bytes of a name that are kept. Passes write further characters behind.
 const LONGEST: usize = 120;
 
 /// The name of the layer's value for an input or output that the model calls `name`, if no other has it.
@@ -14,16 +15,27 @@ pub fn layer_name(name: &str) -> String {
     Names::default().give(name)
 }
 
+/// The name of the layer of a model with this title: its letters, digits, `_` and `.`, other characters as `_`.
+pub(crate) fn title(title: &str) -> String {
+    let plain = |c: char| if c.is_ascii_alphanumeric() || c == '_' || c == '.' { c } else { '_' };
+    numbered(title.chars().take(LONGEST).map(plain).collect())
+}
+
+/// A name that is no plain number: those are the names of results without a name.
+fn numbered(mut name: String) -> String {
+    if name.bytes().all(|b| b.is_ascii_digit()) {
+        name.insert(0, 'v');
+    }
+    name
+}
+
 impl Names {
-    /// A name for a value that the model calls `name`: its letters, digits, `_` and `.`, other characters as `_`, and a number behind it
-    /// if that is taken.
+    /// A name for a value that the model calls `name`: the same, if the text form can write it and no other value has it. Quotes, backslashes and
+    /// control characters become `_`, and a name that is taken gets a number behind it.
     pub(crate) fn give(&mut self, name: &str) -> String {
-        let plain = |c: char| if c.is_ascii_alphanumeric() || c == '_' || c == '.' { c } else { '_' };
-        let mut stem: String = name.chars().take(LONGEST).map(plain).collect();
-        // Plain numbers are the names of results without a name.
-        if stem.is_empty() || stem.bytes().all(|b| b.is_ascii_digit()) {
-            stem.insert(0, 'v');
-        }
+        let mut stem: String = name.chars().map(|c| if may_be_quoted(c) { c } else { '_' }).collect();
+        stem.truncate(stem.floor_char_boundary(LONGEST));
+        let stem = numbered(stem);
         let mut given = stem.clone();
         let mut number = 2;
         while !self.0.insert(given.clone()) {

@@ -7,7 +7,7 @@ use crate::data_type::DataType;
 /// An input or output of a model.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Port {
-    /// Its name in the model. The layer's values have names in which other characters than letters, digits, `_` and `.` are `_`.
+    /// Its name in the model. The layer's value has the same, unless the text form cannot write it.
     pub name: String,
     /// Its element type in the model. Whole numbers and truth values are carried as `f32` in the layer, and so are `f16` and `bf16` in a model that casts
     /// them.

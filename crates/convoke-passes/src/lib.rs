@@ -35,4 +35,4 @@ pub use guarantee::{Approximate, Exact, Granted, Grants, Guarantee, Rounding, St
 pub use manager::{PassManager, Record, State};
 pub use note::{Counts, Deviation, Note, Outcome, Rewritten, SkipReason};
 pub use pass::{Changed, Context, LayerPass, LoopPass, PassOption, Stage};
-pub use watch::Watch;
+pub use watch::{Progress, Watch};

@@ -19,7 +19,7 @@ use crate::pass::{Changed, Context, Stage};
 use crate::plan::lower;
 use crate::registry::Pass;
 use crate::stats::Stats;
-use crate::watch::Watch;
+use crate::watch::{Progress, Watch};
 
 /// The IR between two passes.
 #[derive(Clone, Debug, PartialEq)]
@@ -96,7 +96,7 @@ impl<'a> PassManager<'a> {
         self
     }
 
-    /// Tells `watch` how far long passes are.
+    /// Tells `watch` each pass, and how far long ones are.
     pub fn watch(mut self, watch: Watch) -> PassManager<'a> {
         self.watch = watch;
         self
@@ -121,8 +121,9 @@ impl<'a> PassManager<'a> {
         for (i, pass) in passes.iter().enumerate() {
             let start = Instant::now();
             let changed;
+            self.watch.tell(&Progress::Pass { name: pass.name(), number: i + 1, of: passes.len() });
             let done = self.step(state, pass, &mut log);
-            self.watch.tell(None);
+            self.watch.tell(&Progress::End);
             (state, changed) = done?;
             let elapsed = start.elapsed();
             if self.each || state.stage() == Stage::Layer || i + 1 == passes.len() {

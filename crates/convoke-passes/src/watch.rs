@@ -1,4 +1,4 @@
-//! The progress of passes that take long, for an observer.
+//! The progress of compiling, for an observer.
 
 use std::fmt;
 use std::sync::Arc;
@@ -23,22 +23,53 @@ impl fmt::Display for Fitting<'_> {
     }
 }
 
-/// Called for each iteration, and with `None` at the end of each pass.
-type Observer = dyn Fn(Option<&Fitting<'_>>) + Send + Sync;
+/// What is being done.
+#[derive(Clone, Copy, Debug)]
+pub enum Progress<'a> {
+    /// A pass begins, the one of this number, from 1.
+    Pass {
+        /// Its name.
+        name: &'static str,
+        /// Its number.
+        number: usize,
+        /// The number of passes.
+        of: usize,
+    },
+    /// An iteration of a fit, which takes long.
+    Fit(Fitting<'a>),
+    /// Code is generated and weights are prepared.
+    Code,
+    /// What was begun is done.
+    End,
+}
+
+impl fmt::Display for Progress<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Progress::Pass { name, number, of } => write!(f, "pass {number} of {of}: {name}"),
+            Progress::Fit(fitting) => fitting.fmt(f),
+            Progress::Code => f.write_str("code and weights"),
+            Progress::End => f.write_str("done"),
+        }
+    }
+}
+
+type Observer = dyn Fn(&Progress<'_>) + Send + Sync;
 
 /// The observer of progress; by default there is none.
 #[derive(Clone, Default)]
 pub struct Watch(Option<Arc<Observer>>);
 
 impl Watch {
-    /// Tells `observer` of each iteration of a fit, and with `None` of the end of each pass.
-    pub fn new(observer: impl Fn(Option<&Fitting<'_>>) + Send + Sync + 'static) -> Watch {
+    /// Tells `observer` what is being done.
+    pub fn new(observer: impl Fn(&Progress<'_>) + Send + Sync + 'static) -> Watch {
         Watch(Some(Arc::new(observer)))
     }
 
-    pub(crate) fn tell(&self, fitting: Option<&Fitting<'_>>) {
+    /// Tells the observer, if there is one.
+    pub fn tell(&self, progress: &Progress<'_>) {
         if let Some(observer) = &self.0 {
-            observer(fitting);
+            observer(progress);
         }
     }
 }

@@ -3,13 +3,13 @@
 use std::time::Instant;
 
 use convoke_passes::plan::Select;
-use convoke_passes::{LayerPass, Record, Stage, State};
+use convoke_passes::{LayerPass, Progress, Record, Stage, State};
 
 use crate::compiled::CompiledLayer;
 use crate::compiler::Compiler;
 use crate::error::Error;
 use crate::layer::Layer;
-use crate::lowered::{Lowered, choices};
+use crate::lowered::{Lowered, choices, values};
 use crate::pipeline::Verify;
 use crate::tune::tune;
 use crate::tune::verdict::Verdict;
@@ -62,19 +62,20 @@ impl Compiler {
         let start = Instant::now();
         let mut records = Vec::new();
         let mut chosen = choices(layer.ir());
-        let mut unmet = Vec::new();
+        let (mut named, mut unmet) = (values(layer.ir()), Vec::new());
         let observer = |record: &Record, state: &State| {
             records.push(record.clone());
             // The last layer before lowering names the algorithms.
             if let State::Layer(layer) = state {
                 chosen = choices(layer);
+                named = values(layer);
                 unmet = Unmet::of(layer, &self.grants());
             }
         };
         let (state, verdicts) = self.run_level(layer, Stage::Loops, Verify::COMPILER, observer)?;
         let State::Loops(program) = state else { unreachable!("the pipeline to `Stage::Loops` ends with lowering") };
         let elapsed = start.elapsed();
-        Ok(Lowered { layer: layer.clone(), program, records, choices: chosen, unmet, verdicts, elapsed })
+        Ok(Lowered { layer: layer.clone(), program, records, choices: chosen, values: named, unmet, verdicts, elapsed })
     }
 
     /// Compiles a layer to native code in this process's memory.
@@ -85,6 +86,10 @@ impl Compiler {
     /// beyond the memory limit, more threads than [`max_threads`](crate::max_threads), or a system without executable memory.
     pub fn compile(&self, layer: &Layer) -> Result<CompiledLayer, Error> {
         self.machine().runs_on_host()?;
-        CompiledLayer::new(self, self.lower(layer)?)
+        let lowered = self.lower(layer)?;
+        self.watch().tell(&Progress::Code);
+        let compiled = CompiledLayer::new(self, lowered);
+        self.watch().tell(&Progress::End);
+        compiled
     }
 }

@@ -12,6 +12,7 @@ use ndarray::ArrayD;
 use crate::array::{Input, Output, zeros};
 use crate::compiler::Compiler;
 use crate::error::Error;
+use crate::kernel::Kernel;
 use crate::lowered::{Choice, Lowered};
 use crate::memory;
 use crate::tune::verdict::Verdict;
@@ -22,6 +23,7 @@ pub struct CompiledLayer {
     name: String,
     inputs: Vec<(String, TensorType)>,
     outputs: Vec<(String, TensorType)>,
+    kernels: Vec<Kernel>,
     compiled: Compiled,
     report: Report,
 }
@@ -100,6 +102,7 @@ impl CompiledLayer {
             name: lowered.layer.name().into(),
             inputs: own(lowered.layer.inputs()),
             outputs: own(lowered.layer.outputs()),
+            kernels: Kernel::of(&lowered.program, &lowered.values),
             compiled,
             report,
         })
@@ -118,6 +121,11 @@ impl CompiledLayer {
     /// Names and types of the outputs, in order.
     pub fn outputs(&self) -> &[(String, TensorType)] {
         &self.outputs
+    }
+
+    /// The kernels of a run, in order.
+    pub fn kernels(&self) -> &[Kernel] {
+        &self.kernels
     }
 
     /// The costs and results of compiling.
@@ -180,6 +188,16 @@ impl CompiledLayer {
 
     pub(crate) fn run_slices(&self, inputs: &[Slice<'_>], outputs: &mut [SliceMut<'_>]) -> Result<(), Error> {
         Ok(self.compiled.run_mixed(inputs, outputs)?)
+    }
+
+    /// As [`CompiledLayer::run_slices`]; `after` gets the number of each kernel that is done.
+    pub(crate) fn run_slices_observed(
+        &self,
+        inputs: &[Slice<'_>],
+        outputs: &mut [SliceMut<'_>],
+        after: impl FnMut(usize),
+    ) -> Result<(), Error> {
+        Ok(self.compiled.run_observed(inputs, outputs, after)?)
     }
 
     pub(crate) fn check_count(&self, what: &'static str, expected: usize, found: usize) -> Result<(), Error> {

@@ -174,7 +174,7 @@ impl Compiler {
         self
     }
 
-    /// Tells `watch` the progress of passes that take long.
+    /// Tells `watch` what is being done.
     pub fn with_watch(mut self, watch: Watch) -> Compiler {
         self.watch = watch;
         self

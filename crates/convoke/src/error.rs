@@ -75,6 +75,19 @@ pub enum Error {
         /// The shape given.
         found: Vec<usize>,
     },
+    /// An input that a picture cannot be given for.
+    #[error(
+        "input `%{input}`{} takes no picture: {reason}",
+        ty.as_ref().map_or_else(String::new, |ty| format!(" is `{ty}` and"))
+    )]
+    Picture {
+        /// The input.
+        input: String,
+        /// Its type, if the layer has it.
+        ty: Option<Box<TensorType>>,
+        /// Why not.
+        reason: String,
+    },
     /// A tensor file that cannot be used.
     #[error(transparent)]
     Data(#[from] DataError),

@@ -28,6 +28,7 @@
 //! | [`explain`] | candidate algorithms, and the changes of each pass |
 //! | `analyze` | kernels as filters; with the feature `analyze` |
 //! | [`clock`] | times of runs |
+//! | [`profile`] | the time of each kernel inside a run |
 //! | [`peak`] | the highest rate of generated code |
 //! | [`calibrate`] | measured rates of this CPU for the cost model |
 //! | [`Unmet`] | limits on rounding that are not kept |
@@ -53,6 +54,7 @@ mod compiler;
 mod conv;
 mod error;
 pub mod explain;
+mod kernel;
 mod layer;
 mod lowered;
 mod memory;
@@ -62,7 +64,9 @@ mod module;
 mod native;
 mod option_error;
 pub mod peak;
+mod picture;
 mod pipeline;
+pub mod profile;
 mod range;
 mod targets;
 mod timing;
@@ -74,6 +78,7 @@ pub use compiled::{CompiledLayer, Report};
 pub use compiler::Compiler;
 pub use conv::{Conv2dBuilder, Weights};
 pub use error::{Error, ReadError, TextError};
+pub use kernel::Kernel;
 pub use layer::Layer;
 pub use lowered::{Choice, Lowered};
 #[cfg(feature = "onnx")]
@@ -81,6 +86,7 @@ pub use model::Model;
 pub use module::{Module, read_capped};
 pub use native::Buffers;
 pub use option_error::OptionError;
+pub use picture::Picture;
 pub use range::InputRange;
 pub use targets::{Target, targets};
 pub use unmet::Unmet;
@@ -107,7 +113,7 @@ pub mod passes {
     pub use convoke_passes::registry::Pass;
     pub use convoke_passes::spec::Spec;
     pub use convoke_passes::{
-        Changed, Counts, Deviation, Grants, Note, Outcome, PassError, Record, Rewritten, SkipReason, Stage, State,
-        Watch,
+        Changed, Counts, Deviation, Grants, Note, Outcome, PassError, Progress, Record, Rewritten, SkipReason, Stage,
+        State, Watch,
     };
 }

@@ -29,6 +29,11 @@ pub(crate) fn choices(layer: &ir::Layer) -> Vec<Choice> {
     convs.collect()
 }
 
+/// The values that the ops of a layer compute, without `%`.
+pub(crate) fn values(layer: &ir::Layer) -> Vec<String> {
+    layer.body.iter().map(|instr| layer.values[instr.result].name.clone()).collect()
+}
+
 /// A layer as loops, before code is generated.
 #[derive(Clone, Debug)]
 pub struct Lowered {
@@ -36,6 +41,8 @@ pub struct Lowered {
     pub(crate) program: Program,
     pub(crate) records: Vec<Record>,
     pub(crate) choices: Vec<Choice>,
+    /// The values that the ops of the last layer compute.
+    pub(crate) values: Vec<String>,
     pub(crate) unmet: Vec<Unmet>,
     pub(crate) verdicts: Vec<Verdict>,
     pub(crate) elapsed: Duration,

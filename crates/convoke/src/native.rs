@@ -103,9 +103,18 @@ impl CompiledLayer {
     ///
     /// [`Error::Run`] for buffers of another layer, or scratch that the system does not give.
     pub fn run_buffers(&self, buffers: &mut Buffers) -> Result<(), Error> {
+        self.run_observed(buffers, |_| ())
+    }
+
+    /// As [`CompiledLayer::run_buffers`]; `after` gets the number of each of [`CompiledLayer::kernels`] when it is done, in order.
+    ///
+    /// # Errors
+    ///
+    /// As [`CompiledLayer::run_buffers`].
+    pub fn run_observed(&self, buffers: &mut Buffers, after: impl FnMut(usize)) -> Result<(), Error> {
         let inputs: Vec<_> = buffers.inputs.iter().map(|numbers| numbers.slice()).collect();
         let mut outputs: Vec<_> = buffers.outputs.iter_mut().map(|numbers| numbers.slice_mut()).collect();
-        self.run_slices(&inputs, &mut outputs)
+        self.run_slices_observed(&inputs, &mut outputs, after)
     }
 
     /// Runs on inputs rounded to the layer's element types, and gives the outputs widened to `f64`.

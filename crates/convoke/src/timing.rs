@@ -21,7 +21,7 @@ use crate::compiled::CompiledLayer;
 use crate::compiler::Compiler;
 use crate::error::Error;
 use crate::layer::Layer;
-use crate::lowered::{Lowered, choices as chosen};
+use crate::lowered::{Lowered, choices as chosen, values};
 use crate::native::Buffers;
 
 /// Candidates that are predicted to take more than this many times as long as the best are not measured.
@@ -209,18 +209,17 @@ fn compile(compiler: &Compiler, files: &Files, mut ir: ir::Layer) -> Result<Comp
     compiler.fits(&layer)?;
     let rest = compiler.pipeline(Stage::Loops)?.into_iter().skip_while(|pass| pass.name() != Select::NAME);
     let passes: Vec<_> = rest.filter(|pass| pass.name() != Bands::NAME).collect();
-    let (mut records, mut choices) = (Vec::new(), Vec::new());
+    let (mut records, mut choices, mut computed) = (Vec::new(), Vec::new(), values(layer.ir()));
     let observer = |record: &Record, state: &State| {
         records.push(record.clone());
         if let State::Layer(layer) = state {
-            choices = chosen(layer);
+            (choices, computed) = (chosen(layer), values(layer));
         }
     };
     let state = compiler.run_passes(State::Layer(layer.ir().clone()), &passes, layer.files(), observer)?;
     let State::Loops(program) = state else { unreachable!("the pipeline to `Stage::Loops` ends with lowering") };
     let elapsed = start.elapsed();
-    CompiledLayer::new(
-        compiler,
-        Lowered { layer, program, records, choices, unmet: Vec::new(), verdicts: Vec::new(), elapsed },
-    )
+    let (unmet, verdicts) = (Vec::new(), Vec::new());
+    let lowered = Lowered { layer, program, records, choices, values: computed, unmet, verdicts, elapsed };
+    CompiledLayer::new(compiler, lowered)
 }

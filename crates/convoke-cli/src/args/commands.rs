@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use super::options::{Format, Options, Random, Which};
+use super::options::{Format, Inputs, Options, Random, Which};
 use super::values::{at_least_one, binding, duration, not_negative, ops, symbol_prefix};
 
 #[derive(Debug, Args)]
@@ -12,15 +12,17 @@ use super::values::{at_least_one, binding, duration, not_negative, ops, symbol_p
 Examples:
   convoke run layer.conv --check
   convoke run blur.conv --input image=photo.png --output y=blurred.png
-  convoke run layer.conv --input x=x.npy --output y=y.npy --threads 2 --json")]
+  convoke run layer.conv --input x=x.npy --output y=y.npy --threads 2 --json
+  convoke run model.onnx --input images=photo.png --resize --normalise 0.5,0.5
+  convoke run model.onnx --input inputs.npz --profile
+
+Inputs without a file are random.")]
 pub(crate) struct Run {
     /// The layer, as text
     #[arg(value_name = "FILE")]
     pub(crate) file: PathBuf,
-    /// File of an input: NumPy array or PNG image; other inputs are random. An image has 1 to 4 channels (grey or colours, with or without
-    /// alpha) and the range 1/255 to 1, with 16 bits 1/65535 to 1, unless --input-range says otherwise
-    #[arg(long, value_name = "NAME=FILE", value_parser = binding)]
-    pub(crate) input: Vec<(String, PathBuf)>,
+    #[command(flatten)]
+    pub(crate) inputs: Inputs,
     /// File of an output: NumPy array or PNG image
     #[arg(long, value_name = "NAME=FILE", value_parser = binding)]
     pub(crate) output: Vec<(String, PathBuf)>,
@@ -30,6 +32,9 @@ pub(crate) struct Run {
     /// Compare with the interpreter; exit status 1 if an error exceeds its bound or --max-error
     #[arg(long)]
     pub(crate) check: bool,
+    /// Also time each kernel inside runs of the whole net
+    #[arg(long, conflicts_with = "backend")]
+    pub(crate) profile: bool,
     #[command(flatten)]
     pub(crate) random: Random,
     #[command(flatten)]
@@ -113,6 +118,13 @@ pub(crate) struct Compile {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  convoke check layer.conv                                       every stage against the interpreter, on random inputs
+  convoke check model.onnx --against test_data_set_0             outputs against those of an ONNX data set
+  convoke check model.onnx --input in.npz --against out.npz      outputs against arrays by name
+
+Where an output is off, and the expected arrays hold inner values of the net too, the first of these that is off is named.")]
 pub(crate) struct Check {
     /// Files of layers
     #[arg(value_name = "FILE", required = true)]
@@ -120,6 +132,16 @@ pub(crate) struct Check {
     /// Run large layers in the loop interpreter after every pass, not only after the last
     #[arg(long)]
     pub(crate) all: bool,
+    /// Compare native code with these arrays instead: a file of arrays by the names of values (.npz, .safetensors), or a folder of
+    /// ONNX tensors, `input_0.pb` and `output_0.pb`, or of several such folders
+    #[arg(long, value_name = "PATH", conflicts_with = "all")]
+    pub(crate) against: Option<PathBuf>,
+    /// With --against: the largest root mean square of errors, relative to that of the array; one error may be ten times as large,
+    /// relative to the largest element
+    #[arg(long, value_name = "R", default_value_t = 1e-4, requires = "against", value_parser = not_negative)]
+    pub(crate) within: f64,
+    #[command(flatten)]
+    pub(crate) inputs: Inputs,
     #[command(flatten)]
     pub(crate) random: Random,
     #[command(flatten)]
@@ -159,6 +181,9 @@ pub(crate) struct Bench {
     /// Seconds to measure each layer for
     #[arg(long, value_name = "S", default_value_t = 1.0, allow_hyphen_values = true, value_parser = duration)]
     pub(crate) seconds: f64,
+    /// Also time each kernel inside runs of the whole net
+    #[arg(long)]
+    pub(crate) profile: bool,
     #[command(flatten)]
     pub(crate) random: Random,
     #[command(flatten)]

@@ -10,7 +10,7 @@ pub(crate) use commands::{
     Algorithms, Analyze, Backend, Bench, Check, Compile, Docs, Emit, Explain, Import, List, MachineCommand, Opt, Run,
     Stage,
 };
-pub(crate) use options::{Options, Which};
+pub(crate) use options::{Inputs, Options, Random, Which};
 
 /// A compiler for convolution layers.
 ///

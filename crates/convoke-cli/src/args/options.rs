@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use convoke::{Compiler, InputRange, Plan, Subnormals};
 
-use super::values::{algorithm, bytes, dim, input_range, input_shape, not_negative, seed};
+use super::values::{Normalise, algorithm, bytes, dim, input, input_range, input_shape, normalise, not_negative, seed};
 
 /// Options of every command that compiles.
 #[derive(Debug, Args)]
@@ -95,6 +95,23 @@ pub(crate) struct Random {
     /// Selects the random inputs
     #[arg(long, value_name = "N", default_value_t = 0, allow_negative_numbers = true, value_parser = seed)]
     pub(crate) seed: u64,
+}
+
+/// Options of every command that runs on files.
+#[derive(Debug, Args)]
+pub(crate) struct Inputs {
+    /// File of an input: NumPy array (.npy, .npz), .safetensors, ONNX tensor (.pb) or PNG image; without a name, a file of arrays by the
+    /// names of inputs. An image has 1 to 4 channels (grey or colours, with or without alpha) and the range 1/255 to 1, with 16 bits
+    /// 1/65535 to 1, unless --input-range says otherwise
+    #[arg(long, value_name = "[NAME=]FILE", value_parser = input)]
+    pub(crate) input: Vec<(Option<String>, PathBuf)>,
+    /// Subtract a mean from each channel of an image, whose values are 0 to 1, and divide by a standard deviation: one pair for all
+    /// channels, or all means and then all deviations. The net is compiled with this in front
+    #[arg(long, value_name = "MEAN,DEV", value_parser = normalise, allow_hyphen_values = true)]
+    pub(crate) normalise: Option<Normalise>,
+    /// Fit an image of another size to the net, by linear interpolation. The net is compiled with this in front
+    #[arg(long)]
+    pub(crate) resize: bool,
 }
 
 /// Options of every command that prints a report.

@@ -69,6 +69,35 @@ pub(super) fn bytes(text: &str) -> Result<u64, String> {
     number.checked_mul(1 << shift).ok_or_else(|| "more bytes than 64 bits can count".into())
 }
 
+/// `NAME=FILE`, or a file of named arrays; a `%` before the name is allowed.
+pub(super) fn input(text: &str) -> Result<(Option<String>, PathBuf), String> {
+    match binding(text) {
+        Ok((name, file)) => Ok((Some(name), file)),
+        Err(_) if !text.contains('=') && [".npz", ".safetensors"].iter().any(|ending| text.ends_with(ending)) => {
+            Ok((None, text.into()))
+        }
+        Err(_) => {
+            Err("expected NAME=FILE, as in `x=x.npy`, or a file of arrays by the names of inputs, as in `x.npz`".into())
+        }
+    }
+}
+
+/// `MEAN,DEVIATION`, or the means of all channels and then their deviations.
+pub(super) fn normalise(text: &str) -> Result<Normalise, String> {
+    let wrong = || "expected MEAN,DEVIATION, as in `0.5,0.5`, or as many means as deviations".to_owned();
+    let numbers = text.split(',').map(|number| number.trim().parse().ok().filter(|x: &f64| x.is_finite()));
+    let numbers: Vec<f64> = numbers.collect::<Option<_>>().ok_or_else(wrong)?;
+    let (means, deviations) = numbers.split_at(numbers.len() / 2);
+    match means.len() == deviations.len() && deviations.iter().all(|&d| d != 0.0) {
+        true => Ok(Normalise(means.iter().copied().zip(deviations.iter().copied()).collect())),
+        false => Err(wrong()),
+    }
+}
+
+/// Means and standard deviations of the channels of a picture.
+#[derive(Clone, Debug)]
+pub(crate) struct Normalise(pub(crate) Vec<(f64, f64)>);
+
 /// `NAME=FILE`; a `%` before the name is allowed, as the IR writes it.
 pub(super) fn binding(text: &str) -> Result<(String, PathBuf), String> {
     match text.split_once('=') {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use convoke::clock::{quantile, time};
 use convoke::peak::Peak;
+use convoke::profile::Profile;
 use convoke::tune::Verdict;
 use convoke::{CompiledLayer, Compiler, Layer};
 use indicatif::ProgressBar;
@@ -16,7 +17,7 @@ use crate::failure::Failure;
 use crate::io::Io;
 use crate::options::{compiler, machine_line, note_unsaved};
 use crate::table::{Table, seconds, threads};
-use crate::{random, sink, source};
+use crate::{profile, random, sink, source};
 
 /// Rounds, each of which measures the peak once and then the layer.
 const ROUNDS: u32 = 10;
@@ -32,6 +33,8 @@ struct Measured {
     p90: f64,
     gflops: f64,
     peak: f64,
+    /// The code with the times of its kernels, if they were asked for.
+    profile: Option<(CompiledLayer, Profile)>,
 }
 
 pub(crate) fn run(args: Bench, io: &mut Io<'_>) -> Result<(), Failure> {
@@ -44,7 +47,7 @@ pub(crate) fn run(args: Bench, io: &mut Io<'_>) -> Result<(), Failure> {
     let bar = if io.progress { ProgressBar::new(layers.len() as u64) } else { ProgressBar::hidden() };
     let mut all = Vec::new();
     for layer in layers {
-        let measured = one(&compiler, layer, &mut peak, args.seconds, args.random.seed)?;
+        let measured = one(&compiler, layer, &mut peak, &args)?;
         note_unsaved(&measured.verdicts, io);
         all.push(measured);
         bar.inc(1);
@@ -60,17 +63,21 @@ pub(crate) fn run(args: Bench, io: &mut Io<'_>) -> Result<(), Failure> {
     sink::print(io, &as_table(&compiler, &all))
 }
 
-fn one(compiler: &Compiler, layer: Layer, peak: &mut Peak, least: f64, seed: u64) -> Result<Measured, Failure> {
+fn one(compiler: &Compiler, layer: Layer, peak: &mut Peak, args: &Bench) -> Result<Measured, Failure> {
     let compiled = compiler.compile(&layer)?;
-    let mut buffers = compiled.buffers(&random::inputs(&layer, seed, &compiler.files(&layer))?)?;
+    let mut buffers = compiled.buffers(&random::inputs(&layer, args.random.seed, &compiler.files(&layer))?)?;
     compiled.run_buffers(&mut buffers)?;
 
-    let turn = Duration::from_secs_f64(least / f64::from(ROUNDS));
+    let turn = Duration::from_secs_f64(args.seconds / f64::from(ROUNDS));
     let (mut times, mut peaks) = (Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
         peaks.push(peak.measure()?);
         times.extend(time(turn, || compiled.run_buffers(&mut buffers))?);
     }
+    let profile = match args.profile {
+        true => Some(compiled.profile(&mut buffers, Duration::from_secs_f64(args.seconds))?),
+        false => None,
+    };
     times.sort_by(f64::total_cmp);
     peaks.sort_by(f64::total_cmp);
     let median = quantile(&times, 0.5);
@@ -86,6 +93,7 @@ fn one(compiler: &Compiler, layer: Layer, peak: &mut Peak, least: f64, seed: u64
         // The highest of the peaks: a disturbance makes a run slower, never faster.
         peak: quantile(&peaks, 1.0) * compiler.threads() as f64 / 1e9,
         layer,
+        profile: profile.map(|profile| (compiled, profile)),
     })
 }
 
@@ -114,18 +122,26 @@ fn as_table(compiler: &Compiler, all: &[Measured]) -> String {
         ]);
     }
     let peak = all.iter().map(|m| m.peak).fold(0.0, f64::max);
-    format!(
+    let mut text = format!(
         "{}; peak {peak:.1} GFLOP/s on {}, measured between runs of each layer\n\n{}",
         machine_line(compiler.machine()),
         threads(compiler.threads()),
         table.finish()
-    )
+    );
+    for (compiled, profile) in all.iter().filter_map(|m| m.profile.as_ref()) {
+        text += &format!("\n@{}: {}", compiled.name(), profile::as_text(compiled, profile));
+    }
+    text
 }
 
 fn as_json(m: &Measured) -> Value {
-    json!({
+    let mut object = json!({
         "layer": m.layer.name(), "chosen": m.chosen, "compile_seconds": m.compile.as_secs_f64(), "runs": m.runs,
         "median_seconds": m.median, "p10_seconds": m.p10, "p90_seconds": m.p90, "gflops": m.gflops,
         "peak_gflops": m.peak, "of_peak": m.gflops / m.peak,
-    })
+    });
+    if let Some((compiled, profile)) = &m.profile {
+        object["profile"] = profile::as_json(compiled, profile);
+    }
+    object
 }

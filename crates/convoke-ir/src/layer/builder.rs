@@ -1,6 +1,6 @@
 //! Builds layers in Rust. Each call checks what the verifier would check, so that the verifier accepts every finished layer.
 
-use super::names::is_name;
+use super::names::{MAX_NAME, is_name, is_value_name};
 use super::{Def, InferError, Instr, Layer, Names, Op, Range, Source, Step, Value, ValueId};
 use crate::span::Span;
 use crate::types::{TensorType, TypeError};
@@ -20,9 +20,12 @@ pub enum BuildError {
     /// A type that is none.
     #[error(transparent)]
     Type(#[from] TypeError),
-    /// A name with characters the text form does not allow.
+    /// A name that no layer can have.
     #[error("`{0}` is no name: use letters, digits, `_` and `.`")]
     Name(String),
+    /// A name that no value can have.
+    #[error("`{0}` is no name of a value: use 1 to {MAX_NAME} bytes without `\"`, `\\` and control characters")]
+    ValueName(String),
     /// A name that is taken.
     #[error("there is a value `%{0}` already")]
     Taken(String),
@@ -82,8 +85,8 @@ impl LayerBuilder {
     }
 
     fn value(&mut self, name: &str, ty: TensorType, def: Def) -> Result<ValueId, BuildError> {
-        if !is_name(name) {
-            return Err(BuildError::Name(name.into()));
+        if !is_value_name(name) {
+            return Err(BuildError::ValueName(name.into()));
         }
         if !self.names.take(name) {
             return Err(BuildError::Taken(name.into()));
@@ -170,8 +173,8 @@ impl LayerBuilder {
     ///
     /// A name that is none, or that another value has.
     pub fn rename(&mut self, id: ValueId, name: &str) -> Result<(), BuildError> {
-        if !is_name(name) {
-            return Err(BuildError::Name(name.into()));
+        if !is_value_name(name) {
+            return Err(BuildError::ValueName(name.into()));
         }
         self.check(&[id])?;
         if !self.names.take(name) {

@@ -1,17 +1,44 @@
 //! Names: which are allowed, and new ones for values, each in constant time.
 
 use std::collections::{HashMap, HashSet};
+use std::fmt;
 
 use super::Layer;
+use crate::diagnostic::is_hidden;
 
 /// The longest name, in bytes.
 pub const MAX_NAME: usize = 200;
 
-/// Whether `name` can stand behind `%` or `@`.
+/// What the name of a value is made of, in words.
+pub(crate) const VALUE_NAME: &str = "bytes without `\"`, `\\` and control characters";
+/// What the name of a layer, program or function is made of, in words.
+pub(crate) const GLOBAL_NAME: &str = "letters, digits, `_` and `.`";
+
+/// Whether `name` can stand behind `@`, and behind `%` without quotes.
 pub(crate) fn is_name(name: &str) -> bool {
     !name.is_empty()
         && name.len() <= MAX_NAME
         && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'.')
+}
+
+/// Whether `name` can stand behind `%`, within quotes if need be.
+pub(crate) fn is_value_name(name: &str) -> bool {
+    !name.is_empty() && name.len() <= MAX_NAME && name.chars().all(may_be_quoted)
+}
+
+/// Whether a name within quotes may have this character: there are no escapes in names.
+pub fn may_be_quoted(c: char) -> bool {
+    !matches!(c, '"' | '\\') && !is_hidden(c)
+}
+
+/// The name of a value as the text form writes it: `%x`, or `%"a/b"` for a name with other characters than letters, digits, `_` and `.`.
+#[derive(Clone, Copy, Debug)]
+pub struct Percent<'a>(pub &'a str);
+
+impl fmt::Display for Percent<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if is_name(self.0) { write!(f, "%{}", self.0) } else { write!(f, "%\"{}\"", self.0) }
+    }
 }
 
 /// The names of a layer's values.

@@ -6,7 +6,7 @@
 //! | E0205 | a constant's source can fill its type, as far as that shows without reading files |
 //! | E0206 | every step of an epilogue is elementwise and keeps the type |
 //! | E0208 | a value has the type its instruction gives |
-//! | E0301 | names of layer and values are letters, digits, `_` and `.`, at most [`MAX_NAME`] of them |
+//! | E0301 | the name of the layer is letters, digits, `_` and `.`, those of values have no `"`, `\` and control characters; none is longer than [`MAX_NAME`] bytes |
 //! | E0302 | no two values have one name |
 //! | E0303 | a value is defined before it is read |
 //! | E0304 | every id is of this layer; parameters are `Param`, results of instructions are `Instr`, each defined once |
@@ -18,8 +18,8 @@
 use std::collections::HashMap;
 use std::ops::Deref;
 
-use super::is_name;
 use super::{Def, InferError, Instr, Layer, MAX_NAME, Value, ValueId};
+use super::{GLOBAL_NAME, VALUE_NAME, is_name, is_value_name};
 use crate::diagnostic::{Code, Diagnostic, shown};
 use crate::span::Span;
 use crate::types::TensorType;
@@ -71,7 +71,7 @@ impl<'a> Check<'a> {
     fn layer(&mut self) {
         let layer = self.layer;
         if !is_name(&layer.name) {
-            self.bad_name("layer", &layer.name, layer.span);
+            self.bad_name("layer", &layer.name, GLOBAL_NAME, layer.span);
         }
         let reads: usize = layer.body.iter().map(|instr| instr.reads().count() + instr.then.len()).sum();
         for (what, count, most) in [
@@ -200,8 +200,8 @@ impl<'a> Check<'a> {
             self.definition(value, "is defined twice");
             return false;
         }
-        if !is_name(&value.name) {
-            self.bad_name("value", &value.name, value.span);
+        if !is_value_name(&value.name) {
+            self.bad_name("value", &value.name, VALUE_NAME, value.span);
         }
         if let Some(first) = self.names.insert(&value.name, value.span) {
             let message = format!("there are two values `%{}`", shown(&value.name));
@@ -226,9 +226,9 @@ impl<'a> Check<'a> {
         self.report(Diagnostic::new(Code::Definition, value.span, message));
     }
 
-    fn bad_name(&mut self, what: &str, name: &str, span: Span) {
+    fn bad_name(&mut self, what: &str, name: &str, characters: &str, span: Span) {
         let message = format!("the {what} has the name `{}`", shown(name));
-        let help = format!("names are 1 to {MAX_NAME} letters, digits, `_` and `.`");
+        let help = format!("names are 1 to {MAX_NAME} {characters}");
         self.report(Diagnostic::new(Code::Name, span, message).help(help));
     }
 

@@ -1,6 +1,7 @@
 //! The lexer: bytes of a text to tokens, one at a time and without allocating.
 
 use crate::diagnostic::{Code, Diagnostic, shown};
+use crate::layer::{MAX_NAME, may_be_quoted};
 use crate::span::Span;
 
 /// What a token is.
@@ -12,7 +13,7 @@ pub(super) enum Kind {
     Number,
     /// `"text"`, quotes included.
     Str,
-    /// `%name`.
+    /// `%name`, `%"any/name"`.
     Value,
     /// `@name`.
     Global,
@@ -60,6 +61,7 @@ impl<'a> Lexer<'a> {
         let bytes = self.text.as_bytes();
         let kind = match bytes.get(start) {
             None => Kind::End,
+            Some(b'%') if bytes.get(start + 1) == Some(&b'"') => self.quoted_name(found),
             Some(b'%') => self.name(Kind::Value, found),
             Some(b'@') => self.name(Kind::Global, found),
             Some(b'"') => self.string(found),
@@ -110,12 +112,34 @@ impl<'a> Lexer<'a> {
         let len = self.at - start - 1;
         let message = match len {
             0 => format!("expected a name after `{}`", &self.text[start..=start]),
-            1..=crate::layer::MAX_NAME => return kind,
-            _ => format!("a name has at most {} characters, this one has {len}", crate::layer::MAX_NAME),
+            1..=MAX_NAME => return kind,
+            _ => format!("a name has at most {MAX_NAME} characters, this one has {len}"),
         };
         found.push(
             Diagnostic::new(Code::Character, Span::new(start, self.at), message)
                 .help("names are letters, digits, `_` and `.`"),
+        );
+        Kind::Bad
+    }
+
+    /// `%"any/name"`.
+    fn quoted_name(&mut self, found: &mut Vec<Diagnostic>) -> Kind {
+        let start = self.at;
+        self.at += 2;
+        let rest = &self.text[self.at..];
+        let len = rest.find(|c| !may_be_quoted(c)).unwrap_or(rest.len());
+        self.at += len;
+        let closed = rest[len..].starts_with('"');
+        self.at += usize::from(closed);
+        let message = match len {
+            _ if !closed => "a name without its closing `\"`".to_owned(),
+            0 => "expected a name between the quotes".to_owned(),
+            1..=MAX_NAME => return Kind::Value,
+            _ => format!("a name has at most {MAX_NAME} bytes, this one has {len}"),
+        };
+        found.push(
+            Diagnostic::new(Code::Character, Span::new(start, self.at), message)
+                .help("names within quotes have no `\"`, no `\\` and no control characters"),
         );
         Kind::Bad
     }

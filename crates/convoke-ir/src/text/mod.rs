@@ -52,7 +52,8 @@
 //! affine    = [ "-" ] term { ( "+" | "-" ) term } .                     64*%i + %j - 3
 //! term      = int [ "*" value ] | value .
 //!
-//! word      = ( letter | digit | "_" ) { letter | digit | "_" } .       global = "@" name .   value = "%" name .
+//! word      = ( letter | digit | "_" ) { letter | digit | "_" } .       global = "@" name .   value = "%" ( name | quoted ) .
+//! quoted    = `"` { any character but `"`, `\`, those of control and line ends } `"` .
 //! name      = { letter | digit | "_" | "." } .                          comments run from `//` to the end of the line
 //! string    = `"` { any but `"`, `\` and a line's end | `\"` | `\\` | `\n` | `\r` | `\t` | `\u{` hex `}` } `"` .
 //! ```

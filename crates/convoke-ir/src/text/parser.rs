@@ -124,10 +124,11 @@ impl<'a> Parser<'a> {
         if self.tok.kind == kind { Ok(self.bump()) } else { Err(self.expected(what)) }
     }
 
-    /// `%name`: the name without its `%`, and where it stands.
+    /// `%name`: the name without its `%` and quotes, and where it stands.
     pub(super) fn value_name(&mut self) -> Parse<(&'a str, Span)> {
         let tok = self.expect_kind(Kind::Value, "a name like `%x`")?;
-        Ok((&self.slice(tok)[1..], tok.span))
+        let name = &self.slice(tok)[1..];
+        Ok((name.trim_matches('"'), tok.span))
     }
 
     /// `@name`.

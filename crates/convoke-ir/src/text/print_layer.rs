@@ -5,7 +5,7 @@ use std::fmt::{self, Display, Formatter, Write};
 use super::Module;
 use super::lexer::escape;
 use crate::attr::Attr;
-use crate::layer::{Generator, Layer, Line, Op, Range, Source, ValueId};
+use crate::layer::{Generator, Layer, Line, Op, Percent, Range, Source, ValueId};
 use crate::types::TensorType;
 
 impl Display for Module {
@@ -29,7 +29,7 @@ impl Display for Layer {
         write!(f, "layer @{}(", self.name)?;
         for (i, &id) in self.params.iter().enumerate() {
             let value = &self.values[id];
-            write!(f, "{}%{}: {}", comma(i), value.name, value.ty)?;
+            write!(f, "{}{}: {}", comma(i), Percent(&value.name), value.ty)?;
             if let Some(range) = value.range {
                 write!(f, " in {range}")?;
             }
@@ -50,13 +50,13 @@ impl Display for Layer {
             match line {
                 Line::Const(id, source) => {
                     let value = &self.values[id];
-                    write!(f, "  %{} = const {} = ", value.name, value.ty)?;
+                    write!(f, "  {} = const {} = ", Percent(&value.name), value.ty)?;
                     write_source(f, source, &value.ty)?;
                     f.write_str("\n")?;
                 }
                 Line::Instr(instr) => {
                     let result = &self.values[instr.result];
-                    write!(f, "  %{}", result.name)?;
+                    write!(f, "  {}", Percent(&result.name))?;
                     if let Some(storage) = result.storage {
                         write!(f, ": {storage}")?;
                     }
@@ -72,7 +72,7 @@ impl Display for Layer {
         }
         f.write_str("  return")?;
         for (i, &id) in self.results.iter().enumerate() {
-            write!(f, "{}%{}", if i == 0 { " " } else { ", " }, self.values[id].name)?;
+            write!(f, "{}{}", if i == 0 { " " } else { ", " }, Percent(&self.values[id].name))?;
         }
         f.write_str("\n}\n")
     }
@@ -82,7 +82,7 @@ impl Layer {
     fn write_op(&self, f: &mut Formatter<'_>, op: &Op, args: &[ValueId]) -> fmt::Result {
         f.write_str(op.name())?;
         for (i, &id) in args.iter().enumerate() {
-            write!(f, "{}%{}", if i == 0 { " " } else { ", " }, self.values[id].name)?;
+            write!(f, "{}{}", if i == 0 { " " } else { ", " }, Percent(&self.values[id].name))?;
         }
         let attrs = op.attrs();
         if attrs.is_empty() {

@@ -3,6 +3,7 @@
 use std::fmt::{self, Display, Formatter};
 
 use super::print_layer::{number, write_source};
+use crate::layer::Percent;
 use crate::loops::{
     Access, Affine, Expr, For, Func, FuncKind, Place, Program, Role, Run, Stmt, ValId, VarId, VecType, View,
 };
@@ -12,7 +13,7 @@ impl Display for Program {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         writeln!(f, "program @{} {{", self.name)?;
         for (_, buffer) in self.buffers.iter() {
-            write!(f, "  {} %{}: {}", buffer.role.keyword(), buffer.name, buffer.ty)?;
+            write!(f, "  {} {}: {}", buffer.role.keyword(), Percent(&buffer.name), buffer.ty)?;
             if let Role::Const(source) = &buffer.role {
                 f.write_str(" = ")?;
                 write_source(f, source, &buffer.ty)?;
@@ -38,7 +39,7 @@ impl Program {
         for run in runs {
             write!(f, "    run @{}(", self.funcs[run.func].name)?;
             for (i, &arg) in run.args.iter().enumerate() {
-                write!(f, "{}%{}", if i == 0 { "" } else { ", " }, self.buffers[arg].name)?;
+                write!(f, "{}{}", if i == 0 { "" } else { ", " }, Percent(&self.buffers[arg].name))?;
             }
             f.write_str(")\n")?;
         }
@@ -68,11 +69,11 @@ impl Display for FuncText<'_> {
         let params = func.slots.iter().filter(|(_, slot)| slot.access != Access::Local);
         for (i, (_, slot)) in params.enumerate() {
             let comma = if i == 0 { "" } else { ", " };
-            write!(f, "{comma}{} %{}: {}[{}]", slot.access.keyword(), slot.name, slot.elem, slot.len)?;
+            write!(f, "{comma}{} {}: {}[{}]", slot.access.keyword(), Percent(&slot.name), slot.elem, slot.len)?;
         }
         f.write_str(") {\n")?;
         for (_, slot) in func.slots.iter().filter(|(_, slot)| slot.access == Access::Local) {
-            writeln!(f, "{:3$}local %{}: {}[{4}]", "", slot.name, slot.elem, 2 * self.indent + 2, slot.len)?;
+            writeln!(f, "{:3$}local {}: {}[{4}]", "", Percent(&slot.name), slot.elem, 2 * self.indent + 2, slot.len)?;
         }
         self.write_block(f, &func.body, self.indent + 1)?;
         writeln!(f, "{:1$}}}", "", 2 * self.indent)
@@ -118,17 +119,17 @@ impl FuncText<'_> {
     }
 
     fn write_view(&self, f: &mut Formatter<'_>, view: &View) -> fmt::Result {
-        write!(f, "%{}[", self.func.slots[view.slot].name)?;
+        write!(f, "{}[", Percent(&self.func.slots[view.slot].name))?;
         self.write_affine(f, &view.at)?;
         f.write_str("]")
     }
 
     fn val(&self, val: ValId) -> impl Display + '_ {
-        Name(&self.func.vals[val].name)
+        Percent(&self.func.vals[val].name)
     }
 
     fn var(&self, var: VarId) -> impl Display + '_ {
-        Name(&self.func.vars[var].name)
+        Percent(&self.func.vars[var].name)
     }
 
     fn write_head(&self, f: &mut Formatter<'_>, head: &For) -> fmt::Result {
@@ -209,7 +210,7 @@ impl FuncText<'_> {
     }
 
     fn write_place(&self, f: &mut Formatter<'_>, place: &Place) -> fmt::Result {
-        write!(f, "%{}[", self.func.slots[place.slot].name)?;
+        write!(f, "{}[", Percent(&self.func.slots[place.slot].name))?;
         self.write_affine(f, &place.at)?;
         f.write_str("]")
     }
@@ -245,12 +246,4 @@ fn write_access(f: &mut Formatter<'_>, place: &Place, lanes: u8) -> fmt::Result 
         n => write!(f, " stride {n}")?,
     }
     if place.lanes != lanes { write!(f, " lanes {}", place.lanes) } else { Ok(()) }
-}
-
-struct Name<'a>(&'a str);
-
-impl Display for Name<'_> {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        write!(f, "%{}", self.0)
-    }
 }

@@ -2,14 +2,17 @@
 //!
 //! | file | holds |
 //! |---|---|
+//! | `against.rs` | the values of a net against arrays that were computed elsewhere |
 //! | `reference.rs` | the interpreter's outputs of a layer, with the errors that code may have |
 //! | `comparison.rs` | the distance of outputs from them |
 //! | `stages.rs` | a run of every stage, from the text to native code, with its comparison |
 
+mod against;
 mod comparison;
 mod reference;
 mod stages;
 
+pub use against::{Distance, Expected, ValueCheck, outputs_against, values_against};
 pub use comparison::{Comparison, Share};
 pub use convoke_interp::Bounded;
 pub use reference::Reference;

@@ -1,6 +1,5 @@
 //! `convoke run`: compiles a layer, runs it, and reports the algorithms, the time and, with `--check`, the error.
 
-mod inputs;
 mod report;
 
 use std::path::Path;
@@ -13,10 +12,10 @@ use convoke_data::{self as data, Pending};
 use convoke_interp as interp;
 use ndarray::ArrayD;
 
-use self::inputs::{check_bindings, check_name, inputs, with_image_ranges};
 use self::report::Finished;
 use crate::args::{Backend, Run};
 use crate::failure::{Failure, note};
+use crate::inputs::{Given, check_name};
 use crate::io::Io;
 use crate::judge::{Judgement, Rules};
 use crate::options::{compiler, note_unmet, note_unsaved};
@@ -29,20 +28,17 @@ const MIN_TIME: Duration = Duration::from_millis(200);
 const MAX_RUNS: usize = 100;
 
 pub(crate) fn run(mut args: Run, no_times: bool, io: &mut Io<'_>) -> Result<(), Failure> {
-    if source::is_onnx(&args.file) {
+    let onnx = source::is_onnx(&args.file);
+    if onnx {
         // A name may be given as the model or as the layer has it.
-        let names = args.input.iter_mut().chain(&mut args.output).map(|(name, _)| name);
-        names.for_each(|name| *name = convoke::onnx::layer_name(name));
+        args.output.iter_mut().for_each(|(name, _)| *name = convoke::onnx::layer_name(name));
     }
-    check_bindings(&args.input)?;
     let mut files = announce_outputs(&args)?;
     let compiler = compiler(&args.options, [&args.file], io)?;
     let (layer, constants) = source::layer(&args.file, &args.options.which, io)?;
     files.reads(constants)?;
-    let layer = match args.options.input_range {
-        Some(_) => layer,
-        None => with_image_ranges(layer, &args.input)?,
-    };
+    let given = Given::new(&args.inputs, &layer, onnx)?;
+    let layer = given.prepared(layer, &args.inputs, &args.options)?;
     let names: Vec<String> = layer.outputs().iter().map(|(name, _)| (*name).to_owned()).collect();
     args.output.iter().try_for_each(|(name, _)| check_name("output", name, &names))?;
     // A layer that cannot run is refused before any of its memory is taken.
@@ -57,15 +53,19 @@ pub(crate) fn run(mut args: Run, no_times: bool, io: &mut Io<'_>) -> Result<(), 
         note_unsaved(&compiled.report().verdicts, io);
         note_unmet(&compiled.report().unmet, io);
     }
-    let inputs = inputs(&args, &compiler, &layer, io)?;
+    let inputs = given.read(&compiler, &layer, &args.random, &args.options, io)?;
     let (outputs, timing) = match &compiled {
         Some(compiled) => native(compiled, &inputs, no_times)?,
         None => interpreted(&compiler, &layer, &inputs)?,
     };
+    let profile = match &compiled {
+        Some(compiled) if args.profile => Some(compiled.profile(&mut compiled.buffers(&inputs)?, MIN_TIME)?),
+        _ => None,
+    };
     // A limit that is not kept is told in a note, and only a check fails for it.
     let rules = Rules {
         max_error_given: args.options.max_error.is_some(),
-        random_inputs: args.input.is_empty() && compiled.is_some(),
+        random_inputs: given.is_empty() && compiled.is_some(),
         max_error_kept: compiled.as_ref().is_none_or(|c| c.report().unmet.is_empty()),
     };
     let comparison = match args.check {
@@ -88,6 +88,7 @@ pub(crate) fn run(mut args: Run, no_times: bool, io: &mut Io<'_>) -> Result<(), 
         timing: (!no_times).then_some(timing),
         outputs: &outputs,
         check: comparison.map(|comparison| (comparison, rules)),
+        profile: profile.as_ref(),
     };
     match args.format.json {
         true => sink::json(io, &report::as_json(&finished))?,
@@ -99,7 +100,7 @@ pub(crate) fn run(mut args: Run, no_times: bool, io: &mut Io<'_>) -> Result<(), 
 /// Checks the names of the output files before the layer is compiled.
 fn announce_outputs(args: &Run) -> Result<Outputs, Failure> {
     let read = [args.file.as_path()].into_iter().chain(args.options.machine.as_deref());
-    let mut files = Outputs::of(read.chain(args.input.iter().map(|(_, path)| path.as_path())));
+    let mut files = Outputs::of(read.chain(args.inputs.input.iter().map(|(_, path)| path.as_path())));
     for (_, file) in &args.output {
         if !ends_in(file, "npy") && !ends_in(file, "png") {
             let file = shown(&file.to_string_lossy());

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use convoke::check::Comparison;
+use convoke::profile::Profile;
 use convoke::{Choice, CompiledLayer, Compiler, Layer, TensorType};
 use convoke_passes::stats::Stats;
 use ndarray::ArrayD;
@@ -11,6 +12,7 @@ use serde_json::{Value, json};
 use super::Timing;
 use crate::judge::{self, Judgement, Rules};
 use crate::options::{flushed_note, machine_line, signature};
+use crate::profile;
 use crate::table::{bytes, count, seconds, threads};
 
 /// The summary of an output. NaNs are counted, and take no part in the numbers.
@@ -57,6 +59,8 @@ pub(super) struct Finished<'a> {
     pub(super) outputs: &'a [ArrayD<f64>],
     /// The comparison with the interpreter, if there was one.
     pub(super) check: Option<(Comparison, Rules)>,
+    /// The times of the kernels, if they were asked for.
+    pub(super) profile: Option<&'a Profile>,
 }
 
 /// The most convolutions whose algorithms are listed one by one.
@@ -84,7 +88,7 @@ fn chosen(choices: &[Choice]) -> Option<String> {
 
 /// A run as lines of text.
 pub(super) fn as_text(finished: &Finished<'_>) -> String {
-    let &Finished { compiler, layer, compiled, timing, outputs, check } = finished;
+    let &Finished { compiler, layer, compiled, timing, outputs, check, profile } = finished;
     let mut text = format!("layer     {}\n", signature(layer));
     let mut flops = 2 * Stats::of_layer(layer.ir()).multiplications;
     if let Some(compiled) = compiled {
@@ -132,7 +136,11 @@ pub(super) fn as_text(finished: &Finished<'_>) -> String {
     for ((name, ty), array) in layer.outputs().iter().zip(outputs) {
         text += &format!("output    %{name}: {ty}, {}\n", Summary::of(array).text());
     }
-    text + &check.map_or_else(String::new, |(comparison, rules)| checked(&comparison, rules))
+    text += &check.map_or_else(String::new, |(comparison, rules)| checked(&comparison, rules));
+    if let Some((compiled, profile)) = compiled.zip(profile) {
+        text += &format!("\n{}", profile::as_text(compiled, profile));
+    }
+    text
 }
 
 /// The comparison with the interpreter, as a line for each statement.
@@ -151,7 +159,7 @@ fn checked(c: &Comparison, rules: Rules) -> String {
 
 /// A run as one JSON object.
 pub(super) fn as_json(finished: &Finished<'_>) -> Value {
-    let &Finished { compiler, layer, compiled, timing, outputs, check } = finished;
+    let &Finished { compiler, layer, compiled, timing, outputs, check, profile } = finished;
     let flops = 2 * Stats::of_layer(layer.ir()).multiplications;
     let mut object = json!({
         "layer": layer.name(),
@@ -192,6 +200,9 @@ pub(super) fn as_json(finished: &Finished<'_>) -> Value {
     }
     if let Some((comparison, rules)) = check {
         object["check"] = judge::as_json(&comparison, rules);
+    }
+    if let Some((compiled, profile)) = compiled.zip(profile) {
+        object["profile"] = profile::as_json(compiled, profile);
     }
     object
 }

@@ -3,7 +3,7 @@
 use rustc_hash::FxHashMap;
 
 use crate::diagnostic::{Code, Diagnostic, shown};
-use crate::layer::{MAX_NAME, is_name};
+use crate::layer::{GLOBAL_NAME, MAX_NAME, VALUE_NAME, is_name, is_value_name};
 use crate::span::Span;
 
 /// How many mistakes are looked for.
@@ -27,11 +27,12 @@ impl Found {
         self.0.len() >= MAX_ERRORS
     }
 
-    /// Checks that a name can be written.
+    /// Checks that the name of a program, function, buffer, variable or value can be written.
     pub(super) fn name(&mut self, what: &str, name: &str, span: Span) {
-        if !is_name(name) {
+        let global = matches!(what, "program" | "function");
+        if !(if global { is_name(name) } else { is_value_name(name) }) {
             let message = format!("the {what} has the name `{}`", shown(name));
-            let help = format!("names are 1 to {MAX_NAME} letters, digits, `_` and `.`");
+            let help = format!("names are 1 to {MAX_NAME} {}", if global { GLOBAL_NAME } else { VALUE_NAME });
             self.report(Diagnostic::new(Code::LoopName, span, message).help(help));
         }
     }

@@ -2,7 +2,7 @@
 //!
 //! | code | invariant |
 //! |---|---|
-//! | E0401 | names are letters, digits, `_` and `.`, at most 200 of them |
+//! | E0401 | names of program and functions are letters, digits, `_` and `.`, others have no `"`, `\` and control characters; none is longer than 200 bytes |
 //! | E0402 | names are unique: buffers, functions; in a function buffers, variables and values |
 //! | E0403 | a value or variable is defined before it is read, in the same block or one around it |
 //! | E0404 | operands, results and buffers have types that go together |

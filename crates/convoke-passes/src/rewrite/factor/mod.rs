@@ -41,7 +41,7 @@ use crate::error::PassError;
 use crate::guarantee::Guarantee;
 use crate::note::{Log, Outcome, SkipReason};
 use crate::pass::{Changed, Context};
-use crate::watch::Fitting;
+use crate::watch::{Fitting, Progress};
 use convoke_factor::Work;
 use convoke_ir::layer::Layer;
 
@@ -86,7 +86,7 @@ pub(super) fn rewrite(
         let mut candidates = Vec::new();
         let mut left = None;
         let watch = &log.watch;
-        let follow = |step| watch.tell(Some(&Fitting { pass, value: &target.name, step }));
+        let follow = |step| watch.tell(&Progress::Fit(Fitting { pass, value: &target.name, step }));
         let work = Work::new(settings.multiplications()).observed(&follow);
         let wanted = Wanted { cx, settings, tolerance, work: &work };
         for form in forms {

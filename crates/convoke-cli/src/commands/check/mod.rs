@@ -1,37 +1,49 @@
-//! `convoke check`: every stage of every layer, and its native code, against the interpreter.
+//! `convoke check`: every stage of every layer, and its native code, against the interpreter, or native code against given arrays.
+
+mod against;
+mod expected;
 
 use convoke::check::{Reference, StageCheck, stages};
 use convoke::{Compiler, Layer, Unmet};
 use indicatif::{ProgressBar, ProgressStyle};
+use ndarray::ArrayD;
 use serde_json::{Value, json};
 
 use crate::args::Check;
 use crate::failure::Failure;
+use crate::inputs::Given;
 use crate::io::Io;
 use crate::judge::{self, Judgement, Rules};
 use crate::options::{compiler, note_unmet};
 use crate::table::Table;
-use crate::{random, sink, source};
+use crate::{sink, source};
 
 /// The most multiplications of a program that the loop interpreter runs after every pass: about a second.
 const MAX_MULTIPLICATIONS: u64 = 50_000_000;
 
 pub(crate) fn run(args: Check, io: &mut Io<'_>) -> Result<(), Failure> {
+    if let Some(path) = &args.against {
+        return against::run(&args, path, io);
+    }
     let compiler = compiler(&args.options, &args.files, io)?;
     let mut layers = Vec::new();
     for file in &args.files {
         let found = source::layers(file, &args.options.which, io)?;
-        layers.extend(found.into_iter().map(|layer| (file.display().to_string(), layer)));
+        for layer in found {
+            let given = Given::new(&args.inputs, &layer, source::is_onnx(file))?;
+            layers.push((file.display().to_string(), given.prepared(layer, &args.inputs, &args.options)?, given));
+        }
     }
     let bar =
         if io.progress && layers.len() > 1 { ProgressBar::new(layers.len() as u64) } else { ProgressBar::hidden() };
     bar.set_style(ProgressStyle::with_template("{pos}/{len} {wide_msg}").expect("a constant template that is valid"));
     let (mut reports, mut unmet) = (Vec::new(), 0);
-    for (file, layer) in layers {
+    for (file, layer, given) in layers {
         let most = if args.all { u64::MAX } else { MAX_MULTIPLICATIONS };
-        let found = one(&compiler, &layer, args.random.seed, most, |stage| {
-            bar.set_message(format!("@{}: {stage}", layer.name()))
-        });
+        compiler.fits(&layer)?;
+        let inputs = given.read(&compiler, &layer, &args.random, &args.options, io)?;
+        let found =
+            one(&compiler, &layer, inputs, most, |stage| bar.set_message(format!("@{}: {stage}", layer.name())));
         let found = found?;
         let selected = Unmet::of(compiler.select(&layer)?.ir(), &compiler.grants());
         unmet += selected.len();
@@ -41,7 +53,8 @@ pub(crate) fn run(args: Check, io: &mut Io<'_>) -> Result<(), Failure> {
     }
     bar.finish_and_clear();
 
-    let rules = Rules { max_error_given: args.options.max_error.is_some(), random_inputs: true, max_error_kept: true };
+    let random_inputs = args.inputs.input.is_empty();
+    let rules = Rules { max_error_given: args.options.max_error.is_some(), random_inputs, max_error_kept: true };
     if args.format.json {
         let all: Vec<Value> = reports.iter().map(|(file, layer, stages)| as_json(file, layer, stages, rules)).collect();
         sink::json(io, &all.into())?;
@@ -62,12 +75,10 @@ pub(crate) fn run(args: Check, io: &mut Io<'_>) -> Result<(), Failure> {
 fn one(
     compiler: &Compiler,
     layer: &Layer,
-    seed: u64,
+    inputs: Vec<ArrayD<f64>>,
     most: u64,
     before: impl FnMut(&str),
 ) -> Result<Vec<StageCheck>, Failure> {
-    compiler.fits(layer)?;
-    let inputs = random::inputs(layer, seed, &compiler.files(layer))?;
     let reference = Reference::new(layer, inputs, compiler.subnormals())?;
     Ok(stages(compiler, layer, &reference, most, before)?)
 }
