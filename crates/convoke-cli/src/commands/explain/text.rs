@@ -24,6 +24,9 @@ pub(super) fn text(report: &Report<'_>) -> String {
     for view in report.views() {
         text += &convolution(&view);
     }
+    if report.only.is_some() {
+        return text;
+    }
     if report.explanation.selections().is_empty() {
         text += "\nno convolution, so no algorithm to choose\n";
     }
@@ -126,7 +129,7 @@ fn bar(view: &View<'_>, row: &Row<'_>) -> String {
 }
 
 /// The cost of the layer from pass to pass.
-fn waterfall_of(report: &Report<'_>) -> String {
+pub(super) fn waterfall_of(report: &Report<'_>) -> String {
     let rows = waterfall::rows(report);
     let measured = rows.iter().any(|row| row.measured.is_some());
     let mut headings = vec!["after", "parameters", "", "multiplications", "", "predicted", ""];
@@ -194,7 +197,7 @@ pub(super) fn passes(records: &[Record], no_times: bool) -> String {
 }
 
 /// Words in lines of at most [`WIDTH`] characters, those after the first further in.
-fn wrapped(text: &str) -> String {
+pub(super) fn wrapped(text: &str) -> String {
     let (mut lines, mut line) = (String::new(), String::from(" "));
     for word in text.split(' ') {
         if line.chars().count() + 1 + word.chars().count() > WIDTH {
