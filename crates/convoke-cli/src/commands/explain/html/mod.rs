@@ -37,7 +37,7 @@ pub(super) fn page(report: &Report<'_>) -> String {
         page += "<p>There is no convolution, so no algorithm to choose.</p>\n";
     }
     if report.only.is_none() {
-        page += &passes(report);
+        page += &passes(report, usize::MAX);
     }
     page + "</html>\n"
 }
@@ -65,12 +65,12 @@ pub(super) fn costs(report: &Report<'_>) -> String {
     format!("<section><h2>Cost of the layer, from pass to pass</h2>\n{}</section>\n", cascade::draw(report))
 }
 
-/// The changes of each pass, in numbers and in the IR.
-pub(super) fn passes(report: &Report<'_>) -> String {
+/// The changes of each pass, in numbers and in the IR. A text of more than `most` lines is not shown.
+pub(super) fn passes(report: &Report<'_>, most: usize) -> String {
     let mut text = format!("<section><h2>Passes of -O{}</h2>\n<pre>", report.compiler.level());
     text += &escaped(&text::passes(report.explanation.records(), report.no_times));
     text += "</pre></section>\n<section><h2>The IR, pass by pass</h2>\n";
-    text += &ir(report);
+    text += &ir(report, most);
     text + "</section>\n"
 }
 
@@ -218,7 +218,7 @@ fn table(view: &View<'_>) -> String {
 }
 
 /// The IR before and after each pass that changed it, beside each other.
-fn ir(report: &Report<'_>) -> String {
+fn ir(report: &Report<'_>, most: usize) -> String {
     let given = report.layer.ir().to_string();
     let (mut text, mut before, mut heading) = (String::new(), given.as_str(), "as given".to_owned());
     let mut idle: Vec<&str> = Vec::new();
@@ -235,10 +235,20 @@ fn ir(report: &Report<'_>) -> String {
             continue;
         };
         flush(&mut idle, &mut text);
+        let lines = after.lines().count();
+        if lines.max(before.lines().count()) > most {
+            text += &format!(
+                "<p class=\"idle\">{}: {lines} lines after it; <code>convoke opt --print-after-all</code> prints them</p>\n",
+                escaped(record.pass)
+            );
+            before = after;
+            heading = format!("after {}", record.pass);
+            continue;
+        }
         let said = stages.iter().filter(|row| row.name == record.pass).flat_map(|row| &row.said);
         let said: String = said.map(|note| format!("<p class=\"note\">{}</p>\n", escaped(note))).collect();
         // A short text is shown at once, a long one when it is asked for.
-        let open = if after.lines().count() <= SHORT { " open" } else { "" };
+        let open = if lines <= SHORT { " open" } else { "" };
         text += &format!(
             "<details{open}><summary>{}</summary>\n{said}<div class=\"beside\"><table>\n<tr><th>{}<th>after {0}</tr>\n{}</table></div></details>\n",
             escaped(record.pass),

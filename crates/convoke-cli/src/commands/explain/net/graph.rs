@@ -176,7 +176,8 @@ fn path(line: &[(f64, f64)]) -> String {
         let before = i.checked_sub(1).map(|before| line[before]);
         let _ = match before {
             None => write!(text, "M{x:.1} {y:.1}"),
-            Some((_, above)) if above == y => Ok(()),
+            // A step of no length would turn the arrow.
+            Some((_, above)) if (above - y).abs() < 0.05 => Ok(()),
             Some((from, _)) if (from - x).abs() < 0.05 => write!(text, "V{y:.1}"),
             Some((from, above)) => {
                 let middle = (above + y) / 2.0;

@@ -15,6 +15,8 @@ use crate::table::{count, seconds};
 
 /// Reports of convolutions.
 const MOST: usize = 80;
+/// Lines of an IR that is shown.
+const LINES: usize = 1500;
 
 const STYLE: &str = include_str!("page.css");
 const SCRIPT: &str = include_str!("page.js");
@@ -78,7 +80,7 @@ pub(crate) fn page(report: &Report<'_>, net: &Net<'_>) -> String {
     page += &kinds(net);
     let drawing = graph::svg(net, &|place| sections.id(place));
     page += &format!(
-        "<div class=\"stage\">\n{drawing}<svg id=\"map\" role=\"presentation\"><use href=\"#drawing\"/><rect id=\"seen\"/></svg>\n\
+        "<div class=\"stage\" id=\"stage\">\n{drawing}<svg id=\"map\" role=\"presentation\"><use href=\"#drawing\"/><rect id=\"seen\"/></svg>\n\
          <p class=\"buttons\"><button id=\"all\">whole net</button><button id=\"one\">1 : 1</button></p>\n</div></section>\n"
     );
     page += "<div class=\"layers\">\n";
@@ -94,7 +96,7 @@ pub(crate) fn page(report: &Report<'_>, net: &Net<'_>) -> String {
     }
     page += &format!("<section><h2>Ops</h2>\n{}</section>\n", ops(net, &sections));
     page += &costs(report);
-    page += &passes(report);
+    page += &passes(report, LINES);
     page + &format!("<script>\n{SCRIPT}</script>\n</html>\n")
 }
 
@@ -164,7 +166,7 @@ fn op(row: &Row<'_>, node: usize, net: &Net<'_>, sections: &Sections<'_>) -> Str
         None => format!("<span title=\"{title}\">%{name}</span>"),
     };
     let mut text = format!(
-        "<tr class=\"{}\"><td><i></i><a href=\"#net\" data-op=\"{node}\" title=\"show it in the net\">◎</a> {named}",
+        "<tr class=\"{}\"><td><i></i><a href=\"#stage\" data-op=\"{node}\" title=\"show it in the net\">◎</a> {named}",
         row.kind.name()
     );
     // Cells that sort by a number carry it.

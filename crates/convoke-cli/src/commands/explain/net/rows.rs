@@ -198,9 +198,10 @@ impl Row<'_> {
         self.measured.or(self.predicted)
     }
 
-    /// The algorithm as far as tables show it, `-` for other ops.
+    /// The algorithm as tables show it, with its lanes and its input: `direct(pixels, in_place)`; `-` for other ops.
     pub(crate) fn algorithm(&self) -> String {
-        self.algorithm.map_or_else(|| "-".into(), |plan| plan.form().to_string())
+        let short = |plan: Plan| plan.form().to_string().replace("lanes = ", "").replace("input = ", "");
+        self.algorithm.map_or_else(|| "-".into(), short)
     }
 }
 

@@ -8,9 +8,9 @@ use crate::table::{Table, bytes, count, seconds};
 use super::super::text::{passes, waterfall_of, wrapped};
 
 /// Cells of the longest bar.
-const BAR: f64 = 12.0;
+const BAR: f64 = 8.0;
 /// Characters of a name that a row shows; longer ones lose their middle.
-const NAME: usize = 36;
+const NAME: usize = 46;
 
 pub(crate) fn text(report: &Report<'_>, net: &Net<'_>) -> String {
     let mut text = format!("layer    {}\nmachine  {}\n", signature(report.layer), report.machine());
@@ -65,7 +65,7 @@ fn ops(net: &Net<'_>) -> String {
 /// What the columns hold, in words.
 fn headings(net: &Net<'_>) -> String {
     let mut text = wrapped(
-        "shape: window, channels and rows x columns of the result; multiplications: those that the chosen algorithm does; error: to expect of a \
+        "shape: window, channels and rows x columns of the result; algorithm: with its lanes and its input; multiplications: those that the chosen algorithm does; error: to expect of a \
          convolution by its algorithm, relative as its own report says",
     );
     text += &wrapped(
@@ -155,9 +155,9 @@ mod tests {
 
     #[test]
     fn bars_and_names_keep_their_width() {
-        assert_eq!([bar(0.0), bar(1e-9), bar(0.5), bar(1.0)], ["".into(), "▏".into(), "█".repeat(6), "█".repeat(12)]);
+        assert_eq!([bar(0.0), bar(1e-9), bar(0.5), bar(1.0)], ["".into(), "▏".into(), "█".repeat(4), "█".repeat(8)]);
         let long = "model_0_block_17_expand_relu6_project_conv_output_0";
-        assert_eq!(shortened(long).chars().count(), 35);
+        assert_eq!(shortened(long).chars().count(), 45);
         assert!(shortened(long).starts_with("model_0_block_17_") && shortened(long).ends_with("output_0"));
         assert_eq!(shortened("conv1"), "conv1");
     }

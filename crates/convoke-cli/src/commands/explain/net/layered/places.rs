@@ -6,6 +6,8 @@ use super::ranks::Grid;
 
 /// Sweeps, each down or up.
 const SWEEPS: usize = 40;
+/// Times that every chain is set straight.
+const STRAIGHTENED: usize = 10;
 /// Between two boxes, and between a slot and what is beside it.
 const GAPS: [f64; 2] = [22.0, 10.0];
 
@@ -25,33 +27,82 @@ pub(super) fn places(grid: &Grid) -> Vec<f64> {
             place(grid, layer, &wants, &mut x);
         }
     }
+    straighten(grid, &mut x);
     let left = x.iter().zip(&grid.width).map(|(x, width)| x - width / 2.0).fold(f64::INFINITY, f64::min);
     x.iter_mut().for_each(|x| *x -= left);
     x
 }
 
-/// The place that a box or slot wants, that of its heaviest neighbours, and by what weight: a trunk is straight before all else, then a chain of boxes.
-fn wanted(grid: &Grid, i: usize, x: &[f64], neighbours: &[usize]) -> (f64, f64) {
+/// The neighbours that a box or slot would stand below or above, and their weight: a trunk is straight before all else, then a chain of boxes.
+fn heaviest(grid: &Grid, i: usize, neighbours: &[usize]) -> (Vec<usize>, f64) {
     let weight = |j: usize| match (grid.is_slot(i), grid.is_slot(j)) {
         (true, true) => 8.0,
         (false, false) => 4.0,
         _ => 1.0,
     };
-    let heaviest = neighbours.iter().map(|&j| weight(j)).fold(0.0, f64::max);
-    let all = neighbours.iter().filter(|&&j| weight(j) == heaviest).map(|&j| x[j]);
-    let count = all.clone().count();
+    let most = neighbours.iter().map(|&j| weight(j)).fold(0.0, f64::max);
+    (neighbours.iter().copied().filter(|&j| weight(j) == most).collect(), most)
+}
+
+/// The place that a box or slot wants, the mean of its heaviest neighbours, and by what weight.
+fn wanted(grid: &Grid, i: usize, x: &[f64], neighbours: &[usize]) -> (f64, f64) {
+    let (all, weight) = heaviest(grid, i, neighbours);
     // One without neighbours wants to stay, but not much.
-    if count == 0 { (x[i], 0.1) } else { (all.sum::<f64>() / count as f64, heaviest) }
+    if all.is_empty() { (x[i], 0.1) } else { (all.iter().map(|&j| x[j]).sum::<f64>() / all.len() as f64, weight) }
+}
+
+/// The distance that two neighbours in a layer keep, from middle to middle.
+fn apart(grid: &Grid, i: usize, j: usize) -> f64 {
+    let gap = if grid.is_slot(i) || grid.is_slot(j) { GAPS[1] } else { GAPS[0] };
+    (grid.width[i] + grid.width[j]) / 2.0 + gap
 }
 
 /// Places a layer: the order and the gaps are kept, and the weighted squares of the distances to `wants` are least.
 fn place(grid: &Grid, layer: &[usize], wants: &[(f64, f64)], x: &mut [f64]) {
-    let gap = |i: usize, j: usize| {
-        let gap = if grid.is_slot(i) || grid.is_slot(j) { GAPS[1] } else { GAPS[0] };
-        (grid.width[i] + grid.width[j]) / 2.0 + gap
-    };
-    let gaps: Vec<f64> = layer.windows(2).map(|pair| gap(pair[0], pair[1])).collect();
+    let gaps: Vec<f64> = layer.windows(2).map(|pair| apart(grid, pair[0], pair[1])).collect();
     layer.iter().zip(spread(wants, &gaps)).for_each(|(&i, place)| x[i] = place);
+}
+
+/// Sets chains whose members are each other's heaviest neighbours straight, longest first, as far as what stands beside them leaves room.
+fn straighten(grid: &Grid, x: &mut [f64]) {
+    let only = |i: usize, neighbours: &[Vec<usize>]| match heaviest(grid, i, &neighbours[i]).0[..] {
+        [one] => Some(one),
+        _ => None,
+    };
+    let next = |i: usize| only(i, &grid.below).filter(|&j| only(j, &grid.above) == Some(i));
+    let is_first = |i: usize| only(i, &grid.above).and_then(next) != Some(i);
+    let mut chains: Vec<Vec<usize>> = (0..grid.rank.len())
+        .filter(|&i| is_first(i))
+        .map(|first| std::iter::successors(Some(first), |&i| next(i)).collect())
+        .collect();
+    chains.sort_by_key(|chain| std::cmp::Reverse(chain.len()));
+    let mut at = vec![0; grid.rank.len()];
+    for layer in &grid.layers {
+        layer.iter().enumerate().for_each(|(place, &i)| at[i] = place);
+    }
+    for _ in 0..STRAIGHTENED {
+        for chain in &chains {
+            let (mut low, mut high) = (f64::NEG_INFINITY, f64::INFINITY);
+            for &i in chain {
+                let layer = &grid.layers[grid.rank[i]];
+                let left = at[i].checked_sub(1).map(|place| layer[place]);
+                low = left.map_or(low, |j| low.max(x[j] + apart(grid, i, j)));
+                high = layer.get(at[i] + 1).map_or(high, |&j| high.min(x[j] - apart(grid, i, j)));
+            }
+            if low <= high {
+                let wanted = middle(grid, chain, x).clamp(low, high);
+                chain.iter().for_each(|&i| x[i] = wanted);
+            }
+        }
+    }
+}
+
+/// The place of a straight chain: of boxes, their mean; of slots, the mean of the boxes at its ends, so that it stays near them.
+fn middle(grid: &Grid, chain: &[usize], x: &[f64]) -> f64 {
+    let (first, last) = (chain[0], chain[chain.len() - 1]);
+    let ends: Vec<usize> = grid.above[first].iter().chain(&grid.below[last]).copied().collect();
+    let all = if grid.is_slot(first) && !ends.is_empty() { &ends } else { chain };
+    all.iter().map(|&i| x[i]).sum::<f64>() / all.len() as f64
 }
 
 /// Numbers in order, each at least its gap after the one before, with the least weighted squares of distances to `wants`: isotonic regression by pooling
@@ -87,13 +138,16 @@ pub(super) fn ports(grid: &Grid, x: &[f64]) -> HashMap<(usize, usize), f64> {
         let mut from = grid.above[to].clone();
         from.sort_by(|&a, &b| x[a].total_cmp(&x[b]));
         let half = grid.width[to] / 2.0 - BESIDE;
-        let gap = BESIDE.min(2.0 * half / from.len().max(1) as f64);
+        let gap = BESIDE.min(2.0 * half / from.len().max(2) as f64);
         let wants: Vec<_> = from.iter().map(|&i| (x[i].clamp(x[to] - half, x[to] + half), 1.0)).collect();
         let places = spread(&wants, &vec![gap; from.len().saturating_sub(1)]);
         // Crowded at one end, they may reach beyond it.
-        let beyond = |ends: Option<&f64>| ends.map_or(0.0, |end| (end - x[to]).abs() - half).max(0.0);
-        let shift = beyond(places.first()) - beyond(places.last());
-        ports.extend(from.iter().zip(&places).map(|(&i, place)| ((i, to), place + shift)));
+        let inside = |(i, place): (usize, f64)| {
+            let (left, right) = (i as f64 * gap, (from.len() - 1 - i) as f64 * gap);
+            place.max(x[to] - half + left).min(x[to] + half - right)
+        };
+        let places = places.into_iter().enumerate().map(inside);
+        ports.extend(from.iter().zip(places).map(|(&i, place)| ((i, to), place)));
     }
     ports
 }
