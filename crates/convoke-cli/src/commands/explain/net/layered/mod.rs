@@ -160,6 +160,11 @@ mod tests {
                 (first.1 - boxes[*from][1] - boxes[*from][3]).abs() < 1e-6 && (last.1 - boxes[*to][1]).abs() < 1e-6
             );
             assert!(line.is_sorted_by(|a, b| a.1 <= b.1 + 1e-6), "{line:?}");
+            for (i, [x, y, w, h]) in boxes.iter().enumerate().filter(|(i, _)| i != from && i != to) {
+                // Lines go sideways between the layers alone.
+                let crosses = |a: (f64, f64), b: (f64, f64)| x < &a.0 && a.0 < x + w && a.1 < y + h && *y < b.1;
+                assert!(!line.windows(2).any(|ends| ends[0].0 == ends[1].0 && crosses(ends[0], ends[1])), "box {i}");
+            }
         }
         drawing
     }
