@@ -14,13 +14,19 @@ const WIDTH: usize = 112;
 /// Cells of the longest bar.
 const BAR: f64 = 24.0;
 
-pub(super) fn text(report: &Report<'_>) -> String {
+/// The layer and the machine, and what no prediction counts.
+pub(super) fn header(report: &Report<'_>) -> String {
     let mut text = format!("layer    {}\nmachine  {}\n", signature(report.layer), report.machine());
     if report.compiler.subnormals() == Subnormals::Keep {
         text += &wrapped(
             "subnormal numbers are kept: an operation that meets one takes up to 700 times as long, which no prediction counts",
         );
     }
+    text
+}
+
+pub(super) fn text(report: &Report<'_>) -> String {
+    let mut text = header(report);
     for view in report.views() {
         text += &convolution(&view);
     }

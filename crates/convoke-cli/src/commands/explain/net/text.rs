@@ -2,10 +2,8 @@
 
 use super::rows::{Net, Row, Sums};
 use crate::commands::explain::facts::{Report, error};
-use crate::options::signature;
+use crate::commands::explain::text::{header, passes, waterfall_of, wrapped};
 use crate::table::{Table, bytes, count, seconds};
-
-use super::super::text::{passes, waterfall_of, wrapped};
 
 /// Cells of the longest bar.
 const BAR: f64 = 8.0;
@@ -13,7 +11,7 @@ const BAR: f64 = 8.0;
 const NAME: usize = 46;
 
 pub(crate) fn text(report: &Report<'_>, net: &Net<'_>) -> String {
-    let mut text = format!("layer    {}\nmachine  {}\n", signature(report.layer), report.machine());
+    let mut text = header(report);
     text += &format!("\n{} ops as compiled\n{}", net.rows.len(), ops(net));
     text += &headings(net);
     text += &format!("\n{}", sums(net));
