@@ -127,3 +127,61 @@ fn explain_tells_what_the_layer_takes_from_pass_to_pass() {
     let stages = value["waterfall"].as_array().expect("a list");
     assert!(stages.iter().all(|stage| stage["measured_seconds"].as_f64() > Some(0.0)), "{stages:#?}");
 }
+
+/// A net of two convolutions.
+const TWO: &str = "layer @two(%x: f32[1, 4, 8, 8]) -> f32[1, 4, 8, 8] {
+  %v = const f32[4, 4, 3, 3] = normal(seed = 1, std = 0.1)
+  %w = const f32[4, 4, 1, 1] = normal(seed = 2, std = 0.1)
+  %t = conv2d %x, %v { pads = [1, 1, 1, 1] } then relu
+  %y = conv2d %t, %w {}
+  return %y
+}
+";
+
+#[test]
+fn explain_shows_a_net_by_its_ops_and_one_convolution_by_its_name() {
+    let folder = folder();
+    let (input, page) = (text(&folder.path().join("two.conv")), text(&folder.path().join("two.html")));
+    fs::write(&input, TWO).expect("written");
+    let args = ["explain", &input, "--cpu", "x86-64-v3", "--no-times"];
+    let net = convoke(&args);
+    assert_eq!((net.status, net.stderr.as_str()), (0, ""));
+    assert!(net.stdout.contains("\n2 ops as compiled\n") && net.stdout.contains("\nkinds of ops\n"), "{}", net.stdout);
+    assert!(!net.stdout.contains("chosen: "), "{}", net.stdout);
+    // One convolution has the report that it has by itself.
+    for name in ["y", "%y"] {
+        let one = convoke(&[&args[..], &["--of", name]].concat());
+        assert_eq!((one.status, one.stderr.as_str()), (0, ""));
+        assert!(one.stdout.contains("\n%y: 1x1, 4 -> 4 channels, 8x8 -> 8x8\nchosen: "), "{}", one.stdout);
+        assert!(!one.stdout.contains("%t: ") && !one.stdout.contains("passes of"), "{}", one.stdout);
+    }
+    let none = convoke(&[&args[..], &["--of", "yy"]].concat());
+    assert_eq!(none.status, 2);
+    assert!(none.stderr.contains("there is no convolution `yy`; nearest first, there are %y, %t"), "{}", none.stderr);
+    let written = convoke(&[&args[..], &["--html", &page]].concat());
+    assert_eq!((written.status, written.stderr.as_str()), (0, ""));
+    let page = fs::read_to_string(page).expect("it was written");
+    assert!(page.contains("<svg id=\"graph\"") && page.contains("<section id=\"y\">"), "{page}");
+    assert!(!page.contains("http") && !page.contains("src="), "{page}");
+}
+
+/// Of a net, each op is timed as it is chosen; of one convolution, every candidate.
+#[test]
+fn explain_measures_the_ops_of_a_net() {
+    let folder = folder();
+    let input = text(&folder.path().join("two.conv"));
+    fs::write(&input, TWO).expect("written");
+    let measured = |more: &[&str]| {
+        let result = convoke(&[&["explain", &input, "--json", "--measure"], more].concat());
+        assert_eq!((result.status, result.stderr.as_str()), (0, ""));
+        serde_json::from_str::<serde_json::Value>(&result.stdout).expect("JSON")
+    };
+    let net = measured(&[]);
+    let ops = net["net"]["ops"].as_array().expect("a list");
+    assert!(ops.iter().all(|op| op["measured_seconds"].as_f64() > Some(0.0)), "{ops:#?}");
+    assert_eq!(net["measured"].as_array().map(Vec::len), Some(ops.len()));
+    assert!(net["net"]["sums"]["measured_whole_seconds"].as_f64() > Some(0.0), "{:#}", net["net"]["sums"]);
+    let one = measured(&["--of", "t"]);
+    assert_eq!(one["convolutions"].as_array().map(Vec::len), Some(1));
+    assert!(one["measured"].as_array().is_some_and(|all| all.len() > 1), "{:#}", one["measured"]);
+}

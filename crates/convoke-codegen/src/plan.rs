@@ -69,6 +69,11 @@ impl Area {
     }
 }
 
+/// Bytes that a run of a program takes besides inputs, outputs and constants, on this many threads.
+pub fn workspace_bytes(program: &Program, threads: usize) -> usize {
+    Plan::new(program, &program.entry).bytes(threads.max(1))
+}
+
 /// The memory of a run besides inputs, outputs and constants.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Plan {

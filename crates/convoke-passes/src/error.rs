@@ -141,12 +141,12 @@ fn first(diagnostics: &[Diagnostic]) -> String {
 /// The candidate nearest to `name` by edit distance, if at most a third of its letters differ.
 pub(crate) fn nearest(name: &str, candidates: impl Iterator<Item = &'static str>) -> Option<&'static str> {
     // A name far longer than any candidate is near none, and need not be compared.
-    let near = candidates.filter(|c| name.len() <= 2 * c.len()).map(|c| (distance(name, c), c));
+    let near = candidates.filter(|c| name.len() <= 2 * c.len()).map(|c| (edit_distance(name, c), c));
     near.min().filter(|(d, c)| *d <= (c.len() / 3).max(1)).map(|(_, c)| c)
 }
 
 /// Levenshtein's edit distance in bytes.
-fn distance(a: &str, b: &str) -> usize {
+pub fn edit_distance(a: &str, b: &str) -> usize {
     let mut row: Vec<usize> = (0..=b.len()).collect();
     for (i, x) in a.bytes().enumerate() {
         let mut diagonal = i;

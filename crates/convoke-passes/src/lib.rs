@@ -30,7 +30,7 @@ pub mod spec;
 pub mod stats;
 pub mod watch;
 
-pub use error::PassError;
+pub use error::{PassError, edit_distance};
 pub use guarantee::{Approximate, Exact, Granted, Grants, Guarantee, Rounding, Structural};
 pub use manager::{PassManager, Record, State};
 pub use note::{Counts, Deviation, Note, Outcome, Rewritten, SkipReason};

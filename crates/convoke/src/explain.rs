@@ -3,12 +3,14 @@
 
 mod explanation;
 mod measure;
+mod ops;
 mod waterfall;
 mod weights;
 
 pub use crate::timing::{Measured, Progress, TOO_SLOW, Timing};
 pub use convoke_conv::{Budget, Conv, Estimate, PlanCost, Reason, Refusal, Selection, Term};
 pub use explanation::{Explanation, explain};
-pub use measure::{measure, measure_stages};
+pub use measure::{measure, measure_one, measure_ops, measure_stages};
+pub use ops::OpCost;
 pub use waterfall::{Cost, LayerStage};
 pub use weights::{WeightBounds, weight_bounds};

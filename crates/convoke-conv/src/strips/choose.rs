@@ -319,11 +319,17 @@ pub(super) fn of_strip(conv: &Conv, h: Axis) -> Conv {
 
 /// Predicted cycles that the strips of a layer save, whose convolutions have their plans.
 pub fn cycles_saved(layer: &Layer, machine: &Machine) -> f64 {
+    savings(layer, machine).iter().map(|(_, cycles)| cycles).sum()
+}
+
+/// The chains of a layer whose convolutions have their plans, each with the predicted cycles that its strips save.
+pub fn savings(layer: &Layer, machine: &Machine) -> Vec<(Vec<usize>, f64)> {
     let links = links(layer);
     let saved = |end: usize| {
         let chain = chain(layer, &links, end).ok()?;
         let part = chain.iter().map(|&at| Planned::new(layer, at, machine)).collect::<Option<Vec<_>>>()?;
-        Some(apart(&part, machine) - Fused::new(&part, rows(&layer.body[end]), machine)?.cycles)
+        let cycles = apart(&part, machine) - Fused::new(&part, rows(&layer.body[end]), machine)?.cycles;
+        Some((chain, cycles))
     };
-    ends(layer, &links).into_iter().filter_map(saved).sum()
+    ends(layer, &links).into_iter().filter_map(saved).collect()
 }

@@ -15,7 +15,7 @@ mod refused;
 
 use convoke_ir::layer::{Axis, Conv2d, Instr, Layer, Op, ValueId};
 
-pub use choose::{Chosen, choose, cycles_saved, fused_cycles};
+pub use choose::{Chosen, choose, cycles_saved, fused_cycles, savings};
 pub use lower::{Repeat, lower};
 pub use refused::{clear_refused, refused};
 

@@ -1,11 +1,13 @@
 //! The explanation of a layer: every candidate algorithm of every convolution with its numbers, and a record of each pass.
 
+use convoke_codegen::plan::workspace_bytes;
 use convoke_conv::Selection;
 use convoke_conv::select::selections;
 use convoke_ir::layer as ir;
 use convoke_passes::plan::{Bands, Select};
 use convoke_passes::{Changed, LayerPass, PassError, Record, Stage, State};
 
+use super::ops::{OpCost, costs};
 use super::waterfall::LayerStage;
 use crate::compiler::Compiler;
 use crate::error::Error;
@@ -18,6 +20,9 @@ use crate::unmet::Unmet;
 #[derive(Clone, Debug)]
 pub struct Explanation {
     weighed: ir::Layer,
+    compiled: ir::Layer,
+    ops: Vec<OpCost>,
+    workspace: usize,
     selections: Vec<Selection>,
     unmet: Vec<Unmet>,
     verdicts: Vec<Verdict>,
@@ -35,6 +40,21 @@ impl Explanation {
     /// The candidates and the choice for each convolution of [`Explanation::weighed`], in order.
     pub fn selections(&self) -> &[Selection] {
         &self.selections
+    }
+
+    /// The layer as it is lowered, after all passes over layer IR. It has the values of [`Explanation::weighed`].
+    pub fn compiled(&self) -> &ir::Layer {
+        &self.compiled
+    }
+
+    /// The cost of each instruction of [`Explanation::compiled`], in order.
+    pub fn ops(&self) -> &[OpCost] {
+        &self.ops
+    }
+
+    /// Bytes that a run takes besides inputs, outputs and constants.
+    pub fn workspace_bytes(&self) -> usize {
+        self.workspace
     }
 
     /// The convolutions that do not keep [`Compiler::with_max_error`].
@@ -75,7 +95,7 @@ pub fn explain(compiler: &Compiler, layer: &Layer) -> Result<Explanation, Error>
     // Algorithms are weighed for the layer that `select` is given.
     let mut weighed: ir::Layer = compiler.declared(layer);
     let mut stages = vec![LayerStage::new(None, &weighed, compiler)];
-    let mut fused = None;
+    let (mut fused, mut compiled) = (None, weighed.clone());
     let observer = |record: &Record, state: &State| {
         let selected = records.iter().chain([record]).any(|r: &Record| r.pass == Select::NAME);
         if let (State::Layer(layer), false) = (state, selected) {
@@ -87,13 +107,16 @@ pub fn explain(compiler: &Compiler, layer: &Layer) -> Result<Explanation, Error>
         if let (State::Layer(layer), Bands::NAME, Changed::Yes) = (state, record.pass, record.changed) {
             fused = Some(layer.clone());
         }
+        if let (State::Layer(layer), Changed::Yes) = (state, record.changed) {
+            compiled = layer.clone();
+        }
         records.push(record.clone());
         texts.push(record.changed.is_yes().then(|| match state {
             State::Layer(layer) => layer.to_string(),
             State::Loops(program) => program.to_string(),
         }));
     };
-    let (_, verdicts) = compiler.run_level(layer, Stage::Loops, Verify::Each, observer)?;
+    let (state, verdicts) = compiler.run_level(layer, Stage::Loops, Verify::Each, observer)?;
     let mut selections = selections(&weighed, compiler.algorithm(), compiler.machine(), &compiler.grants().rounding())
         .map_err(PassError::from)?;
     for selection in &mut selections {
@@ -105,5 +128,10 @@ pub fn explain(compiler: &Compiler, layer: &Layer) -> Result<Explanation, Error>
     stages.extend(LayerStage::selected(&stages, &selections));
     stages.extend(fused.and_then(|layer| LayerStage::fused(&stages, layer, compiler)));
     let unmet = Unmet::of_selections(&selections, &compiler.grants());
-    Ok(Explanation { weighed, selections, unmet, verdicts, records, texts, stages })
+    let ops = costs(&compiled, &selections, compiler.machine());
+    let workspace = match &state {
+        State::Loops(program) => workspace_bytes(program, compiler.threads()),
+        State::Layer(_) => 0,
+    };
+    Ok(Explanation { weighed, compiled, ops, workspace, selections, unmet, verdicts, records, texts, stages })
 }

@@ -1,5 +1,6 @@
 //! Measured times of an explained layer: of each candidate of each convolution, and of the layer after each pass.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use convoke_conv::Selection;
@@ -12,7 +13,7 @@ use super::waterfall::LayerStage;
 use crate::compiler::Compiler;
 use crate::error::Error;
 use crate::layer::Layer;
-use crate::timing::{Measured, Progress, Timing, alone, candidates, interleaved};
+use crate::timing::{Measured, Progress, Timing, alone, candidates, interleaved, with_algorithm};
 
 /// Times the candidates of each convolution of `layer`, which `explanation` explains, on random inputs and on as many threads as
 /// `compiler` has.
@@ -27,14 +28,68 @@ pub fn measure(
     explanation: &Explanation,
     observer: &mut dyn FnMut(&str, Progress),
 ) -> Result<Vec<Measured>, Error> {
-    compiler.machine().runs_on_host()?;
-    let convs = explanation.weighed().body.iter().filter(|instr| matches!(instr.op, Op::Conv2d(_)));
-    let convs = convs.zip(explanation.selections());
-    let one = |(instr, selection): (&Instr, &Selection)| {
-        let alone = alone(explanation.weighed(), instr);
-        candidates(compiler, layer.files(), &alone, selection, &mut |progress| observer(&selection.value, progress))
+    let all = explanation.selections().iter().enumerate();
+    let one = |(i, selection): (usize, &Selection)| {
+        measure_one(compiler, layer, explanation, i, &mut |progress| observer(&selection.value, progress)).transpose()
     };
-    convs.map(one).collect()
+    all.filter_map(one).collect()
+}
+
+/// As [`measure`], the candidates of one convolution: that of `place` among [`Explanation::selections`]; `None` if there is none.
+///
+/// # Errors
+///
+/// As [`measure`].
+pub fn measure_one(
+    compiler: &Compiler,
+    layer: &Layer,
+    explanation: &Explanation,
+    place: usize,
+    observer: &mut dyn FnMut(Progress),
+) -> Result<Option<Measured>, Error> {
+    compiler.machine().runs_on_host()?;
+    let weighed = explanation.weighed();
+    let mut convs = weighed.body.iter().filter(|instr| matches!(instr.op, Op::Conv2d(_)));
+    let found = convs.nth(place).zip(explanation.selections().get(place));
+    let one = |(instr, selection): (&Instr, &Selection)| {
+        candidates(compiler, layer.files(), &alone(weighed, instr), selection, observer)
+    };
+    found.map(one).transpose()
+}
+
+/// Times each op of [`Explanation::compiled`] alone, with its epilogue and its chosen algorithm, on random inputs: seconds of the fastest run, `None` for
+/// an op that could not be compiled alone. Its inputs are in the caches as far as they fit, and convolutions that are fused by strips are timed apart.
+///
+/// # Errors
+///
+/// As [`measure`].
+pub fn measure_ops(
+    compiler: &Compiler,
+    layer: &Layer,
+    explanation: &Explanation,
+    observer: &mut dyn FnMut(&str, Progress),
+) -> Result<Vec<Option<f64>>, Error> {
+    compiler.machine().runs_on_host()?;
+    // The layer before `select` names no strips and no storage, which an op alone cannot have.
+    let weighed = explanation.weighed();
+    let by_name: HashMap<&str, &Instr> =
+        weighed.body.iter().map(|instr| (weighed.values[instr.result].name.as_str(), instr)).collect();
+    let compiled = explanation.compiled();
+    let mut seconds = Vec::new();
+    for (instr, cost) in compiled.body.iter().zip(explanation.ops()) {
+        let value = compiled.values[instr.result].name.as_str();
+        let Some(&instr) = by_name.get(value) else {
+            seconds.push(None);
+            continue;
+        };
+        let chosen = cost.selection.map(|place| explanation.selections()[place].chosen);
+        let alone = alone(weighed, instr);
+        let tried = vec![((), chosen.map_or_else(|| alone.clone(), |plan| with_algorithm(&alone, plan)))];
+        let named = |(): &()| chosen.map_or(Progress::Stage(None), Progress::Compile);
+        let times = interleaved(compiler, layer.files(), tried, &named, &mut |progress| observer(value, progress))?;
+        seconds.push(times.into_iter().next().and_then(|(_, time)| Some(time.ok()?.seconds)));
+    }
+    Ok(seconds)
 }
 
 /// Times the whole layer as given and after each pass that changed it, each time with the algorithms that would be chosen. The result has

@@ -4,6 +4,7 @@ use convoke::explain::{Explanation, Measured, Timing, WeightBounds};
 use convoke::ir::layer::Range;
 use convoke::{Algorithm, Compiler, Layer, Machine, Plan};
 use convoke_conv::{Budget, Estimate, Reason, Selection};
+use serde_json::{Value, json};
 
 use crate::options::machine_line;
 
@@ -21,8 +22,12 @@ pub(super) struct Report<'a> {
     pub(super) compiler: &'a Compiler,
     pub(super) layer: &'a Layer,
     pub(super) explanation: &'a Explanation,
-    /// For each convolution, if it was measured.
+    /// The convolution that the report is of, by its place among the selections; `None` for all.
+    pub(super) only: Option<usize>,
+    /// The convolutions whose candidates were measured.
     pub(super) measured: Option<&'a [Measured]>,
+    /// For each op of the compiled layer, if ops were measured, its seconds.
+    pub(super) ops_measured: Option<&'a [Option<f64>]>,
     /// For each stage of the layer, if that was measured, its time or why it has none.
     pub(super) stages_measured: Option<&'a [Result<Timing, String>]>,
     /// The largest |x|, and for each convolution the bounds for its weights, if they were asked for.
@@ -33,16 +38,23 @@ pub(super) struct Report<'a> {
 
 impl Report<'_> {
     /// The convolutions, in order.
-    pub(super) fn views(&self) -> Vec<View<'_>> {
-        let one = |(i, selection)| {
-            let measured = self.measured.and_then(|all| all.get(i));
+    pub(super) fn views<'s>(&'s self) -> Vec<View<'s>> {
+        let one = |(i, selection): (usize, &'s Selection)| {
+            let measured = self.measured.and_then(|all| all.iter().find(|measured| measured.value == selection.value));
             let mut view = View::new(selection, self.compiler, measured, self.no_times);
             if let Some((range, all)) = self.ranged {
                 view.bound_by(range, all.get(i).and_then(Option::as_ref));
             }
             view
         };
-        self.explanation.selections().iter().enumerate().map(one).collect()
+        let all = self.explanation.selections().iter().enumerate();
+        all.filter(|(i, _)| self.only.is_none_or(|only| only == *i)).map(one).collect()
+    }
+
+    /// The measured seconds of the whole layer after its last pass.
+    pub(super) fn whole_measured(&self) -> Option<f64> {
+        let last = self.stages_measured.filter(|_| !self.no_times)?.last()?;
+        Some(last.as_ref().ok()?.seconds)
     }
 
     /// The predicted time of a number of cycles.
@@ -287,6 +299,11 @@ pub(super) fn budget(budget: &Budget) -> String {
         false => format!("{} times the {kind} of a plain sum", Budget::TIMES),
     };
     format!("{}, {whose}", error(budget.limit))
+}
+
+/// A count as JSON, to the last digit as far as JSON's readers take it.
+pub(super) fn whole(count: u128) -> Value {
+    u64::try_from(count).map_or_else(|_| json!(count as f64), Value::from)
 }
 
 /// An error as people read it.

@@ -4,8 +4,8 @@ use convoke::Plan;
 use convoke_passes::stats::Stats;
 use serde_json::{Value, json};
 
-use super::facts::{Report, Row, View, assumption, budget, relative, relative_to};
-use super::{shape, verdict, waterfall};
+use super::facts::{Report, Row, View, assumption, budget, relative, relative_to, whole};
+use super::{net, shape, verdict, waterfall};
 use crate::options::signature;
 
 pub(super) fn json(report: &Report<'_>) -> Value {
@@ -39,8 +39,12 @@ pub(super) fn json(report: &Report<'_>) -> Value {
                              "threads": compiler.threads(), "level": compiler.level(),
                              "convolutions": convolutions, "passes": passes,
                              "waterfall": stages, "remarks": waterfall::sentences(report) });
+    let net = net::Net::new(report);
+    object["net"] = net::json(&net);
     if report.measured.is_some() {
         object["measured"] = views.iter().flat_map(measured).collect();
+    } else if report.ops_measured.is_some() {
+        object["measured"] = net::measured(&net);
     }
     object
 }
@@ -56,11 +60,6 @@ fn stage(row: &waterfall::Row<'_>) -> Value {
         None => {}
     }
     object
-}
-
-/// A count, to the last digit as far as JSON's readers take it.
-fn whole(count: u128) -> Value {
-    u64::try_from(count).map_or_else(|_| json!(count as f64), Value::from)
 }
 
 fn convolution(view: &View<'_>) -> Value {

@@ -1,15 +1,19 @@
-//! `convoke explain`: every candidate algorithm with its numbers, the choice with its reasons, and the changes of each pass.
+//! `convoke explain`: every candidate algorithm with its numbers, the choice with its reasons, and the changes of each pass; of a net its ops in a table.
 
 mod facts;
 mod html;
 mod json;
+mod named;
+mod net;
 #[cfg(test)]
 mod tests;
 mod text;
 mod verdict;
 mod waterfall;
 
-use convoke::explain::{Explanation, Measured, Progress, Timing, explain, measure, measure_stages, weight_bounds};
+use convoke::explain::{
+    Explanation, Measured, Progress, Timing, explain, measure, measure_one, measure_ops, measure_stages, weight_bounds,
+};
 use convoke::{Compiler, Layer};
 use convoke_conv::Selection;
 use convoke_passes::spec::Spec;
@@ -34,10 +38,11 @@ pub(crate) fn run(args: Explain, no_times: bool, io: &mut Io<'_>) -> Result<(), 
     let (layer, files) = source::layer(&args.file, &args.options.which, io)?;
     outputs.reads(files)?;
     let explanation = explain(&compiler, &layer).map_err(pass_failure)?;
+    let only = args.of.as_deref().map(|name| named::convolution(name, &explanation)).transpose()?;
     note_unsaved(explanation.verdicts(), io);
     note_unmet(explanation.unmet(), io);
-    let measured = if args.measure { Some(measured(&compiler, &layer, &explanation, io)?) } else { None };
-    let (measured, stages_measured) = measured.unzip();
+    let is_net = only.is_none() && net::is_net(explanation.selections().len(), explanation.compiled().body.len());
+    let timed = if args.measure { timed(&compiler, &layer, &explanation, only, is_net, io)? } else { Timed::default() };
     let ranged = match args.options.input_range {
         Some(range) => Some((range.most(), weight_bounds(&compiler, &layer, &explanation)?)),
         None => None,
@@ -46,13 +51,16 @@ pub(crate) fn run(args: Explain, no_times: bool, io: &mut Io<'_>) -> Result<(), 
         compiler: &compiler,
         layer: &layer,
         explanation: &explanation,
-        measured: measured.as_deref(),
-        stages_measured: stages_measured.as_deref(),
+        only,
+        measured: timed.convolutions.as_deref(),
+        ops_measured: timed.ops.as_deref(),
+        stages_measured: timed.stages.as_deref(),
         ranged: ranged.as_ref().map(|(range, bounds)| (*range, &bounds[..])),
         no_times,
     };
     if let Some(path) = &args.html {
-        outputs.write(path, html::page(&report).as_bytes(), io)?;
+        let page = if is_net { net::page(&report, &net::Net::new(&report)) } else { html::page(&report) };
+        outputs.write(path, page.as_bytes(), io)?;
         outputs.commit()?;
         if source::is_standard(path) {
             return Ok(());
@@ -61,13 +69,30 @@ pub(crate) fn run(args: Explain, no_times: bool, io: &mut Io<'_>) -> Result<(), 
     if args.format.json {
         return sink::json(io, &json::json(&report));
     }
-    sink::print(io, &text::text(&report))
+    let text = if is_net { net::text(&report, &net::Net::new(&report)) } else { text::text(&report) };
+    sink::print(io, &text)
 }
 
-/// The times of each convolution's candidates, and of the layer after each pass.
-type Times = (Vec<Measured>, Vec<Result<Timing, String>>);
+/// What was timed.
+#[derive(Default)]
+struct Timed {
+    /// The candidates of convolutions.
+    convolutions: Option<Vec<Measured>>,
+    /// The seconds of each op of the compiled layer.
+    ops: Option<Vec<Option<f64>>>,
+    /// The layer after each pass.
+    stages: Option<Vec<Result<Timing, String>>>,
+}
 
-fn measured(compiler: &Compiler, layer: &Layer, explanation: &Explanation, io: &Io<'_>) -> Result<Times, Failure> {
+/// Times the candidates of the convolution `only`; of a net each op as it is chosen; of another layer the candidates of each convolution.
+fn timed(
+    compiler: &Compiler,
+    layer: &Layer,
+    explanation: &Explanation,
+    only: Option<usize>,
+    is_net: bool,
+    io: &Io<'_>,
+) -> Result<Timed, Failure> {
     let bar = if io.progress { ProgressBar::new_spinner() } else { ProgressBar::hidden() };
     let show = |what: &str, progress: Progress| {
         bar.set_message(match progress {
@@ -79,11 +104,22 @@ fn measured(compiler: &Compiler, layer: &Layer, explanation: &Explanation, io: &
         });
         bar.tick();
     };
-    let stages = measure_stages(compiler, layer, explanation, &mut |progress| show("the layer", progress));
-    let convs = measure(compiler, layer, explanation, &mut |value, progress| show(&format!("%{value}"), progress));
+    let mut timed = Timed::default();
+    if let Some(place) = only {
+        let found =
+            measure_one(compiler, layer, explanation, place, &mut |progress| show("the convolution", progress))?;
+        timed.convolutions = Some(found.into_iter().collect());
+    } else {
+        let stages = measure_stages(compiler, layer, explanation, &mut |progress| show("the layer", progress))?;
+        timed.stages = Some(stages.into_iter().map(|time| time.map_err(|error| error.to_string())).collect());
+        let by_value = &mut |value: &str, progress: Progress| show(&format!("%{value}"), progress);
+        match is_net {
+            true => timed.ops = Some(measure_ops(compiler, layer, explanation, by_value)?),
+            false => timed.convolutions = Some(measure(compiler, layer, explanation, by_value)?),
+        }
+    }
     bar.finish_and_clear();
-    let stages = stages?.into_iter().map(|time| time.map_err(|error| error.to_string()));
-    Ok((convs?, stages.collect()))
+    Ok(timed)
 }
 
 /// A convolution in a line: `3x3, 256 -> 256 channels, 56x56 -> 56x56`.

@@ -14,15 +14,24 @@ const WIDTH: usize = 112;
 /// Cells of the longest bar.
 const BAR: f64 = 24.0;
 
-pub(super) fn text(report: &Report<'_>) -> String {
+/// The layer and the machine, and what no prediction counts.
+pub(super) fn header(report: &Report<'_>) -> String {
     let mut text = format!("layer    {}\nmachine  {}\n", signature(report.layer), report.machine());
     if report.compiler.subnormals() == Subnormals::Keep {
         text += &wrapped(
             "subnormal numbers are kept: an operation that meets one takes up to 700 times as long, which no prediction counts",
         );
     }
+    text
+}
+
+pub(super) fn text(report: &Report<'_>) -> String {
+    let mut text = header(report);
     for view in report.views() {
         text += &convolution(&view);
+    }
+    if report.only.is_some() {
+        return text;
     }
     if report.explanation.selections().is_empty() {
         text += "\nno convolution, so no algorithm to choose\n";
@@ -126,7 +135,7 @@ fn bar(view: &View<'_>, row: &Row<'_>) -> String {
 }
 
 /// The cost of the layer from pass to pass.
-fn waterfall_of(report: &Report<'_>) -> String {
+pub(super) fn waterfall_of(report: &Report<'_>) -> String {
     let rows = waterfall::rows(report);
     let measured = rows.iter().any(|row| row.measured.is_some());
     let mut headings = vec!["after", "parameters", "", "multiplications", "", "predicted", ""];
@@ -194,7 +203,7 @@ pub(super) fn passes(records: &[Record], no_times: bool) -> String {
 }
 
 /// Words in lines of at most [`WIDTH`] characters, those after the first further in.
-fn wrapped(text: &str) -> String {
+pub(super) fn wrapped(text: &str) -> String {
     let (mut lines, mut line) = (String::new(), String::from(" "));
     for word in text.split(' ') {
         if line.chars().count() + 1 + word.chars().count() > WIDTH {

@@ -13,7 +13,8 @@ mod svg;
 
 use std::fmt::Write;
 
-use self::svg::{escaped, family};
+pub(super) use self::svg::escaped;
+use self::svg::family;
 use super::facts::{Report, Row, Standing, View, assumption, bounds, budget, error, relative};
 use super::{shape, text, verdict, waterfall};
 use crate::options::{machine_line, signature};
@@ -25,10 +26,28 @@ const SHORT: usize = 24;
 const STYLE: &str = include_str!("style.css");
 
 pub(super) fn page(report: &Report<'_>) -> String {
+    let mut page = head(report, "");
+    if report.only.is_none() {
+        page += &costs(report);
+    }
+    for view in &report.views() {
+        page += &convolution(view, "");
+    }
+    if report.explanation.selections().is_empty() {
+        page += "<p>There is no convolution, so no algorithm to choose.</p>\n";
+    }
+    if report.only.is_none() {
+        page += &passes(report, usize::MAX);
+    }
+    page + "</html>\n"
+}
+
+/// The page up to its header; `style` is added to that of all pages.
+pub(super) fn head(report: &Report<'_>, style: &str) -> String {
     let (layer, machine) = (report.layer, report.compiler.machine());
     let mut page = String::from("<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n");
     page += "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n";
-    page += &format!("<title>convoke: {}</title>\n<style>\n{STYLE}</style>\n", escaped(layer.name()));
+    page += &format!("<title>convoke: {}</title>\n<style>\n{STYLE}{style}</style>\n", escaped(layer.name()));
     page +=
         &format!("<header><h1>{}</h1>\n<p><code>{}</code></p>\n", escaped(layer.name()), escaped(&signature(layer)));
     let threads = crate::table::threads(report.compiler.threads());
@@ -38,46 +57,31 @@ pub(super) fn page(report: &Report<'_>) -> String {
         machine.ghz,
         report.compiler.level()
     );
-    let views = report.views();
-    page += &overview(&views);
-    page += &format!("<section><h2>Cost of the layer, from pass to pass</h2>\n{}</section>\n", cascade::draw(report));
-    for view in &views {
-        page += &convolution(view);
-    }
-    if report.explanation.selections().is_empty() {
-        page += "<p>There is no convolution, so no algorithm to choose.</p>\n";
-    }
-    page += &format!("<section><h2>Passes of -O{}</h2>\n<pre>", report.compiler.level());
-    page += &escaped(&text::passes(report.explanation.records(), report.no_times));
-    page += "</pre></section>\n<section><h2>The IR, pass by pass</h2>\n";
-    page += &ir(report);
-    page + "</section>\n</html>\n"
+    page
 }
 
-/// Several convolutions, each in a line.
-fn overview(views: &[View<'_>]) -> String {
-    if views.len() < 2 {
-        return String::new();
-    }
-    let mut text = String::from("<nav class=\"wide\"><table>\n<tr><th>convolution<th><th>chosen<th>predicted</tr>\n");
-    for view in views {
-        let (value, chosen) = (escaped(&view.selection.value), view.selection.chosen.to_string());
-        let time = view.chosen().map_or(String::new(), |row| seconds(row.seconds));
-        let shape = escaped(&shape(view.selection));
-        let _ = writeln!(
-            text,
-            "<tr><td><a href=\"#{value}\">%{value}</a><td>{shape}<td>{}<td>{time}</tr>",
-            escaped(&chosen)
-        );
-    }
-    text + "</table></nav>\n"
+/// The cost of the layer from pass to pass.
+pub(super) fn costs(report: &Report<'_>) -> String {
+    format!("<section><h2>Cost of the layer, from pass to pass</h2>\n{}</section>\n", cascade::draw(report))
 }
 
-/// A convolution: the choice, two plots, bars and the table.
-fn convolution(view: &View<'_>) -> String {
+/// The changes of each pass, in numbers and in the IR. A text of more than `most` lines is not shown.
+pub(super) fn passes(report: &Report<'_>, most: usize) -> String {
+    let mut text = format!("<section><h2>Passes of -O{}</h2>\n<pre>", report.compiler.level());
+    text += &escaped(&text::passes(report.explanation.records(), report.no_times));
+    text += "</pre></section>\n<section><h2>The IR, pass by pass</h2>\n";
+    text += &ir(report, most);
+    text + "</section>\n"
+}
+
+/// A convolution: the choice, two plots, bars and the table. `above` stands above its heading.
+pub(super) fn convolution(view: &View<'_>, above: &str) -> String {
     let selection = view.selection;
-    let mut text =
-        format!("<section id=\"{0}\">\n<h2>%{0}: {1}</h2>\n", escaped(&selection.value), escaped(&shape(selection)));
+    let mut text = format!(
+        "<section id=\"{0}\">\n{above}<h2>%{0}: {1}</h2>\n",
+        escaped(&selection.value),
+        escaped(&shape(selection))
+    );
     text += &verdict_card(view);
     text += &format!(
         "<div class=\"plots\">\n<figure>\n{}<figcaption><b>Roofline.</b> A mark counts the operations that an algorithm really does; \
@@ -214,7 +218,7 @@ fn table(view: &View<'_>) -> String {
 }
 
 /// The IR before and after each pass that changed it, beside each other.
-fn ir(report: &Report<'_>) -> String {
+fn ir(report: &Report<'_>, most: usize) -> String {
     let given = report.layer.ir().to_string();
     let (mut text, mut before, mut heading) = (String::new(), given.as_str(), "as given".to_owned());
     let mut idle: Vec<&str> = Vec::new();
@@ -231,10 +235,20 @@ fn ir(report: &Report<'_>) -> String {
             continue;
         };
         flush(&mut idle, &mut text);
+        let lines = after.lines().count();
+        if lines.max(before.lines().count()) > most {
+            text += &format!(
+                "<p class=\"idle\">{}: {lines} lines after it; <code>convoke opt --print-after-all</code> prints them</p>\n",
+                escaped(record.pass)
+            );
+            before = after;
+            heading = format!("after {}", record.pass);
+            continue;
+        }
         let said = stages.iter().filter(|row| row.name == record.pass).flat_map(|row| &row.said);
         let said: String = said.map(|note| format!("<p class=\"note\">{}</p>\n", escaped(note))).collect();
         // A short text is shown at once, a long one when it is asked for.
-        let open = if after.lines().count() <= SHORT { " open" } else { "" };
+        let open = if lines <= SHORT { " open" } else { "" };
         text += &format!(
             "<details{open}><summary>{}</summary>\n{said}<div class=\"beside\"><table>\n<tr><th>{}<th>after {0}</tr>\n{}</table></div></details>\n",
             escaped(record.pass),

@@ -8,7 +8,7 @@ use std::fmt::Write;
 use convoke::{Algorithm, Plan};
 
 /// Text between tags or in an attribute.
-pub(super) fn escaped(text: &str) -> String {
+pub(in crate::commands::explain) fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 
