@@ -16,8 +16,9 @@ use crate::args::Bench;
 use crate::failure::Failure;
 use crate::io::Io;
 use crate::options::{compiler, machine_line, note_unsaved};
+use crate::profile::{self, Predicted, Profiled, predicted};
 use crate::table::{Table, seconds, threads};
-use crate::{profile, random, sink, source};
+use crate::{random, sink, source};
 
 /// Rounds, each of which measures the peak once and then the layer.
 const ROUNDS: u32 = 10;
@@ -34,7 +35,7 @@ struct Measured {
     gflops: f64,
     peak: f64,
     /// The code with the times of its kernels, if they were asked for.
-    profile: Option<(CompiledLayer, Profile)>,
+    profile: Option<(CompiledLayer, Profile, Predicted)>,
 }
 
 pub(crate) fn run(args: Bench, io: &mut Io<'_>) -> Result<(), Failure> {
@@ -75,7 +76,10 @@ fn one(compiler: &Compiler, layer: Layer, peak: &mut Peak, args: &Bench) -> Resu
         times.extend(time(turn, || compiled.run_buffers(&mut buffers))?);
     }
     let profile = match args.profile {
-        true => Some(compiled.profile(&mut buffers, Duration::from_secs_f64(args.seconds))?),
+        true => {
+            let profile = compiled.profile(&mut buffers, Duration::from_secs_f64(args.seconds))?;
+            Some((profile, predicted(compiler, &layer)?))
+        }
         false => None,
     };
     times.sort_by(f64::total_cmp);
@@ -93,7 +97,7 @@ fn one(compiler: &Compiler, layer: Layer, peak: &mut Peak, args: &Bench) -> Resu
         // The highest of the peaks: a disturbance makes a run slower, never faster.
         peak: quantile(&peaks, 1.0) * compiler.threads() as f64 / 1e9,
         layer,
-        profile: profile.map(|profile| (compiled, profile)),
+        profile: profile.map(|(profile, predicted)| (compiled, profile, predicted)),
     })
 }
 
@@ -128,8 +132,8 @@ fn as_table(compiler: &Compiler, all: &[Measured]) -> String {
         threads(compiler.threads()),
         table.finish()
     );
-    for (compiled, profile) in all.iter().filter_map(|m| m.profile.as_ref()) {
-        text += &format!("\n@{}: {}", compiled.name(), profile::as_text(compiled, profile));
+    for (compiled, profile, predicted) in all.iter().filter_map(|m| m.profile.as_ref()) {
+        text += &format!("\n@{}: {}", compiled.name(), profile::as_text(Profiled { compiled, profile, predicted }));
     }
     text
 }
@@ -140,8 +144,8 @@ fn as_json(m: &Measured) -> Value {
         "median_seconds": m.median, "p10_seconds": m.p10, "p90_seconds": m.p90, "gflops": m.gflops,
         "peak_gflops": m.peak, "of_peak": m.gflops / m.peak,
     });
-    if let Some((compiled, profile)) = &m.profile {
-        object["profile"] = profile::as_json(compiled, profile);
+    if let Some((compiled, profile, predicted)) = &m.profile {
+        object["profile"] = profile::as_json(Profiled { compiled, profile, predicted });
     }
     object
 }

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use convoke_conv::Selection;
 use convoke_ir::layer::{Instr, Op};
@@ -13,7 +14,10 @@ use super::waterfall::LayerStage;
 use crate::compiler::Compiler;
 use crate::error::Error;
 use crate::layer::Layer;
-use crate::timing::{Measured, Progress, Timing, alone, candidates, interleaved, with_algorithm};
+use crate::timing::{Measured, Progress, Timing, alone, candidates, compile, interleaved};
+
+/// The time for which a whole layer is run to time its ops.
+const PROFILE: Duration = Duration::from_secs(1);
 
 /// Times the candidates of each convolution of `layer`, which `explanation` explains, on random inputs and on as many threads as
 /// `compiler` has.
@@ -57,39 +61,25 @@ pub fn measure_one(
     found.map(one).transpose()
 }
 
-/// Times each op of [`Explanation::compiled`] alone, with its epilogue and its chosen algorithm, on random inputs: seconds of the fastest run, `None` for
-/// an op that could not be compiled alone. Its inputs are in the caches as far as they fit, and convolutions that are fused by strips are timed apart.
+/// Times each op of [`Explanation::compiled`] inside runs of the whole layer, on random inputs: median seconds of all its kernels, `None` for an op that
+/// has none of its own.
 ///
 /// # Errors
 ///
 /// As [`measure`].
-pub fn measure_ops(
-    compiler: &Compiler,
-    layer: &Layer,
-    explanation: &Explanation,
-    observer: &mut dyn FnMut(&str, Progress),
-) -> Result<Vec<Option<f64>>, Error> {
+pub fn measure_ops(compiler: &Compiler, layer: &Layer, explanation: &Explanation) -> Result<Vec<Option<f64>>, Error> {
     compiler.machine().runs_on_host()?;
-    // The layer before `select` names no strips and no storage, which an op alone cannot have.
-    let weighed = explanation.weighed();
-    let by_name: HashMap<&str, &Instr> =
-        weighed.body.iter().map(|instr| (weighed.values[instr.result].name.as_str(), instr)).collect();
-    let compiled = explanation.compiled();
-    let mut seconds = Vec::new();
-    for (instr, cost) in compiled.body.iter().zip(explanation.ops()) {
-        let value = compiled.values[instr.result].name.as_str();
-        let Some(&instr) = by_name.get(value) else {
-            seconds.push(None);
-            continue;
-        };
-        let chosen = cost.selection.map(|place| explanation.selections()[place].chosen);
-        let alone = alone(weighed, instr);
-        let tried = vec![((), chosen.map_or_else(|| alone.clone(), |plan| with_algorithm(&alone, plan)))];
-        let named = |(): &()| chosen.map_or(Progress::Stage(None), Progress::Compile);
-        let times = interleaved(compiler, layer.files(), tried, &named, &mut |progress| observer(value, progress))?;
-        seconds.push(times.into_iter().next().and_then(|(_, time)| Some(time.ok()?.seconds)));
-    }
-    Ok(seconds)
+    let ir = explanation.compiled();
+    let compiled = compile(compiler, layer.files(), ir.clone())?;
+    let files = compiler.files(layer);
+    let inputs = ir.params.iter().enumerate();
+    let inputs = inputs.map(|(i, &id)| convoke_data::random(ir.ty(id), i as i64, &files));
+    let mut buffers = compiled.buffers(&inputs.collect::<Result<Vec<_>, _>>()?)?;
+    // The first run brings code and constants into the caches.
+    compiled.run_buffers(&mut buffers)?;
+    let profile = compiled.profile(&mut buffers, PROFILE)?;
+    let seconds: HashMap<&str, f64> = profile.by_value(&compiled).into_iter().collect();
+    Ok(ir.body.iter().map(|instr| seconds.get(ir.values[instr.result].name.as_str()).copied()).collect())
 }
 
 /// Times the whole layer as given and after each pass that changed it, each time with the algorithms that would be chosen. The result has

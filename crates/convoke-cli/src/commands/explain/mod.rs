@@ -114,7 +114,7 @@ fn timed(
         timed.stages = Some(stages.into_iter().map(|time| time.map_err(|error| error.to_string())).collect());
         let by_value = &mut |value: &str, progress: Progress| show(&format!("%{value}"), progress);
         match is_net {
-            true => timed.ops = Some(measure_ops(compiler, layer, explanation, by_value)?),
+            true => timed.ops = Some(measure_ops(compiler, layer, explanation)?),
             false => timed.convolutions = Some(measure(compiler, layer, explanation, by_value)?),
         }
     }

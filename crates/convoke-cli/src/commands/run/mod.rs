@@ -19,6 +19,7 @@ use crate::inputs::{Given, check_name};
 use crate::io::Io;
 use crate::judge::{Judgement, Rules};
 use crate::options::{compiler, note_unmet, note_unsaved};
+use crate::profile::predicted;
 use crate::sink::{self, Outputs};
 use crate::source;
 
@@ -59,7 +60,10 @@ pub(crate) fn run(mut args: Run, no_times: bool, io: &mut Io<'_>) -> Result<(), 
         None => interpreted(&compiler, &layer, &inputs)?,
     };
     let profile = match &compiled {
-        Some(compiled) if args.profile => Some(compiled.profile(&mut compiled.buffers(&inputs)?, MIN_TIME)?),
+        Some(compiled) if args.profile => {
+            let profile = compiled.profile(&mut compiled.buffers(&inputs)?, MIN_TIME)?;
+            Some((profile, predicted(&compiler, &layer)?))
+        }
         _ => None,
     };
     // A limit that is not kept is told in a note, and only a check fails for it.

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::Timing;
 use crate::judge::{self, Judgement, Rules};
 use crate::options::{flushed_note, machine_line, signature};
-use crate::profile;
+use crate::profile::{self, Predicted, Profiled};
 use crate::table::{bytes, count, seconds, threads};
 
 /// The summary of an output. NaNs are counted, and take no part in the numbers.
@@ -60,7 +60,7 @@ pub(super) struct Finished<'a> {
     /// The comparison with the interpreter, if there was one.
     pub(super) check: Option<(Comparison, Rules)>,
     /// The times of the kernels, if they were asked for.
-    pub(super) profile: Option<&'a Profile>,
+    pub(super) profile: Option<&'a (Profile, Predicted)>,
 }
 
 /// The most convolutions whose algorithms are listed one by one.
@@ -137,8 +137,8 @@ pub(super) fn as_text(finished: &Finished<'_>) -> String {
         text += &format!("output    %{name}: {ty}, {}\n", Summary::of(array).text());
     }
     text += &check.map_or_else(String::new, |(comparison, rules)| checked(&comparison, rules));
-    if let Some((compiled, profile)) = compiled.zip(profile) {
-        text += &format!("\n{}", profile::as_text(compiled, profile));
+    if let Some((compiled, (profile, predicted))) = compiled.zip(profile) {
+        text += &format!("\n{}", profile::as_text(Profiled { compiled, profile, predicted }));
     }
     text
 }
@@ -201,8 +201,8 @@ pub(super) fn as_json(finished: &Finished<'_>) -> Value {
     if let Some((comparison, rules)) = check {
         object["check"] = judge::as_json(&comparison, rules);
     }
-    if let Some((compiled, profile)) = compiled.zip(profile) {
-        object["profile"] = profile::as_json(compiled, profile);
+    if let Some((compiled, (profile, predicted))) = compiled.zip(profile) {
+        object["profile"] = profile::as_json(Profiled { compiled, profile, predicted });
     }
     object
 }

@@ -155,7 +155,7 @@ fn ops(net: &Net<'_>, sections: &Sections<'_>) -> String {
         text += &op(row, inputs + i, net, sections);
     }
     text + "</table></div>\n<p class=\"idle\">Click a heading to sort by it. Predicted times are those of one core: of convolutions by the cost model, of other \
-            ops by the bytes that they read and write. Measured are ops compiled and timed alone.</p>\n"
+            ops by the bytes that they read and write. Measured are ops inside runs of the net.</p>\n"
 }
 
 fn op(row: &Row<'_>, node: usize, net: &Net<'_>, sections: &Sections<'_>) -> String {

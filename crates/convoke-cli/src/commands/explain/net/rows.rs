@@ -56,7 +56,7 @@ pub(crate) struct Sums {
     /// Those of the sums as they are written.
     pub(crate) written: u128,
     pub(crate) predicted: f64,
-    /// The sum of the ops, each timed alone.
+    /// The sum of the ops, inside runs of the net.
     pub(crate) measured: Option<f64>,
     /// The net as a whole, timed with all passes.
     pub(crate) whole: Option<f64>,

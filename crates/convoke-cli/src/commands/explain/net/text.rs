@@ -70,7 +70,7 @@ fn headings(net: &Net<'_>) -> String {
         "predicted: on one core, of convolutions by the cost model, of other ops by the bytes that they read and write, even where the code shares \
          memory in place of a copy",
     );
-    let measured = "measured: each op compiled and timed alone, its inputs in the caches as far as they fit; share: of the sum of the measured times";
+    let measured = "measured: the kernels of each op inside runs of the net, on random inputs; `-`: no kernel of its own; share: of the sum of the measured times";
     text + &wrapped(if net.is_measured { measured } else { "share: of the sum of the predicted times" })
 }
 
@@ -94,7 +94,7 @@ pub(super) fn summed(sums: &Sums) -> Vec<(String, String)> {
         (count(sums.parameters as f64), "parameters".into()),
         (seconds(sums.predicted), "predicted, on one core".into()),
     ];
-    all.extend(sums.measured.map(|time| (seconds(time), "measured, the sum of ops timed alone".into())));
+    all.extend(sums.measured.map(|time| (seconds(time), "measured, the sum of ops inside runs of the net".into())));
     all.extend(sums.whole.map(|time| (seconds(time), "measured, the net as a whole".into())));
     all.push((bytes(sums.workspace as u64), "of scratch in a run, besides inputs, outputs and constants".into()));
     all
