@@ -10,6 +10,7 @@ mod normalisation;
 mod pool;
 mod product;
 mod reduce;
+mod resample;
 mod resize;
 
 use crate::call::{Call, Value1};
