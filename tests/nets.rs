@@ -244,22 +244,7 @@ impl Net {
                 (1..perm.len()).for_each(|i| perm.swap(i, random.between(0, i)));
                 Transpose { perm }.into()
             }
-            8 => {
-                let total: usize = dims.iter().product();
-                let divisor = |random: &mut Random, n: usize| {
-                    let all: Vec<usize> = (1..=n).filter(|d| n.is_multiple_of(*d)).collect();
-                    random.pick(&all)
-                };
-                let a = divisor(random, total);
-                let b = divisor(random, total / a);
-                let rest = total / a / b;
-                let shape = match random.between(0, 3) {
-                    0 => vec![total / a, a],
-                    1 => vec![a, b, rest],
-                    _ => vec![1, a, b, rest],
-                };
-                Reshape { shape: shape.into_iter().map(|d| d as i64).collect() }.into()
-            }
+            8 => reshape(random, dims.iter().product()),
             _ => ToLayout { layout: if ty.layout == Layout::Nchw { Layout::Nhwc } else { Layout::Nchw } }.into(),
         };
         Some((op, vec![]))
@@ -307,6 +292,16 @@ impl Net {
     }
 }
 
+/// The same elements under two to four extents.
+fn reshape(random: &mut Random, total: usize) -> Op {
+    let mut divisor = |n: usize| random.pick(&(1..=n).filter(|d| n.is_multiple_of(*d)).collect::<Vec<_>>());
+    let a = divisor(total);
+    let b = divisor(total / a);
+    let shapes = [vec![total / a, a], vec![a, b, total / a / b], vec![1, a, b, total / a / b]];
+    let shape = &shapes[random.between(0, 2)];
+    Reshape { shape: shape.iter().map(|&d| d as i64).collect() }.into()
+}
+
 /// A net of some ops, from a seed.
 fn net(seed: u64, elem: Elem) -> Layer {
     let mut random = Random::new(seed);
@@ -318,21 +313,20 @@ fn net(seed: u64, elem: Elem) -> Layer {
     let layout = if rank == 4 && random.one_in(4) { Layout::Nhwc } else { Layout::Nchw };
     let ty = TensorType::new(elem, dims, layout).expect("a small shape");
     let values = (0..random.between(1, 2)).map(|i| builder.param(&format!("x{i}"), ty.clone()).expect("a fresh name"));
-    let values = values.collect();
-    let ops = random.between(2, 9);
+    let values: Vec<_> = values.collect();
+    let (inputs, ops) = (values.len(), random.between(2, 9));
     let mut net = Net { random, builder, elem, values, names: 0 };
     for _ in 0..ops {
         net.grow();
     }
     let last = *net.values.last().expect("an input at least");
-    let other = net.random.pick(&net.values.clone());
-    let inputs: Vec<ValueId> = net.values[..2.min(net.values.len())].to_vec();
-    let mut results = vec![last];
-    if other != last && !inputs.contains(&other) && net.random.one_in(3) {
-        results.push(other);
+    let mut results = vec![net.builder.op(Relu {}, &[last]).expect("elementwise")];
+    let made = net.values.split_off(inputs);
+    if !made.is_empty() && !net.random.one_in(3) {
+        results = vec![*made.last().expect("it is not empty")];
     }
-    if inputs.contains(&last) {
-        results = vec![net.builder.op(Relu {}, &[last]).expect("elementwise")];
+    if made.len() > 1 && net.random.one_in(3) {
+        results.push(made[0]);
     }
     let text = net.builder.finish(&results).expect("results").to_string();
     Layer::parse(&text).unwrap_or_else(|e| panic!("{text}\n{}", e.render(false)))
