@@ -138,7 +138,7 @@ impl Importer<'_> {
         match node.outputs.iter().skip(values.len()).find(|name| self.read.contains(name.as_str())) {
             None => Ok(values),
             Some(extra) => unsupported(format!(
-                "its output `{extra}` is not computed; convoke computes the first {} alone",
+                "its output `{extra}` is not computed, the first {} alone; cut the net before what reads it with --outputs NAME",
                 values.len()
             )),
         }

@@ -13,7 +13,7 @@ use crate::pass::{Changed, Context, LayerPass, LoopPass, PassOption};
 use crate::plan::{AssignLayouts, Bands, Select};
 use crate::rewrite::{
     ApproximateWeights, Asymmetric, Bottleneck, Compose, Cse, DropDead, DropIdentity, FactorSeparable, FoldBatchNorm,
-    FoldConstants, FoldPad, FuseEpilogue, MergeBranches, Normalise, StackSmallKernels,
+    FoldConstants, FoldPad, FuseEpilogue, MergeBranches, Normalise, Recognise, StackSmallKernels,
 };
 use crate::spec::Spec;
 
@@ -23,6 +23,7 @@ pub const LAYER: &[Entry] = &[
     Entry::layer::<FoldConstants>(1),
     Entry::layer::<DropIdentity>(1),
     Entry::layer::<Cse>(1),
+    Entry::layer::<Recognise>(2),
     Entry::layer::<FoldPad>(1),
     Entry::layer::<FoldBatchNorm>(2),
     Entry::layer::<MergeBranches>(2),

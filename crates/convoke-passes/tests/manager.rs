@@ -319,8 +319,7 @@ fn long_chains_take_linear_time() {
         layer.results = vec![layer.body.last().unwrap().result];
         layer
     };
-    let all =
-        "normalise,fold-constants,drop-identity,cse,fold-pad,fold-batch-norm,merge-branches,fuse-epilogue,drop-dead";
+    let all = "normalise,fold-constants,drop-identity,cse,recognise,fold-pad,fold-batch-norm,merge-branches,fuse-epilogue,drop-dead";
     let (after, _) = run(all, &chain(20_000), Grants::default()).unwrap();
     assert_eq!(after.body.len(), 1);
     for pass in all.split(',') {
@@ -335,7 +334,7 @@ fn long_chains_take_linear_time() {
 fn a_pass_that_is_not_granted_is_refused_with_its_flag() {
     let layer = parse("layer @l(%x: f32[4]) -> f32[4] {\n%y = relu %x\nreturn %y\n}\n");
     let strict = Grants { max_error: Some(0.0), ..Grants::default() };
-    for pass in ["fold-batch-norm", "merge-branches"] {
+    for pass in ["recognise", "fold-batch-norm", "merge-branches"] {
         let error = run(pass, &layer, strict).unwrap_err();
         assert!(matches!(error, PassError::NotGranted { .. }));
         assert_eq!(

@@ -161,6 +161,9 @@ pub(super) fn cast(importer: &mut Importer<'_>, call: &Call<'_>) -> Value1 {
     };
     match importer.carrier(carried.ty) == importer.carrier(ty) {
         true => Ok(Net { ty, ..carried }),
-        false => unsupported(format!("casts between {} and {ty} are not compiled", carried.ty)),
+        false => unsupported(format!(
+            "casts between {} and {ty} are not compiled; keep one type throughout, or cut the net before it with --outputs NAME",
+            carried.ty
+        )),
     }
 }

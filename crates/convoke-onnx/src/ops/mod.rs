@@ -4,11 +4,13 @@ mod activation;
 mod arithmetic;
 mod build;
 mod convolution;
+mod einsum;
 mod movement;
 mod normalisation;
 mod pool;
 mod product;
 mod reduce;
+mod resample;
 mod resize;
 
 use crate::call::{Call, Value1};
@@ -28,7 +30,6 @@ fn table(op: &str) -> Option<Convert> {
         "BatchNormalization" => normalisation::batch,
         "InstanceNormalization" => normalisation::instance,
         "GroupNormalization" => normalisation::group,
-        "LayerNormalization" => normalisation::layer,
         "LRN" => normalisation::local_response,
         "Softmax" => normalisation::softmax,
         "LogSoftmax" => normalisation::log_softmax,
@@ -43,7 +44,7 @@ fn table(op: &str) -> Option<Convert> {
         "GlobalLpPool" => pool::global_lp,
         "Gemm" => product::gemm,
         "MatMul" => product::matmul,
-        "Einsum" => product::einsum,
+        "Einsum" => einsum::einsum,
         "Relu" | "Sigmoid" | "Tanh" | "Exp" | "Log" | "Sqrt" | "Abs" | "Neg" | "Reciprocal" | "Erf" | "Floor"
         | "Ceil" | "Round" | "Softplus" => activation::unary,
         "LeakyRelu" => activation::leaky_relu,
@@ -95,6 +96,7 @@ type ConvertAll = fn(&mut Importer<'_>, &Call<'_>) -> Converted<Vec<Value>>;
 fn table_of_several(op: &str) -> Option<ConvertAll> {
     Some(match op {
         "Dropout" => movement::dropout,
+        "LayerNormalization" => normalisation::layer,
         "Split" => movement::split,
         "TopK" => reduce::top_k,
         _ => return None,

@@ -109,7 +109,7 @@ pub(super) fn gather(importer: &mut Importer<'_>, call: &Call<'_>) -> Value1 {
     importer.reshape(&y, &dims)
 }
 
-/// Compiled where the indices change along the axis alone.
+/// Along one axis where the indices change along it alone; else from all elements as one axis.
 pub(super) fn gather_elements(importer: &mut Importer<'_>, call: &Call<'_>) -> Value1 {
     let x = importer.net(call.input(0)?)?;
     let axis = axis(call.attributes().int("axis", 0), x.dims.len())?;
@@ -121,13 +121,22 @@ pub(super) fn gather_elements(importer: &mut Importer<'_>, call: &Call<'_>) -> V
     }
     let inner: usize = dims[axis + 1..].iter().product();
     let all = shape::indices(&indices.whole()?, x.dims[axis])?;
-    let places: Vec<usize> = (0..dims[axis]).map(|i| all[i * inner]).collect();
-    if all.iter().enumerate().any(|(at, &index)| index != places[at / inner % dims[axis]]) {
-        return unsupported("its indices differ along more than one axis");
+    let along = |at: usize| at / inner % dims[axis];
+    let places: Vec<usize> = (0..dims[axis]).filter_map(|i| all.get(i * inner).copied()).collect();
+    if all.iter().enumerate().all(|(at, &index)| index == places[along(at)]) {
+        let sizes: Vec<usize> = (0..dims.len()).map(|a| if a == axis { x.dims[a] } else { dims[a] }).collect();
+        let x = importer.slice(&x, &vec![0; dims.len()], &sizes, &vec![1; dims.len()])?;
+        return taken(importer, &x, axis, &places);
     }
-    let sizes: Vec<usize> = (0..dims.len()).map(|a| if a == axis { x.dims[a] } else { dims[a] }).collect();
-    let x = importer.slice(&x, &vec![0; dims.len()], &sizes, &vec![1; dims.len()])?;
-    taken(importer, &x, axis, &places)
+    let strides = |dims: &[usize], a: usize| dims[a + 1..].iter().product::<usize>();
+    let place = |(at, &index): (usize, &usize)| -> usize {
+        let along = |a: usize| if a == axis { index } else { at / strides(dims, a) % dims[a] };
+        (0..dims.len()).map(|a| along(a) * strides(&x.dims, a)).sum()
+    };
+    let places: Vec<usize> = all.iter().enumerate().map(place).collect();
+    let flat = importer.reshape(&x, &[x.dims.iter().product()])?;
+    let y = taken(importer, &flat, 0, &places)?;
+    importer.reshape(&y, dims)
 }
 
 /// Extents of 1 stretched.

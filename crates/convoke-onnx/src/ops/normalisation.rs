@@ -3,6 +3,7 @@
 use convoke_ir::layer::{AvgPool, BatchNorm};
 
 use crate::call::{Call, Value1};
+use crate::data_type::DataType;
 use crate::error::{Converted, malformed, unsupported};
 use crate::importer::Importer;
 use crate::tensor::axis;
@@ -41,13 +42,18 @@ pub(super) fn batch(importer: &mut Importer<'_>, call: &Call<'_>) -> Value1 {
 
 /// `(x − mean) / √(var + ε)` over axes.
 fn standardised(importer: &mut Importer<'_>, x: &Net, axes: &[usize], epsilon: f64) -> Value1 {
+    Ok(statistics(importer, x, axes, epsilon)?.0)
+}
+
+/// `(x − mean) / √(var + ε)` over axes, the mean, and `√(var + ε)`.
+fn statistics(importer: &mut Importer<'_>, x: &Net, axes: &[usize], epsilon: f64) -> Converted<(Net, Net, Net)> {
     let mean = importer.reduce("reduce_mean", x, axes)?;
     let centred = importer.binary("sub", x, &mean)?;
     let squares = importer.square(&centred)?;
     let variance = importer.reduce("reduce_mean", &squares, axes)?;
     let variance = importer.with_number("add", &variance, epsilon)?;
     let deviation = importer.unary("sqrt", &variance)?;
-    importer.binary("div", &centred, &deviation)
+    Ok((importer.binary("div", &centred, &deviation)?, mean, deviation))
 }
 
 /// `y · scale + b`, each a number for a channel.
@@ -89,19 +95,34 @@ pub(super) fn group(importer: &mut Importer<'_>, call: &Call<'_>) -> Value1 {
     importer.reshape(&y, &x.dims)
 }
 
-pub(super) fn layer(importer: &mut Importer<'_>, call: &Call<'_>) -> Value1 {
+/// The normalised operand; the mean and `1/√(var + ε)` where they are read.
+pub(super) fn layer(importer: &mut Importer<'_>, call: &Call<'_>) -> Converted<Vec<Value>> {
     let x = importer.net(call.input(0)?)?;
     let first = axis(call.attributes().int("axis", -1), x.dims.len())?;
     let axes: Vec<usize> = (first..x.dims.len()).collect();
-    let y = standardised(importer, &x, &axes, call.attributes().float("epsilon", EPSILON))?;
+    let (y, mean, deviation) = statistics(importer, &x, &axes, call.attributes().float("epsilon", EPSILON))?;
     let scale = importer.net(call.input(1)?)?;
-    let y = importer.binary("mul", &y, &scale)?;
-    match call.maybe(2) {
-        None => Ok(y),
-        Some(b) => {
-            let b = importer.net(b)?;
-            importer.binary("add", &y, &b)
+    let mut y = importer.binary("mul", &y, &scale)?;
+    if let Some(b) = call.maybe(2) {
+        let b = importer.net(b)?;
+        y = importer.binary("add", &y, &b)?;
+    }
+    let mut values = vec![y.into()];
+    let is_read = |i: usize| call.node.outputs.get(i).is_some_and(|name| !name.is_empty());
+    if is_read(1) || is_read(2) {
+        let inverse = importer.unary("reciprocal", &deviation)?;
+        for statistic in [mean, inverse] {
+            values.push(of_type(importer, statistic, DataType::Float)?.into());
         }
+    }
+    Ok(values)
+}
+
+/// A value under another type that is carried as its own is.
+fn of_type(importer: &Importer<'_>, x: Net, ty: DataType) -> Value1 {
+    match x.ty == DataType::Double || importer.carrier(x.ty) == importer.carrier(ty) {
+        true => Ok(Net { ty: if x.ty == DataType::Double { x.ty } else { ty }, ..x }),
+        false => unsupported(format!("statistics of {} values as {ty} are not compiled", x.ty)),
     }
 }
 

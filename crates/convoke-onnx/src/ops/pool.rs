@@ -1,10 +1,11 @@
 //! Poolings over one or two spatial axes, and over all of them.
 
+use convoke_ir::attr::AutoPad;
 use convoke_ir::layer::{AvgPool, GlobalAvgPool, MaxPool};
 
 use super::convolution::{Spatial, spatial_axes, with_rows, without_rows};
 use crate::call::{Call, Value1};
-use crate::error::{Converted, malformed, unsupported};
+use crate::error::{Converted, malformed};
 use crate::importer::Importer;
 use crate::value::Net;
 
@@ -37,61 +38,84 @@ pub(super) fn max(importer: &mut Importer<'_>, call: &Call<'_>) -> Value1 {
     importer.reshape(&y, &without_rows(&y.dims, axes))
 }
 
-/// The mean of windows; with `pads`, over padding too.
-fn mean(
-    importer: &mut Importer<'_>,
-    call: &Call<'_>,
-    x: &Net,
-    kernel_shape: [i64; 2],
-    s: &Spatial,
-    pads: bool,
-) -> Value1 {
-    let op = AvgPool {
+/// The mean of windows, as the attributes say.
+fn mean(call: &Call<'_>, kernel_shape: [i64; 2], s: &Spatial) -> AvgPool {
+    AvgPool {
         kernel_shape,
         pads: s.pads,
         auto_pad: s.auto_pad,
         strides: s.strides,
         dilations: s.dilations,
         ceil_mode: call.attributes().flag("ceil_mode"),
-        count_include_pad: pads,
-    };
-    importer.op(op, &[x], x.ty)
+        count_include_pad: call.attributes().flag("count_include_pad"),
+    }
 }
 
 pub(super) fn average(importer: &mut Importer<'_>, call: &Call<'_>) -> Value1 {
     let (x, axes, kernel, s) = image(importer, call)?;
-    let y = mean(importer, call, &x, kernel, &s, call.attributes().flag("count_include_pad"))?;
+    let y = importer.op(mean(call, kernel, &s), &[&x], x.ty)?;
     importer.reshape(&y, &without_rows(&y.dims, axes))
 }
 
-/// `(Σ |x|^p)^(1/p)`, p being 1 or 2: from the mean over windows with their padding.
+/// `(Σ |x|^p)^(1/p)`: from the mean over windows with their padding.
 pub(super) fn lp(importer: &mut Importer<'_>, call: &Call<'_>) -> Value1 {
     let (x, axes, kernel, s) = image(importer, call)?;
-    if call.attributes().flag("ceil_mode") {
-        return unsupported("LpPool with `ceil_mode` is not compiled");
-    }
     let p = norm(call)?;
     let powers = power(importer, &x, p)?;
-    let y = mean(importer, call, &powers, kernel, &s, true)?;
+    let mut op = AvgPool { count_include_pad: true, ceil_mode: false, ..mean(call, kernel, &s) };
+    if call.attributes().flag("ceil_mode") && op.auto_pad == AutoPad::NotSet {
+        op.pads = whole_windows(&op, [x.dims[2], x.dims[3]]);
+    }
+    let y = importer.op(op, &[&powers], x.ty)?;
     let y = importer.with_number("mul", &y, (kernel[0] * kernel[1]) as f64)?;
     let y = root(importer, &y, p)?;
     importer.reshape(&y, &without_rows(&y.dims, axes))
 }
 
+/// Pads with which the windows that `ceil_mode` adds are whole: those that begin inside the image or the pads before it.
+fn whole_windows(op: &AvgPool, extents: [usize; 2]) -> [i64; 4] {
+    let mut pads = op.pads;
+    for (i, extent) in extents.into_iter().enumerate() {
+        let before = extent as i64 + pads[i];
+        let stride = op.strides[i].max(1);
+        let reach = (op.kernel_shape[i] - 1).saturating_mul(op.dilations[i]).saturating_add(1);
+        let room = (before + pads[2 + i] - reach).max(0);
+        let mut start = room / stride * stride + if room % stride == 0 { 0 } else { stride };
+        if start >= before {
+            start -= stride;
+        }
+        pads[2 + i] = pads[2 + i].max(start.saturating_add(reach) - before);
+    }
+    pads
+}
+
 /// The p of a p-norm.
 fn norm(call: &Call<'_>) -> Converted<i64> {
     match call.attributes().int("p", 2) {
-        p @ (1 | 2) => Ok(p),
-        p => unsupported(format!("norms of `p = {p}` are not compiled; 1 and 2 are")),
+        p @ 1.. => Ok(p),
+        p => malformed(format!("`p` is {p}; a norm has a p of 1 or more")),
     }
 }
 
+/// `|x|^p`.
 fn power(importer: &mut Importer<'_>, x: &Net, p: i64) -> Value1 {
-    if p == 1 { importer.unary("abs", x) } else { importer.square(x) }
+    match p {
+        1 => importer.unary("abs", x),
+        2 => importer.square(x),
+        p => {
+            let abs = importer.unary("abs", x)?;
+            importer.with_number("pow", &abs, p as f64)
+        }
+    }
 }
 
+/// The p-th root.
 fn root(importer: &mut Importer<'_>, x: &Net, p: i64) -> Value1 {
-    if p == 1 { Ok(x.clone()) } else { importer.unary("sqrt", x) }
+    match p {
+        1 => Ok(x.clone()),
+        2 => importer.unary("sqrt", x),
+        p => importer.with_number("pow", x, 1.0 / p as f64),
+    }
 }
 
 /// The axes behind batch and channels.

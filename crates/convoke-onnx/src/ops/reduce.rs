@@ -19,8 +19,12 @@ pub(super) fn plain(importer: &mut Importer<'_>, call: &Call<'_>) -> Value1 {
         "ReduceMax" => "reduce_max",
         _ => "reduce_min",
     };
-    let x = real(importer.net(call.input(0)?)?)?;
-    reduced(importer, call, &x, name)
+    let x = importer.net(call.input(0)?)?;
+    // Of truth values, the largest says whether one is true, and the smallest whether all are.
+    let is_choice = x.ty == DataType::Bool && (name == "reduce_max" || name == "reduce_min");
+    let ty = x.ty;
+    let x = if is_choice { x } else { real(x)? };
+    Ok(Net { ty, ..reduced(importer, call, &x, name)? })
 }
 
 /// The reduction that the node's axes say.

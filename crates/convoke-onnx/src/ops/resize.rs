@@ -1,9 +1,10 @@
-//! `Resize` in the forms it had, and `Upsample` before it, over the spatial axes of an image.
+//! `Resize` in the forms it had, and `Upsample` before it: the op `resize` over rows and columns, else products with matrices.
 
 use convoke_ir::attr::Attr;
 
 use super::build::ints;
 use super::convolution::{with_rows, without_rows};
+use super::resample::{Along, Sampling};
 use crate::call::{Call, Value1};
 use crate::error::{Converted, malformed, unsupported};
 use crate::importer::Importer;
@@ -18,35 +19,50 @@ struct Growth {
 pub(super) fn resize(importer: &mut Importer<'_>, call: &Call<'_>) -> Value1 {
     let x = importer.net(call.input(0)?)?;
     let rank = x.dims.len();
-    let growth = growth(call, &x.dims)?;
-    let still = |a: usize| growth.sizes[a] == x.dims[a];
-    if (0..rank).all(still) {
-        return Ok(x);
-    }
-    if !(3..=4).contains(&rank) || !still(0) || !still(1) {
-        return unsupported(format!(
-            "it resizes {:?} to {:?}; convoke resizes the rows and columns of images",
-            x.dims, growth.sizes
-        ));
-    }
     let word = |name: &str, default: &str| call.attributes().word(name, default).map(str::to_owned);
     let own = call.node.op == "Resize" && call.opset() >= 11;
     let coordinates = if own { word("coordinate_transformation_mode", "half_pixel")? } else { "asymmetric".into() };
+    let crops = crops(call, &coordinates, rank)?;
+    let growth = growth(call, &x.dims, &crops)?;
+    // A scale of 1.2 leaves 4 elements 4, at other places.
+    let keeps = |scale: f64| (scale - 1.0).abs() < ONE;
+    let still = |a: usize| growth.sizes[a] == x.dims[a] && keeps(growth.scales[a]) && crops[a] == WHOLE;
+    if (0..rank).all(still) {
+        return Ok(x);
+    }
     let rounding = if own { word("nearest_mode", "round_prefer_floor")? } else { "floor".into() };
-    if coordinates == "tf_crop_and_resize" {
-        return unsupported("`tf_crop_and_resize` is not compiled; resize the whole image");
+    let mode = match word("mode", "nearest")? {
+        mode if mode == "bilinear" => "linear".into(),
+        mode => mode,
+    };
+    let antialias = call.attributes().flag("antialias") && mode != "nearest";
+    let is_image = (3..=4).contains(&rank) && still(0) && still(1);
+    if antialias || !is_image || coordinates == CROP {
+        let sampling = Sampling {
+            mode,
+            coordinates,
+            rounding,
+            cubic_a: call.attributes().float("cubic_coeff_a", -0.75),
+            exclude_outside: call.attributes().flag("exclude_outside"),
+            antialias,
+            outside: call.attributes().float("extrapolation_value", 0.0),
+        };
+        let along = (0..rank).filter(|&a| !still(a)).map(|axis| Along {
+            axis,
+            input: x.dims[axis],
+            output: growth.sizes[axis],
+            scale: growth.scales[axis],
+            crop: crops[axis],
+        });
+        return sampling.resampled(importer, &x, &along.collect::<Vec<_>>());
     }
-    if call.attributes().flag("antialias") {
-        return unsupported("`antialias` is not compiled");
-    }
-    let mode = word("mode", "nearest")?;
     let image = importer.reshape(&x, &with_rows(&x.dims))?;
     let pair = |list: Vec<f64>| if rank == 3 { [1.0, list[2]] } else { [list[2], list[3]] };
     let size = pair(growth.sizes.iter().map(|&s| s as f64).collect()).map(|s| s as i64);
     let scales = pair(growth.scales);
     let attrs = [
         ("size", ints(&size)),
-        ("mode", Attr::Word(if mode == "bilinear" { "linear".into() } else { mode })),
+        ("mode", Attr::Word(mode)),
         ("coordinates", Attr::Word(coordinates)),
         ("rounding", Attr::Word(rounding)),
         ("cubic_a", Attr::Float(call.attributes().float("cubic_coeff_a", -0.75))),
@@ -57,17 +73,43 @@ pub(super) fn resize(importer: &mut Importer<'_>, call: &Call<'_>) -> Value1 {
     importer.reshape(&y, &without_rows(&y.dims, rank - 2))
 }
 
+/// The distance from 1 of a scale that is 1 but for its rounding to `f32`.
+const ONE: f64 = 1e-6;
+/// The word for coordinates of a crop.
+const CROP: &str = "tf_crop_and_resize";
+/// The crop that leaves an axis whole.
+const WHOLE: [f64; 2] = [0.0, 1.0];
+
+/// The axes that scales, sizes and crops are given for.
+fn along(call: &Call<'_>, rank: usize) -> Converted<Vec<usize>> {
+    match call.attributes().ints("axes") {
+        None => Ok((0..rank).collect()),
+        Some(list) => list.iter().map(|&a| axis(a, rank)).collect(),
+    }
+}
+
+/// Begin and end of the crop of each axis, in parts of the axis.
+fn crops(call: &Call<'_>, coordinates: &str, rank: usize) -> Converted<Vec<[f64; 2]>> {
+    let mut crops = vec![WHOLE; rank];
+    if coordinates == CROP {
+        let Some(list) = call.maybe_known(1, "roi")?.map(Tensor::real) else { return malformed("it has no `roi`") };
+        let along = along(call, rank)?;
+        if list.len() != 2 * along.len() {
+            return malformed(format!("a `roi` of {} numbers is given for {} axes", list.len(), along.len()));
+        }
+        along.iter().enumerate().for_each(|(i, &a)| crops[a] = [list[i], list[along.len() + i]]);
+    }
+    Ok(crops)
+}
+
 /// From scales or sizes, wherever the operator set has them.
-fn growth(call: &Call<'_>, dims: &[usize]) -> Converted<Growth> {
+fn growth(call: &Call<'_>, dims: &[usize], crops: &[[f64; 2]]) -> Converted<Growth> {
     let upsample = call.node.op == "Upsample";
     let place = if call.opset() >= 11 && !upsample { 2 } else { 1 };
     let given = |i: usize, what: &str| -> Converted<Option<&Tensor>> {
         Ok(call.maybe_known(i, what)?.filter(|tensor| tensor.elements() > 0))
     };
-    let along = match call.attributes().ints("axes") {
-        None => (0..dims.len()).collect(),
-        Some(list) => list.iter().map(|&a| axis(a, dims.len())).collect::<Converted<Vec<_>>>()?,
-    };
+    let along = along(call, dims.len())?;
     let spread = |list: Vec<f64>, rest: Vec<f64>| match list.len() == along.len() {
         true => {
             let mut all = rest;
@@ -93,7 +135,11 @@ fn growth(call: &Call<'_>, dims: &[usize]) -> Converted<Growth> {
     if let Some(odd) = scales.iter().find(|s| !(s.is_finite() && **s > 0.0)) {
         return malformed(format!("a scale is {odd}"));
     }
-    let sizes = scales.iter().zip(dims).map(|(&s, &d)| (s * d as f64).floor() as usize).collect();
+    let size = |(i, &d): (usize, &usize)| (d as f64 * (crops[i][1] - crops[i][0]) * scales[i]).floor() as usize;
+    let sizes: Vec<usize> = dims.iter().enumerate().map(size).collect();
+    if sizes.contains(&0) {
+        return unsupported("its result has no elements");
+    }
     Ok(Growth { scales, sizes })
 }
 

@@ -193,11 +193,20 @@ pub(crate) fn instr(result: ValueId, op: impl Into<convoke_ir::layer::Op>, args:
 
 /// Whether `id` is a constant whose every element is `value`, as far as that can be said without making its numbers.
 pub(crate) fn is_all(layer: &Layer, id: ValueId, value: f64) -> bool {
-    match layer.constant(id) {
-        Some(Source::Generate(Generator::Zeros {})) => value == 0.0,
-        Some(Source::Generate(Generator::Ones {})) => value == 1.0,
-        Some(Source::Numbers(numbers)) => numbers.iter().all(|&v| v == value),
-        Some(Source::Computed(numbers)) => numbers.all(|v| v == value),
-        _ => false,
+    uniform(layer, id) == Some(value)
+}
+
+/// The number that every element of a constant is, as far as that can be said without making its numbers.
+pub(crate) fn uniform(layer: &Layer, id: ValueId) -> Option<f64> {
+    match layer.constant(id)? {
+        Source::Generate(Generator::Zeros {}) => Some(0.0),
+        Source::Generate(Generator::Ones {}) => Some(1.0),
+        Source::Numbers(numbers) => numbers.first().copied().filter(|&first| numbers.iter().all(|&v| v == first)),
+        Source::Computed(numbers) => {
+            let mut first = Vec::with_capacity(1);
+            numbers.elem().decode(numbers.bytes().get(..numbers.elem().bytes())?, &mut first);
+            first.pop().filter(|&first| numbers.all(|v| v == first))
+        }
+        _ => None,
     }
 }

@@ -1,7 +1,7 @@
 //! Passes over layer IR that make a net cheaper, a file each. The head of a file shows the IR before and after.
 //!
-//! No passes: `edit.rs`, the tools of all; `affine.rs` and `clamp.rs`, facts about biases, norms and clamps; `factor/`, which the passes that
-//! factor kernels share.
+//! No passes: `edit.rs`, the tools of all; `affine.rs` and `clamp.rs`, facts about biases, norms and clamps; `polynomial.rs`, values as
+//! polynomials of another; `factor/`, which the passes that factor kernels share.
 
 mod affine;
 mod approximate;
@@ -22,8 +22,10 @@ mod fuse_epilogue;
 mod merge_branches;
 mod normalise;
 mod pointwise;
+mod polynomial;
 mod powers;
 mod rearranged;
+mod recognise;
 mod stack_small_kernels;
 
 pub use approximate::ApproximateWeights;
@@ -40,4 +42,5 @@ pub use fold_pad::FoldPad;
 pub use fuse_epilogue::FuseEpilogue;
 pub use merge_branches::MergeBranches;
 pub use normalise::Normalise;
+pub use recognise::Recognise;
 pub use stack_small_kernels::StackSmallKernels;

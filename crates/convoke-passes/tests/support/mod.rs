@@ -17,7 +17,7 @@ pub(crate) fn run(passes: &str, layer: &Layer, grants: Grants) -> Result<(Layer,
     Ok((layer, changed))
 }
 
-/// Asserts that both layers give the same numbers, up to the rounding of constants.
+/// Asserts that both layers give the same numbers, up to the rounding of constants, and of results that are stored as halves.
 pub(crate) fn same(before: &Layer, after: &Layer) {
     let files = Files::none();
     let inputs: Vec<_> = (1..)
@@ -28,11 +28,15 @@ pub(crate) fn same(before: &Layer, after: &Layer) {
         let verified = layer::verify(layer).expect("the manager verified it");
         convoke_interp::run_layer(verified, &inputs, &files).expect("the layer runs")
     };
-    for (expected, found) in run(before).iter().zip(run(after)) {
+    for ((expected, found), &id) in run(before).iter().zip(run(after)).zip(&before.results) {
         assert_eq!(expected.shape(), found.shape());
+        let tolerance = (2.0 * before.ty(id).elem.unit_roundoff()).max(1e-5);
         for (e, f) in expected.iter().zip(&found) {
             let equal = e == f || e.is_nan() && f.is_nan();
-            assert!(equal || (e - f).abs() <= 1e-5 * (1.0 + e.abs()), "{f} is not {e}: of\n{before}\ncame\n{after}");
+            assert!(
+                equal || (e - f).abs() <= tolerance * (1.0 + e.abs()),
+                "{f} is not {e}: of\n{before}\ncame\n{after}"
+            );
         }
     }
 }
