@@ -103,6 +103,12 @@ fn a_model_is_checked_against_onnx_data_sets() {
         let right = result.stdout.lines().filter(|line| line.starts_with("%y ") && line.contains(" ok "));
         assert_eq!(right.count(), 1, "{}", result.stdout);
     }
+    // Outputs that are one value have the names of the model all the same.
+    let case = concat!(env!("CARGO_MANIFEST_DIR"), "/onnx/cases/own/outputs_of_identity");
+    let result = convoke(&["check", &format!("{case}/model.onnx"), "--against", case]);
+    let words = |line: &str| line.split_whitespace().take(2).collect::<Vec<_>>().join(" ");
+    let rows: Vec<_> = result.stdout.lines().filter(|line| line.starts_with('%')).map(words).collect();
+    assert_eq!(rows, ["%out/a:0 ok", "%relu ok", "%out/b:0 ok"], "{}", result.stderr);
     let none = convoke(&["check", &model, "--against", env!("CARGO_MANIFEST_DIR")]);
     assert!(none.stderr.contains("has no `output_0.pb`"), "{}", none.stderr);
 }

@@ -31,14 +31,16 @@ def case(name, op, inputs, outputs=1, **attributes):
     names = [f"x{i}" if x is not None else "" for i, x in enumerate(inputs)]
     inputs = {name: x for name, x in zip(names, inputs) if x is not None}
     results = [f"y{i}" for i in range(outputs)]
-    node = helper.make_node(op, names, results, **attributes)
+    nodes(name, [helper.make_node(op, names, results, **attributes)], inputs, results)
 
+
+def nodes(name, net, inputs, results):
     def model(found):
-        graph = helper.make_graph([node], name, [info(n, x) for n, x in inputs.items()], found)
+        graph = helper.make_graph(net, name, [info(n, x) for n, x in inputs.items()], found)
         return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=9).SerializeToString()
 
     untyped = model([helper.make_tensor_value_info(y, onnx.TensorProto.FLOAT, None) for y in results])
-    if op == "LpPool":
+    if net[0].op_type == "LpPool":
         found = onnxruntime.InferenceSession(untyped, providers=["CPUExecutionProvider"]).run(None, inputs)
     else:
         found = ReferenceEvaluator(onnx.load_from_string(untyped)).run(None, inputs)
@@ -72,3 +74,7 @@ case("layer_normalization_statistics", "LayerNormalization", [real(2, 3, 4), rea
 resize("resize_scale_of_same_size", [1, 2, 4, 3], [1, 1, 1.2, 1.2], mode="linear", coordinate_transformation_mode="asymmetric")
 resize("resize_any_axis", [3, 4, 2, 3, 5], [1, 0.5, 1, 1.5, 2], mode="cubic", coordinate_transformation_mode="half_pixel")
 resize("resize_antialias_outside", [1, 2, 7, 9], [1, 1, 0.35, 0.6], mode="cubic", antialias=1, exclude_outside=1)
+# The outputs have other names than the value that they are.
+alike = [helper.make_node("Relu", ["x"], ["relu"])]
+alike += [helper.make_node("Identity", ["relu"], [name]) for name in ("out/a:0", "out/b:0")]
+nodes("outputs_of_identity", alike, {"x": real(2, 3)}, ["out/a:0", "relu", "out/b:0"])

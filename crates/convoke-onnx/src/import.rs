@@ -3,7 +3,7 @@
 //! A node whose operands are known is computed here (`host/`). Any other becomes ops of the layer (`ops/`). A node that cannot be
 //! converted is noted, and so are those after it that do not depend on it: a user learns of all of them at once.
 
-use convoke_ir::layer::{Layer, LayerBuilder};
+use convoke_ir::layer::{Layer, LayerBuilder, Reshape, ValueId};
 use convoke_ir::types::{Layout, TensorType};
 use rustc_hash::FxHashSet;
 
@@ -45,6 +45,7 @@ pub(crate) fn import(model: &Model, graph: Graph<'_>, options: &Options) -> Resu
     if !refusals.is_empty() {
         return Err(ImportError::Unsupported { name: model.name.clone(), refusals });
     }
+    importer.name_outputs(&inputs, &graph.outputs);
     let mut results = Vec::new();
     let mut outputs = Vec::new();
     for output in &graph.outputs {
@@ -52,8 +53,8 @@ pub(crate) fn import(model: &Model, graph: Graph<'_>, options: &Options) -> Resu
             return Err(malformed(format!("output `{output}` is given by no node")));
         };
         let net = importer.net(&value).map_err(|refusal| malformed(said(&refusal)))?;
+        results.push(importer.output(output, &net).map_err(|refusal| malformed(said(&refusal)))?);
         outputs.push(Port { name: output.clone(), ty: net.ty, dims: net.dims });
-        results.push(net.id);
     }
     let inputs = inputs.into_iter().map(|input| Port { name: input.name, ty: input.ty, dims: input.dims }).collect();
     let layer: Layer = importer.builder.finish(&results).map_err(|error| malformed(error.to_string()))?;
@@ -141,6 +142,38 @@ impl Importer<'_> {
                 "its output `{extra}` is not computed, the first {} alone; cut the net before what reads it with --outputs NAME",
                 values.len()
             )),
+        }
+    }
+
+    /// Gives values that are known under another name, such as the operand of an `Identity`, the names of the outputs.
+    fn name_outputs(&mut self, inputs: &[Input], outputs: &[String]) {
+        let mut known: FxHashSet<ValueId> = inputs.iter().filter_map(|input| self.computed(&input.name)).collect();
+        let (named, others): (Vec<&String>, Vec<_>) = outputs.iter().partition(|name| self.names.has(name));
+        known.extend(named.into_iter().filter_map(|name| self.computed(name)));
+        for name in others {
+            if let Some(id) = self.computed(name).filter(|&id| known.insert(id)) {
+                let name = self.names.give(name);
+                self.builder.rename(id, &name).expect("a name that no value has");
+            }
+        }
+    }
+
+    /// The value of an output: a copy where it is an input, or an output of another name.
+    fn output(&mut self, name: &str, net: &Net) -> Converted<ValueId> {
+        if self.names.has(name) {
+            return Ok(net.id);
+        }
+        let shape = net.dims.iter().map(|&extent| extent as i64).collect();
+        let copy = self.builder.op(Reshape { shape }, &[net.id])?;
+        let name = self.names.give(name);
+        self.builder.rename(copy, &name)?;
+        Ok(copy)
+    }
+
+    fn computed(&self, name: &str) -> Option<ValueId> {
+        match self.values.get(name) {
+            Some(Value::Computed(net)) => Some(net.id),
+            _ => None,
         }
     }
 

@@ -30,6 +30,11 @@ fn numbered(mut name: String) -> String {
 }
 
 impl Names {
+    /// Whether a value has the name that the model calls `name`.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.0.contains(name)
+    }
+
     /// A name for a value that the model calls `name`: the same, if the text form can write it and no other value has it. Quotes, backslashes and
     /// control characters become `_`, and a name that is taken gets a number behind it.
     pub(crate) fn give(&mut self, name: &str) -> String {
