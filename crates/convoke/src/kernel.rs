@@ -1,5 +1,7 @@
 //! The kernels of a run, each with the value of the layer that it computes.
 
+use std::collections::HashSet;
+
 use convoke_ir::loops::{Access, BufferId, Program, Run};
 
 /// A kernel of a run.
@@ -15,13 +17,19 @@ pub struct Kernel {
 impl Kernel {
     /// The kernels of a program. `values` are what the ops of the lowered layer compute.
     pub(crate) fn of(program: &Program, values: &[String]) -> Vec<Kernel> {
+        let values: HashSet<&str> = values.iter().map(String::as_str).collect();
+        let buffers: HashSet<&str> = program.buffers.iter().map(|(_, buffer)| buffer.name.as_str()).collect();
+        let value = |buffer: BufferId| {
+            let name = program.buffers[buffer].name.as_str();
+            // A value that is only stored within its padding has no buffer of its own name.
+            let stem = name.strip_suffix(".halo").filter(|stem| !buffers.contains(stem));
+            [Some(name), stem].into_iter().flatten().find(|name| values.contains(name))
+        };
         let mut kernels = Vec::with_capacity(program.entry.len());
-        let mut next = String::new();
+        let mut next = "";
         for run in program.entry.iter().rev() {
-            if let Some(buffer) = written(program, run).find(|buffer| values.contains(&program.buffers[*buffer].name)) {
-                next.clone_from(&program.buffers[buffer].name);
-            }
-            kernels.push(Kernel { name: program.funcs[run.func].name.clone(), value: next.clone() });
+            next = written(program, run).find_map(value).unwrap_or(next);
+            kernels.push(Kernel { name: program.funcs[run.func].name.clone(), value: next.into() });
         }
         kernels.reverse();
         kernels

@@ -74,9 +74,9 @@ mod tests {
             "layer @net(%x: f32[1, 8, 20, 20]) -> f32[1, 16, 20, 20] {
                %v = const f32[8, 8, 3, 3] = normal(seed = 1)
                %w = const f32[8, 8, 3, 3] = normal(seed = 2)
-               %a = conv2d %x, %v { pads = [1, 1, 1, 1] }
-               %b = conv2d %a, %w { pads = [1, 1, 1, 1] }
-               %y = concat %a, %b { axis = 1 }
+               %a = conv2d %x, %v { pads = [1, 1, 1, 1], algorithm = winograd(4x4) }
+               %b = conv2d %a, %w { pads = [1, 1, 1, 1], algorithm = winograd(4x4) }
+               %y = concat %x, %b { axis = 1 }
                return %y
              }",
         )

@@ -11,15 +11,15 @@
 //!             clamp; `x · sigmoid(x)` becomes `silu`; a `pow` by −2, −1, −1/2, 1/2, 2 or 3 becomes products, `sqrt` and
 //!             `reciprocal`; a `reshape` of a `reshape`, and a `to_layout` of a `to_layout`, read what the first reads; an
 //!             `avg_pool` over the whole image becomes `global_avg_pool`.
+//!             Ops that nothing reads any more are dropped, since later passes ask how often a value is read.
 //! Guarantee:  `Exact`.
-//! Leaves:     the ops whose only reader now reads past them: they are dead, and `drop-dead` drops them. An `avg_pool`
-//!             with `count_include_pad` and padding, whose mean is another.
+//! Leaves:     an `avg_pool` with `count_include_pad` and padding, whose mean is another.
 
 use convoke_ir::attr::AutoPad;
 use convoke_ir::layer::{Axis, GlobalAvgPool, Layer, Op, Silu, Step, ValueId, Window};
 
 use super::clamp::Range;
-use super::powers;
+use super::{edit, powers};
 use crate::error::PassError;
 use crate::guarantee::{Exact, Granted};
 use crate::note::Log;
@@ -46,6 +46,9 @@ impl LayerPass for Normalise {
             }
             changed |= clamps(layer, at, &definitions);
             changed |= powers::rewrite(layer, at);
+        }
+        if changed {
+            edit::drop_dead(layer);
         }
         Ok(changed.into())
     }

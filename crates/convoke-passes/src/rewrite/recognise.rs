@@ -19,6 +19,7 @@ use std::f64::consts::{FRAC_1_SQRT_2, FRAC_2_PI};
 
 use convoke_ir::layer::{Clip, Gelu, HardSwish, Layer, Op, ValueId};
 
+use super::edit;
 use super::polynomial::{Polynomial, Spelling};
 use crate::error::PassError;
 use crate::guarantee::{Granted, Rounding};
@@ -42,6 +43,9 @@ impl LayerPass for Recognise {
                 (layer.body[at].op, layer.body[at].args) = (op, vec![x]);
                 changed = true;
             }
+        }
+        if changed {
+            edit::drop_dead(layer);
         }
         Ok(changed.into())
     }
