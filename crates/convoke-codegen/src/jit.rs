@@ -44,7 +44,7 @@ impl Code {
         let mut code = Code { module: None, kernels: vec![None; program.funcs.len()], bytes: 0 };
         let module = code.module.insert(JITModule::new(builder));
         guard(|| {
-            numbers.define(program, funcs, &compiled, target, module).map_err(|error| denied(*error))?;
+            numbers.define(program, funcs, &compiled, target, "convoke", module).map_err(|error| denied(*error))?;
             module.finalize_definitions().map_err(denied)
         })?;
         code.bytes = compiled.iter().map(|machine| machine.bytes.len()).sum();

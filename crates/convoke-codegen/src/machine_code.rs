@@ -74,14 +74,20 @@ fn mark_callees(body: &[convoke_ir::loops::Stmt], needed: &mut [bool]) {
     }
 }
 
-/// Functions of a program with their numbers in a module: 0, 1, 2 in the order given.
+/// Functions of a program with their numbers in a module, one after another in the order given.
 pub(crate) struct Numbered(Vec<Option<ModuleFuncId>>);
 
 impl Numbered {
+    /// From 0 on.
     pub(crate) fn new(program: &Program, funcs: &[FuncId]) -> Numbered {
+        Numbered::from(program, funcs, 0)
+    }
+
+    /// From `first` on, in a module that has as many functions.
+    pub(crate) fn from(program: &Program, funcs: &[FuncId], first: u32) -> Numbered {
         let mut numbers = vec![None; program.funcs.len()];
         for (number, id) in funcs.iter().enumerate() {
-            numbers[id.index()] = Some(ModuleFuncId::from_u32(number as u32));
+            numbers[id.index()] = Some(ModuleFuncId::from_u32(first + number as u32));
         }
         Numbered(numbers)
     }
@@ -90,13 +96,14 @@ impl Numbered {
         self.0[id.index()].expect("every function that is called is among those numbered")
     }
 
-    /// Declares the functions in a new module, visible in it alone, and gives them their code.
+    /// Declares the functions in a module, visible in it alone, and gives them their code. Their names begin with `stem`.
     pub(crate) fn define(
         &self,
         program: &Program,
         funcs: &[FuncId],
         compiled: &[MachineCode],
         target: &Target,
+        stem: &str,
         module: &mut dyn Module,
     ) -> Result<(), Box<ModuleError>> {
         let isa = &target.ordered;
@@ -104,7 +111,7 @@ impl Numbered {
             let func = &program.funcs[id];
             let signature = emit::signature(func, isa.pointer_type(), target.call_conv());
             // The number and the dots keep local names apart from each other and from anything exported.
-            let name = format!("convoke.{}.{}", id.index(), func.name);
+            let name = format!("{stem}.{}.{}", id.index(), func.name);
             let number = module.declare_function(&name, Linkage::Local, &signature).map_err(Box::new)?;
             debug_assert_eq!(number, self.of(id), "a module numbers functions as they are declared");
         }

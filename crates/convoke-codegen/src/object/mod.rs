@@ -1,0 +1,76 @@
+//! Object files: C functions that run programs, and the header that declares them.
+//!
+//! ```c
+//! int NAME(const float *x, …, float *y, …, void *workspace);
+//! ```
+//!
+//! Inputs and outputs stand in the order the program declares them. Constants lie in the object, read-only. The function calls the
+//! kernels one after the other on the calling thread: any number of threads may call it, each with a workspace of its own. It sets the floating-point
+//! control register for itself, and gives it back as it was ([`control`](crate::control)).
+//!
+//! A net may be in the object for several CPUs. The first call asks the CPU what it has and keeps the answer in one word, the only memory that is
+//! written beside the caller's.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `net.rs` | nets, and what is exported of each |
+//! | `builder.rs` | the object under construction |
+//! | `steps.rs` | the function of a net for one CPU that runs a part of a step |
+//! | `entry.rs` | the exported functions |
+//! | `cpu.rs` | the choice of the CPU |
+//! | `description.rs` | what a net says of itself |
+//! | `header.rs`, `example.rs` | the C header, and a C program that uses it |
+
+mod builder;
+mod cpu;
+mod description;
+mod entry;
+mod example;
+mod header;
+mod net;
+mod steps;
+
+pub use example::example;
+pub use header::header;
+pub use net::{Export, Net, Variant};
+
+use std::collections::HashSet;
+
+use crate::constants::Constants;
+use crate::error::CodegenError;
+use crate::machine_code::guard;
+use builder::Builder;
+
+/// An object file.
+pub struct Object {
+    /// The bytes of the file.
+    pub bytes: Vec<u8>,
+    /// How many of the numbers that runs read, weights as packed among them, were subnormal and are zero now.
+    pub flushed: usize,
+}
+
+/// An object file with these nets, in the format of this operating system. Constants with the same bytes are there once.
+///
+/// # Errors
+///
+/// Two nets of one name, and as [`compile`](crate::compile()).
+pub fn object(nets: &[Net<'_>], constants: &dyn Constants, export: &Export) -> Result<Object, CodegenError> {
+    let mut names = HashSet::new();
+    for net in nets {
+        let symbol = net.symbol(export)?;
+        if !names.insert(symbol.clone()) {
+            let layer = net.name().to_owned();
+            return Err(CodegenError::Symbol { layer, symbol, reason: "two nets of the object would have this name" });
+        }
+    }
+    guard(|| {
+        let mut builder = Builder::new(nets, export)?;
+        for net in nets {
+            let variants = net.variants.iter().enumerate();
+            let steps = variants.map(|(number, variant)| builder.variant(net, number, variant, constants));
+            let steps = steps.collect::<Result<Vec<_>, _>>()?;
+            builder.entries(net, &steps)?;
+        }
+        builder.finish()
+    })
+}
