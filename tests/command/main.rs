@@ -3,6 +3,7 @@
 mod explain;
 mod files;
 mod nets;
+mod objects;
 mod usage;
 
 use std::fs;

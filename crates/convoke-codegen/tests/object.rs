@@ -10,7 +10,7 @@ mod common;
 use std::path::Path;
 use std::process::Command;
 
-use convoke_codegen::{CodegenError, Export, header, object};
+use convoke_codegen::{CodegenError, Export, Net, header, object};
 use convoke_ir::loops::{self, Program};
 use convoke_machine::Machine;
 
@@ -28,7 +28,7 @@ const ELEMENTS: [usize; 2] = [5 * 9 * 11, 7 * 9 * 11];
 
 fn object_of(program: &Program, machine: &Machine) -> Vec<u8> {
     let verified = loops::verify(program).expect("the pass manager verified it");
-    object(verified, machine, &common::constants, &Export::default()).expect("it compiles").bytes
+    object(&[Net::new(verified, machine)], &common::constants, &Export::default()).expect("it compiles").bytes
 }
 
 #[test]
@@ -84,7 +84,7 @@ int main(void) {
     unsigned long before = control();
     if (at_end) set_control(UPWARDS_FLUSHED);
     unsigned long expected = control();
-    convoke_l(x, y, CONVOKE_L_WORKSPACE_BYTES ? workspace : NULL);
+    if (convoke_l(x, y, CONVOKE_L_WORKSPACE_BYTES ? workspace : NULL) != CONVOKE_OK) return 6;
     if (control() != expected) return 5;
     set_control(before);
     for (int i = 0; i < OUTPUTS; i++) {
@@ -112,13 +112,14 @@ fn names_that_c_has_taken_get_a_prefix() {
     for name in names {
         let program = Program { name: name.into(), ..program.clone() };
         let verified = loops::verify(&program).expect("the name is an identifier");
-        let text = header(verified, &Export::default()).expect("no name with the prefix is taken");
+        let net = [Net::new(verified, &machine)];
+        let text = header(&net, &Export::default()).expect("no name with the prefix is taken");
         let (name, exact) = (name.replace('.', "_"), Export { prefix: String::new(), ..Export::default() });
-        assert!(text.contains(&format!("void convoke_{name}(")), "{text}");
+        assert!(text.contains(&format!("int convoke_{name}(")), "{text}");
         assert!(text.contains(&format!("#define CONVOKE_{}_WORKSPACE_BYTES", name.to_uppercase())), "{text}");
-        match (header(verified, &exact), object(verified, &machine, &common::constants, &exact)) {
+        match (header(&net, &exact), object(&net, &common::constants, &exact)) {
             (Ok(text), Ok(_)) if ["conv_3x3", "a_b"].contains(&&*name) => {
-                assert!(text.contains(&format!("void {name}(")), "{text}");
+                assert!(text.contains(&format!("int {name}(")), "{text}");
             }
             (Err(CodegenError::Symbol { .. }), Err(CodegenError::Symbol { .. })) => {}
             (text, object) => panic!("{name}: {text:?}, an object: {}", object.is_ok()),
@@ -157,8 +158,8 @@ fn a_c_program_gets_the_bits_of_the_jit() {
     {
         let text = source(algorithm, layout);
         let program = common::program(&text, &machine);
-        let declarations = header(loops::verify(&program).expect("the pass manager verified it"), &Export::default())
-            .expect("the name is free");
+        let verified = loops::verify(&program).expect("the pass manager verified it");
+        let declarations = header(&[Net::new(verified, &machine)], &Export::default()).expect("the name is free");
         with_workspace += usize::from(!declarations.contains("#define CONVOKE_L_WORKSPACE_BYTES 0\n"));
         write(folder, "l.h", declarations);
         write(folder, "l.o", object_of(&program, &machine));

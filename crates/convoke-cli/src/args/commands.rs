@@ -319,6 +319,8 @@ pub(crate) enum Emit {
     Loops,
     /// The C header of the object file
     Header,
+    /// A C program that runs the first net of the object file once
+    CExample,
     /// A static library, made by `ar`
     Staticlib,
     /// A shared library, made by `cc`

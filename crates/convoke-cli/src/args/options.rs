@@ -42,7 +42,8 @@ pub(crate) struct Options {
     /// Subnormal numbers in native code (below 1.2e-38 in f32), which CPUs compute up to 700 times slower
     #[arg(long, value_enum, default_value_t = SubnormalMode::Flush)]
     pub(crate) subnormals: SubnormalMode,
-    /// Compile for a CPU of this name rather than this one
+    /// Compile for a CPU of this name rather than this one; `compile` takes several, `x86-64,x86-64-v3,x86-64-v4`: the object has code for
+    /// each, and chooses when it runs
     #[arg(long, value_name = "NAME", conflicts_with = "machine")]
     pub(crate) cpu: Option<String>,
     /// Compile for the CPU described in this file (see `convoke machine`)

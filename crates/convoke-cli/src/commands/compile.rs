@@ -6,25 +6,30 @@ use std::process::Command;
 use convoke::ir::diagnostic::shown;
 use convoke::ir::layer::Source;
 use convoke::ir::loops::{Verified, verify};
-use convoke::{Compiler, Layer, Lowered, Module, TensorType, targets};
-use convoke_codegen::{self as codegen, BoxError, Export};
+use convoke::{Compiler, Layer, Lowered, TensorType, targets};
+use convoke_codegen::{self as codegen, BoxError, Export, Net, Variant};
 use convoke_data as data;
 
 use crate::args::{Compile, Emit};
 use crate::failure::Failure;
 use crate::io::Io;
-use crate::options::{compiler, did_you_mean, flushed_note, note_unmet, note_unsaved};
+use crate::options::{compiler, did_you_mean, flushed_note, named, note_unmet, note_unsaved};
 use crate::sink::Outputs;
 use crate::source;
 use crate::temporary::Folder;
 use crate::weights::Weights;
 
-pub(crate) fn run(args: Compile, io: &mut Io<'_>) -> Result<(), Failure> {
+pub(crate) fn run(mut args: Compile, io: &mut Io<'_>) -> Result<(), Failure> {
     let mut outputs = Outputs::of([args.file.as_path()].into_iter().chain(args.options.machine.as_deref()));
     outputs.announce(&args.output)?;
+    let several = args.options.cpu.take_if(|names| names.contains(','));
     let mut compiler = compiler(&args.options, [&args.file], io)?;
     if let Some(triple) = &args.target {
-        compiler = for_target(compiler, triple, args.options.cpu.is_some() || args.options.machine.is_some())?;
+        compiler = for_target(
+            compiler,
+            triple,
+            several.is_some() || args.options.cpu.is_some() || args.options.machine.is_some(),
+        )?;
     }
     let module = source::module(&args.file, &args.options.which, io)?;
     outputs.reads(source::constant_files(&module))?;
@@ -36,24 +41,96 @@ pub(crate) fn run(args: Compile, io: &mut Io<'_>) -> Result<(), Failure> {
         outputs.write(&args.output, &bytes, io)?;
         return outputs.commit();
     }
-    let layer = module.layer(args.options.which.layer.as_deref())?.with_budget(args.options.which.max_memory);
-    let export = Export { prefix: args.symbol_prefix, subnormals: compiler.subnormals() };
-    if !matches!(args.emit, Emit::Asm | Emit::Clif | Emit::Loops) {
-        only_one(&module, &layer, &export.prefix)?;
+    let is_exported = !matches!(args.emit, Emit::Asm | Emit::Clif | Emit::Loops);
+    if let Some(names) = several.as_ref().filter(|_| !is_exported) {
+        return Err(Failure::Usage(format!("--cpu {}: a listing is for one CPU; name one", shown(names))));
     }
-    let lowered = compiler.lower(&layer)?;
-    note_unsaved(lowered.verdicts(), io);
-    note_unmet(lowered.unmet(), io);
-    let bytes = match args.emit {
-        Emit::Obj => object(&compiler, &lowered, &export, io)?,
-        Emit::Asm | Emit::Clif => listing(lowered.verified(), &compiler, args.emit)?,
-        Emit::Loops => loops(&args.output, &compiler, lowered, &mut outputs, io)?,
-        Emit::Header => codegen::header(lowered.verified(), &export)?.into_bytes(),
-        Emit::Staticlib => linked(&object(&compiler, &lowered, &export, io)?, layer.name(), "ar", &["rcs"])?,
-        Emit::Sharedlib => linked(&object(&compiler, &lowered, &export, io)?, layer.name(), "cc", &["-shared", "-o"])?,
+    let export = Export { prefix: args.symbol_prefix, subnormals: compiler.subnormals() };
+    let bytes = if !is_exported {
+        let layer = module.layer(args.options.which.layer.as_deref())?.with_budget(args.options.which.max_memory);
+        let lowered = lower(&compiler, &layer, io)?;
+        match args.emit {
+            Emit::Loops => loops(&args.output, &compiler, lowered, &mut outputs, io)?,
+            _ => listing(lowered.verified(), &compiler, args.emit)?,
+        }
+    } else {
+        let compilers = for_cpus(compiler, several.as_deref())?;
+        let layers = source::layers_of(module, &args.options.which)?;
+        exported(&compilers, &layers, &export, (args.emit, &args.output), io)?
     };
     outputs.write(&args.output, &bytes, io)?;
     outputs.commit()
+}
+
+fn lower(compiler: &Compiler, layer: &Layer, io: &mut Io<'_>) -> Result<Lowered, Failure> {
+    let lowered = compiler.lower(layer)?;
+    note_unsaved(lowered.verdicts(), io);
+    note_unmet(lowered.unmet(), io);
+    Ok(lowered)
+}
+
+/// A compiler for each CPU of `--cpu A,B`, the one with the fewest extensions first.
+fn for_cpus(compiler: Compiler, names: Option<&str>) -> Result<Vec<Compiler>, Failure> {
+    let Some(names) = names else { return Ok(vec![compiler]) };
+    let machines = names.split(',').map(named).collect::<Result<Vec<_>, _>>()?;
+    let mut compilers: Vec<Compiler> =
+        machines.into_iter().map(|machine| compiler.clone().with_machine(machine)).collect();
+    compilers.sort_by_key(|compiler| (compiler.machine().vector_bits, compiler.machine().features.len()));
+    let of = |compiler: &Compiler| compiler.machine().arch.clone();
+    match compilers.iter().find(|other| of(other) != of(&compilers[0])) {
+        None => Ok(compilers),
+        Some(other) => Err(Failure::Usage(format!(
+            "--cpu {names}: {} and {} are not of one architecture",
+            compilers[0].machine().name,
+            other.machine().name
+        ))),
+    }
+}
+
+/// An object of all layers for all CPUs, or what goes with it.
+fn exported(
+    compilers: &[Compiler],
+    layers: &[Layer],
+    export: &Export,
+    (emit, output): (Emit, &Path),
+    io: &mut Io<'_>,
+) -> Result<Vec<u8>, Failure> {
+    let mut lowered = Vec::new();
+    for layer in layers {
+        let variants = compilers.iter().map(|compiler| Ok((lower(compiler, layer, io)?, compiler)));
+        lowered.push(variants.collect::<Result<Vec<_>, Failure>>()?);
+    }
+    let mut nets = Vec::new();
+    for variants in &lowered {
+        let mut net = Net { variants: Vec::new() };
+        for (lowered, compiler) in variants {
+            net.variants.push(Variant { program: lowered.verified(), machine: compiler.machine() });
+        }
+        nets.push(net);
+    }
+    let Some(first) = layers.first() else { return Err(Failure::Input("there is no layer".into())) };
+    match emit {
+        Emit::Header => Ok(codegen::header(&nets, export)?.into_bytes()),
+        Emit::CExample => {
+            let header = Path::new(output).with_extension("h");
+            let header = header.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            Ok(codegen::example(&nets[0], &header, export)?.into_bytes())
+        }
+        _ => {
+            let files = compilers[0].files(first);
+            let constants = |source: &Source, ty: &TensorType| data::values(source, ty, &files).map_err(BoxError::from);
+            let object = codegen::object(&nets, &constants, export)?;
+            if let Some(note) = flushed_note(object.flushed) {
+                // Where standard error is gone, there is no one to tell.
+                let _ = writeln!(io.stderr, "note: flushed {note}");
+            }
+            match emit {
+                Emit::Staticlib => linked(&object.bytes, first.name(), "ar", &["rcs"]),
+                Emit::Sharedlib => linked(&object.bytes, first.name(), "cc", &["-shared", "-o"]),
+                _ => Ok(object.bytes),
+            }
+        }
+    }
 }
 
 /// The code of a program to read.
@@ -76,32 +153,6 @@ fn loops(
     weights.program(&mut program)?;
     weights.write(outputs, io)?;
     Ok(program.to_string().into_bytes())
-}
-
-/// Refuses a name of C that is taken, by C or by another layer of the file.
-fn only_one(module: &Module, layer: &Layer, prefix: &str) -> Result<(), Failure> {
-    let symbol = codegen::symbol(prefix, layer.name())?;
-    let same = |other: &&Layer| codegen::symbol(prefix, other.name()).is_ok_and(|other| other == symbol);
-    let mut others = module.layers().iter().filter(|other| other.name() != layer.name());
-    match others.find(same) {
-        None => Ok(()),
-        Some(other) => Err(Failure::Input(format!(
-            "layers @{} and @{} would both be the C function `{symbol}`; rename one of them",
-            layer.name(),
-            other.name()
-        ))),
-    }
-}
-
-fn object(compiler: &Compiler, lowered: &Lowered, export: &Export, io: &mut Io<'_>) -> Result<Vec<u8>, Failure> {
-    let files = compiler.files(lowered.layer());
-    let constants = |source: &Source, ty: &TensorType| data::values(source, ty, &files).map_err(BoxError::from);
-    let object = codegen::object(lowered.verified(), compiler.machine(), &constants, export)?;
-    if let Some(note) = flushed_note(object.flushed) {
-        // Where standard error is gone, there is no one to tell.
-        let _ = writeln!(io.stderr, "note: flushed {note}");
-    }
-    Ok(object.bytes)
 }
 
 /// The compiler with the target's machine, unless one was named that is of the same architecture.

@@ -135,7 +135,7 @@ impl Builder {
                 let own = b.ins().iconst(types::I32, number as i64 + 2);
                 let mut lacking = b.ins().iconst(types::I32, 0);
                 for (at, &mask) in masks.iter().flatten().enumerate().filter(|(_, mask)| **mask != 0) {
-                    let has = b.ins().stack_load(types::I32, slot, (at * 4) as i32);
+                    let has = b.ins().stack_load(pointer, types::I32, slot, (at * 4) as i32);
                     let mask = b.ins().iconst(types::I32, i64::from(mask));
                     let lacks = b.ins().band_not(mask, has);
                     lacking = b.ins().bor(lacking, lacks);
@@ -293,7 +293,7 @@ impl Entries<'_> {
         let slot = StackSlotData::new(StackSlotKind::ExplicitSlot, (buffers.len() as u32 * bytes).max(bytes), 3);
         let slot = b.create_sized_stack_slot(slot);
         for (i, &buffer) in buffers.iter().enumerate() {
-            b.ins().stack_store(buffer, slot, (i as u32 * bytes) as i32);
+            b.ins().stack_store(self.pointer, buffer, slot, (i as u32 * bytes) as i32);
         }
         (b.ins().stack_addr(self.pointer, slot, 0), workspace)
     }

@@ -116,7 +116,7 @@ impl Writer<'_> {
         b.switch_to_block(some);
         for (i, &buffer) in run.args.iter().enumerate() {
             let value = self.place(buffer, builder, b);
-            b.ins().stack_store(value, self.table, (i as u32 * pointer.bytes()) as i32);
+            b.ins().stack_store(pointer, value, self.table, (i as u32 * pointer.bytes()) as i32);
         }
         let table = b.ins().stack_addr(pointer, self.table, 0);
         let own = b.ins().imul_imm_s(self.part, self.plan.local_bytes as i64);
