@@ -109,6 +109,13 @@ fn a_model_is_checked_against_onnx_data_sets() {
     let words = |line: &str| line.split_whitespace().take(2).collect::<Vec<_>>().join(" ");
     let rows: Vec<_> = result.stdout.lines().filter(|line| line.starts_with('%')).map(words).collect();
     assert_eq!(rows, ["%out/a:0 ok", "%relu ok", "%out/b:0 ok"], "{}", result.stderr);
+    // Numbers are names too, an output may be an input, and what is missing is said.
+    for (case, expected) in [("numbers_as_names", ["%12 ok", "%2 ok"]), ("output_of_input", ["%y ok", "%x ok"])] {
+        let case = format!("{}/onnx/cases/own/{case}", env!("CARGO_MANIFEST_DIR"));
+        let result = convoke(&["check", &format!("{case}/model.onnx"), "--against", &case]);
+        let rows: Vec<_> = result.stdout.lines().filter(|line| line.starts_with('%')).map(words).collect();
+        assert_eq!((rows, result.stderr.as_str()), (expected.map(str::to_owned).to_vec(), ""));
+    }
     let none = convoke(&["check", &model, "--against", env!("CARGO_MANIFEST_DIR")]);
     assert!(none.stderr.contains("has no `output_0.pb`"), "{}", none.stderr);
 }
@@ -146,6 +153,51 @@ fn a_picture_is_fitted_and_normalised_by_the_net() {
     assert!(zero.status == 2 && zero.stderr.contains("MEAN,DEVIATION"), "{}", zero.stderr);
     let no_picture = convoke(&["run", &file, "--resize"]);
     assert!(no_picture.status == 2 && no_picture.stderr.contains(".png"), "{}", no_picture.stderr);
+}
+
+#[test]
+fn a_net_of_bytes_takes_the_bytes_of_a_picture() {
+    let folder = folder();
+    let photo = folder.path().join("photo.png");
+    let ty = TensorType::new(Elem::F32, [1, 3, 4, 5], Layout::Nchw).expect("a type");
+    let byte = |i: usize| ((i * 7) % 256) as f64;
+    image::write(&photo, &ty, &array(&[1, 3, 4, 5], |i| byte(i) / 255.0)).expect("written");
+    let model = concat!(env!("CARGO_MANIFEST_DIR"), "/onnx/cases/own/bytes/model.onnx");
+    let output = folder.path().join("y.npy");
+    let output_of = format!("y={}", text(&output));
+    let input = format!("image={}", text(&photo));
+    let result = convoke(&["run", model, "--input", &input, "--output", &output_of]);
+    assert_eq!(result.status, 0, "{}", result.stderr);
+    let y = convoke_data::read_tensor(&output, None, &ty, &convoke_data::Files::none()).expect("written").array;
+    assert!(y.iter().enumerate().all(|(i, &y)| (y - byte(i)).abs() < 1e-3), "{y}");
+    let normalised = convoke(&["run", model, "--input", &input, "--normalise", "0.5,0.5"]);
+    assert!(normalised.stderr.contains("from 0 to 255 as they are"), "{}", normalised.stderr);
+    let fractions = folder.path().join("x.npy");
+    convoke_data::npy::write(&fractions, array(&[1, 3, 4, 5], |i| i as f64 / 2.0).view(), Elem::F32).expect("written");
+    let refused = convoke(&["run", model, "--input", &format!("image={}", text(&fractions))]);
+    assert!(refused.stderr.contains("has an element 0.5; in the model it is of whole numbers from 0 to 255"));
+    // Without a file they are whole too.
+    assert_eq!(convoke(&["run", model, "--output", &output_of]).status, 0);
+    let y = convoke_data::read_tensor(&output, None, &ty, &convoke_data::Files::none()).expect("written").array;
+    assert!(y.iter().all(|y| y.fract() == 0.0 && *y >= 0.0), "{y}");
+}
+
+#[test]
+fn what_is_not_compared_is_said() {
+    let folder = folder();
+    let file = net(folder.path());
+    let x = array(&[1, 3, 4, 4], |i| i as f64);
+    let inputs = written(folder.path(), "in.npz", &[("image:0", &x)]);
+    let conv = array(&[1, 2, 4, 4], |i| {
+        let at = |c: usize| x[[0, c, i % 16 / 4, i % 4]];
+        if i < 16 { at(0) + at(1) + at(2) } else { 2.0 * at(2) }
+    });
+    let arrays = written(folder.path(), "out.npz", &[("/act/Relu", &conv), ("elsewhere", &x)]);
+    let result = convoke(&["check", &file, "--input", &inputs, "--against", &arrays]);
+    assert_eq!(
+        (result.status, result.stderr.as_str()),
+        (0, "note: arrays that are for no value of the net: `elsewhere`\n")
+    );
 }
 
 #[test]

@@ -78,3 +78,11 @@ resize("resize_antialias_outside", [1, 2, 7, 9], [1, 1, 0.35, 0.6], mode="cubic"
 alike = [helper.make_node("Relu", ["x"], ["relu"])]
 alike += [helper.make_node("Identity", ["relu"], [name]) for name in ("out/a:0", "out/b:0")]
 nodes("outputs_of_identity", alike, {"x": real(2, 3)}, ["out/a:0", "relu", "out/b:0"])
+# Old exporters of PyTorch name values by numbers.
+numbers = [helper.make_node("Relu", ["0"], ["3"]), helper.make_node("HardSwish", ["3"], ["12"]), helper.make_node("Neg", ["12"], ["2"])]
+nodes("numbers_as_names", numbers, {"0": real(2, 3)}, ["12", "2"])
+# A picture as bytes.
+picture = random.integers(0, 256, size=(1, 3, 4, 5)).astype(np.uint8)
+nodes("bytes", [helper.make_node("Cast", ["image"], ["y"], to=1)], {"image": picture}, ["y"])
+# An output that is an input.
+nodes("output_of_input", [helper.make_node("Relu", ["x"], ["y"])], {"x": real(2, 3)}, ["y", "x"])

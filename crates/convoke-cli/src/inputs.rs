@@ -34,7 +34,7 @@ impl Given {
                     shown(name)
                 )));
             }
-            let name = if onnx { layer_name(name) } else { name.clone() };
+            let name = if onnx && !names.contains(name) { layer_name(name) } else { name.clone() };
             check_name("input", &name, &names)?;
             given.push((name, file.clone()));
         }
@@ -93,10 +93,13 @@ impl Given {
         let mut inputs = Vec::new();
         for (i, (name, ty)) in layer.inputs().into_iter().enumerate() {
             let Some(file) = self.file(name) else {
-                inputs.push(random::input(i, ty, random.seed, files)?);
+                inputs.push(random::input(i, layer, random.seed, files)?);
                 continue;
             };
             let array = tensor(file, name, ty, files, io)?;
+            if !self.is_image(name) {
+                check_whole(name, &array, layer.whole_input(name))?;
+            }
             let range = declared.values[declared.params[i]].range;
             check_range(name, &array, range, range.map(Range::most).or(most), io)?;
             inputs.push(array);
@@ -147,6 +150,17 @@ pub(crate) fn onnx_tensor(tensor: &Data, file: &Path, ty: &TensorType) -> Result
 
 fn listed(names: &[String]) -> String {
     names.iter().map(|n| format!("`{n}`")).collect::<Vec<_>>().join(", ")
+}
+
+/// Refuses numbers that an input of whole numbers cannot have. An image is whole after its first ops.
+fn check_whole(name: &str, array: &ArrayD<f64>, whole: Option<[f64; 2]>) -> Result<(), Failure> {
+    let Some([least, most]) = whole else { return Ok(()) };
+    match array.iter().find(|x| !(x.fract() == 0.0 && (least..=most).contains(*x))) {
+        None => Ok(()),
+        Some(x) => Err(Failure::Input(format!(
+            "input `%{name}` has an element {x}; in the model it is of whole numbers from {least} to {most}"
+        ))),
+    }
 }
 
 /// Refuses a name that is none of `names`.

@@ -82,6 +82,9 @@ pub(crate) fn read(path: &Path, name: Option<&str>, ty: &TensorType, files: &Fil
         #[cfg(not(feature = "npz"))]
         Some("npz") => Err(DataError::Feature { path: path.into(), feature: "npz" }),
         Some("safetensors") => safetensors::read(path, name, ty, files),
-        _ => Err(DataError::format(path, "expected a name that ends in .npy, .npz or .safetensors")),
+        _ => Err(DataError::format(
+            path,
+            "expected an array, in a file that ends in .npy, .npz or .safetensors; a command also reads an image from a .png",
+        )),
     }
 }

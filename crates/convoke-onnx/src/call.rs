@@ -44,7 +44,8 @@ impl Call<'_> {
         match self.input(i)? {
             Value::Known(tensor, _) => Ok(tensor),
             Value::Computed(_) => unsupported(format!(
-                "its {what} (operand {i}) is computed by the net; convoke takes it if it depends on shapes alone"
+                "its {what} (operand {i}, `{}`) must be known at import, from shapes and constants, and it depends on the inputs of the net",
+                self.node.inputs.get(i).map_or("", String::as_str)
             )),
             Value::Refused => Err(Refusal::Inherited),
         }

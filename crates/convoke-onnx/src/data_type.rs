@@ -69,6 +69,24 @@ impl DataType {
         self.row().3
     }
 
+    /// The least and the largest number of a type of whole numbers or truth values, as far as `f64` has them; `None` for real numbers.
+    pub fn whole_range(self) -> Option<[f64; 2]> {
+        let signed = |bits: i32| [-(2f64.powi(bits - 1)), 2f64.powi(bits - 1) - 1.0];
+        let unsigned = |bits: i32| [0.0, 2f64.powi(bits) - 1.0];
+        match self {
+            DataType::Bool => Some(unsigned(1)),
+            DataType::Uint8 => Some(unsigned(8)),
+            DataType::Uint16 => Some(unsigned(16)),
+            DataType::Uint32 => Some(unsigned(32)),
+            DataType::Uint64 => Some(unsigned(64)),
+            DataType::Int8 => Some(signed(8)),
+            DataType::Int16 => Some(signed(16)),
+            DataType::Int32 => Some(signed(32)),
+            DataType::Int64 => Some(signed(64)),
+            _ => None,
+        }
+    }
+
     /// Whether it is a type of real numbers.
     pub fn is_float(self) -> bool {
         matches!(self, DataType::Float | DataType::Float16 | DataType::Bfloat16 | DataType::Double)

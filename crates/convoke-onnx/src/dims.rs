@@ -112,10 +112,14 @@ fn shape(name: &str, written: Option<&[Dim]>, options: &Options) -> Result<Resul
     let dims: Option<Vec<usize>> = written.iter().map(extent).collect();
     Ok(dims.ok_or_else(|| {
         let missing = || written.iter().filter(|dim| extent(dim).is_none());
-        let mut symbols: Vec<String> =
-            missing().filter_map(symbol).map(|name| format!("--dim {}=1", quoted(name))).collect();
+        let mut symbols: Vec<String> = (0..)
+            .zip(written)
+            .filter(|(_, dim)| extent(dim).is_none())
+            .filter_map(|(axis, dim)| Some(format!("--dim {}={}", quoted(symbol(dim)?), usual(axis))))
+            .collect();
         symbols.dedup();
-        let example: Vec<_> = written.iter().map(|dim| extent(dim).unwrap_or(1).to_string()).collect();
+        let example: Vec<_> =
+            (0..).zip(written).map(|(axis, dim)| extent(dim).unwrap_or(usual(axis)).to_string()).collect();
         let whole = format!("--input-shape {}={}", quoted(name), example.join(","));
         let how = match missing().all(|dim| symbol(dim).is_some()) {
             true => format!("{}, or {whole}", symbols.join(" ")),
@@ -123,6 +127,11 @@ fn shape(name: &str, written: Option<&[Dim]>, options: &Options) -> Result<Resul
         };
         format!("input `{name}` has the shape {}: bind its sizes, for example with {how}", in_words(written))
     }))
+}
+
+/// A size to try for an axis: a batch of one, images of 224 rows and columns.
+fn usual(axis: usize) -> usize {
+    if axis < 2 { 1 } else { 224 }
 }
 
 fn in_words(dims: &[Dim]) -> String {

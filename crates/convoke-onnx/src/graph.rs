@@ -27,7 +27,12 @@ impl<'a> Graph<'a> {
         for output in outputs {
             if !makers.contains_key(output.as_str()) && !own.contains(output) {
                 let known: Vec<_> = own.iter().map(|name| format!("`{name}`")).collect();
-                let message = format!("the model has no value `{output}`; its outputs are {}", known.join(", "));
+                let what = match (model.tensors.contains_key(output), model.inputs.iter().any(|i| i.name == *output)) {
+                    (true, _) => format!("`{output}` is a constant of the model, which nothing computes"),
+                    (_, true) => format!("`{output}` is an input of the model, which nothing computes"),
+                    _ => format!("the model has no value `{output}`"),
+                };
+                let message = format!("{what}; the outputs of the model are {}", known.join(", "));
                 return Err(ImportError::Option(message));
             }
         }

@@ -14,7 +14,7 @@ use crate::graph::Graph;
 use crate::host;
 use crate::importer::Importer;
 use crate::model::Model;
-use crate::names::title;
+use crate::names::{Names, STEM, title};
 use crate::node::Node;
 use crate::ops;
 use crate::options::Options;
@@ -34,6 +34,16 @@ pub(crate) fn import(model: &Model, graph: Graph<'_>, options: &Options) -> Resu
     read.extend(graph.outputs.iter().map(String::as_str));
     let casts = graph.nodes.iter().any(|node| node.op == "Cast" || node.op == "CastLike");
     let mut importer = Importer::new(builder, &model.files, read, casts);
+    let is_number = |name: &&str| !name.is_empty() && name.bytes().all(|b| b.is_ascii_digit());
+    let values = graph.nodes.iter().flat_map(|node| node.outputs.iter().map(String::as_str));
+    if values
+        .chain(inputs.iter().map(|input| input.name.as_str()))
+        .chain(model.tensors.keys().map(String::as_str))
+        .any(|name| is_number(&name))
+    {
+        importer.names = Names::behind(STEM);
+        importer.builder = importer.builder.numbered_behind(STEM);
+    }
     for input in &inputs {
         importer.input(input).map_err(|refusal| malformed(said(&refusal)))?;
     }
@@ -58,7 +68,22 @@ pub(crate) fn import(model: &Model, graph: Graph<'_>, options: &Options) -> Resu
     }
     let inputs = inputs.into_iter().map(|input| Port { name: input.name, ty: input.ty, dims: input.dims }).collect();
     let layer: Layer = importer.builder.finish(&results).map_err(|error| malformed(error.to_string()))?;
-    Ok(Imported { layer, inputs, outputs, cut: graph.cut })
+    Ok(Imported { layer: live(layer), inputs, outputs, cut: graph.cut })
+}
+
+/// The layer without what no result depends on: a graph may compute values for their shapes alone.
+fn live(mut layer: Layer) -> Layer {
+    let mut live: FxHashSet<ValueId> = layer.results.iter().copied().collect();
+    let mut body = std::mem::take(&mut layer.body);
+    body.reverse();
+    body.retain(|instr| {
+        let is_live = live.contains(&instr.result);
+        live.extend(instr.reads().filter(|_| is_live));
+        is_live
+    });
+    body.reverse();
+    layer.body = body;
+    layer.compact()
 }
 
 fn said(refusal: &Refusal) -> String {

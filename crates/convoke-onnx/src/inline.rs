@@ -22,12 +22,21 @@ struct Inliner<'a> {
     calls: usize,
 }
 
+/// The latest operator set of ONNX whose operators were looked at.
+const LATEST: i64 = 28;
+
 /// The nodes of a model's graph, calls replaced by what they call.
 pub(crate) fn nodes(name: &str, model: &mut ModelProto, protos: Vec<NodeProto>) -> Result<Vec<Node>, ImportError> {
     let functions = std::mem::take(&mut model.functions);
     let functions = functions.iter().map(|f| ((domain(&f.domain), f.name.as_str(), f.overload.as_str()), f)).collect();
     let mut inliner = Inliner { name, functions, nodes: Vec::new(), calls: 0 };
     let opsets = opsets(&model.opset_import);
+    if let Some((_, newer)) = opsets.iter().find(|(of, version)| of.is_empty() && **version > LATEST) {
+        let reason = format!(
+            "its operator set {newer} is newer than {LATEST}, the latest that convoke knows; export with that or an older one"
+        );
+        return Err(ImportError::Malformed { name: name.into(), reason });
+    }
     for proto in protos {
         inliner.node(proto, &opsets, 0)?;
     }

@@ -5,7 +5,14 @@ use rustc_hash::FxHashSet;
 
 /// Names given so far.
 #[derive(Debug, Default)]
-pub(crate) struct Names(FxHashSet<String>);
+pub(crate) struct Names {
+    given: FxHashSet<String>,
+    /// What stands before the number of a result without a name. No other name is this and digits.
+    stem: &'static str,
+}
+
+/// The stem of results without a name, in a model whose names are numbers: old exporters of PyTorch wrote those.
+pub(crate) const STEM: &str = "_";
 
 /// The most bytes of a name that are kept. Passes write further characters behind.
 const LONGEST: usize = 120;
@@ -18,21 +25,27 @@ pub fn layer_name(name: &str) -> String {
 /// The name of the layer of a model with this title: its letters, digits, `_` and `.`, other characters as `_`.
 pub(crate) fn title(title: &str) -> String {
     let plain = |c: char| if c.is_ascii_alphanumeric() || c == '_' || c == '.' { c } else { '_' };
-    numbered(title.chars().take(LONGEST).map(plain).collect())
+    unlike("", title.chars().take(LONGEST).map(plain).collect())
 }
 
-/// A name that is no plain number: those are the names of results without a name.
-fn numbered(mut name: String) -> String {
-    if name.bytes().all(|b| b.is_ascii_digit()) {
+/// A name that is not this stem with digits behind it.
+fn unlike(stem: &str, mut name: String) -> String {
+    let digits = |rest: &str| rest.bytes().all(|b| b.is_ascii_digit());
+    if name.strip_prefix(stem).is_some_and(digits) {
         name.insert(0, 'v');
     }
     name
 }
 
 impl Names {
+    /// No names yet; results without a name are numbered behind `stem`.
+    pub(crate) fn behind(stem: &'static str) -> Names {
+        Names { given: FxHashSet::default(), stem }
+    }
+
     /// Whether a value has the name that the model calls `name`.
     pub(crate) fn has(&self, name: &str) -> bool {
-        self.0.contains(name)
+        self.given.contains(name)
     }
 
     /// A name for a value that the model calls `name`: the same, if the text form can write it and no other value has it. Quotes, backslashes and
@@ -40,10 +53,11 @@ impl Names {
     pub(crate) fn give(&mut self, name: &str) -> String {
         let mut stem: String = name.chars().map(|c| if may_be_quoted(c) { c } else { '_' }).collect();
         stem.truncate(stem.floor_char_boundary(LONGEST));
-        let stem = numbered(stem);
+        // An empty name is none.
+        let stem = unlike(self.stem, if stem.is_empty() { "v".into() } else { stem });
         let mut given = stem.clone();
         let mut number = 2;
-        while !self.0.insert(given.clone()) {
+        while !self.given.insert(given.clone()) {
             given = format!("{stem}.{number}");
             number += 1;
         }

@@ -15,6 +15,7 @@ use crate::error::{Error, TextError};
 pub struct Layer {
     ir: Arc<ir::Layer>,
     files: Files,
+    whole: Arc<[(String, [f64; 2])]>,
 }
 
 impl Layer {
@@ -28,12 +29,29 @@ impl Layer {
             let name = format!("layer `{}`", layer.name);
             return Err(Error::Text(Box::new(TextError { name, text: "".into(), diagnostics })));
         }
-        Ok(Layer { ir: Arc::new(layer), files })
+        Ok(Layer::of_text(layer, files))
     }
 
     /// The layer of a text that was verified as a whole.
     pub(crate) fn of_text(layer: ir::Layer, files: Files) -> Layer {
-        Layer { ir: Arc::new(layer), files }
+        Layer { ir: Arc::new(layer), files, whole: Arc::default() }
+    }
+
+    /// The same layer, whose inputs of these names are whole numbers from the first bound to the second in the model that it came from.
+    #[cfg(feature = "onnx")]
+    pub(crate) fn with_whole(self, whole: Vec<(String, [f64; 2])>) -> Layer {
+        Layer { whole: whole.into(), ..self }
+    }
+
+    /// The same tensors and notes with another IR.
+    pub(crate) fn rewritten(&self, ir: ir::Layer) -> Result<Layer, Error> {
+        Ok(Layer { whole: self.whole.clone(), ..Layer::from_ir(ir, self.files.clone())? })
+    }
+
+    /// The least and the largest number of an input that is of whole numbers in the ONNX model that the layer came from; the layer carries them as
+    /// `f32`. `None` for other inputs.
+    pub fn whole_input(&self, name: &str) -> Option<[f64; 2]> {
+        self.whole.iter().find(|(input, _)| input == name).map(|(_, range)| *range)
     }
 
     /// The layer as IR; printing it gives its text.

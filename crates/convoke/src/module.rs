@@ -83,7 +83,8 @@ impl Module {
     pub fn from_onnx(path: &Path, options: &crate::onnx::Options, budget: u64) -> Result<Module, Error> {
         let imported = convoke_onnx::Model::read(path, budget)?.import(options)?;
         let files = Files::none().with_budget(budget);
-        let layer = Layer::from_ir(imported.layer, files.clone())?;
+        let whole = imported.inputs.iter().filter_map(|port| Some((port.name.clone(), port.ty.whole_range()?)));
+        let layer = Layer::from_ir(imported.layer, files.clone())?.with_whole(whole.collect());
         Ok(Module { name: path.to_string_lossy().into(), layers: vec![layer], programs: Vec::new(), files })
     }
 

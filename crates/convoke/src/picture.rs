@@ -15,7 +15,8 @@ pub struct Picture {
     /// Rows and columns of the picture, where they are not the net's. It is sampled by linear interpolation, with pixels as areas and without a
     /// filter against aliasing.
     pub size: Option<[usize; 2]>,
-    /// What is subtracted from a channel, and what it is divided by then: one pair for all channels, or a pair for each.
+    /// What is subtracted from a channel, and what it is divided by then: one pair for all channels, or a pair for each. An input of whole numbers
+    /// ([`Layer::whole_input`]) takes 255 times the values of the picture, and nothing is subtracted.
     pub normalise: Vec<(f64, f64)>,
 }
 
@@ -35,6 +36,15 @@ impl Layer {
         let Some(shape) = Shape::of(ty) else {
             return Err(refused("a picture has batch 1, rows, columns and 1 to 4 channels".into()));
         };
+        let mut picture = picture.clone();
+        if self.whole_input(input).is_some() {
+            if !picture.normalise.is_empty() {
+                return Err(refused(
+                    "it is of whole numbers, and takes the values of the picture from 0 to 255 as they are".into(),
+                ));
+            }
+            picture.normalise = vec![(0.0, 1.0 / 255.0)];
+        }
         if ![0, 1, shape.channels].contains(&picture.normalise.len()) {
             let (pairs, channels) = (picture.normalise.len(), shape.channels);
             return Err(refused(format!("{pairs} means and deviations are given for {channels} channels")));
@@ -42,11 +52,11 @@ impl Layer {
         let [rows, columns] = picture.size.unwrap_or(shape.size);
         let taken = TensorType::new(ty.elem, [1, shape.channels, rows, columns], Layout::Nchw);
         let taken = taken.map_err(|error| refused(error.to_string()))?;
-        let ops = shape.ops(picture, ty.elem, &mut ir);
+        let ops = shape.ops(&picture, ty.elem, &mut ir);
         if !ops.is_empty() {
             put_before(&mut ir, param, taken, ops);
         }
-        Layer::from_ir(ir, self.files().clone())
+        self.rewritten(ir)
     }
 }
 

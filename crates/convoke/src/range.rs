@@ -39,7 +39,7 @@ impl Layer {
     pub fn with_range(&self, name: &str, range: Range) -> Layer {
         let mut ir = self.ir().clone();
         declare(&mut ir, range, |input| input == name);
-        Layer::from_ir(ir, self.files().clone()).expect("a range makes no layer invalid")
+        self.rewritten(ir).expect("a range makes no layer invalid")
     }
 
     /// The range of each input, where its text or [`Layer::with_range`] declares one.

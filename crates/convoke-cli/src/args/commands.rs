@@ -18,7 +18,7 @@ Examples:
 
 Inputs without a file are random.")]
 pub(crate) struct Run {
-    /// The layer, as text
+    /// The layer, as text, or a model that ends in .onnx
     #[arg(value_name = "FILE")]
     pub(crate) file: PathBuf,
     #[command(flatten)]
@@ -97,7 +97,7 @@ Examples:
   convoke compile layer.conv --symbol-prefix my_ -o layer.o     defines my_NAME for the layer @NAME
   convoke compile layer.conv --emit loops --cpu x86-64-v3 -o -")]
 pub(crate) struct Compile {
-    /// The layer, as text; `--emit asm|clif` also takes a loop program, and lists it without running passes
+    /// The layers, as text, or a model that ends in .onnx; `--emit asm|clif` also takes a loop program, and lists it without running passes
     #[arg(value_name = "FILE")]
     pub(crate) file: PathBuf,
     /// File of the result
@@ -126,7 +126,7 @@ Examples:
 
 Where an output is off, and the expected arrays hold inner values of the net too, the first of these that is off is named.")]
 pub(crate) struct Check {
-    /// Files of layers
+    /// Files of layers, as text, and models that end in .onnx
     #[arg(value_name = "FILE", required = true)]
     pub(crate) files: Vec<PathBuf>,
     /// Run large layers in the loop interpreter after every pass, not only after the last
@@ -185,7 +185,7 @@ pub(crate) struct Explain {
 Rates count the operations of the layer as it is written, two for each multiply-add. Rewritten layers may need fewer. The peak
 is the rate of a generated loop of multiply-adds alone.")]
 pub(crate) struct Bench {
-    /// Files of layers
+    /// Files of layers, as text, and models that end in .onnx
     #[arg(value_name = "FILE", required = true)]
     pub(crate) files: Vec<PathBuf>,
     /// Seconds to measure each layer for
@@ -235,7 +235,7 @@ Examples:
   convoke analyze ir-examples/gabor_filter.conv --plot gabor.svg
   convoke analyze net.conv --json")]
 pub(crate) struct Analyze {
-    /// The layer, as text
+    /// The layer, as text, or a model that ends in .onnx
     #[arg(value_name = "FILE")]
     pub(crate) file: PathBuf,
     /// Draw responses, radial profiles and the energy of each rank into this .svg or .png file

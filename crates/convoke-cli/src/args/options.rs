@@ -86,7 +86,7 @@ impl Which {
         let options = self.dim.iter().fold(options, |options, (name, size)| options.with_dim(name, *size));
         let shapes = self.input_shape.iter();
         let options = shapes.fold(options, |options, (name, dims)| options.with_input_shape(name, dims.clone()));
-        self.outputs.iter().fold(options, |options, name| options.with_output(name))
+        self.outputs.iter().fold(options, |options, name| options.with_output(name.trim_start_matches('%')))
     }
 }
 

@@ -12,8 +12,9 @@ use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext};
 use cranelift_module::{DataDescription, DataId, FuncId, Linkage, Module, default_libcall_names};
 use cranelift_object::{ObjectBuilder, ObjectModule};
 
+use super::cpu;
 use super::net::{Export, Net, Variant};
-use super::{Object, cpu};
+use super::steps::Steps;
 use crate::aligned::Aligned;
 use crate::constants::{self, Constants, Resolved};
 use crate::control;
@@ -21,6 +22,14 @@ use crate::convention::ALIGN;
 use crate::error::CodegenError;
 use crate::machine_code::{Numbered, compile_all, internal, reachable};
 use crate::target::{Place, Target};
+
+/// An object file.
+pub struct Object {
+    /// The bytes of the file.
+    pub bytes: Vec<u8>,
+    /// How many of the numbers that runs read, weights as packed among them, were subnormal and are zero now.
+    pub flushed: usize,
+}
 
 /// An object under construction.
 pub(super) struct Builder {
@@ -75,7 +84,7 @@ impl Builder {
         number: usize,
         variant: &Variant<'_>,
         constants: &dyn Constants,
-    ) -> Result<super::steps::Steps, CodegenError> {
+    ) -> Result<Steps, CodegenError> {
         let program = variant.program.program();
         let target = Target::new(variant.machine, Place::Object)?;
         let subnormals: Subnormals = self.export.subnormals;

@@ -30,6 +30,7 @@ mod header;
 mod net;
 mod steps;
 
+pub use builder::Object;
 pub use example::example;
 pub use header::header;
 pub use net::{Export, Net, Variant};
@@ -40,14 +41,6 @@ use crate::constants::Constants;
 use crate::error::CodegenError;
 use crate::machine_code::guard;
 use builder::Builder;
-
-/// An object file.
-pub struct Object {
-    /// The bytes of the file.
-    pub bytes: Vec<u8>,
-    /// How many of the numbers that runs read, weights as packed among them, were subnormal and are zero now.
-    pub flushed: usize,
-}
 
 /// An object file with these nets, in the format of this operating system. Constants with the same bytes are there once.
 ///

@@ -67,6 +67,8 @@ pub struct LayerBuilder {
     names: Names,
     /// Numbers the results of ops.
     next: usize,
+    /// What stands before the number.
+    stem: &'static str,
 }
 
 impl LayerBuilder {
@@ -76,7 +78,12 @@ impl LayerBuilder {
             return Err(BuildError::Name(name.into()));
         }
         let layer = Layer { name: name.into(), ..Layer::default() };
-        Ok(LayerBuilder { layer, names: Names::default(), next: 0 })
+        Ok(LayerBuilder { layer, names: Names::default(), next: 0, stem: "" })
+    }
+
+    /// Names the results of ops by this and a number.
+    pub fn numbered_behind(self, stem: &'static str) -> LayerBuilder {
+        LayerBuilder { stem, ..self }
     }
 
     /// The type of a value built so far.
@@ -130,7 +137,7 @@ impl LayerBuilder {
         let types: Vec<_> = args.iter().map(|&id| self.layer.ty(id)).collect();
         let ty = op.infer(&types).map_err(|source| BuildError::Infer { op: op.name(), source })?;
         let name = loop {
-            let name = self.next.to_string();
+            let name = format!("{}{}", self.stem, self.next);
             self.next += 1;
             if self.names.take(&name) {
                 break name;

@@ -128,15 +128,24 @@ pub(crate) fn convert(importer: &mut Importer<'_>, call: &Call<'_>) -> Converted
             return Ok(vec![convert(importer, call)?.into()]);
         }
         if OF_SHAPES.contains(&node.op.as_str()) {
-            return unsupported("it is computed at import alone, and an operand is computed by the net");
+            return unsupported(format!(
+                "convoke computes it at import, from shapes and constants, and here an operand depends on the inputs of the net; {}",
+                cut_before(node)
+            ));
         }
     }
     unsupported(why_not(node))
 }
 
+/// How to compile the part of the net that the node reads.
+fn cut_before(node: &Node) -> String {
+    let read = node.inputs.iter().find(|name| !name.is_empty()).map_or("NAME", String::as_str);
+    format!("cut the net before it with --outputs '{read}'")
+}
+
 /// Why there is no conversion, and what to do.
 fn why_not(node: &Node) -> String {
-    let cut = "cut the net before it with --outputs NAME";
+    let cut = cut_before(node);
     match node.op.as_str() {
         _ if !node.domain.is_empty() => {
             format!("operators of domain `{}` are not compiled; export with ONNX's own, or {cut}", node.domain)

@@ -85,8 +85,11 @@ impl Layer {
     /// The same layer with every value of `expected` as an output, in the order in which they are computed.
     fn returning(&self, expected: &Expected) -> Result<Layer, Error> {
         let mut ir = self.ir().clone();
-        ir.results = self.computed().filter(|(_, name)| expected.contains_key(*name)).map(|(id, _)| id).collect();
-        Layer::from_ir(ir, self.files().clone())
+        let computed: Vec<ValueId> =
+            self.computed().filter(|(_, name)| expected.contains_key(*name)).map(|(id, _)| id).collect();
+        let others = ir.results.iter().copied().filter(|id| !computed.contains(id)).collect::<Vec<_>>();
+        ir.results = computed.into_iter().chain(others).collect();
+        self.rewritten(ir)
     }
 }
 

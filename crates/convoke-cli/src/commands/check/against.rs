@@ -2,13 +2,13 @@
 
 use std::path::Path;
 
-use convoke::check::{Expected, ValueCheck, outputs_against, values_against};
+use convoke::check::{Distance, Expected, ValueCheck, outputs_against, values_against};
 use convoke::ir::diagnostic::shown;
-use convoke::{Compiler, Layer};
+use convoke::{Compiler, Layer, Model};
 use ndarray::ArrayD;
 use serde_json::{Value, json};
 
-use super::expected::{DataSet, arrays, data_sets};
+use super::expected::{DataSet, arrays, data_sets, note_left_out, options};
 use crate::args::Check;
 use crate::failure::Failure;
 use crate::inputs::Given;
@@ -31,14 +31,25 @@ pub(super) fn run(args: &Check, path: &Path, io: &mut Io<'_>) -> Result<(), Fail
         return Err(Failure::Usage("--against takes one net; name one file".into()));
     };
     let compiler = compiler(&args.options, [file], io)?;
-    let (layer, _) = source::layer(file, &args.options.which, io)?;
-    compiler.fits(&layer)?;
-    let given = Given::new(&args.inputs, &layer, source::is_onnx(file))?;
-    let net = given.prepared(layer, &args.inputs, &args.options)?;
     let mut findings = Vec::new();
     let sets = data_sets(path)?;
+    let prepared = |layer: Layer| {
+        compiler.fits(&layer)?;
+        let given = Given::new(&args.inputs, &layer, source::is_onnx(file))?;
+        Ok::<_, Failure>((given.prepared(layer, &args.inputs, &args.options)?, given))
+    };
+    let mut checked = None;
     for folder in &sets {
+        let layer = if source::is_onnx(file) {
+            let model = Model::from_onnx(file)?.with_compiler(compiler.clone());
+            let which = &args.options.which;
+            model.layer(&options(folder, &model, which.onnx(), which.max_memory)?)?.with_budget(which.max_memory)
+        } else {
+            source::layer(file, &args.options.which, io)?.0
+        };
+        let (net, given) = prepared(layer)?;
         let set = DataSet::read(folder, &net)?;
+        note_left_out(folder, &net, &set.outputs, io)?;
         let read = given.read(&compiler, &net, &args.random, &args.options, io)?;
         let inputs = net.inputs().into_iter().zip(read).map(|((name, _), read)| match set.inputs.get(name) {
             _ if given.file(name).is_some() => Ok(read),
@@ -47,15 +58,20 @@ pub(super) fn run(args: &Check, path: &Path, io: &mut Io<'_>) -> Result<(), Fail
         });
         let inputs = inputs.collect::<Result<Vec<_>, _>>()?;
         findings.push(compare(&compiler, &net, &inputs, &set.outputs, (folder, args.within))?);
+        checked = Some(net);
     }
     if sets.is_empty() {
+        let (net, given) = prepared(source::layer(file, &args.options.which, io)?.0)?;
         let expected = arrays(path, &net, io)?;
+        note_left_out(path, &net, &expected, io)?;
         if let Some((name, _)) = net.inputs().iter().find(|(name, _)| given.file(name).is_none()) {
             return Err(no_input(name, path));
         }
         let inputs = given.read(&compiler, &net, &args.random, &args.options, io)?;
         findings.push(compare(&compiler, &net, &inputs, &expected, (path, args.within))?);
+        checked = Some(net);
     }
+    let net = checked.expect("one net at least was compared");
     match args.format.json {
         true => sink::json(io, &as_json(&net, &findings, args.within))?,
         false => sink::print(io, &as_text(&findings, args.within))?,
@@ -110,7 +126,10 @@ fn as_text(findings: &[Finding], within: f64) -> String {
         }
         text += &located(finding, within).unwrap_or_default();
     }
-    text + &format!("RMS error: relative to that of the array expected, at most {within:e}\n")
+    text + &format!(
+        "RMS error: relative to that of the array expected, at most {within:e}; largest error: at most {:e} of the largest element\n",
+        Distance::SINGLE * within
+    )
 }
 
 fn word(right: bool) -> &'static str {

@@ -6,12 +6,12 @@ use std::path::{Path, PathBuf};
 
 use convoke::check::Expected;
 use convoke::ir::diagnostic::shown;
-use convoke::onnx::{Data, layer_name};
-use convoke::{Files, Layer, TensorType};
+use convoke::onnx::{Data, Options, layer_name};
+use convoke::{Files, Layer, Model, TensorType};
 use convoke_data as data;
 use ndarray::ArrayD;
 
-use crate::failure::Failure;
+use crate::failure::{Failure, note};
 use crate::inputs::{onnx_tensor, tensor};
 use crate::io::Io;
 
@@ -74,8 +74,12 @@ fn tensors(
         let data = Data::read(&file, files.budget())?;
         let name = layer_name(data.name());
         let named = values.iter().find(|(value, _)| *value == name);
-        // Some writers of data sets name all tensors alike, or not at all.
-        let Some((name, ty)) = named.or_else(|| values.get(i)) else {
+        // Whole numbers are constants of the net here. Some writers of data sets name all tensors alike, or not at all.
+        let rest = named.or_else(|| values.get(i)).or_else(|| values.last().filter(|_| kind == "input"));
+        let Some((name, ty)) = rest.filter(|_| named.is_some() || data.ty().is_float() || kind == "output") else {
+            if kind == "input" {
+                continue;
+            }
             let (file, count) = (shown(&file.to_string_lossy()), values.len());
             return Err(Failure::Input(format!("{file} is for no {kind}: the layer has {count}")));
         };
@@ -84,14 +88,14 @@ fn tensors(
     Ok(found)
 }
 
-/// The arrays of a file for the values that a layer computes.
+/// The arrays of a file for the values that a layer computes, and its outputs. A note names what is for none, and the outputs without an array.
 pub(super) fn arrays(path: &Path, layer: &Layer, io: &mut Io<'_>) -> Result<Expected, Failure> {
     let held = data::array_names(path, layer.files())?;
     let ir = layer.ir();
     let mut found = Expected::new();
-    for instr in &ir.body {
-        let value = &ir.values[instr.result];
-        if held.contains(&value.name) {
+    for id in ir.body.iter().map(|instr| instr.result).chain(ir.results.iter().copied()) {
+        let value = &ir.values[id];
+        if held.contains(&value.name) && !found.contains_key(&value.name) {
             let array = tensor(path, &value.name, &value.ty, layer.files(), io)?;
             found.insert(value.name.clone(), array);
         }
@@ -103,4 +107,42 @@ pub(super) fn arrays(path: &Path, layer: &Layer, io: &mut Io<'_>) -> Result<Expe
         return Err(Failure::Input(format!("{file} has none of the outputs {}", names.join(", "))));
     }
     Ok(found)
+}
+
+/// Says which outputs have no array, and which arrays of a file are for no value of the net.
+pub(super) fn note_left_out(path: &Path, layer: &Layer, found: &Expected, io: &mut Io<'_>) -> Result<(), Failure> {
+    let missing = layer.outputs().into_iter().filter(|(name, _)| !found.contains_key(*name));
+    let missing: Vec<String> = missing.map(|(name, _)| format!("%{name}")).collect();
+    if !missing.is_empty() {
+        note(io, &format!("not compared, since there are no arrays for them: {}", missing.join(", ")));
+    }
+    if !path.is_dir() {
+        let inputs = layer.inputs();
+        let known = |name: &String| found.contains_key(name) || inputs.iter().any(|(input, _)| input == name);
+        let mut left = data::array_names(path, layer.files())?;
+        left.retain(|name| !known(name));
+        left.sort();
+        if !left.is_empty() {
+            let left: Vec<String> = left.iter().map(|name| format!("`{name}`")).collect();
+            note(io, &format!("arrays that are for no value of the net: {}", left.join(", ")));
+        }
+    }
+    Ok(())
+}
+
+/// What the inputs of a data set say of a model: their shapes, and the values of those that are of whole numbers, which shapes may depend on.
+pub(super) fn options(folder: &Path, model: &Model, options: Options, budget: u64) -> Result<Options, Failure> {
+    let mut options = options;
+    for (i, declared) in model.inputs().iter().enumerate() {
+        let file = folder.join(format!("input_{i}.pb"));
+        if !file.is_file() {
+            break;
+        }
+        let data = Data::read(&file, budget)?;
+        options = match data.ty().is_float() {
+            true => options.with_input_shape(&declared.name, data.dims()),
+            false => options.with_constant(&declared.name, data),
+        };
+    }
+    Ok(options)
 }

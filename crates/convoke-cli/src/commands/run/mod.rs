@@ -29,6 +29,11 @@ const MIN_TIME: Duration = Duration::from_millis(200);
 const MAX_RUNS: usize = 100;
 
 pub(crate) fn run(mut args: Run, no_times: bool, io: &mut Io<'_>) -> Result<(), Failure> {
+    if args.profile && no_times {
+        return Err(Failure::Usage(
+            "--profile is all times, which --no-times leaves out; leave out one of them".into(),
+        ));
+    }
     let onnx = source::is_onnx(&args.file);
     if onnx {
         // A name may be given as the model or as the layer has it.
