@@ -22,7 +22,8 @@ def dtype(elem: str) -> np.dtype[Any]:
             import ml_dtypes
         except ImportError as error:
             raise Error("arrays of bf16 need the package `ml_dtypes`; install it") from error
-        return np.dtype(ml_dtypes.bfloat16)
+        bfloat16: np.dtype[Any] = np.dtype(ml_dtypes.bfloat16)
+        return bfloat16
     return np.dtype(_DTYPES[elem])
 
 
@@ -30,7 +31,8 @@ def as_array(given: Any, what: str) -> np.ndarray[Any, Any]:
     """`given` as an aligned array: an array itself, the memory of an object with `__dlpack__`, or what `numpy.asarray` makes."""
     if not isinstance(given, np.ndarray):
         given = _shared(given, what) if hasattr(given, "__dlpack__") else np.asarray(given)
-    return given if given.flags.aligned else given.copy()
+    array: np.ndarray[Any, Any] = given
+    return array if array.flags.aligned else array.copy()
 
 
 def as_output(given: Any, what: str) -> np.ndarray[Any, Any]:

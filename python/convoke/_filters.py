@@ -73,25 +73,24 @@ def filtered(x: Array, kernels: list[Array], borders: tuple[Border, Border], cva
             borders_left.append((axis, border))
         else:
             x = x.take(border.sources(x.shape[axis]), axis)
-    b, h, w, c = x.shape
-    stored = [b, 1, h, w] if c == 1 else [b, h, w, c]
-    x = x.reshape(stored)
     elem = "f32" if x.dtype == np.float32 else "f64"
     weights = tuple((kernel.shape, kernel.astype(x.dtype).tobytes()) for kernel in kernels)
     key = (elem, x.shape, weights, tuple(borders_left), cval, threads)
     layer = compiled.get(key, lambda: compile(_text(elem, x.shape, kernels, borders_left, cval), threads=threads))
-    return layer.run(x, out=None if out is None else out.reshape(layer.outputs[0].shape))
+    result: Array = layer.run(x.reshape(layer.inputs[0].shape), out=None if out is None else out.reshape(layer.outputs[0].shape))
+    return result
 
 
 def _text(elem: str, shape: tuple[int, ...], kernels: list[Array], borders: list[tuple[int, Border]], cval: float) -> str:
-    """The layer that pads an image and correlates it with each kernel."""
-    last = shape[1] != 1
-    h, w, c = shape[1:] if last else (*shape[2:], 1)
+    """The layer that pads an image `[B, H, W, C]` and correlates it with each kernel."""
+    b, h, w, c = shape
+    last = c != 1
+    given = [b, h, w, c] if last else [b, 1, h, w]
     h += sum(border.before + border.after for axis, border in borders if axis == 1) - sum(k.shape[0] - 1 for k in kernels)
     w += sum(border.before + border.after for axis, border in borders if axis == 2) - sum(k.shape[1] - 1 for k in kernels)
-    result = [shape[0], h, w, c] if last else [shape[0], 1, h, w]
+    result = [b, h, w, c] if last else [b, 1, h, w]
     layout = " nhwc" if last else ""
-    lines = [f"layer @filter(%x: {elem}{list(shape)}{layout}) -> {elem}{result}{layout} {{"]
+    lines = [f"layer @filter(%x: {elem}{given}{layout}) -> {elem}{result}{layout} {{"]
     value = "x"
     for i, (pads, mode) in enumerate(_pads(borders)):
         number = f", value = {cval!r}" if mode == "zeros" and cval != 0 else ""

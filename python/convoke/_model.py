@@ -70,9 +70,12 @@ class Model:
     def run(self, /, *inputs: Any, out: Any = None, **named: Any) -> Any:
         """Runs the model on arrays, in the order of `inputs` or by name, as `Compiled.run` does. New shapes are compiled first."""
         given = self._named(inputs, named, "inputs")
+        missing = [f"`{declared.name}`" for declared in self.inputs if declared.name not in given]
+        if missing:
+            raise Error(f"the model was not given {', '.join(missing)}")
         arrays = {name: as_array(array, f"input `%{name}`") for name, array in given.items()}
         compiled = self.compile(**{name: array.shape for name, array in arrays.items()})
-        return compiled.run(*(arrays[declared.name] for declared in self.inputs if declared.name in arrays), out=out)
+        return compiled.run(*(arrays[declared.name] for declared in self.inputs), out=out)
 
     __call__ = run
 

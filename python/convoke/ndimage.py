@@ -157,9 +157,7 @@ class _Image:
             axes = [axis for axis in range(rank) if axis != channel_axis]
         elif axes is None:
             axes = range(rank)
-        elif not hasattr(axes, "__iter__"):
-            axes = [axes]  # type: ignore[list-item]
-        self.given = [_axis(axis, rank) for axis in axes]  # type: ignore[union-attr]
+        self.given = [_axis(axis, rank) for axis in ([axes] if isinstance(axes, int) else axes)]
         self.axes = sorted(self.given)
         if len(set(self.axes)) < len(self.axes):
             raise Error(f"an axis is named twice in {self.given}")
