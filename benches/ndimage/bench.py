@@ -138,6 +138,7 @@ def plot(rows, path):
                 panel.plot(sizes, times, "o-", label=library, color=colours[library], markersize=3)
             panel.set(xscale="log", yscale="log", xlabel="kernel size in pixels", ylabel="ms", title=f"{name}, {image}, float32")
             panel.set_xticks(sizes, map(str, sizes), minor=False)
+            panel.yaxis.set_major_formatter("{x:g}")
             panel.minorticks_off()
             panel.grid(alpha=0.3)
             panel.legend(frameon=False)

@@ -156,8 +156,8 @@ class _Image:
             channel_axis = _axis(channel_axis, rank)
             axes = [axis for axis in range(rank) if axis != channel_axis]
         elif axes is None:
-            axes = range(rank)
-        self.given = [_axis(axis, rank) for axis in ([axes] if isinstance(axes, int) else axes)]
+            axes = list(range(rank))
+        self.given = [_axis(axis, rank) for axis in np.atleast_1d(axes)]
         self.axes = sorted(self.given)
         if len(set(self.axes)) < len(self.axes):
             raise Error(f"an axis is named twice in {self.given}")
@@ -268,8 +268,9 @@ def _cast(y: Array, dtype: np.dtype[Any]) -> Array:
     """`y` as `dtype`: cut towards zero and wrapped around for integers, as SciPy does."""
     if dtype.kind == "f" or y.dtype == dtype or y.dtype.kind != "f":
         return y.astype(dtype, copy=False)
-    wide = np.uint64 if dtype == np.uint64 else np.int64
-    return np.trunc(y).astype(wide).astype(dtype)
+    if dtype.itemsize < 4:
+        return y.astype(np.int32).astype(dtype)
+    return y.astype(np.uint64 if dtype == np.uint64 else np.int64).astype(dtype)
 
 
 def _gaussian(sigma: float, order: int, radius: int) -> Array:

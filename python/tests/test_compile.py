@@ -1,5 +1,6 @@
 """`convoke.compile`: arrays in and out, refusals, reports."""
 
+import doctest
 import threading
 
 import convoke
@@ -39,6 +40,10 @@ def test_a_text_becomes_a_function_of_arrays(edges):
     np.testing.assert_allclose(y, sobel(IMAGE), atol=1e-5)
     np.testing.assert_array_equal(layer.run(image=IMAGE), y)
     np.testing.assert_array_equal(convoke.compile(edges, threads=2)(IMAGE), y)
+
+
+def test_the_example_of_the_package_runs():
+    assert doctest.testmod(convoke).failed == 0 and doctest.testmod(convoke).attempted > 0
 
 
 def test_a_path_is_read_with_its_folder(edges, tmp_path):

@@ -37,6 +37,9 @@ impl Layer {
     }
 }
 
+/// Name, element type and extents of an input of a model.
+type Declared = (String, String, Option<Vec<Py<PyAny>>>);
+
 /// An ONNX model: read, its symbolic sizes not yet bound.
 #[pyclass(frozen, module = "convoke._native")]
 pub(crate) struct OnnxModel(convoke_onnx::Model);
@@ -59,7 +62,7 @@ impl OnnxModel {
 
     /// Name, element type and extents of each input as the file declares it. An extent is a number, a name, or `None`; the extents are `None` if
     /// the file has none.
-    fn inputs(&self, py: Python<'_>) -> PyResult<Vec<(String, String, Option<Vec<Py<PyAny>>>)>> {
+    fn inputs(&self, py: Python<'_>) -> PyResult<Vec<Declared>> {
         let extent = |dim: Dim| match dim {
             Dim::Fixed(size) => Ok(size.into_pyobject(py)?.into_any().unbind()),
             Dim::Symbol(name) => Ok(name.into_pyobject(py)?.into_any().unbind()),
