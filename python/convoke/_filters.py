@@ -76,9 +76,14 @@ def filtered(x: Array, kernels: list[Array], borders: tuple[Border, Border], cva
     elem = "f32" if x.dtype == np.float32 else "f64"
     weights = tuple((kernel.shape, kernel.astype(x.dtype).tobytes()) for kernel in kernels)
     key = (elem, x.shape, weights, tuple(borders_left), cval, threads)
-    layer = compiled.get(key, lambda: compile(_text(elem, x.shape, kernels, borders_left, cval), threads=threads))
+    layer = compiled.get(key, lambda: _compiled_filter(_text(elem, x.shape, kernels, borders_left, cval), threads))
     result: Array = layer.run(x.reshape(layer.inputs[0].shape), out=None if out is None else out.reshape(layer.outputs[0].shape))
     return result
+
+
+def _compiled_filter(text: str, threads: int) -> Compiled:
+    # NumPy holds the image already: its size is the caller's choice, not that of a text.
+    return compile(text, threads=threads, max_memory=1 << 62)
 
 
 def _text(elem: str, shape: tuple[int, ...], kernels: list[Array], borders: list[tuple[int, Border]], cval: float) -> str:

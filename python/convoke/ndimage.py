@@ -6,6 +6,9 @@ array, or one, are filtered: all of a grey image, `axes=(0, 1)` or `channel_axis
 `float32` is computed in `float32`, where SciPy computes in `float64` and rounds the result; small integers with `output=np.float32` too. All else is
 computed in `float64`. Results of integer dtypes are cut towards zero as SciPy's are, and may differ from them by 1 where a sum is a whole number up
 to its rounding.
+
+Large kernels are computed by FFT tiles where that is faster: errors are then relative to the largest pixels of a tile, and a NaN or an infinity of
+the image reaches the whole tile.
 """
 
 from __future__ import annotations
