@@ -165,6 +165,8 @@ fn places(extent: i64, [begin, end]: [i64; 2], mode: &str) -> Vec<Option<i64>> {
             "zeros" => (0..n).contains(&i).then(|| left[i as usize]),
             "replicate" => Some(left[i.clamp(0, n - 1) as usize]),
             "circular" => Some(left[i.rem_euclid(n) as usize]),
+            "symmetric" if i < 0 => Some(left[(-1 - i) as usize]),
+            "symmetric" if i >= n => Some(left[(2 * n - 1 - i) as usize]),
             // As far as one reflection goes.
             _ => Some(
                 left[if i < 0 {
@@ -181,7 +183,7 @@ fn places(extent: i64, [begin, end]: [i64; 2], mode: &str) -> Vec<Option<i64>> {
 
 #[test]
 fn negative_pads_crop_before_the_mode_extends() {
-    for mode in ["zeros", "reflect", "replicate", "circular"] {
+    for mode in ["zeros", "reflect", "symmetric", "replicate", "circular"] {
         let mut ran = 0;
         for [top, left, bottom, right] in
             [[-1, 0, 0, 0], [0, -2, -1, 2], [-2, 3, 2, -1], [-4, -1, -1, -3], [2, -3, -3, 2]]

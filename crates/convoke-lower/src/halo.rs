@@ -27,6 +27,8 @@ pub enum Border {
     Number(f64),
     /// The image mirrored, without its edge.
     Reflect,
+    /// The image mirrored, with its edge.
+    Symmetric,
     /// The edge repeated.
     Replicate,
     /// The image wrapped around.
@@ -47,6 +49,7 @@ fn segments(extent: usize, begin: usize, end: usize, border: Border) -> Vec<Segm
     let (before, after) = match border {
         Border::Number(_) => (None, None),
         Border::Reflect => (Some((begin, -1)), Some((extent.wrapping_sub(2), -1))),
+        Border::Symmetric => (Some((begin.wrapping_sub(1), -1)), Some((extent - 1, -1))),
         Border::Replicate => (Some((0, 0)), Some((extent - 1, 0))),
         Border::Circular => (Some((extent.wrapping_sub(begin), 1)), Some((0, 1))),
     };
@@ -211,6 +214,7 @@ impl<'a> Lowering<'a> {
         let border = match pad.mode {
             PadMode::Zeros => Border::Number(pad.value),
             PadMode::Reflect => Border::Reflect,
+            PadMode::Symmetric => Border::Symmetric,
             PadMode::Replicate => Border::Replicate,
             PadMode::Circular => Border::Circular,
         };

@@ -199,7 +199,7 @@ fn pooling() {
 #[test]
 fn pads_of_every_mode() {
     for (layout, x) in [("", "[2, 3, 5, 4]"), (" nhwc", "[2, 5, 4, 3]")] {
-        for mode in ["zeros", "reflect", "replicate", "circular"] {
+        for mode in ["zeros", "reflect", "symmetric", "replicate", "circular"] {
             for pads in ["[1, 2, 3, 0]", "[0, 0, 0, 3]", "[4, 3, 4, 3]", "[0, 0, 0, 0]"] {
                 agree(&format!(
                     "layer @l(%x: f32{x}{layout}) -> {{result}} {{\n\

@@ -16,10 +16,12 @@ fn source(mode: PadMode, i: usize, [begin, end]: [i64; 2], extent: usize) -> Opt
     let at = match mode {
         PadMode::Zeros if !(0..=last).contains(&at) => return None,
         PadMode::Zeros => at,
-        // Pads are below the extent, so that one reflection is enough.
+        // Pads are at most the extent, so that one reflection is enough.
         PadMode::Reflect if at < 0 => -at,
         PadMode::Reflect if at > last => 2 * last - at,
-        PadMode::Reflect => at,
+        PadMode::Symmetric if at < 0 => -1 - at,
+        PadMode::Symmetric if at > last => 2 * last + 1 - at,
+        PadMode::Reflect | PadMode::Symmetric => at,
         PadMode::Replicate => at.clamp(0, last),
         PadMode::Circular => at.rem_euclid(last + 1),
     };

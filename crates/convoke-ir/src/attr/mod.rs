@@ -240,6 +240,8 @@ words! {
         Zeros = "zeros",
         /// Mirrored without repeating the edge: `c b | a b c d | c b`.
         Reflect = "reflect",
+        /// Mirrored with the edge repeated: `b a | a b c d | d c`.
+        Symmetric = "symmetric",
         /// The edge repeated: `a a | a b c d | d d`.
         Replicate = "replicate",
         /// Wrapped around: `c d | a b c d | a b`.

@@ -191,7 +191,7 @@ ops! {
     /// Rows and columns added around an image, or taken away.
     ///
     /// Negative pads crop. They do so first: the mode sees the image that is left. `reflect` needs every pad below its extent,
-    /// `circular` at most its extent.
+    /// `symmetric` and `circular` at most its extent.
     Pad = "pad"(x) {
         /// Top, left, bottom, right.
         pads: [i64; 4] = [0; 4],

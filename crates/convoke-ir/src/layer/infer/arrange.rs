@@ -34,7 +34,7 @@ pub(super) fn pad(op: &Pad, args: &[&TensorType]) -> Inferred {
             let most = match op.mode {
                 PadMode::Zeros | PadMode::Replicate => 1 << 30,
                 PadMode::Reflect => left - 1,
-                PadMode::Circular => left,
+                PadMode::Symmetric | PadMode::Circular => left,
             };
             let fits = usize::try_from(pad).ok().filter(|&pad| pad <= most);
             padded += fits.ok_or_else(|| {

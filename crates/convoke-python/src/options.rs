@@ -1,0 +1,88 @@
+//! Options of compiling, from the `dict` that the package fills in.
+
+use std::path::PathBuf;
+
+use convoke::ir::layer::Range;
+use convoke::{Compiler, InputRange, Machine, Plan, Subnormals};
+use pyo3::prelude::*;
+
+use crate::error::Error;
+
+/// The options of `convoke.compile`, each under its name.
+#[derive(FromPyObject)]
+#[pyo3(from_item_all)]
+pub(crate) struct Options {
+    threads: usize,
+    level: u8,
+    max_error: Option<f64>,
+    certified: bool,
+    tolerance: Option<f64>,
+    guard: u32,
+    input_range: Option<(f64, f64)>,
+    algorithm: Option<String>,
+    cpu: Option<String>,
+    subnormals: String,
+    max_memory: u64,
+    tune: bool,
+    tune_cache: Option<PathBuf>,
+}
+
+impl Options {
+    /// The compiler with these options.
+    ///
+    /// # Errors
+    ///
+    /// `convoke.Error` for a name or a range that does not exist. The compiler refuses other options itself.
+    pub(crate) fn compiler(&self) -> PyResult<Compiler> {
+        let machine = match &self.cpu {
+            Some(name) => Machine::named(name).map_err(|_| {
+                let known = Machine::NAMES.join(", ");
+                Error::new_err(format!("there is no machine `{name}`; known are {known}"))
+            })?,
+            None => Machine::host(),
+        };
+        let mut compiler = Compiler::for_machine(machine)
+            .with_level(self.level)
+            .with_certified(self.certified)
+            .with_guard(self.guard)
+            .with_threads(self.threads)
+            .with_subnormals(self.subnormals()?)
+            .with_max_memory(self.max_memory);
+        if let Some(limit) = self.max_error {
+            compiler = compiler.with_max_error(limit);
+        }
+        if let Some(tolerance) = self.tolerance {
+            compiler = compiler.with_tolerance(tolerance);
+        }
+        if let Some((least, most)) = self.input_range {
+            let range = Range::new(least, most).ok_or_else(|| {
+                Error::new_err(format!(
+                    "input_range is ({least}, {most}); give the smallest magnitude that counts and the largest, both positive"
+                ))
+            })?;
+            compiler = compiler.with_input_range(InputRange::Within(range));
+        }
+        if let Some(algorithm) = &self.algorithm {
+            let plan: Plan =
+                algorithm.parse().map_err(|expected| Error::new_err(format!("an algorithm is {expected}")))?;
+            compiler = compiler.with_algorithm(plan);
+        }
+        if self.tune {
+            compiler = compiler.with_tuning(self.tune_cache.clone());
+        }
+        Ok(compiler)
+    }
+
+    /// The bytes that a layer and its files may take.
+    pub(crate) fn max_memory(&self) -> u64 {
+        self.max_memory
+    }
+
+    fn subnormals(&self) -> PyResult<Subnormals> {
+        match self.subnormals.as_str() {
+            "flush" => Ok(Subnormals::Flush),
+            "keep" => Ok(Subnormals::Keep),
+            other => Err(Error::new_err(format!("subnormals is `{other}`; give `flush` or `keep`"))),
+        }
+    }
+}
