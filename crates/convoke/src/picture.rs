@@ -105,7 +105,7 @@ impl Shape {
 /// A constant with a number for each channel, or one for all.
 fn per_channel(ir: &mut Ir, name: &str, elem: Elem, numbers: Vec<f64>) -> ValueId {
     let ty = TensorType::new(elem, [1, numbers.len(), 1, 1], Layout::Nchw).expect("one to four elements");
-    value(ir, name, ty, Def::Const(Source::Numbers(numbers.into())))
+    value(ir, name, ty, Def::Const(Source::Numbers(numbers)))
 }
 
 fn value(ir: &mut Ir, name: &str, ty: TensorType, def: Def) -> ValueId {
