@@ -57,7 +57,7 @@ pub(crate) fn compiler<'a>(
 /// The time between two pictures of the progress bar.
 const TICK: Duration = Duration::from_millis(100);
 
-/// Shows what a compiler is doing, on terminals only.
+/// The watch that shows the pass or stage a compiler is at, on terminals only.
 fn watch(io: &Io<'_>) -> Watch {
     if !io.progress {
         return Watch::default();
@@ -98,6 +98,11 @@ pub(crate) fn flushed_note(count: usize) -> Option<String> {
 /// Writes a note for each convolution that does not keep `--max-error`.
 pub(crate) fn note_unmet(unmet: &[Unmet], io: &mut Io<'_>) {
     unmet.iter().for_each(|unmet| note(io, &unmet.to_string()));
+}
+
+/// The seconds of a number of cycles.
+pub(crate) fn in_seconds(cycles: f64, machine: &Machine) -> f64 {
+    cycles / (machine.ghz.max(f64::MIN_POSITIVE) * 1e9)
 }
 
 /// The machine of this name; another name is wrong usage.

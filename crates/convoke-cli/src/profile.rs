@@ -9,7 +9,7 @@ use convoke::{CompiledLayer, Compiler, Layer};
 use serde_json::{Value, json};
 
 use crate::failure::Failure;
-use crate::options::pass_failure;
+use crate::options::{in_seconds, pass_failure};
 use crate::table::{Table, bar, seconds};
 
 /// Cells of the longest bar.
@@ -21,14 +21,14 @@ pub(crate) type Predicted = HashMap<String, f64>;
 /// The predictions for the ops of a layer as it is compiled.
 pub(crate) fn predicted(compiler: &Compiler, layer: &Layer) -> Result<Predicted, Failure> {
     let explanation = explain(compiler, layer).map_err(pass_failure)?;
-    let (ir, ghz) = (explanation.compiled(), compiler.machine().ghz.max(f64::MIN_POSITIVE));
+    let ir = explanation.compiled();
     let ops = ir.body.iter().zip(explanation.ops());
-    let seconds = |cycles: f64| cycles / (ghz * 1e9);
+    let seconds = |cycles: f64| in_seconds(cycles, compiler.machine());
     let one = |(instr, op): (&Instr, &OpCost)| Some((ir.values[instr.result].name.clone(), seconds(op.cycles?)));
     Ok(ops.filter_map(one).collect())
 }
 
-/// A profile, with what was predicted.
+/// A profile with the predictions for its values.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Profiled<'a> {
     pub(crate) compiled: &'a CompiledLayer,

@@ -186,7 +186,7 @@ pub(crate) fn alone(layer: &ir::Layer, instr: &Instr) -> ir::Layer {
 }
 
 /// A layer of one instruction with another plan.
-pub(crate) fn with_algorithm(alone: &ir::Layer, algorithm: Plan) -> ir::Layer {
+fn with_algorithm(alone: &ir::Layer, algorithm: Plan) -> ir::Layer {
     let mut ir = alone.clone();
     for instr in &mut ir.body {
         if let Op::Conv2d(conv) = &mut instr.op {

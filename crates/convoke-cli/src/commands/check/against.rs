@@ -8,7 +8,7 @@ use convoke::{Compiler, Layer, Model};
 use ndarray::ArrayD;
 use serde_json::{Value, json};
 
-use super::expected::{DataSet, arrays, data_sets, note_left_out, options};
+use super::expected::{DataSet, arrays, data_sets, note_outputs_left_out, options};
 use crate::args::Check;
 use crate::failure::Failure;
 use crate::inputs::Given;
@@ -17,7 +17,7 @@ use crate::options::compiler;
 use crate::table::Table;
 use crate::{sink, source};
 
-/// What one data set, or one file, says of a net.
+/// The comparison of a net with one data set or one file.
 struct Finding {
     /// The file or folder of the arrays.
     path: String,
@@ -38,18 +38,23 @@ pub(super) fn run(args: &Check, path: &Path, io: &mut Io<'_>) -> Result<(), Fail
         let given = Given::new(&args.inputs, &layer, source::is_onnx(file))?;
         Ok::<_, Failure>((given.prepared(layer, &args.inputs, &args.options)?, given))
     };
+    let which = &args.options.which;
+    // A model is imported for each data set, which binds its sizes; its file is read once.
+    let model = match source::is_onnx(file) && !sets.is_empty() {
+        true => Some(Model::from_onnx(file)?.with_compiler(compiler.clone())),
+        false => None,
+    };
     let mut checked = None;
     for folder in &sets {
-        let layer = if source::is_onnx(file) {
-            let model = Model::from_onnx(file)?.with_compiler(compiler.clone());
-            let which = &args.options.which;
-            model.layer(&options(folder, &model, which.onnx(), which.max_memory)?)?.with_budget(which.max_memory)
-        } else {
-            source::layer(file, &args.options.which, io)?.0
+        let layer = match &model {
+            Some(model) => {
+                model.layer(&options(folder, model, which.onnx(), which.max_memory)?)?.with_budget(which.max_memory)
+            }
+            None => source::layer(file, which, io)?.0,
         };
         let (net, given) = prepared(layer)?;
         let set = DataSet::read(folder, &net)?;
-        note_left_out(folder, &net, &set.outputs, io)?;
+        note_outputs_left_out(&net, &set.outputs, io);
         let read = given.read(&compiler, &net, &args.random, &args.options, io)?;
         let inputs = net.inputs().into_iter().zip(read).map(|((name, _), read)| match set.inputs.get(name) {
             _ if given.file(name).is_some() => Ok(read),
@@ -61,9 +66,8 @@ pub(super) fn run(args: &Check, path: &Path, io: &mut Io<'_>) -> Result<(), Fail
         checked = Some(net);
     }
     if sets.is_empty() {
-        let (net, given) = prepared(source::layer(file, &args.options.which, io)?.0)?;
+        let (net, given) = prepared(source::layer(file, which, io)?.0)?;
         let expected = arrays(path, &net, io)?;
-        note_left_out(path, &net, &expected, io)?;
         if let Some((name, _)) = net.inputs().iter().find(|(name, _)| given.file(name).is_none()) {
             return Err(no_input(name, path));
         }
@@ -141,7 +145,7 @@ fn first_off(finding: &Finding, within: f64) -> Option<&ValueCheck> {
     finding.inner.iter().find(|check| !check.distance.is_within(within))
 }
 
-/// Where a wrong output comes from, as far as inner values tell.
+/// A sentence on the origin of a wrong output, as far as inner values tell.
 fn located(finding: &Finding, within: f64) -> Option<String> {
     if finding.outputs.iter().all(|check| check.distance.is_within(within)) {
         return None;

@@ -88,9 +88,9 @@ fn tensors(
     Ok(found)
 }
 
-/// The arrays of a file for the values that a layer computes, and its outputs. A note names what is for none, and the outputs without an array.
+/// The arrays of a file for the values and outputs of a layer. Notes name the outputs without an array, and the arrays that are for none.
 pub(super) fn arrays(path: &Path, layer: &Layer, io: &mut Io<'_>) -> Result<Expected, Failure> {
-    let held = data::array_names(path, layer.files())?;
+    let mut held = data::array_names(path, layer.files())?;
     let ir = layer.ir();
     let mut found = Expected::new();
     for id in ir.body.iter().map(|instr| instr.result).chain(ir.results.iter().copied()) {
@@ -106,31 +106,27 @@ pub(super) fn arrays(path: &Path, layer: &Layer, io: &mut Io<'_>) -> Result<Expe
         let file = shown(&path.to_string_lossy());
         return Err(Failure::Input(format!("{file} has none of the outputs {}", names.join(", "))));
     }
+    note_outputs_left_out(layer, &found, io);
+    let inputs = layer.inputs();
+    held.retain(|name| !found.contains_key(name) && inputs.iter().all(|(input, _)| input != name));
+    held.sort();
+    if !held.is_empty() {
+        let left: Vec<String> = held.iter().map(|name| format!("`{name}`")).collect();
+        note(io, &format!("arrays that are for no value of the net: {}", left.join(", ")));
+    }
     Ok(found)
 }
 
-/// Says which outputs have no array, and which arrays of a file are for no value of the net.
-pub(super) fn note_left_out(path: &Path, layer: &Layer, found: &Expected, io: &mut Io<'_>) -> Result<(), Failure> {
+/// Names the outputs that have no array.
+pub(super) fn note_outputs_left_out(layer: &Layer, found: &Expected, io: &mut Io<'_>) {
     let missing = layer.outputs().into_iter().filter(|(name, _)| !found.contains_key(*name));
     let missing: Vec<String> = missing.map(|(name, _)| format!("%{name}")).collect();
     if !missing.is_empty() {
         note(io, &format!("not compared, since there are no arrays for them: {}", missing.join(", ")));
     }
-    if !path.is_dir() {
-        let inputs = layer.inputs();
-        let known = |name: &String| found.contains_key(name) || inputs.iter().any(|(input, _)| input == name);
-        let mut left = data::array_names(path, layer.files())?;
-        left.retain(|name| !known(name));
-        left.sort();
-        if !left.is_empty() {
-            let left: Vec<String> = left.iter().map(|name| format!("`{name}`")).collect();
-            note(io, &format!("arrays that are for no value of the net: {}", left.join(", ")));
-        }
-    }
-    Ok(())
 }
 
-/// What the inputs of a data set say of a model: their shapes, and the values of those that are of whole numbers, which shapes may depend on.
+/// Import options from the inputs of a data set: the shapes of real inputs, and the values of whole-number inputs, since shapes may depend on these.
 pub(super) fn options(folder: &Path, model: &Model, options: Options, budget: u64) -> Result<Options, Failure> {
     let mut options = options;
     for (i, declared) in model.inputs().iter().enumerate() {

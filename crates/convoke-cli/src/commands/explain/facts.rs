@@ -6,7 +6,7 @@ use convoke::{Algorithm, Compiler, Layer, Machine, Plan};
 use convoke_conv::{Budget, Estimate, Reason, Selection};
 use serde_json::{Value, json};
 
-use crate::options::machine_line;
+use crate::options::{in_seconds, machine_line};
 
 /// The term that the products themselves are under, in every plan.
 pub(super) const PRODUCTS: &str = "multiply";
@@ -285,10 +285,6 @@ fn standing(selection: &Selection, algorithm: Plan, plan: &Estimate) -> Standing
 fn time(measured: &Measured, algorithm: Plan) -> Option<Result<Timing, String>> {
     let (_, time) = measured.times.iter().find(|(a, _)| *a == algorithm)?;
     Some(time.as_ref().map(|timing| *timing).map_err(|error| error.render(false)))
-}
-
-fn in_seconds(cycles: f64, machine: &Machine) -> f64 {
-    cycles / (machine.ghz.max(f64::MIN_POSITIVE) * 1e9)
 }
 
 /// The limit on errors, in words: `2.9e-5, ten times the error to expect of a plain sum`.

@@ -73,7 +73,7 @@ pub(crate) fn run(args: Explain, no_times: bool, io: &mut Io<'_>) -> Result<(), 
     sink::print(io, &text)
 }
 
-/// What was timed.
+/// The times that were measured.
 #[derive(Default)]
 struct Timed {
     /// The candidates of convolutions.

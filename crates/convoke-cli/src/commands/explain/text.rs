@@ -7,7 +7,7 @@ use super::facts::{PRODUCTS, Report, Row, Standing, View, assumption, bounds, bu
 use super::waterfall;
 use super::{shape, verdict};
 use crate::options::signature;
-use crate::table::{Table, count, seconds};
+use crate::table::{self, Table, count, seconds};
 
 /// Columns of sentences.
 const WIDTH: usize = 112;
@@ -158,7 +158,7 @@ pub(super) fn waterfall_of(report: &Report<'_>) -> String {
         if measured {
             cells.extend([time(row.timing()), ratio(before.timing(), row.timing())]);
         }
-        cells.push("█".repeat((row.seconds.unwrap_or(0.0) / longest * BAR).round() as usize));
+        cells.push(table::bar(row.seconds.unwrap_or(0.0) / longest, BAR as usize));
         table.row(cells);
     }
     let mut text = format!("\ncost of the layer, from pass to pass (█ predicted)\n{}", table.finish());

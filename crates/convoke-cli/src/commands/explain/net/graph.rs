@@ -98,7 +98,7 @@ fn labels(row: &Row<'_>) -> Vec<String> {
     [first].into_iter().chain(is_told.then_some(second)).collect()
 }
 
-/// Whether something fused is worth its place in a box: a bias is not, and what was folded costs nothing.
+/// Whether a box shows a fused op. It shows neither a bias nor an op that was folded, which costs nothing.
 fn is_step(what: &str) -> bool {
     what != "bias" && !what.contains(' ')
 }

@@ -100,7 +100,7 @@ pub(crate) fn page(report: &Report<'_>, net: &Net<'_>) -> String {
     page + &format!("<script>\n{SCRIPT}</script>\n</html>\n")
 }
 
-/// What stands above the report of a convolution: the way back, and the convolutions of the same numbers.
+/// The head of a convolution's report: a link back, and the other convolutions with the same numbers.
 fn above(others: &[String]) -> String {
     let same = others.iter().map(|name| format!("%{}", escaped(name))).collect::<Vec<_>>().join(", ");
     let same = if same.is_empty() { same } else { format!("The same holds for {same}.") };

@@ -33,7 +33,7 @@ pub(crate) struct Row<'a> {
     pub(crate) shape: String,
     /// The algorithm, if it is a convolution.
     pub(crate) algorithm: Option<Plan>,
-    /// What it computes besides: the epilogue, and ops of the given layer that went into its weights or its pads.
+    /// The ops that it computes besides: its epilogue, and ops of the given layer that went into its weights or its pads.
     pub(crate) fused: Vec<String>,
     pub(crate) multiplications: u128,
     /// Predicted seconds on one core.

@@ -60,7 +60,7 @@ fn ops(net: &Net<'_>) -> String {
     table.finish()
 }
 
-/// What the columns hold, in words.
+/// The meaning of the columns, in words.
 fn headings(net: &Net<'_>) -> String {
     let mut text = wrapped(
         "shape: window, channels and rows x columns of the result; algorithm: with its lanes and its input; multiplications: those that the chosen algorithm does; error: to expect of a \

@@ -8,7 +8,7 @@ use super::ranks::Grid;
 const SWEEPS: usize = 40;
 /// Times that every chain is set straight.
 const STRAIGHTENED: usize = 10;
-/// Between two boxes, and between a slot and what is beside it.
+/// The gap between two boxes, and the gap between a slot and a box or slot beside it.
 const GAPS: [f64; 2] = [22.0, 10.0];
 
 /// The middle of each box and slot; none is left of 0.
@@ -114,7 +114,7 @@ fn spread(wants: &[(f64, f64)], gaps: &[f64]) -> Vec<f64> {
             Some(*sum)
         })
         .collect();
-    // Pools: the mean of what is wanted without gaps, the weight, and the number of members.
+    // A pool has the mean of its members' wants, less their gaps; its weight; and the number of members.
     let mut pools: Vec<(f64, f64, usize)> = Vec::new();
     for (&(want, weight), offset) in wants.iter().zip(&offsets) {
         pools.push((want - offset, weight, 1));
