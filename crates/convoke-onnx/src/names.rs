@@ -7,7 +7,7 @@ use rustc_hash::FxHashSet;
 #[derive(Debug, Default)]
 pub(crate) struct Names {
     given: FxHashSet<String>,
-    /// What stands before the number of a result without a name. No other name is this and digits.
+    /// The text before the number of a result without a name. No other name is this and digits.
     stem: &'static str,
 }
 

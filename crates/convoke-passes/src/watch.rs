@@ -23,7 +23,7 @@ impl fmt::Display for Fitting<'_> {
     }
 }
 
-/// What is being done.
+/// The pass or stage that a compiler is at.
 #[derive(Clone, Copy, Debug)]
 pub enum Progress<'a> {
     /// A pass begins, the one of this number, from 1.
@@ -39,7 +39,7 @@ pub enum Progress<'a> {
     Fit(Fitting<'a>),
     /// Code is generated and weights are prepared.
     Code,
-    /// What was begun is done.
+    /// The end of what was told last.
     End,
 }
 

@@ -1,4 +1,4 @@
-//! What a net says of itself when it is asked: one JSON object.
+//! The description that a net gives of itself: one JSON object.
 
 use convoke_ir::elem::Subnormals;
 use convoke_ir::loops::{Buffer, Role};

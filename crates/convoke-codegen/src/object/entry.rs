@@ -25,7 +25,7 @@ use super::{cpu, description};
 use crate::convention::ALIGN;
 use crate::error::CodegenError;
 
-/// What an exported function returns.
+/// The return value of an exported function.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Status {
     /// It ran.

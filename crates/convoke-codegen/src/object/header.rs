@@ -72,7 +72,7 @@ pub fn header(nets: &[Net<'_>], export: &Export) -> Result<String, CodegenError>
     Ok(text + "#ifdef __cplusplus\n}\n#endif\n\n#endif\n")
 }
 
-/// What holds for all nets.
+/// The part of the comment that holds for all nets.
 fn common(nets: &[Net<'_>], export: &Export) -> String {
     let subnormals = match export.subnormals {
         Subnormals::Flush => "are taken as zero, read or computed",

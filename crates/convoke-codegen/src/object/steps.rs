@@ -36,7 +36,7 @@ pub(super) struct Steps {
     pub(super) local_bytes: usize,
 }
 
-/// What the function of a variant is made from.
+/// The variant and the parameters of its step function.
 struct Writer<'a> {
     variant: &'a Variant<'a>,
     numbers: &'a Numbered,

@@ -67,7 +67,7 @@ pub struct LayerBuilder {
     names: Names,
     /// Numbers the results of ops.
     next: usize,
-    /// What stands before the number.
+    /// The text before the number.
     stem: &'static str,
 }
 

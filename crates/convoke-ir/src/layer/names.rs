@@ -9,9 +9,9 @@ use crate::diagnostic::is_hidden;
 /// The longest name, in bytes.
 pub const MAX_NAME: usize = 200;
 
-/// What the name of a value is made of, in words.
+/// The parts of a value's name, in words.
 pub(crate) const VALUE_NAME: &str = "bytes without `\"`, `\\` and control characters";
-/// What the name of a layer, program or function is made of, in words.
+/// The parts of the name of a layer, program or function, in words.
 pub(crate) const GLOBAL_NAME: &str = "letters, digits, `_` and `.`";
 
 /// Whether `name` can stand behind `@`, and behind `%` without quotes.

@@ -137,7 +137,7 @@ pub(crate) fn convert(importer: &mut Importer<'_>, call: &Call<'_>) -> Converted
     unsupported(why_not(node))
 }
 
-/// How to compile the part of the net that the node reads.
+/// Advice: the option that compiles the part of the net before the node.
 fn cut_before(node: &Node) -> String {
     let read = node.inputs.iter().find(|name| !name.is_empty()).map_or("NAME", String::as_str);
     format!("cut the net before it with --outputs '{read}'")
