@@ -21,6 +21,7 @@ use cranelift_codegen::ir::{
 use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext};
 use cranelift_module::{DataDescription, DataId, FuncId as ModuleFuncId, Linkage, Module, default_libcall_names};
 use cranelift_object::{ObjectBuilder, ObjectModule};
+use target_lexicon::Triple;
 
 use crate::constants::{self, Constants, Resolved};
 use crate::control;
@@ -38,12 +39,14 @@ pub struct Export {
     pub prefix: String,
     /// How subnormal numbers are taken.
     pub subnormals: Subnormals,
+    /// The system that the object file is for: its format and its C convention. The architecture of the triple gives way to the machine's.
+    pub triple: Triple,
 }
 
 impl Default for Export {
-    /// [`SYMBOL_PREFIX`], subnormal numbers flushed to zero.
+    /// [`SYMBOL_PREFIX`], subnormal numbers flushed to zero, this system.
     fn default() -> Export {
-        Export { prefix: SYMBOL_PREFIX.into(), subnormals: Subnormals::default() }
+        Export { prefix: SYMBOL_PREFIX.into(), subnormals: Subnormals::default(), triple: Triple::host() }
     }
 }
 
@@ -55,7 +58,7 @@ pub struct Object {
     pub flushed: usize,
 }
 
-/// An object file for `machine`, in the format of this operating system.
+/// An object file for `machine`, in the format of [`Export::triple`].
 pub fn object(
     program: Verified<'_>,
     machine: &Machine,
@@ -64,7 +67,7 @@ pub fn object(
 ) -> Result<Object, CodegenError> {
     let program = program.program();
     let name = symbol(&export.prefix, &program.name)?;
-    let target = Target::new(machine, Place::Object)?;
+    let target = Target::new(machine, Place::Object(export.triple.clone()))?;
     let Resolved { memory, flushed, .. } = constants::resolve(program, constants, export.subnormals)?;
     let funcs = reachable(program, &program.entry);
     let numbers = Numbered::new(program, &funcs);
@@ -80,7 +83,7 @@ pub fn object(
             let name = format!("convoke.data.{}.{}", id.index(), program.buffers[id].name);
             let number = module.declare_data(&name, Linkage::Local, false, false).map_err(internal)?;
             let mut description = DataDescription::new();
-            description.define(held.bytes().into());
+            description.define(target.in_byte_order(held.bytes(), program.buffers[id].ty.elem));
             description.set_align(ALIGN as u64);
             module.define_data(number, &description).map_err(internal)?;
             data[id.index()] = Some(number);

@@ -1,6 +1,6 @@
 //! Machine descriptions as TOML. Reading is strict: an unknown key, a missing one or a value outside its range is an error.
 
-use crate::{Machine, feature};
+use crate::{Machine, SCALAR_BITS, feature};
 
 /// Why a text is no machine description.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -46,7 +46,7 @@ impl Machine {
             Err(MachineError::Value { machine: self.name.clone(), field, found, expected: expected.into() })
         };
         let Some(known) = feature::of(&self.arch) else {
-            return wrong("arch", format!("{:?}", self.arch), "`x86_64` or `aarch64`");
+            return wrong("arch", format!("{:?}", self.arch), "`x86_64`, `aarch64`, `riscv64` or `s390x`");
         };
         if let Some(found) = self.features.iter().find(|f| !known.iter().any(|(name, _)| name == f)) {
             let names: Vec<&str> = known.iter().map(|(name, _)| *name).collect();
@@ -56,8 +56,8 @@ impl Machine {
                 &format!("extensions of {}: {}", self.arch, names.join(", ")),
             );
         }
-        if ![128, 256, 512].contains(&self.vector_bits) {
-            return wrong("vector_bits", self.vector_bits.to_string(), "128, 256 or 512");
+        if ![SCALAR_BITS, 128, 256, 512].contains(&self.vector_bits) {
+            return wrong("vector_bits", self.vector_bits.to_string(), "128, 256 or 512, or 32 for scalars");
         }
         if !(8..=64).contains(&self.vector_registers) {
             return wrong("vector_registers", self.vector_registers.to_string(), "from 8 to 64");
