@@ -4,8 +4,9 @@ use std::fmt::Write;
 
 use convoke::TensorType;
 
-/// Files in and out. Memory is full of a NaN before it is used.
-const HEAD: &str = r#"#include <stdint.h>
+/// Files in and out. The caller rounds upwards, and must find this so after each call. Memory is full of a NaN before it is used.
+const HEAD: &str = r#"#include <fenv.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -31,22 +32,22 @@ static void keep(const char *name, const void *all, size_t bytes) {
 "#;
 
 /// A function of a program.
-pub struct Function {
+pub(crate) struct Function {
     /// The name in C, with its prefix.
-    pub symbol: String,
-    pub inputs: Vec<TensorType>,
-    pub outputs: Vec<TensorType>,
+    pub(crate) symbol: String,
+    pub(crate) inputs: Vec<TensorType>,
+    pub(crate) outputs: Vec<TensorType>,
 }
 
 impl Function {
     /// The file of an input or output of the function.
-    pub fn file(&self, kind: &str, index: usize) -> String {
+    pub(crate) fn file(&self, kind: &str, index: usize) -> String {
         format!("{}.{kind}{index}", self.symbol)
     }
 }
 
 /// The program that runs `functions`, each with its header. `kept` has the first, of one input and one output, called by [`KEPT`].
-pub fn main(functions: &[Function], kept: bool) -> String {
+pub(crate) fn main(functions: &[Function], kept: bool) -> String {
     let mut text = HEAD.to_owned();
     for function in functions {
         let _ = writeln!(text, "#include \"{}.h\"", function.symbol);
@@ -54,7 +55,7 @@ pub fn main(functions: &[Function], kept: bool) -> String {
     if kept {
         text += "unsigned kept(void (*f)(void), const void *x, void *y, void *workspace);\n";
     }
-    text += "int main(void) {\n";
+    text += "int main(void) {\n  fesetround(FE_UPWARD);\n";
     for (at, function) in functions.iter().enumerate() {
         let Function { symbol, inputs, outputs } = function;
         let mut args = Vec::new();
@@ -75,6 +76,7 @@ pub fn main(functions: &[Function], kept: bool) -> String {
         } else {
             let _ = writeln!(text, "    {symbol}({args});");
         }
+        text += "    if (fegetround() != FE_UPWARD) return 6;\n";
         for (i, ty) in outputs.iter().enumerate() {
             let _ = writeln!(text, "    keep(\"{}\", y{i}, {});", function.file("y", i), ty.bytes());
         }
@@ -85,7 +87,7 @@ pub fn main(functions: &[Function], kept: bool) -> String {
 
 /// A caller in assembly that has a number in every register that Windows' convention gives back, and tells which came back changed:
 /// bits 0 to 7 for rbx, rbp, rdi, rsi and r12 to r15, bits 8 to 17 for xmm6 to xmm15.
-pub fn kept() -> String {
+pub(crate) fn kept() -> String {
     let general = ["rbx", "rbp", "rdi", "rsi", "r12", "r13", "r14", "r15"];
     let mut text = String::from(".text\n.globl kept\nkept:\n");
     general.iter().for_each(|r| text += &format!("  pushq %{r}\n"));

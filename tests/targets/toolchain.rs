@@ -4,12 +4,12 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 /// Set where every tool must be there: a missing one is then a failure.
-pub const ALL: &str = "CONVOKE_ALL_TARGETS";
+pub(crate) const ALL: &str = "CONVOKE_ALL_TARGETS";
 
 /// The tools of a target.
-pub struct Toolchain {
+pub(crate) struct Toolchain {
     /// The triple that the command knows.
-    pub triple: &'static str,
+    pub(crate) triple: &'static str,
     /// The C compiler, with its arguments.
     compiler: &'static [&'static str],
     /// The command before the program's name; nothing where the system starts it by itself.
@@ -17,13 +17,13 @@ pub struct Toolchain {
     /// The architecture that programs without a runner need.
     arch: &'static str,
     /// Whether numbers in memory begin with their most significant byte.
-    pub big_endian: bool,
+    pub(crate) big_endian: bool,
 }
 
 const CPU: Toolchain = Toolchain { triple: "", compiler: &[], runner: None, arch: "x86_64", big_endian: false };
 
 /// Every target whose programs can be run.
-pub const TOOLCHAINS: [Toolchain; 6] = [
+pub(crate) const TOOLCHAINS: [Toolchain; 6] = [
     Toolchain { triple: "x86_64-unknown-linux-gnu", compiler: &["cc"], ..CPU },
     Toolchain { triple: "x86_64-unknown-linux-musl", compiler: &["musl-gcc", "-static"], ..CPU },
     Toolchain {
@@ -54,7 +54,7 @@ pub const TOOLCHAINS: [Toolchain; 6] = [
 ];
 
 /// The toolchain of a target, or `None`, with a loud note, where a tool of it is missing.
-pub fn toolchain(triple: &str) -> Option<&'static Toolchain> {
+pub(crate) fn toolchain(triple: &str) -> Option<&'static Toolchain> {
     let all = TOOLCHAINS.iter().find(|tools| tools.triple == triple).expect("a target of the list");
     let missing = all.missing();
     if missing.is_empty() {
@@ -77,17 +77,18 @@ impl Toolchain {
         missing
     }
 
-    pub fn is_windows(&self) -> bool {
+    pub(crate) fn is_windows(&self) -> bool {
         self.triple.contains("windows")
     }
 
     /// Compiles and links the files of a folder that these arguments name, as `main.exe`.
-    pub fn link(&self, folder: &Path, args: &[String]) {
+    pub(crate) fn link(&self, folder: &Path, args: &[String]) {
         let (compiler, flags) = self.compiler.split_first().expect("a compiler");
         let built = Command::new(compiler)
             .args(["-std=c11", "-O1", "-Wall", "-Wextra", "-Werror", "-o", "main.exe"])
             .args(flags)
             .args(args)
+            .arg("-lm")
             .current_dir(folder)
             .output()
             .expect("it was there a moment ago");
@@ -95,7 +96,7 @@ impl Toolchain {
     }
 
     /// Runs `main.exe` of a folder, in that folder.
-    pub fn run(&self, folder: &Path) -> Output {
+    pub(crate) fn run(&self, folder: &Path) -> Output {
         let program = folder.join("main.exe");
         let mut command = match self.runner {
             None => Command::new(program),

@@ -7,7 +7,7 @@ use convoke_machine::{Machine, Prefetch};
 use cranelift_codegen::ir::Endianness;
 use cranelift_codegen::isa::{self, CallConv, TargetIsa};
 use cranelift_codegen::settings::{self, Configurable};
-use target_lexicon::{Architecture, Triple};
+use target_lexicon::{Architecture, BinaryFormat, Triple};
 
 use crate::error::CodegenError;
 use crate::x86;
@@ -25,6 +25,12 @@ impl Place {
     /// An object file for this system.
     pub(crate) fn object() -> Place {
         Place::Object(Triple::host())
+    }
+
+    /// Whether addresses of data come from a table that the linker makes. COFF has none: there they are relative to the code, which is as
+    /// independent of its position, since all data are in the object file.
+    fn has_address_table(&self) -> bool {
+        matches!(self, Place::Object(triple) if triple.binary_format != BinaryFormat::Coff)
     }
 
     /// The triple of code for an architecture.
@@ -106,7 +112,7 @@ fn isa(machine: &Machine, place: &Place, opt_level: &str) -> Result<Arc<dyn Targ
     let mut flags = settings::builder();
     for (name, value) in [
         ("opt_level", opt_level),
-        ("is_pic", if matches!(place, Place::Object(_)) { "true" } else { "false" }),
+        ("is_pic", if place.has_address_table() { "true" } else { "false" }),
         ("enable_verifier", if cfg!(debug_assertions) { "true" } else { "false" }),
         // Frames are touched page by page, so that an overflow meets the guard page.
         ("enable_probestack", "true"),

@@ -24,7 +24,7 @@ pub use registers::ProductRegisters;
 pub use sharing::Sharing;
 pub use text::MachineError;
 pub use thresholds::Thresholds;
-pub use vectors::{SCALAR_BITS, VectorExtension};
+pub use vectors::VectorExtension;
 
 use serde::{Deserialize, Serialize};
 
@@ -38,7 +38,7 @@ pub struct Machine {
     pub arch: String,
     /// Instruction set extensions that code may use, by Cranelift's flag names without `has_`: `avx2`, `fma`.
     pub features: Vec<String>,
-    /// Bits of the vectors that code is written for; [`SCALAR_BITS`] for code without vectors.
+    /// Bits of the vectors that code is written for. Where Cranelift has no vectors, as for riscv64 and s390x, each is as many scalars as it has lanes.
     pub vector_bits: u32,
     /// Vector registers.
     pub vector_registers: u32,

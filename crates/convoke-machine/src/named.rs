@@ -3,7 +3,7 @@
 //! Cache sizes are the makers' published ones; bandwidths, clock and memory rates are round figures of a typical core
 //! and only rank alternatives against each other.
 
-use crate::{Cache, Hierarchy, Machine, Prefetch, Rates, SCALAR_BITS, Sharing, Thresholds, feature};
+use crate::{Cache, Hierarchy, Machine, Prefetch, Rates, Sharing, Thresholds, feature};
 
 /// There is no machine of this name.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -136,29 +136,30 @@ pub(crate) fn aarch64() -> Machine {
     }
 }
 
-/// Every 64-bit RISC-V with the extensions that Linux distributions need, RV64GC: fused multiply-add of scalars.
+/// Every 64-bit RISC-V with the extensions that Linux distributions need, RV64GC: fused multiply-add of scalars. Code for it has four scalars
+/// for a vector, so that 32 registers hold eight.
 pub(crate) fn riscv64() -> Machine {
     Machine {
         name: "riscv64".into(),
         arch: "riscv64".into(),
-        vector_bits: SCALAR_BITS,
+        vector_registers: 8,
+        fma_per_cycle: 0.25,
         fma_latency: 5.0,
         ghz: 1.5,
-        fma_per_cycle: 1.0,
         ..aarch64()
     }
 }
 
-/// Every IBM Z that Cranelift writes for, from the z14 on. Its vectors are not used: code for it is scalar.
+/// Every IBM Z that Cranelift writes for, from the z14 on. Its vectors are not used: code for it has four scalars for one.
 pub(crate) fn s390x() -> Machine {
     Machine {
         name: "s390x".into(),
         arch: "s390x".into(),
-        vector_bits: SCALAR_BITS,
+        fma_per_cycle: 0.5,
         fma_latency: 6.0,
         ghz: 5.0,
-        caches: caches(&[128 << 10, 2 << 20, 64 << 20], SCALAR_BITS),
-        ..aarch64()
+        caches: caches(&[128 << 10, 2 << 20, 64 << 20], 128),
+        ..riscv64()
     }
 }
 

@@ -28,8 +28,10 @@ impl Machine {
             256 => [12, 15, 0, 2],
             // Cranelift's multiply-adds of x86-64 overwrite a factor, so that accumulators wander among the registers.
             _ if self.arch == "x86_64" => [8, 15, 0, 2],
+            // Vectors of scalars: the lanes of four accumulators, of two vectors, and a number.
+            _ if self.vector_registers < 32 => [4, 7, 0, 2],
             // Accumulators stay where they are. A broadcast is the load of a number, of which multiply-adds take the lane.
-            _ => [24, self.vector_registers as usize - 1, 0, 4],
+            _ => [24, 31, 0, 4],
         };
         ProductRegisters { accumulators, registers, free_broadcasts, vectors, in_flight }
     }

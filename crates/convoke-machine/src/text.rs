@@ -1,6 +1,6 @@
 //! Machine descriptions as TOML. Reading is strict: an unknown key, a missing one or a value outside its range is an error.
 
-use crate::{Machine, SCALAR_BITS, feature};
+use crate::{Machine, feature};
 
 /// Why a text is no machine description.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -56,8 +56,8 @@ impl Machine {
                 &format!("extensions of {}: {}", self.arch, names.join(", ")),
             );
         }
-        if ![SCALAR_BITS, 128, 256, 512].contains(&self.vector_bits) {
-            return wrong("vector_bits", self.vector_bits.to_string(), "128, 256 or 512, or 32 for scalars");
+        if ![128, 256, 512].contains(&self.vector_bits) {
+            return wrong("vector_bits", self.vector_bits.to_string(), "128, 256 or 512");
         }
         if !(8..=64).contains(&self.vector_registers) {
             return wrong("vector_registers", self.vector_registers.to_string(), "from 8 to 64");

@@ -2,9 +2,6 @@
 
 use crate::Machine;
 
-/// Bits of the vectors of a machine whose code has none: an `f32`.
-pub const SCALAR_BITS: u32 = 32;
-
 /// Instructions for vectors beyond those that every CPU of an architecture has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum VectorExtension {
@@ -52,9 +49,6 @@ impl Machine {
                 all.push(Machine { name: format!("{}, {bits} bits, AVX10", self.name), ..evex });
             }
             all.push(Machine { name: format!("{}, {bits} bits", self.name), ..narrow });
-        }
-        if all.is_empty() {
-            all.push(self.clone());
         }
         all
     }
