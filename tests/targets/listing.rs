@@ -21,7 +21,8 @@ struct Counts {
 impl Counts {
     fn of(lines: &[&str]) -> Counts {
         let count = |is: &dyn Fn(&str) -> bool| lines.iter().filter(|line| is(line)).count();
-        let instruction = |line: &str| !line.is_empty() && !line.ends_with(':') && !line.starts_with(';') && !is_jump(line);
+        let instruction =
+            |line: &str| !line.is_empty() && !line.ends_with(':') && !line.starts_with(';') && !is_jump(line);
         Counts {
             multiply_adds: count(&|line| line.starts_with("fmla ")),
             all: count(&instruction),
@@ -68,8 +69,10 @@ fn hottest(layer: &str) -> Counts {
     let file = folder.path().join("layer.conv");
     fs::write(&file, layer).expect("written");
     let file = file.to_str().expect("a path in UTF-8");
-    let result =
-        capture(&["convoke", "compile", file, "--target", "aarch64-unknown-linux-gnu", "--emit", "asm", "-o", "-"], &[]);
+    let result = capture(
+        &["convoke", "compile", file, "--target", "aarch64-unknown-linux-gnu", "--emit", "asm", "-o", "-"],
+        &[],
+    );
     assert_eq!(result.status, 0, "{}", result.stderr);
     let mut all = Vec::new();
     for function in result.stdout.split("\n; @") {

@@ -26,12 +26,7 @@ const CPU: Toolchain = Toolchain { triple: "", compiler: &[], runner: None, arch
 pub(crate) const TOOLCHAINS: [Toolchain; 6] = [
     Toolchain { triple: "x86_64-unknown-linux-gnu", compiler: &["cc"], ..CPU },
     Toolchain { triple: "x86_64-unknown-linux-musl", compiler: &["musl-gcc", "-static"], ..CPU },
-    Toolchain {
-        triple: "x86_64-pc-windows-gnu",
-        compiler: &["x86_64-w64-mingw32-gcc"],
-        runner: Some("wine"),
-        ..CPU
-    },
+    Toolchain { triple: "x86_64-pc-windows-gnu", compiler: &["x86_64-w64-mingw32-gcc"], runner: Some("wine"), ..CPU },
     Toolchain {
         triple: "aarch64-unknown-linux-gnu",
         compiler: &["aarch64-linux-gnu-gcc", "-static"],

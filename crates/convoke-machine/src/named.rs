@@ -15,8 +15,18 @@ pub struct UnknownMachine {
 
 impl Machine {
     /// The names that [`Machine::named`] knows; `host` is detected, the others are fixed.
-    pub const NAMES: &'static [&'static str] =
-        &["host", "x86-64", "x86-64-v3", "x86-64-v4", "avx10.1-256", "zen4", "sapphirerapids", "aarch64", "riscv64", "s390x"];
+    pub const NAMES: &'static [&'static str] = &[
+        "host",
+        "x86-64",
+        "x86-64-v3",
+        "x86-64-v4",
+        "avx10.1-256",
+        "zen4",
+        "sapphirerapids",
+        "aarch64",
+        "riscv64",
+        "s390x",
+    ];
 
     /// The machine of this name.
     pub fn named(name: &str) -> Result<Machine, UnknownMachine> {
