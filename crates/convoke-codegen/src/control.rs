@@ -7,7 +7,8 @@
 //!                        register ◄───┘    with the exception flags of before
 //! ```
 //!
-//! A run gives the same bits whatever its callers set: rounding, flushing to zero, traps. x86-64 has the word in MXCSR, aarch64 in FPCR. In this
+//! A run gives the same bits whatever its callers set: rounding, flushing to zero, traps. x86-64 has the word in MXCSR, aarch64 in FPCR,
+//! riscv64 in FCSR, s390x in FPC; the last two cannot flush. In this
 //! process [`call`] sets it around each kernel, on whatever thread the kernel runs, so that no Rust code meets a changed register. In an object file the exported function
 //! calls [`exchange`] first and last. The x87 unit is not used. Cost: some 20 cycles for each call of a kernel.
 
@@ -27,6 +28,8 @@ pub(crate) fn word(arch: &str, subnormals: Subnormals) -> Option<u64> {
     let (word, flush) = match arch {
         "x86_64" => (MXCSR, MXCSR_FLUSH),
         "aarch64" => (0, FPCR_FLUSH),
+        // Rounding to nearest, no traps, no flags.
+        "riscv64" | "s390x" => (0, 0),
         _ => return None,
     };
     Some(if subnormals == Subnormals::Flush { word | flush } else { word })
@@ -49,6 +52,16 @@ pub(crate) fn exchange(arch: &str) -> Option<&'static [u8]> {
             0x00, 0x44, 0x1b, 0xd5, // msr fpcr, x0
             0xe0, 0x03, 0x09, 0xaa, // mov x0, x9
             0xc0, 0x03, 0x5f, 0xd6, // ret
+        ]),
+        "riscv64" => Some(&[
+            0x73, 0x15, 0x35, 0x00, // fscsr a0, a0
+            0x67, 0x80, 0x00, 0x00, // ret
+        ]),
+        "s390x" => Some(&[
+            0xb3, 0x8c, 0x00, 0x10, // efpc r1
+            0xb3, 0x84, 0x00, 0x20, // sfpc r2
+            0xb9, 0x16, 0x00, 0x21, // llgfr r2, r1
+            0x07, 0xfe, // br r14
         ]),
         _ => None,
     }

@@ -16,7 +16,7 @@ use crate::target::{Place, Target};
 /// The Cranelift IR of every function that a run needs, before Cranelift optimises it.
 pub fn clif(program: Verified<'_>, machine: &Machine) -> Result<String, CodegenError> {
     let program = program.program();
-    let target = Target::new(machine, Place::Object)?;
+    let target = Target::new(machine, Place::object())?;
     let funcs = reachable(program, &program.entry);
     let numbers = Numbered::new(program, &funcs);
     let mut text = String::new();
@@ -31,7 +31,7 @@ pub fn clif(program: Verified<'_>, machine: &Machine) -> Result<String, CodegenE
 /// The machine code of every function that a run needs, disassembled.
 pub fn asm(program: Verified<'_>, machine: &Machine) -> Result<String, CodegenError> {
     let program = program.program();
-    let target = Target::new(machine, Place::Object)?;
+    let target = Target::new(machine, Place::object())?;
     let funcs = reachable(program, &program.entry);
     let numbers = Numbered::new(program, &funcs);
     let compiled = compile_all(program, &funcs, &target, &numbers, !target.is_x86())?;

@@ -136,13 +136,13 @@ pub(crate) fn compile_all(
         let func = &program.funcs[id];
         guard(|| {
             if let Some(isa) = target.wide.filter(|isa| wide::can(func, isa)) {
-                emit::check_size(func)?;
+                emit::check_size(func, target)?;
                 let (bytes, relocs) =
                     wide::function(program, id, isa, target.prefetch, &|callee| numbers.of(callee).as_u32());
                 return Ok(MachineCode { bytes, align: x86::LONGEST_BYTES as u64, relocs, listing: None });
             }
             let clif = emit::function(program, id, target, &|callee| numbers.of(callee).as_u32())?;
-            compile(clif, &func.name, numbers.of(id), target, emit::keeps_order(func), listing)
+            compile(clif, &func.name, numbers.of(id), target, emit::keeps_order(func, target), listing)
         })
     };
     // Collected in order first, so that of several errors it is always the first that is reported.

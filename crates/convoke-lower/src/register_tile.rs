@@ -16,9 +16,9 @@ impl RegisterTile {
         RegisterTile(machine.product_registers())
     }
 
-    /// Rows and vectors if there are enough of both to fill the tile: two vectors share each broadcast.
+    /// Rows and vectors if there are enough of both to fill the tile: so many vectors share each broadcast.
     pub fn square(self) -> [usize; 2] {
-        [self.rows(2), 2]
+        [self.rows(self.0.vectors), self.0.vectors]
     }
 
     /// The rows of a tile of `vectors` vectors if there are enough rows to fill it.
@@ -65,7 +65,8 @@ mod tests {
         }
         let of = |bits| RegisterTile::of(&Machine::x86_64_v4().narrowed(bits)).square();
         assert_eq!([of(512), of(256), of(128)], [[14, 2], [6, 2], [4, 2]]);
-        assert_eq!(RegisterTile::of(&Machine::named("avx10.1-256").expect("listed")).square(), [14, 2]);
+        let named = |name| RegisterTile::of(&Machine::named(name).expect("listed")).square();
+        assert_eq!(["avx10.1-256", "aarch64", "riscv64"].map(named), [[14, 2], [6, 4], [2, 2]]);
     }
 
     #[test]

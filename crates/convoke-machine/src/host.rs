@@ -38,6 +38,8 @@ impl Machine {
         let has = |machine: &Machine| machine.features.iter().all(|feature| features.contains(feature));
         let base = match arch {
             "aarch64" => named::aarch64(),
+            "riscv64" => named::riscv64(),
+            "s390x" => named::s390x(),
             _ => [named::sapphire_rapids(), Machine::x86_64_v4(), Machine::x86_64_v3()]
                 .into_iter()
                 .find(has)

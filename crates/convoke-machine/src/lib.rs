@@ -34,11 +34,11 @@ use serde::{Deserialize, Serialize};
 pub struct Machine {
     /// A name for reports: `zen4`, `x86-64-v3`.
     pub name: String,
-    /// Architecture, as in a target triple: `x86_64`, `aarch64`.
+    /// Architecture, as in a target triple: `x86_64`, `aarch64`, `riscv64`, `s390x`.
     pub arch: String,
     /// Instruction set extensions that code may use, by Cranelift's flag names without `has_`: `avx2`, `fma`.
     pub features: Vec<String>,
-    /// Bits of the vectors that code is written for.
+    /// Bits of the vectors that code is written for. Where Cranelift has no vectors, as for riscv64 and s390x, each is as many scalars as it has lanes.
     pub vector_bits: u32,
     /// Vector registers.
     pub vector_registers: u32,
@@ -118,6 +118,11 @@ impl Machine {
     /// Whether code may use this extension, named as in [`Machine::features`].
     pub fn has(&self, feature: &str) -> bool {
         self.features.iter().any(|f| f == feature)
+    }
+
+    /// Whether the CPU can take subnormal numbers as zero. Those of riscv64 and s390x always keep them.
+    pub fn flushes_subnormals(&self) -> bool {
+        self.arch == "x86_64" || self.arch == "aarch64"
     }
 
     /// Whether a multiply-add can be fused. On x86-64 the fused instructions are encoded as AVX.

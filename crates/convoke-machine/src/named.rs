@@ -15,8 +15,18 @@ pub struct UnknownMachine {
 
 impl Machine {
     /// The names that [`Machine::named`] knows; `host` is detected, the others are fixed.
-    pub const NAMES: &'static [&'static str] =
-        &["host", "x86-64", "x86-64-v3", "x86-64-v4", "avx10.1-256", "zen4", "sapphirerapids", "aarch64"];
+    pub const NAMES: &'static [&'static str] = &[
+        "host",
+        "x86-64",
+        "x86-64-v3",
+        "x86-64-v4",
+        "avx10.1-256",
+        "zen4",
+        "sapphirerapids",
+        "aarch64",
+        "riscv64",
+        "s390x",
+    ];
 
     /// The machine of this name.
     pub fn named(name: &str) -> Result<Machine, UnknownMachine> {
@@ -29,6 +39,8 @@ impl Machine {
             "zen4" => Ok(zen4()),
             "sapphirerapids" => Ok(sapphire_rapids()),
             "aarch64" => Ok(aarch64()),
+            "riscv64" => Ok(riscv64()),
+            "s390x" => Ok(s390x()),
             _ => Err(UnknownMachine { name: name.into() }),
         }
     }
@@ -131,6 +143,33 @@ pub(crate) fn aarch64() -> Machine {
         fma_latency: 4.0,
         caches: caches(&[64 << 10, 512 << 10, 4 << 20], 128),
         ..x86_64()
+    }
+}
+
+/// Every 64-bit RISC-V with the extensions that Linux distributions need, RV64GC: fused multiply-add of scalars. Code for it has four scalars
+/// for a vector, so that 32 registers hold eight.
+pub(crate) fn riscv64() -> Machine {
+    Machine {
+        name: "riscv64".into(),
+        arch: "riscv64".into(),
+        vector_registers: 8,
+        fma_per_cycle: 0.25,
+        fma_latency: 5.0,
+        ghz: 1.5,
+        ..aarch64()
+    }
+}
+
+/// Every IBM Z that Cranelift writes for, from the z14 on. Its vectors are not used: code for it has four scalars for one.
+pub(crate) fn s390x() -> Machine {
+    Machine {
+        name: "s390x".into(),
+        arch: "s390x".into(),
+        fma_per_cycle: 0.5,
+        fma_latency: 6.0,
+        ghz: 5.0,
+        caches: caches(&[128 << 10, 2 << 20, 64 << 20], 128),
+        ..riscv64()
     }
 }
 

@@ -12,6 +12,8 @@ pub struct ProductRegisters {
     /// The most vectors of a tile for which a broadcast costs neither a register nor an instruction. With one vector the broadcast is a memory
     /// operand of the multiply-add; two vectors share a register, for which there is room, and a load beside their multiply-adds.
     pub free_broadcasts: usize,
+    /// Vectors of a tile with enough rows and columns. Each broadcast is an instruction for this many multiply-adds where it is not free.
+    pub vectors: usize,
     /// Multiply-adds to start before the first is done.
     pub in_flight: usize,
 }
@@ -20,14 +22,18 @@ impl Machine {
     /// The registers of a matrix product.
     pub fn product_registers(&self) -> ProductRegisters {
         let in_flight = (self.fma_per_cycle * self.fma_latency).ceil() as usize;
-        let [accumulators, registers, free_broadcasts] = match self.vector_bits {
+        let [accumulators, registers, free_broadcasts, vectors] = match self.vector_bits {
             // 28 rows of a vector or 14 of two: 14 divides 14, 28, 56, 112 and 224.
-            bits if bits == 512 || self.vector_extension() == Some(VectorExtension::Avx10At256) => [28, 31, 2],
-            256 => [12, 15, 0],
-            // Cranelift's multiply-adds overwrite a factor, so that accumulators wander among the registers.
-            _ => [8, 15, 0],
+            bits if bits == 512 || self.vector_extension() == Some(VectorExtension::Avx10At256) => [28, 31, 2, 2],
+            256 => [12, 15, 0, 2],
+            // Cranelift's multiply-adds of x86-64 overwrite a factor, so that accumulators wander among the registers.
+            _ if self.arch == "x86_64" => [8, 15, 0, 2],
+            // Vectors of scalars: the lanes of four accumulators, of two vectors, and a number.
+            _ if self.vector_registers < 32 => [4, 7, 0, 2],
+            // Accumulators stay where they are. A broadcast is the load of a number, of which multiply-adds take the lane.
+            _ => [24, 31, 0, 4],
         };
-        ProductRegisters { accumulators, registers, free_broadcasts, in_flight }
+        ProductRegisters { accumulators, registers, free_broadcasts, vectors, in_flight }
     }
 
     /// Vector registers but for the one that is the code generator's own.

@@ -46,7 +46,7 @@ impl Machine {
             Err(MachineError::Value { machine: self.name.clone(), field, found, expected: expected.into() })
         };
         let Some(known) = feature::of(&self.arch) else {
-            return wrong("arch", format!("{:?}", self.arch), "`x86_64` or `aarch64`");
+            return wrong("arch", format!("{:?}", self.arch), "`x86_64`, `aarch64`, `riscv64` or `s390x`");
         };
         if let Some(found) = self.features.iter().find(|f| !known.iter().any(|(name, _)| name == f)) {
             let names: Vec<&str> = known.iter().map(|(name, _)| *name).collect();

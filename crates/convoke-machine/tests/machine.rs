@@ -28,7 +28,7 @@ fn an_unknown_name_is_refused_with_the_known_ones() {
     let error = Machine::named("zen9").expect_err("no such machine").to_string();
     assert_eq!(
         error,
-        "there is no machine `zen9`; known are host, x86-64, x86-64-v3, x86-64-v4, avx10.1-256, zen4, sapphirerapids, aarch64"
+        "there is no machine `zen9`; known are host, x86-64, x86-64-v3, x86-64-v4, avx10.1-256, zen4, sapphirerapids, aarch64, riscv64, s390x"
     );
 }
 

@@ -228,9 +228,9 @@ impl Compiler {
         self.max_memory
     }
 
-    /// The treatment of subnormal numbers in native code.
+    /// The treatment of subnormal numbers in native code: as asked, or kept where the machine cannot flush them.
     pub fn subnormals(&self) -> Subnormals {
-        self.subnormals
+        if self.machine.flushes_subnormals() { self.subnormals } else { Subnormals::Keep }
     }
 
     /// The passes that were named.

@@ -101,6 +101,7 @@ pub use convoke_ir::elem::{Elem, Subnormals, half};
 pub use convoke_ir::layer::Generator;
 pub use convoke_ir::types::{Layout, TensorType};
 pub use convoke_machine::{Machine, MachineError, Missing, UnknownMachine};
+pub use target_lexicon::Triple;
 
 /// ONNX models as layers.
 #[cfg(feature = "onnx")]

@@ -1,4 +1,4 @@
-//! The targets that object files can be written for: the architectures of the back end with this system's object format.
+//! The targets that object files can be written for, and what the tests run of each.
 
 use convoke_machine::Machine;
 use target_lexicon::{Architecture, Triple};
@@ -6,29 +6,62 @@ use target_lexicon::{Architecture, Triple};
 /// A target.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Target {
-    /// Its name, as compilers write it.
-    pub triple: String,
+    /// The triple, as compilers write it: architecture, vendor, system, environment.
+    pub triple: Triple,
     /// Whether code for it runs in this process.
     pub host: bool,
-    /// The machine it stands for if none is named: what every CPU of the architecture has.
+    /// The machine it stands for if none is named: what every CPU of the architecture has; for this system, this CPU.
     pub machine: Machine,
+    /// The runner of the tests' programs for it; `None` for a target whose object files the tests only parse.
+    pub run_by: Option<&'static str>,
 }
+
+/// The triples, each with its machine and the runner of `tests/targets.rs`.
+const TARGETS: [(&str, &str, Option<&str>); 7] = [
+    ("x86_64-unknown-linux-gnu", "x86-64", Some("the CPU")),
+    ("x86_64-unknown-linux-musl", "x86-64", Some("the CPU")),
+    ("x86_64-pc-windows-gnu", "x86-64", Some("wine")),
+    ("aarch64-unknown-linux-gnu", "aarch64", Some("qemu-aarch64")),
+    ("aarch64-apple-darwin", "aarch64", None),
+    ("riscv64gc-unknown-linux-gnu", "riscv64", Some("qemu-riscv64")),
+    ("s390x-unknown-linux-gnu", "s390x", Some("qemu-s390x")),
+];
 
 /// Every target, the host's first.
 pub fn targets() -> Vec<Target> {
     let host = Triple::host();
-    let mut all: Vec<Target> = ["x86-64", "aarch64"]
-        .iter()
-        .filter_map(|name| {
-            let machine = Machine::named(name).ok()?;
-            let architecture: Architecture = machine.arch.parse().ok()?;
-            let triple = Triple { architecture, ..host.clone() };
-            let on_host = architecture == host.architecture;
-            // Code for the host may use all that the host has.
-            let machine = if on_host { Machine::host() } else { machine };
-            Some(Target { triple: triple.to_string(), host: on_host, machine })
-        })
-        .collect();
+    let target = |(triple, machine, run_by): &(&str, &str, Option<&'static str>)| {
+        let (triple, machine): (Triple, _) = (triple.parse().ok()?, Machine::named(machine).ok()?);
+        let host = triple == host;
+        // Code for the host may use all that the host has.
+        Some(Target { triple, host, machine: if host { Machine::host() } else { machine }, run_by: *run_by })
+    };
+    let mut all: Vec<Target> = TARGETS.iter().filter_map(target).collect();
+    if !all.iter().any(|target| target.host) && all.iter().any(|target| alike(&target.triple, &host)) {
+        all.push(Target { triple: host, host: true, machine: Machine::host(), run_by: None });
+    }
     all.sort_by_key(|target| !target.host);
     all
+}
+
+/// Whether two triples have one instruction set.
+fn alike(a: &Triple, b: &Triple) -> bool {
+    let riscv = |triple: &Triple| matches!(triple.architecture, Architecture::Riscv64(_));
+    a.architecture == b.architecture || riscv(a) && riscv(b)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_target_has_a_machine_and_the_host_is_first() {
+        let all = targets();
+        assert!(all.len() >= TARGETS.len());
+        assert_eq!(all.iter().map(|target| target.host).filter(|&host| host).count(), 1);
+        assert!(all[0].host && all[0].machine.name == "host");
+        for (triple, ..) in TARGETS {
+            assert!(all.iter().any(|target| target.triple.to_string() == triple), "{triple}");
+        }
+    }
 }

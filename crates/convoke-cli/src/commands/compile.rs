@@ -6,7 +6,7 @@ use std::process::Command;
 use convoke::ir::diagnostic::shown;
 use convoke::ir::layer::Source;
 use convoke::ir::loops::{Verified, verify};
-use convoke::{Compiler, Layer, Lowered, TensorType, targets};
+use convoke::{Compiler, Layer, Lowered, TensorType, Triple, targets};
 use convoke_codegen::{self as codegen, BoxError, Export, Net, Variant};
 use convoke_data as data;
 
@@ -24,12 +24,16 @@ pub(crate) fn run(mut args: Compile, io: &mut Io<'_>) -> Result<(), Failure> {
     outputs.announce(&args.output)?;
     let several = args.options.cpu.take_if(|names| names.contains(','));
     let mut compiler = compiler(&args.options, [&args.file], io)?;
-    if let Some(triple) = &args.target {
-        compiler = for_target(
-            compiler,
-            triple,
-            several.is_some() || args.options.cpu.is_some() || args.options.machine.is_some(),
-        )?;
+    let mut triple = Triple::host();
+    if let Some(name) = &args.target {
+        let named = args.options.cpu.is_some() || args.options.machine.is_some();
+        (compiler, triple) = for_target(compiler, name, named)?;
+        if matches!(args.emit, Emit::Staticlib | Emit::Sharedlib) && triple != Triple::host() {
+            let (tool, name) = (if args.emit == Emit::Staticlib { "ar" } else { "cc" }, shown(name));
+            return Err(Failure::Usage(format!(
+                "a library for `{name}` is made by the `{tool}` of `{name}`, from the object file that `--emit obj` writes"
+            )));
+        }
     }
     let module = source::module(&args.file, &args.options.which, io)?;
     outputs.reads(source::constant_files(&module))?;
@@ -45,7 +49,7 @@ pub(crate) fn run(mut args: Compile, io: &mut Io<'_>) -> Result<(), Failure> {
     if let Some(names) = several.as_ref().filter(|_| !is_exported) {
         return Err(Failure::Usage(format!("--cpu {}: a listing is for one CPU; name one", shown(names))));
     }
-    let export = Export { prefix: args.symbol_prefix, subnormals: compiler.subnormals() };
+    let export = Export { prefix: args.symbol_prefix, subnormals: compiler.subnormals(), triple };
     let bytes = if !is_exported {
         let layer = module.layer(args.options.which.layer.as_deref())?.with_budget(args.options.which.max_memory);
         let lowered = lower(&compiler, &layer, io)?;
@@ -155,18 +159,20 @@ fn loops(
     Ok(program.to_string().into_bytes())
 }
 
-/// The compiler with the target's machine, unless one was named that is of the same architecture.
-fn for_target(compiler: Compiler, triple: &str, named: bool) -> Result<Compiler, Failure> {
-    let all = targets();
-    let Some(target) = all.iter().find(|t| t.triple == triple) else {
-        let known: Vec<&str> = all.iter().map(|t| t.triple.as_str()).collect();
+/// The compiler with the target's machine, unless one was named that is of the same architecture; and the target's triple.
+fn for_target(compiler: Compiler, triple: &str, named: bool) -> Result<(Compiler, Triple), Failure> {
+    let mut all = targets();
+    let Some(at) = all.iter().position(|t| t.triple.to_string() == triple) else {
+        let known: Vec<String> = all.iter().map(|t| t.triple.to_string()).collect();
+        let known: Vec<&str> = known.iter().map(String::as_str).collect();
         let hint = did_you_mean(triple, &known);
         let known = known.join(", ");
         return Err(Failure::Usage(format!("no code can be written for `{}`{hint}; known are {known}", shown(triple))));
     };
+    let target = all.swap_remove(at);
     match (named, compiler.machine().arch == target.machine.arch) {
-        (false, _) => Ok(compiler.with_machine(target.machine.clone())),
-        (true, true) => Ok(compiler),
+        (false, _) => Ok((compiler.with_machine(target.machine), target.triple)),
+        (true, true) => Ok((compiler, target.triple)),
         (true, false) => Err(Failure::Usage(format!(
             "machine `{}` is {}, target `{triple}` is {}",
             compiler.machine().name,

@@ -146,7 +146,7 @@ impl<'a> Emitter<'a, '_> {
     /// Whether an element is not 0. A NaN is not.
     fn is_not_zero(&mut self, View { slot, at }: &View) -> Value {
         let at = self.place(&Place { slot: *slot, at: at.clone(), stride: 1, lanes: 1 });
-        let parts = Parts::of(VecType::scalar(self.func.slots[*slot].elem.compute()));
+        let parts = Parts::of(VecType::scalar(self.func.slots[*slot].elem.compute()), self.target);
         let element = memory::load(&mut self.b, parts, at, 1)[0];
         let zero = vector::constant(&mut self.b, parts, 0.0);
         self.b.ins().fcmp(FloatCC::NotEqual, element, zero)

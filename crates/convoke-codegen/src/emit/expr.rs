@@ -39,7 +39,7 @@ impl Emitter<'_, '_> {
 
     /// The parts of `expr`, which defines or sets `val`.
     pub(super) fn expr(&mut self, val: ValId, expr: &Expr) -> Vec<Value> {
-        let parts = Parts::of(self.func.vals[val].ty);
+        let parts = Parts::of(self.func.vals[val].ty, self.target);
         match *expr {
             Expr::Const(number) => vec![vector::constant(&mut self.b, parts, number); parts.count],
             Expr::Load(ref place) => {
@@ -86,12 +86,12 @@ impl Emitter<'_, '_> {
                 terms.map(|((c, x), y)| vector::choose(&mut self.b, parts, c, x, y)).collect()
             }
             Expr::Convert(x) => {
-                let from = Parts::of(self.func.vals[x].ty);
+                let from = Parts::of(self.func.vals[x].ty, self.target);
                 let x = self.read(x);
                 vector::convert(&mut self.b, from, parts, &x)
             }
             Expr::Reduce(op, x) => {
-                let from = Parts::of(self.func.vals[x].ty);
+                let from = Parts::of(self.func.vals[x].ty, self.target);
                 let x = self.read(x);
                 vec![vector::reduce(&mut self.b, self.target, from, op, &x)]
             }

@@ -36,7 +36,7 @@ pub(crate) fn function(
     number: &dyn Fn(FuncId) -> u32,
 ) -> Result<Function, CodegenError> {
     let func = &program.funcs[id];
-    check_size(func)?;
+    check_size(func, target)?;
     let isa = &target.ordered;
     let (pointer, call_conv) = (isa.pointer_type(), target.call_conv());
     let name = UserFuncName::user(0, number(id));
@@ -171,7 +171,7 @@ impl<'a> Emitter<'a, '_> {
                 }
                 Stmt::Reg(val, expr, _) => {
                     let parts = self.expr(*val, expr);
-                    let ty = Parts::of(self.func.vals[*val].ty).ty;
+                    let ty = Parts::of(self.func.vals[*val].ty, self.target).ty;
                     let registers = parts.into_iter().map(|part| {
                         let register = self.b.declare_var(ty);
                         self.b.def_var(register, part);
@@ -187,7 +187,7 @@ impl<'a> Emitter<'a, '_> {
                     }
                 }
                 Stmt::Store(place, val, _) => {
-                    let parts = Parts::of(self.func.vals[*val].ty);
+                    let parts = Parts::of(self.func.vals[*val].ty, self.target);
                     let at = self.place(place);
                     let values = self.read(*val);
                     memory::store(&mut self.b, parts, at, usize::from(place.lanes), &values);

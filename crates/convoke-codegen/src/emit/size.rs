@@ -5,6 +5,7 @@ use convoke_ir::loops::{Expr, Func, Stmt, ValId};
 use super::half;
 use super::vector::Parts;
 use crate::error::CodegenError;
+use crate::target::Target;
 
 /// The most instructions a function may have, about. One costs 1 to 3 µs to compile and some 6 bytes.
 pub const MAX_INSTRUCTIONS: usize = 400_000;
@@ -13,8 +14,8 @@ pub const MAX_INSTRUCTIONS: usize = 400_000;
 const MAX_OPTIMISED: usize = 2_000;
 
 /// How many instructions `body` becomes, about.
-fn instructions(func: &Func, body: &[Stmt]) -> usize {
-    let parts = |val: ValId| Parts::of(func.vals[val].ty).count;
+fn instructions(func: &Func, body: &[Stmt], target: &Target) -> usize {
+    let parts = |val: ValId| Parts::of(func.vals[val].ty, target).count;
     body.iter()
         .map(|stmt| match stmt {
             Stmt::Let(val, expr, _) | Stmt::Reg(val, expr, _) | Stmt::Set(val, expr, _) => {
@@ -35,15 +36,15 @@ fn instructions(func: &Func, body: &[Stmt]) -> usize {
             }
             Stmt::Store(place, val, _) if place.stride != 1 => 2 * usize::from(func.vals[*val].ty.lanes),
             Stmt::Store(_, val, _) => 2 * parts(*val),
-            Stmt::For(inner) => 6 + 2 * inner.inductions.len() + instructions(func, &inner.body),
+            Stmt::For(inner) => 6 + 2 * inner.inductions.len() + instructions(func, &inner.body, target),
             Stmt::Call(call) => 1 + 3 * call.views().count(),
         })
         .fold(0, usize::saturating_add)
 }
 
 /// Refuses a function beyond [`MAX_INSTRUCTIONS`].
-pub(crate) fn check_size(func: &Func) -> Result<(), CodegenError> {
-    let found = instructions(func, &func.body);
+pub(crate) fn check_size(func: &Func, target: &Target) -> Result<(), CodegenError> {
+    let found = instructions(func, &func.body, target);
     if found > MAX_INSTRUCTIONS {
         return Err(CodegenError::TooLarge { func: func.name.clone(), found, limit: MAX_INSTRUCTIONS });
     }
@@ -51,6 +52,6 @@ pub(crate) fn check_size(func: &Func) -> Result<(), CodegenError> {
 }
 
 /// Whether a function is to keep its order of instructions: it computes on vectors, or is too long for the optimiser.
-pub(crate) fn keeps_order(func: &Func) -> bool {
-    func.vals.iter().any(|(_, val)| val.ty.lanes > 1) || instructions(func, &func.body) > MAX_OPTIMISED
+pub(crate) fn keeps_order(func: &Func, target: &Target) -> bool {
+    func.vals.iter().any(|(_, val)| val.ty.lanes > 1) || instructions(func, &func.body, target) > MAX_OPTIMISED
 }

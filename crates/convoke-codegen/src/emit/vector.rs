@@ -18,7 +18,7 @@ pub(crate) struct Parts {
     pub(crate) elem: Elem,
     /// Lanes of the loop IR type.
     pub(crate) lanes: usize,
-    /// Lanes of a part: 1 for scalars.
+    /// Lanes of a part: 1 for scalars, and for every type where the target has no vectors.
     pub(crate) per: usize,
     /// The type of a part.
     pub(crate) ty: Type,
@@ -27,12 +27,12 @@ pub(crate) struct Parts {
 }
 
 impl Parts {
-    pub(crate) fn of(ty: VecType) -> Parts {
+    pub(crate) fn of(ty: VecType, target: &Target) -> Parts {
         // The verifier lets values have no other types.
         let (scalar, vector) =
             if ty.elem == Elem::F64 { (types::F64, types::F64X2) } else { (types::F32, types::F32X4) };
         let lanes = usize::from(ty.lanes);
-        let (per, ty_) = if lanes == 1 { (1, scalar) } else { (16 / ty.elem.bytes(), vector) };
+        let (per, ty_) = if lanes == 1 || !target.vectors { (1, scalar) } else { (16 / ty.elem.bytes(), vector) };
         Parts { elem: ty.elem, lanes, per, ty: ty_, count: lanes.div_ceil(per) }
     }
 
@@ -262,7 +262,7 @@ pub(crate) fn convert(b: &mut FunctionBuilder, from: Parts, to: Parts, values: &
         wide => b.ins().fpromote(wide, x),
     };
     if to.per == 1 {
-        return vec![scalar(b, values[0])];
+        return values.iter().map(|&x| scalar(b, x)).collect();
     }
     let mut converted = Vec::with_capacity(to.count);
     for part in 0..to.count {
@@ -281,6 +281,10 @@ pub(crate) fn convert(b: &mut FunctionBuilder, from: Parts, to: Parts, values: &
 /// The lower or upper lanes of two values, interleaved. Each part of the result interleaves a part of `x` with one of `y`.
 pub(crate) fn zip(b: &mut FunctionBuilder, parts: Parts, half: Half, x: &[Value], y: &[Value]) -> Vec<Value> {
     let n = parts.per;
+    if n == 1 {
+        let first = usize::from(half.first(parts.lanes as u8));
+        return (0..parts.lanes).map(|lane| [x, y][lane % 2][first + lane / 2]).collect();
+    }
     let halves = [Half::Lo, Half::Hi].map(|half| {
         let first = usize::from(half.first(n as u8));
         (0..n).map(|lane| first + lane / 2 + n * (lane % 2)).collect::<Vec<_>>()
@@ -302,6 +306,9 @@ pub(crate) fn zip(b: &mut FunctionBuilder, parts: Parts, half: Half, x: &[Value]
 /// shuffles of half the lanes from either: every CPU has these.
 pub(crate) fn pick(b: &mut FunctionBuilder, parts: Parts, pick: Pick, both: &[Value]) -> Vec<Value> {
     let n = parts.per;
+    if n == 1 {
+        return (0..parts.lanes).map(|lane| both[pick.lane(lane)]).collect();
+    }
     let part = |part: usize| {
         let source = pick.lane(part * n) / n;
         let (x, y) = (both[source], both[source + 1]);

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
-use convoke_ir::elem::Subnormals;
+use convoke_ir::elem::{Elem, Subnormals};
 use cranelift_codegen::Context;
 use cranelift_codegen::control::ControlPlane;
 use cranelift_codegen::ir::{AbiParam, Function, Signature, UserFuncName, types};
@@ -43,8 +43,8 @@ pub(super) struct Builder {
     ask: Option<FuncId>,
     /// Functions declared so far: the module numbers them in order.
     functions: u32,
-    /// Constants so far by the hash of their bytes.
-    shared: HashMap<u64, Vec<(Arc<Aligned>, DataId)>>,
+    /// Constants so far, with the size of their elements, by the hash of their bytes.
+    shared: HashMap<u64, Vec<(Arc<Aligned>, usize, DataId)>>,
     flushed: usize,
 }
 
@@ -54,7 +54,7 @@ impl Builder {
             Some(variant) => variant.machine,
             None => return Err(CodegenError::Internal("an object without a net".into())),
         };
-        let target = Target::new(machine, Place::Object)?;
+        let target = Target::new(machine, Place::Object(export.triple.clone()))?;
         let name = nets[0].symbol(export)?;
         let builder = ObjectBuilder::new(target.ordered.clone(), name, default_libcall_names());
         let mut builder = Builder {
@@ -86,7 +86,7 @@ impl Builder {
         constants: &dyn Constants,
     ) -> Result<Steps, CodegenError> {
         let program = variant.program.program();
-        let target = Target::new(variant.machine, Place::Object)?;
+        let target = Target::new(variant.machine, Place::Object(self.export.triple.clone()))?;
         let subnormals: Subnormals = self.export.subnormals;
         let Resolved { memory, flushed, .. } = constants::resolve(program, constants, subnormals)?;
         self.flushed += flushed;
@@ -102,25 +102,28 @@ impl Builder {
         for (id, held) in program.buffers.ids().zip(memory) {
             let Some(held) = held else { continue };
             let name = format!("{stem}.data.{}", id.index());
-            data[id.index()] = Some(self.constant(name, held)?);
+            data[id.index()] = Some(self.constant(name, held, program.buffers[id].ty.elem)?);
         }
         self.steps(&stem, variant, &numbers, &data)
     }
 
     /// A constant of the object: one that is there already, if it has these bytes.
-    fn constant(&mut self, name: String, held: Arc<Aligned>) -> Result<DataId, CodegenError> {
+    fn constant(&mut self, name: String, held: Arc<Aligned>, elem: Elem) -> Result<DataId, CodegenError> {
         let mut hasher = DefaultHasher::new();
-        held.bytes().hash(&mut hasher);
+        (elem.bytes(), held.bytes()).hash(&mut hasher);
         let alike = self.shared.entry(hasher.finish()).or_default();
-        if let Some((_, id)) = alike.iter().find(|(other, _)| other.bytes() == held.bytes()) {
+        // Elements of another size would be in another order of bytes.
+        let same =
+            |(other, size, _): &&(Arc<Aligned>, usize, DataId)| *size == elem.bytes() && other.bytes() == held.bytes();
+        if let Some((_, _, id)) = alike.iter().find(same) {
             return Ok(*id);
         }
         let id = self.module.declare_data(&name, Linkage::Local, false, false).map_err(internal)?;
         let mut description = DataDescription::new();
-        description.define(held.bytes().into());
+        description.define(self.target.in_byte_order(held.bytes(), elem));
         description.set_align(ALIGN as u64);
         self.module.define_data(id, &description).map_err(internal)?;
-        alike.push((held, id));
+        alike.push((held, elem.bytes(), id));
         Ok(id)
     }
 

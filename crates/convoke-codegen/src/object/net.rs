@@ -3,6 +3,7 @@
 use convoke_ir::elem::Subnormals;
 use convoke_ir::loops::{BufferId, Program, Role, Verified};
 use convoke_machine::Machine;
+use target_lexicon::Triple;
 
 use crate::error::CodegenError;
 use crate::plan::Plan;
@@ -15,12 +16,14 @@ pub struct Export {
     pub prefix: String,
     /// How subnormal numbers are taken.
     pub subnormals: Subnormals,
+    /// The system that the object file is for: its format and its C convention. The architecture of the triple gives way to the machine's.
+    pub triple: Triple,
 }
 
 impl Default for Export {
-    /// [`SYMBOL_PREFIX`], subnormal numbers flushed to zero.
+    /// [`SYMBOL_PREFIX`], subnormal numbers flushed to zero, this system.
     fn default() -> Export {
-        Export { prefix: SYMBOL_PREFIX.into(), subnormals: Subnormals::default() }
+        Export { prefix: SYMBOL_PREFIX.into(), subnormals: Subnormals::default(), triple: Triple::host() }
     }
 }
 

@@ -37,6 +37,9 @@ pub(super) const FITS: &str = "an instruction with the operands its form has";
 /// How far a displacement goes that is patched later: so far that it takes 32 bits.
 pub(super) const FAR: u64 = 1 << 20;
 
+/// Bytes of a call.
+const CALL_BYTES: u64 = 5;
+
 impl Assembler {
     pub(crate) fn new(isa: &'static Isa) -> Assembler {
         Assembler {
@@ -87,7 +90,8 @@ impl Assembler {
 
     /// A call of the module's function with this number.
     pub(crate) fn call(&mut self, number: u32) {
-        self.branch(Code::Call_rel32_64, self.at);
+        // To what follows, so that the distance in the code is 0: COFF adds the one that the linker finds to it.
+        self.branch(Code::Call_rel32_64, self.at + CALL_BYTES);
         self.relocs.push(ModuleReloc {
             offset: self.at as u32 - 4,
             kind: Reloc::X86CallPCRel4,
