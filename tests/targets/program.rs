@@ -74,7 +74,7 @@ pub(crate) fn main(functions: &[Function], kept: bool) -> String {
         if kept && at == 0 {
             let _ = writeln!(text, "    if (kept((void (*)(void)){symbol}, {args})) return 5;");
         } else {
-            let _ = writeln!(text, "    {symbol}({args});");
+            let _ = writeln!(text, "    if ({symbol}({args}) != CONVOKE_OK) return 7;");
         }
         text += "    if (fegetround() != FE_UPWARD) return 6;\n";
         for (i, ty) in outputs.iter().enumerate() {

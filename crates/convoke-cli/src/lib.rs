@@ -57,7 +57,12 @@ pub fn main_with(args: impl IntoIterator<Item = impl Into<OsString> + Clone>, io
         Command::Compile(args) => commands::compile::run(args, io),
         Command::Check(args) => commands::check::run(args, io),
         Command::Explain(args) => commands::explain::run(args, no_times, io),
+        #[cfg(feature = "analyze")]
         Command::Analyze(args) => commands::analyze::run(args, io),
+        #[cfg(not(feature = "analyze"))]
+        Command::Analyze(_) => Err(Failure::Usage(
+            "this build of the command has no `analyze`; one without `--no-default-features` has".into(),
+        )),
         Command::Bench(args) => commands::bench::run(args, io),
         Command::Passes(args) => commands::passes::run(args, io),
         Command::Targets(args) => commands::targets::run(args, io),

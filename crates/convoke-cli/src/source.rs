@@ -3,8 +3,6 @@
 use std::path::{Path, PathBuf};
 
 use convoke::ir::diagnostic::shown;
-use convoke::ir::layer::Source;
-use convoke::ir::loops::Role;
 use convoke::{Layer, Module, read_capped};
 use convoke_data::Files;
 
@@ -63,25 +61,8 @@ pub(crate) fn layers_of(module: Module, which: &Which) -> Result<Vec<Layer>, Fai
     Ok(found.into_iter().map(|layer| layer.with_budget(which.max_memory)).collect())
 }
 
-/// The files that the constants of a text are read from, as far as they can be named.
-pub(crate) fn constant_files(module: &Module) -> Vec<PathBuf> {
-    let layers = module.layers().iter().map(Layer::ir);
-    let of_layers = layers.flat_map(|layer| layer.values.ids().filter_map(|id| layer.constant(id)));
-    let of_programs = module.programs().iter().flat_map(|program| program.buffers.iter()).filter_map(|(_, buffer)| {
-        match &buffer.role {
-            Role::Const(source) => Some(source),
-            _ => None,
-        }
-    });
-    let paths = of_layers.chain(of_programs).filter_map(|source| match source {
-        Source::File { path, .. } => module.files().resolve(path).ok(),
-        _ => None,
-    });
-    paths.collect()
-}
-
 /// The layer of a file, the one named or the only one, and the files that its text reads.
 pub(crate) fn layer(path: &Path, which: &Which, io: &mut Io<'_>) -> Result<(Layer, Vec<PathBuf>), Failure> {
     let module = module(path, which, io)?;
-    Ok((module.layer(which.layer.as_deref())?.with_budget(which.max_memory), constant_files(&module)))
+    Ok((module.layer(which.layer.as_deref())?.with_budget(which.max_memory), module.constant_files()))
 }

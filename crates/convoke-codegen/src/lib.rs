@@ -45,5 +45,5 @@ pub use helpers::max_threads;
 pub use listing::{asm, clif};
 pub use memory::Memory;
 #[cfg(feature = "objects")]
-pub use object::{Export, Net, Object, Variant, example, header, object};
+pub use object::{Export, Net, Object, Variant, example, header, object, rust, static_library};
 pub use symbol::{SYMBOL_PREFIX, symbol};

@@ -12,12 +12,14 @@
 //! | [`npy`], `npz` (with the feature `npz`), [`safetensors`] | arrays in files |
 //! | `image` (with the feature `images`) | PNG images |
 //! | [`open()`], [`open_text`] | regular files, opened to read |
+//! | [`fnv_1a`] | a hash that is the same in every build |
 //! | [`write_whole`], [`Pending`] | files that are written in full or not at all, alone or several together |
 
 mod constant;
 mod error;
 mod files;
 mod generate;
+mod hash;
 #[cfg(feature = "images")]
 pub mod image;
 mod inputs;
@@ -34,6 +36,7 @@ mod write;
 pub use constant::{array_names, values};
 pub use error::DataError;
 pub use files::Files;
+pub use hash::fnv_1a;
 pub use inputs::{random, random_integers};
 pub use open::{open, open_text};
 pub use tensor::{Tensor, read_tensor};

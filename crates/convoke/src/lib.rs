@@ -62,6 +62,8 @@ mod memory;
 mod model;
 mod module;
 mod native;
+#[cfg(feature = "objects")]
+pub mod objects;
 mod option_error;
 pub mod peak;
 mod picture;

@@ -1,10 +1,11 @@
 //! Texts: layers and loop programs from a file, a stream or a string.
 
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use convoke_data::Files;
-use convoke_ir::loops::Program;
+use convoke_ir::layer::Source;
+use convoke_ir::loops::{Program, Role};
 use convoke_ir::text;
 
 use crate::error::{Error, ReadError, TextError};
@@ -106,6 +107,22 @@ impl Module {
     /// The folder in which the files of constants are looked up.
     pub fn files(&self) -> &Files {
         &self.files
+    }
+
+    /// The files that its constants are in; of a model none.
+    pub fn constant_files(&self) -> Vec<PathBuf> {
+        let layers = self.layers.iter().map(Layer::ir);
+        let of_layers = layers.flat_map(|layer| layer.values.ids().filter_map(|id| layer.constant(id)));
+        let buffers = self.programs.iter().flat_map(|program| program.buffers.iter());
+        let of_programs = buffers.filter_map(|(_, buffer)| match &buffer.role {
+            Role::Const(source) => Some(source),
+            _ => None,
+        });
+        let paths = of_layers.chain(of_programs).filter_map(|source| match source {
+            Source::File { path, .. } => self.files.resolve(path).ok(),
+            _ => None,
+        });
+        paths.collect()
     }
 
     /// The layer of this name; without a name, the only one.

@@ -109,6 +109,10 @@ pub(crate) struct Compile {
     /// Write code for this target (see `convoke targets`)
     #[arg(long, value_name = "TRIPLE")]
     pub(crate) target: Option<String>,
+    /// Write the weights to this file beside the code, which takes them as a parameter: a program maps or reads them. With header and c-example, which
+    /// declare the parameter, nothing is written
+    #[arg(long, value_name = "FILE")]
+    pub(crate) weights: Option<PathBuf>,
     /// Prefix of the C function's name; the layer's name follows. The name is refused if it is a keyword or a name of the C library, as it
     /// may be with ''
     #[arg(long, value_name = "P", default_value = convoke_codegen::SYMBOL_PREFIX, value_parser = symbol_prefix)]
@@ -234,6 +238,7 @@ out, and the first wrong one is named. `convoke algorithms strassen > my.toml` s
 Examples:
   convoke analyze ir-examples/gabor_filter.conv --plot gabor.svg
   convoke analyze net.conv --json")]
+#[cfg_attr(not(feature = "analyze"), allow(dead_code))]
 pub(crate) struct Analyze {
     /// The layer, as text, or a model that ends in .onnx
     #[arg(value_name = "FILE")]
@@ -321,8 +326,17 @@ pub(crate) enum Emit {
     Header,
     /// A C program that runs the first net of the object file once
     CExample,
-    /// A static library, made by `ar`
+    /// Rust source for `include!`: a type for each net, whose methods are safe
+    Rust,
+    /// A static library
     Staticlib,
     /// A shared library, made by `cc`
     Sharedlib,
+}
+
+impl Emit {
+    /// Whether the result is native code to link or load.
+    pub(crate) fn has_code(self) -> bool {
+        matches!(self, Emit::Obj | Emit::Staticlib | Emit::Sharedlib)
+    }
 }

@@ -4,11 +4,10 @@ use std::path::Path;
 use std::process::Command;
 
 use convoke::ir::diagnostic::shown;
-use convoke::ir::layer::Source;
 use convoke::ir::loops::{Verified, verify};
-use convoke::{Compiler, Layer, Lowered, TensorType, Triple, targets};
-use convoke_codegen::{self as codegen, BoxError, Export, Net, Variant};
-use convoke_data as data;
+use convoke::objects::{Export, Nets, static_library};
+use convoke::{Compiler, Error, Layer, Lowered, Triple, targets};
+use convoke_codegen as codegen;
 
 use crate::args::{Compile, Emit};
 use crate::failure::Failure;
@@ -22,21 +21,24 @@ use crate::weights::Weights;
 pub(crate) fn run(mut args: Compile, io: &mut Io<'_>) -> Result<(), Failure> {
     let mut outputs = Outputs::of([args.file.as_path()].into_iter().chain(args.options.machine.as_deref()));
     outputs.announce(&args.output)?;
+    if let Some(path) = args.weights.as_ref().filter(|_| args.emit.has_code()) {
+        outputs.announce(path)?;
+    }
     let several = args.options.cpu.take_if(|names| names.contains(','));
     let mut compiler = compiler(&args.options, [&args.file], io)?;
     let mut triple = Triple::host();
     if let Some(name) = &args.target {
         let named = args.options.cpu.is_some() || args.options.machine.is_some();
         (compiler, triple) = for_target(compiler, name, named)?;
-        if matches!(args.emit, Emit::Staticlib | Emit::Sharedlib) && triple != Triple::host() {
-            let (tool, name) = (if args.emit == Emit::Staticlib { "ar" } else { "cc" }, shown(name));
+        if args.emit == Emit::Sharedlib && triple != Triple::host() {
+            let name = shown(name);
             return Err(Failure::Usage(format!(
-                "a library for `{name}` is made by the `{tool}` of `{name}`, from the object file that `--emit obj` writes"
+                "a shared library for `{name}` is made by the linker of `{name}`, from the object file that `--emit obj` writes"
             )));
         }
     }
     let module = source::module(&args.file, &args.options.which, io)?;
-    outputs.reads(source::constant_files(&module))?;
+    outputs.reads(module.constant_files())?;
     let programs = if args.options.which.layer.is_none() { module.programs() } else { &[] };
     if let ([], [program], Emit::Asm | Emit::Clif) = (module.layers(), programs, args.emit) {
         // A program given as loops is listed unchanged: passes are `opt`'s.
@@ -49,7 +51,18 @@ pub(crate) fn run(mut args: Compile, io: &mut Io<'_>) -> Result<(), Failure> {
     if let Some(names) = several.as_ref().filter(|_| !is_exported) {
         return Err(Failure::Usage(format!("--cpu {}: a listing is for one CPU; name one", shown(names))));
     }
-    let export = Export { prefix: args.symbol_prefix, subnormals: compiler.subnormals(), triple };
+    if let Some(path) = args.weights.as_ref().filter(|_| !is_exported || args.emit == Emit::Rust) {
+        let path = shown(&path.to_string_lossy());
+        return Err(Failure::Usage(format!(
+            "--weights {path}: listings and Rust sources know no weights beside the code; `--emit obj` and `header` do"
+        )));
+    }
+    let export = Export {
+        prefix: args.symbol_prefix.clone(),
+        subnormals: compiler.subnormals(),
+        weights_beside: args.weights.is_some(),
+        triple,
+    };
     let bytes = if !is_exported {
         let layer = module.layer(args.options.which.layer.as_deref())?.with_budget(args.options.which.max_memory);
         let lowered = lower(&compiler, &layer, io)?;
@@ -60,7 +73,8 @@ pub(crate) fn run(mut args: Compile, io: &mut Io<'_>) -> Result<(), Failure> {
     } else {
         let compilers = for_cpus(compiler, several.as_deref())?;
         let layers = source::layers_of(module, &args.options.which)?;
-        exported(&compilers, &layers, &export, (args.emit, &args.output), io)?
+        let nets = Nets::lower(&compilers, &layers, export)?;
+        exported(&nets, &args, &mut outputs, io)?
     };
     outputs.write(&args.output, &bytes, io)?;
     outputs.commit()
@@ -68,72 +82,57 @@ pub(crate) fn run(mut args: Compile, io: &mut Io<'_>) -> Result<(), Failure> {
 
 fn lower(compiler: &Compiler, layer: &Layer, io: &mut Io<'_>) -> Result<Lowered, Failure> {
     let lowered = compiler.lower(layer)?;
-    note_unsaved(lowered.verdicts(), io);
-    note_unmet(lowered.unmet(), io);
+    note(&lowered, io);
     Ok(lowered)
 }
 
-/// A compiler for each CPU of `--cpu A,B`, the one with the fewest extensions first.
+/// Says what the user should know of a lowered layer.
+fn note(lowered: &Lowered, io: &mut Io<'_>) {
+    note_unsaved(lowered.verdicts(), io);
+    note_unmet(lowered.unmet(), io);
+}
+
+/// A compiler for each CPU of `--cpu A,B`.
 fn for_cpus(compiler: Compiler, names: Option<&str>) -> Result<Vec<Compiler>, Failure> {
     let Some(names) = names else { return Ok(vec![compiler]) };
     let machines = names.split(',').map(named).collect::<Result<Vec<_>, _>>()?;
-    let mut compilers: Vec<Compiler> =
-        machines.into_iter().map(|machine| compiler.clone().with_machine(machine)).collect();
-    compilers.sort_by_key(|compiler| (compiler.machine().vector_bits, compiler.machine().features.len()));
-    let of = |compiler: &Compiler| compiler.machine().arch.clone();
-    match compilers.iter().find(|other| of(other) != of(&compilers[0])) {
+    let compilers: Vec<Compiler> = machines.into_iter().map(|machine| compiler.clone().with_machine(machine)).collect();
+    match compilers.iter().find(|other| other.machine().arch != compiler.machine().arch) {
         None => Ok(compilers),
         Some(other) => Err(Failure::Usage(format!(
-            "--cpu {names}: {} and {} are not of one architecture",
-            compilers[0].machine().name,
-            other.machine().name
+            "--cpu {names}: {} is {}, the code is for {}",
+            other.machine().name,
+            other.machine().arch,
+            compiler.machine().arch
         ))),
     }
 }
 
 /// An object of all layers for all CPUs, or what goes with it.
-fn exported(
-    compilers: &[Compiler],
-    layers: &[Layer],
-    export: &Export,
-    (emit, output): (Emit, &Path),
-    io: &mut Io<'_>,
-) -> Result<Vec<u8>, Failure> {
-    let mut lowered = Vec::new();
-    for layer in layers {
-        let variants = compilers.iter().map(|compiler| Ok((lower(compiler, layer, io)?, compiler)));
-        lowered.push(variants.collect::<Result<Vec<_>, Failure>>()?);
-    }
-    let mut nets = Vec::new();
-    for variants in &lowered {
-        let mut net = Net { variants: Vec::new() };
-        for (lowered, compiler) in variants {
-            net.variants.push(Variant { program: lowered.verified(), machine: compiler.machine() });
-        }
-        nets.push(net);
-    }
-    let Some(first) = layers.first() else { return Err(Failure::Input("there is no layer".into())) };
-    match emit {
-        Emit::Header => Ok(codegen::header(&nets, export)?.into_bytes()),
+fn exported(nets: &Nets, args: &Compile, outputs: &mut Outputs, io: &mut Io<'_>) -> Result<Vec<u8>, Failure> {
+    nets.lowered().for_each(|lowered| note(lowered, io));
+    match args.emit {
+        Emit::Header => return Ok(nets.header()?.into_bytes()),
+        Emit::Rust => return Ok(nets.rust()?.into_bytes()),
         Emit::CExample => {
-            let header = Path::new(output).with_extension("h");
+            let header = args.output.with_extension("h");
             let header = header.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            Ok(codegen::example(&nets[0], &header, export)?.into_bytes())
+            return Ok(nets.example(&header)?.into_bytes());
         }
-        _ => {
-            let files = compilers[0].files(first);
-            let constants = |source: &Source, ty: &TensorType| data::values(source, ty, &files).map_err(BoxError::from);
-            let object = codegen::object(&nets, &constants, export)?;
-            if let Some(note) = flushed_note(object.flushed) {
-                // Where standard error is gone, there is no one to tell.
-                let _ = writeln!(io.stderr, "note: flushed {note}");
-            }
-            match emit {
-                Emit::Staticlib => linked(&object.bytes, first.name(), "ar", &["rcs"]),
-                Emit::Sharedlib => linked(&object.bytes, first.name(), "cc", &["-shared", "-o"]),
-                _ => Ok(object.bytes),
-            }
-        }
+        _ => {}
+    }
+    let object = nets.object()?;
+    if let Some(note) = flushed_note(object.flushed) {
+        // Where standard error is gone, there is no one to tell.
+        let _ = writeln!(io.stderr, "note: flushed {note}");
+    }
+    if let (Some(path), Some(weights)) = (&args.weights, &object.weights) {
+        outputs.write(path, weights, io)?;
+    }
+    match args.emit {
+        Emit::Staticlib => Ok(static_library(&object.bytes, "convoke.o", nets.triple()).map_err(Error::from)?),
+        Emit::Sharedlib => shared_library(&object.bytes),
+        _ => Ok(object.bytes),
     }
 }
 
@@ -182,15 +181,13 @@ fn for_target(compiler: Compiler, triple: &str, named: bool) -> Result<(Compiler
     }
 }
 
-/// The output of a system tool on an object file: `TOOL ARGS… OUTPUT OBJECT`, in a temporary folder.
-fn linked(object: &[u8], name: &str, tool: &str, args: &[&str]) -> Result<Vec<u8>, Failure> {
-    let failed = |what: String| Failure::Input(format!("`{tool}` is needed for this kind of output, and {what}"));
+/// A shared library, linked by `cc` in a temporary folder.
+fn shared_library(object: &[u8]) -> Result<Vec<u8>, Failure> {
+    let failed = |what: String| Failure::Input(format!("`cc` is needed for a shared library, and {what}"));
     let folder = Folder::new().map_err(|e| failed(format!("no temporary folder can be made: {e}")))?;
-    // The archive keeps the object's file name.
-    let object_file = folder.path().join(Path::new(name).with_extension("o").file_name().unwrap_or("layer.o".as_ref()));
-    let output = folder.path().join("output");
+    let [object_file, output] = ["convoke.o", "output"].map(|name| folder.path().join(name));
     std::fs::write(&object_file, object).map_err(|e| failed(format!("its input cannot be written: {e}")))?;
-    let run = Command::new(tool).args(args).arg(&output).arg(&object_file).output();
+    let run = Command::new("cc").args(["-shared", "-o"]).arg(&output).arg(&object_file).output();
     let run = run.map_err(|e| failed(format!("cannot be started: {e}; `--emit obj` needs no tool")))?;
     if !run.status.success() {
         return Err(failed(format!("ended with {}: {}", run.status, String::from_utf8_lossy(&run.stderr).trim_end())));

@@ -1,6 +1,7 @@
 //! The commands, one file each.
 
 pub(crate) mod algorithms;
+#[cfg(feature = "analyze")]
 pub(crate) mod analyze;
 pub(crate) mod bench;
 pub(crate) mod check;

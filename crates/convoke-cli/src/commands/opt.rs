@@ -20,7 +20,7 @@ pub(crate) fn run(args: Opt, no_times: bool, io: &mut Io<'_>) -> Result<(), Fail
     let compiler = compiler(&args.options, [&args.file], io)?;
     let specs = args.passes.as_deref().map(Spec::parse_list).transpose().map_err(pass_failure)?;
     let module = source::module(&args.file, &args.options.which, io)?;
-    outputs.reads(source::constant_files(&module))?;
+    outputs.reads(module.constant_files())?;
     let files = module.files().clone().with_budget(compiler.max_memory());
     let states = match args.options.which.layer.as_deref() {
         Some(name) => vec![State::Layer(compiler.declared(&module.layer(Some(name))?))],

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use convoke_ir::elem::{Elem, Subnormals};
 use cranelift_codegen::Context;
 use cranelift_codegen::control::ControlPlane;
-use cranelift_codegen::ir::{AbiParam, Function, Signature, UserFuncName, types};
+use cranelift_codegen::ir::{AbiParam, Endianness, Function, Signature, UserFuncName, types};
 use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext};
 use cranelift_module::{DataDescription, DataId, FuncId, Linkage, Module, default_libcall_names};
 use cranelift_object::{ObjectBuilder, ObjectModule};
@@ -15,6 +15,7 @@ use cranelift_object::{ObjectBuilder, ObjectModule};
 use super::cpu;
 use super::net::{Export, Net, Variant};
 use super::steps::Steps;
+use super::weights::WeightsFile;
 use crate::aligned::Aligned;
 use crate::constants::{self, Constants, Resolved};
 use crate::control;
@@ -27,8 +28,26 @@ use crate::target::{Place, Target};
 pub struct Object {
     /// The bytes of the file.
     pub bytes: Vec<u8>,
+    /// The bytes of the file with its constants, if they are beside it.
+    pub weights: Option<Vec<u8>>,
     /// How many of the numbers that runs read, weights as packed among them, were subnormal and are zero now.
     pub flushed: usize,
+}
+
+/// The place of a constant.
+#[derive(Clone, Copy)]
+pub(super) enum Held {
+    /// Data of the object.
+    Inside(DataId),
+    /// Bytes from the beginning of the file of constants.
+    Beside(u64),
+}
+
+/// A constant that is there.
+struct Shared {
+    bytes: Arc<Aligned>,
+    elem_bytes: usize,
+    held: Held,
 }
 
 /// An object under construction.
@@ -43,8 +62,10 @@ pub(super) struct Builder {
     ask: Option<FuncId>,
     /// Functions declared so far: the module numbers them in order.
     functions: u32,
-    /// Constants so far, with the size of their elements, by the hash of their bytes.
-    shared: HashMap<u64, Vec<(Arc<Aligned>, usize, DataId)>>,
+    /// Constants so far, by the hash of their bytes.
+    shared: HashMap<u64, Vec<Shared>>,
+    /// The file of constants beside the object.
+    pub(super) weights: Option<WeightsFile>,
     flushed: usize,
 }
 
@@ -65,8 +86,13 @@ impl Builder {
             ask: None,
             functions: 0,
             shared: HashMap::new(),
+            weights: None,
             flushed: 0,
         };
+        if export.weights_beside {
+            let is_big_endian = builder.target.ordered.endianness() == Endianness::Big;
+            builder.weights = Some(WeightsFile::new(is_big_endian));
+        }
         let control = control::word(&machine.arch, export.subnormals).zip(control::exchange(&machine.arch));
         if let Some((word, code)) = control {
             let mut signature = Signature::new(builder.target.call_conv());
@@ -108,23 +134,28 @@ impl Builder {
     }
 
     /// A constant of the object: one that is there already, if it has these bytes.
-    fn constant(&mut self, name: String, held: Arc<Aligned>, elem: Elem) -> Result<DataId, CodegenError> {
+    fn constant(&mut self, name: String, bytes: Arc<Aligned>, elem: Elem) -> Result<Held, CodegenError> {
         let mut hasher = DefaultHasher::new();
-        (elem.bytes(), held.bytes()).hash(&mut hasher);
+        (elem.bytes(), bytes.bytes()).hash(&mut hasher);
         let alike = self.shared.entry(hasher.finish()).or_default();
         // Elements of another size would be in another order of bytes.
-        let same =
-            |(other, size, _): &&(Arc<Aligned>, usize, DataId)| *size == elem.bytes() && other.bytes() == held.bytes();
-        if let Some((_, _, id)) = alike.iter().find(same) {
-            return Ok(*id);
+        let same = |other: &&Shared| other.elem_bytes == elem.bytes() && other.bytes.bytes() == bytes.bytes();
+        if let Some(shared) = alike.iter().find(same) {
+            return Ok(shared.held);
         }
-        let id = self.module.declare_data(&name, Linkage::Local, false, false).map_err(internal)?;
-        let mut description = DataDescription::new();
-        description.define(self.target.in_byte_order(held.bytes(), elem));
-        description.set_align(ALIGN as u64);
-        self.module.define_data(id, &description).map_err(internal)?;
-        alike.push((held, elem.bytes(), id));
-        Ok(id)
+        let ordered = self.target.in_byte_order(bytes.bytes(), elem);
+        let held = if let Some(file) = &mut self.weights {
+            Held::Beside(file.add(&ordered))
+        } else {
+            let id = self.module.declare_data(&name, Linkage::Local, false, false).map_err(internal)?;
+            let mut description = DataDescription::new();
+            description.define(ordered);
+            description.set_align(ALIGN as u64);
+            self.module.define_data(id, &description).map_err(internal)?;
+            Held::Inside(id)
+        };
+        alike.push(Shared { bytes, elem_bytes: elem.bytes(), held });
+        Ok(held)
     }
 
     /// Text that ends in a null byte.
@@ -197,6 +228,6 @@ impl Builder {
 
     pub(super) fn finish(self) -> Result<Object, CodegenError> {
         let bytes = self.module.finish().emit().map_err(|error| CodegenError::Internal(error.to_string()))?;
-        Ok(Object { bytes, flushed: self.flushed })
+        Ok(Object { bytes, weights: self.weights.map(WeightsFile::into_bytes), flushed: self.flushed })
     }
 }

@@ -9,8 +9,8 @@ use crate::convention::ALIGN;
 /// The version of the exported functions: their names, parameters and meaning.
 pub(super) const INTERFACE: u32 = 1;
 
-/// The description. Names of values have neither quotes nor backslashes, so that all of them stand as they are.
-pub(super) fn json(net: &Net<'_>, export: &Export) -> String {
+/// The description; `weights_bytes` are those of the file beside the object, 0 without one. Names of values have neither quotes nor backslashes, so that all of them stand as they are.
+pub(super) fn json(net: &Net<'_>, export: &Export, weights_bytes: u64) -> String {
     let program = net.program();
     let arrays = |role: Role| {
         let arrays = net.params().into_iter().map(|id| &program.buffers[id]).filter(|buffer| buffer.role == role);
@@ -19,7 +19,7 @@ pub(super) fn json(net: &Net<'_>, export: &Export) -> String {
     let cpus: Vec<String> = net.variants.iter().map(|variant| quoted(&variant.machine.name)).collect();
     format!(
         "{{\"convoke\": \"{}\", \"interface\": {INTERFACE}, \"net\": {}, \"inputs\": [{}], \"outputs\": [{}], \"cpus\": [{}], \
-         \"workspace_bytes\": {}, \"workspace_align\": {ALIGN}, \"subnormals\": \"{}\"}}",
+         \"workspace_bytes\": {}, \"workspace_align\": {ALIGN}, \"weights_bytes\": {weights_bytes}, \"subnormals\": \"{}\"}}",
         env!("CARGO_PKG_VERSION"),
         quoted(&program.name),
         arrays(Role::Input),

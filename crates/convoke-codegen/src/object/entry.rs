@@ -7,7 +7,9 @@
 //! | `NAME_steps()` | the number of steps |
 //! | `NAME_workspace_bytes(parts)` | bytes of the workspace for so many parts |
 //! | `NAME_describe()` | the net in words, as JSON |
+//! | `NAME_weights_bytes()` | bytes of the file of constants, if they are beside the object |
 //!
+//! With constants beside the object, `weights` stands before each workspace.
 //! Each checks what it can before it writes anything, and returns a [`Status`].
 
 use convoke_ir::loops::BufferId;
@@ -21,6 +23,7 @@ use cranelift_module::{FuncId, Linkage, Module};
 use super::builder::Builder;
 use super::net::Net;
 use super::steps::Steps;
+use super::weights::{HEAD_BYTES, WeightsFile};
 use super::{cpu, description};
 use crate::convention::ALIGN;
 use crate::error::CodegenError;
@@ -38,16 +41,23 @@ pub(super) enum Status {
     Cpu = 3,
     /// The step or part is none of those there are.
     Part = 4,
+    /// The weights are not those of the object.
+    Weights = 5,
 }
 
 impl Status {
     /// Each with its name in C, behind the prefix, and its meaning.
-    pub(super) const ALL: [(Status, &'static str, &'static str); 5] = [
+    pub(super) const ALL: [(Status, &'static str, &'static str); 6] = [
         (Status::Ok, "OK", "it ran"),
         (Status::Null, "NULL", "a pointer is null"),
-        (Status::Alignment, "ALIGNMENT", "an array is not aligned to its elements, or the workspace not to 64 bytes"),
+        (
+            Status::Alignment,
+            "ALIGNMENT",
+            "an array is not aligned to its elements, or workspace or weights not to 64 bytes",
+        ),
         (Status::Cpu, "CPU", "the object has no code for this CPU"),
         (Status::Part, "PART", "the step or part is none of those there are"),
+        (Status::Weights, "WEIGHTS", "the weights are not those that were written with the object"),
     ];
 }
 
@@ -56,6 +66,8 @@ struct Entries<'a> {
     net: &'a Net<'a>,
     steps: &'a [Steps],
     params: Vec<BufferId>,
+    /// The beginning of the file of constants, if they are beside the object.
+    weights: Option<[u64; HEAD_BYTES / 8]>,
     /// The function that chooses a variant: its number, or -1.
     choose: FuncId,
     pointer: Type,
@@ -67,9 +79,10 @@ impl Builder {
         let name = net.symbol(&self.export)?;
         let choose = self.choose(net, &name)?;
         let pointer = self.target.ordered.pointer_type();
-        let entries = Entries { net, steps, params: net.params(), choose, pointer };
+        let weights = self.weights.as_ref().map(WeightsFile::head);
+        let entries = Entries { net, steps, params: net.params(), weights, choose, pointer };
         let int = AbiParam::new(types::I32);
-        let arrays = vec![AbiParam::new(pointer); entries.params.len() + 1];
+        let arrays = vec![AbiParam::new(pointer); entries.params.len() + usize::from(weights.is_some()) + 1];
 
         let signature = self.exported(arrays.clone(), int.sext());
         self.function(&name, Linkage::Export, signature, |builder, b| entries.run(builder, b))?;
@@ -81,7 +94,17 @@ impl Builder {
         self.function(&format!("{name}_workspace_bytes"), Linkage::Export, signature, |builder, b| {
             entries.workspace_bytes(builder, b)
         })?;
-        let text = self.text(&format!("convoke.{name}.description"), &description::json(net, &self.export))?;
+        let weights_bytes = self.weights.as_ref().map_or(0, WeightsFile::len);
+        if weights.is_some() {
+            let signature = self.exported(vec![], AbiParam::new(pointer));
+            self.function(&format!("{name}_weights_bytes"), Linkage::Export, signature, |_, b| {
+                let bytes = b.ins().iconst(pointer, weights_bytes as i64);
+                b.ins().return_(&[bytes]);
+                Ok(())
+            })?;
+        }
+        let text =
+            self.text(&format!("convoke.{name}.description"), &description::json(net, &self.export, weights_bytes))?;
         let signature = self.exported(vec![], AbiParam::new(pointer));
         self.function(&format!("{name}_describe"), Linkage::Export, signature, |builder, b| {
             let text = builder.module.declare_data_in_func(text, b.func);
@@ -250,12 +273,12 @@ impl Entries<'_> {
         found
     }
 
-    /// Refuses null pointers and those that are not aligned.
+    /// Refuses null pointers, those that are not aligned, and the weights of another object.
     fn check(&self, b: &mut FunctionBuilder<'_>, arrays: &[Value]) -> Result<(), CodegenError> {
         let program = self.net.program();
         let aligns = self.params.iter().map(|&id| program.buffers[id].ty.elem.bytes());
         let needs_workspace = self.net.workspace(1) > 0;
-        let aligns: Vec<usize> = aligns.chain(needs_workspace.then_some(ALIGN)).collect();
+        let aligns = aligns.chain(self.weights.map(|_| ALIGN)).chain(needs_workspace.then_some(ALIGN));
         let mut none = b.ins().iconst(types::I8, 0);
         let mut offset = b.ins().iconst(self.pointer, 0);
         for (&array, align) in arrays.iter().zip(aligns) {
@@ -268,6 +291,18 @@ impl Entries<'_> {
         refuse_unless(b, given, Status::Null);
         let aligned = b.ins().icmp_imm_s(IntCC::Equal, offset, 0);
         refuse_unless(b, aligned, Status::Alignment);
+        if let Some(head) = self.weights {
+            let file = arrays[self.params.len()];
+            let mut others = b.ins().iconst(types::I64, 0);
+            for (at, word) in (0..).step_by(8).zip(head) {
+                let found = b.ins().load(types::I64, MemFlagsData::trusted(), file, at);
+                let word = b.ins().iconst(types::I64, word as i64);
+                let other = b.ins().bxor(found, word);
+                others = b.ins().bor(others, other);
+            }
+            let own = b.ins().icmp_imm_s(IntCC::Equal, others, 0);
+            refuse_unless(b, own, Status::Weights);
+        }
         Ok(())
     }
 

@@ -36,12 +36,26 @@ pub fn example(net: &Net<'_>, header: &str, export: &Export) -> Result<String, C
             }
         }
     }
-    let given: String = params.iter().map(|param| format!("{}, ", param.name)).collect();
+    let mut given: String = params.iter().map(|param| format!("{}, ", param.name)).collect();
+    let (mut usage, mut include, mut read, mut parameters) = ("", "", String::new(), "void");
+    if export.weights_beside {
+        (usage, include, parameters) =
+            ("; it takes the file of weights", "#include <stdlib.h>\n", "int argc, char **argv");
+        given += "weights, ";
+        read = format!(
+            "    size_t bytes = {name}_weights_bytes();\n\
+             \x20   void *weights = aligned_alloc({upper}_WORKSPACE_ALIGN, (bytes + {upper}_WORKSPACE_ALIGN - 1) / {upper}_WORKSPACE_ALIGN * {upper}_WORKSPACE_ALIGN);\n\
+             \x20   FILE *file = argc > 1 ? fopen(argv[1], \"rb\") : NULL;\n\
+             \x20   if (!weights || !file || fread(weights, 1, bytes, file) != bytes) {{\n\
+             \x20       fprintf(stderr, \"usage: example WEIGHTS, the file that was written with the object\\n\");\n\
+             \x20       return 1;\n    }}\n    fclose(file);\n"
+        );
+    }
     Ok(format!(
-        "/* Runs {name} once. Build it with the object: cc example.c OBJECT */\n\
-         #include <stdalign.h>\n#include <stdio.h>\n\n#include \"{header}\"\n\n\
+        "/* Runs {name} once. Build it with the object: cc example.c OBJECT{usage} */\n\
+         #include <stdalign.h>\n#include <stdio.h>\n{include}\n#include \"{header}\"\n\n\
          {arrays}static alignas({upper}_WORKSPACE_ALIGN) unsigned char workspace[{upper}_WORKSPACE_BYTES + 1];\n\n\
-         int main(void) {{\n    printf(\"%s\\n\", {name}_describe());\n{fill}\
+         int main({parameters}) {{\n    printf(\"%s\\n\", {name}_describe());\n{read}{fill}\
          \x20   int status = {name}({given}workspace);\n\
          \x20   if (status != CONVOKE_OK) {{\n        fprintf(stderr, \"{name}: status %d\\n\", status);\n        return 1;\n    }}\n\
          {print}    return 0;\n}}\n"

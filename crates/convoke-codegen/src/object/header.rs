@@ -68,7 +68,7 @@ pub fn header(nets: &[Net<'_>], export: &Export) -> Result<String, CodegenError>
         let _ = writeln!(text, "#define {upper}_WORKSPACE_ALIGN {ALIGN}");
     }
     text += "\n#ifdef __cplusplus\nextern \"C\" {\n#endif\n\n";
-    nets.iter().zip(&names).for_each(|(net, name)| text += &declarations(net, name));
+    nets.iter().zip(&names).for_each(|(net, name)| text += &declarations(net, name, export));
     Ok(text + "#ifdef __cplusplus\n}\n#endif\n\n#endif\n")
 }
 
@@ -84,8 +84,18 @@ fn common(nets: &[Net<'_>], export: &Export) -> String {
     } else {
         ""
     };
+    let weights = if export.weights_beside {
+        format!(
+            " *\n\
+             \x20* `weights` are the bytes of the file that was written with the object, NAME_weights_bytes() of them, on a\n\
+             \x20* {ALIGN}-byte boundary: mapped, or read. All nets of the object share them, and all threads; nothing is written there.\n"
+        )
+    } else {
+        String::new()
+    };
     let mut codes = String::new();
-    for (_, name, meaning) in Status::ALL {
+    let may_be = |status: Status| export.weights_beside || status != Status::Weights;
+    for (_, name, meaning) in Status::ALL.into_iter().filter(|(status, ..)| may_be(*status)) {
         let _ = writeln!(codes, " *   CONVOKE_{name}: {meaning}");
     }
     format!(
@@ -95,7 +105,8 @@ fn common(nets: &[Net<'_>], export: &Export) -> String {
          \x20* number of threads may call at once, each with a workspace of its own. Nothing is allocated.\n *\n\
          \x20* NAME runs the net on the calling thread. NAME_part runs part `part` of `parts` of a step: all parts of a\n\
          \x20* step may run at once, on threads of yours, and each step begins when all parts of the one before have\n\
-         \x20* ended. The workspace then has NAME_workspace_bytes(parts) bytes. NAME_describe gives a JSON object.\n *\n\
+         \x20* ended. The workspace then has NAME_workspace_bytes(parts) bytes. NAME_describe gives a JSON object.\n\
+         {weights} *\n\
          \x20* They return\n{codes} * and write nothing unless it is CONVOKE_OK.\n *\n\
          \x20* Subnormal numbers {subnormals}. Rounding is to nearest; the floating-point control register is\n\
          \x20* left as it was. Macros have the names of functions in capitals.\n */\n"
@@ -103,7 +114,7 @@ fn common(nets: &[Net<'_>], export: &Export) -> String {
 }
 
 /// The functions of a net.
-fn declarations(net: &Net<'_>, name: &str) -> String {
+fn declarations(net: &Net<'_>, name: &str, export: &Export) -> String {
     let params = params(net);
     let mut text = format!("/* {name}\n");
     for param in &params {
@@ -115,12 +126,18 @@ fn declarations(net: &Net<'_>, name: &str) -> String {
         .iter()
         .map(|param| format!("{}{} *{}, ", if param.is_input() { "const " } else { "" }, param.ty, param.name))
         .collect();
+    let (weights, weights_bytes) = match export.weights_beside {
+        true => ("const void *weights, ", format!("size_t {name}_weights_bytes(void);\n")),
+        false => ("", String::new()),
+    };
+    let arrays = arrays + weights;
     text + &format!(
         " */\n\
          int {name}({arrays}void *workspace);\n\
          int {name}_part(uint32_t step, uint32_t part, uint32_t parts, {arrays}void *workspace);\n\
          uint32_t {name}_steps(void);\n\
          size_t {name}_workspace_bytes(uint32_t parts);\n\
+         {weights_bytes}\
          const char *{name}_describe(void);\n\n"
     )
 }

@@ -16,14 +16,21 @@ pub struct Export {
     pub prefix: String,
     /// How subnormal numbers are taken.
     pub subnormals: Subnormals,
+    /// Whether constants are in a file beside the object, which the program gives to the functions, and not in the object.
+    pub weights_beside: bool,
     /// The system that the object file is for: its format and its C convention. The architecture of the triple gives way to the machine's.
     pub triple: Triple,
 }
 
 impl Default for Export {
-    /// [`SYMBOL_PREFIX`], subnormal numbers flushed to zero, this system.
+    /// [`SYMBOL_PREFIX`], subnormal numbers flushed to zero, constants in the object, this system.
     fn default() -> Export {
-        Export { prefix: SYMBOL_PREFIX.into(), subnormals: Subnormals::default(), triple: Triple::host() }
+        Export {
+            prefix: SYMBOL_PREFIX.into(),
+            subnormals: Subnormals::default(),
+            weights_beside: false,
+            triple: Triple::host(),
+        }
     }
 }
 

@@ -15,9 +15,9 @@ use cranelift_codegen::ir::{
     AbiParam, InstBuilder, MemFlagsData, Signature, StackSlot, StackSlotData, StackSlotKind, Value, types,
 };
 use cranelift_frontend::{FunctionBuilder, Switch};
-use cranelift_module::{DataId, FuncId, Linkage, Module};
+use cranelift_module::{FuncId, Linkage, Module};
 
-use super::builder::Builder;
+use super::builder::{Builder, Held};
 use super::net::{Variant, params};
 use crate::convention;
 use crate::error::CodegenError;
@@ -41,8 +41,8 @@ struct Writer<'a> {
     variant: &'a Variant<'a>,
     numbers: &'a Numbered,
     /// Constants, by buffer.
-    data: &'a [Option<DataId>],
-    /// Inputs and outputs in the order of the caller's table.
+    data: &'a [Option<Held>],
+    /// Inputs and outputs in the order of the caller's table, in which the file of constants follows them if there is one.
     params: Vec<BufferId>,
     plan: Plan,
     /// The table of a kernel's pointers.
@@ -60,7 +60,7 @@ impl Builder {
         stem: &str,
         variant: &Variant<'_>,
         numbers: &Numbered,
-        data: &[Option<DataId>],
+        data: &[Option<Held>],
     ) -> Result<Steps, CodegenError> {
         let program = variant.program.program();
         let pointer = self.target.ordered.pointer_type();
@@ -130,14 +130,23 @@ impl Writer<'_> {
     /// The address of a buffer.
     fn place(&self, buffer: BufferId, builder: &mut Builder, b: &mut FunctionBuilder<'_>) -> Value {
         let pointer = builder.target.ordered.pointer_type();
-        if let Some(at) = self.params.iter().position(|&param| param == buffer) {
+        let given = |b: &mut FunctionBuilder<'_>, at: usize| {
             let offset = (at as u32 * pointer.bytes()) as i32;
-            return b.ins().load(pointer, MemFlagsData::trusted(), self.buffers, offset);
+            b.ins().load(pointer, MemFlagsData::trusted(), self.buffers, offset)
+        };
+        if let Some(at) = self.params.iter().position(|&param| param == buffer) {
+            return given(b, at);
         }
-        if let Some(data) = self.data[buffer.index()] {
-            let data = builder.module.declare_data_in_func(data, b.func);
-            return b.ins().symbol_value(pointer, data);
+        match self.data[buffer.index()] {
+            Some(Held::Inside(data)) => {
+                let data = builder.module.declare_data_in_func(data, b.func);
+                b.ins().symbol_value(pointer, data)
+            }
+            Some(Held::Beside(place)) => {
+                let file = given(b, self.params.len());
+                b.ins().iadd_imm_s(file, place as i64)
+            }
+            None => b.ins().iadd_imm_s(self.workspace, self.plan.scratch[buffer.index()].unwrap_or(0) as i64),
         }
-        b.ins().iadd_imm_s(self.workspace, self.plan.scratch[buffer.index()].unwrap_or(0) as i64)
     }
 }

@@ -15,7 +15,7 @@
 
 use std::path::{Path, PathBuf};
 
-use convoke_data::{DataError, write_whole};
+use convoke_data::{DataError, fnv_1a, write_whole};
 use convoke_ir::attr::Plan;
 
 /// The most bytes of a file: keys are a few kilobytes.
@@ -38,7 +38,8 @@ impl Key {
     }
 
     fn path(&self, folder: &Path) -> PathBuf {
-        folder.join(format!("{:016x}.tuned", hash(&self.text)))
+        // Two keys of one hash overwrite each other's file and are told apart by the key in it.
+        folder.join(format!("{:016x}.tuned", fnv_1a(self.text.as_bytes())))
     }
 
     /// The times kept for this key.
@@ -76,22 +77,4 @@ fn time(line: &str) -> Option<(Plan, f64)> {
     let (algorithm, seconds) = line.rsplit_once(' ')?;
     let seconds: f64 = seconds.parse().ok()?;
     (seconds > 0.0 && seconds.is_finite()).then_some((algorithm.parse().ok()?, seconds))
-}
-
-/// FNV-1a, of 64 bits: the same in every build. Two keys of one hash overwrite each other's file and are told apart by the key in it.
-/// Source: Fowler, Noll, Vo; RFC 9923.
-pub(super) fn hash(text: &str) -> u64 {
-    text.bytes().fold(0xcbf2_9ce4_8422_2325, |h, byte| (h ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::hash;
-
-    #[test]
-    fn the_hash_is_fnv_1a() {
-        assert_eq!(hash(""), 0xcbf2_9ce4_8422_2325);
-        assert_eq!(hash("a"), 0xaf63_dc4c_8601_ec8c);
-        assert_eq!(hash("foobar"), 0x8594_4171_f739_67e8);
-    }
 }

@@ -6,10 +6,11 @@
 use std::fmt::Write;
 
 use convoke_conv::Selection;
+use convoke_data::fnv_1a;
 use convoke_ir::layer::{self as ir, Def, Source};
 use convoke_machine::processor;
 
-use super::cache::{Key, hash};
+use super::cache::Key;
 use crate::compiler::Compiler;
 
 /// The key of a convolution that stands `alone` in its layer.
@@ -20,7 +21,7 @@ pub(super) fn key(compiler: &Compiler, selection: &Selection, alone: &ir::Layer)
         writeln!(text, "{name} {value}").expect("a string can be written to");
     };
     line("processor", &processor());
-    line("machine", &format_args!("{:016x}", hash(&compiler.machine().to_toml())));
+    line("machine", &format_args!("{:016x}", fnv_1a(compiler.machine().to_toml().as_bytes())));
     line("threads", &compiler.threads());
     line("level", &compiler.level());
     line("memory", &compiler.max_memory());

@@ -19,7 +19,7 @@ pub(crate) fn run(args: Analyze, io: &mut Io<'_>) -> Result<(), Failure> {
     let mut outputs = Outputs::of([args.file.as_path()]);
     plot.map_or(Ok(()), |(path, _)| outputs.announce(path))?;
     let module = source::module(&args.file, &args.which, io)?;
-    outputs.reads(source::constant_files(&module))?;
+    outputs.reads(module.constant_files())?;
     let limits = Limits { kernels: args.kernels, work: args.work };
     let bar = if io.progress { ProgressBar::new_spinner() } else { ProgressBar::hidden() };
     let mut all = Vec::new();
