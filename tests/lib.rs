@@ -12,7 +12,12 @@ pub mod source;
 pub use random::Random;
 pub use shape::ConvShape;
 
-/// The programs in README.md, which documentation tests compile and run.
+/// The program in README.md, which documentation tests compile and run.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 pub struct Readme;
+
+/// The program in docs/library.md, likewise.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/library.md")]
+pub struct LibraryPage;

@@ -514,16 +514,59 @@ fn decisions_are_dated_and_the_newest_come_first() {
     assert!(dates.iter().all(|date| date.len() == 10 && date.split('-').count() == 3), "{dates:?}");
 }
 
+/// README.md and the pages below docs/.
+fn documents() -> Vec<PathBuf> {
+    let mut pages = files(&root().join("docs"), |path| has_extension(path, &["md"]));
+    pages.push(root().join("README.md"));
+    pages
+}
+
 #[test]
-fn readme_shows_commands_that_there_are() {
-    let readme = read(&root().join("README.md"));
-    let commands =
-        ["run", "opt", "compile", "check", "explain", "analyze", "bench", "passes", "targets", "machine", "docs"];
-    let missing =
-        commands.iter().filter(|c| !readme.contains(&format!("convoke {c}")) && !readme.contains(&format!("-- {c}")));
-    none(missing.map(|c| format!("README.md does not show `convoke {c}`")).collect());
-    for line in readme.lines().filter_map(|l| l.strip_prefix("$ convoke ")) {
-        let command = line.split(' ').next().expect("`split` gives at least one piece");
-        assert!(commands.contains(&command), "README.md shows `convoke {command}`, which is no command");
+fn the_documents_show_the_commands_that_there_are() {
+    let commands: Vec<&str> =
+        "run opt import compile check explain analyze bench passes targets machine algorithms docs"
+            .split(' ')
+            .collect();
+    let pages: Vec<(PathBuf, String)> = documents().into_iter().map(|page| (page.clone(), read(&page))).collect();
+    let shown = |command: &str| pages.iter().any(|(_, text)| text.contains(&format!("convoke {command}")));
+    let missing = commands.iter().filter(|command| !shown(command));
+    none(missing.map(|command| format!("neither README.md nor docs/ shows `convoke {command}`")).collect());
+    for (page, text) in &pages {
+        for line in text.lines().filter_map(|line| line.strip_prefix("$ convoke ")) {
+            let command = line.split(' ').next().expect("`split` gives at least one piece");
+            assert!(commands.contains(&command), "{} shows `convoke {command}`, which is no command", page.display());
+        }
     }
+}
+
+/// The addresses of a page's sections: headings in small letters, `-` for spaces, without punctuation.
+fn sections(page: &str) -> BTreeSet<String> {
+    let headings = page.lines().filter(|line| line.starts_with('#')).map(|line| line.trim_start_matches('#').trim());
+    let address = |heading: &str| {
+        let kept = heading.chars().filter(|c| c.is_alphanumeric() || [' ', '-', '_'].contains(c));
+        kept.collect::<String>().to_lowercase().replace(' ', "-")
+    };
+    headings.map(address).collect()
+}
+
+#[test]
+fn links_between_the_documents_lead_somewhere() {
+    let mut pages = documents();
+    pages.extend(["ARCHITECTURE.md", "CONTRIBUTING.md"].map(|page| root().join(page)));
+    let (mut links, mut complaints) = (0, Vec::new());
+    for page in &pages {
+        // Without blocks of code.
+        let prose: String = read(page).split("```").step_by(2).collect();
+        let targets = prose.split("](").skip(1).filter_map(|rest| rest.split_once(')')).map(|(link, _)| link);
+        for link in targets.filter(|link| !link.contains("://")) {
+            links += 1;
+            let (file, section) = link.split_once('#').unwrap_or((link, ""));
+            let target = if file.is_empty() { page.clone() } else { page.with_file_name(file) };
+            if !target.exists() || (!section.is_empty() && !sections(&read(&target)).contains(section)) {
+                complaints.push(format!("{}: there is no {link}", page.display()));
+            }
+        }
+    }
+    assert!(links > 50, "{links} links");
+    none(complaints);
 }
