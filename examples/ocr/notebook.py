@@ -4,14 +4,15 @@ import sys
 from pathlib import Path
 
 import nbformat
-from jupyter_client import AsyncKernelManager
 from nbclient import NotebookClient
+from traitlets.config import Config
 
 here = Path(__file__).parent
 notebook = nbformat.read(here / "ocr.ipynb", as_version=4)
 # Files instead of network ports join the kernel to this process.
-kernel = AsyncKernelManager(kernel_name="python3", transport="ipc")
-NotebookClient(notebook, timeout=300, km=kernel, resources={"metadata": {"path": str(here)}}, record_timing=False).execute()
+config = Config({"KernelManager": {"transport": "ipc"}})
+where = {"metadata": {"path": str(here)}}
+NotebookClient(notebook, timeout=300, kernel_name="python3", config=config, resources=where, record_timing=False).execute()
 
 # The file is small, and knows nothing of the machine that made it.
 for cell in notebook.cells:
