@@ -5,14 +5,10 @@ from pathlib import Path
 
 import nbformat
 from nbclient import NotebookClient
-from traitlets.config import Config
 
 here = Path(__file__).parent
 notebook = nbformat.read(here / "ocr.ipynb", as_version=4)
-# Files instead of network ports join the kernel to this process.
-config = Config({"KernelManager": {"transport": "ipc"}})
-where = {"metadata": {"path": str(here)}}
-NotebookClient(notebook, timeout=300, kernel_name="python3", config=config, resources=where, record_timing=False).execute()
+NotebookClient(notebook, timeout=300, kernel_name="python3", resources={"metadata": {"path": str(here)}}, record_timing=False).execute()
 
 # The file is small, and knows nothing of the machine that made it.
 for cell in notebook.cells:
