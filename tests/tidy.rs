@@ -206,7 +206,8 @@ fn nothing_below_the_command_prints_or_asks_the_environment() {
         concat!("process::", "abort"),
     ];
     let mut complaints = Vec::new();
-    for name in crates().keys().filter(|name| *name != "convoke-cli") {
+    // A build script speaks to cargo, on standard output and by variables.
+    for name in crates().keys().filter(|name| !["convoke-cli", "convoke-build"].contains(&name.as_str())) {
         for source in files(&root().join("crates").join(name).join("src"), |p| has_extension(p, &["rs"])) {
             // Documentation may show a program that prints.
             let code: String =
@@ -301,6 +302,7 @@ fn functions_have_at_most_80_lines() {
 
 /// Numbers in the crates below that belong to no machine: a file or folder, a constant or a literal (`*` for all), and what it is instead.
 const NUMBERS: [(&str, &str, &str); 67] = [
+    ("convoke-codegen/src/object/weights.rs", "*", "the layout of a file"),
     ("convoke-codegen/src/object/description.rs", "INTERFACE", "the version of an interface"),
     ("convoke-codegen/src/object/cpu.rs", "*", "bits of cpuid, as the makers number them"),
     // Choices of a plan that a text can make otherwise, and plans that are tried.

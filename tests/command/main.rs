@@ -5,6 +5,7 @@ mod files;
 mod nets;
 mod objects;
 mod usage;
+mod weights_beside;
 
 use std::fs;
 use std::path::Path;

@@ -110,7 +110,8 @@ impl Build {
         Build { cpus: names.into_iter().map(Into::into).collect(), ..self }
     }
 
-    /// Compiles, writes `NAME.rs` to the folder of cargo's `OUT_DIR` with a type for each layer, and has cargo link the code.
+    /// Compiles, writes `NAME.rs` to the folder of cargo's `OUT_DIR` with a type for each layer, and has cargo link the code. A type has the name of its layer, in
+    /// capitals and small letters; the only layer of a file is called `name`.
     ///
     /// # Errors
     ///
@@ -142,13 +143,17 @@ impl Build {
             true => Module::from_onnx(&self.file, &self.options, self.compiler.max_memory())?,
             false => Module::read(&self.file)?,
         };
+        let layers = match module.layers() {
+            [net] => vec![net.clone().with_name(name)?],
+            several => several.to_vec(),
+        };
         let export = Export {
             prefix: format!("{name}_"),
             subnormals: compilers[0].subnormals(),
             triple: target.triple.clone(),
             ..Export::default()
         };
-        let nets = Nets::lower(&compilers, module.layers(), export)?;
+        let nets = Nets::lower(&compilers, &layers, export)?;
         let library = static_library(&nets.object()?.bytes, &format!("{name}.o"), &target.triple);
         write(folder.join(format!("lib{name}.a")), &library.map_err(convoke::Error::from)?)?;
         write(folder.join(format!("{name}.rs")), nets.rust()?.as_bytes())?;

@@ -54,6 +54,15 @@ impl Layer {
         self.whole.iter().find(|(input, _)| input == name).map(|(_, range)| *range)
     }
 
+    /// The same layer under another name.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Text`] for a name that a layer cannot have.
+    pub fn with_name(self, name: &str) -> Result<Layer, Error> {
+        self.rewritten(ir::Layer { name: name.into(), ..self.ir().clone() })
+    }
+
     /// The layer as IR; printing it gives its text.
     pub fn ir(&self) -> &ir::Layer {
         &self.ir

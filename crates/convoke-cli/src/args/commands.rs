@@ -1,6 +1,6 @@
 //! Commands with their arguments.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 
@@ -92,8 +92,10 @@ pub(crate) struct Import {
 #[command(after_help = "\
 Examples:
   convoke compile layer.conv -o layer.o
-  convoke compile layer.conv --emit header -o layer.h
+  convoke compile layer.conv -o layer.h                         its C header
   convoke compile layer.conv --emit asm -o -
+  convoke compile model.onnx --name net --cpu x86-64,x86-64-v3 -o net.a
+  convoke compile model.onnx --weights net.weights -o net.o     weights in a file of their own
   convoke compile layer.conv --symbol-prefix my_ -o layer.o     defines my_NAME for the layer @NAME
   convoke compile layer.conv --emit loops --cpu x86-64-v3 -o -")]
 pub(crate) struct Compile {
@@ -103,12 +105,15 @@ pub(crate) struct Compile {
     /// File of the result
     #[arg(short, value_name = "OUT")]
     pub(crate) output: PathBuf,
-    /// Kind of the result
-    #[arg(long, value_enum, default_value_t = Emit::Obj)]
-    pub(crate) emit: Emit,
+    /// Kind of the result; without it, what OUT ends in: .h .c .rs .a .so .s, and an object file for all else
+    #[arg(long, value_enum)]
+    pub(crate) emit: Option<Emit>,
     /// Write code for this target (see `convoke targets`)
     #[arg(long, value_name = "TRIPLE")]
     pub(crate) target: Option<String>,
+    /// Name of the layer in the result, in place of its own; for files with one, or with --layer
+    #[arg(long, value_name = "NAME")]
+    pub(crate) name: Option<String>,
     /// Write the weights to this file beside the code, which takes them as a parameter: a program maps or reads them. With header and c-example, which
     /// declare the parameter, nothing is written
     #[arg(long, value_name = "FILE")]
@@ -335,6 +340,19 @@ pub(crate) enum Emit {
 }
 
 impl Emit {
+    /// The kind that the ending of a file says.
+    pub(crate) fn of(output: &Path) -> Emit {
+        match output.extension().and_then(|ending| ending.to_str()) {
+            Some("h") => Emit::Header,
+            Some("c") => Emit::CExample,
+            Some("rs") => Emit::Rust,
+            Some("a") => Emit::Staticlib,
+            Some("so") => Emit::Sharedlib,
+            Some("s") => Emit::Asm,
+            _ => Emit::Obj,
+        }
+    }
+
     /// Whether the result is native code to link or load.
     pub(crate) fn has_code(self) -> bool {
         matches!(self, Emit::Obj | Emit::Staticlib | Emit::Sharedlib)

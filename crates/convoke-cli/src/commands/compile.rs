@@ -14,14 +14,15 @@ use crate::failure::Failure;
 use crate::io::Io;
 use crate::options::{compiler, did_you_mean, flushed_note, named, note_unmet, note_unsaved};
 use crate::sink::Outputs;
-use crate::source;
+use crate::source::{self, is_standard};
 use crate::temporary::Folder;
 use crate::weights::Weights;
 
 pub(crate) fn run(mut args: Compile, io: &mut Io<'_>) -> Result<(), Failure> {
     let mut outputs = Outputs::of([args.file.as_path()].into_iter().chain(args.options.machine.as_deref()));
     outputs.announce(&args.output)?;
-    if let Some(path) = args.weights.as_ref().filter(|_| args.emit.has_code()) {
+    let emit = args.emit.unwrap_or_else(|| Emit::of(&args.output));
+    if let Some(path) = args.weights.as_ref().filter(|_| emit.has_code()) {
         outputs.announce(path)?;
     }
     let several = args.options.cpu.take_if(|names| names.contains(','));
@@ -30,7 +31,7 @@ pub(crate) fn run(mut args: Compile, io: &mut Io<'_>) -> Result<(), Failure> {
     if let Some(name) = &args.target {
         let named = args.options.cpu.is_some() || args.options.machine.is_some();
         (compiler, triple) = for_target(compiler, name, named)?;
-        if args.emit == Emit::Sharedlib && triple != Triple::host() {
+        if emit == Emit::Sharedlib && triple != Triple::host() {
             let name = shown(name);
             return Err(Failure::Usage(format!(
                 "a shared library for `{name}` is made by the linker of `{name}`, from the object file that `--emit obj` writes"
@@ -40,18 +41,18 @@ pub(crate) fn run(mut args: Compile, io: &mut Io<'_>) -> Result<(), Failure> {
     let module = source::module(&args.file, &args.options.which, io)?;
     outputs.reads(module.constant_files())?;
     let programs = if args.options.which.layer.is_none() { module.programs() } else { &[] };
-    if let ([], [program], Emit::Asm | Emit::Clif) = (module.layers(), programs, args.emit) {
+    if let ([], [program], Emit::Asm | Emit::Clif) = (module.layers(), programs, emit) {
         // A program given as loops is listed unchanged: passes are `opt`'s.
         let program = verify(program).expect("verified when it was read");
-        let bytes = listing(program, &compiler, args.emit)?;
+        let bytes = listing(program, &compiler, emit)?;
         outputs.write(&args.output, &bytes, io)?;
         return outputs.commit();
     }
-    let is_exported = !matches!(args.emit, Emit::Asm | Emit::Clif | Emit::Loops);
+    let is_exported = !matches!(emit, Emit::Asm | Emit::Clif | Emit::Loops);
     if let Some(names) = several.as_ref().filter(|_| !is_exported) {
         return Err(Failure::Usage(format!("--cpu {}: a listing is for one CPU; name one", shown(names))));
     }
-    if let Some(path) = args.weights.as_ref().filter(|_| !is_exported || args.emit == Emit::Rust) {
+    if let Some(path) = args.weights.as_ref().filter(|_| !is_exported || emit == Emit::Rust) {
         let path = shown(&path.to_string_lossy());
         return Err(Failure::Usage(format!(
             "--weights {path}: listings and Rust sources know no weights beside the code; `--emit obj` and `header` do"
@@ -65,16 +66,17 @@ pub(crate) fn run(mut args: Compile, io: &mut Io<'_>) -> Result<(), Failure> {
     };
     let bytes = if !is_exported {
         let layer = module.layer(args.options.which.layer.as_deref())?.with_budget(args.options.which.max_memory);
+        let layer = called(vec![layer], args.name.as_deref())?.remove(0);
         let lowered = lower(&compiler, &layer, io)?;
-        match args.emit {
+        match emit {
             Emit::Loops => loops(&args.output, &compiler, lowered, &mut outputs, io)?,
-            _ => listing(lowered.verified(), &compiler, args.emit)?,
+            _ => listing(lowered.verified(), &compiler, emit)?,
         }
     } else {
         let compilers = for_cpus(compiler, several.as_deref())?;
-        let layers = source::layers_of(module, &args.options.which)?;
+        let layers = called(source::layers_of(module, &args.options.which)?, args.name.as_deref())?;
         let nets = Nets::lower(&compilers, &layers, export)?;
-        exported(&nets, &args, &mut outputs, io)?
+        exported(&nets, emit, &args, &mut outputs, io)?
     };
     outputs.write(&args.output, &bytes, io)?;
     outputs.commit()
@@ -90,6 +92,19 @@ fn lower(compiler: &Compiler, layer: &Layer, io: &mut Io<'_>) -> Result<Lowered,
 fn note(lowered: &Lowered, io: &mut Io<'_>) {
     note_unsaved(lowered.verdicts(), io);
     note_unmet(lowered.unmet(), io);
+}
+
+/// The layers, the only one of them under the name of `--name`.
+fn called(mut layers: Vec<Layer>, name: Option<&str>) -> Result<Vec<Layer>, Failure> {
+    let Some(name) = name else { return Ok(layers) };
+    match (layers.pop(), layers.len()) {
+        (Some(only), 0) => Ok(vec![only.with_name(name)?]),
+        (_, others) => Err(Failure::Usage(format!(
+            "--name {}: the file has {} layers, and one name is for one; choose it by --layer",
+            shown(name),
+            others + 1
+        ))),
+    }
 }
 
 /// A compiler for each CPU of `--cpu A,B`.
@@ -109,13 +124,20 @@ fn for_cpus(compiler: Compiler, names: Option<&str>) -> Result<Vec<Compiler>, Fa
 }
 
 /// An object of all layers for all CPUs, or what goes with it.
-fn exported(nets: &Nets, args: &Compile, outputs: &mut Outputs, io: &mut Io<'_>) -> Result<Vec<u8>, Failure> {
+fn exported(
+    nets: &Nets,
+    emit: Emit,
+    args: &Compile,
+    outputs: &mut Outputs,
+    io: &mut Io<'_>,
+) -> Result<Vec<u8>, Failure> {
     nets.lowered().for_each(|lowered| note(lowered, io));
-    match args.emit {
+    match emit {
         Emit::Header => return Ok(nets.header()?.into_bytes()),
         Emit::Rust => return Ok(nets.rust()?.into_bytes()),
         Emit::CExample => {
-            let header = args.output.with_extension("h");
+            let output = if is_standard(&args.output) { Path::new("layer") } else { args.output.as_path() };
+            let header = output.with_extension("h");
             let header = header.file_name().unwrap_or_default().to_string_lossy().into_owned();
             return Ok(nets.example(&header)?.into_bytes());
         }
@@ -129,7 +151,7 @@ fn exported(nets: &Nets, args: &Compile, outputs: &mut Outputs, io: &mut Io<'_>)
     if let (Some(path), Some(weights)) = (&args.weights, &object.weights) {
         outputs.write(path, weights, io)?;
     }
-    match args.emit {
+    match emit {
         Emit::Staticlib => Ok(static_library(&object.bytes, "convoke.o", nets.triple()).map_err(Error::from)?),
         Emit::Sharedlib => shared_library(&object.bytes),
         _ => Ok(object.bytes),

@@ -53,7 +53,7 @@ impl Status {
         (
             Status::Alignment,
             "ALIGNMENT",
-            "an array is not aligned to its elements, or workspace or weights not to 64 bytes",
+            "an array is not aligned to its elements, or the workspace or the weights not to 64 bytes",
         ),
         (Status::Cpu, "CPU", "the object has no code for this CPU"),
         (Status::Part, "PART", "the step or part is none of those there are"),

@@ -66,6 +66,12 @@ pub fn header(nets: &[Net<'_>], export: &Export) -> Result<String, CodegenError>
         let upper = name.to_uppercase();
         let _ = writeln!(text, "#define {upper}_WORKSPACE_BYTES {}", net.workspace(1));
         let _ = writeln!(text, "#define {upper}_WORKSPACE_ALIGN {ALIGN}");
+        for param in params(net) {
+            let (array, ty) = (param.name.to_uppercase(), &param.buffer.ty);
+            let _ = writeln!(text, "#define {upper}_{array}_ELEMENTS {}", ty.elements());
+            let dims: Vec<String> = ty.shape.dims().iter().map(usize::to_string).collect();
+            let _ = writeln!(text, "#define {upper}_{array}_SHAPE {{{}}}", dims.join(", "));
+        }
     }
     text += "\n#ifdef __cplusplus\nextern \"C\" {\n#endif\n\n";
     nets.iter().zip(&names).for_each(|(net, name)| text += &declarations(net, name, export));
@@ -102,7 +108,8 @@ fn common(nets: &[Net<'_>], export: &Export) -> String {
         "{halves} *\n\
          \x20* Arrays are dense, in the order of the shape. Outputs overlap nothing. `workspace` has NAME_WORKSPACE_BYTES\n\
          \x20* bytes on a {ALIGN}-byte boundary and may be null if that is 0; it needs no contents and keeps none. Any\n\
-         \x20* number of threads may call at once, each with a workspace of its own. Nothing is allocated.\n *\n\
+         \x20* number of threads may call at once, each with a workspace of its own. Nothing is allocated.\n\
+         \x20* Sizes of workspaces are multiples of {ALIGN}. A SHAPE is an initialiser of an array of extents.\n *\n\
          \x20* NAME runs the net on the calling thread. NAME_part runs part `part` of `parts` of a step: all parts of a\n\
          \x20* step may run at once, on threads of yours, and each step begins when all parts of the one before have\n\
          \x20* ended. The workspace then has NAME_workspace_bytes(parts) bytes. NAME_describe gives a JSON object.\n\
