@@ -109,6 +109,12 @@ pub(crate) fn note(io: &mut Io<'_>, text: &str) {
     let _ = writeln!(io.stderr, "note: {}", short(text));
 }
 
+/// The refusal of what this build of the command was made without.
+#[cfg_attr(all(feature = "algebra", feature = "analyze", feature = "compile"), allow(dead_code))]
+pub(crate) fn left_out(what: &str) -> Failure {
+    Failure::Usage(format!("this build of the command has no {what}; one without `--no-default-features` has"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

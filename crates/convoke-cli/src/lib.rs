@@ -13,7 +13,10 @@
 //! | `temporary` | folders for tools of the system |
 //! | `io` | the streams of a command |
 //!
-//! Nothing here reads the environment or ends the process; `main.rs` does.
+//! Nothing here reads the environment or ends the process; `main.rs` does. Features leave out what takes long to build: `algebra`, `analyze`, `compile`, `targets`.
+
+// Code that only these use stays compiled without them.
+#![cfg_attr(not(all(feature = "analyze", feature = "compile")), allow(dead_code))]
 
 mod args;
 mod commands;
@@ -54,15 +57,16 @@ pub fn main_with(args: impl IntoIterator<Item = impl Into<OsString> + Clone>, io
         Command::Run(args) => commands::run::run(args, no_times, io),
         Command::Opt(args) => commands::opt::run(args, no_times, io),
         Command::Import(args) => commands::import::run(args, io),
+        #[cfg(feature = "compile")]
         Command::Compile(args) => commands::compile::run(args, io),
+        #[cfg(not(feature = "compile"))]
+        Command::Compile(_) => Err(failure::left_out("`compile`")),
         Command::Check(args) => commands::check::run(args, io),
         Command::Explain(args) => commands::explain::run(args, no_times, io),
         #[cfg(feature = "analyze")]
         Command::Analyze(args) => commands::analyze::run(args, io),
         #[cfg(not(feature = "analyze"))]
-        Command::Analyze(_) => Err(Failure::Usage(
-            "this build of the command has no `analyze`; one without `--no-default-features` has".into(),
-        )),
+        Command::Analyze(_) => Err(failure::left_out("`analyze`")),
         Command::Bench(args) => commands::bench::run(args, io),
         Command::Passes(args) => commands::passes::run(args, io),
         Command::Targets(args) => commands::targets::run(args, io),

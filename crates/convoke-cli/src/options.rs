@@ -11,7 +11,7 @@ use convoke_passes::{PassError, Progress, Watch};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::args::Options;
-use crate::failure::{Failure, note, quoting};
+use crate::failure::{Failure, left_out, note, quoting};
 use crate::io::Io;
 use crate::source::{is_standard, standard_once};
 
@@ -41,6 +41,9 @@ pub(crate) fn compiler<'a>(
     }
     if let Some(range) = options.input_range {
         compiler = compiler.with_input_range(range);
+    }
+    if options.tolerance.is_some() && cfg!(not(feature = "algebra")) {
+        return Err(left_out("passes that approximate"));
     }
     if let Some(t) = options.tolerance {
         compiler = compiler.with_tolerance(t);

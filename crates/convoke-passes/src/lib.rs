@@ -16,6 +16,11 @@
 //! | [`rewrite`] | passes over layer IR |
 //! | [`plan`] | passes that plan convolutions, and lowering |
 //! | [`loops`] | passes over loop IR |
+//!
+//! The feature `algebra` adds the passes that factor kernels or multiply them together.
+
+// Tools that only these passes use stay compiled without them.
+#![cfg_attr(not(feature = "algebra"), allow(dead_code))]
 
 pub mod error;
 pub mod guarantee;

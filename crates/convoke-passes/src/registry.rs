@@ -11,9 +11,11 @@ use crate::note::Log;
 use crate::pass::Stage;
 use crate::pass::{Changed, Context, LayerPass, LoopPass, PassOption};
 use crate::plan::{AssignLayouts, Bands, Select};
+#[cfg(feature = "algebra")]
+use crate::rewrite::{ApproximateWeights, Asymmetric, Bottleneck, Compose, FactorSeparable, StackSmallKernels};
 use crate::rewrite::{
-    ApproximateWeights, Asymmetric, Bottleneck, Compose, Cse, DropDead, DropIdentity, FactorSeparable, FoldBatchNorm,
-    FoldConstants, FoldPad, FuseEpilogue, MergeBranches, Normalise, Recognise, StackSmallKernels,
+    Cse, DropDead, DropIdentity, FoldBatchNorm, FoldConstants, FoldPad, FuseEpilogue, MergeBranches, Normalise,
+    Recognise,
 };
 use crate::spec::Spec;
 
@@ -27,11 +29,17 @@ pub const LAYER: &[Entry] = &[
     Entry::layer::<FoldPad>(1),
     Entry::layer::<FoldBatchNorm>(2),
     Entry::layer::<MergeBranches>(2),
+    #[cfg(feature = "algebra")]
     Entry::layer::<Compose>(2),
+    #[cfg(feature = "algebra")]
     Entry::layer::<ApproximateWeights>(2),
+    #[cfg(feature = "algebra")]
     Entry::layer::<Bottleneck>(BY_NAME),
+    #[cfg(feature = "algebra")]
     Entry::layer::<Asymmetric>(BY_NAME),
+    #[cfg(feature = "algebra")]
     Entry::layer::<StackSmallKernels>(BY_NAME),
+    #[cfg(feature = "algebra")]
     Entry::layer::<FactorSeparable>(2),
     Entry::layer::<FuseEpilogue>(1),
     Entry::layer::<DropDead>(1),

@@ -3,8 +3,6 @@
 use std::fmt;
 use std::sync::Arc;
 
-use convoke_factor::work::Step;
-
 /// A pass that looks for the factors of a convolution.
 #[derive(Clone, Copy, Debug)]
 pub struct Fitting<'a> {
@@ -12,14 +10,18 @@ pub struct Fitting<'a> {
     pub pass: &'static str,
     /// The value that the convolution computes, without `%`.
     pub value: &'a str,
-    /// How far it is.
-    pub step: Step,
+    /// The start of the search, from 1.
+    pub start: usize,
+    /// How many starts there are.
+    pub starts: usize,
+    /// The iteration of the start, from 1.
+    pub iteration: usize,
 }
 
 impl fmt::Display for Fitting<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Step { start, starts, iteration } = self.step;
-        write!(f, "{} %{}: start {start} of {starts}, iteration {iteration}", self.pass, self.value)
+        let Fitting { pass, value, start, starts, iteration } = self;
+        write!(f, "{pass} %{value}: start {start} of {starts}, iteration {iteration}")
     }
 }
 

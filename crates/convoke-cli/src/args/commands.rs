@@ -98,6 +98,7 @@ Examples:
   convoke compile model.onnx --weights net.weights -o net.o     weights in a file of their own
   convoke compile layer.conv --symbol-prefix my_ -o layer.o     defines my_NAME for the layer @NAME
   convoke compile layer.conv --emit loops --cpu x86-64-v3 -o -")]
+#[cfg_attr(not(feature = "compile"), allow(dead_code))]
 pub(crate) struct Compile {
     /// The layers, as text, or a model that ends in .onnx; `--emit asm|clif` also takes a loop program, and lists it without running passes
     #[arg(value_name = "FILE")]

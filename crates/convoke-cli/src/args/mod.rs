@@ -6,9 +6,10 @@ mod values;
 
 use clap::{Parser, Subcommand};
 
+#[cfg(feature = "compile")]
+pub(crate) use commands::Emit;
 pub(crate) use commands::{
-    Algorithms, Analyze, Backend, Bench, Check, Compile, Docs, Emit, Explain, Import, List, MachineCommand, Opt, Run,
-    Stage,
+    Algorithms, Analyze, Backend, Bench, Check, Compile, Docs, Explain, Import, List, MachineCommand, Opt, Run, Stage,
 };
 pub(crate) use options::{Inputs, Options, Random, Which};
 

@@ -5,6 +5,7 @@ pub(crate) mod algorithms;
 pub(crate) mod analyze;
 pub(crate) mod bench;
 pub(crate) mod check;
+#[cfg(feature = "compile")]
 pub(crate) mod compile;
 pub(crate) mod docs;
 pub(crate) mod explain;

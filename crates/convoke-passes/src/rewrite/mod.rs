@@ -1,19 +1,25 @@
 //! Passes over layer IR that make a net cheaper, a file each. The head of a file shows the IR before and after.
 //!
 //! No passes: `edit.rs`, the tools of all; `affine.rs` and `clamp.rs`, facts about biases, norms and clamps; `polynomial.rs`, values as
-//! polynomials of another; `factor/`, which the passes that factor kernels share.
+//! polynomials of another; `factor/`, which the passes that factor kernels share. These need the feature `algebra`.
 
 mod affine;
+#[cfg(feature = "algebra")]
 mod approximate;
+#[cfg(feature = "algebra")]
 mod asymmetric;
+#[cfg(feature = "algebra")]
 mod bottleneck;
 mod clamp;
+#[cfg(feature = "algebra")]
 mod compose;
 mod cse;
 mod drop_dead;
 mod drop_identity;
 pub(crate) mod edit;
+#[cfg(feature = "algebra")]
 mod factor;
+#[cfg(feature = "algebra")]
 mod factor_separable;
 mod fold_batch_norm;
 mod fold_constants;
@@ -26,15 +32,21 @@ mod polynomial;
 mod powers;
 mod rearranged;
 mod recognise;
+#[cfg(feature = "algebra")]
 mod stack_small_kernels;
 
+#[cfg(feature = "algebra")]
 pub use approximate::ApproximateWeights;
+#[cfg(feature = "algebra")]
 pub use asymmetric::Asymmetric;
+#[cfg(feature = "algebra")]
 pub use bottleneck::Bottleneck;
+#[cfg(feature = "algebra")]
 pub use compose::Compose;
 pub use cse::Cse;
 pub use drop_dead::DropDead;
 pub use drop_identity::DropIdentity;
+#[cfg(feature = "algebra")]
 pub use factor_separable::FactorSeparable;
 pub use fold_batch_norm::FoldBatchNorm;
 pub use fold_constants::FoldConstants;
@@ -43,4 +55,5 @@ pub use fuse_epilogue::FuseEpilogue;
 pub use merge_branches::MergeBranches;
 pub use normalise::Normalise;
 pub use recognise::Recognise;
+#[cfg(feature = "algebra")]
 pub use stack_small_kernels::StackSmallKernels;

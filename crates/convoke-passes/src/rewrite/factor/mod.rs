@@ -43,6 +43,7 @@ use crate::note::{Log, Outcome, SkipReason};
 use crate::pass::{Changed, Context};
 use crate::watch::{Fitting, Progress};
 use convoke_factor::Work;
+use convoke_factor::work::Step;
 use convoke_ir::layer::Layer;
 
 /// A form: the candidates for a target, or why there are none.
@@ -86,7 +87,9 @@ pub(super) fn rewrite(
         let mut candidates = Vec::new();
         let mut left = None;
         let watch = &log.watch;
-        let follow = |step| watch.tell(&Progress::Fit(Fitting { pass, value: &target.name, step }));
+        let follow = |Step { start, starts, iteration }| {
+            watch.tell(&Progress::Fit(Fitting { pass, value: &target.name, start, starts, iteration }));
+        };
         let work = Work::new(settings.multiplications()).observed(&follow);
         let wanted = Wanted { cx, settings, tolerance, work: &work };
         for form in forms {
