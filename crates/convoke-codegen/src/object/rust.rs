@@ -49,6 +49,7 @@ fn interface(net: &Net<'_>, symbol: &str) -> String {
     format!(
         r#"
 /// The net `{net}`, with memory for its runs.
+#[allow(unreachable_pub)]
 pub struct {name} {{
     workspace: Vec<{name}Line>,
 }}
@@ -57,7 +58,7 @@ pub struct {name} {{
 #[derive(Clone, Copy)]
 struct {name}Line([u8; {ALIGN}]);
 
-#[allow(dead_code, clippy::too_many_arguments)]
+#[allow(dead_code, unreachable_pub, clippy::too_many_arguments)]
 impl {name} {{
 {shapes}
     /// Memory for one run at a time; `None` on a CPU that the net was not compiled for.
