@@ -40,7 +40,7 @@ struct Case {
 
 /// Whether a model takes any number of images.
 fn leaves_batch_open(file: &Path) -> bool {
-    file.ends_with("digits-torchscript.onnx")
+    file.file_name().is_some_and(|name| name.to_string_lossy().starts_with("digits-"))
 }
 
 fn options(file: &Path) -> Options {
@@ -51,14 +51,15 @@ fn at(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
 }
 
-/// The layers of `kinds.conv`, a net, and every example.
+/// The layers of `kinds.conv`, three nets, and every example.
 fn sources() -> Vec<Source> {
     let kinds = at("targets/kinds.conv");
     let module = Module::read(&kinds).unwrap_or_else(|e| panic!("{}", e.render(false)));
     let mut all: Vec<Source> =
         module.layers().iter().map(|layer| Source { file: kinds.clone(), layer: layer.clone() }).collect();
     let net = at("onnx/cases/node/test_group_normalization_example/model.onnx");
-    let mut files: Vec<PathBuf> = vec![net, at("../examples/digits/digits-torchscript.onnx")];
+    let digits = ["torchscript", "dynamo"].map(|exporter| at(&format!("../examples/digits/digits-{exporter}.onnx")));
+    let mut files: Vec<PathBuf> = [net].into_iter().chain(digits).collect();
     let examples = fs::read_dir(at("../ir-examples")).expect("the examples are there");
     let mut examples: Vec<PathBuf> = examples.map(|entry| entry.expect("an entry").path()).collect();
     examples.sort();
