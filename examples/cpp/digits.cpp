@@ -60,12 +60,12 @@ constexpr int kinds = sizeof drawn / sizeof *drawn;
 struct Workspace {
     void *bytes;
     explicit Workspace(uint32_t parts)
-        : bytes(::operator new(digits_main_graph_workspace_bytes(parts), alignment)) {}
+        : bytes(::operator new(convoke_digits_workspace_bytes(parts), alignment)) {}
     ~Workspace() { ::operator delete(bytes, alignment); }
     Workspace(const Workspace &) = delete;
 
   private:
-    static constexpr std::align_val_t alignment{DIGITS_MAIN_GRAPH_WORKSPACE_ALIGN};
+    static constexpr std::align_val_t alignment{CONVOKE_DIGITS_WORKSPACE_ALIGN};
 };
 
 // Runs the net on `parts` threads. All of them end a step before any begins the next.
@@ -76,8 +76,8 @@ int run(uint32_t parts, const float *images, float *logits) {
     std::vector<std::thread> threads;
     for (uint32_t part = 0; part < parts; part++) {
         threads.emplace_back([&, part] {
-            for (uint32_t step = 0; step < digits_main_graph_steps(); step++) {
-                if (int refused = digits_main_graph_part(step, part, parts, images, logits, workspace.bytes)) status = refused;
+            for (uint32_t step = 0; step < convoke_digits_steps(); step++) {
+                if (int refused = convoke_digits_part(step, part, parts, images, logits, workspace.bytes)) status = refused;
                 step_done.arrive_and_wait();
             }
         });
@@ -95,7 +95,7 @@ int main() {
     }
 
     Workspace workspace(1);
-    if (digits_main_graph(images.data(), alone.data(), workspace.bytes) != CONVOKE_OK) {
+    if (convoke_digits(images.data(), alone.data(), workspace.bytes) != CONVOKE_OK) {
         std::fprintf(stderr, "the net did not run\n");
         return 1;
     }

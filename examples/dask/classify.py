@@ -50,8 +50,9 @@ def classify(model: convoke.Model, files: list[Path]) -> Batch:
 
 
 def machine(model: convoke.Model) -> str:
-    """Runs on a worker: the CPU that its code is for, in the words of `explain`."""
-    return str(model.compile([BATCH, 1, 8, 8]).explain()).splitlines()[1].removeprefix("machine").split(";")[0].strip()
+    """Runs on a worker: the CPU that its code is for."""
+    report = model.compile([BATCH, 1, 8, 8]).report
+    return f"{report.machine} ({report.vector_bits}-bit vectors)"
 
 
 def main() -> None:

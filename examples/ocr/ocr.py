@@ -9,7 +9,6 @@ import sys
 import time
 import zipfile
 from pathlib import Path
-from typing import Iterator
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
@@ -50,37 +49,9 @@ def prepare(picture: Image.Image) -> np.ndarray:
     return np.ascontiguousarray(((pixels / 255 - 0.5) / 0.5)[:, :, ::-1].transpose(2, 0, 1)[None])
 
 
-def fields(message: bytes) -> Iterator[tuple[int, bytes]]:
-    """The fields of a protobuf message that hold bytes, by number."""
-    at = 0
-
-    def number() -> int:
-        nonlocal at
-        value = shift = 0
-        while True:
-            byte, at = message[at], at + 1
-            value |= (byte & 127) << shift
-            shift += 7
-            if byte < 128:
-                return value
-
-    while at < len(message):
-        key = number()
-        if key & 7 == 2:
-            size = number()
-            yield key >> 3, message[at : at + size]
-            at += size
-        elif key & 7 == 0:
-            number()
-        else:
-            at += 8 if key & 7 == 1 else 4
-
-
-def characters(model: bytes) -> list[str]:
-    """The characters by class. The model has them in its metadata (field 14 of an ONNX file), a line for each; first comes CTC's blank, last a space."""
-    metadata = (dict(fields(entry)) for field, entry in fields(model) if field == 14)
-    listed = next(entry[2].decode() for entry in metadata if entry[1] == b"character")
-    return ["", *listed.splitlines(), " "]
+def characters(model: convoke.Model) -> list[str]:
+    """The characters by class. The model has them in its notes, a line for each; first comes CTC's blank, last a space."""
+    return ["", *model.metadata["character"].splitlines(), " "]
 
 
 def decode(probabilities: np.ndarray, characters: list[str]) -> tuple[str, float]:
@@ -108,11 +79,12 @@ def main() -> None:
         picture.save(args.folder / "line.png")
 
     array = prepare(picture)
-    net = convoke.load(path).compile(array.shape)
+    model = convoke.load(path)
+    net = model.compile(array.shape)
     started = time.perf_counter()
     probabilities = net(array)[0]
     took = time.perf_counter() - started
-    text, score = decode(probabilities, characters(path.read_bytes()))
+    text, score = decode(probabilities, characters(model))
     print(f"text     {text}")
     print(f"score    {score:.3f}")
     print(f"compile  {1e3 * net.report.compile_time:.0f} ms for a picture of {array.shape[3]}x{HEIGHT}")

@@ -15,7 +15,7 @@ enum { SIDE = 320, PIXELS = SIDE * SIDE, BOXES = 2100, CLASSES = 18, MOST = 5 };
 static float image[3][PIXELS];
 /* For each box: centre, width and height, then a score for each class. */
 static float found[4 + CLASSES][BOXES];
-static _Alignas(64) unsigned char workspace[YOLO_MAIN_GRAPH_WORKSPACE_BYTES + 1];
+static _Alignas(64) unsigned char workspace[CONVOKE_YOLO_WORKSPACE_BYTES + 1];
 
 static int fail(const char *why) {
     fprintf(stderr, "detect: %s\n", why);
@@ -81,7 +81,7 @@ int main(int count, char **args) {
     if (raw && fread(image, sizeof image, 1, stdin) != 1) return fail("standard input is too short");
     if (!raw && !read_ppm()) return fail("standard input is no PPM picture of 320x320 pixels with 8 bits");
 
-    int status = yolo_main_graph(image[0], found[0], workspace);
+    int status = convoke_yolo(image[0], found[0], workspace);
     if (status == CONVOKE_CPU) return fail("this CPU lacks instructions that the code needs");
     if (status != CONVOKE_OK) return fail("the net did not run");
 

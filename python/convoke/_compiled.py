@@ -41,6 +41,10 @@ class Tensor:
 class Report:
     """The costs and results of compiling. Times are in seconds of wall-clock time."""
 
+    machine: str
+    """The machine that the code is for: `host`, or the name given as `cpu`."""
+    vector_bits: int
+    """The longest vectors of the code, in bits."""
     compile_time: float
     """The whole time from layer to code."""
     passes_time: float

@@ -48,6 +48,8 @@ class Model:
         """The inputs as the file declares them, in order."""
         self.outputs: tuple[str, ...] = source.outputs or tuple(self._read.outputs())
         """The names of the outputs, in order."""
+        self.metadata: dict[str, str] = dict(self._read.metadata())
+        """The notes in the file by name: the classes of a classifier, the characters of a reader."""
 
     def compile(self, /, *shapes: Sequence[int], **named: Sequence[int]) -> Compiled:
         """The code for inputs of these shapes, in the order of `inputs` or by name. Shapes that the file, `dims` or `input_shapes` give may be left out.

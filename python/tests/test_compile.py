@@ -194,6 +194,7 @@ def test_a_layer_is_named_in_a_text_of_several(edges, pair):
 def test_the_report_and_the_explanation(edges):
     layer = convoke.compile(edges, algorithm="direct", max_error=1e-5)
     report = layer.report
+    assert report.machine == "host" and report.vector_bits >= 128
     assert report.compile_time > 0 and report.code_bytes > 0 and report.flops == 2 * 9 * 30 * 30
     assert list(report.algorithms) == ["y"] and report.algorithms["y"].startswith("direct")
     explanation = layer.explain()

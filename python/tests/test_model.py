@@ -27,6 +27,11 @@ def test_a_trained_net_reads_digits(file):
     np.testing.assert_allclose(all_at_once[:1], model(images[:1]), atol=1e-4)
 
 
+def test_the_notes_of_a_file_are_there():
+    assert convoke.load(TWO).metadata == {}
+    assert convoke.load(TWO + b"r\x0a\n\x01k\x12\x05notes").metadata == {"k": "notes"}
+
+
 def test_code_is_kept_for_the_last_shapes():
     model = convoke.load(TWO, kept=2)
     first = model.compile((1, 4), (1, 4))

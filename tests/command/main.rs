@@ -2,6 +2,7 @@
 
 mod explain;
 mod files;
+mod names;
 mod nets;
 mod objects;
 mod usage;

@@ -62,12 +62,13 @@ fn weights_beside_the_object_are_those_inside() {
     let at = |name: &str| text(&folder.path().join(name));
     fs::write(at("nets.conv"), NETS).expect("written");
     fs::write(at("main.c"), MAIN).expect("written");
-    for (prefix, to) in
-        [("inside_", "inside.o"), ("inside_", "inside.h"), ("beside_", "beside.o"), ("beside_", "beside.h")]
-    {
-        let (input, output, weights) = (at("nets.conv"), at(to), at("nets.weights"));
-        let mut args = vec!["compile", &input, "--cpu", "x86-64,x86-64-v3", "--symbol-prefix", prefix, "-o", &output];
-        if prefix == "beside_" {
+    for prefix in ["inside", "beside"] {
+        let [input, weights] = ["nets.conv", "nets.weights"].map(at);
+        let [object, header] = ["o", "h"].map(|ending| at(&format!("{prefix}.{ending}")));
+        let symbols = format!("{prefix}_");
+        let mut args = vec!["compile", &input, "--cpu", "x86-64,x86-64-v3", "--symbol-prefix", &symbols];
+        args.extend(["-o", &object, "-o", &header]);
+        if prefix == "beside" {
             args.extend(["--weights", &weights]);
         }
         let result = convoke(&args);
@@ -124,6 +125,12 @@ fn the_ending_says_the_kind_and_name_the_name() {
     fs::write(at("nets.conv"), NETS).expect("written");
     let result = convoke(&["compile", &at("nets.conv"), "--name", "soft", "-o", "-"]);
     assert!(result.status == 2 && result.stderr.contains("the file has 2 layers"), "{}", result.stderr);
+    let result = convoke(&["compile", &at("blur.conv"), "-o", &at("x.o"), "-o", &at("x.s")]);
+    assert!(result.status == 2 && result.stderr.contains("alone"), "{}", result.stderr);
+    let result = convoke(&["compile", &at("blur.conv"), "--emit", "obj", "-o", &at("x.o"), "-o", &at("x.h")]);
+    assert!(result.status == 2 && result.stderr.contains("one output"), "{}", result.stderr);
     let result = convoke(&["compile", &at("blur.conv"), "--name", "so ft", "-o", &at("x.o")]);
-    assert!(result.status == 1, "{}", result.stderr);
+    assert!(result.status == 2 && result.stderr.contains("a name has"), "{}", result.stderr);
+    let result = convoke(&["compile", &at("blur.conv"), "--weights", "-", "-o", "-"]);
+    assert!(result.status == 2 && result.stderr.contains("one result"), "{}", result.stderr);
 }

@@ -140,11 +140,18 @@ fn types(all: Vec<(&str, &TensorType)>) -> Vec<TensorType> {
 fn function(source: &Source, number: usize, options: &[&str], folder: &Path) -> Function {
     let prefix = format!("t{number}_");
     let symbol = prefix.clone() + &source.layer.name().replace(|c: char| !c.is_ascii_alphanumeric(), "_");
+    // Every other one has its weights in a file.
+    let weights_beside = number % 2 == 1;
+    let weights = text(&folder.join(format!("{symbol}.weights")));
     for (emit, ending) in [("obj", "o"), ("header", "h")] {
-        let options = [options, &["--emit", emit]].concat();
+        let mut options = [options, &["--emit", emit]].concat();
+        if weights_beside {
+            options.extend(["--weights", &weights]);
+        }
         compile(source, &options, &prefix, &folder.join(format!("{symbol}.{ending}")));
     }
-    Function { symbol, inputs: types(source.layer.inputs()), outputs: types(source.layer.outputs()) }
+    let (inputs, outputs) = (types(source.layer.inputs()), types(source.layer.outputs()));
+    Function { symbol, inputs, outputs, weights_beside }
 }
 
 /// Runs every case in one program, for these CPUs, of which the last is this one's, or the target's own, and compares.

@@ -37,6 +37,8 @@ pub(crate) struct Function {
     pub(crate) symbol: String,
     pub(crate) inputs: Vec<TensorType>,
     pub(crate) outputs: Vec<TensorType>,
+    /// Whether its weights are in the file `SYMBOL.weights`.
+    pub(crate) weights_beside: bool,
 }
 
 impl Function {
@@ -57,7 +59,7 @@ pub(crate) fn main(functions: &[Function], kept: bool) -> String {
     }
     text += "int main(void) {\n  fesetround(FE_UPWARD);\n";
     for (at, function) in functions.iter().enumerate() {
-        let Function { symbol, inputs, outputs } = function;
+        let Function { symbol, inputs, outputs, weights_beside } = function;
         let mut args = Vec::new();
         text += "  {\n";
         for (i, ty) in inputs.iter().enumerate() {
@@ -67,6 +69,10 @@ pub(crate) fn main(functions: &[Function], kept: bool) -> String {
         for (i, ty) in outputs.iter().enumerate() {
             let _ = writeln!(text, "    void *y{i} = memory({});", ty.bytes());
             args.push(format!("y{i}"));
+        }
+        if *weights_beside {
+            let _ = writeln!(text, "    void *weights = numbers(\"{symbol}.weights\", {symbol}_weights_bytes());");
+            args.push("weights".into());
         }
         let _ = writeln!(text, "    void *w = memory({}_WORKSPACE_BYTES);", symbol.to_uppercase());
         args.push("w".into());

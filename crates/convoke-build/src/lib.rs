@@ -2,7 +2,7 @@
 //!
 //! ```toml
 //! [build-dependencies]
-//! convoke-build = "0.1"
+//! convoke-build = { path = "…/convoke/crates/convoke-build" }
 //!
 //! [profile.dev.build-override]
 //! opt-level = 2       # else convoke, as part of the build script, is compiled without optimisation
@@ -28,6 +28,7 @@
 //! run time that its types say already.
 
 use std::env;
+use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -35,13 +36,13 @@ use convoke::objects::{Export, Nets, static_library};
 /// Options of ONNX models.
 pub use convoke::onnx;
 use convoke::onnx::Options;
-use convoke::{Compiler, Machine, Module, Target, UnknownMachine, targets};
+use convoke::{Compiler, Machine, Module, Target, UnknownMachine, UnknownTarget};
 
 /// The CPUs of x86-64 that code is written for, unless [`Build::cpus`] says others.
 const X86_64: [&str; 3] = ["x86-64", "x86-64-v3", "x86-64-v4"];
 
 /// Why a net was not built.
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// The net cannot be read or compiled.
@@ -50,13 +51,18 @@ pub enum Error {
     /// A CPU that there is not.
     #[error(transparent)]
     Cpu(#[from] UnknownMachine),
-    /// A target that no code can be written for, or CPUs of another architecture than its.
-    #[error("no code can be written for {what}; {known}")]
-    Target {
-        /// The triple or CPU.
-        what: String,
-        /// What there is.
-        known: String,
+    /// A target that no code can be written for.
+    #[error(transparent)]
+    Target(#[from] UnknownTarget),
+    /// A CPU of another architecture than the target's.
+    #[error("the target is {target}, the CPU `{cpu}` is {arch}")]
+    Arch {
+        /// The CPU.
+        cpu: String,
+        /// Its architecture.
+        arch: String,
+        /// The architecture of the target.
+        target: String,
     },
     /// A name that is none of a library and of a file.
     #[error("`{0}` is no name of a library: it has letters, digits and `_` only")]
@@ -72,6 +78,13 @@ pub enum Error {
         /// The reason.
         source: std::io::Error,
     },
+}
+
+/// As [`Display`](fmt::Display): a build script that ends with an error prints its `Debug`.
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}")
+    }
 }
 
 /// Mistakes of a text each in its place.
@@ -137,7 +150,7 @@ impl Build {
         if name.is_empty() || !name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') {
             return Err(Error::Name(name.into()));
         }
-        let target = target(triple)?;
+        let target = Target::named(triple)?;
         let compilers = self.compilers(&target)?;
         let module = match self.file.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("onnx")) {
             true => Module::from_onnx(&self.file, &self.options, self.compiler.max_memory())?,
@@ -154,7 +167,7 @@ impl Build {
             ..Export::default()
         };
         let nets = Nets::lower(&compilers, &layers, export)?;
-        let library = static_library(&nets.object()?.bytes, &format!("{name}.o"), &target.triple);
+        let library = static_library(&nets.object()?.bytes, &target.triple);
         write(folder.join(format!("lib{name}.a")), &library.map_err(convoke::Error::from)?)?;
         write(folder.join(format!("{name}.rs")), nets.rust()?.as_bytes())?;
         Ok(module.constant_files())
@@ -171,23 +184,11 @@ impl Build {
         for name in names {
             let machine = Machine::named(&name)?;
             if machine.arch != *arch {
-                let known = format!("the target is {arch}, this CPU is {}", machine.arch);
-                return Err(Error::Target { what: format!("`{name}`"), known });
+                return Err(Error::Arch { cpu: name, arch: machine.arch, target: arch.clone() });
             }
             compilers.push(self.compiler.clone().with_machine(machine));
         }
         Ok(compilers)
-    }
-}
-
-fn target(triple: &str) -> Result<Target, Error> {
-    let mut all = targets();
-    match all.iter().position(|target| target.triple.to_string() == triple) {
-        Some(at) => Ok(all.swap_remove(at)),
-        None => {
-            let known: Vec<String> = all.iter().map(|target| target.triple.to_string()).collect();
-            Err(Error::Target { what: format!("`{triple}`"), known: format!("known are {}", known.join(", ")) })
-        }
     }
 }
 

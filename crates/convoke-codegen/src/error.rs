@@ -109,6 +109,21 @@ pub enum CodegenError {
         /// The fault.
         reason: &'static str,
     },
+    /// Two layers of one object with a name in common.
+    #[error(
+        "layers @{other} and @{layer} would both have the name `{name}` in programs; give one of them another name"
+    )]
+    SameName {
+        /// The later layer.
+        layer: String,
+        /// The earlier one.
+        other: String,
+        /// The name of a function, a macro or a type.
+        name: String,
+    },
+    /// A Rust interface of an object whose constants are in a file beside it.
+    #[error("a Rust interface knows no weights beside the object; leave them in the object")]
+    WeightsBeside,
     /// A function that the back end refused.
     #[error("@{func}: {reason}")]
     BackEnd {

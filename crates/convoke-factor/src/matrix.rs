@@ -1,6 +1,7 @@
 //! Dense matrices of `f64`, row after row.
 
-use nalgebra::{DMatrix, DMatrixView, DMatrixViewMut};
+use faer::linalg::matmul::matmul;
+use faer::{Accum, Mat, MatMut, MatRef, Par};
 
 /// A matrix, stored row after row.
 #[derive(Clone, Debug, PartialEq)]
@@ -64,17 +65,12 @@ impl Matrix {
 
     /// The product with a matrix that has as many rows as this has columns.
     pub fn times(&self, other: &Matrix) -> Matrix {
-        assert_eq!(self.columns, other.rows, "the inner extents of a product are one");
-        let mut numbers = vec![0.0; self.rows * other.columns];
-        // The library's matrices are stored column after column, so that it sees all three transposed: (AB)ᵀ = BᵀAᵀ.
-        let mut to = DMatrixViewMut::from_slice(&mut numbers, other.columns, self.rows);
-        to.gemm(1.0, &other.transposed_view(), &self.transposed_view(), 0.0);
-        Matrix { rows: self.rows, columns: other.columns, numbers }
+        product(self.view(), other.view())
     }
 
     /// The product with the transpose of a matrix that has as many columns as this.
     pub fn times_transposed(&self, other: &Matrix) -> Matrix {
-        self.times(&other.transposed())
+        product(self.view(), other.view().transpose())
     }
 
     /// √Σa².
@@ -87,19 +83,22 @@ impl Matrix {
         self.numbers.iter().all(|v| v.is_finite())
     }
 
-    /// The transpose, as the library sees the numbers where they are.
-    pub(crate) fn transposed_view(&self) -> DMatrixView<'_, f64> {
-        DMatrixView::from_slice(&self.numbers, self.columns, self.rows)
+    pub(crate) fn view(&self) -> MatRef<'_, f64> {
+        MatRef::from_row_major_slice(&self.numbers, self.rows, self.columns)
     }
 
-    /// A copy as the library stores it.
-    pub(crate) fn copy(&self) -> DMatrix<f64> {
-        self.transposed_view().transpose()
-    }
-
-    pub(crate) fn of(mat: &DMatrix<f64>) -> Matrix {
+    pub(crate) fn of(mat: &Mat<f64>) -> Matrix {
         Matrix::from_fn(mat.nrows(), mat.ncols(), |i, j| mat[(i, j)])
     }
+}
+
+/// Written where it stays, row after row.
+fn product(a: MatRef<'_, f64>, b: MatRef<'_, f64>) -> Matrix {
+    let (rows, columns) = (a.nrows(), b.ncols());
+    let mut numbers = vec![0.0; rows * columns];
+    let to = MatMut::from_row_major_slice_mut(&mut numbers, rows, columns);
+    matmul(to, Accum::Replace, a, b, 1.0, Par::Seq);
+    Matrix { rows, columns, numbers }
 }
 
 /// √Σv², scaled so that squares neither overflow nor vanish.

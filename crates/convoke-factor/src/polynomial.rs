@@ -2,11 +2,11 @@
 //! every real polynomial splits into real quadratics: so every 1-D kernel of odd length is a stack of three-tap kernels.
 //!
 //! Method  Square-free parts first, over the rationals, by Yun's algorithm: a root of multiplicity n, as binomial kernels have, costs a numerical
-//!         method all but 1/n of its digits, while here it is a simple root of its part. Then the roots of each part are found by Aberth's iteration and
+//!         method all but 1/n of its digits, while here it is a simple root of its part. Then the roots of each part are eigenvalues of its companion matrix,
 //!         improved by Newton's method, and conjugate ones are put together.
 //! Source  Yun, On square-free decomposition algorithms, SYMSAC 1976.
 
-use nalgebra::Complex;
+use faer::Mat;
 use num_rational::BigRational;
 use num_traits::{One, Zero};
 
@@ -152,12 +152,6 @@ fn gcd(a: &[BigRational], b: &[BigRational]) -> Vec<BigRational> {
     if a.is_empty() { vec![BigRational::one()] } else { monic(a) }
 }
 
-/// The most iterations towards all roots: simple ones take some ten.
-const ITERATIONS: usize = 200;
-
-/// The imaginary part, relative to the real one, that is rounding.
-const NEARLY_REAL: f64 = 1e-9;
-
 /// The real roots of a square-free polynomial, and its complex ones as quadratics.
 fn roots(polynomial: &[BigRational]) -> Option<(Vec<f64>, Vec<[f64; 3]>)> {
     use num_traits::ToPrimitive;
@@ -173,10 +167,14 @@ fn roots(polynomial: &[BigRational]) -> Option<(Vec<f64>, Vec<[f64; 3]>)> {
         return Some((Vec::new(), vec![[1.0, b, c]]));
     }
     let degree = p.len() - 1;
+    let companion = Mat::from_fn(degree, degree, |i, j| match (i, j) {
+        (0, _) => -p[j + 1] / p[0],
+        _ => f64::from(u8::from(i == j + 1)),
+    });
+    let eigenvalues = companion.eigenvalues().ok()?;
     let (mut reals, mut quadratics) = (Vec::new(), Vec::new());
-    for z in all_roots(&p) {
-        let is_real = z.im.abs() <= NEARLY_REAL * z.re.abs();
-        let (re, im) = newton(&p, z.re, if is_real { 0.0 } else { z.im });
+    for z in eigenvalues {
+        let (re, im) = newton(&p, z.re, z.im);
         if im == 0.0 {
             reals.push(re);
         } else if im > 0.0 {
@@ -185,39 +183,6 @@ fn roots(polynomial: &[BigRational]) -> Option<(Vec<f64>, Vec<[f64; 3]>)> {
     }
     // A pair of which one half was lost is not split.
     (reals.len() + 2 * quadratics.len() == degree).then_some((reals, quadratics))
-}
-
-/// The roots of a polynomial whose roots are simple, all at once: each is moved by Newton's step, which the others correct.
-/// Source: Aberth, Iteration methods for finding all zeros of a polynomial simultaneously, 1973.
-fn all_roots(p: &[f64]) -> Vec<Complex<f64>> {
-    let degree = p.len() - 1;
-    // All roots are within this of 0 (Cauchy). An angle without symmetry keeps pairs apart.
-    let radius = 1.0 + p[1..].iter().fold(0.0f64, |most, v| most.max((v / p[0]).abs()));
-    let angle = |k: usize| 0.7 + std::f64::consts::TAU * k as f64 / degree as f64;
-    let mut roots: Vec<_> = (0..degree).map(|k| Complex::from_polar(radius, angle(k))).collect();
-    for _ in 0..ITERATIONS {
-        let mut most = 0.0f64;
-        for k in 0..degree {
-            let z = roots[k];
-            let (mut value, mut slope) = (Complex::from(p[0]), Complex::from(0.0));
-            for &coefficient in &p[1..] {
-                slope = slope * z + value;
-                value = value * z + coefficient;
-            }
-            let step = value / slope;
-            let others = roots.iter().enumerate().filter(|(j, _)| *j != k);
-            let pull: Complex<f64> = others.map(|(_, other)| (z - other).inv()).sum();
-            let step = step / (1.0 - step * pull);
-            if step.is_finite() {
-                roots[k] -= step;
-                most = most.max(step.norm() / z.norm());
-            }
-        }
-        if most <= f64::EPSILON {
-            break;
-        }
-    }
-    roots
 }
 
 /// A root improved by Newton's method; a real one stays real.
@@ -233,7 +198,7 @@ fn newton(p: &[f64], mut re: f64, mut im: f64) -> (f64, f64) {
         }
         let square = slope.0 * slope.0 + slope.1 * slope.1;
         let step = ((value.0 * slope.0 + value.1 * slope.1) / square, (value.1 * slope.0 - value.0 * slope.1) / square);
-        // Far steps come of roots that nearly meet; what the iteration gave is as good.
+        // Far steps come of roots that nearly meet; the eigenvalue is as good.
         let length = step.0.hypot(step.1);
         if length.is_nan() || length > 1e-3 * re.hypot(im) {
             break;

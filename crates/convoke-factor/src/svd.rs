@@ -6,12 +6,7 @@
 
 use std::borrow::Cow;
 
-use nalgebra::{Dyn, QR, SVD, SymmetricEigen};
-
 use crate::{FactorError, Matrix};
-
-/// What an iteration takes for zero, relative to the matrix.
-const PRECISION: f64 = f64::EPSILON;
 
 /// A thin singular value decomposition.
 #[derive(Clone, Debug)]
@@ -40,12 +35,9 @@ impl Svd {
             return Ok(Svd { left, right, tails: Tails::new(&values), values });
         }
         let (scaled, scale) = within_reach(matrix);
-        let (qr, is_wide) = tall(&scaled);
-        let svd = SVD::try_new(qr.r(), true, true, PRECISION, iterations(&scaled)).ok_or(FactorError::NoConvergence)?;
-        let (Some(of_r), Some(right)) = (svd.u, svd.v_t) else { return Err(FactorError::NoConvergence) };
-        let (left, right) = (Matrix::of(&(qr.q() * of_r)), Matrix::of(&right.transpose()));
-        let (left, right) = if is_wide { (right, left) } else { (left, right) };
-        let values: Vec<f64> = svd.singular_values.iter().map(|v| v * scale).collect();
+        let svd = scaled.view().thin_svd().map_err(|_| FactorError::NoConvergence)?;
+        let (left, right) = (Matrix::of(&svd.U().to_owned()), Matrix::of(&svd.V().to_owned()));
+        let values: Vec<f64> = svd.S().column_vector().iter().map(|v| v * scale).collect();
         let tails = Tails::new(&values);
         Ok(Svd { left, values, right, tails })
     }
@@ -113,9 +105,7 @@ impl Tails {
         if !matrix.is_finite() {
             return Err(FactorError::NotFinite);
         }
-        let scaled = within_reach(matrix).0;
-        let svd = SVD::try_new(tall(&scaled).0.r(), false, false, PRECISION, iterations(&scaled));
-        Ok(Tails::new(svd.ok_or(FactorError::NoConvergence)?.singular_values.as_slice()))
+        Ok(Tails::new(&within_reach(matrix).0.view().singular_values().map_err(|_| FactorError::NoConvergence)?))
     }
 
     /// The relative error of the nearest matrix of rank `rank`; 0 for a matrix of zeros.
@@ -147,24 +137,11 @@ fn within_reach(matrix: &Matrix) -> (Cow<'_, Matrix>, f64) {
     (Cow::Owned(Matrix::from_fn(matrix.rows(), matrix.columns(), |i, j| matrix.at(i, j) / most)), most)
 }
 
-/// The QR decomposition of a matrix, or of its transpose if it is wide, and whether it is: the SVD of R is cheaper than that of a long matrix.
-fn tall(matrix: &Matrix) -> (QR<f64, Dyn, Dyn>, bool) {
-    let is_wide = matrix.columns() > matrix.rows();
-    (QR::new(if is_wide { matrix.transposed_view().into_owned() } else { matrix.copy() }), is_wide)
-}
-
-/// The most iterations for a matrix: each singular value takes a few.
-fn iterations(matrix: &Matrix) -> usize {
-    100 * matrix.rows().min(matrix.columns()).max(10)
-}
-
 /// The eigenvectors of the largest eigenvalues of a symmetric matrix, as rows.
 pub(crate) fn leading(symmetric: &Matrix, count: usize) -> Result<Matrix, FactorError> {
-    let eigen = SymmetricEigen::try_new(symmetric.copy(), PRECISION, iterations(symmetric));
-    let SymmetricEigen { eigenvalues, eigenvectors } = eigen.ok_or(FactorError::NoConvergence)?;
-    let mut order: Vec<usize> = (0..symmetric.rows()).collect();
-    order.sort_by(|&a, &b| eigenvalues[b].total_cmp(&eigenvalues[a]));
-    Ok(Matrix::from_fn(count, symmetric.rows(), |i, j| eigenvectors[(j, order[i])]))
+    let eigen = symmetric.view().self_adjoint_eigen(faer::Side::Lower).map_err(|_| FactorError::NoConvergence)?;
+    let (vectors, n) = (eigen.U(), symmetric.rows());
+    Ok(Matrix::from_fn(count, n, |i, j| vectors[(j, n - 1 - i)]))
 }
 
 /// Whether a matrix is plainly further than `error` from every matrix of rank `rank`: what is left after so many steps of elimination

@@ -1,6 +1,6 @@
 //! Reading of a model, and its import.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use convoke_data::Files;
@@ -45,10 +45,12 @@ impl Model {
         let mut graph = proto.graph.take().unwrap_or_default();
         let nodes = inline::nodes(name, &mut proto, std::mem::take(&mut graph.node))?;
         let tensors = tensors(name, &graph, &files)?;
+        let data_files = data_files(&graph, &files);
         // An initialiser may be listed among the inputs, as a default that convoke does not let change.
         let inputs = graph.input.into_iter().filter(|input| !tensors.contains_key(&input.name)).collect();
         let outputs = graph.output.into_iter().map(|output| output.name).collect();
-        Ok(Model { name: name.into(), title: graph.name, nodes, tensors, inputs, outputs, files })
+        let metadata = proto.metadata_props.into_iter().map(|note| (note.key, note.value)).collect();
+        Ok(Model { name: name.into(), title: graph.name, metadata, data_files, nodes, tensors, inputs, outputs, files })
     }
 
     /// The inputs as the file declares them.
@@ -68,6 +70,16 @@ impl Model {
     pub fn import(&self, options: &Options) -> Result<Imported, ImportError> {
         import::import(self, Graph::of(self, &options.outputs)?, options)
     }
+}
+
+/// The files of external data, each once.
+fn data_files(graph: &GraphProto, files: &Files) -> Vec<PathBuf> {
+    let entries = graph.initializer.iter().flat_map(|tensor| &tensor.external_data);
+    let locations = entries.filter(|entry| entry.key == "location");
+    let mut found: Vec<PathBuf> = locations.filter_map(|entry| files.resolve(&entry.value).ok()).collect();
+    found.sort_unstable();
+    found.dedup();
+    found
 }
 
 fn tensors(name: &str, graph: &GraphProto, files: &Files) -> Result<FxHashMap<String, Converted<Tensor>>, ImportError> {

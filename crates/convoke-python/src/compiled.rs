@@ -41,6 +41,8 @@ impl Compiled {
     fn report<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let report = self.0.report();
         let dict = PyDict::new(py);
+        dict.set_item("machine", &report.machine)?;
+        dict.set_item("vector_bits", report.vector_bits)?;
         dict.set_item("compile_time", report.compile_time().as_secs_f64())?;
         dict.set_item("passes_time", report.passes_time.as_secs_f64())?;
         dict.set_item("codegen_time", report.codegen_time.as_secs_f64())?;

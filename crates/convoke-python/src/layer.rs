@@ -75,6 +75,11 @@ impl OnnxModel {
         declared.collect()
     }
 
+    /// The notes in the file, in order, each with its name.
+    fn metadata(&self) -> Vec<(String, String)> {
+        self.0.metadata().to_vec()
+    }
+
     /// The names of the outputs.
     fn outputs(&self) -> Vec<String> {
         self.0.outputs().to_vec()

@@ -38,6 +38,10 @@ impl std::fmt::Debug for CompiledLayer {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Report {
+    /// The name of the machine that the code is for.
+    pub machine: String,
+    /// The longest vectors of the code, in bits.
+    pub vector_bits: u32,
     /// A record of each pass, in order.
     pub passes: Vec<Record>,
     /// The algorithm of each convolution.
@@ -84,7 +88,10 @@ impl CompiledLayer {
         let own = |named: Vec<(&str, &TensorType)>| {
             named.into_iter().map(|(name, ty)| (name.to_owned(), ty.clone())).collect::<Vec<_>>()
         };
+        let machine = compiler.machine();
         let report = Report {
+            machine: machine.name.clone(),
+            vector_bits: machine.vector_bits,
             passes_time: lowered.elapsed,
             codegen_time,
             weights_time,

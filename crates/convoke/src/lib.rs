@@ -90,7 +90,7 @@ pub use native::Buffers;
 pub use option_error::OptionError;
 pub use picture::Picture;
 pub use range::InputRange;
-pub use targets::{Target, targets};
+pub use targets::{Target, UnknownTarget, targets};
 pub use unmet::Unmet;
 
 pub use convoke_ir as ir;

@@ -88,6 +88,11 @@ impl Model {
         &self.inputs
     }
 
+    /// The notes in the file, in order, each with its name.
+    pub fn metadata(&self) -> &[(String, String)] {
+        self.onnx.metadata()
+    }
+
     /// The names of the outputs.
     pub fn outputs(&self) -> &[String] {
         self.onnx.outputs()

@@ -18,6 +18,8 @@ pub struct Module {
     layers: Vec<Layer>,
     programs: Vec<Program>,
     files: Files,
+    /// Files of external data of a model.
+    data_files: Vec<PathBuf>,
 }
 
 impl Layer {
@@ -72,7 +74,13 @@ impl Module {
         })?;
         let module = text::parse_and_verify(text).map_err(|diagnostics| wrong(text, diagnostics))?;
         let layers = module.layers.into_iter().map(|layer| Layer::of_text(layer, files.clone()));
-        Ok(Module { name: name.into(), layers: layers.collect(), programs: module.programs, files })
+        Ok(Module {
+            name: name.into(),
+            layers: layers.collect(),
+            programs: module.programs,
+            files,
+            data_files: Vec::new(),
+        })
     }
 
     /// Reads an ONNX model as a module of one layer. Its file and all tensors take at most `budget` bytes.
@@ -82,11 +90,12 @@ impl Module {
     /// [`Error::Import`].
     #[cfg(feature = "onnx")]
     pub fn from_onnx(path: &Path, options: &crate::onnx::Options, budget: u64) -> Result<Module, Error> {
-        let imported = convoke_onnx::Model::read(path, budget)?.import(options)?;
+        let model = convoke_onnx::Model::read(path, budget)?;
+        let (imported, data_files) = (model.import(options)?, model.data_files().to_vec());
         let files = Files::none().with_budget(budget);
         let whole = imported.inputs.iter().filter_map(|port| Some((port.name.clone(), port.ty.whole_range()?)));
         let layer = Layer::from_ir(imported.layer, files.clone())?.with_whole(whole.collect());
-        Ok(Module { name: path.to_string_lossy().into(), layers: vec![layer], programs: Vec::new(), files })
+        Ok(Module { name: path.to_string_lossy().into(), layers: vec![layer], programs: Vec::new(), files, data_files })
     }
 
     /// The name of the text in messages.
@@ -109,7 +118,7 @@ impl Module {
         &self.files
     }
 
-    /// The files that its constants are in; of a model none.
+    /// The files that its constants are in, those of a model's external data too.
     pub fn constant_files(&self) -> Vec<PathBuf> {
         let layers = self.layers.iter().map(Layer::ir);
         let of_layers = layers.flat_map(|layer| layer.values.ids().filter_map(|id| layer.constant(id)));
@@ -122,7 +131,7 @@ impl Module {
             Source::File { path, .. } => self.files.resolve(path).ok(),
             _ => None,
         });
-        paths.collect()
+        paths.chain(self.data_files.iter().cloned()).collect()
     }
 
     /// The layer of this name; without a name, the only one.

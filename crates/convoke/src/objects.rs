@@ -24,21 +24,20 @@ pub struct Nets {
 }
 
 impl Nets {
-    /// Lowers layers with each of these compilers, whose machines are of one architecture. On a CPU that fits several, the code of the one with the longest
-    /// vectors runs.
+    /// Lowers layers with each of these compilers, whose machines are of one architecture; without any, for this CPU. On a CPU that fits several, the code
+    /// of the one with the longest vectors runs.
     ///
     /// # Errors
     ///
     /// As [`Compiler::lower`]; [`Error::NoLayer`] without a layer.
-    ///
-    /// # Panics
-    ///
-    /// Without a compiler.
     pub fn lower(compilers: &[Compiler], layers: &[Layer], export: Export) -> Result<Nets, Error> {
-        let mut compilers: Vec<&Compiler> = compilers.iter().collect();
+        let mut compilers: Vec<Compiler> = compilers.to_vec();
+        if compilers.is_empty() {
+            compilers.push(Compiler::host());
+        }
         compilers.sort_by_key(|compiler| (compiler.machine().vector_bits, compiler.machine().features.len()));
         let first = layers.first().ok_or_else(|| Error::NoLayer { text: "the text".into() })?;
-        let files = compilers.first().expect("an object is for a CPU").files(first);
+        let files = compilers[0].files(first);
         let mut lowered = Vec::new();
         for layer in layers {
             let variants = compilers.iter().map(|compiler| Ok((compiler.lower(layer)?, compiler.machine().clone())));

@@ -1,5 +1,6 @@
 //! The targets that object files can be written for, and what the tests run of each.
 
+use convoke_ir::diagnostic::shown;
 use convoke_machine::Machine;
 use target_lexicon::{Architecture, Triple};
 
@@ -16,7 +17,33 @@ pub struct Target {
     pub run_by: Option<&'static str>,
 }
 
-/// The triples, each with its machine and the runner of `tests/targets.rs`.
+/// A name that is no target's.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("no code can be written for `{}`; known are {}", shown(name), known.join(", "))]
+pub struct UnknownTarget {
+    /// The name.
+    pub name: String,
+    /// The targets that there are.
+    pub known: Vec<String>,
+}
+
+impl Target {
+    /// The target of this triple, as compilers write it.
+    ///
+    /// # Errors
+    ///
+    /// Another name.
+    pub fn named(triple: &str) -> Result<Target, UnknownTarget> {
+        let mut all = targets();
+        let known: Vec<String> = all.iter().map(|target| target.triple.to_string()).collect();
+        match known.iter().position(|name| name == triple) {
+            Some(at) => Ok(all.swap_remove(at)),
+            None => Err(UnknownTarget { name: triple.into(), known }),
+        }
+    }
+}
+
+/// The triples, each with its machine and the runner of `tests/targets/`.
 const TARGETS: [(&str, &str, Option<&str>); 7] = [
     ("x86_64-unknown-linux-gnu", "x86-64", Some("the CPU")),
     ("x86_64-unknown-linux-musl", "x86-64", Some("the CPU")),
@@ -58,7 +85,7 @@ mod tests {
     #[test]
     fn every_target_has_a_machine_and_the_host_is_first() {
         let all = targets();
-        assert_eq!(all.iter().map(|target| target.host).filter(|&host| host).count(), 1);
+        assert_eq!(all.iter().filter(|target| target.host).count(), 1);
         assert!(all[0].host && all[0].machine.name == "host");
         for (triple, ..) in TARGETS.iter().filter(|_| cfg!(feature = "targets")) {
             assert!(all.iter().any(|target| target.triple.to_string() == *triple), "{triple}");

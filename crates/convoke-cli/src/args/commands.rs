@@ -92,20 +92,19 @@ pub(crate) struct Import {
 #[command(after_help = "\
 Examples:
   convoke compile layer.conv -o layer.o
-  convoke compile layer.conv -o layer.h                         its C header
+  convoke compile layer.conv -o layer.o -o layer.h              an object and its C header
   convoke compile layer.conv --emit asm -o -
   convoke compile model.onnx --name net --cpu x86-64,x86-64-v3 -o net.a
   convoke compile model.onnx --weights net.weights -o net.o     weights in a file of their own
   convoke compile layer.conv --symbol-prefix my_ -o layer.o     defines my_NAME for the layer @NAME
   convoke compile layer.conv --emit loops --cpu x86-64-v3 -o -")]
-#[cfg_attr(not(feature = "compile"), allow(dead_code))]
 pub(crate) struct Compile {
     /// The layers, as text, or a model that ends in .onnx; `--emit asm|clif` also takes a loop program, and lists it without running passes
     #[arg(value_name = "FILE")]
     pub(crate) file: PathBuf,
-    /// File of the result
-    #[arg(short, value_name = "OUT")]
-    pub(crate) output: PathBuf,
+    /// File of a result; may be repeated, for an object and its header, say
+    #[arg(short, value_name = "OUT", required = true)]
+    pub(crate) output: Vec<PathBuf>,
     /// Kind of the result; without it, what OUT ends in: .h .c .rs .a .so .s, and an object file for all else
     #[arg(long, value_enum)]
     pub(crate) emit: Option<Emit>,
@@ -244,7 +243,6 @@ out, and the first wrong one is named. `convoke algorithms strassen > my.toml` s
 Examples:
   convoke analyze ir-examples/gabor_filter.conv --plot gabor.svg
   convoke analyze net.conv --json")]
-#[cfg_attr(not(feature = "analyze"), allow(dead_code))]
 pub(crate) struct Analyze {
     /// The layer, as text, or a model that ends in .onnx
     #[arg(value_name = "FILE")]
@@ -344,14 +342,19 @@ impl Emit {
     /// The kind that the ending of a file says.
     pub(crate) fn of(output: &Path) -> Emit {
         match output.extension().and_then(|ending| ending.to_str()) {
-            Some("h") => Emit::Header,
+            Some("h" | "hpp") => Emit::Header,
             Some("c") => Emit::CExample,
             Some("rs") => Emit::Rust,
             Some("a") => Emit::Staticlib,
-            Some("so") => Emit::Sharedlib,
+            Some("so" | "dylib" | "dll") => Emit::Sharedlib,
             Some("s") => Emit::Asm,
             _ => Emit::Obj,
         }
+    }
+
+    /// Whether the result is code to read, of one layer.
+    pub(crate) fn is_listing(self) -> bool {
+        matches!(self, Emit::Asm | Emit::Clif | Emit::Loops)
     }
 
     /// Whether the result is native code to link or load.

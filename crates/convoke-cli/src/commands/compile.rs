@@ -6,7 +6,7 @@ use std::process::Command;
 use convoke::ir::diagnostic::shown;
 use convoke::ir::loops::{Verified, verify};
 use convoke::objects::{Export, Nets, static_library};
-use convoke::{Compiler, Error, Layer, Lowered, Triple, targets};
+use convoke::{Compiler, Error, Layer, Lowered, Machine, Module, Target, Triple};
 use convoke_codegen as codegen;
 
 use crate::args::{Compile, Emit};
@@ -19,10 +19,10 @@ use crate::temporary::Folder;
 use crate::weights::Weights;
 
 pub(crate) fn run(mut args: Compile, io: &mut Io<'_>) -> Result<(), Failure> {
+    let kinds = kinds(&args)?;
     let mut outputs = Outputs::of([args.file.as_path()].into_iter().chain(args.options.machine.as_deref()));
-    outputs.announce(&args.output)?;
-    let emit = args.emit.unwrap_or_else(|| Emit::of(&args.output));
-    if let Some(path) = args.weights.as_ref().filter(|_| emit.has_code()) {
+    args.output.iter().try_for_each(|output| outputs.announce(output))?;
+    if let Some(path) = args.weights.as_ref().filter(|_| kinds.iter().any(|emit| emit.has_code())) {
         outputs.announce(path)?;
     }
     let several = args.options.cpu.take_if(|names| names.contains(','));
@@ -31,32 +31,24 @@ pub(crate) fn run(mut args: Compile, io: &mut Io<'_>) -> Result<(), Failure> {
     if let Some(name) = &args.target {
         let named = args.options.cpu.is_some() || args.options.machine.is_some();
         (compiler, triple) = for_target(compiler, name, named)?;
-        if emit == Emit::Sharedlib && triple != Triple::host() {
-            let name = shown(name);
-            return Err(Failure::Usage(format!(
-                "a shared library for `{name}` is made by the linker of `{name}`, from the object file that `--emit obj` writes"
-            )));
-        }
+    }
+    let is_foreign = triple != Triple::host() || compiler.machine().arch != Machine::host().arch;
+    if kinds.contains(&Emit::Sharedlib) && is_foreign {
+        return Err(Failure::Usage(
+            "a shared library for another system is made by the linker of that system, from the object file that `--emit obj` writes".into(),
+        ));
     }
     let module = source::module(&args.file, &args.options.which, io)?;
     outputs.reads(module.constant_files())?;
-    let programs = if args.options.which.layer.is_none() { module.programs() } else { &[] };
-    if let ([], [program], Emit::Asm | Emit::Clif) = (module.layers(), programs, emit) {
-        // A program given as loops is listed unchanged: passes are `opt`'s.
-        let program = verify(program).expect("verified when it was read");
-        let bytes = listing(program, &compiler, emit)?;
-        outputs.write(&args.output, &bytes, io)?;
+    if let [emit] = kinds[..]
+        && emit.is_listing()
+    {
+        if let Some(names) = &several {
+            return Err(Failure::Usage(format!("--cpu {}: a listing is for one CPU; name one", shown(names))));
+        }
+        let bytes = listed(&args, emit, &compiler, &module, &mut outputs, io)?;
+        outputs.write(&args.output[0], &bytes, io)?;
         return outputs.commit();
-    }
-    let is_exported = !matches!(emit, Emit::Asm | Emit::Clif | Emit::Loops);
-    if let Some(names) = several.as_ref().filter(|_| !is_exported) {
-        return Err(Failure::Usage(format!("--cpu {}: a listing is for one CPU; name one", shown(names))));
-    }
-    if let Some(path) = args.weights.as_ref().filter(|_| !is_exported || emit == Emit::Rust) {
-        let path = shown(&path.to_string_lossy());
-        return Err(Failure::Usage(format!(
-            "--weights {path}: listings and Rust sources know no weights beside the code; `--emit obj` and `header` do"
-        )));
     }
     let export = Export {
         prefix: args.symbol_prefix.clone(),
@@ -64,28 +56,59 @@ pub(crate) fn run(mut args: Compile, io: &mut Io<'_>) -> Result<(), Failure> {
         weights_beside: args.weights.is_some(),
         triple,
     };
-    let bytes = if !is_exported {
-        let layer = module.layer(args.options.which.layer.as_deref())?.with_budget(args.options.which.max_memory);
-        let layer = called(vec![layer], args.name.as_deref())?.remove(0);
-        let lowered = lower(&compiler, &layer, io)?;
-        match emit {
-            Emit::Loops => loops(&args.output, &compiler, lowered, &mut outputs, io)?,
-            _ => listing(lowered.verified(), &compiler, emit)?,
-        }
-    } else {
-        let compilers = for_cpus(compiler, several.as_deref())?;
-        let layers = called(source::layers_of(module, &args.options.which)?, args.name.as_deref())?;
-        let nets = Nets::lower(&compilers, &layers, export)?;
-        exported(&nets, emit, &args, &mut outputs, io)?
-    };
-    outputs.write(&args.output, &bytes, io)?;
+    let compilers = for_cpus(compiler, several.as_deref(), args.target.is_some())?;
+    let layers = called(source::layers_of(module, &args.options.which)?, args.name.as_deref())?;
+    export_all(&Nets::lower(&compilers, &layers, export)?, &kinds, &args, &mut outputs, io)?;
     outputs.commit()
 }
 
-fn lower(compiler: &Compiler, layer: &Layer, io: &mut Io<'_>) -> Result<Lowered, Failure> {
-    let lowered = compiler.lower(layer)?;
+/// The kind of each output.
+fn kinds(args: &Compile) -> Result<Vec<Emit>, Failure> {
+    let kinds: Vec<Emit> = match (args.emit, &args.output[..]) {
+        (Some(emit), [_]) => vec![emit],
+        (None, outputs) => outputs.iter().map(|output| Emit::of(output)).collect(),
+        (Some(_), _) => {
+            return Err(Failure::Usage("--emit is for one output; the endings of several say what each is".into()));
+        }
+    };
+    if args.output.iter().chain(&args.weights).filter(|path| is_standard(path)).count() > 1 {
+        return Err(Failure::Usage("standard output takes one result".into()));
+    }
+    if kinds.len() > 1 && kinds.iter().any(|emit| emit.is_listing()) {
+        return Err(Failure::Usage("a listing is written alone, without other outputs".into()));
+    }
+    if let Some(path) = args.weights.as_ref().filter(|_| kinds.iter().any(|&e| e.is_listing() || e == Emit::Rust)) {
+        let path = shown(&path.to_string_lossy());
+        return Err(Failure::Usage(format!(
+            "--weights {path}: listings and Rust sources know no weights beside the code; `--emit obj` and `header` do"
+        )));
+    }
+    Ok(kinds)
+}
+
+/// A layer, or a program given as loops, to read.
+fn listed(
+    args: &Compile,
+    emit: Emit,
+    compiler: &Compiler,
+    module: &Module,
+    outputs: &mut Outputs,
+    io: &mut Io<'_>,
+) -> Result<Vec<u8>, Failure> {
+    let which = &args.options.which;
+    let programs = if which.layer.is_none() { module.programs() } else { &[] };
+    if let ([], [program], Emit::Asm | Emit::Clif) = (module.layers(), programs, emit) {
+        // A program given as loops is listed unchanged: passes are `opt`'s.
+        return listing(verify(program).expect("verified when it was read"), compiler, emit);
+    }
+    let layer = module.layer(which.layer.as_deref())?.with_budget(which.max_memory);
+    let layer = called(vec![layer], args.name.as_deref())?.remove(0);
+    let lowered = compiler.lower(&layer)?;
     note(&lowered, io);
-    Ok(lowered)
+    match emit {
+        Emit::Loops => loops(&args.output[0], compiler, lowered, outputs, io),
+        _ => listing(lowered.verified(), compiler, emit),
+    }
 }
 
 /// Says what the user should know of a lowered layer.
@@ -98,7 +121,9 @@ fn note(lowered: &Lowered, io: &mut Io<'_>) {
 fn called(mut layers: Vec<Layer>, name: Option<&str>) -> Result<Vec<Layer>, Failure> {
     let Some(name) = name else { return Ok(layers) };
     match (layers.pop(), layers.len()) {
-        (Some(only), 0) => Ok(vec![only.with_name(name)?]),
+        (Some(only), 0) => only.with_name(name).map(|layer| vec![layer]).map_err(|_| {
+            Failure::Usage(format!("--name {}: a name has 1 to 200 letters, digits, `_` and `.`", shown(name)))
+        }),
         (_, others) => Err(Failure::Usage(format!(
             "--name {}: the file has {} layers, and one name is for one; choose it by --layer",
             shown(name),
@@ -107,55 +132,56 @@ fn called(mut layers: Vec<Layer>, name: Option<&str>) -> Result<Vec<Layer>, Fail
     }
 }
 
-/// A compiler for each CPU of `--cpu A,B`.
-fn for_cpus(compiler: Compiler, names: Option<&str>) -> Result<Vec<Compiler>, Failure> {
+/// A compiler for each CPU of `--cpu A,B`, all of one architecture: the target's if it was named.
+fn for_cpus(compiler: Compiler, names: Option<&str>, is_named: bool) -> Result<Vec<Compiler>, Failure> {
     let Some(names) = names else { return Ok(vec![compiler]) };
     let machines = names.split(',').map(named).collect::<Result<Vec<_>, _>>()?;
-    let compilers: Vec<Compiler> = machines.into_iter().map(|machine| compiler.clone().with_machine(machine)).collect();
-    match compilers.iter().find(|other| other.machine().arch != compiler.machine().arch) {
-        None => Ok(compilers),
-        Some(other) => Err(Failure::Usage(format!(
-            "--cpu {names}: {} is {}, the code is for {}",
-            other.machine().name,
-            other.machine().arch,
-            compiler.machine().arch
-        ))),
+    let arch = if is_named { &compiler.machine().arch } else { &machines[0].arch };
+    if let Some(other) = machines.iter().find(|machine| machine.arch != *arch) {
+        let (name, of) = (&other.name, &other.arch);
+        return Err(Failure::Usage(format!("--cpu {names}: {name} is {of}, the code is for {arch}")));
     }
+    Ok(machines.into_iter().map(|machine| compiler.clone().with_machine(machine)).collect())
 }
 
-/// An object of all layers for all CPUs, or what goes with it.
-fn exported(
+/// Writes an object of all layers for all CPUs, and what goes with it.
+fn export_all(
     nets: &Nets,
-    emit: Emit,
+    kinds: &[Emit],
     args: &Compile,
     outputs: &mut Outputs,
     io: &mut Io<'_>,
-) -> Result<Vec<u8>, Failure> {
+) -> Result<(), Failure> {
     nets.lowered().for_each(|lowered| note(lowered, io));
-    match emit {
-        Emit::Header => return Ok(nets.header()?.into_bytes()),
-        Emit::Rust => return Ok(nets.rust()?.into_bytes()),
-        Emit::CExample => {
-            let output = if is_standard(&args.output) { Path::new("layer") } else { args.output.as_path() };
-            let header = output.with_extension("h");
-            let header = header.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            return Ok(nets.example(&header)?.into_bytes());
-        }
-        _ => {}
-    }
-    let object = nets.object()?;
-    if let Some(note) = flushed_note(object.flushed) {
+    let object = if kinds.iter().any(|emit| emit.has_code()) { Some(nets.object()?) } else { None };
+    if let Some(note) = object.as_ref().and_then(|object| flushed_note(object.flushed)) {
         // Where standard error is gone, there is no one to tell.
         let _ = writeln!(io.stderr, "note: flushed {note}");
     }
-    if let (Some(path), Some(weights)) = (&args.weights, &object.weights) {
+    let (weights, object) = object.map_or((None, Vec::new()), |object| (object.weights, object.bytes));
+    if let (Some(path), Some(weights)) = (&args.weights, &weights) {
         outputs.write(path, weights, io)?;
     }
-    match emit {
-        Emit::Staticlib => Ok(static_library(&object.bytes, "convoke.o", nets.triple()).map_err(Error::from)?),
-        Emit::Sharedlib => shared_library(&object.bytes),
-        _ => Ok(object.bytes),
+    for (output, emit) in args.output.iter().zip(kinds) {
+        match emit {
+            Emit::Header => outputs.write(output, nets.header()?.as_bytes(), io)?,
+            Emit::Rust => outputs.write(output, nets.rust()?.as_bytes(), io)?,
+            Emit::CExample => outputs.write(output, nets.example(&header_of(output))?.as_bytes(), io)?,
+            Emit::Staticlib => {
+                let library = static_library(&object, nets.triple()).map_err(Error::from)?;
+                outputs.write(output, &library, io)?;
+            }
+            Emit::Sharedlib => outputs.write(output, &shared_library(&object)?, io)?,
+            _ => outputs.write(output, &object, io)?,
+        }
     }
+    Ok(())
+}
+
+/// The name of the header that goes with a C program.
+fn header_of(program: &Path) -> String {
+    let program = if is_standard(program) { Path::new("layer") } else { program };
+    program.with_extension("h").file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
 /// The code of a program to read.
@@ -182,15 +208,10 @@ fn loops(
 
 /// The compiler with the target's machine, unless one was named that is of the same architecture; and the target's triple.
 fn for_target(compiler: Compiler, triple: &str, named: bool) -> Result<(Compiler, Triple), Failure> {
-    let mut all = targets();
-    let Some(at) = all.iter().position(|t| t.triple.to_string() == triple) else {
-        let known: Vec<String> = all.iter().map(|t| t.triple.to_string()).collect();
-        let known: Vec<&str> = known.iter().map(String::as_str).collect();
-        let hint = did_you_mean(triple, &known);
-        let known = known.join(", ");
-        return Err(Failure::Usage(format!("no code can be written for `{}`{hint}; known are {known}", shown(triple))));
-    };
-    let target = all.swap_remove(at);
+    let target = Target::named(triple).map_err(|error| {
+        let known: Vec<&str> = error.known.iter().map(String::as_str).collect();
+        Failure::Usage(format!("{error}{}", did_you_mean(triple, &known)))
+    })?;
     match (named, compiler.machine().arch == target.machine.arch) {
         (false, _) => Ok((compiler.with_machine(target.machine), target.triple)),
         (true, true) => Ok((compiler, target.triple)),

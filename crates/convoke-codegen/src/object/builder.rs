@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
-use convoke_ir::elem::{Elem, Subnormals};
+use convoke_ir::elem::Elem;
 use cranelift_codegen::Context;
 use cranelift_codegen::control::ControlPlane;
 use cranelift_codegen::ir::{AbiParam, Endianness, Function, Signature, UserFuncName, types};
@@ -113,7 +113,7 @@ impl Builder {
     ) -> Result<Steps, CodegenError> {
         let program = variant.program.program();
         let target = Target::new(variant.machine, Place::Object(self.export.triple.clone()))?;
-        let subnormals: Subnormals = self.export.subnormals;
+        let subnormals = self.export.subnormals;
         let Resolved { memory, flushed, .. } = constants::resolve(program, constants, subnormals)?;
         self.flushed += flushed;
         let funcs = reachable(program, &program.entry);
@@ -125,10 +125,10 @@ impl Builder {
             .map_err(|error| internal(*error))?;
         self.functions += funcs.len() as u32;
         let mut data = vec![None; program.buffers.len()];
-        for (id, held) in program.buffers.ids().zip(memory) {
-            let Some(held) = held else { continue };
+        for (id, array) in program.buffers.ids().zip(memory) {
+            let Some(array) = array else { continue };
             let name = format!("{stem}.data.{}", id.index());
-            data[id.index()] = Some(self.constant(name, held, program.buffers[id].ty.elem)?);
+            data[id.index()] = Some(self.constant(name, array, program.buffers[id].ty.elem)?);
         }
         self.steps(&stem, variant, &numbers, &data)
     }

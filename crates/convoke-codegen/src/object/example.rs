@@ -44,9 +44,10 @@ pub fn example(net: &Net<'_>, header: &str, export: &Export) -> Result<String, C
         given += "weights, ";
         read = format!(
             "    size_t bytes = {name}_weights_bytes();\n\
-             \x20   void *weights = aligned_alloc({upper}_WORKSPACE_ALIGN, (bytes + {upper}_WORKSPACE_ALIGN - 1) / {upper}_WORKSPACE_ALIGN * {upper}_WORKSPACE_ALIGN);\n\
+             \x20   char *memory = malloc(bytes + {upper}_WORKSPACE_ALIGN);\n\
+             \x20   void *weights = memory + {upper}_WORKSPACE_ALIGN - (uintptr_t)memory % {upper}_WORKSPACE_ALIGN;\n\
              \x20   FILE *file = argc > 1 ? fopen(argv[1], \"rb\") : NULL;\n\
-             \x20   if (!weights || !file || fread(weights, 1, bytes, file) != bytes) {{\n\
+             \x20   if (!memory || !file || fread(weights, 1, bytes, file) != bytes) {{\n\
              \x20       fprintf(stderr, \"usage: example WEIGHTS, the file that was written with the object\\n\");\n\
              \x20       return 1;\n    }}\n    fclose(file);\n"
         );

@@ -23,6 +23,7 @@
 //! | `description.rs` | what a net says of itself |
 //! | `header.rs`, `example.rs` | the C header, and a C program that uses it |
 //! | `rust.rs` | the Rust interface |
+//! | `names.rs` | names of functions, macros and types, all different |
 //! | `archive.rs` | the object as a static library |
 
 mod archive;
@@ -32,6 +33,7 @@ mod description;
 mod entry;
 mod example;
 mod header;
+mod names;
 mod net;
 mod rust;
 mod steps;
@@ -44,28 +46,19 @@ pub use header::header;
 pub use net::{Export, Net, Variant};
 pub use rust::rust;
 
-use std::collections::HashSet;
-
 use crate::constants::Constants;
 use crate::error::CodegenError;
 use crate::machine_code::guard;
 use builder::Builder;
 use weights::WeightsFile;
 
-/// An object file with these nets, in the format of this operating system. Constants with the same bytes are there once.
+/// An object file with these nets, for the system of `export`. Constants with the same bytes are there once.
 ///
 /// # Errors
 ///
-/// Two nets of one name, and as [`compile`](crate::compile()).
+/// Two nets with a name in common, and as [`compile`](crate::compile()).
 pub fn object(nets: &[Net<'_>], constants: &dyn Constants, export: &Export) -> Result<Object, CodegenError> {
-    let mut names = HashSet::new();
-    for net in nets {
-        let symbol = net.symbol(export)?;
-        if !names.insert(symbol.clone()) {
-            let layer = net.name().to_owned();
-            return Err(CodegenError::Symbol { layer, symbol, reason: "two nets of the object would have this name" });
-        }
-    }
+    names::symbols(nets, export)?;
     guard(|| {
         let mut builder = Builder::new(nets, export)?;
         let mut steps = Vec::new();
