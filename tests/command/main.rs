@@ -1,6 +1,7 @@
 //! The command in process: what it prints, and with which exit status. `files` holds its outputs, `nets` what is for whole nets, `usage` wrong command lines and their messages.
 
 mod explain;
+mod external_data;
 mod files;
 mod names;
 mod nets;
