@@ -15,7 +15,7 @@ use crate::plan::{AssignLayouts, Bands, Select};
 use crate::rewrite::{ApproximateWeights, Asymmetric, Bottleneck, Compose, FactorSeparable, StackSmallKernels};
 use crate::rewrite::{
     Cse, DropDead, DropIdentity, FoldBatchNorm, FoldConstants, FoldPad, FuseEpilogue, MergeBranches, Normalise,
-    Recognise,
+    Recognise, SeparatePools,
 };
 use crate::spec::Spec;
 
@@ -27,6 +27,7 @@ pub const LAYER: &[Entry] = &[
     Entry::layer::<Cse>(1),
     Entry::layer::<Recognise>(2),
     Entry::layer::<FoldPad>(1),
+    Entry::layer::<SeparatePools>(1),
     Entry::layer::<FoldBatchNorm>(2),
     Entry::layer::<MergeBranches>(2),
     #[cfg(feature = "algebra")]

@@ -32,6 +32,7 @@ mod polynomial;
 mod powers;
 mod rearranged;
 mod recognise;
+mod separate_pools;
 #[cfg(feature = "algebra")]
 mod stack_small_kernels;
 
@@ -55,5 +56,6 @@ pub use fuse_epilogue::FuseEpilogue;
 pub use merge_branches::MergeBranches;
 pub use normalise::Normalise;
 pub use recognise::Recognise;
+pub use separate_pools::SeparatePools;
 #[cfg(feature = "algebra")]
 pub use stack_small_kernels::StackSmallKernels;
