@@ -13,6 +13,7 @@ import numpy as np
 
 from . import _native
 from ._arrays import as_array, as_output, dtype, empty
+from ._inputs import by_name
 from ._native import Error
 from ._options import Options
 from ._source import Given, Source, source
@@ -182,15 +183,9 @@ class Compiled:
 
     def _by_name(self, given: Sequence[Any], named: Mapping[str, Any]) -> list[Any]:
         names = [tensor.name for tensor in self.inputs]
-        arrays = dict(zip(names, given))
         if len(given) > len(names):
             raise Error(f"layer `{self.name}` has {len(names)} inputs, {len(given) + len(named)} were given")
-        for name, array in named.items():
-            if name not in names:
-                raise Error(f"layer `{self.name}` has no input `{name}`; it has {', '.join(f'`{n}`' for n in names)}")
-            if name in arrays:
-                raise Error(f"input `%{name}` was given twice, in order and by name")
-            arrays[name] = array
+        arrays = by_name(f"layer `{self.name}`", names, given, named, sigil="%")
         missing = [f"`%{tensor.name}`, which is `{tensor.type}`" for tensor in self.inputs if tensor.name not in arrays]
         if missing:
             raise Error(f"layer `{self.name}` was not given {', '.join(missing)}")

@@ -9,6 +9,7 @@ from typing import Any, Mapping, Sequence
 from ._arrays import as_array
 from ._cache import Cache
 from ._compiled import Compiled
+from ._inputs import by_name
 from ._native import Error
 from ._options import Options
 from ._source import Given, Onnx, source
@@ -92,14 +93,7 @@ class Model:
         names = [declared.name for declared in self.inputs]
         if len(given) > len(names):
             raise Error(f"the model has {len(names)} inputs, {len(given)} {what} were given")
-        found = dict(zip(names, given))
-        for name, value in named.items():
-            if name not in names:
-                raise Error(f"the model has no input `{name}`; it has {', '.join(f'`{n}`' for n in names)}")
-            if name in found:
-                raise Error(f"input `{name}` was given twice, in order and by name")
-            found[name] = value
-        return found
+        return by_name("the model", names, given, named)
 
 
 def load(

@@ -152,7 +152,7 @@ impl Build {
         }
         let target = Target::named(triple)?;
         let compilers = self.compilers(&target)?;
-        let module = match self.file.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("onnx")) {
+        let module = match onnx::is_model(&self.file) {
             true => Module::from_onnx(&self.file, &self.options, self.compiler.max_memory())?,
             false => Module::read(&self.file)?,
         };

@@ -1,4 +1,4 @@
-//! What a build script meets: files of a library and its interface, and mistakes.
+//! Build scripts: the library and the interface that they write, and the messages for mistakes.
 
 use std::fs;
 

@@ -15,11 +15,6 @@ pub(crate) fn is_standard(path: &Path) -> bool {
     path.as_os_str() == "-"
 }
 
-/// Whether `path` names an ONNX model.
-pub(crate) fn is_onnx(path: &Path) -> bool {
-    path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("onnx"))
-}
-
 /// Refuses a command that reads standard input twice.
 pub(crate) fn standard_once<'a>(files: impl IntoIterator<Item = &'a Path>) -> Result<(), Failure> {
     match files.into_iter().filter(|file| is_standard(file)).count() {
@@ -31,7 +26,7 @@ pub(crate) fn standard_once<'a>(files: impl IntoIterator<Item = &'a Path>) -> Re
 /// Reads a file, or standard input for `-`. Files of constants are looked up beside the file, and, for standard input,
 /// in the working folder. A file that ends in `.onnx` is an ONNX model.
 pub(crate) fn module(path: &Path, which: &Which, io: &mut Io<'_>) -> Result<Module, Failure> {
-    if is_onnx(path) {
+    if convoke::onnx::is_model(path) {
         return Ok(Module::from_onnx(path, &which.onnx(), which.max_memory)?);
     }
     if !which.onnx().is_empty() {

@@ -16,7 +16,7 @@ impl RegisterTile {
         RegisterTile(machine.product_registers())
     }
 
-    /// Rows and vectors if there are enough of both to fill the tile: so many vectors share each broadcast.
+    /// Rows and vectors of a tile that is full in both directions. Its vectors share each broadcast.
     pub fn square(self) -> [usize; 2] {
         [self.rows(self.0.vectors), self.0.vectors]
     }

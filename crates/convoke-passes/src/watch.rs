@@ -41,7 +41,7 @@ pub enum Progress<'a> {
     Fit(Fitting<'a>),
     /// Code is generated and weights are prepared.
     Code,
-    /// The end of what was told last.
+    /// The stage or pass told last has ended.
     End,
 }
 

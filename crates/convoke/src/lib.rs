@@ -108,7 +108,14 @@ pub use target_lexicon::Triple;
 /// ONNX models as layers.
 #[cfg(feature = "onnx")]
 pub mod onnx {
+    use std::path::Path;
+
     pub use convoke_onnx::{Data, DataType, Declared, Dim, ImportError, NodeRefusal, Options, layer_name};
+
+    /// Whether a file is a model by its ending, `.onnx`.
+    pub fn is_model(file: &Path) -> bool {
+        file.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("onnx"))
+    }
 }
 
 /// Passes as a [`Compiler`] runs them, and their records.

@@ -1,4 +1,4 @@
-//! The targets that object files can be written for, and what the tests run of each.
+//! Targets of object files, each with the runner of its tests.
 
 use convoke_ir::diagnostic::shown;
 use convoke_machine::Machine;

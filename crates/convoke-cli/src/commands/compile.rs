@@ -32,8 +32,8 @@ pub(crate) fn run(mut args: Compile, io: &mut Io<'_>) -> Result<(), Failure> {
         let named = args.options.cpu.is_some() || args.options.machine.is_some();
         (compiler, triple) = for_target(compiler, name, named)?;
     }
-    let is_foreign = triple != Triple::host() || compiler.machine().arch != Machine::host().arch;
-    if kinds.contains(&Emit::Sharedlib) && is_foreign {
+    let is_foreign = || triple != Triple::host() || compiler.machine().arch != Machine::host().arch;
+    if kinds.contains(&Emit::Sharedlib) && is_foreign() {
         return Err(Failure::Usage(
             "a shared library for another system is made by the linker of that system, from the object file that `--emit obj` writes".into(),
         ));
@@ -102,7 +102,10 @@ fn listed(
         return listing(verify(program).expect("verified when it was read"), compiler, emit);
     }
     let layer = module.layer(which.layer.as_deref())?.with_budget(which.max_memory);
-    let layer = called(vec![layer], args.name.as_deref())?.remove(0);
+    let layer = match args.name.as_deref() {
+        Some(name) => renamed(layer, name)?,
+        None => layer,
+    };
     let lowered = compiler.lower(&layer)?;
     note(&lowered, io);
     match emit {
@@ -111,7 +114,7 @@ fn listed(
     }
 }
 
-/// Says what the user should know of a lowered layer.
+/// Notes on a lowered layer: verdicts that were not saved, convolutions over the error limit.
 fn note(lowered: &Lowered, io: &mut Io<'_>) {
     note_unsaved(lowered.verdicts(), io);
     note_unmet(lowered.unmet(), io);
@@ -121,15 +124,20 @@ fn note(lowered: &Lowered, io: &mut Io<'_>) {
 fn called(mut layers: Vec<Layer>, name: Option<&str>) -> Result<Vec<Layer>, Failure> {
     let Some(name) = name else { return Ok(layers) };
     match (layers.pop(), layers.len()) {
-        (Some(only), 0) => only.with_name(name).map(|layer| vec![layer]).map_err(|_| {
-            Failure::Usage(format!("--name {}: a name has 1 to 200 letters, digits, `_` and `.`", shown(name)))
-        }),
+        (Some(only), 0) => Ok(vec![renamed(only, name)?]),
         (_, others) => Err(Failure::Usage(format!(
             "--name {}: the file has {} layers, and one name is for one; choose it by --layer",
             shown(name),
             others + 1
         ))),
     }
+}
+
+/// The layer under another name.
+fn renamed(layer: Layer, name: &str) -> Result<Layer, Failure> {
+    let refused =
+        |_| Failure::Usage(format!("--name {}: a name has 1 to 200 letters, digits, `_` and `.`", shown(name)));
+    layer.with_name(name).map_err(refused)
 }
 
 /// A compiler for each CPU of `--cpu A,B`, all of one architecture: the target's if it was named.

@@ -6,7 +6,7 @@ use super::header::params;
 use super::net::{Export, Net};
 use crate::error::CodegenError;
 
-/// What follows the name of a net in the names of its functions and macros.
+/// Endings that functions and macros add to the name of their net.
 const ENDINGS: [&str; 7] =
     ["", "_part", "_steps", "_workspace_bytes", "_workspace_align", "_weights_bytes", "_describe"];
 
@@ -31,7 +31,7 @@ pub(super) fn symbols(nets: &[Net<'_>], export: &Export) -> Result<Vec<String>, 
     Ok(symbols)
 }
 
-/// The Rust types of nets: `sobel_edges` as `SobelEdges`, and `Net` in front of what is no name or one that the source uses itself.
+/// The Rust types of nets: `SobelEdges` for `sobel_edges`. `Net` precedes a name that begins with no letter, and the name of a type that the source uses.
 ///
 /// # Errors
 ///

@@ -1,7 +1,7 @@
 //! Passes over layer IR that make a net cheaper, a file each. The head of a file shows the IR before and after.
 //!
 //! No passes: `edit.rs`, the tools of all; `affine.rs` and `clamp.rs`, facts about biases, norms and clamps; `polynomial.rs`, values as
-//! polynomials of another; `factor/`, which the passes that factor kernels share. These need the feature `algebra`.
+//! polynomials of another; `factor/`, which the passes that factor kernels share. `factor/` and these passes need the feature `algebra`.
 
 mod affine;
 #[cfg(feature = "algebra")]
@@ -37,18 +37,13 @@ mod separate_pools;
 mod stack_small_kernels;
 
 #[cfg(feature = "algebra")]
-pub use approximate::ApproximateWeights;
-#[cfg(feature = "algebra")]
-pub use asymmetric::Asymmetric;
-#[cfg(feature = "algebra")]
-pub use bottleneck::Bottleneck;
-#[cfg(feature = "algebra")]
-pub use compose::Compose;
+pub use self::{
+    approximate::ApproximateWeights, asymmetric::Asymmetric, bottleneck::Bottleneck, compose::Compose,
+    factor_separable::FactorSeparable, stack_small_kernels::StackSmallKernels,
+};
 pub use cse::Cse;
 pub use drop_dead::DropDead;
 pub use drop_identity::DropIdentity;
-#[cfg(feature = "algebra")]
-pub use factor_separable::FactorSeparable;
 pub use fold_batch_norm::FoldBatchNorm;
 pub use fold_constants::FoldConstants;
 pub use fold_pad::FoldPad;
@@ -57,5 +52,3 @@ pub use merge_branches::MergeBranches;
 pub use normalise::Normalise;
 pub use recognise::Recognise;
 pub use separate_pools::SeparatePools;
-#[cfg(feature = "algebra")]
-pub use stack_small_kernels::StackSmallKernels;

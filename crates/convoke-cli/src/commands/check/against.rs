@@ -35,12 +35,12 @@ pub(super) fn run(args: &Check, path: &Path, io: &mut Io<'_>) -> Result<(), Fail
     let sets = data_sets(path)?;
     let prepared = |layer: Layer| {
         compiler.fits(&layer)?;
-        let given = Given::new(&args.inputs, &layer, source::is_onnx(file))?;
+        let given = Given::new(&args.inputs, &layer, convoke::onnx::is_model(file))?;
         Ok::<_, Failure>((given.prepared(layer, &args.inputs, &args.options)?, given))
     };
     let which = &args.options.which;
     // A model is imported for each data set, which binds its sizes; its file is read once.
-    let model = match source::is_onnx(file) && !sets.is_empty() {
+    let model = match convoke::onnx::is_model(file) && !sets.is_empty() {
         true => Some(Model::from_onnx(file)?.with_compiler(compiler.clone())),
         false => None,
     };

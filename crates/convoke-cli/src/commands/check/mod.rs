@@ -30,7 +30,7 @@ pub(crate) fn run(args: Check, io: &mut Io<'_>) -> Result<(), Failure> {
     for file in &args.files {
         let found = source::layers(file, &args.options.which, io)?;
         for layer in found {
-            let given = Given::new(&args.inputs, &layer, source::is_onnx(file))?;
+            let given = Given::new(&args.inputs, &layer, convoke::onnx::is_model(file))?;
             layers.push((file.display().to_string(), given.prepared(layer, &args.inputs, &args.options)?, given));
         }
     }

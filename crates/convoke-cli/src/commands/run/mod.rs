@@ -34,7 +34,7 @@ pub(crate) fn run(mut args: Run, no_times: bool, io: &mut Io<'_>) -> Result<(), 
             "--profile is all times, which --no-times leaves out; leave out one of them".into(),
         ));
     }
-    let onnx = source::is_onnx(&args.file);
+    let onnx = convoke::onnx::is_model(&args.file);
     if onnx {
         // A name may be given as the model or as the layer has it.
         args.output.iter_mut().for_each(|(name, _)| *name = convoke::onnx::layer_name(name));
