@@ -1,17 +1,16 @@
 //! Memory on a cache line boundary, in huge pages where it is large.
-//!
-//! A fresh page costs a fault, and the system clears it. Memory larger than a few huge pages has its own mapping. The system has cleared it, it
-//! costs a fault for each 2 MiB rather than each 4 KiB, and it takes fewer entries of the TLB.
 
 use std::alloc::{Layout, alloc_zeroed, dealloc};
 use std::ptr::NonNull;
 
 use convoke_ir::by_elem;
 use convoke_ir::elem::{Elem, Number};
-use convoke_machine::HUGE_PAGE_BYTES as HUGE;
-use memmap2::MmapMut;
+use convoke_ir::memory::Pages;
 
 use crate::convention::ALIGN;
+
+/// Numbers that are counted at once.
+const COUNTED: usize = 1 << 16;
 
 /// Bytes, zero at first, that begin on a multiple of 64.
 pub(crate) struct Aligned {
@@ -24,7 +23,7 @@ pub(crate) struct Aligned {
 enum From {
     Heap,
     /// Held so that it is unmapped at the end.
-    Map(#[expect(dead_code, reason = "dropping it is its use")] MmapMut),
+    Map(#[expect(dead_code, reason = "dropping it is its use")] Pages),
 }
 
 // SAFETY: plain memory with one owner.
@@ -35,7 +34,13 @@ unsafe impl Sync for Aligned {}
 impl Aligned {
     /// `len` bytes, or `None` where they are not to be had.
     pub(crate) fn new(len: usize) -> Option<Aligned> {
-        if len >= HUGE { Aligned::map(len) } else { Aligned::heap(len) }
+        match Pages::new(len) {
+            Some(mut pages) => {
+                let begin = NonNull::new(pages.as_mut_ptr())?;
+                Some(Aligned { begin, len, from: From::Map(pages) })
+            }
+            None => Aligned::heap(len),
+        }
     }
 
     fn heap(len: usize) -> Option<Aligned> {
@@ -43,18 +48,6 @@ impl Aligned {
         // SAFETY: the layout has at least one byte.
         let begin = NonNull::new(unsafe { alloc_zeroed(layout) })?;
         Some(Aligned { begin, len, from: From::Heap })
-    }
-
-    /// On a huge page's boundary, the tail filled up so that it is a huge page too.
-    fn map(len: usize) -> Option<Aligned> {
-        let whole = len.checked_next_multiple_of(HUGE)?.checked_add(HUGE)?;
-        let mut map = MmapMut::map_anon(whole).ok()?;
-        // Advice: without it the pages are small.
-        #[cfg(target_os = "linux")]
-        let _ = map.advise(memmap2::Advice::HugePage);
-        let skip = map.as_ptr().align_offset(HUGE);
-        let begin = NonNull::new(map.get_mut(skip..skip.checked_add(len)?)?.as_mut_ptr())?;
-        Some(Aligned { begin, len, from: From::Map(map) })
     }
 
     /// A copy of these bytes.
@@ -68,16 +61,18 @@ impl Aligned {
     pub(crate) fn flush(&mut self, elem: Elem) -> usize {
         let normal = elem.compute().smallest_normal();
         by_elem!(elem, T => {
-            let tiny = |bytes: &[u8]| {
-                let number = T::read(bytes).wide();
-                number != 0.0 && number.abs() < normal
+            let tiny = |cell| {
+                let number = T::of_cell(cell).wide();
+                (number != 0.0) & (number.abs() < normal)
             };
-            let found = self.bytes().chunks_exact(size_of::<T>()).filter(|bytes| tiny(bytes)).count();
+            // In blocks with a count of 32 bits, which vectors of `f32` have too: the loop becomes one of vectors.
+            let of_block = |block: &[_]| block.iter().map(|&cell| u32::from(tiny(cell))).sum::<u32>();
+            let found: usize = T::cells(self.bytes()).chunks(COUNTED).map(|block| of_block(block) as usize).sum();
             // Most memory has none, and is not written.
             if found > 0 {
-                let all = self.bytes_mut().chunks_exact_mut(size_of::<T>());
-                let zero = |bytes: &mut [u8]| T::nearest(0f64.copysign(T::read(bytes).wide())).write(bytes);
-                all.filter(|bytes| tiny(bytes)).for_each(zero);
+                let all = T::cells_mut(self.bytes_mut()).iter_mut();
+                let zero = |cell: &mut _| *cell = T::nearest(0f64.copysign(T::of_cell(*cell).wide())).cell();
+                all.filter(|cell| tiny(**cell)).for_each(zero);
             }
             found
         })
@@ -114,15 +109,16 @@ impl Drop for Aligned {
 
 #[cfg(test)]
 mod tests {
+    use convoke_ir::memory::HUGE;
+
     use super::*;
 
     #[test]
     fn memory_is_clear_and_aligned_and_ours_to_the_last_byte() {
-        for len in [0, 1, 4097, HUGE - 1, HUGE, HUGE + 1, 3 * HUGE - 64] {
+        for len in [0, 1, 4097, HUGE, HUGE + 1] {
             let mut memory = Aligned::new(len).expect("there is that much");
             assert_eq!(memory.len(), len);
-            let boundary = if len < HUGE { ALIGN } else { HUGE };
-            assert_eq!(memory.as_ptr().align_offset(boundary), 0, "{len} bytes");
+            assert_eq!(memory.as_ptr().align_offset(ALIGN), 0, "{len} bytes");
             assert!(memory.bytes().iter().all(|&byte| byte == 0), "{len} bytes");
             memory.bytes_mut().fill(7);
             assert!(memory.bytes().iter().all(|&byte| byte == 7), "{len} bytes");

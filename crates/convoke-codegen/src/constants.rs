@@ -3,21 +3,16 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use convoke_ir::elem::Subnormals;
+use convoke_ir::elem::{Elem, Subnormals};
 use convoke_ir::layer::Source;
 use convoke_ir::loops::{Program, Role, Run};
 use convoke_ir::types::TensorType;
 use convoke_ir::values::{Overflow, Values};
-use convoke_machine::Machine;
 
 use crate::aligned::Aligned;
-use crate::control::{self, Arguments};
-use crate::convention::parallel_loop;
 use crate::error::{BoxError, CodegenError};
-use crate::jit::Code;
-use crate::machine_code::reachable;
-use crate::plan::Plan;
-use crate::target::{Place, Target};
+use crate::helpers;
+use crate::prepare::prepare;
 
 /// Gives the numbers of constants. Closures are such.
 pub trait Constants {
@@ -55,6 +50,7 @@ pub(crate) fn resolve(
     let start = Instant::now();
     let (in_entry, in_prepare) = (used(program, &program.entry), used(program, &program.prepare));
     let mut memory: Vec<Option<Arc<Aligned>>> = vec![None; program.buffers.len()];
+    let mut given: Vec<Option<Values>> = vec![None; program.buffers.len()];
     for (id, buffer) in program.buffers.iter() {
         let Role::Const(source) = &buffer.role else { continue };
         if !in_entry[id.index()] && !in_prepare[id.index()] {
@@ -72,19 +68,24 @@ pub(crate) fn resolve(
             buffer: name(),
             source: format!("number {index} is beyond the largest of `{}`", buffer.ty.elem).into(),
         })?;
+        // Numbers that `prepare` alone reads are not copied.
+        if !in_entry[id.index()] && rounded.bytes().as_ptr().align_offset(buffer.ty.elem.bytes()) == 0 {
+            given[id.index()] = Some(rounded);
+            continue;
+        }
         let held = Aligned::of(rounded.bytes());
         memory[id.index()] = Some(Arc::new(held.ok_or(CodegenError::OutOfMemory { what: "a constant", bytes })?));
     }
-    let code_time = if program.prepare.is_empty() { Duration::ZERO } else { prepare(program, &mut memory)? };
-    let mut flushed = 0;
-    for (id, buffer) in program.buffers.iter() {
-        let held = &mut memory[id.index()];
-        if !in_entry[id.index()] {
-            *held = None;
-        } else if let Some(held) = held.as_mut().and_then(Arc::get_mut).filter(|_| subnormals == Subnormals::Flush) {
-            flushed += held.flush(buffer.ty.elem);
-        }
-    }
+    let code_time = if program.prepare.is_empty() { Duration::ZERO } else { prepare(program, &given, &mut memory)? };
+    drop(given);
+    memory.iter_mut().zip(&in_entry).filter(|(_, read)| !**read).for_each(|(held, _)| *held = None);
+    let flush = |(held, elem): (&mut Arc<Aligned>, Elem)| Arc::get_mut(held).map_or(0, |held| held.flush(elem));
+    let held = memory.iter_mut().zip(program.buffers.iter().map(|(_, buffer)| buffer.ty.elem).collect::<Vec<_>>());
+    let held: Vec<_> = held.filter_map(|(held, elem)| Some((held.as_mut()?, elem))).collect();
+    let flushed = match subnormals {
+        Subnormals::Keep => 0,
+        Subnormals::Flush => helpers::map(held, flush).into_iter().sum(),
+    };
     Ok(Resolved { memory, weights_time: start.elapsed().saturating_sub(code_time), flushed })
 }
 
@@ -93,45 +94,4 @@ fn used(program: &Program, runs: &[Run]) -> Vec<bool> {
     let mut used = vec![false; program.buffers.len()];
     runs.iter().flat_map(|run| &run.args).for_each(|arg| used[arg.index()] = true);
     used
-}
-
-/// Runs `prepare` natively: its code is for this CPU, whatever the program itself is compiled for, and freed at the end. Gives how
-/// long it took to make.
-fn prepare(program: &Program, memory: &mut [Option<Arc<Aligned>>]) -> Result<Duration, CodegenError> {
-    let start = Instant::now();
-    let target = Target::new(&Machine::host(), Place::Jit)?;
-    let code = Code::new(program, &reachable(program, &program.prepare), &target)?;
-    let code_time = start.elapsed();
-    let plan = Plan::new(program, &program.prepare);
-    let allocate = |what, bytes| Aligned::new(bytes).ok_or(CodegenError::OutOfMemory { what, bytes });
-    for (id, buffer) in program.buffers.iter() {
-        if buffer.role == Role::Prepared {
-            memory[id.index()] = Some(Arc::new(allocate("a prepared constant", buffer.ty.bytes())?));
-        }
-    }
-    let workspace = allocate("preparing constants", plan.bytes(1))?;
-    for run in &program.prepare {
-        let slots: Vec<*mut u8> = run
-            .args
-            .iter()
-            .map(|&id| match (&memory[id.index()], plan.scratch[id.index()]) {
-                (Some(buffer), _) => Ok(buffer.as_ptr()),
-                // SAFETY: the plan's offsets lie inside the workspace.
-                (None, Some(offset)) => Ok(unsafe { workspace.as_ptr().add(offset) }),
-                (None, None) => {
-                    let name = &program.buffers[id].name;
-                    Err(CodegenError::Internal(format!("prepare uses %{name}, which only a run has")))
-                }
-            })
-            .collect::<Result<_, _>>()?;
-        let trips = parallel_loop(&program.funcs[run.func]).map_or(1, |parallel| parallel.trips());
-        if trips > 0 {
-            let local = workspace.as_ptr().wrapping_add(plan.scratch_bytes);
-            let arguments = Arguments { slots: slots.as_ptr(), local, range: (0, trips as i64) };
-            // SAFETY: the verifier proved that the kernel stays inside its slots, each of which has the length it declares. Constants are
-            // only read; prepared buffers and workspace are not shared with anyone yet.
-            unsafe { control::call(code.kernel(run.func), &arguments, Subnormals::Keep) }
-        }
-    }
-    Ok(code_time)
 }

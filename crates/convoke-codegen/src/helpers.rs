@@ -11,6 +11,7 @@ use std::num::NonZero;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock, Mutex};
 
+use rayon::prelude::*;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use crate::error::CodegenError;
@@ -81,11 +82,19 @@ impl Drop for Taken<'_> {
     }
 }
 
-/// The threads that compile functions, one for each processor; `None` if there is one processor, or if the system starts none.
-pub(crate) fn compilers() -> Option<&'static ThreadPool> {
+/// The threads that compile, one for each processor; `None` if there is one processor, or if the system starts none.
+fn compilers() -> Option<&'static ThreadPool> {
     static POOL: LazyLock<Option<ThreadPool>> =
         LazyLock::new(|| pool(processors().min(ALWAYS)).ok().filter(|pool| pool.current_num_threads() > 1));
     POOL.as_ref()
+}
+
+/// What `f` gives for each item, in order. The threads that compile share the items.
+pub(crate) fn map<I: Send, T: Send>(items: Vec<I>, f: impl Fn(I) -> T + Sync) -> Vec<T> {
+    match compilers() {
+        Some(pool) if items.len() > 1 => pool.install(|| items.into_par_iter().map(&f).collect()),
+        _ => items.into_iter().map(f).collect(),
+    }
 }
 
 fn pool(threads: usize) -> Result<ThreadPool, rayon::ThreadPoolBuildError> {

@@ -28,6 +28,7 @@ mod memory;
 #[cfg(feature = "objects")]
 mod object;
 pub mod plan;
+mod prepare;
 mod region;
 mod symbol;
 mod target;

@@ -131,7 +131,6 @@ pub(crate) fn compile_all(
     numbers: &Numbered,
     listing: bool,
 ) -> Result<Vec<MachineCode>, CodegenError> {
-    use rayon::prelude::*;
     let one = |&id: &FuncId| {
         let func = &program.funcs[id];
         guard(|| {
@@ -146,10 +145,7 @@ pub(crate) fn compile_all(
         })
     };
     // Collected in order first, so that of several errors it is always the first that is reported.
-    let all: Vec<_> = match helpers::compilers() {
-        Some(pool) if funcs.len() >= 3 => pool.install(|| funcs.par_iter().map(one).collect()),
-        _ => funcs.iter().map(one).collect(),
-    };
+    let all = if funcs.len() < 3 { funcs.iter().map(one).collect() } else { helpers::map(funcs.iter().collect(), one) };
     all.into_iter().collect()
 }
 

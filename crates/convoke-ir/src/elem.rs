@@ -16,10 +16,24 @@ pub trait Number: Copy + Send + Sync + fmt::Debug + PartialEq + 'static {
     fn nearest(x: f64) -> Self;
     /// The same number.
     fn wide(self) -> f64;
+    /// The bytes of a number, little-endian.
+    type Cell: Copy;
+    /// Bytes as cells; those of an incomplete number at the end are left out.
+    fn cells(bytes: &[u8]) -> &[Self::Cell];
+    /// The same to write to.
+    fn cells_mut(bytes: &mut [u8]) -> &mut [Self::Cell];
+    /// The number in a cell.
+    fn of_cell(cell: Self::Cell) -> Self;
+    /// The cell of the number.
+    fn cell(self) -> Self::Cell;
     /// The number in the first bytes, little-endian.
-    fn read(bytes: &[u8]) -> Self;
+    fn read(bytes: &[u8]) -> Self {
+        Self::of_cell(*Self::cells(bytes).first().expect("the bytes of a number"))
+    }
     /// Writes the number to the first bytes, little-endian.
-    fn write(self, bytes: &mut [u8]);
+    fn write(self, bytes: &mut [u8]) {
+        *Self::cells_mut(bytes).first_mut().expect("room for a number") = self.cell();
+    }
 }
 
 /// What the table says of a type.
@@ -61,21 +75,37 @@ macro_rules! elements {
         $(impl Number for $ty {
             const ELEM: Elem = Elem::$case;
 
+            #[inline]
             fn nearest(x: f64) -> $ty {
                 let nearest: fn(f64) -> $ty = $nearest;
                 nearest(x)
             }
 
+            #[inline]
             fn wide(self) -> f64 {
                 self.into()
             }
 
-            fn read(bytes: &[u8]) -> $ty {
-                <$ty>::from_le_bytes(*bytes.first_chunk().expect("the bytes of a number"))
+            type Cell = [u8; size_of::<$ty>()];
+
+            #[inline]
+            fn cells(bytes: &[u8]) -> &[Self::Cell] {
+                bytes.as_chunks().0
             }
 
-            fn write(self, bytes: &mut [u8]) {
-                *bytes.first_chunk_mut().expect("room for a number") = self.to_le_bytes();
+            #[inline]
+            fn cells_mut(bytes: &mut [u8]) -> &mut [Self::Cell] {
+                bytes.as_chunks_mut().0
+            }
+
+            #[inline]
+            fn of_cell(cell: Self::Cell) -> $ty {
+                <$ty>::from_le_bytes(cell)
+            }
+
+            #[inline]
+            fn cell(self) -> Self::Cell {
+                self.to_le_bytes()
             }
         })*
     };
@@ -201,14 +231,13 @@ impl Elem {
 
     /// Appends the numbers that `bytes` hold, little-endian.
     pub fn decode(self, bytes: &[u8], out: &mut Vec<f64>) {
-        by_elem!(self, T => out.extend(bytes.chunks_exact(size_of::<T>()).map(|number| T::read(number).wide())));
+        by_elem!(self, T => out.extend(T::cells(bytes).iter().map(|&cell| T::of_cell(cell).wide())));
     }
 
     /// Writes the nearest numbers of this type to `bytes`, little-endian; as many as there are of both.
     pub fn encode<'a>(self, numbers: impl IntoIterator<Item = &'a f64>, bytes: &mut [u8]) {
         by_elem!(self, T => {
-            let places = bytes.chunks_exact_mut(size_of::<T>());
-            places.zip(numbers).for_each(|(to, &x)| T::nearest(x).write(to));
+            T::cells_mut(bytes).iter_mut().zip(numbers).for_each(|(to, &x)| *to = T::nearest(x).cell());
         });
     }
 }

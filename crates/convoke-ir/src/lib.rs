@@ -10,6 +10,7 @@
 //! | [`loops`] | loop IR: functions, affine addresses, builder |
 //! | [`attr`] | attribute values |
 //! | [`text`] | parser and printer |
+//! | [`memory`] | memory for numbers |
 //! | [`diagnostic`], [`span`] | what is wrong, and where |
 
 pub mod arena;
@@ -18,6 +19,7 @@ pub mod diagnostic;
 pub mod elem;
 pub mod layer;
 pub mod loops;
+pub mod memory;
 pub mod shape;
 pub mod span;
 pub mod text;

@@ -1,16 +1,18 @@
 //! The numbers of a tensor as bytes of its element type. Files hold and native code reads the same bytes, so that nothing is converted between them.
 
 use std::fmt;
-use std::sync::Arc;
+
+use bytes::Bytes;
 
 use crate::by_elem;
 use crate::elem::{Elem, Number};
+use crate::memory::Memory;
 
 /// Numbers of one element type, in storage order, little-endian. A clone shares them.
 #[derive(Clone, PartialEq)]
 pub struct Values {
     elem: Elem,
-    bytes: Arc<Vec<u8>>,
+    bytes: Bytes,
 }
 
 /// The index of a finite number that would become infinite in the element type.
@@ -29,26 +31,26 @@ impl Values {
         lost.map_or(Ok(values), |index| Err(Overflow(index)))
     }
 
-    /// The numbers that `bytes` hold; an incomplete number at the end is left out.
-    pub fn from_bytes(elem: Elem, mut bytes: Vec<u8>) -> Values {
+    /// The numbers that `bytes` hold, which are shared, not copied; an incomplete number at the end is left out.
+    pub fn from_bytes(elem: Elem, bytes: impl Into<Bytes>) -> Values {
+        let mut bytes: Bytes = bytes.into();
         bytes.truncate(bytes.len() / elem.bytes() * elem.bytes());
-        Values { elem, bytes: Arc::new(bytes) }
+        Values { elem, bytes }
     }
 
     fn encoded(elem: Elem, numbers: impl ExactSizeIterator<Item = f64>) -> (Values, Option<usize>) {
-        let mut bytes = vec![0; numbers.len() * elem.bytes()];
+        let mut bytes = Memory::zeroed(numbers.len() * elem.bytes());
         let mut lost = None;
         by_elem!(elem, T => {
-            let places = bytes.chunks_exact_mut(size_of::<T>());
-            for (i, (place, x)) in places.zip(numbers).enumerate() {
+            for (i, (place, x)) in T::cells_mut(&mut bytes).iter_mut().zip(numbers).enumerate() {
                 let number = T::nearest(x);
                 if lost.is_none() && x.is_finite() && !number.wide().is_finite() {
                     lost = Some(i);
                 }
-                number.write(place);
+                *place = number.cell();
             }
         });
-        (Values { elem, bytes: Arc::new(bytes) }, lost)
+        (Values { elem, bytes: bytes.into() }, lost)
     }
 
     /// The element type.
@@ -83,31 +85,35 @@ impl Values {
         if elem == self.elem {
             return Ok(self.clone());
         }
-        let (values, lost) = self.mapped(elem, |_, x| x);
+        let (values, lost) = by_elem!(self.elem, S => {
+            Values::encoded(elem, S::cells(&self.bytes).iter().map(|&cell| S::of_cell(cell).wide()))
+        });
         lost.map_or(Ok(values), |index| Err(Overflow(index)))
     }
 
-    /// What a function of the index and the number gives, rounded to a type; `None` if that is not finite somewhere.
-    pub fn map_finite(&self, elem: Elem, mut f: impl FnMut(usize, f64) -> f64) -> Option<Values> {
-        let mut finite = true;
-        let (values, lost) = self.mapped(elem, |i, x| {
-            let y = f(i, x);
-            finite &= y.is_finite();
-            y
-        });
-        (finite && lost.is_none()).then_some(values)
-    }
-
-    fn mapped(&self, elem: Elem, mut f: impl FnMut(usize, f64) -> f64) -> (Values, Option<usize>) {
-        by_elem!(self.elem, S => {
-            let numbers = self.bytes.chunks_exact(size_of::<S>()).enumerate();
-            Values::encoded(elem, numbers.map(|(i, bytes)| f(i, S::read(bytes).wide())))
-        })
+    /// The numbers in as many rows as there are gains, each row times its gain, rounded to a type; `None` if a product is not finite.
+    pub fn scaled(&self, elem: Elem, gains: &[f64]) -> Option<Values> {
+        let row = self.len() / gains.len().max(1);
+        let mut bytes = Memory::zeroed(self.len() * elem.bytes());
+        let mut infinite = 0u32;
+        by_elem!(self.elem, S => by_elem!(elem, T => {
+            let rows = S::cells(&self.bytes).chunks_exact(row.max(1));
+            let places = T::cells_mut(&mut bytes).chunks_exact_mut(row.max(1));
+            for ((numbers, places), gain) in rows.zip(places).zip(gains) {
+                for (&number, place) in numbers.iter().zip(places) {
+                    let product = T::nearest(S::of_cell(number).wide() * gain);
+                    // A mask of 32 bits, which vectors of `f32` have too: the loop becomes one of vectors.
+                    infinite |= u32::from(!product.wide().is_finite());
+                    *place = product.cell();
+                }
+            }
+        }));
+        (infinite == 0).then(|| Values { elem, bytes: bytes.into() })
     }
 
     /// Whether `holds` is true of every number.
     pub fn all(&self, holds: impl Fn(f64) -> bool) -> bool {
-        by_elem!(self.elem, T => self.bytes.chunks_exact(size_of::<T>()).all(|bytes| holds(T::read(bytes).wide())))
+        by_elem!(self.elem, T => T::cells(&self.bytes).iter().all(|&cell| holds(T::of_cell(cell).wide())))
     }
 }
 
@@ -137,6 +143,18 @@ mod tests {
     }
 
     #[test]
+    fn each_row_has_its_gain() {
+        for &from in Elem::ALL {
+            let rows = Values::of(from, &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]);
+            for &to in Elem::ALL {
+                let expected = [-1.0, -2.0, 1.5, 2.0, 0.0, 0.0];
+                assert_eq!(rows.scaled(to, &[-1.0, 0.5, 0.0]), Some(Values::of(to, &expected)), "{from} {to}");
+            }
+            assert_eq!(Values::of(from, &[]).scaled(from, &[2.0]), Some(Values::of(from, &[])));
+        }
+    }
+
+    #[test]
     fn what_becomes_infinite_is_found() {
         let numbers = [1.0, f64::INFINITY, 70000.0, 1e39];
         assert_eq!(Values::nearest(Elem::F16, &numbers), Err(Overflow(2)));
@@ -144,8 +162,7 @@ mod tests {
         assert_eq!(Values::of(Elem::F64, &numbers).to(Elem::Bf16), Err(Overflow(3)));
         assert!(Values::of(Elem::F16, &numbers).wide()[2].is_infinite());
         let one = Values::of(Elem::F32, &[1.0]);
-        assert_eq!(one.map_finite(Elem::F16, |_, x| 70000.0 * x), None);
-        assert_eq!(one.map_finite(Elem::F64, |_, x| x / 0.0), None);
-        assert_eq!(one.map_finite(Elem::F64, |i, x| x + i as f64), Some(Values::of(Elem::F64, &[1.0])));
+        assert_eq!(one.scaled(Elem::F16, &[70000.0]), None);
+        assert_eq!(one.scaled(Elem::F64, &[f64::INFINITY]), None);
     }
 }

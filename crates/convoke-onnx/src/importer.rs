@@ -4,7 +4,6 @@ use convoke_data::Files;
 use convoke_ir::elem::Elem;
 use convoke_ir::layer::{LayerBuilder, Op, Source, ValueId};
 use convoke_ir::types::{Layout, TensorType};
-use convoke_ir::values::Values;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::data_type::DataType;
@@ -81,7 +80,7 @@ impl<'a> Importer<'a> {
         let elem = self.carrier(tensor.ty());
         let ty = TensorType::new(elem, dims.clone(), Layout::Nchw)
             .map_err(|error| Refusal::Malformed(format!("constant `{name}`: {error}")))?;
-        let values = Values::from_bytes(elem, tensor.carried(elem));
+        let values = tensor.carried(elem);
         let source = match tensor.elements() {
             1..=4 => Source::Numbers(values.wide()),
             _ => Source::Computed(values),

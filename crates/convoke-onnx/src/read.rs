@@ -6,6 +6,7 @@ use std::path::Path;
 
 use bytes::Bytes;
 use convoke_data::Files;
+use convoke_ir::memory::Memory;
 use prost::Message;
 
 use crate::data_type::DataType;
@@ -21,9 +22,9 @@ pub(crate) fn file(path: &Path, budget: u64) -> Result<Bytes, ImportError> {
     if bytes > budget {
         return Err(ImportError::TooLarge { path: path.into(), bytes, budget });
     }
-    let mut content = Vec::new();
-    // A file that grows while it is read stays inside the budget.
-    file.by_ref().take(budget).read_to_end(&mut content).map_err(failed)?;
+    // As long as the file was when it was asked, so that one that grows stays inside the budget.
+    let mut content = Memory::zeroed(bytes as usize);
+    file.read_exact(&mut content).map_err(failed)?;
     Ok(content.into())
 }
 
@@ -113,7 +114,7 @@ fn external(proto: &TensorProto, files: &Files, needed: usize) -> Converted<Byte
         return malformed(format!("{location} has {size} bytes, the tensor lies at {offset} and needs {needed}"));
     }
     std::io::Seek::seek(&mut file, std::io::SeekFrom::Start(offset)).map_err(in_file)?;
-    let mut bytes = vec![0; needed];
+    let mut bytes = Memory::zeroed(needed);
     file.read_exact(&mut bytes).map_err(in_file)?;
     Ok(bytes.into())
 }

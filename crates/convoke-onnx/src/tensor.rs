@@ -206,7 +206,7 @@ impl Tensor {
     }
 
     /// The elements in the element type `elem` of a layer.
-    pub(crate) fn carried(&self, elem: Elem) -> Vec<u8> {
+    pub(crate) fn carried(&self, elem: Elem) -> Values {
         let same = match self.ty {
             DataType::Float => elem == Elem::F32,
             DataType::Double => elem == Elem::F64,
@@ -215,9 +215,9 @@ impl Tensor {
             _ => false,
         };
         if same {
-            return self.bytes.to_vec();
+            return Values::from_bytes(elem, self.bytes.clone());
         }
-        Values::of(elem, &self.real()).bytes().to_vec()
+        Values::of(elem, &self.real())
     }
 }
 

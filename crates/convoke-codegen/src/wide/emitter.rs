@@ -8,6 +8,7 @@ use rustc_hash::FxHashMap;
 use super::bank::{Bank, Key, Kind, NEVER};
 use super::flat::{Address, Flat, Node};
 use super::frame::Frame;
+use super::prefetch::Ahead;
 use super::uses::Keys;
 use crate::x86::{Assembler, Isa, Shape};
 
@@ -30,7 +31,7 @@ pub(super) struct Emitter<'a> {
     /// Where a kernel keeps the first iteration of its parallel loop.
     pub(super) range_begin: Option<usize>,
     /// Lines to ask for at a node, by its index; see [`prefetch`](super::prefetch).
-    pub(super) ahead: FxHashMap<usize, Vec<i64>>,
+    pub(super) ahead: FxHashMap<usize, Vec<Ahead>>,
     /// Of the node at hand, from 1; 0 before the first.
     pub(super) position: u32,
     pub(super) asm: Assembler,

@@ -5,6 +5,7 @@ use convoke_ir::loops::{Place, Stmt, ValId};
 
 use super::emitter::Emitter;
 use super::flat::{Address, Flat, Node};
+use super::prefetch::Ahead;
 use crate::x86::{Mem, Source, moves_whole};
 
 impl<'a> Emitter<'a> {
@@ -123,9 +124,9 @@ impl<'a> Emitter<'a> {
     /// Asks for the lines that the node at hand is to ask for.
     pub(super) fn prefetch(&mut self, address: Option<&Address>) {
         let lines = self.ahead.remove(&(self.position as usize - 1)).unwrap_or_default();
-        for (line, address) in lines.into_iter().zip(address.into_iter().cycle()) {
-            let at = self.mem(address, line);
-            self.asm.prefetch(at);
+        for (Ahead { at, into }, address) in lines.into_iter().zip(address.into_iter().cycle()) {
+            let at = self.mem(address, at);
+            self.asm.prefetch(at, into);
             self.general.unlock_all();
         }
     }

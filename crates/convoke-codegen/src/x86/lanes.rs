@@ -7,7 +7,7 @@ use iced_x86::{Instruction, Register};
 use super::abi::NUMBER;
 use super::asm::{Assembler, FITS};
 use super::op::{Length, Op, Shape};
-use super::operand::{Mask, Mem, Source};
+use super::operand::{Level, Mask, Mem, Source};
 
 /// 128 bits of either element type.
 const SHORT: [Shape; 2] = [Shape { elem: Elem::F32, length: Length::X }, Shape { elem: Elem::F64, length: Length::X }];
@@ -165,7 +165,11 @@ impl Assembler {
     }
 
     /// Asks for the line of the cache at `from`.
-    pub(crate) fn prefetch(&mut self, from: Mem) {
-        self.push(Instruction::with1(Prefetcht0_m8, from.operand()).expect(FITS));
+    pub(crate) fn prefetch(&mut self, from: Mem, into: Level) {
+        let code = match into {
+            Level::First => Prefetcht0_m8,
+            Level::Second => Prefetcht1_m8,
+        };
+        self.push(Instruction::with1(code, from.operand()).expect(FITS));
     }
 }

@@ -28,4 +28,4 @@ pub(crate) use self::asm::{Assembler, Forward};
 pub(crate) use self::isa::{Isa, LONGEST_BYTES, SHORT_BYTES};
 pub(crate) use self::lanes::moves_whole;
 pub(crate) use self::op::Shape;
-pub(crate) use self::operand::{General, Mem, Source, Where};
+pub(crate) use self::operand::{General, Level, Mem, Source, Where};

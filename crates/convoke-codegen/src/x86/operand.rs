@@ -25,6 +25,13 @@ impl General {
     }
 }
 
+/// A cache that a line is brought into.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Level {
+    First,
+    Second,
+}
+
 /// A place in memory: `base + index · scale + offset` bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Mem {

@@ -1,5 +1,7 @@
 //! Movement of known elements, as bytes: of any type and any size.
 
+use convoke_ir::memory::transposed;
+
 use super::known::{Host, broadcast, strides, walk};
 use crate::error::{Converted, Refusal, malformed};
 use crate::shape;
@@ -59,9 +61,7 @@ fn transpose(host: &Host<'_>, x: &Tensor, perm: &[usize]) -> Converted<Tensor> {
 /// A known matrix transposed.
 pub(crate) fn turned(x: &Tensor) -> Converted<Tensor> {
     let [rows, columns] = *x.dims() else { return malformed(format!("{:?} is no matrix", x.dims())) };
-    let width = x.ty().bytes();
-    let mut bytes = Vec::with_capacity(x.bytes().len());
-    walk(&[columns, rows], &[1, columns as isize], 0, |at| bytes.extend_from_slice(&x.bytes()[at * width..][..width]));
+    let bytes = transposed(x.bytes(), rows, x.ty().bytes());
     Tensor::from_bytes(x.ty(), vec![columns, rows], bytes.into())
 }
 

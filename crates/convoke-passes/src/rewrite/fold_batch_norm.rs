@@ -145,16 +145,7 @@ fn folded(layer: &Layer, conv: usize, steps: &[Step], cx: &Context<'_>) -> Resul
     if !in_range(&affine.gain, ty.elem) || !in_range(&affine.shift, ty.elem) {
         return Ok(None);
     }
-    let per_channel = weights.len() / affine.gain.len();
-    // Channel after channel: a division for each weight would take longer than all else.
-    let (mut gains, mut gain, mut left) = (affine.gain.iter(), 0.0, 0);
-    let scaled = weights.map_finite(ty.elem.compute(), |_, v| {
-        if left == 0 {
-            (gain, left) = (gains.next().copied().unwrap_or(f64::NAN), per_channel);
-        }
-        left -= 1;
-        v * gain
-    });
+    let scaled = weights.scaled(ty.elem.compute(), &affine.gain);
     Ok(scaled.map(|weights| (weights, affine.shift)))
 }
 

@@ -330,6 +330,9 @@ struct Sum {
 
 /// Sums the branches over `x` that can be summed; `None` if there are fewer than two.
 fn sum(layer: &Layer, x: ValueId, branches: &[Branch], cx: &Context<'_>) -> Result<Option<Sum>, PassError> {
+    if branches.len() < 2 {
+        return Ok(None);
+    }
     let kernel = |branch: &Branch| branch.conv.as_ref().and_then(|(conv, w)| Kernel::new(layer, x, conv, *w));
     // The most taps, then the most channels for each output; of equals, the first.
     let widest = branches.iter().enumerate().filter_map(|(i, b)| Some((kernel(b)?, i)));
