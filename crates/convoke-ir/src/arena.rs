@@ -81,6 +81,15 @@ impl<T> Arena<T> {
         id
     }
 
+    /// Removes the entries that are not marked, and gives the new place of each old one.
+    pub fn keep(&mut self, marks: &[bool]) -> Vec<Option<Id<T>>> {
+        let mut kept = Arena::new();
+        let old = std::mem::take(&mut self.0).into_iter().zip(marks);
+        let places = old.map(|(item, &keep)| keep.then(|| kept.push(item))).collect();
+        *self = kept;
+        places
+    }
+
     /// How many entries there are.
     pub fn len(&self) -> usize {
         self.0.len()

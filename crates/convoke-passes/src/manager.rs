@@ -1,5 +1,5 @@
-//! Runs passes: verifies before and after each, times it, counts its changes. On request it verifies programs after the last pass only, since code
-//! generation takes only verified ones.
+//! Runs passes: verifies before and after each, times it, counts its changes. On request it leaves programs to its caller, since code generation
+//! takes only verified ones.
 //!
 //! A failed verification after a pass is a bug of the pass, and the error says so.
 
@@ -102,8 +102,8 @@ impl<'a> PassManager<'a> {
         self
     }
 
-    /// Verifies programs after the last pass only. An error then names the last pass, whichever is wrong.
-    pub fn verify_at_end(mut self) -> PassManager<'a> {
+    /// Verifies layers only. Whoever takes the program verifies it.
+    pub fn leave_programs(mut self) -> PassManager<'a> {
         self.each = false;
         self
     }
@@ -126,7 +126,7 @@ impl<'a> PassManager<'a> {
             self.watch.tell(&Progress::End);
             (state, changed) = done?;
             let elapsed = start.elapsed();
-            if self.each || state.stage() == Stage::Layer || i + 1 == passes.len() {
+            if self.each || state.stage() == Stage::Layer {
                 state.verify().map_err(|diagnostics| PassError::Broken { pass: pass.name(), diagnostics })?;
             }
             let after = if changed.is_yes() { state.stats() } else { before };

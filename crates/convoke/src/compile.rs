@@ -9,7 +9,7 @@ use crate::compiled::CompiledLayer;
 use crate::compiler::Compiler;
 use crate::error::Error;
 use crate::layer::Layer;
-use crate::lowered::{Lowered, choices, values};
+use crate::lowered::{Lowered, checked, choices, values};
 use crate::pipeline::Verify;
 use crate::tune::tune;
 use crate::tune::verdict::Verdict;
@@ -74,6 +74,7 @@ impl Compiler {
         };
         let (state, verdicts) = self.run_level(layer, Stage::Loops, Verify::COMPILER, observer)?;
         let State::Loops(program) = state else { unreachable!("the pipeline to `Stage::Loops` ends with lowering") };
+        let program = checked(program, &records)?;
         let elapsed = start.elapsed();
         Ok(Lowered { layer: layer.clone(), program, records, choices: chosen, values: named, unmet, verdicts, elapsed })
     }

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use convoke_ir::attr::Plan;
 use convoke_ir::layer::{self as ir, Op};
-use convoke_ir::loops::{self, Program};
-use convoke_passes::Record;
+use convoke_ir::loops::{self, Checked, Program};
+use convoke_passes::{PassError, Record};
 
 use crate::layer::Layer;
 use crate::tune::verdict::Verdict;
@@ -34,11 +34,17 @@ pub(crate) fn values(layer: &ir::Layer) -> Vec<String> {
     layer.body.iter().map(|instr| layer.values[instr.result].name.clone()).collect()
 }
 
+/// The program of these passes, verified.
+pub(crate) fn checked(program: Program, records: &[Record]) -> Result<Checked, PassError> {
+    let pass = records.last().map_or("lower", |record| record.pass);
+    Checked::new(program).map_err(|diagnostics| PassError::Broken { pass, diagnostics })
+}
+
 /// A layer as loops, before code is generated.
 #[derive(Clone, Debug)]
 pub struct Lowered {
     pub(crate) layer: Layer,
-    pub(crate) program: Program,
+    pub(crate) program: Checked,
     pub(crate) records: Vec<Record>,
     pub(crate) choices: Vec<Choice>,
     /// The values that the ops of the last layer compute.
@@ -54,9 +60,9 @@ impl Lowered {
         &self.layer
     }
 
-    /// The program, verified: the pass manager did so after its last pass.
+    /// The program, verified.
     pub fn verified(&self) -> loops::Verified<'_> {
-        loops::verify(&self.program).expect("verified by the pass manager, and not changed since")
+        self.program.verified()
     }
 
     /// The program.
@@ -66,7 +72,7 @@ impl Lowered {
 
     /// The program alone, to be changed.
     pub fn into_program(self) -> Program {
-        self.program
+        self.program.into_program()
     }
 
     /// A record of each pass, in order.

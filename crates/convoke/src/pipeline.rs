@@ -53,7 +53,7 @@ impl Compiler {
         let files = files.clone().with_budget(self.max_memory());
         let cx = Context { machine: self.machine(), files: &files, grants: self.grants() };
         let manager = PassManager::new(cx).observe(observer).watch(self.watch().clone());
-        let mut manager = if verify == Verify::Each { manager } else { manager.verify_at_end() };
+        let mut manager = if verify == Verify::Each { manager } else { manager.leave_programs() };
         Ok(manager.run(state, passes)?)
     }
 }
@@ -63,11 +63,11 @@ impl Compiler {
 pub(crate) enum Verify {
     /// After each pass.
     Each,
-    /// After the last.
-    Last,
+    /// Layers after each pass, and programs by whoever takes them, as [`Lowered`](crate::Lowered) does.
+    Layers,
 }
 
 impl Verify {
     /// For callers that only want the code. Debug builds look for the pass that is wrong.
-    pub(crate) const COMPILER: Verify = if cfg!(debug_assertions) { Verify::Each } else { Verify::Last };
+    pub(crate) const COMPILER: Verify = if cfg!(debug_assertions) { Verify::Each } else { Verify::Layers };
 }

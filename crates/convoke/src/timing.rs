@@ -21,7 +21,7 @@ use crate::compiled::CompiledLayer;
 use crate::compiler::Compiler;
 use crate::error::Error;
 use crate::layer::Layer;
-use crate::lowered::{Lowered, choices as chosen, values};
+use crate::lowered::{Lowered, checked, choices as chosen, values};
 use crate::native::Buffers;
 
 /// Candidates that are predicted to take more than this many times as long as the best are not measured.
@@ -218,6 +218,7 @@ pub(crate) fn compile(compiler: &Compiler, files: &Files, mut ir: ir::Layer) -> 
     };
     let state = compiler.run_passes(State::Layer(layer.ir().clone()), &passes, layer.files(), observer)?;
     let State::Loops(program) = state else { unreachable!("the pipeline to `Stage::Loops` ends with lowering") };
+    let program = checked(program, &records)?;
     let elapsed = start.elapsed();
     let (unmet, verdicts) = (Vec::new(), Vec::new());
     let lowered = Lowered { layer, program, records, choices, values: computed, unmet, verdicts, elapsed };

@@ -68,4 +68,4 @@ pub use decl::{Access, Slot, SlotId, Val, ValId, Var, VarId, VecType};
 pub use expr::{BinOp, Expr, Half, Pick, Place, Reads, UnOp};
 pub use func::{Call, For, Func, FuncId, FuncKind, Induction, Marks, Stmt, View};
 pub use program::{Buffer, BufferId, Program, Role, Run};
-pub use verify::{MAX_BYTES, MAX_LOOPS, MAX_STMTS, MAX_TABLE, Verified, verify};
+pub use verify::{Checked, MAX_BYTES, MAX_LOOPS, MAX_STMTS, MAX_TABLE, Verified, verify};

@@ -59,6 +59,35 @@ impl Deref for Verified<'_> {
     }
 }
 
+/// A program with the proof that [`verify`] accepts it. It cannot be changed.
+#[derive(Clone, Debug)]
+pub struct Checked(Program);
+
+impl Checked {
+    /// Checks a program; on failure gives every mistake found.
+    pub fn new(program: Program) -> Result<Checked, Vec<Diagnostic>> {
+        verify(&program)?;
+        Ok(Checked(program))
+    }
+
+    /// The proof.
+    pub fn verified(&self) -> Verified<'_> {
+        Verified(&self.0)
+    }
+
+    /// The program without its proof, to be changed.
+    pub fn into_program(self) -> Program {
+        self.0
+    }
+}
+
+impl Deref for Checked {
+    type Target = Program;
+    fn deref(&self) -> &Program {
+        &self.0
+    }
+}
+
 /// Checks a program; on failure gives every mistake found.
 pub fn verify(program: &Program) -> Result<Verified<'_>, Vec<Diagnostic>> {
     let mut found = Found::default();

@@ -1,6 +1,5 @@
 //! Removal of functions that nothing runs or calls, and of scratch and prepared buffers that nothing touches.
 
-use convoke_ir::arena::{Arena, Id};
 use convoke_ir::loops::{Program, Role, Stmt};
 
 use super::block;
@@ -24,8 +23,8 @@ pub(crate) fn prune(program: &mut Program) {
         program.buffers.iter().map(|(_, buffer)| !matches!(buffer.role, Role::Scratch | Role::Prepared)).collect();
     runs().flat_map(|run| &run.args).for_each(|arg| touched[arg.index()] = true);
 
-    let new_func = keep(&mut program.funcs, &called);
-    let new_buffer = keep(&mut program.buffers, &touched);
+    let new_func = program.funcs.keep(&called);
+    let new_buffer = program.buffers.keep(&touched);
     for run in program.prepare.iter_mut().chain(&mut program.entry) {
         run.func = new_func[run.func.index()].expect("what is run is kept");
         run.args.iter_mut().for_each(|arg| *arg = new_buffer[arg.index()].expect("what is touched is kept"));
@@ -37,12 +36,4 @@ pub(crate) fn prune(program: &mut Program) {
             }
         });
     }
-}
-
-/// Keeps the marked entries, and gives the new id of each old one.
-fn keep<T: Clone>(arena: &mut Arena<T>, marks: &[bool]) -> Vec<Option<Id<T>>> {
-    let mut kept = Arena::new();
-    let new = arena.iter().map(|(id, item)| marks[id.index()].then(|| kept.push(item.clone()))).collect();
-    *arena = kept;
-    new
 }
