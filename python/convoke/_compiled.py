@@ -54,6 +54,8 @@ class Report:
     """Time of code generation."""
     weights_time: float
     """Time to read or make the numbers of constants, and to pack and transform them."""
+    loaded: bool
+    """Whether the code was loaded from the folder `cache`. All of its time is then in `codegen_time`."""
     code_bytes: int
     """Bytes of machine code."""
     constant_bytes: int
@@ -217,6 +219,7 @@ def compile(
     max_memory: int = 2 << 30,
     tune: bool = False,
     tune_cache: str | os.PathLike[str] | None = None,
+    cache: str | os.PathLike[str] | None = None,
     dims: Mapping[str, int] | None = None,
     input_shapes: Mapping[str, Sequence[int]] | None = None,
     outputs: Sequence[str] | None = None,
@@ -252,6 +255,8 @@ def compile(
         The most bytes of tensors and scratch together.
     tune : bool
         Chooses algorithms by timing the candidates. Verdicts are kept in the folder `tune_cache` if one is given.
+    cache : path
+        Keeps compiled layers in this folder, from which later processes load them. It may be deleted at any time. Code is run from it.
     dims, input_shapes, outputs
         Of an ONNX model: numbers for symbolic sizes, shapes of inputs by name, and the values to compute instead of the outputs.
 
@@ -265,7 +270,7 @@ def compile(
         Mistakes in a text, all of them, each in its place; operators that are not compiled, all of them; options out of range.
     """
     options = Options(
-        threads, level, max_error, certified, tolerance, guard, input_range, algorithm, cpu, subnormals, max_memory, tune, tune_cache
+        threads, level, max_error, certified, tolerance, guard, input_range, algorithm, cpu, subnormals, max_memory, tune, tune_cache, cache
     )
     return Compiled(source(model, layer, dims, input_shapes, outputs), options)
 

@@ -113,6 +113,7 @@ def load(
     max_memory: int = 2 << 30,
     tune: bool = False,
     tune_cache: str | os.PathLike[str] | None = None,
+    cache: str | os.PathLike[str] | None = None,
     dims: Mapping[str, int] | None = None,
     input_shapes: Mapping[str, Sequence[int]] | None = None,
     outputs: Sequence[str] | None = None,
@@ -136,7 +137,7 @@ def load(
         A file that cannot be read or is no ONNX model.
     """
     options = Options(
-        threads, level, max_error, certified, tolerance, guard, input_range, algorithm, cpu, subnormals, max_memory, tune, tune_cache
+        threads, level, max_error, certified, tolerance, guard, input_range, algorithm, cpu, subnormals, max_memory, tune, tune_cache, cache
     )
     found = source(model, None, dims, input_shapes, outputs)
     if not isinstance(found, Onnx):

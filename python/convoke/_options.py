@@ -24,6 +24,7 @@ class Options:
     max_memory: int = 2 << 30
     tune: bool = False
     tune_cache: str | os.PathLike[str] | None = None
+    cache: str | os.PathLike[str] | None = None
 
     def native(self) -> dict[str, Any]:
         """The options as the native half reads them."""
@@ -50,4 +51,6 @@ class Options:
             flags.append("--tune")
             if self.tune_cache is not None:
                 flags.append(f"--tune-cache={os.fspath(self.tune_cache)}")
+        if self.cache is not None:
+            flags.append(f"--cache={os.fspath(self.cache)}")
         return flags

@@ -221,3 +221,28 @@ fn a_profile_has_a_time_for_each_kernel() {
         assert_eq!(kernels.last().expect("not empty")["value"], "/act/Relu");
     }
 }
+
+#[test]
+fn a_net_is_kept_and_loaded_by_the_next_command() {
+    let folder = folder();
+    let file = net(folder.path());
+    let cache = text(&folder.path().join("cache"));
+    let run = |json: bool| {
+        let result =
+            convoke(&[&["run", &file, "--cache", &cache, "--check"], &["--json"][..usize::from(json)]].concat());
+        assert_eq!(result.status, 0, "{}", result.stderr);
+        result.stdout
+    };
+    let first = run(false);
+    assert!(first.contains("\ncompile "), "{first}");
+    if cfg!(target_arch = "x86_64") {
+        let second = run(false);
+        assert!(second.contains("\nloaded ") && !second.contains("\ncompile "), "{second}");
+        let second: Value = serde_json::from_str(&run(true)).expect("JSON");
+        assert_eq!(second["loaded"], true);
+    }
+    // A file where the folder should be.
+    let result = convoke(&["run", &file, "--cache", &file]);
+    assert_eq!(result.status, 0, "{}", result.stderr);
+    assert!(result.stderr.starts_with("note: the code is not kept: "), "{}", result.stderr);
+}

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use convoke::ir::diagnostic::shown;
 use convoke::tune::{Origin, Verdict};
-use convoke::{Compiler, Error, Layer, Machine, ReadError, Unmet, read_capped};
+use convoke::{Cached, Compiler, Error, Layer, Machine, ReadError, Unmet, read_capped};
 use convoke_passes::{PassError, Progress, Watch};
 use indicatif::{ProgressBar, ProgressStyle};
 
@@ -54,6 +54,9 @@ pub(crate) fn compiler<'a>(
     if options.tune {
         compiler = compiler.with_tuning(options.tune_cache.clone());
     }
+    if let Some(folder) = &options.cache {
+        compiler = compiler.with_cache(folder);
+    }
     Ok(compiler)
 }
 
@@ -88,6 +91,13 @@ pub(crate) fn note_unsaved(verdicts: &[Verdict], io: &mut Io<'_>) {
         if let Origin::NotKept(why) = verdict.origin() {
             note(io, &format!("the verdict of tuning %{} is not kept: {why}", verdict.value()));
         }
+    }
+}
+
+/// Writes a note if the code could not be kept: the result is right, but it will be compiled again.
+pub(crate) fn note_not_kept(cached: &Cached, io: &mut Io<'_>) {
+    if let Cached::NotKept(why) = cached {
+        note(io, &format!("the code is not kept: {why}"));
     }
 }
 

@@ -2,10 +2,12 @@
 
 use std::alloc::{Layout, alloc_zeroed, dealloc};
 use std::ptr::NonNull;
+use std::sync::Arc;
 
 use convoke_ir::by_elem;
 use convoke_ir::elem::{Elem, Number};
 use convoke_ir::memory::Pages;
+use memmap2::Mmap;
 
 use crate::convention::ALIGN;
 
@@ -24,6 +26,8 @@ enum From {
     Heap,
     /// Held so that it is unmapped at the end.
     Map(#[expect(dead_code, reason = "dropping it is its use")] Pages),
+    /// A file's, which is only read.
+    File(#[expect(dead_code, reason = "dropping it is its use")] Arc<Mmap>),
 }
 
 // SAFETY: plain memory with one owner.
@@ -48,6 +52,13 @@ impl Aligned {
         // SAFETY: the layout has at least one byte.
         let begin = NonNull::new(unsafe { alloc_zeroed(layout) })?;
         Some(Aligned { begin, len, from: From::Heap })
+    }
+
+    /// `len` bytes of a file, from `at` on, to be read alone; `None` if they are not there, or do not begin on a cache line.
+    pub(crate) fn in_file(file: &Arc<Mmap>, at: usize, len: usize) -> Option<Aligned> {
+        let bytes = file.get(at..at.checked_add(len)?)?;
+        let begin = NonNull::new(bytes.as_ptr().cast_mut())?;
+        (begin.align_offset(ALIGN) == 0).then(|| Aligned { begin, len, from: From::File(file.clone()) })
     }
 
     /// A copy of these bytes.

@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use convoke_data::Files;
-use convoke_ir::elem::{Elem, Subnormals};
-use convoke_ir::loops::{BufferId, Program, Role, Run, Verified};
+use convoke_ir::elem::Subnormals;
+use convoke_ir::loops::{Program, Role, Run, Verified};
 use convoke_machine::Machine;
 use rayon::Scope;
 
@@ -17,8 +17,9 @@ use crate::convention::parallel_loop;
 use crate::element::{Element, Raw, Slice, SliceMut};
 use crate::error::{CodegenError, RunError, Side};
 use crate::helpers::Helpers;
-use crate::jit::{Code, Kernel};
+use crate::jit::Code;
 use crate::machine_code::reachable;
+use crate::parts::{Machinery, Param, Step, enter};
 use crate::plan::Plan;
 use crate::region::Region;
 use crate::target::{Place, Target};
@@ -50,40 +51,23 @@ impl Default for Options {
 pub struct Compiled {
     /// Tells the workspaces of this program from those of others.
     id: u64,
-    code: Code,
-    inputs: Vec<Param>,
-    outputs: Vec<Param>,
+    pub(crate) code: Machinery,
+    pub(crate) inputs: Vec<Param>,
+    pub(crate) outputs: Vec<Param>,
     /// Constants that the entry reads, by buffer.
-    constants: Vec<Option<Arc<Aligned>>>,
-    steps: Vec<Step>,
+    pub(crate) constants: Vec<Option<Arc<Aligned>>>,
+    pub(crate) steps: Vec<Step>,
+    /// The work of each step.
+    pub(crate) work: Vec<work::Step>,
     /// Into how many chunks each step is split.
-    chunks: Vec<u64>,
-    plan: Plan,
+    pub(crate) chunks: Vec<u64>,
+    pub(crate) plan: Plan,
     weights_time: Duration,
-    flushed: usize,
+    pub(crate) flushed: usize,
     subnormals: Subnormals,
     threads: usize,
-    helpers: Option<Arc<Helpers>>,
+    pub(crate) helpers: Option<Arc<Helpers>>,
     pool: Mutex<Vec<Workspace>>,
-}
-
-/// An input or output.
-#[derive(Clone, Debug)]
-struct Param {
-    buffer: BufferId,
-    name: String,
-    elem: Elem,
-    len: usize,
-}
-
-/// One kernel of the entry.
-struct Step {
-    kernel: Kernel,
-    args: Vec<BufferId>,
-    /// Where its slots begin in the tables.
-    table: usize,
-    /// Iterations of the parallel loop; 1 without one.
-    trips: u64,
 }
 
 /// Memory for one run at a time, made by [`Compiled::workspace`].
@@ -143,22 +127,9 @@ pub fn compile(
         table += args.len();
     }
     let chunks = work::chunks(&work, threads, &machine.sharing);
-    Ok(Compiled {
-        id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
-        inputs: params(Role::Input),
-        outputs: params(Role::Output),
-        steps,
-        chunks,
-        code,
-        constants,
-        plan,
-        weights_time,
-        flushed,
-        subnormals: options.subnormals,
-        threads,
-        helpers,
-        pool: Mutex::new(Vec::new()),
-    })
+    let (inputs, outputs) = (params(Role::Input), params(Role::Output));
+    let made = Compiled::new(Machinery::Made(Box::new(code)), steps, work, plan, options);
+    Ok(Compiled { inputs, outputs, chunks, constants, weights_time, flushed, helpers, ..made })
 }
 
 /// Refuses what would need too much memory before any of it is allocated.
@@ -188,27 +159,34 @@ struct Shared(*const *mut u8, *mut u8);
 // means, and to locals of their own.
 unsafe impl Sync for Shared {}
 
-/// Checks the slices of one side and enters them in the table of buffers.
-fn enter(
-    side: Side,
-    params: &[Param],
-    slices: impl Iterator<Item = Raw>,
-    buffers: &mut [*mut u8],
-) -> Result<(), RunError> {
-    for (index, (param, slice)) in params.iter().zip(slices).enumerate() {
-        let name = || param.name.clone();
-        if slice.elem != param.elem {
-            return Err(RunError::Elem { side, index, name: name(), found: slice.elem, expected: param.elem });
-        }
-        if slice.len != param.len {
-            return Err(RunError::Length { side, index, name: name(), found: slice.len, expected: param.len });
-        }
-        buffers[param.buffer.index()] = slice.begin;
-    }
-    Ok(())
-}
-
 impl Compiled {
+    /// A program without parameters and constants.
+    pub(crate) fn new(
+        code: Machinery,
+        steps: Vec<Step>,
+        work: Vec<work::Step>,
+        plan: Plan,
+        options: &Options,
+    ) -> Compiled {
+        Compiled {
+            id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
+            code,
+            inputs: Vec::new(),
+            outputs: Vec::new(),
+            constants: Vec::new(),
+            steps,
+            work,
+            chunks: Vec::new(),
+            plan,
+            weights_time: Duration::ZERO,
+            flushed: 0,
+            subnormals: options.subnormals,
+            threads: options.threads.max(1),
+            helpers: None,
+            pool: Mutex::new(Vec::new()),
+        }
+    }
+
     /// Runs the program: one slice for each input and output, in the order they are declared, in storage order.
     ///
     /// Everything is checked first; on an error nothing was written. All slices have the same element type here; a program with
@@ -366,7 +344,10 @@ impl Compiled {
 
     /// Bytes of machine code.
     pub fn code_bytes(&self) -> usize {
-        self.code.bytes
+        match &self.code {
+            Machinery::Made(code) => code.bytes,
+            Machinery::Loaded(_, bytes) => *bytes,
+        }
     }
 
     /// How long it took to read or make the numbers of constants, and to pack and transform them, without the compilation of the code that

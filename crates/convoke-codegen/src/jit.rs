@@ -3,8 +3,9 @@
 use std::io;
 
 use convoke_ir::loops::{FuncId, Program};
+use cranelift_codegen::binemit::Reloc;
 use cranelift_jit::{BranchProtection, JITBuilder, JITMemoryKind, JITMemoryProvider, JITModule, SystemMemoryProvider};
-use cranelift_module::{ModuleError, ModuleResult, default_libcall_names};
+use cranelift_module::{ModuleError, ModuleReloc, ModuleRelocTarget, ModuleResult, default_libcall_names};
 
 use crate::error::CodegenError;
 use crate::machine_code::{MachineCode, Numbered, compile_all, guard, internal};
@@ -25,6 +26,8 @@ pub(crate) struct Code {
     kernels: Vec<Option<Kernel>>,
     /// Bytes of machine code.
     pub(crate) bytes: usize,
+    /// Where all functions lie, if they refer to each other alone and by distance: they can then be moved together.
+    whole: Option<(usize, usize)>,
 }
 
 // SAFETY: after `finalize` the module is only read, through `kernel`, until it is dropped; its code keeps no state.
@@ -41,20 +44,38 @@ impl Code {
         let mut builder = JITBuilder::with_isa(target.ordered.clone(), default_libcall_names());
         builder.memory_provider(Box::new(Together::new(total)));
 
-        let mut code = Code { module: None, kernels: vec![None; program.funcs.len()], bytes: 0 };
+        let mut code = Code { module: None, kernels: vec![None; program.funcs.len()], bytes: 0, whole: None };
         let module = code.module.insert(JITModule::new(builder));
         guard(|| {
             numbers.define(program, funcs, &compiled, target, "convoke", module).map_err(|error| denied(*error))?;
             module.finalize_definitions().map_err(denied)
         })?;
         code.bytes = compiled.iter().map(|machine| machine.bytes.len()).sum();
-        for &id in funcs {
+        let (mut begin, mut end, mut moves) = (usize::MAX, 0, true);
+        for (&id, compiled) in funcs.iter().zip(&compiled) {
             let address = module.get_finalized_function(numbers.of(id));
+            begin = begin.min(address as usize);
+            end = end.max(address as usize + compiled.bytes.len());
+            moves &= compiled.relocs.iter().all(is_distance);
             // SAFETY: this is the entry of a function with the parameters of `Kernel`, as `emit::signature` says. Codelets have
             // others; `kernel` is asked only for the functions of runs, which the verifier lets be kernels alone.
             code.kernels[id.index()] = Some(unsafe { std::mem::transmute::<*const u8, Kernel>(address) });
         }
+        // Beyond that, something else lies between them.
+        code.whole = (moves && begin < end && end - begin <= total).then(|| (begin, end - begin));
         Ok(code)
+    }
+
+    /// The bytes of all functions, if they run wherever they are put, on a boundary of 64 bytes.
+    pub(crate) fn movable(&self) -> Option<&[u8]> {
+        let (begin, len) = self.whole?;
+        // SAFETY: one allocation of the module, which lives as long as `self` and which nothing writes to after `new`.
+        Some(unsafe { std::slice::from_raw_parts(begin as *const u8, len) })
+    }
+
+    /// Where a kernel lies in [`Code::movable`].
+    pub(crate) fn offset(&self, kernel: Kernel) -> Option<usize> {
+        (kernel as usize).checked_sub(self.whole?.0)
     }
 
     /// The entry of a kernel.
@@ -70,6 +91,12 @@ impl Drop for Code {
             unsafe { module.free_memory() };
         }
     }
+}
+
+/// Whether a reference is the distance to another function of the program.
+fn is_distance(reloc: &ModuleReloc) -> bool {
+    matches!(reloc.name, ModuleRelocTarget::User { .. })
+        && matches!(reloc.kind, Reloc::X86CallPCRel4 | Reloc::X86PCRel4 | Reloc::X86CallPLTRel4)
 }
 
 /// The most bytes that the JIT adds behind a function for one of its calls.

@@ -27,9 +27,11 @@ mod machine_code;
 mod memory;
 #[cfg(feature = "objects")]
 mod object;
+mod parts;
 pub mod plan;
 mod prepare;
 mod region;
+mod stored;
 mod symbol;
 mod target;
 mod wide;

@@ -1,6 +1,6 @@
 //! Compiled layers as Python objects.
 
-use convoke::{CompiledLayer, Input, Output, TensorType};
+use convoke::{Cached, CompiledLayer, Input, Output, TensorType};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
@@ -47,6 +47,7 @@ impl Compiled {
         dict.set_item("passes_time", report.passes_time.as_secs_f64())?;
         dict.set_item("codegen_time", report.codegen_time.as_secs_f64())?;
         dict.set_item("weights_time", report.weights_time.as_secs_f64())?;
+        dict.set_item("loaded", matches!(report.cached, Cached::Loaded))?;
         dict.set_item("code_bytes", report.code_bytes)?;
         dict.set_item("constant_bytes", report.constant_bytes)?;
         dict.set_item("scratch_bytes", report.scratch_bytes)?;

@@ -25,6 +25,7 @@ pub(crate) struct Options {
     max_memory: u64,
     tune: bool,
     tune_cache: Option<PathBuf>,
+    cache: Option<PathBuf>,
 }
 
 impl Options {
@@ -69,6 +70,9 @@ impl Options {
         }
         if self.tune {
             compiler = compiler.with_tuning(self.tune_cache.clone());
+        }
+        if let Some(folder) = &self.cache {
+            compiler = compiler.with_cache(folder);
         }
         Ok(compiler)
     }

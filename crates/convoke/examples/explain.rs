@@ -11,6 +11,15 @@ use convoke::{Compiler, Generator, Layer};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let explanation = explained()?;
+    show(&explanation);
+    match std::env::args().nth(1) {
+        Some(folder) => save(&explanation, Path::new(&folder)),
+        None => Ok(()),
+    }
+}
+
+/// Prints the candidates of each convolution.
+fn show(explanation: &Explanation) {
     for selection in explanation.selections() {
         println!("%{}: {} is chosen", selection.value, selection.chosen);
         for (algorithm, plan) in &selection.candidates {
@@ -19,10 +28,6 @@ fn main() -> Result<(), Box<dyn Error>> {
                 Err(refusal) => println!("  {algorithm}: {refusal}"),
             }
         }
-    }
-    match std::env::args().nth(1) {
-        Some(folder) => save(&explanation, Path::new(&folder)),
-        None => Ok(()),
     }
 }
 
@@ -48,9 +53,10 @@ fn save(explanation: &Explanation, folder: &Path) -> Result<(), Box<dyn Error>> 
 #[cfg(test)]
 #[test]
 fn the_ir_after_each_pass_is_saved_and_reads_back() -> Result<(), Box<dyn Error>> {
-    main()?;
+    let explanation = explained()?;
+    show(&explanation);
     let folder = tempfile::tempdir()?;
-    save(&explained()?, folder.path())?;
+    save(&explanation, folder.path())?;
     let saved = fs::read_to_string(folder.path().join("01-fuse-epilogue.conv"))?;
     assert!(saved.contains("then relu"), "{saved}");
     Layer::parse(&saved)?;

@@ -5,6 +5,7 @@ use std::time::Instant;
 use convoke_passes::plan::Select;
 use convoke_passes::{LayerPass, Progress, Record, Stage, State};
 
+use crate::cache::{Cached, Entry};
 use crate::compiled::CompiledLayer;
 use crate::compiler::Compiler;
 use crate::error::Error;
@@ -87,10 +88,17 @@ impl Compiler {
     /// beyond the memory limit, more threads than [`max_threads`](crate::max_threads), or a system without executable memory.
     pub fn compile(&self, layer: &Layer) -> Result<CompiledLayer, Error> {
         self.machine().runs_on_host()?;
+        self.fits(layer)?;
+        let entry = Entry::of(self, layer);
+        if let Some(loaded) = entry.as_ref().and_then(|entry| entry.load(self, layer)) {
+            return Ok(loaded);
+        }
         let lowered = self.lower(layer)?;
         self.watch().tell(&Progress::Code);
         let compiled = CompiledLayer::new(self, lowered);
         self.watch().tell(&Progress::End);
-        compiled
+        let compiled = compiled?;
+        let cached = entry.map_or(Cached::Not, |entry| entry.keep(&compiled));
+        Ok(compiled.with_cached(cached))
     }
 }

@@ -10,9 +10,11 @@ use convoke_passes::Record;
 use ndarray::ArrayD;
 
 use crate::array::{Input, Output, zeros};
+use crate::cache::Cached;
 use crate::compiler::Compiler;
 use crate::error::Error;
 use crate::kernel::Kernel;
+use crate::layer::Layer;
 use crate::lowered::{Choice, Lowered};
 use crate::memory;
 use crate::tune::verdict::Verdict;
@@ -50,6 +52,8 @@ pub struct Report {
     pub unmet: Vec<Unmet>,
     /// The verdicts of tuning, if the compiler tunes.
     pub verdicts: Vec<Verdict>,
+    /// How the cache was used. The code of a layer that was loaded has no records of passes, and `codegen_time` is that of loading it.
+    pub cached: Cached,
     /// Time of passes and lowering.
     pub passes_time: Duration,
     /// Time of code generation.
@@ -69,6 +73,28 @@ pub struct Report {
 }
 
 impl Report {
+    /// The sizes of a layer's code, without what its passes tell.
+    pub(crate) fn of(compiler: &Compiler, layer: &Layer, compiled: &Compiled) -> Report {
+        let machine = compiler.machine();
+        Report {
+            machine: machine.name.clone(),
+            vector_bits: machine.vector_bits,
+            passes: Vec::new(),
+            choices: Vec::new(),
+            unmet: Vec::new(),
+            verdicts: Vec::new(),
+            cached: Cached::default(),
+            passes_time: Duration::ZERO,
+            codegen_time: Duration::ZERO,
+            weights_time: Duration::ZERO,
+            code_bytes: compiled.code_bytes(),
+            constant_bytes: compiled.constant_bytes(),
+            flushed: compiled.flushed(),
+            scratch_bytes: compiled.workspace_bytes(),
+            flops: 2 * convoke_passes::stats::Stats::of_layer(layer.ir()).multiplications,
+        }
+    }
+
     /// The whole time from layer to code.
     pub fn compile_time(&self) -> Duration {
         self.passes_time + self.codegen_time + self.weights_time
@@ -78,41 +104,46 @@ impl Report {
 impl CompiledLayer {
     pub(crate) fn new(compiler: &Compiler, lowered: Lowered) -> Result<CompiledLayer, Error> {
         let files = compiler.files(&lowered.layer);
-        let max_bytes = memory::left_for_code(&lowered.layer, compiler.max_memory());
-        let options = Options { threads: compiler.threads(), max_bytes, subnormals: compiler.subnormals() };
+        let options = CompiledLayer::options(compiler, &lowered.layer);
         let start = Instant::now();
         let constants = |source: &Source, ty: &TensorType| Ok(convoke_data::values(source, ty, &files)?);
         let compiled = convoke_codegen::compile(lowered.verified(), compiler.machine(), &constants, &options)?;
         let weights_time = compiled.weights_time();
-        let codegen_time = start.elapsed().saturating_sub(weights_time);
-        let own = |named: Vec<(&str, &TensorType)>| {
-            named.into_iter().map(|(name, ty)| (name.to_owned(), ty.clone())).collect::<Vec<_>>()
-        };
-        let machine = compiler.machine();
         let report = Report {
-            machine: machine.name.clone(),
-            vector_bits: machine.vector_bits,
             passes_time: lowered.elapsed,
-            codegen_time,
+            codegen_time: start.elapsed().saturating_sub(weights_time),
             weights_time,
-            code_bytes: compiled.code_bytes(),
-            constant_bytes: compiled.constant_bytes(),
-            flushed: compiled.flushed(),
-            scratch_bytes: compiled.workspace_bytes(),
-            flops: 2 * convoke_passes::stats::Stats::of_layer(lowered.layer.ir()).multiplications,
             passes: lowered.records,
             choices: lowered.choices,
             unmet: lowered.unmet,
             verdicts: lowered.verdicts,
+            ..Report::of(compiler, &lowered.layer, &compiled)
         };
-        Ok(CompiledLayer {
-            name: lowered.layer.name().into(),
-            inputs: own(lowered.layer.inputs()),
-            outputs: own(lowered.layer.outputs()),
-            kernels: Kernel::of(&lowered.program, &lowered.values),
-            compiled,
-            report,
-        })
+        let kernels = Kernel::of(&lowered.program, &lowered.values);
+        Ok(CompiledLayer::of(&lowered.layer, kernels, compiled, report))
+    }
+
+    /// The options of a layer's code.
+    pub(crate) fn options(compiler: &Compiler, layer: &Layer) -> Options {
+        let max_bytes = memory::left_for_code(layer, compiler.max_memory());
+        Options { threads: compiler.threads(), max_bytes, subnormals: compiler.subnormals() }
+    }
+
+    pub(crate) fn of(layer: &Layer, kernels: Vec<Kernel>, compiled: Compiled, report: Report) -> CompiledLayer {
+        let own = |named: Vec<(&str, &TensorType)>| {
+            named.into_iter().map(|(name, ty)| (name.to_owned(), ty.clone())).collect::<Vec<_>>()
+        };
+        let (inputs, outputs) = (own(layer.inputs()), own(layer.outputs()));
+        CompiledLayer { name: layer.name().into(), inputs, outputs, kernels, compiled, report }
+    }
+
+    pub(crate) fn compiled(&self) -> &Compiled {
+        &self.compiled
+    }
+
+    pub(crate) fn with_cached(mut self, cached: Cached) -> CompiledLayer {
+        self.report.cached = cached;
+        self
     }
 
     /// The layer's name.

@@ -1,7 +1,7 @@
 //! The options of compiling as one value. A setter is `with_…`, its getter has the plain name. The first method that uses an option refuses it if it is
 //! out of range.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use convoke_data::Files;
 use convoke_ir::attr::Plan;
@@ -47,6 +47,7 @@ pub struct Compiler {
     max_memory: u64,
     subnormals: Subnormals,
     tuning: Option<Tuning>,
+    cache: Option<PathBuf>,
     named: Vec<Spec>,
     watch: Watch,
 }
@@ -81,6 +82,7 @@ impl Compiler {
             max_memory: Compiler::DEFAULT_MAX_MEMORY,
             subnormals: Subnormals::default(),
             tuning: None,
+            cache: None,
             named: Vec::new(),
             watch: Watch::default(),
         }
@@ -189,6 +191,15 @@ impl Compiler {
         self
     }
 
+    /// Keeps compiled layers in this folder, from which later processes load them instead of compiling; see [`Cached`](crate::Cached).
+    ///
+    /// The folder is made if it is not there, for this user alone, and may be deleted at any time. Only those should be able to write to it whose code this process
+    /// may run. A file that is damaged is compiled anew. A compiler that tunes does not use it.
+    pub fn with_cache(mut self, folder: impl Into<PathBuf>) -> Compiler {
+        self.cache = Some(folder.into());
+        self
+    }
+
     /// The compiler for another number of threads, with the algorithms that tuning finds for the present number.
     pub(crate) fn only_run_on(mut self, threads: usize) -> Compiler {
         let present = self.threads;
@@ -240,6 +251,11 @@ impl Compiler {
 
     pub(crate) fn watch(&self) -> &Watch {
         &self.watch
+    }
+
+    /// The folder of compiled layers.
+    pub fn cache(&self) -> Option<&Path> {
+        self.cache.as_deref()
     }
 
     pub(crate) fn tuning(&self) -> Option<&Tuning> {

@@ -45,6 +45,7 @@
 #[cfg(feature = "analyze")]
 pub mod analyze;
 mod array;
+mod cache;
 pub mod calibrate;
 pub mod check;
 pub mod clock;
@@ -76,6 +77,7 @@ pub mod tune;
 mod unmet;
 
 pub use array::{Input, Output};
+pub use cache::Cached;
 pub use compiled::{CompiledLayer, Report};
 pub use compiler::Compiler;
 pub use conv::{Conv2dBuilder, Weights};

@@ -55,6 +55,9 @@ pub(crate) struct Options {
     /// Keep verdicts in this folder rather than in $CONVOKE_CACHE_DIR or the user's cache; it may be deleted at any time
     #[arg(long, value_name = "DIR", requires = "tune")]
     pub(crate) tune_cache: Option<PathBuf>,
+    /// Keep compiled layers in this folder, and load them from it in later runs; it may be deleted at any time. Code is run from it
+    #[arg(long, value_name = "DIR", conflicts_with = "tune")]
+    pub(crate) cache: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) which: Which,
 }

@@ -18,7 +18,7 @@ use crate::failure::{Failure, note};
 use crate::inputs::{Given, check_name};
 use crate::io::Io;
 use crate::judge::{Judgement, Rules};
-use crate::options::{compiler, note_unmet, note_unsaved};
+use crate::options::{compiler, note_not_kept, note_unmet, note_unsaved};
 use crate::profile::predicted;
 use crate::sink::{self, Outputs};
 use crate::source;
@@ -57,6 +57,7 @@ pub(crate) fn run(mut args: Run, no_times: bool, io: &mut Io<'_>) -> Result<(), 
     };
     if let Some(compiled) = &compiled {
         note_unsaved(&compiled.report().verdicts, io);
+        note_not_kept(&compiled.report().cached, io);
         note_unmet(&compiled.report().unmet, io);
     }
     let inputs = given.read(&compiler, &layer, &args.random, &args.options, io)?;

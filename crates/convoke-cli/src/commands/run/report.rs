@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use convoke::check::Comparison;
 use convoke::profile::Profile;
-use convoke::{Choice, CompiledLayer, Compiler, Layer, TensorType};
+use convoke::{Cached, Choice, CompiledLayer, Compiler, Layer, TensorType};
 use convoke_passes::stats::Stats;
 use ndarray::ArrayD;
 use serde_json::{Value, json};
@@ -100,13 +100,16 @@ pub(super) fn as_text(finished: &Finished<'_>) -> String {
         }
         if timing.is_some() {
             let ms = |d: Duration| format!("{:.2}", d.as_secs_f64() * 1e3);
-            text += &format!(
-                "compile   {} ms: passes {}, code {}, weights {}\n",
-                ms(report.compile_time()),
-                ms(report.passes_time),
-                ms(report.codegen_time),
-                ms(report.weights_time)
-            );
+            text += &match report.cached {
+                Cached::Loaded => format!("loaded    {} ms, from the cache\n", ms(report.compile_time())),
+                _ => format!(
+                    "compile   {} ms: passes {}, code {}, weights {}\n",
+                    ms(report.compile_time()),
+                    ms(report.passes_time),
+                    ms(report.codegen_time),
+                    ms(report.weights_time)
+                ),
+            };
         }
         text += &format!(
             "memory    code {}, weights {}, scratch {}\n",
@@ -183,6 +186,9 @@ pub(super) fn as_json(finished: &Finished<'_>) -> Value {
         object["weight_bytes"] = json!(report.constant_bytes);
         object["scratch_bytes"] = json!(report.scratch_bytes);
         object["flushed_weights"] = json!(report.flushed);
+        if compiler.cache().is_some() {
+            object["loaded"] = json!(matches!(report.cached, Cached::Loaded));
+        }
         if timing.is_some() {
             object["compile_seconds"] = json!({
                 "all": report.compile_time().as_secs_f64(),
