@@ -14,8 +14,8 @@ use crate::plan::{AssignLayouts, Bands, Select};
 #[cfg(feature = "algebra")]
 use crate::rewrite::{ApproximateWeights, Asymmetric, Bottleneck, Compose, FactorSeparable, StackSmallKernels};
 use crate::rewrite::{
-    Cse, DropDead, DropIdentity, FoldBatchNorm, FoldConstants, FoldPad, FuseEpilogue, MergeBranches, Normalise,
-    Recognise, SeparatePools,
+    Cse, DropDead, DropIdentity, FoldBatchNorm, FoldConstants, FoldIntoNext, FoldPad, FuseEpilogue, MergeBranches,
+    Normalise, Recognise, SeparatePools,
 };
 use crate::spec::Spec;
 
@@ -28,6 +28,7 @@ pub const LAYER: &[Entry] = &[
     Entry::layer::<Recognise>(2),
     Entry::layer::<FoldPad>(1),
     Entry::layer::<SeparatePools>(1),
+    Entry::layer::<FoldIntoNext>(2),
     Entry::layer::<FoldBatchNorm>(2),
     Entry::layer::<MergeBranches>(2),
     #[cfg(feature = "algebra")]

@@ -1,6 +1,7 @@
-//! Affine maps of channels, `y[k] = gain[k]·x[k] + shift[k]`: biases and batch norms after a convolution.
+//! Affine maps of channels, `y[k] = gain[k]·x[k] + shift[k]`: biases, batch norms, and arithmetic with a number for each channel or for all.
 
 use convoke_ir::layer::{Layer, Op, ValueId};
+use convoke_ir::types::TensorType;
 
 use super::edit;
 use crate::error::PassError;
@@ -18,12 +19,19 @@ impl Affine {
         Affine { gain: vec![1.0; channels], shift: vec![0.0; channels] }
     }
 
-    /// Whether [`Affine::then`] takes this op with these operands after the first.
-    pub(super) fn takes(layer: &Layer, op: &Op, others: &[ValueId]) -> bool {
-        matches!(op, Op::Bias(_) | Op::BatchNorm(_)) && others.iter().all(|&id| edit::is_bound(layer, id))
+    /// Whether [`Affine::then`] takes this op on an image of this type, with these operands after the first.
+    pub(super) fn takes(layer: &Layer, image: &TensorType, op: &Op, others: &[ValueId]) -> bool {
+        let bound = others.iter().all(|&id| edit::is_bound(layer, id));
+        match op {
+            Op::Bias(_) | Op::BatchNorm(_) => bound,
+            Op::Add(_) | Op::Sub(_) | Op::Mul(_) | Op::Div(_) => {
+                bound && matches!(others, &[c] if is_per_channel(image, layer.ty(c)))
+            }
+            _ => false,
+        }
     }
 
-    /// Appends a `bias` or a `batch_norm`.
+    /// Appends an op.
     pub(super) fn then(
         &mut self,
         layer: &Layer,
@@ -37,8 +45,14 @@ impl Affine {
             constants.push(edit::numbers(layer, id, cx, pass)?.expect("`takes` asked for bound constants"));
         }
         for (k, (gain, shift)) in self.gain.iter_mut().zip(&mut self.shift).enumerate() {
+            // One number stands for those of all channels.
+            let of = |numbers: &[f64]| numbers[k.min(numbers.len() - 1)];
             match (op, &constants[..]) {
                 (Op::Bias(_), [b]) => *shift += b[k],
+                (Op::Add(_), [c]) => *shift += of(c),
+                (Op::Sub(_), [c]) => *shift -= of(c),
+                (Op::Mul(_), [c]) => (*gain, *shift) = (*gain * of(c), *shift * of(c)),
+                (Op::Div(_), [c]) => (*gain, *shift) = (*gain / of(c), *shift / of(c)),
                 (Op::BatchNorm(op), [scale, b, mean, var]) => {
                     let epsilon = layer.ty(others[0]).elem.compute().round(op.epsilon);
                     let factor = scale[k] / (var[k] + epsilon).sqrt();
@@ -50,4 +64,10 @@ impl Affine {
         }
         Ok(())
     }
+}
+
+/// Whether a constant that is stretched to an image has one number, or one for each channel.
+fn is_per_channel(image: &TensorType, constant: &TensorType) -> bool {
+    let Some(of_image) = image.as_image() else { return false };
+    constant.as_image().is_some_and(|c| [c.n, c.h, c.w] == [1; 3] && (c.c == 1 || c.c == of_image.c))
 }

@@ -1,4 +1,4 @@
-//! `fold-batch-norm`: fold a batch norm into the weights of the convolution before it.
+//! `fold-batch-norm`: fold what scales and shifts channels into the weights of the convolution before it.
 //!
 //! ```text
 //! %a = conv2d %x, %w                                    w'[k,…] = w[k,…] · g[k],  g = scale / √(var + epsilon)
@@ -8,8 +8,9 @@
 //!                                                       %y = bias %a, %c'
 //! ```
 //!
-//! Applies:    to `bias` and `batch_norm` of bound constants, in any order and number, as ops or in epilogues, up to the
-//!             last `batch_norm`, where each value between is read by the next alone.
+//! Applies:    to `bias`, `batch_norm` and arithmetic with one number, or one for each channel, of bound constants, in any
+//!             order and number, as ops or in epilogues, up to the last that is no `bias`, where each value between is read
+//!             by the next alone.
 //! Guarantee:  `Rounding`: equal over the reals; the new constants are computed in `f64` and rounded once.
 //! Leaves:     unbound weights or statistics; a variance that makes a gain infinite or NaN, and gains that would take a
 //!             weight out of the element type's range, so that the fault stays where it can be seen; weights of more than
@@ -18,6 +19,7 @@
 use convoke_data::round;
 use convoke_ir::elem::Elem;
 use convoke_ir::layer::{Bias, Layer, Op, Step, ValueId};
+use convoke_ir::types::{Layout, TensorType};
 use convoke_ir::values::Values;
 
 use super::affine::Affine;
@@ -34,7 +36,8 @@ pub struct FoldBatchNorm;
 impl LayerPass for FoldBatchNorm {
     type Needs = Rounding;
     const NAME: &'static str = "fold-batch-norm";
-    const SUMMARY: &'static str = "fold a batch norm into the weights of the convolution before it";
+    const SUMMARY: &'static str =
+        "fold batch norms and scales of channels into the weights of the convolution before them";
 
     fn run(
         &self,
@@ -52,7 +55,9 @@ impl LayerPass for FoldBatchNorm {
             let Some((weights, bias)) = folded(layer, at, &tail.steps, cx)? else { continue };
             let (result, w) = (layer.body[at].result, layer.body[at].args[1]);
             let stem = format!("{}.bn", layer.values[w].name);
-            let bias_ty = layer.ty(tail.steps[0].args[0]).clone();
+            let w_ty = layer.ty(w);
+            let channels = [w_ty.shape.dims()[0]];
+            let bias_ty = TensorType::new(w_ty.elem, channels, Layout::Nchw).expect("as many elements as channels");
             let weights = names.rounded(layer, &stem, layer.ty(w).clone(), weights);
             let bias = names.constant(layer, &format!("{stem}.bias"), bias_ty, bias);
 
@@ -77,9 +82,9 @@ impl LayerPass for FoldBatchNorm {
     }
 }
 
-/// What follows a convolution up to the last batch norm that can be folded.
+/// What follows a convolution up to the last op that can be folded and is no `bias`.
 struct Tail {
-    /// Every `bias` and `batch_norm`, in order.
+    /// Every op, in order.
     steps: Vec<Step>,
     /// The instruction that holds the last of them.
     last: usize,
@@ -107,13 +112,13 @@ fn tail(layer: &Layer, conv: usize, single: &[Option<usize>]) -> Option<Tail> {
         let mut in_this = 0;
         let mut open = true;
         for step in own.iter().chain(&instr.then) {
-            open = Affine::takes(layer, &step.op, &step.args);
+            open = Affine::takes(layer, layer.ty(instr.result), &step.op, &step.args);
             if !open {
                 break;
             }
             steps.push(step.clone());
             in_this += 1;
-            if let Op::BatchNorm(_) = step.op {
+            if !matches!(step.op, Op::Bias(_)) {
                 found = Some((steps.len(), place, in_this, passed.len()));
             }
         }

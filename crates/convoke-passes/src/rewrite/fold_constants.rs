@@ -8,7 +8,7 @@
 //! ```
 //!
 //! Applies:    elementwise ops and their epilogues, `reshape`, `transpose`, `to_layout`, `slice`, `broadcast`, `gather` and
-//!             reductions of bound constants.
+//!             reductions of bound constants. A constant becomes the second operand of `add` and `mul`, where later passes look for it.
 //! Guarantee:  `Exact`; every step is computed in `f64` and rounded once to the element type, as its store would be.
 //! Leaves:     products and poolings of constants, which are rare; results of the layer; values larger than 16 Mi elements or four times
 //!             their operands, since a broadcast of a few numbers costs less than the memory of its result; everything after 64 Mi
@@ -41,8 +41,9 @@ impl LayerPass for FoldConstants {
     fn run(&self, layer: &mut Layer, cx: &Context<'_>, _: Granted<Exact>, _: &mut Log) -> Result<Changed, PassError> {
         let returned = layer.returned();
         let mut keep = vec![true; layer.body.len()];
-        let mut budget = BUDGET;
+        let (mut budget, mut turned) = (BUDGET, false);
         for (at, keep) in keep.iter_mut().enumerate() {
+            turned |= constant_second(layer, at);
             let instr = &layer.body[at];
             let ty = layer.ty(instr.result).clone();
             let bound = instr.reads().all(|id| edit::is_bound(layer, id));
@@ -64,8 +65,19 @@ impl LayerPass for FoldConstants {
         }
         edit::retain(layer, &keep);
         edit::forget_unread(layer);
-        Ok(keep.contains(&false).into())
+        Ok((turned || keep.contains(&false)).into())
     }
+}
+
+/// Puts the constant of a sum or product second. Says whether it stood first.
+fn constant_second(layer: &mut Layer, at: usize) -> bool {
+    let instr = &layer.body[at];
+    let (Op::Add(_) | Op::Mul(_), &[a, b]) = (&instr.op, &instr.args[..]) else { return false };
+    let turns = layer.constant(a).is_some() && layer.constant(b).is_none();
+    if turns {
+        layer.body[at].args.swap(0, 1);
+    }
+    turns
 }
 
 fn can_fold(op: &Op) -> bool {

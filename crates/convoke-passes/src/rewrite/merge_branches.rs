@@ -154,7 +154,8 @@ impl Net {
                 Op::Conv2d(_) => steps.collect(),
                 _ => steps.chain([own]).collect(),
             };
-            if !taken.iter().all(|(op, others)| Affine::takes(layer, op, others)) {
+            let ty = layer.ty(instr.result);
+            if !taken.iter().all(|(op, others)| Affine::takes(layer, ty, op, others)) {
                 return None;
             }
             branch.after.extend(taken);

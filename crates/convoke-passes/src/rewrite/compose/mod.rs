@@ -125,7 +125,8 @@ impl Pair {
             let instr = &layer.body[at];
             between.extend(instr.then.iter().rev().map(|step| (step.op.clone(), step.args.clone())));
             if is_conv(at) {
-                if !between.iter().all(|(op, others)| Affine::takes(layer, op, others)) {
+                let ty = layer.ty(value);
+                if !between.iter().all(|(op, others)| Affine::takes(layer, ty, op, others)) {
                     return Some(Err(SkipReason::Pair(
                         "what stands between it and the convolution before it is not linear",
                     )));
