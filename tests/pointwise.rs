@@ -12,6 +12,8 @@ use ndarray::ArrayD;
 /// Every function of one number, with its attributes.
 const UNARY: &[&str] = &[
     "exp %x",
+    "sigmoid %x",
+    "silu %x",
     "log %x",
     "sqrt %x",
     "abs %x",

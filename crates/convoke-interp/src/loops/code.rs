@@ -73,6 +73,8 @@ pub(super) enum Node {
     Copy(Reg, usize),
     Splat(Reg, usize),
     Unary(UnOp, Reg, usize),
+    /// 2 to the power of a number, rounded to the element type; 0 where that is subnormal.
+    Pow2(Elem, Reg, usize),
     Binary(BinOp, Reg, usize, usize),
     Fma(Reg, usize, usize, usize),
     Select(Reg, usize, usize, usize),
@@ -191,6 +193,7 @@ impl Builder<'_> {
             }
             Expr::Splat(a) => Node::Splat(to, self.at(*a)),
             Expr::Convert(a) | Expr::Copy(a) => Node::Copy(to, self.at(*a)),
+            Expr::Unary(UnOp::Pow2, a) => Node::Pow2(ty(val).elem, to, self.at(*a)),
             Expr::Unary(op, a) => Node::Unary(*op, to, self.at(*a)),
             Expr::Binary(op, a, b) => Node::Binary(*op, to, self.at(*a), self.at(*b)),
             Expr::Fma(a, b, c) => Node::Fma(to, self.at(*a), self.at(*b), self.at(*c)),

@@ -139,11 +139,17 @@ impl<'a> Machine<'a> {
                     UnOp::Abs => map1(v, *to, *a, f64::abs),
                     UnOp::Sqrt => map1(v, *to, *a, f64::sqrt),
                     UnOp::Nearest => map1(v, *to, *a, f64::round_ties_even),
-                    UnOp::Pow2 => map1(v, *to, *a, f64::exp2),
+                    UnOp::Pow2 => unreachable!("a node of its own"),
                     UnOp::Floor => map1(v, *to, *a, f64::floor),
                     UnOp::Ceil => map1(v, *to, *a, f64::ceil),
                     UnOp::Exponent => map1(v, *to, *a, exponent),
                 },
+                Node::Pow2(elem, to, a) => {
+                    let normal = elem.smallest_normal();
+                    map1(v, *to, *a, |a| {
+                        Some(a.exp2()).filter(|power| *power >= normal).map_or(0.0, |x| elem.round(x))
+                    });
+                }
                 Node::Binary(op, to, a, b) => match op {
                     BinOp::Add => map2(v, *to, *a, *b, |a, b| a + b),
                     BinOp::Sub => map2(v, *to, *a, *b, |a, b| a - b),

@@ -120,7 +120,8 @@ pub enum UnOp {
     Sqrt,
     /// The nearest whole number, ties to even.
     Nearest,
-    /// 2^x for a whole number x that is a normal exponent (−126 to 127 in `f32`); for any other x the result may be any number.
+    /// 2^x for a whole number x that is a normal exponent (−126 to 127 in `f32`); 0 for the number below these, ∞ for the one above; for any other x
+    /// the result may be any number.
     Pow2,
     /// The largest whole number that is not above.
     Floor,

@@ -7,10 +7,10 @@ mod exp;
 mod log;
 mod pow;
 
-use convoke_ir::loops::{BinOp, FuncBuilder, UnOp, ValId};
+use convoke_ir::loops::{BinOp, FuncBuilder, ValId};
 
 pub(crate) use erf::{erf, gelu};
-pub(crate) use exp::{elu, exp, tanh};
+pub(crate) use exp::{elu, exp, one_plus_exp_neg, tanh};
 pub(crate) use log::{log, softplus};
 pub(crate) use pow::pow;
 
@@ -33,14 +33,6 @@ fn polynomial(f: &mut FuncBuilder, x: ValId, coefficients: &[f64]) -> ValId {
         let c = number(f, x, c);
         f.fma(sum, x, c)
     })
-}
-
-/// `1 + exp(−x)`, the denominator of the logistic function.
-pub(crate) fn one_plus_exp_neg(f: &mut FuncBuilder, x: ValId) -> ValId {
-    let negated = f.unary(UnOp::Neg, x);
-    let e = exp(f, negated);
-    let one = number(f, x, 1.0);
-    f.binary(BinOp::Add, one, e)
 }
 
 /// `min(max(x, low), high)`; no bound costs nothing.
