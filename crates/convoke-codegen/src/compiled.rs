@@ -270,15 +270,15 @@ impl Compiled {
     fn run_steps(&self, pointers: &Shared, after: impl FnMut(usize)) {
         let most = self.chunks.iter().copied().max().unwrap_or(1);
         let most = (self.threads - 1).min(most as usize - 1);
-        let region = &Region::new();
+        let taken = self.helpers.as_ref().filter(|_| most > 0).map(|helpers| (helpers, helpers.take(most)));
+        let region = &Region::new(taken.as_ref().map_or(0, |(_, taken)| taken.count));
         let run = |step, chunk| self.run_chunk(step, chunk, 0, pointers);
         let lead = || region.lead(&self.chunks, run, after);
-        match &self.helpers {
-            Some(helpers) if most > 0 => {
-                let taken = helpers.take(most);
+        match &taken {
+            Some((helpers, taken)) => {
                 helpers.pool.in_place_scope(|scope| self.run_together(scope, (taken.count, region), pointers, lead));
             }
-            _ => lead(),
+            None => lead(),
         }
     }
 
@@ -292,7 +292,7 @@ impl Compiled {
     ) {
         for thread in 1..=helpers {
             let help = move |step: usize, chunk: u64| self.run_chunk(step, chunk, thread, pointers);
-            scope.spawn(move |_| region.help(&self.chunks, help));
+            scope.spawn(move |_| region.help(thread, &self.chunks, help));
         }
         lead();
     }

@@ -1,12 +1,13 @@
 //! The steps of a run on several threads: one parallel region for all of them.
 //!
 //! ```text
-//!   caller   ── step 0: chunks 0 2 3 │ step 1, not split │ step 2: chunks 0 2 ──
-//!   helper      (wakes)     chunk 1  │ (waits)           │         chunks 1 3
+//!   caller   ── step 0: chunks 0 1 2 │ step 1, not split │ step 2: chunks 0 1 ──
+//!   helper      (wakes)     chunk 3  │ (waits)           │         chunks 2 3
 //! ```
 //!
 //! Waking a thread takes longer than a small step runs, so helpers are asked for once a run. The caller goes from step to step; every thread that has
-//! come takes chunks of the caller's step. At the end of a step the caller waits for chunks that are being run, never for a helper that has not
+//! come takes chunks of the caller's step: its own first, which are neighbours and the same part of every step, then those that others are behind
+//! with. So most of what a thread reads it has written itself, and need not come from another core. At the end of a step the caller waits for chunks that are being run, never for a helper that has not
 //! come. During a step that is not split, helpers poll for the next one, and soon yield their processors. A run ends when each helper that was
 //! asked for has come and left; the caller of `lead` sees to that. A helper that comes to a run that is over leaves at once.
 
@@ -19,24 +20,31 @@ const OVER: u64 = u32::MAX as u64;
 
 /// How far a run has come.
 pub(crate) struct Region {
-    /// The step whose chunks may be taken, in the upper half, and how many of them were.
-    open: AtomicU64,
+    /// For each thread, the caller first, the chunks that it takes before it takes those of others; empty for a caller alone.
+    own: Vec<Own>,
     /// Chunks of this step that are done.
     done: AtomicU64,
 }
 
+/// The step whose chunks may be taken, in the upper half, and how many of them were; on a cache line to itself, which its thread alone writes to
+/// until it is short of work.
+#[repr(align(128))]
+struct Own(AtomicU64);
+
 impl Region {
-    /// Before the first step.
-    pub(crate) fn new() -> Region {
-        Region { open: AtomicU64::new(u64::from(u32::MAX)), done: AtomicU64::new(0) }
+    /// Before the first step, for a caller and so many helpers.
+    pub(crate) fn new(helpers: usize) -> Region {
+        let before = || Own(AtomicU64::new(u64::from(u32::MAX)));
+        let threads = if helpers == 0 { 0 } else { helpers + 1 };
+        Region { own: std::iter::repeat_with(before).take(threads).collect(), done: AtomicU64::new(0) }
     }
 
     /// The caller's part: all steps. `chunks` has the number of chunks of each. `after` gets the number of each step that is done.
     pub(crate) fn lead(&self, chunks: &[u64], run: impl Fn(usize, u64), mut after: impl FnMut(usize)) {
-        let _end = End(&self.open);
+        let _end = End(self);
         for (step, &count) in chunks.iter().enumerate() {
-            if count == 1 {
-                run(step, 0);
+            if count == 1 || self.own.is_empty() {
+                (0..count).for_each(|chunk| run(step, chunk));
             } else {
                 self.share(step, chunks, &run);
             }
@@ -48,46 +56,66 @@ impl Region {
     fn share(&self, step: usize, chunks: &[u64], run: &impl Fn(usize, u64)) {
         // All chunks taken before are done, so no thread counts one now.
         self.done.store(0, Ordering::Relaxed);
-        self.open.store((step as u64) << 32, Ordering::Release);
-        while let Ok((_, chunk)) = self.take(chunks) {
+        self.open((step as u64) << 32);
+        while let Ok((_, chunk)) = self.take(0, chunks) {
             run(step, chunk);
             self.done.fetch_add(1, Ordering::Release);
         }
         wait(|| self.done.load(Ordering::Acquire) == chunks[step]);
     }
 
-    /// A helper's part: whatever chunks there are until the run is over.
-    pub(crate) fn help(&self, chunks: &[u64], run: impl Fn(usize, u64)) {
+    fn open(&self, step: u64) {
+        self.own.iter().for_each(|own| own.0.store(step, Ordering::Release));
+    }
+
+    /// The part of helper number `thread`, from 1: whatever chunks there are until the run is over.
+    pub(crate) fn help(&self, thread: usize, chunks: &[u64], run: impl Fn(usize, u64)) {
         loop {
-            match self.take(chunks) {
+            match self.take(thread, chunks) {
                 Ok((step, chunk)) => {
                     run(step, chunk);
                     self.done.fetch_add(1, Ordering::Release);
                 }
                 Err(open) if open >> 32 == OVER => return,
-                Err(open) => wait(|| self.open.load(Ordering::Relaxed) != open),
+                Err(open) => wait(|| self.own[thread].0.load(Ordering::Relaxed) != open),
             }
         }
     }
 
-    /// A chunk of the open step, with the step's number; or what was open, when nothing was left of it.
-    fn take(&self, chunks: &[u64]) -> Result<(usize, u64), u64> {
+    /// A chunk of the open step, with the step's number, the thread's own before those of others; or what its own were when nothing was left.
+    fn take(&self, thread: usize, chunks: &[u64]) -> Result<(usize, u64), u64> {
+        let threads = self.own.len();
+        // Before the others are looked at, so that a step which begins meanwhile is seen.
+        let seen = self.own[thread].0.load(Ordering::Relaxed);
+        let others = (1..threads).map(|next| (thread + next) % threads);
+        let taken = std::iter::once(thread).chain(others).find_map(|owner| self.take_of(owner, chunks));
+        taken.ok_or(seen)
+    }
+
+    /// A chunk of one thread's own.
+    fn take_of(&self, owner: usize, chunks: &[u64]) -> Option<(usize, u64)> {
+        let threads = self.own.len() as u64;
         let left = |open: u64| {
-            let (step, chunk) = ((open >> 32) as usize, open & u64::from(u32::MAX));
-            if chunks.get(step).is_some_and(|&count| chunk < count) { Ok((step, chunk)) } else { Err(open) }
+            let (step, taken) = ((open >> 32) as usize, open & u64::from(u32::MAX));
+            let count = *chunks.get(step)?;
+            // Neighbouring chunks: what a thread has written in one step it mostly reads in the next.
+            let bound = |owner: u64| (u128::from(count) * u128::from(owner) / u128::from(threads)) as u64;
+            let (begin, end) = (bound(owner as u64), bound(owner as u64 + 1));
+            (taken < end - begin).then_some((step, begin + taken))
         };
         // Only what may be left is asked for, so that the lower half does not run over.
-        left(self.open.load(Ordering::Relaxed))?;
-        left(self.open.fetch_add(1, Ordering::Acquire))
+        let counter = &self.own[owner].0;
+        left(counter.load(Ordering::Relaxed))?;
+        left(counter.fetch_add(1, Ordering::Acquire))
     }
 }
 
 /// Sends the helpers away when the caller leaves, and if it panics too.
-struct End<'r>(&'r AtomicU64);
+struct End<'r>(&'r Region);
 
 impl Drop for End<'_> {
     fn drop(&mut self) {
-        self.0.store(OVER << 32, Ordering::Release);
+        self.0.open(OVER << 32);
     }
 }
 
@@ -123,9 +151,9 @@ mod tests {
     }
 
     impl Counted {
-        fn new() -> Counted {
+        fn new(helpers: usize) -> Counted {
             let done = CHUNKS.map(|_| AtomicU64::new(0));
-            Counted { region: Region::new(), done, astray: AtomicBool::new(false) }
+            Counted { region: Region::new(helpers), done, astray: AtomicBool::new(false) }
         }
 
         fn done(&self, step: usize) -> u64 {
@@ -155,13 +183,13 @@ mod tests {
             );
         }
 
-        fn help(&self) {
-            self.region.help(&CHUNKS, |step, chunk| self.chunk(step, chunk));
+        fn help(&self, thread: usize) {
+            self.region.help(thread, &CHUNKS, |step, chunk| self.chunk(step, chunk));
         }
 
         /// Leads with so many helpers of a pool.
         fn with<'s>(&'s self, scope: &Scope<'s>, helpers: usize) {
-            (0..helpers).for_each(|_| scope.spawn(move |_| self.help()));
+            (1..=helpers).for_each(|thread| scope.spawn(move |_| self.help(thread)));
             self.lead();
         }
 
@@ -175,10 +203,10 @@ mod tests {
     fn each_chunk_is_run_once_within_its_step() {
         // More helpers than some steps have chunks, and none.
         for helpers in [0, 1, 8] {
-            let run = Counted::new();
+            let run = &Counted::new(helpers);
             std::thread::scope(|scope| {
-                for _ in 0..helpers {
-                    scope.spawn(|| run.help());
+                for thread in 1..=helpers {
+                    scope.spawn(move || run.help(thread));
                 }
                 run.lead();
             });
@@ -189,15 +217,15 @@ mod tests {
     #[test]
     fn helpers_may_come_late_or_never_find_a_chunk() {
         for after in 0..CHUNKS.len() {
-            let run = Counted::new();
+            let run = Counted::new(1);
             std::thread::scope(|scope| {
                 scope.spawn(|| {
                     wait(|| run.done(after) > 0);
-                    run.help();
+                    run.help(1);
                 });
                 run.lead();
             });
-            run.help();
+            run.help(1);
             run.check();
         }
     }
@@ -205,7 +233,7 @@ mod tests {
     #[test]
     fn two_callers_share_a_pool() {
         let pool = ThreadPoolBuilder::new().num_threads(2).build().expect("two threads");
-        let (pool, runs) = (&pool, [Counted::new(), Counted::new()]);
+        let (pool, runs) = (&pool, [Counted::new(2), Counted::new(2)]);
         std::thread::scope(|scope| {
             for run in &runs {
                 scope.spawn(move || pool.in_place_scope(|scope| run.with(scope, 2)));
@@ -217,17 +245,17 @@ mod tests {
     #[test]
     fn a_caller_may_be_the_only_thread_of_the_pool() {
         let pool = ThreadPoolBuilder::new().num_threads(1).build().expect("a thread");
-        let run = Counted::new();
+        let run = Counted::new(3);
         pool.install(|| rayon::in_place_scope(|scope| run.with(scope, 3)));
         run.check();
     }
 
     #[test]
     fn helpers_leave_when_the_caller_panics() {
-        let region = Region::new();
+        let region = Region::new(1);
         let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
             std::thread::scope(|scope| {
-                scope.spawn(|| region.help(&CHUNKS, |_, _| {}));
+                scope.spawn(|| region.help(1, &CHUNKS, |_, _| {}));
                 region.lead(&CHUNKS, |step, _| assert_ne!(step, 2, "on purpose"), |_| ());
             });
         }));
