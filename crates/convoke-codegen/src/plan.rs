@@ -5,7 +5,7 @@
 
 use std::ops::RangeInclusive;
 
-use convoke_ir::loops::{Program, Role, Run};
+use convoke_ir::loops::{BufferId, Program, Role, Run};
 
 use crate::convention::{ALIGN, locals};
 
@@ -69,9 +69,42 @@ impl Area {
     }
 }
 
-/// Bytes that a run of a program takes besides inputs, outputs and constants, on this many threads.
-pub fn workspace_bytes(program: &Program, threads: usize) -> usize {
-    Plan::new(program, &program.entry).bytes(threads.max(1))
+/// The memory of a run besides inputs, outputs and constants, and what bounds it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Workspace {
+    /// Bytes that it takes: buffers that are never live at once share them, and each thread has locals.
+    pub bytes: usize,
+    /// Bytes if no two buffers shared any.
+    pub unshared: usize,
+    /// Bytes of the buffers that are live at once, and of the locals: no plan takes fewer.
+    pub least: usize,
+}
+
+impl Workspace {
+    /// Of a program on this many threads.
+    pub fn of(program: &Program, threads: usize) -> Workspace {
+        let plan = Plan::new(program, &program.entry);
+        let locals = plan.local_bytes.saturating_mul(threads.max(1));
+        let (_, lifetimes) = lifetimes(program, &program.entry);
+        let size = |buffer: &Lifetime| buffer.bytes.next_multiple_of(ALIGN);
+        let live = |run| lifetimes.iter().filter(|buffer| buffer.runs.contains(&run)).map(size).sum::<usize>();
+        Workspace {
+            bytes: plan.bytes(threads.max(1)),
+            unshared: lifetimes.iter().map(size).fold(locals, usize::saturating_add),
+            least: (0..program.entry.len()).map(live).max().unwrap_or(0).saturating_add(locals),
+        }
+    }
+}
+
+/// The scratch buffers of `runs`, with their lifetimes.
+fn lifetimes(program: &Program, runs: &[Run]) -> (Vec<BufferId>, Vec<Lifetime>) {
+    let mut used: Vec<Option<RangeInclusive<usize>>> = vec![None; program.buffers.len()];
+    for (i, arg) in runs.iter().enumerate().flat_map(|(i, run)| run.args.iter().map(move |arg| (i, arg))) {
+        let used = &mut used[arg.index()];
+        *used = Some(used.as_ref().map_or(i, |runs| *runs.start())..=i);
+    }
+    let scratch = program.buffers.iter().zip(used).filter(|((_, buffer), _)| buffer.role == Role::Scratch);
+    scratch.filter_map(|((id, buffer), runs)| Some((id, Lifetime { bytes: buffer.ty.bytes(), runs: runs? }))).unzip()
 }
 
 /// The memory of a run besides inputs, outputs and constants.
@@ -88,15 +121,7 @@ pub(crate) struct Plan {
 impl Plan {
     /// For `runs`, the entry of `program`, or its preparation.
     pub(crate) fn new(program: &Program, runs: &[Run]) -> Plan {
-        let mut used: Vec<Option<RangeInclusive<usize>>> = vec![None; program.buffers.len()];
-        for (i, arg) in runs.iter().enumerate().flat_map(|(i, run)| run.args.iter().map(move |arg| (i, arg))) {
-            let used = &mut used[arg.index()];
-            *used = Some(used.as_ref().map_or(i, |runs| *runs.start())..=i);
-        }
-        let scratch = program.buffers.iter().zip(used).filter(|((_, buffer), _)| buffer.role == Role::Scratch);
-        let (owners, lifetimes): (Vec<_>, Vec<_>) = scratch
-            .filter_map(|((id, buffer), runs)| Some((id, Lifetime { bytes: buffer.ty.bytes(), runs: runs? })))
-            .unzip();
+        let (owners, lifetimes) = lifetimes(program, runs);
         let (offsets, scratch_bytes) = pack(&lifetimes);
         let mut scratch = vec![None; program.buffers.len()];
         owners.iter().zip(offsets).for_each(|(id, offset)| scratch[id.index()] = Some(offset));

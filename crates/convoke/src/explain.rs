@@ -8,6 +8,7 @@ mod waterfall;
 mod weights;
 
 pub use crate::timing::{Measured, Progress, TOO_SLOW, Timing};
+pub use convoke_codegen::plan::Workspace;
 pub use convoke_conv::{Budget, Conv, Estimate, PlanCost, Reason, Refusal, Selection, Term};
 pub use explanation::{Explanation, explain};
 pub use measure::{measure, measure_one, measure_ops, measure_stages};

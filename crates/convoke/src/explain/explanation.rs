@@ -1,6 +1,6 @@
 //! The explanation of a layer: every candidate algorithm of every convolution with its numbers, and a record of each pass.
 
-use convoke_codegen::plan::workspace_bytes;
+use convoke_codegen::plan::Workspace;
 use convoke_conv::Selection;
 use convoke_conv::select::selections;
 use convoke_ir::layer as ir;
@@ -22,7 +22,7 @@ pub struct Explanation {
     weighed: ir::Layer,
     compiled: ir::Layer,
     ops: Vec<OpCost>,
-    workspace: usize,
+    workspace: Workspace,
     selections: Vec<Selection>,
     unmet: Vec<Unmet>,
     verdicts: Vec<Verdict>,
@@ -52,8 +52,8 @@ impl Explanation {
         &self.ops
     }
 
-    /// Bytes that a run takes besides inputs, outputs and constants.
-    pub fn workspace_bytes(&self) -> usize {
+    /// The memory that a run takes besides inputs, outputs and constants.
+    pub fn workspace(&self) -> Workspace {
         self.workspace
     }
 
@@ -130,8 +130,8 @@ pub fn explain(compiler: &Compiler, layer: &Layer) -> Result<Explanation, Error>
     let unmet = Unmet::of_selections(&selections, &compiler.grants());
     let ops = costs(&compiled, &selections, compiler.machine());
     let workspace = match &state {
-        State::Loops(program) => workspace_bytes(program, compiler.threads()),
-        State::Layer(_) => 0,
+        State::Loops(program) => Workspace::of(program, compiler.threads()),
+        State::Layer(_) => Workspace::default(),
     };
     Ok(Explanation { weighed, compiled, ops, workspace, selections, unmet, verdicts, records, texts, stages })
 }

@@ -82,6 +82,7 @@ mod tests {
         assert!((sum / last.cost.cycles.expect("predicted") - 1.0).abs() < 1e-9, "{ops:?} {:?}", last.cost);
         assert_eq!(ops.iter().map(|op| op.multiplications).sum::<u128>(), last.cost.multiplications);
         assert_eq!(ops.iter().map(|op| op.selection).collect::<Vec<_>>(), [Some(0), Some(1), None]);
-        assert!(explanation.workspace_bytes() > 0);
+        let workspace = explanation.workspace();
+        assert!(0 < workspace.least && workspace.least <= workspace.bytes && workspace.bytes <= workspace.unshared);
     }
 }

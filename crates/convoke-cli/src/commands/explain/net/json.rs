@@ -11,7 +11,8 @@ pub(crate) fn json(net: &Net<'_>) -> Value {
         "ops": net.rows.iter().map(op).collect::<Vec<_>>(),
         "sums": { "ops": net.rows.len(), "parameters": whole(sums.parameters), "multiplications": whole(sums.multiplications),
                   "predicted_seconds": sums.predicted, "measured_seconds": sums.measured,
-                  "measured_whole_seconds": sums.whole, "scratch_bytes": sums.workspace },
+                  "measured_whole_seconds": sums.whole, "scratch_bytes": sums.workspace.bytes,
+                  "scratch_unshared_bytes": sums.workspace.unshared, "scratch_least_bytes": sums.workspace.least },
         "kinds": net.kinds().iter().map(kind).collect::<Vec<_>>(),
         "share_of": if net.is_measured { "measured_seconds" } else { "predicted_seconds" },
     })

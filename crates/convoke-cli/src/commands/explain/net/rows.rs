@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use convoke::Plan;
-use convoke::explain::OpCost;
+use convoke::explain::{OpCost, Workspace};
 use convoke::ir::layer::{Instr, Layer, Op, ValueId};
 use convoke_passes::stats::Stats;
 
@@ -61,7 +61,7 @@ pub(crate) struct Sums {
     /// The net as a whole, timed with all passes.
     pub(crate) whole: Option<f64>,
     /// Bytes of a run besides inputs, outputs and constants.
-    pub(crate) workspace: usize,
+    pub(crate) workspace: Workspace,
 }
 
 /// The kind of an op, by which a net is summed up and drawn.
@@ -152,7 +152,7 @@ impl<'a> Net<'a> {
             predicted: of(|row| row.predicted),
             measured: measured.map(|_| of(|row| row.measured)),
             whole: report.whole_measured(),
-            workspace: explanation.workspace_bytes(),
+            workspace: explanation.workspace(),
         };
         let is_measured = measured.is_some();
         let whole = sums.measured.unwrap_or(sums.predicted).max(f64::MIN_POSITIVE);

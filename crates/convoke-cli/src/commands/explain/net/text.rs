@@ -96,7 +96,9 @@ pub(super) fn summed(sums: &Sums) -> Vec<(String, String)> {
     ];
     all.extend(sums.measured.map(|time| (seconds(time), "measured, the sum of ops inside runs of the net".into())));
     all.extend(sums.whole.map(|time| (seconds(time), "measured, the net as a whole".into())));
-    all.push((bytes(sums.workspace as u64), "of scratch in a run, besides inputs, outputs and constants".into()));
+    let [least, unshared] = [sums.workspace.least, sums.workspace.unshared].map(|n| bytes(n as u64));
+    let shared = format!("of scratch in a run; {least} are live at once, {unshared} are all buffers together");
+    all.push((bytes(sums.workspace.bytes as u64), shared));
     all
 }
 
