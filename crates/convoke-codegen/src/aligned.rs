@@ -14,7 +14,7 @@ use crate::convention::ALIGN;
 /// Numbers that are counted at once.
 const COUNTED: usize = 1 << 16;
 
-/// Bytes, zero at first, that begin on a multiple of 64.
+/// Bytes that begin on a multiple of 64: fresh ones are zero at first, those of a file are only read.
 pub(crate) struct Aligned {
     begin: NonNull<u8>,
     len: usize,
@@ -30,7 +30,7 @@ enum From {
     File(#[expect(dead_code, reason = "dropping it is its use")] Arc<Mmap>),
 }
 
-// SAFETY: plain memory with one owner.
+// SAFETY: plain memory with one owner, or memory that nobody writes to.
 unsafe impl Send for Aligned {}
 // SAFETY: shared access only reads.
 unsafe impl Sync for Aligned {}
@@ -103,6 +103,7 @@ impl Aligned {
     }
 
     fn bytes_mut(&mut self) -> &mut [u8] {
+        assert!(!matches!(self.from, From::File(_)), "a file's bytes are only read");
         // SAFETY: `len` bytes, initialised, borrowed with `self` alone.
         unsafe { std::slice::from_raw_parts_mut(self.begin.as_ptr(), self.len) }
     }

@@ -61,7 +61,7 @@ impl Code {
             // others; `kernel` is asked only for the functions of runs, which the verifier lets be kernels alone.
             code.kernels[id.index()] = Some(unsafe { std::mem::transmute::<*const u8, Kernel>(address) });
         }
-        // Beyond that, something else lies between them.
+        // Functions that span more than was asked for are in several mappings.
         code.whole = (moves && begin < end && end - begin <= total).then(|| (begin, end - begin));
         Ok(code)
     }

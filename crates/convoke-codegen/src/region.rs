@@ -7,8 +7,8 @@
 //!
 //! Waking a thread takes longer than a small step runs, so helpers are asked for once a run. The caller goes from step to step; every thread that has
 //! come takes chunks of the caller's step: its own first, which are neighbours and the same part of every step, then those that others are behind
-//! with. So most of what a thread reads it has written itself, and need not come from another core. At the end of a step the caller waits for chunks that are being run, never for a helper that has not
-//! come. During a step that is not split, helpers poll for the next one, and soon yield their processors. A run ends when each helper that was
+//! with. So most of what a thread reads it has written itself, and need not come from another core. At the end of a step the caller waits for chunks
+//! that are being run, never for a helper that has not come. During a step that is not split, helpers poll for the next one, and soon yield their processors. A run ends when each helper that was
 //! asked for has come and left; the caller of `lead` sees to that. A helper that comes to a run that is over leaves at once.
 
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -22,6 +22,8 @@ const OVER: u64 = u32::MAX as u64;
 pub(crate) struct Region {
     /// For each thread, the caller first, the chunks that it takes before it takes those of others; empty for a caller alone.
     own: Vec<Own>,
+    /// What was written to all of `own` last.
+    opened: AtomicU64,
     /// Chunks of this step that are done.
     done: AtomicU64,
 }
@@ -36,7 +38,8 @@ impl Region {
     pub(crate) fn new(helpers: usize) -> Region {
         let before = || Own(AtomicU64::new(u64::from(u32::MAX)));
         let threads = if helpers == 0 { 0 } else { helpers + 1 };
-        Region { own: std::iter::repeat_with(before).take(threads).collect(), done: AtomicU64::new(0) }
+        let own = std::iter::repeat_with(before).take(threads).collect();
+        Region { own, opened: AtomicU64::new(u64::from(u32::MAX)), done: AtomicU64::new(0) }
     }
 
     /// The caller's part: all steps. `chunks` has the number of chunks of each. `after` gets the number of each step that is done.
@@ -57,7 +60,7 @@ impl Region {
         // All chunks taken before are done, so no thread counts one now.
         self.done.store(0, Ordering::Relaxed);
         self.open((step as u64) << 32);
-        while let Ok((_, chunk)) = self.take(0, chunks) {
+        while let Some((_, chunk)) = self.take(0, chunks) {
             run(step, chunk);
             self.done.fetch_add(1, Ordering::Release);
         }
@@ -66,30 +69,31 @@ impl Region {
 
     fn open(&self, step: u64) {
         self.own.iter().for_each(|own| own.0.store(step, Ordering::Release));
+        // Behind all of them, so that who sees it finds every chunk of the step.
+        self.opened.store(step, Ordering::Release);
     }
 
     /// The part of helper number `thread`, from 1: whatever chunks there are until the run is over.
     pub(crate) fn help(&self, thread: usize, chunks: &[u64], run: impl Fn(usize, u64)) {
         loop {
+            // Before chunks are looked for, so that a step which begins meanwhile is seen.
+            let opened = self.opened.load(Ordering::Acquire);
             match self.take(thread, chunks) {
-                Ok((step, chunk)) => {
+                Some((step, chunk)) => {
                     run(step, chunk);
                     self.done.fetch_add(1, Ordering::Release);
                 }
-                Err(open) if open >> 32 == OVER => return,
-                Err(open) => wait(|| self.own[thread].0.load(Ordering::Relaxed) != open),
+                None if opened >> 32 == OVER => return,
+                None => wait(|| self.opened.load(Ordering::Relaxed) != opened),
             }
         }
     }
 
-    /// A chunk of the open step, with the step's number, the thread's own before those of others; or what its own were when nothing was left.
-    fn take(&self, thread: usize, chunks: &[u64]) -> Result<(usize, u64), u64> {
+    /// A chunk of the open step, with the step's number: the thread's own before those of others.
+    fn take(&self, thread: usize, chunks: &[u64]) -> Option<(usize, u64)> {
         let threads = self.own.len();
-        // Before the others are looked at, so that a step which begins meanwhile is seen.
-        let seen = self.own[thread].0.load(Ordering::Relaxed);
         let others = (1..threads).map(|next| (thread + next) % threads);
-        let taken = std::iter::once(thread).chain(others).find_map(|owner| self.take_of(owner, chunks));
-        taken.ok_or(seen)
+        std::iter::once(thread).chain(others).find_map(|owner| self.take_of(owner, chunks))
     }
 
     /// A chunk of one thread's own.
@@ -98,8 +102,8 @@ impl Region {
         let left = |open: u64| {
             let (step, taken) = ((open >> 32) as usize, open & u64::from(u32::MAX));
             let count = *chunks.get(step)?;
-            // Neighbouring chunks: what a thread has written in one step it mostly reads in the next.
-            let bound = |owner: u64| (u128::from(count) * u128::from(owner) / u128::from(threads)) as u64;
+            // Neighbouring chunks: what a thread has written in one step it mostly reads in the next. Rounded up, so that the caller always has one.
+            let bound = |owner: u64| (u128::from(count) * u128::from(owner)).div_ceil(u128::from(threads)) as u64;
             let (begin, end) = (bound(owner as u64), bound(owner as u64 + 1));
             (taken < end - begin).then_some((step, begin + taken))
         };

@@ -142,7 +142,7 @@ impl Compiled {
 
     /// The program of a file that [`Compiled::store`] wrote with this key, and its notes; `None` for any other file, or a damaged one.
     ///
-    /// `machine` and `options` are those that it was compiled for; the number of threads may be another. The caller trusts whoever may write the
+    /// `machine` and `options` are those that it was compiled for; only the number of threads may differ. The caller trusts whoever may write the
     /// file, since its code runs.
     pub fn load(file: &File, key: &str, machine: &Machine, options: &Options) -> Option<(Compiled, String)> {
         if !cfg!(target_arch = "x86_64") || machine.runs_on_host().is_err() {

@@ -1,6 +1,6 @@
 //! Memory for the numbers of a tensor, in huge pages where it is large.
 //!
-//! A fresh page costs a fault, and the system clears it. Memory larger than a huge page has its own mapping. The system has cleared it, it
+//! A fresh page costs a fault, and the system clears it. Memory as large as a huge page has its own mapping. The system has cleared it, it
 //! costs a fault for each 2 MiB rather than each 4 KiB, and it takes fewer entries of the TLB.
 
 use std::ops::{Deref, DerefMut};
@@ -27,6 +27,17 @@ impl Memory {
     /// `len` bytes. Ends the process if they are not to be had, as a vector does.
     pub fn zeroed(len: usize) -> Memory {
         Pages::new(len).map_or_else(|| Memory::Heap(vec![0; len]), Memory::Pages)
+    }
+
+    /// `len` bytes; `None` if they are not to be had.
+    pub fn try_zeroed(len: usize) -> Option<Memory> {
+        if let Some(pages) = Pages::new(len) {
+            return Some(Memory::Pages(pages));
+        }
+        let mut bytes = Vec::new();
+        bytes.try_reserve_exact(len).ok()?;
+        bytes.resize(len, 0);
+        Some(Memory::Heap(bytes))
     }
 }
 
@@ -157,7 +168,7 @@ mod tests {
     #[test]
     fn what_is_small_and_what_no_system_has_are_refused() {
         assert!(Pages::new(HUGE - 1).is_none());
-        assert!(Pages::new(usize::MAX).is_none());
+        assert!(Pages::new(usize::MAX).is_none() && Memory::try_zeroed(usize::MAX).is_none());
         assert!(Pages::new(isize::MAX as usize - HUGE).is_none());
     }
 }

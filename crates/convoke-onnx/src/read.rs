@@ -1,7 +1,7 @@
 //! Files: the model, and the elements of tensors that lie beside it.
 
 use std::fs::File;
-use std::io::Read;
+use std::io::{self, Read};
 use std::path::Path;
 
 use bytes::Bytes;
@@ -17,13 +17,19 @@ use crate::tensor::{Tensor, count};
 /// Reads a whole file of at most `budget` bytes.
 pub(crate) fn file(path: &Path, budget: u64) -> Result<Bytes, ImportError> {
     let failed = |source| ImportError::Read { path: path.into(), source };
+    let metadata = std::fs::metadata(path).map_err(failed)?;
+    if !metadata.is_file() {
+        // Opening a pipe would wait for its writer.
+        return Err(failed(io::Error::new(io::ErrorKind::InvalidInput, "it is no regular file")));
+    }
     let mut file = File::open(path).map_err(failed)?;
-    let bytes = file.metadata().map_err(failed)?.len();
+    let bytes = metadata.len();
     if bytes > budget {
         return Err(ImportError::TooLarge { path: path.into(), bytes, budget });
     }
     // As long as the file was when it was asked, so that one that grows stays inside the budget.
-    let mut content = Memory::zeroed(bytes as usize);
+    let memory = usize::try_from(bytes).ok().and_then(Memory::try_zeroed);
+    let mut content = memory.ok_or_else(|| failed(io::ErrorKind::OutOfMemory.into()))?;
     file.read_exact(&mut content).map_err(failed)?;
     Ok(content.into())
 }
@@ -107,14 +113,16 @@ fn external(proto: &TensorProto, files: &Files, needed: usize) -> Converted<Byte
     }
     let refused = |error: &dyn std::fmt::Display| Refusal::Malformed(error.to_string());
     let path = files.resolve(location).map_err(|error| refused(&error))?;
-    let in_file = |error: std::io::Error| Refusal::Malformed(format!("{}: {error}", path.display()));
+    let in_file = |error: io::Error| Refusal::Malformed(format!("{}: {error}", path.display()));
     let mut file = File::open(&path).map_err(in_file)?;
     let size = file.metadata().map_err(in_file)?.len();
     if offset.checked_add(needed as u64).is_none_or(|end| end > size) {
         return malformed(format!("{location} has {size} bytes, the tensor lies at {offset} and needs {needed}"));
     }
-    std::io::Seek::seek(&mut file, std::io::SeekFrom::Start(offset)).map_err(in_file)?;
-    let mut bytes = Memory::zeroed(needed);
+    io::Seek::seek(&mut file, io::SeekFrom::Start(offset)).map_err(in_file)?;
+    let Some(mut bytes) = Memory::try_zeroed(needed) else {
+        return malformed(format!("{location}: no memory for {needed} bytes"));
+    };
     file.read_exact(&mut bytes).map_err(in_file)?;
     Ok(bytes.into())
 }

@@ -1,11 +1,11 @@
 //! The cache of compiled layers: a folder with a file for each.
 //!
-//! A file is named by a hash of its key: version, processor, machine, every option that code depends on, the layer's text, and the numbers of its constants.
-//! Files are written whole under another name and then renamed, so that readers and other writers see an old file, a new one or none. A file
+//! A file is named by a hash of its key: version, program, processor, machine, every option that code depends on, the layer's text, and the
+//! numbers of its constants. Files are written whole under another name and then renamed, so that readers and other writers see an old file, a new one or none. A file
 //! that is damaged or has another key counts as none. The folder may be deleted at any time.
 //!
-//! A layer that does not keep the limit on rounding is not kept, since a later process would have to say so too. A compiler that tunes does not use
-//! the cache.
+//! A layer that exceeds the limit on rounding is not stored, since a later process would have to say so too. A compiler that tunes does not use the
+//! cache.
 
 use std::fs::{DirBuilder, File};
 use std::io;
@@ -118,6 +118,15 @@ fn make(folder: &Path) -> io::Result<()> {
     builder.create(folder)
 }
 
+/// The form of the files, counted up when it changes.
+const FORMAT: u32 = 1;
+
+/// The size and the time of the running program, so that code of another build is not taken for this one's; empty where they are not to be had.
+fn program() -> String {
+    let metadata = std::env::current_exe().and_then(std::fs::metadata);
+    metadata.map_or_else(|_| String::new(), |metadata| format!("{} {:?}", metadata.len(), metadata.modified().ok()))
+}
+
 /// Everything that code depends on, as a hash.
 fn key(compiler: &Compiler, layer: &Layer) -> Option<String> {
     let mut hasher = Hasher::new();
@@ -126,6 +135,8 @@ fn key(compiler: &Compiler, layer: &Layer) -> Option<String> {
         hasher.update(text.as_bytes());
     };
     text(env!("CARGO_PKG_VERSION"));
+    text(&format!("{FORMAT} {}", cfg!(feature = "algebra")));
+    text(&program());
     text(&processor());
     text(&compiler.machine().to_toml());
     text(&format!(

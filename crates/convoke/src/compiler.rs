@@ -193,8 +193,8 @@ impl Compiler {
 
     /// Keeps compiled layers in this folder, from which later processes load them instead of compiling; see [`Cached`](crate::Cached).
     ///
-    /// The folder is made if it is not there, for this user alone, and may be deleted at any time. Only those should be able to write to it whose code this process
-    /// may run. A file that is damaged is compiled anew. A compiler that tunes does not use it.
+    /// The folder is made if it is not there, for this user alone, and may be deleted at any time. Only those should be able to write to it whose
+    /// code this process may run. A damaged file counts as none. A compiler that tunes does not use it.
     pub fn with_cache(mut self, folder: impl Into<PathBuf>) -> Compiler {
         self.cache = Some(folder.into());
         self

@@ -23,6 +23,7 @@ use crate::error::Error;
 use crate::layer::Layer;
 use crate::lowered::{Lowered, checked, choices as chosen, values};
 use crate::native::Buffers;
+use crate::pipeline::Verify;
 
 /// Candidates that are predicted to take more than this many times as long as the best are not measured.
 pub const TOO_SLOW: f64 = 6.0;
@@ -216,7 +217,8 @@ pub(crate) fn compile(compiler: &Compiler, files: &Files, mut ir: ir::Layer) -> 
             (choices, computed) = (chosen(layer), values(layer));
         }
     };
-    let state = compiler.run_passes(State::Layer(layer.ir().clone()), &passes, layer.files(), observer)?;
+    let state = State::Layer(layer.ir().clone());
+    let state = compiler.run_passes_verified(state, &passes, layer.files(), Verify::COMPILER, observer)?;
     let State::Loops(program) = state else { unreachable!("the pipeline to `Stage::Loops` ends with lowering") };
     let program = checked(program, &records)?;
     let elapsed = start.elapsed();

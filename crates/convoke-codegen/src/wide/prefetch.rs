@@ -1,13 +1,12 @@
 //! Loads that are fetched ahead: by an iteration, or by a call.
 //!
-//! By an iteration. Rows of pixels of one input channel after another lie a plane apart. What fetches ahead in a CPU follows streams within a page, so each
-//! of their lines would be waited for. A loop whose loads go on by a page or more asks for the lines of the next iteration, if one takes
-//! as long as memory does. For shorter
-//! iterations, several of them ahead, it would gain on images that no cache holds and lose as much on others.
+//! By an iteration. Rows of pixels of one input channel after another lie a plane apart. What fetches ahead in a CPU follows streams within a page,
+//! so each of their lines would be waited for. A loop whose loads go on by a page or more asks for the lines of the next iteration, if one takes as
+//! long as memory does. For shorter iterations, several of them ahead, it would gain on images that no cache holds and lose as much on others.
 //!
-//! By a call. A codelet whose loop goes through all of a parameter, number after number, reads packed weights, and a later call reads those that follow.
-//! It asks for the lines as far ahead as the parameter is long. In a net the weights of a layer come from far away each time. They go to
-//! the second cache: the first is full of what this call reads.
+//! By a call. A codelet whose loop goes through all of a parameter, number after number, reads packed weights, and a later call reads those that
+//! follow. It asks for the lines as far ahead as the parameter is long. In a net the weights of a layer come from far away each time. They go to the
+//! second cache: the first is full of what this call reads.
 //!
 //! An address that does not exist has no effect.
 

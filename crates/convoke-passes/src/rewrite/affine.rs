@@ -19,7 +19,7 @@ impl Affine {
         Affine { gain: vec![1.0; channels], shift: vec![0.0; channels] }
     }
 
-    /// Whether [`Affine::then`] takes this op on an image of this type, with these operands after the first.
+    /// Whether [`Affine::then`] takes this op, whose first operand is an image of this type, with these other operands. Its result has the same type.
     pub(super) fn takes(layer: &Layer, image: &TensorType, op: &Op, others: &[ValueId]) -> bool {
         let bound = others.iter().all(|&id| edit::is_bound(layer, id));
         match op {
@@ -66,7 +66,7 @@ impl Affine {
     }
 }
 
-/// Whether a constant that is stretched to an image has one number, or one for each channel.
+/// Whether a constant has one number, or one for each channel of an image.
 fn is_per_channel(image: &TensorType, constant: &TensorType) -> bool {
     let Some(of_image) = image.as_image() else { return false };
     constant.as_image().is_some_and(|c| [c.n, c.h, c.w] == [1; 3] && (c.c == 1 || c.c == of_image.c))

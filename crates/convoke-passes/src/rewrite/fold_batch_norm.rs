@@ -109,10 +109,12 @@ fn tail(layer: &Layer, conv: usize, single: &[Option<usize>]) -> Option<Tail> {
         let instr = &layer.body[place];
         let own =
             (place != conv).then(|| Step { op: instr.op.clone(), args: instr.args[1..].to_vec(), span: instr.span });
+        // An op that stretches the image takes it in another type than it gives.
+        let image = layer.ty(if place == conv { instr.result } else { instr.args[0] });
         let mut in_this = 0;
         let mut open = true;
         for step in own.iter().chain(&instr.then) {
-            open = Affine::takes(layer, layer.ty(instr.result), &step.op, &step.args);
+            open = Affine::takes(layer, image, &step.op, &step.args);
             if !open {
                 break;
             }

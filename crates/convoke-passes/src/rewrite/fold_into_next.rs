@@ -2,23 +2,20 @@
 //!
 //! ```text
 //! %a = mul %x, %gain                                   w'[k, c, …] = w[k, c, …] · gain[c]
-//! %b = add %a, %shift                          ⟶       b[k]        = Σ w[k, c, …] · shift[c]
-//! %y = conv2d %b, %w                                   %a = conv2d %x, %w'
-//!                                                      %y = bias %a, %b
-//! ```
-//!
-//! With padding, which is 0 and is not shifted, the shift goes before the convolution, as a `bias` that the op before takes into its store:
-//!
-//! ```text
-//! %y = conv2d %b, %w { pads = … }              ⟶       %a = bias %x, %shift / gain
+//! %b = add %a, %shift                          ⟶       s[c]        = shift[c] / gain[c]
+//! %y = conv2d %b, %w { pads = … }                      %a = bias %x, %s
 //!                                                      %y = conv2d %a, %w' { pads = … }
 //! ```
+//!
+//! The `bias` costs nothing where the op before takes it into its store. Behind the convolution the shift would cost nothing anywhere, but padding is
+//! not shifted, and a mean that is large beside what is left of it would cancel in the sums.
 //!
 //! Applies:    to `bias`, `batch_norm` and arithmetic with one number, or one for each channel, of bound constants, in any order and number, where each
 //!             value between is read by the next alone.
 //! Guarantee:  `Rounding`: equal over the reals; the new constants are computed in `f64` and rounded once.
-//! Leaves:     what stands after another convolution, for `fold-batch-norm`; a `bias` alone, which costs nothing in the store before; with padding, a
-//!             gain of 0 with a shift; unbound weights; constants out of the element type's range; weights of more than 16 Mi elements.
+//! Leaves:     what `fold-batch-norm` folds into the convolution before; a `bias` alone; a shift where the gain is 0, and any shift of images that are
+//!             stored in `f16` or `bf16`, since the new sum may be beyond the largest number; unbound weights; constants out of the element type's
+//!             range; weights of more than 16 Mi elements.
 
 use convoke_ir::layer::{Bias, Conv2d, Def, Instr, Layer, Op, ValueId};
 use convoke_ir::types::{Layout, TensorType};
@@ -99,39 +96,25 @@ fn folded(
     }
     let Some(chain) = chain(layer, at, definitions, single, cx)? else { return Ok(None) };
     let Some(parts) = parts(layer, &conv, w, &chain, cx)? else { return Ok(None) };
-    let Parts { weights, before, after } = parts;
+    let Parts { weights, shift } = parts;
 
     let stem = format!("{}.scaled", layer.values[w].name);
-    let weights = names.rounded(layer, &stem, w_ty.clone(), weights);
     let mut instr = layer.body[at].clone();
-    instr.args = vec![chain.x, weights];
-    let bias_of = |layer: &mut Layer, names: &mut Names, numbers: Vec<f64>| {
-        let ty = TensorType::new(w_ty.elem, [numbers.len()], Layout::Nchw).expect("as many elements as channels");
-        names.constant(layer, &format!("{stem}.bias"), ty, numbers)
-    };
+    instr.args = vec![chain.x, weights.map_or(w, |weights| names.rounded(layer, &stem, w_ty.clone(), weights))];
     let mut instrs = Vec::new();
-    if before.iter().any(|&b| b != 0.0) {
-        let bias = bias_of(layer, names, before);
+    if shift.iter().any(|&s| s != 0.0) {
+        let ty = TensorType::new(w_ty.elem, [shift.len()], Layout::Nchw).expect("as many elements as channels");
+        let shift = names.constant(layer, &format!("{stem}.shift"), ty, shift);
         let ty = layer.ty(chain.x).clone();
         let shifted = names.value(layer, "shifted", ty, Def::Instr);
-        instrs.push(edit::instr(shifted, Bias {}, vec![chain.x, bias]));
+        instrs.push(edit::instr(shifted, Bias {}, vec![chain.x, shift]));
         instr.args[0] = shifted;
     }
-    if after.iter().any(|&b| b != 0.0) {
-        let bias = bias_of(layer, names, after);
-        let ty = layer.ty(instr.result).clone();
-        let result = names.value(layer, "product", ty, Def::Instr);
-        let then = std::mem::take(&mut instr.then);
-        let sum = Instr { then, ..edit::instr(instr.result, Bias {}, vec![result, bias]) };
-        instr.result = result;
-        instrs.extend([instr, sum]);
-    } else {
-        instrs.push(instr);
-    }
+    instrs.push(instr);
     Ok(Some(Folded { instrs, gone: chain.places }))
 }
 
-/// The ops right before the convolution at `at`, if any of them is no `bias`, and no other convolution takes them.
+/// The ops right before the convolution at `at`, if any of them is no `bias`, and none follows a convolution that they can be folded into.
 fn chain(
     layer: &Layer,
     at: usize,
@@ -156,7 +139,11 @@ fn chain(
     let only_bias = places.iter().all(|&place| matches!(layer.body[place].op, Op::Bias(_)));
     let after_conv = definitions[x.index()].is_some_and(|place| {
         let before = &layer.body[place];
-        matches!(before.op, Op::Conv2d(_)) && edit::is_bound(layer, before.args[1]) && single[x.index()].is_some()
+        matches!(before.op, Op::Conv2d(_))
+            && edit::is_bound(layer, before.args[1])
+            && layer.ty(before.args[1]).elements() <= edit::MAX_ELEMENTS
+            && single[x.index()].is_some()
+            && before.then.iter().all(|step| Affine::takes(layer, layer.ty(x), &step.op, &step.args))
     });
     if only_bias || after_conv {
         return Ok(None);
@@ -171,10 +158,10 @@ fn chain(
 
 /// What the ops before a convolution become.
 struct Parts {
-    weights: Values,
-    /// What is added to the channels of its image, and to those of its result.
-    before: Vec<f64>,
-    after: Vec<f64>,
+    /// The new weights, where they are others.
+    weights: Option<Values>,
+    /// What is added to the channels of the image.
+    shift: Vec<f64>,
 }
 
 fn parts(
@@ -185,33 +172,18 @@ fn parts(
     cx: &Context<'_>,
 ) -> Result<Option<Parts>, PassError> {
     let (image, w_ty) = (layer.ty(*x), layer.ty(w));
-    let (Ok(window), &[k, c, ..]) = (conv.window(image, w_ty), w_ty.shape.dims()) else { return Ok(None) };
+    let (Ok(_), &[k, c, ..]) = (conv.window(image, w_ty), w_ty.shape.dims()) else { return Ok(None) };
+    let shift: Vec<f64> = gain.iter().zip(shift).map(|(g, s)| if *s == 0.0 { 0.0 } else { s / g }).collect();
+    let stored = image.elem.is_storage() && shift.iter().any(|&s| s != 0.0);
+    if stored || !in_range(gain, w_ty.elem) || !in_range(&shift, w_ty.elem) {
+        return Ok(None);
+    }
+    if gain.iter().all(|&g| g == 1.0) {
+        return Ok(Some(Parts { weights: None, shift }));
+    }
     let Some(weights) = edit::stored(layer, w, cx, FoldIntoNext::NAME)? else { return Ok(None) };
-    let padded = [window.h, window.w].iter().any(|axis| axis.begin + axis.end > 0);
-    let (mut before, mut after) = (vec![0.0; gain.len()], vec![0.0; k]);
     // The input channel of each row of the weights, which are those of an output channel and an input channel of its group.
     let per_group = k / (gain.len() / c);
-    let channels: Vec<usize> = (0..k * c).map(|row| row / c / per_group * c + row % c).collect();
-    if padded {
-        before = gain.iter().zip(shift).map(|(gain, shift)| if *shift == 0.0 { 0.0 } else { shift / gain }).collect();
-    } else {
-        let taps = weights.len() / channels.len();
-        let mut numbers = Vec::new();
-        let rows = weights.bytes().chunks_exact((weights.bytes().len() / k).max(1));
-        for ((after, row), channels) in after.iter_mut().zip(rows).zip(channels.chunks(c)) {
-            numbers.clear();
-            weights.elem().decode(row, &mut numbers);
-            // The channels of a group lie side by side.
-            let shift = &shift[channels[0]..];
-            *after = match taps {
-                1 => numbers.iter().zip(shift).map(|(w, shift)| w * shift).sum(),
-                _ => numbers.chunks(taps).zip(shift).map(|(w, shift)| w.iter().sum::<f64>() * shift).sum(),
-            };
-        }
-    }
-    let elem = w_ty.elem;
-    let gains: Vec<f64> = channels.iter().map(|&channel| gain[channel]).collect();
-    let in_range = [&gains, &before, &after].iter().all(|numbers| in_range(numbers, elem));
-    let scaled = weights.scaled(elem.compute(), &gains).filter(|_| in_range);
-    Ok(scaled.map(|weights| Parts { weights, before, after }))
+    let gains: Vec<f64> = (0..k * c).map(|row| gain[row / c / per_group * c + row % c]).collect();
+    Ok(weights.scaled(w_ty.elem.compute(), &gains).map(|weights| Parts { weights: Some(weights), shift }))
 }

@@ -154,7 +154,7 @@ impl Net {
                 Op::Conv2d(_) => steps.collect(),
                 _ => steps.chain([own]).collect(),
             };
-            let ty = layer.ty(instr.result);
+            let ty = layer.ty(if matches!(instr.op, Op::Conv2d(_)) { instr.result } else { instr.args[0] });
             if !taken.iter().all(|(op, others)| Affine::takes(layer, ty, op, others)) {
                 return None;
             }
