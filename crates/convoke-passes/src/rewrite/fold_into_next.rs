@@ -3,8 +3,8 @@
 //! ```text
 //! %a = mul %x, %gain                                   w'[k, c, …] = w[k, c, …] · gain[c]
 //! %b = add %a, %shift                          ⟶       s[c]        = shift[c] / gain[c]
-//! %y = conv2d %b, %w { pads = … }                      %a = bias %x, %s
-//!                                                      %y = conv2d %a, %w' { pads = … }
+//! %y = conv2d %b, %w { pads = … }                      %b = bias %x, %s
+//!                                                      %y = conv2d %b, %w' { pads = … }
 //! ```
 //!
 //! The `bias` costs nothing where the op before takes it into its store. Behind the convolution the shift would cost nothing anywhere, but padding is
@@ -17,7 +17,7 @@
 //!             stored in `f16` or `bf16`, since the new sum may be beyond the largest number; unbound weights; constants out of the element type's
 //!             range; weights of more than 16 Mi elements.
 
-use convoke_ir::layer::{Bias, Conv2d, Def, Instr, Layer, Op, ValueId};
+use convoke_ir::layer::{Bias, Conv2d, Instr, Layer, Op, ValueId};
 use convoke_ir::types::{Layout, TensorType};
 use convoke_ir::values::Values;
 
@@ -105,10 +105,9 @@ fn folded(
     if shift.iter().any(|&s| s != 0.0) {
         let ty = TensorType::new(w_ty.elem, [shift.len()], Layout::Nchw).expect("as many elements as channels");
         let shift = names.constant(layer, &format!("{stem}.shift"), ty, shift);
-        let ty = layer.ty(chain.x).clone();
-        let shifted = names.value(layer, "shifted", ty, Def::Instr);
-        instrs.push(edit::instr(shifted, Bias {}, vec![chain.x, shift]));
-        instr.args[0] = shifted;
+        // In place of the value that the convolution read, and under its name.
+        instr.args[0] = layer.body[at].args[0];
+        instrs.push(edit::instr(instr.args[0], Bias {}, vec![chain.x, shift]));
     }
     instrs.push(instr);
     Ok(Some(Folded { instrs, gone: chain.places }))
