@@ -57,10 +57,8 @@ pub struct Compiled {
     /// Constants that the entry reads, by buffer.
     pub(crate) constants: Vec<Option<Arc<Aligned>>>,
     pub(crate) steps: Vec<Step>,
-    /// The work of each step.
-    pub(crate) work: Vec<work::Step>,
     /// Into how many chunks each step is split.
-    pub(crate) chunks: Vec<u64>,
+    chunks: Vec<u64>,
     pub(crate) plan: Plan,
     weights_time: Duration,
     pub(crate) flushed: usize,
@@ -118,18 +116,17 @@ pub fn compile(
             })
             .collect()
     };
-    let (mut steps, mut work, mut table) = (Vec::new(), Vec::new(), 0);
+    let (mut steps, mut table) = (Vec::new(), 0);
     for Run { func, args, .. } in &program.entry {
         let kernel = &program.funcs[*func];
         let trips = parallel_loop(kernel).map_or(1, |parallel| parallel.trips());
-        work.push(work::Step::new(program, kernel, trips));
-        steps.push(Step { kernel: code.kernel(*func), args: args.clone(), table, trips });
+        let work = work::Step::new(program, kernel, trips);
+        steps.push(Step { kernel: code.kernel(*func), args: args.clone(), table, work });
         table += args.len();
     }
-    let chunks = work::chunks(&work, threads, &machine.sharing);
     let (inputs, outputs) = (params(Role::Input), params(Role::Output));
-    let made = Compiled::new(Machinery::Made(Box::new(code)), steps, work, plan, options);
-    Ok(Compiled { inputs, outputs, chunks, constants, weights_time, flushed, helpers, ..made })
+    let made = Compiled::new(Machinery::Made(Box::new(code)), steps, plan, machine, options);
+    Ok(Compiled { inputs, outputs, constants, weights_time, flushed, helpers, ..made })
 }
 
 /// Refuses what would need too much memory before any of it is allocated.
@@ -161,13 +158,9 @@ unsafe impl Sync for Shared {}
 
 impl Compiled {
     /// A program without parameters and constants.
-    pub(crate) fn new(
-        code: Machinery,
-        steps: Vec<Step>,
-        work: Vec<work::Step>,
-        plan: Plan,
-        options: &Options,
-    ) -> Compiled {
+    pub(crate) fn new(code: Machinery, steps: Vec<Step>, plan: Plan, machine: &Machine, options: &Options) -> Compiled {
+        let threads = options.threads.max(1);
+        let work: Vec<work::Step> = steps.iter().map(|step| step.work).collect();
         Compiled {
             id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
             code,
@@ -175,13 +168,12 @@ impl Compiled {
             outputs: Vec::new(),
             constants: Vec::new(),
             steps,
-            work,
-            chunks: Vec::new(),
+            chunks: work::chunks(&work, threads, &machine.sharing),
             plan,
             weights_time: Duration::ZERO,
             flushed: 0,
             subnormals: options.subnormals,
-            threads: options.threads.max(1),
+            threads,
             helpers: None,
             pool: Mutex::new(Vec::new()),
         }
@@ -301,7 +293,7 @@ impl Compiled {
     fn run_chunk(&self, step: usize, chunk: u64, thread: usize, &Shared(tables, memory): &Shared) {
         let (chunks, step) = (self.chunks[step], &self.steps[step]);
         // The bounds of a chunk depend on nothing but its number.
-        let bound = |chunk: u64| (u128::from(step.trips) * u128::from(chunk) / u128::from(chunks)) as i64;
+        let bound = |chunk: u64| (u128::from(step.work.trips) * u128::from(chunk) / u128::from(chunks)) as i64;
         let (begin, end) = (bound(chunk), bound(chunk + 1));
         if begin < end {
             let local = self.plan.scratch_bytes + self.plan.local_bytes * thread;

@@ -80,8 +80,8 @@ pub(crate) fn resolve(
     drop(given);
     memory.iter_mut().zip(&in_entry).filter(|(_, read)| !**read).for_each(|(held, _)| *held = None);
     let flush = |(held, elem): (&mut Arc<Aligned>, Elem)| Arc::get_mut(held).map_or(0, |held| held.flush(elem));
-    let held = memory.iter_mut().zip(program.buffers.iter().map(|(_, buffer)| buffer.ty.elem).collect::<Vec<_>>());
-    let held: Vec<_> = held.filter_map(|(held, elem)| Some((held.as_mut()?, elem))).collect();
+    let held = memory.iter_mut().zip(program.buffers.iter());
+    let held = held.filter_map(|(held, (_, buffer))| Some((held.as_mut()?, buffer.ty.elem))).collect();
     let flushed = match subnormals {
         Subnormals::Keep => 0,
         Subnormals::Flush => helpers::map(held, flush).into_iter().sum(),

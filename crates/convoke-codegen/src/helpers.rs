@@ -89,7 +89,7 @@ fn compilers() -> Option<&'static ThreadPool> {
     POOL.as_ref()
 }
 
-/// What `f` gives for each item, in order. The threads that compile share the items.
+/// The results of `f` for the items, in their order. The threads that compile share the items.
 pub(crate) fn map<I: Send, T: Send>(items: Vec<I>, f: impl Fn(I) -> T + Sync) -> Vec<T> {
     match compilers() {
         Some(pool) if items.len() > 1 => pool.install(|| items.into_par_iter().map(&f).collect()),

@@ -7,6 +7,7 @@ use memmap2::Mmap;
 use crate::element::Raw;
 use crate::error::{RunError, Side};
 use crate::jit::{Code, Kernel};
+use crate::work;
 
 /// The owner of the memory that kernels lie in.
 pub(crate) enum Machinery {
@@ -31,8 +32,7 @@ pub(crate) struct Step {
     pub(crate) args: Vec<BufferId>,
     /// Where its slots begin in the tables.
     pub(crate) table: usize,
-    /// Iterations of the parallel loop; 1 without one.
-    pub(crate) trips: u64,
+    pub(crate) work: work::Step,
 }
 
 /// Checks the slices of one side and enters them in the table of buffers.

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   pack %w0 ─► %packed0                      a chain for itself
-//!   pack %w1 ─► %t ── transform %t ─► %p1     one chain: the second run reads what the first has written
+//!   pack %w1 ─► %t ── transform %t ─► %p1     one chain: the second run reads the result of the first
 //! ```
 //!
 //! Runs with a buffer in common that one of them writes are a chain, in order. Chains run at the same time. Scratch buffers share memory, so
@@ -56,7 +56,7 @@ fn allocate(what: &'static str, bytes: usize) -> Result<Aligned, CodegenError> {
 
 /// The runs of `prepare` as chains.
 fn chains(program: &Program) -> Vec<Vec<&Run>> {
-    /// What only one chain may use: a prepared buffer, or all scratch.
+    /// A thing that one chain alone may use: a prepared buffer, or all scratch.
     fn exclusive(program: &Program, arg: BufferId) -> Option<Option<BufferId>> {
         match program.buffers[arg].role {
             Role::Prepared => Some(Some(arg)),
@@ -81,7 +81,7 @@ fn chains(program: &Program) -> Vec<Vec<&Run>> {
     chains
 }
 
-/// What all chains share.
+/// Program, code and memory, which all chains share.
 struct Preparation<'p> {
     program: &'p Program,
     code: &'p Code,

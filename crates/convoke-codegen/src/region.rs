@@ -7,8 +7,8 @@
 //!
 //! Waking a thread takes longer than a small step runs, so helpers are asked for once a run. The caller goes from step to step; every thread that has
 //! come takes chunks of the caller's step: its own first, which are neighbours and the same part of every step, then those that others are behind
-//! with. So most of what a thread reads it has written itself, and need not come from another core. At the end of a step the caller waits for chunks
-//! that are being run, never for a helper that has not come. During a step that is not split, helpers poll for the next one, and soon yield their processors. A run ends when each helper that was
+//! with. A thread so reads mostly its own results, which need not come from another core. At the end of a step the caller waits for chunks that are
+//! being run, never for a helper that has not come. During a step that is not split, helpers poll for the next one, and soon yield their processors. A run ends when each helper that was
 //! asked for has come and left; the caller of `lead` sees to that. A helper that comes to a run that is over leaves at once.
 
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -22,7 +22,7 @@ const OVER: u64 = u32::MAX as u64;
 pub(crate) struct Region {
     /// For each thread, the caller first, the chunks that it takes before it takes those of others; empty for a caller alone.
     own: Vec<Own>,
-    /// What was written to all of `own` last.
+    /// The last word that was written to all of `own`.
     opened: AtomicU64,
     /// Chunks of this step that are done.
     done: AtomicU64,
@@ -34,7 +34,7 @@ pub(crate) struct Region {
 struct Own(AtomicU64);
 
 impl Region {
-    /// Before the first step, for a caller and so many helpers.
+    /// A run of a caller and this many helpers, before its first step.
     pub(crate) fn new(helpers: usize) -> Region {
         let before = || Own(AtomicU64::new(u64::from(u32::MAX)));
         let threads = if helpers == 0 { 0 } else { helpers + 1 };
@@ -102,7 +102,7 @@ impl Region {
         let left = |open: u64| {
             let (step, taken) = ((open >> 32) as usize, open & u64::from(u32::MAX));
             let count = *chunks.get(step)?;
-            // Neighbouring chunks: what a thread has written in one step it mostly reads in the next. Rounded up, so that the caller always has one.
+            // Neighbouring chunks, so that a thread reads mostly its own results of the step before. Rounded up, so that the caller always has one.
             let bound = |owner: u64| (u128::from(count) * u128::from(owner)).div_ceil(u128::from(threads)) as u64;
             let (begin, end) = (bound(owner as u64), bound(owner as u64 + 1));
             (taken < end - begin).then_some((step, begin + taken))

@@ -34,7 +34,7 @@ const MAGIC: &[u8; 8] = b"convoke\n";
 /// Bytes before the head: the magic ones, the length of the head, its checksum.
 const DOOR: usize = 20;
 
-/// What is written before code and constants.
+/// The part of a file before code and constants.
 #[derive(Serialize, Deserialize)]
 struct Head {
     key: String,
@@ -99,9 +99,10 @@ impl Compiled {
     pub fn store(&self, key: &str, notes: &str, out: &mut dyn Write) -> io::Result<bool> {
         let Machinery::Made(code) = &self.code else { return Ok(false) };
         let Some(bytes) = code.movable().filter(|_| cfg!(target_arch = "x86_64")) else { return Ok(false) };
-        let steps = self.steps.iter().zip(&self.work).map(|(step, work)| {
+        let steps = self.steps.iter().map(|step| {
             let args = step.args.iter().map(|arg| arg.index()).collect();
-            Some(StoredStep { at: code.offset(step.kernel)?, args, trips: step.trips, work: work.work })
+            let work::Step { trips, work } = step.work;
+            Some(StoredStep { at: code.offset(step.kernel)?, args, trips, work })
         });
         let Some(steps) = steps.collect::<Option<Vec<_>>>() else { return Ok(false) };
         let mut end = 0;
@@ -175,30 +176,27 @@ impl Compiled {
             Some(Arc::new(Aligned::in_file(&map, behind + part.at, part.len)?))
         };
         let constants = head.constants.iter().map(|part| part.map_or(Some(None), |part| held(part).map(Some)));
-        let (mut steps, mut work, mut table) = (Vec::new(), Vec::new(), 0);
+        let (mut steps, mut table) = (Vec::new(), 0);
         for stored in head.steps {
             code.get(stored.at)?;
             // SAFETY: the kernel that `store` found at this place of the same code, which has been copied to the region.
             let kernel = unsafe { std::mem::transmute::<*const u8, Kernel>(region.as_ptr().wrapping_add(stored.at)) };
             let args = stored.args.into_iter().map(known).collect::<Option<Vec<_>>>()?;
-            work.push(work::Step { trips: stored.trips, work: stored.work });
             let len = args.len();
-            steps.push(Step { kernel, args, table, trips: stored.trips });
+            steps.push(Step { kernel, args, table, work: work::Step { trips: stored.trips, work: stored.work } });
             table += len;
         }
-        let threads = options.threads.max(1);
         let Head { scratch, scratch_bytes, local_bytes, flushed, code_bytes, notes, .. } = head;
         if scratch.len() != buffers || scratch.iter().flatten().any(|&at| at > scratch_bytes) {
             return None;
         }
         let plan = Plan { scratch, scratch_bytes, local_bytes };
-        let mut compiled = Compiled::new(Machinery::Loaded(region, code_bytes), steps, work, plan, options);
+        let mut compiled = Compiled::new(Machinery::Loaded(region, code_bytes), steps, plan, machine, options);
         compiled.inputs = params(head.inputs)?;
         compiled.outputs = params(head.outputs)?;
         compiled.constants = constants.collect::<Option<Vec<_>>>()?;
-        compiled.chunks = work::chunks(&compiled.work, threads, &machine.sharing);
         compiled.flushed = flushed;
-        compiled.helpers = Helpers::of(threads).ok()?;
+        compiled.helpers = Helpers::of(compiled.threads()).ok()?;
         Some((compiled, notes))
     }
 }

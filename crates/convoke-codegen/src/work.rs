@@ -7,6 +7,7 @@ use convoke_machine::Sharing;
 const MOST_CHUNKS: u64 = 1 << 31;
 
 /// The work of a step.
+#[derive(Clone, Copy)]
 pub(crate) struct Step {
     /// Iterations of the parallel loop; 1 without one.
     pub(crate) trips: u64,

@@ -1,11 +1,10 @@
 //! Files: the model, and the elements of tensors that lie beside it.
 
-use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
 use bytes::Bytes;
-use convoke_data::Files;
+use convoke_data::{Files, open};
 use convoke_ir::memory::Memory;
 use prost::Message;
 
@@ -17,13 +16,8 @@ use crate::tensor::{Tensor, count};
 /// Reads a whole file of at most `budget` bytes.
 pub(crate) fn file(path: &Path, budget: u64) -> Result<Bytes, ImportError> {
     let failed = |source| ImportError::Read { path: path.into(), source };
-    let metadata = std::fs::metadata(path).map_err(failed)?;
-    if !metadata.is_file() {
-        // Opening a pipe would wait for its writer.
-        return Err(failed(io::Error::new(io::ErrorKind::InvalidInput, "it is no regular file")));
-    }
-    let mut file = File::open(path).map_err(failed)?;
-    let bytes = metadata.len();
+    let mut file = open(path).map_err(failed)?;
+    let bytes = file.metadata().map_err(failed)?.len();
     if bytes > budget {
         return Err(ImportError::TooLarge { path: path.into(), bytes, budget });
     }
@@ -114,7 +108,7 @@ fn external(proto: &TensorProto, files: &Files, needed: usize) -> Converted<Byte
     let refused = |error: &dyn std::fmt::Display| Refusal::Malformed(error.to_string());
     let path = files.resolve(location).map_err(|error| refused(&error))?;
     let in_file = |error: io::Error| Refusal::Malformed(format!("{}: {error}", path.display()));
-    let mut file = File::open(&path).map_err(in_file)?;
+    let mut file = open(&path).map_err(in_file)?;
     let size = file.metadata().map_err(in_file)?.len();
     if offset.checked_add(needed as u64).is_none_or(|end| end > size) {
         return malformed(format!("{location} has {size} bytes, the tensor lies at {offset} and needs {needed}"));

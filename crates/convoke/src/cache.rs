@@ -7,7 +7,7 @@
 //! A layer that exceeds the limit on rounding is not stored, since a later process would have to say so too. A compiler that tunes does not use the
 //! cache.
 
-use std::fs::{DirBuilder, File};
+use std::fs::DirBuilder;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use std::time::Instant;
 
 use blake3::Hasher;
 use convoke_codegen::Compiled;
-use convoke_data::{DataError, values, write_whole};
+use convoke_data::{DataError, open, values, write_whole};
 use convoke_ir::layer::{Def, Source};
 use convoke_machine::processor;
 
@@ -65,11 +65,9 @@ impl<'a> Entry<'a> {
 
     /// The layer's code, if it was kept.
     pub(crate) fn load(&self, compiler: &Compiler, layer: &Layer) -> Option<CompiledLayer> {
-        let path = self.file();
-        // Before it is opened: a pipe would be waited for.
-        std::fs::metadata(&path).ok().filter(|metadata| metadata.is_file())?;
+        let file = open(&self.file()).ok()?;
         let options = CompiledLayer::options(compiler, layer);
-        let (compiled, notes) = Compiled::load(&File::open(path).ok()?, &self.key, compiler.machine(), &options)?;
+        let (compiled, notes) = Compiled::load(&file, &self.key, compiler.machine(), &options)?;
         let [choices, kernels]: Notes = serde_json::from_str(&notes).ok()?;
         let choices = choices.into_iter().map(|(result, plan)| Some(Choice { result, algorithm: plan.parse().ok()? }));
         let choices = choices.collect::<Option<Vec<_>>>()?;

@@ -146,9 +146,7 @@ impl<'a> Machine<'a> {
                 },
                 Node::Pow2(elem, to, a) => {
                     let normal = elem.smallest_normal();
-                    map1(v, *to, *a, |a| {
-                        Some(a.exp2()).filter(|power| *power >= normal).map_or(0.0, |x| elem.round(x))
-                    });
+                    map1(v, *to, *a, |a| if a.exp2() >= normal { elem.round(a.exp2()) } else { 0.0 });
                 }
                 Node::Binary(op, to, a, b) => match op {
                     BinOp::Add => map2(v, *to, *a, *b, |a, b| a + b),

@@ -2,13 +2,13 @@
 //!
 //! All of it takes time linear in the layer, however long its chains are.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use convoke_data::values;
 use convoke_ir::elem::Elem;
 use convoke_ir::layer::{Def, Generator, Instr, Layer, Source, Value, ValueId};
 use convoke_ir::span::Span;
-use convoke_ir::types::TensorType;
+use convoke_ir::types::{Layout, TensorType};
 use convoke_ir::values::Values;
 
 use crate::error::PassError;
@@ -96,6 +96,16 @@ pub(crate) fn retain(layer: &mut Layer, keep: &[bool]) {
     layer.body.retain(|_| *marks.next().expect("a mark for each instruction"));
 }
 
+/// Puts instructions in the place of others, and keeps those of the rest that `keep` marks. Says whether any were replaced.
+pub(crate) fn replace(layer: &mut Layer, keep: &[bool], mut by: HashMap<usize, Vec<Instr>>) -> bool {
+    let replaced = !by.is_empty();
+    let body = std::mem::take(&mut layer.body).into_iter().enumerate();
+    layer.body =
+        body.flat_map(|(at, i)| by.remove(&at).unwrap_or_else(|| if keep[at] { vec![i] } else { vec![] })).collect();
+    forget_unread(layer);
+    replaced
+}
+
 /// Forgets constants that nothing reads any more, so that they are not printed. `drop-dead` removes them from the table.
 pub(crate) fn forget_unread(layer: &mut Layer) {
     for (id, uses) in layer.values.ids().zip(layer.uses()) {
@@ -128,6 +138,12 @@ impl Names {
         let ty = TensorType { elem: ty.elem.compute(), ..ty };
         ty.elem.round_all(&mut numbers);
         self.value(layer, stem, ty.clone(), Def::Const(source(ty.elem, numbers)))
+    }
+
+    /// The same of a number for each channel.
+    pub(crate) fn channels(&mut self, layer: &mut Layer, stem: &str, elem: Elem, numbers: Vec<f64>) -> ValueId {
+        let ty = TensorType::new(elem, [numbers.len()], Layout::Nchw).expect("as many elements as channels");
+        self.constant(layer, stem, ty, numbers)
     }
 
     /// The same of numbers that are of this type already.

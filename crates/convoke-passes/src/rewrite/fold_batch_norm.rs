@@ -19,7 +19,6 @@
 use convoke_data::round;
 use convoke_ir::elem::Elem;
 use convoke_ir::layer::{Bias, Layer, Op, Step, ValueId};
-use convoke_ir::types::{Layout, TensorType};
 use convoke_ir::values::Values;
 
 use super::affine::Affine;
@@ -55,11 +54,8 @@ impl LayerPass for FoldBatchNorm {
             let Some((weights, bias)) = folded(layer, at, &tail.steps, cx)? else { continue };
             let (result, w) = (layer.body[at].result, layer.body[at].args[1]);
             let stem = format!("{}.bn", layer.values[w].name);
-            let w_ty = layer.ty(w);
-            let channels = [w_ty.shape.dims()[0]];
-            let bias_ty = TensorType::new(w_ty.elem, channels, Layout::Nchw).expect("as many elements as channels");
             let weights = names.rounded(layer, &stem, layer.ty(w).clone(), weights);
-            let bias = names.constant(layer, &format!("{stem}.bias"), bias_ty, bias);
+            let bias = names.channels(layer, &format!("{stem}.bias"), layer.ty(w).elem, bias);
 
             changed = true;
             layer.body[at].args[1] = weights;
@@ -82,7 +78,7 @@ impl LayerPass for FoldBatchNorm {
     }
 }
 
-/// What follows a convolution up to the last op that can be folded and is no `bias`.
+/// The ops after a convolution, up to the last that can be folded and is no `bias`.
 struct Tail {
     /// Every op, in order.
     steps: Vec<Step>,

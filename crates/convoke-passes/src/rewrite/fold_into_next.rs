@@ -7,8 +7,8 @@
 //!                                                      %y = conv2d %b, %w' { pads = … }
 //! ```
 //!
-//! The `bias` costs nothing where the op before takes it into its store. Behind the convolution the shift would cost nothing anywhere, but padding is
-//! not shifted, and a mean that is large beside what is left of it would cancel in the sums.
+//! The `bias` costs nothing where the op before takes it into its store. Behind the convolution the shift would cost nothing anywhere. But padding is
+//! not shifted, and sums of a large mean lose the small differences from it to rounding.
 //!
 //! Applies:    to `bias`, `batch_norm` and arithmetic with one number, or one for each channel, of bound constants, in any order and number, where each
 //!             value between is read by the next alone.
@@ -17,8 +17,9 @@
 //!             stored in `f16` or `bf16`, since the new sum may be beyond the largest number; unbound weights; constants out of the element type's
 //!             range; weights of more than 16 Mi elements.
 
-use convoke_ir::layer::{Bias, Conv2d, Instr, Layer, Op, ValueId};
-use convoke_ir::types::{Layout, TensorType};
+use std::collections::HashMap;
+
+use convoke_ir::layer::{Bias, Instr, Layer, Op, ValueId};
 use convoke_ir::values::Values;
 
 use super::affine::Affine;
@@ -48,39 +49,33 @@ impl LayerPass for FoldIntoNext {
         let (definitions, single) = (layer.definitions(), layer.single_readers());
         let mut names = Names::new(layer);
         let mut keep = vec![true; layer.body.len()];
-        let mut body = Vec::with_capacity(layer.body.len());
+        let mut replaced = HashMap::new();
         for at in 0..layer.body.len() {
-            match folded(layer, &mut names, at, (&definitions, &single), cx)? {
-                Some(Folded { instrs, gone }) => {
-                    gone.into_iter().for_each(|place| keep[place] = false);
-                    body.push(instrs);
-                }
-                None => body.push(vec![layer.body[at].clone()]),
+            if let Some(Folded { instrs, gone }) = folded(layer, &mut names, at, (&definitions, &single), cx)? {
+                gone.into_iter().for_each(|place| keep[place] = false);
+                replaced.insert(at, instrs);
             }
         }
-        let changed = keep.contains(&false);
-        layer.body = body.into_iter().zip(keep).filter(|(_, keep)| *keep).flat_map(|(instrs, _)| instrs).collect();
-        edit::forget_unread(layer);
-        Ok(changed.into())
+        Ok(edit::replace(layer, &keep, replaced).into())
     }
 }
 
 /// The ops before a convolution.
 struct Chain {
-    /// What the first of them reads.
+    /// The image that the first of them reads.
     x: ValueId,
     affine: Affine,
     /// Their places.
     places: Vec<usize>,
 }
 
-/// What stands for a convolution and the ops before it, and the places of these.
+/// The instructions for a convolution and the ops before it, and the places of these ops.
 struct Folded {
     instrs: Vec<Instr>,
     gone: Vec<usize>,
 }
 
-/// What stands for the convolution at `at` and the ops before it; `None` if there is nothing to fold.
+/// Folds the ops before the convolution at `at`; `None` if there is nothing to fold.
 fn folded(
     layer: &mut Layer,
     names: &mut Names,
@@ -88,23 +83,21 @@ fn folded(
     (definitions, single): (&[Option<usize>], &[Option<usize>]),
     cx: &Context<'_>,
 ) -> Result<Option<Folded>, PassError> {
-    let Op::Conv2d(conv) = layer.body[at].op.clone() else { return Ok(None) };
+    let Op::Conv2d(_) = layer.body[at].op else { return Ok(None) };
     let w = layer.body[at].args[1];
     let w_ty = layer.ty(w).clone();
     if !edit::is_bound(layer, w) || w_ty.elements() > edit::MAX_ELEMENTS {
         return Ok(None);
     }
     let Some(chain) = chain(layer, at, definitions, single, cx)? else { return Ok(None) };
-    let Some(parts) = parts(layer, &conv, w, &chain, cx)? else { return Ok(None) };
-    let Parts { weights, shift } = parts;
+    let Some(Parts { weights, shift }) = parts(layer, w, &chain, cx)? else { return Ok(None) };
 
     let stem = format!("{}.scaled", layer.values[w].name);
     let mut instr = layer.body[at].clone();
     instr.args = vec![chain.x, weights.map_or(w, |weights| names.rounded(layer, &stem, w_ty.clone(), weights))];
     let mut instrs = Vec::new();
     if shift.iter().any(|&s| s != 0.0) {
-        let ty = TensorType::new(w_ty.elem, [shift.len()], Layout::Nchw).expect("as many elements as channels");
-        let shift = names.constant(layer, &format!("{stem}.shift"), ty, shift);
+        let shift = names.channels(layer, &format!("{stem}.shift"), w_ty.elem, shift);
         // In place of the value that the convolution read, and under its name.
         instr.args[0] = layer.body[at].args[0];
         instrs.push(edit::instr(instr.args[0], Bias {}, vec![chain.x, shift]));
@@ -155,23 +148,22 @@ fn chain(
     Ok(Some(Chain { x, affine, places }))
 }
 
-/// What the ops before a convolution become.
+/// The ops before a convolution as new weights and a shift.
 struct Parts {
-    /// The new weights, where they are others.
+    /// `None` where the weights stay as they are.
     weights: Option<Values>,
-    /// What is added to the channels of the image.
+    /// A number to add to each channel of the image.
     shift: Vec<f64>,
 }
 
 fn parts(
     layer: &Layer,
-    conv: &Conv2d,
     w: ValueId,
     Chain { x, affine: Affine { gain, shift }, .. }: &Chain,
     cx: &Context<'_>,
 ) -> Result<Option<Parts>, PassError> {
     let (image, w_ty) = (layer.ty(*x), layer.ty(w));
-    let (Ok(_), &[k, c, ..]) = (conv.window(image, w_ty), w_ty.shape.dims()) else { return Ok(None) };
+    let &[k, c, ..] = w_ty.shape.dims() else { return Ok(None) };
     let shift: Vec<f64> = gain.iter().zip(shift).map(|(g, s)| if *s == 0.0 { 0.0 } else { s / g }).collect();
     let stored = image.elem.is_storage() && shift.iter().any(|&s| s != 0.0);
     if stored || !in_range(gain, w_ty.elem) || !in_range(&shift, w_ty.elem) {

@@ -23,7 +23,6 @@ use std::collections::HashMap;
 
 use convoke_ir::attr::AutoPad;
 use convoke_ir::layer::{Add, Axis, Bias, Conv2d, Def, Instr, Layer, Op, ValueId, Window};
-use convoke_ir::types::{Layout, TensorType};
 
 use super::affine::Affine;
 use super::edit::{self, Names};
@@ -63,13 +62,7 @@ impl LayerPass for MergeBranches {
                 merged.insert(root, instrs);
             }
         }
-        let changed = !merged.is_empty();
-        let body = std::mem::take(&mut layer.body).into_iter().enumerate();
-        layer.body = body
-            .flat_map(|(at, i)| merged.remove(&at).unwrap_or_else(|| if keep[at] { vec![i] } else { vec![] }))
-            .collect();
-        edit::forget_unread(layer);
-        Ok(changed.into())
+        Ok(edit::replace(layer, &keep, merged).into())
     }
 }
 
@@ -284,14 +277,12 @@ fn merge(
         let Some(branches) = by_input.remove(&x) else { continue };
         let Some(sum) = sum(layer, x, &branches, cx)? else { continue };
         let w_ty = layer.ty(sum.weights_of).clone();
-        let k = w_ty.shape.dims()[0];
         let stem = format!("{}.merged", layer.values[sum.weights_of].name);
         let weights = names.constant(layer, &stem, w_ty, sum.weights);
         let mut result = names.value(layer, "merged", ty.clone(), Def::Instr);
         instrs.push(edit::instr(result, sum.conv, vec![x, weights]));
         if sum.bias.iter().any(|&b| b != 0.0) {
-            let bias_ty = TensorType::new(ty.elem, [k], Layout::Nchw).expect("as many elements as channels");
-            let bias = names.constant(layer, &format!("{stem}.bias"), bias_ty, sum.bias);
+            let bias = names.channels(layer, &format!("{stem}.bias"), ty.elem, sum.bias);
             let conv = result;
             result = names.value(layer, "merged", ty.clone(), Def::Instr);
             instrs.push(edit::instr(result, Bias {}, vec![conv, bias]));

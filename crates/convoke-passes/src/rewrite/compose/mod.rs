@@ -17,7 +17,6 @@ mod composite;
 use convoke_ir::attr::{Attr, Plan};
 use convoke_ir::layer::{Bias, Layer, Op, Step, ValueId};
 use convoke_ir::span::Span;
-use convoke_ir::types::{Layout, TensorType};
 
 use super::affine::Affine;
 use super::edit::{self, Names};
@@ -251,8 +250,7 @@ fn place(layer: &mut Layer, pair: &Pair, made: Made, names: &mut Names, keep: &m
     let w = names.constant(layer, &stem, composite.w, weights);
     let input = layer.body[pair.first].args[0];
     if !bias.is_empty() {
-        let ty = TensorType::new(elem, [bias.len()], Layout::Nchw).expect("as many elements as channels");
-        let bias = names.constant(layer, &format!("{stem}.bias"), ty, bias);
+        let bias = names.channels(layer, &format!("{stem}.bias"), elem, bias);
         let step = Step { op: Bias {}.into(), args: vec![bias], span: Span::default() };
         layer.body[pair.second].then.insert(0, step);
     }
