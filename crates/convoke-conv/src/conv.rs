@@ -3,7 +3,7 @@
 use convoke_bilinear::error::{plain_bound, plain_estimate, rounding};
 use convoke_ir::attr::Algorithm;
 use convoke_ir::elem::Elem;
-use convoke_ir::layer::{Conv2d, Instr, Layer, Op, Range, Window};
+use convoke_ir::layer::{Conv2d, Def, Instr, Layer, Op, Range, Window};
 use convoke_ir::types::{Image, Layout, TensorType};
 use convoke_lower::known::Known;
 use convoke_machine::Machine;
@@ -33,6 +33,8 @@ pub struct Conv {
     pub weights_known: bool,
     /// The magnitudes of the input's elements, where they are declared.
     pub range: Option<Range>,
+    /// Whether input and output are values within a net. These lie in its workspace, in huge pages; others are the caller's.
+    pub within: [bool; 2],
 }
 
 impl Conv {
@@ -51,7 +53,9 @@ impl Conv {
     pub(crate) fn with_known_weights(layer: &Layer, instr: &Instr) -> Option<Conv> {
         let Op::Conv2d(op) = &instr.op else { return None };
         let &[x, w] = &instr.args[..] else { return None };
-        Conv::of(op, layer.ty(x), layer.ty(w), layer.ty(instr.result))
+        let conv = Conv::of(op, layer.ty(x), layer.ty(w), layer.ty(instr.result))?;
+        let within = [layer.values[x].def != Def::Param, !layer.results.contains(&instr.result)];
+        Some(Conv { within, ..conv })
     }
 
     /// The numbers of a convolution of these operands and this result; `None` if they do not go together.
@@ -67,6 +71,7 @@ impl Conv {
             guard: op.guard,
             weights_known: true,
             range: None,
+            within: [false; 2],
         })
     }
 

@@ -4,7 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{LINE_BYTES, PAGE_BYTES};
+use crate::{HUGE_PAGE_BYTES, LINE_BYTES, PAGE_BYTES};
 
 /// Lines, sets, pages and streams of one core.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -16,6 +16,8 @@ pub struct Hierarchy {
     pub ways: usize,
     /// Bytes of a page of memory.
     pub page_bytes: usize,
+    /// Bytes of a huge page, which the values within a net have.
+    pub huge_page_bytes: usize,
     /// Pages that the nearest table of translations holds.
     pub near_pages: usize,
     /// Streams of loads that are followed and fetched ahead.
@@ -45,6 +47,7 @@ impl Default for Hierarchy {
             line_bytes: LINE_BYTES,
             ways: 8,
             page_bytes: PAGE_BYTES,
+            huge_page_bytes: HUGE_PAGE_BYTES,
             near_pages: 48,
             streams: 64,
             stream_miss_cycles: 20.0,
@@ -66,6 +69,7 @@ impl Hierarchy {
             ("hierarchy.line_bytes", self.line_bytes, 16..=1024, "from 16 to 1024"),
             ("hierarchy.ways", self.ways, 1..=64, "from 1 to 64"),
             ("hierarchy.page_bytes", self.page_bytes, 1024..=1 << 30, "from 1024 to 2^30"),
+            ("hierarchy.huge_page_bytes", self.huge_page_bytes, 1024..=1 << 30, "from 1024 to 2^30"),
             ("hierarchy.near_pages", self.near_pages, 1..=1 << 20, "from 1 to 2^20"),
             ("hierarchy.streams", self.streams, 1..=1 << 20, "from 1 to 2^20"),
         ];

@@ -17,7 +17,7 @@ mod vectors;
 
 pub use hierarchy::Hierarchy;
 pub use host::{Missing, processor};
-pub use memory::{LINE_BYTES, PAGE_BYTES, Prefetch, SPREAD_BYTES};
+pub use memory::{HUGE_PAGE_BYTES, LINE_BYTES, PAGE_BYTES, Prefetch, SPREAD_BYTES};
 pub use named::UnknownMachine;
 pub use rates::{ProductRates, Rates};
 pub use registers::ProductRegisters;

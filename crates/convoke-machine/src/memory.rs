@@ -9,6 +9,8 @@ pub const LINE_BYTES: usize = 64;
 pub const SPREAD_BYTES: usize = 4 * LINE_BYTES;
 /// Bytes of the smallest page, within which a core fetches ahead by itself, and by which a stack grows.
 pub const PAGE_BYTES: usize = 4096;
+/// Bytes of a huge page of x86-64, and of most aarch64.
+pub const HUGE_PAGE_BYTES: usize = 2 << 20;
 
 /// When a loop asks for what its next iteration reads. Operations are those of loop IR: loads, stores, arithmetic on vectors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

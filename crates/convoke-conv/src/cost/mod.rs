@@ -11,8 +11,12 @@
 
 mod packing;
 
+use convoke_ir::types::Layout;
 use convoke_lower::cuts::{Cut, cut, even};
 use convoke_machine::Machine;
+
+use crate::conv::Conv;
+use crate::geometry::product_tile::ProductTile;
 
 /// Cycles to call a codelet and come back.
 pub(crate) fn call(machine: &Machine) -> f64 {
@@ -86,11 +90,23 @@ pub(crate) fn lines_held(machine: &Machine, level: usize, apart: usize) -> usize
 }
 
 /// Cycles to look up the pages of `rows` rows or planes of `bytes` bytes, if code visits `among` of them over and over: none if the nearest
-/// translation table holds all their pages.
-pub(crate) fn pages(machine: &Machine, rows: usize, among: usize, bytes: usize) -> f64 {
-    let part = (bytes as f64 / machine.hierarchy.page_bytes as f64).min(1.0);
+/// translation table holds all their pages. Values `within` a net have huge ones.
+pub(crate) fn pages(machine: &Machine, within: bool, rows: usize, among: usize, bytes: usize) -> f64 {
+    let page = if within { machine.hierarchy.huge_page_bytes } else { machine.hierarchy.page_bytes };
+    let part = (bytes as f64 / page as f64).min(1.0);
     let held = machine.hierarchy.near_pages as f64;
     if among as f64 * part > held { rows as f64 * part * machine.rates.page_cycles } else { 0.0 }
+}
+
+/// Cycles that the lines of an image in memory are waited for, if it is read once, tile by tile of all channels: the rows of the channels are too many
+/// streams to be fetched ahead if each has several pages.
+pub(crate) fn long_rows(machine: &Machine, conv: &Conv) -> f64 {
+    let [x_bytes, ..] = conv.bytes();
+    let long = conv.layout == Layout::Nchw && conv.x.w * conv.elem.bytes() > machine.hierarchy.page_bytes;
+    match long && x_bytes > machine.last_level() as u128 / 2 {
+        true => x_bytes as f64 / machine.hierarchy.line_bytes as f64 * machine.hierarchy.stream_miss_cycles,
+        false => 0.0,
+    }
 }
 
 /// Cycles that an access waits, if code visits `lines` lines, `stride` bytes apart, over and over: none if their sets of the first-level cache hold
@@ -116,6 +132,12 @@ pub(crate) fn operands(machine: &Machine, tiles: f64, depth: usize, numbers: usi
     } else {
         tiles * tile as f64 / bandwidth(machine, machine.second_level() as u128)
     }
+}
+
+/// Cycles to store the accumulators of `tiles` tiles between blocks of their reduction, and to load them again.
+pub(crate) fn kept(machine: &Machine, tile: ProductTile, tiles: f64, blocks: usize) -> f64 {
+    let times = tiles * blocks.saturating_sub(1) as f64;
+    times * (tile.rows * tile.vectors) as f64 * straight(machine, 1.0, 0.0, 1.0)
 }
 
 /// Cycles of one of the `depth` steps of a tile's reduction, which takes `loads` loads.

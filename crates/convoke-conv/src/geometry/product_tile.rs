@@ -7,6 +7,7 @@ use convoke_lower::cuts::{cut, even};
 use convoke_lower::register_tile::RegisterTile;
 use convoke_machine::Machine;
 
+use crate::conv::Conv;
 use crate::refusal::Refusal;
 
 /// Rows and vectors of columns of a tile.
@@ -71,10 +72,14 @@ impl ProductTile {
     }
 }
 
-/// Input channels of a block of the reduction that leave `numbers` numbers of `bytes` bytes for each of them in three quarters of the nearest
-/// cache.
-pub(crate) fn depth_in_cache(machine: &Machine, channels: usize, numbers: usize, bytes: usize) -> usize {
-    equal_blocks(channels, machine.first_level() / 4 * 3 / (numbers * bytes))
+/// Input channels of a block of the reduction whose numbers for a tile fill three quarters of the nearest cache: their weights, and the pixels
+/// under the tile.
+pub(crate) fn depth_in_cache(machine: &Machine, conv: &Conv, tile: ProductTile) -> usize {
+    let row = &conv.window.w;
+    let under = tile.rows.saturating_sub(1).saturating_mul(row.stride).saturating_add(row.reach());
+    let pixels = conv.window.h.kernel * row.padded().min(under);
+    let numbers = conv.taps() * tile.columns(conv.lanes(machine)) + pixels;
+    equal_blocks(conv.c_per_group(), machine.first_level() / 4 * 3 / (numbers * conv.elem.bytes()))
 }
 
 /// The size of blocks of at most `most` channels, about equal, so that no small one is left; a multiple of 4 if that is

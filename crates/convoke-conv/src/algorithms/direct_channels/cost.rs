@@ -14,7 +14,7 @@ use convoke_lower::cuts::even;
 use convoke_machine::Machine;
 
 use crate::conv::Conv;
-use crate::cost::{bandwidth, beside, burst, call, pages, product, step, straight};
+use crate::cost::{bandwidth, beside, burst, call, kept, long_rows, pages, product, step, straight};
 use crate::estimate::{PlanCost, Term};
 use crate::geometry::product_tile::{ProductTile, size};
 
@@ -39,7 +39,7 @@ pub(super) fn cost(plan: Plan, conv: &Conv, machine: &Machine) -> PlanCost {
         Layout::Nchw => sums * (machine.rates.gather_cycles + machine.rates.scatter_cycles),
         Layout::Nhwc => sums / lanes as f64 * straight(machine, 1.0, 0.0, 1.0),
     };
-    let store = (calls as f64 - tiles) * call(machine) + store;
+    let store = (calls as f64 - tiles) * call(machine) + kept(machine, tile, tiles, blocks) + store;
 
     // Each step takes a part of a line of weights; each row of a kernel a line of the input.
     let lines = conv.c_per_group() * conv.window.h.kernel
@@ -55,7 +55,8 @@ pub(super) fn cost(plan: Plan, conv: &Conv, machine: &Machine) -> PlanCost {
     };
     let looked_up = match conv.layout {
         Layout::Nchw => {
-            pages(machine, conv.c_per_group(), conv.c_per_group() + k, conv.x.h * conv.x.w * conv.elem.bytes())
+            let planes = [conv.c_per_group(), conv.c_per_group() + k];
+            pages(machine, conv.within[0], planes[0], planes[1], conv.x.h * conv.x.w * conv.elem.bytes())
         }
         Layout::Nhwc => 0.0,
     };
@@ -74,7 +75,10 @@ pub(super) fn cost(plan: Plan, conv: &Conv, machine: &Machine) -> PlanCost {
     let read = (input * (k_tiles - 1)) as f64 / bandwidth(machine, block) + input as f64 / bandwidth(machine, input);
     let weights = (w_bytes * passes) as f64 / burst(machine, w_bytes);
     // Weights come in order, so that they are fetched ahead of the products.
-    let stream = read + beside(machine, multiply, weights) + y_bytes as f64 / bandwidth(machine, y_bytes);
+    let stream = k_tiles as f64 * long_rows(machine, conv)
+        + read
+        + beside(machine, multiply, weights)
+        + y_bytes as f64 / bandwidth(machine, y_bytes);
 
     PlanCost {
         multiplications: conv.multiplications(),

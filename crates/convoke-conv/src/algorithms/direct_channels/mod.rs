@@ -56,12 +56,9 @@ impl Method for DirectChannels {
 
     fn complete(&self, asked: Plan, conv: &Conv, machine: &Machine) -> Result<Plan, Refusal> {
         let tile = ProductTile::asked(asked.schedule.tile, machine, || ProductTile::square(machine))?;
-        let (channels, window) = (conv.c_per_group(), &conv.window);
-        // The weights of a channel for a tile, and the rows of it that a row of output reads.
-        let numbers = conv.taps() * tile.columns(conv.lanes(machine)) + window.h.kernel * window.w.padded();
         let depth = match asked.schedule.depth {
-            None => depth_in_cache(machine, channels, numbers, conv.elem.bytes()),
-            depth => size(depth, channels),
+            None => depth_in_cache(machine, conv, tile),
+            depth => size(depth, conv.c_per_group()),
         };
         let schedule = Schedule {
             lanes: Some(Lanes::Channels),

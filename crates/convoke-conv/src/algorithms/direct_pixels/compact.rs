@@ -12,7 +12,7 @@ use convoke_machine::Machine;
 
 use super::cost;
 use crate::conv::Conv;
-use crate::cost::bandwidth;
+use crate::cost::burst;
 use crate::estimate::{PlanCost, Term};
 
 /// The window over the pixels that are read, if each output reads one and some are left out.
@@ -28,7 +28,8 @@ pub(super) fn dense(conv: &Conv) -> Option<Conv> {
     let window = dense_window(&conv.window).filter(|_| conv.layout == Layout::Nchw)?;
     let mut x = conv.x;
     (x.h, x.w) = (conv.y.h, conv.y.w);
-    Some(Conv { x, window, ..*conv })
+    // The copy is a value of its own.
+    Some(Conv { x, window, within: [true, conv.within[1]], ..*conv })
 }
 
 /// The cost of a complete plan: the copy, then the convolution over it.
@@ -45,7 +46,7 @@ pub(super) fn cost(plan: Plan, conv: &Conv, dense: &Conv, machine: &Machine) -> 
     let [x_bytes, ..] = conv.bytes();
     let [compact, ..] = dense.bytes();
     let read = x_bytes / conv.window.h.stride as u128;
-    let moved = read as f64 / bandwidth(machine, x_bytes);
+    let moved = read as f64 / burst(machine, x_bytes);
     let cycles = vectors as f64 * (load + rates.store_cycles) + moved;
     let terms = std::iter::once(Term { name: "compact", cycles }).chain(cost.terms).collect();
     PlanCost {

@@ -34,7 +34,17 @@ pub(super) fn problem(conv: &Conv, machine: &Machine, stores: Stores) -> PixelPr
     let window = runs::tiled(&conv.window);
     let [h, w] = runs::joined(&window.h, &window.w).unwrap_or([window.h, window.w]);
     let (bytes, k, c) = (conv.elem.bytes(), conv.k_per_group(), conv.c_per_group());
-    PixelProblem { lanes: conv.lanes(machine) as u8, bytes, k, c, stores, reading: Reading::InPlace, h, w }
+    PixelProblem {
+        lanes: conv.lanes(machine) as u8,
+        bytes,
+        k,
+        c,
+        stores,
+        reading: Reading::InPlace,
+        h,
+        w,
+        within: conv.within,
+    }
 }
 
 /// The cost of a complete plan, with the output stored so.

@@ -7,7 +7,7 @@ use convoke_lower::marks::LONG;
 use convoke_machine::Machine;
 
 use super::geometry::{MAX_DEINTERLEAVED_TAPS, PixelProblem, PixelTile, Rows, Stores};
-use crate::cost::{lines_held, pages, straight};
+use crate::cost::{burst, lines_held, pages, straight};
 use crate::geometry::runs::{TileRun, joined, spans, tile_runs};
 
 /// Predicted cycles.
@@ -67,7 +67,7 @@ impl PixelProblem {
         let collide = plane.is_multiple_of(machine.hierarchy.line_bytes)
             && self.c >= lines_held(machine, 1, plane / machine.hierarchy.line_bytes);
         let multiply = (self.c * registers) as f64 / machine.fma_per_cycle;
-        collide || pages(machine, self.c, self.c + self.k, plane) > multiply
+        collide || pages(machine, self.within[0], self.c, self.c + self.k, plane) > multiply
     }
 
     /// The tile with the fewest predicted cycles.
@@ -192,13 +192,14 @@ impl PixelProblem {
         };
         let read = match self.reading {
             Reading::Block => 0.0,
-            _ => pages(machine, inputs, among[0], self.w.input * self.bytes),
+            _ => pages(machine, self.within[0], inputs, among[0], self.w.input * self.bytes),
         };
-        let busy = [multiply, loads, self.fetched(machine, k, rows, run), read];
+        let [near, far] = self.fetched(machine, k, rows, run);
+        let busy = [multiply, loads, near, far, read];
         let cycles = busy.into_iter().fold(waits, f64::max)
-            + machine.hierarchy.exposed * (multiply.min(loads) + self.fetched_anew(machine, rows, run));
+            + machine.hierarchy.exposed * (multiply.min(loads.max(far)) + self.fetched_anew(machine, rows, run));
         let store = k as f64 * vectors as f64 * self.store(machine, rows.size);
-        let stored = pages(machine, stored, among[1], row);
+        let stored = pages(machine, self.within[1], stored, among[1], row);
         [cycles, store + stored + machine.rates.call_cycles]
     }
 
@@ -240,15 +241,17 @@ impl PixelProblem {
             && channels > lines_held(machine, 0, filter / machine.hierarchy.line_bytes)
     }
 
-    /// Cycles to fetch the pixels and weights of a tile from the second-level cache: none if half the first level holds them.
-    fn fetched(&self, machine: &Machine, k: usize, rows: &Rows, columns: &TileRun) -> f64 {
+    /// Cycles to fetch the pixels and weights of a tile from the second-level cache, none if half the first level holds them; and from beyond it, none
+    /// if it holds them.
+    fn fetched(&self, machine: &Machine, k: usize, rows: &Rows, columns: &TileRun) -> [f64; 2] {
         let pixels = self.c * self.under(rows, columns);
-        let weights = k * self.c * self.h.kernel * self.w.kernel * self.bytes;
+        let bytes = pixels + k * self.c * self.h.kernel * self.w.kernel * self.bytes;
         match &machine.caches[..] {
-            [first, second, ..] if pixels + weights > first.bytes / 2 => {
-                (pixels + weights) as f64 / second.bytes_per_cycle.max(f64::MIN_POSITIVE)
+            [_, second, _, ..] if bytes > second.bytes => [0.0, bytes as f64 / burst(machine, bytes as u128)],
+            [first, second, ..] if bytes > first.bytes / 2 => {
+                [bytes as f64 / second.bytes_per_cycle.max(f64::MIN_POSITIVE), 0.0]
             }
-            _ => 0.0,
+            _ => [0.0; 2],
         }
     }
 
@@ -264,29 +267,36 @@ impl PixelProblem {
         }
     }
 
-    /// Bytes of a channel's pixels under a tile.
+    /// Bytes of a channel's pixels under a tile: all columns that its taps span, or, of taps far apart, those that they meet.
     fn under(&self, rows: &Rows, columns: &TileRun) -> usize {
-        rows.inputs * (columns.size * self.w.stride + self.w.reach()) * self.bytes
+        let spanned = columns.size * self.w.stride + self.w.reach();
+        let met = self.w.kernel * columns.size * self.w.stride;
+        rows.inputs * spanned.min(met) * self.bytes
     }
 
-    /// Cycles to copy a tile's pixels to a block.
+    /// Cycles to copy a tile's pixels to a block: of each row the columns of each phase that a tap reads.
     fn copy(&self, machine: &Machine, inputs: usize, columns: &TileRun) -> f64 {
-        let lanes = usize::from(self.lanes);
+        let (lanes, stride) = (usize::from(self.lanes), self.w.stride);
         let reading = self.reading;
         let width = if reading == Reading::Block {
-            (columns.size - 1) * self.w.stride + self.w.reach()
+            columns.size + self.w.reach() / stride
         } else if reading == Reading::InPlace && columns.lo > 0 {
             lanes
         } else {
             return 0.0;
         };
         let rates = &machine.rates;
-        let load = match self.w.stride {
+        let phases = self.w.kernel.min(stride / num_integer::gcd(stride, self.w.dilation));
+        let load = match stride {
             1 => rates.load_cycles,
-            // Two loads and a permutation.
-            2 => 2.0 * rates.load_cycles + rates.arithmetic_cycles,
+            // The vectors of `stride` vectors of a row are interleaved, which all phases share.
+            _ if stride.is_power_of_two() => {
+                let interleaved = 2.0 * rates.arithmetic_cycles + rates.load_cycles;
+                stride as f64 * interleaved / phases as f64
+            }
             _ => lanes as f64 * rates.gather_cycles,
         };
-        (inputs * self.c * width.div_ceil(lanes)) as f64 * (load + 2.0 * rates.store_cycles) + rates.call_cycles
+        let vectors = inputs * self.c * phases * width.div_ceil(lanes);
+        vectors as f64 * (load + 2.0 * rates.store_cycles) + rates.call_cycles
     }
 }

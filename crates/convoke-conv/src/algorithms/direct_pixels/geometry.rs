@@ -32,6 +32,8 @@ pub(crate) struct PixelProblem {
     pub reading: Reading,
     pub h: Axis,
     pub w: Axis,
+    /// Whether input and output are values within a net.
+    pub within: [bool; 2],
 }
 
 /// Where the neighbours of an output pixel lie.

@@ -14,7 +14,7 @@ use convoke_lower::cuts::even;
 use convoke_machine::Machine;
 
 use crate::conv::Conv;
-use crate::cost::{bandwidth, call, product, straight};
+use crate::cost::{bandwidth, call, kept, long_rows, product, straight};
 use crate::estimate::{PlanCost, Term};
 use crate::geometry::product_tile::{ProductTile, size};
 use crate::geometry::regions::Region;
@@ -48,11 +48,14 @@ pub(super) fn cost(plan: Plan, conv: &Conv, machine: &Machine, [rows, columns]: 
     let most = size(plan.schedule.strip, conv.y.h);
     let strips = conv.x.n * rows.iter().map(|r| r.outputs.div_ceil(most)).sum::<usize>();
     // A product for each block of the reduction, and a store.
-    let calls = products as u128 * tiles as u128 * (c.div_ceil(size(plan.schedule.depth, c)) as u128 + 1);
+    let blocks = c.div_ceil(size(plan.schedule.depth, c));
+    let calls = products as u128 * tiles as u128 * (blocks as u128 + 1);
+    let tiles = products * tiles as f64;
     let heights = rows.iter().map(|r| even(r.outputs, most)[0].size);
     let waiting = heights.max().unwrap_or(0) * conv.y.w * tile.columns(lanes) * conv.elem.bytes();
     let [read, weights] = [x_bytes * k_tiles as u128, w_bytes * strips as u128];
-    let stream = read as f64 / bandwidth(machine, x_bytes)
+    let stream = k_tiles as f64 * long_rows(machine, conv)
+        + read as f64 / bandwidth(machine, x_bytes)
         + weights as f64 / bandwidth(machine, w_bytes)
         + y_bytes as f64 / bandwidth(machine, y_bytes);
     PlanCost {
@@ -62,7 +65,10 @@ pub(super) fn cost(plan: Plan, conv: &Conv, machine: &Machine, [rows, columns]: 
         calls: Some(calls),
         terms: vec![
             Term { name: "multiply", cycles: products * multiply },
-            Term { name: "store", cycles: (calls as f64 - products * tiles as f64) * call(machine) + store },
+            Term {
+                name: "store",
+                cycles: (calls as f64 - tiles) * call(machine) + kept(machine, tile, tiles, blocks) + store,
+            },
             Term { name: "stream", cycles: stream },
         ],
         min_speedup: MIN_SPEEDUP,

@@ -54,13 +54,11 @@ impl Method for DirectRegions {
             });
         }
         let tile = ProductTile::asked(asked.schedule.tile, machine, || ProductTile::square(machine))?;
-        let (channels, cols, bytes) = (conv.c_per_group(), tile.columns(conv.lanes(machine)), conv.elem.bytes());
-        // The weights of a channel for a tile, and the rows of it that a row of output reads.
-        let numbers = conv.taps() * cols + conv.window.h.kernel * conv.x.w;
         let depth = match asked.schedule.depth {
-            None => depth_in_cache(machine, channels, numbers, bytes),
-            depth => size(depth, channels),
+            None => depth_in_cache(machine, conv, tile),
+            depth => size(depth, conv.c_per_group()),
         };
+        let (cols, bytes) = (tile.columns(conv.lanes(machine)), conv.elem.bytes());
         let rows = match asked.schedule.strip {
             None => strip(machine, conv.y.w * cols * bytes).min(conv.y.h),
             strip => size(strip, conv.y.h),

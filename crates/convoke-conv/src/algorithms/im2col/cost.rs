@@ -19,7 +19,7 @@ use convoke_lower::cuts::{Cut, cut, even};
 use convoke_machine::Machine;
 
 use crate::conv::Conv;
-use crate::cost::{bandwidth, call, conflict, pages, product, straight};
+use crate::cost::{bandwidth, burst, call, conflict, kept, long_rows, pages, product, straight};
 use crate::estimate::{PlanCost, Term};
 use crate::geometry::pixel_ranges::{PixelRange, pixel_ranges};
 use crate::geometry::product_tile::{ProductTile, size};
@@ -90,7 +90,8 @@ pub(super) fn cost(plan: Plan, conv: &Conv, machine: &Machine) -> PlanCost {
     let (pixels, k, depth) = (conv.pixels(), conv.k_per_group(), conv.depth());
     let (rows, columns) = if conv.layout == Layout::Nchw { (k, pixels) } else { (pixels, k) };
     let products = (conv.x.n * conv.group) as f64;
-    let ProductTile { rows: tile_rows, vectors } = ProductTile::of(plan.schedule.tile);
+    let tile = ProductTile::of(plan.schedule.tile);
+    let ProductTile { rows: tile_rows, vectors } = tile;
     let multiply = products * product(machine, lanes, [rows, columns, depth], vectors, |_| tile_rows);
 
     let [x_bytes, w_bytes, y_bytes] = conv.bytes();
@@ -103,13 +104,14 @@ pub(super) fn cost(plan: Plan, conv: &Conv, machine: &Machine) -> PlanCost {
     let rates = &machine.rates;
     let per_run = match by_vectors {
         true => run.div_ceil(lanes) as f64 * straight(machine, 1.0, 0.0, 1.0),
-        false => run as f64 * (rates.gather_cycles + rates.store_cycles / lanes as f64),
+        false => run as f64 * (rates.gather_cycles + rates.scatter_cycles),
     };
     let runs = elements as f64 / run as f64;
     let plane = pixels * conv.elem.bytes();
     let planes = conv.c_per_group() + k;
-    let looked_up = if conv.layout == Layout::Nchw { runs * pages(machine, 1, planes, plane) } else { 0.0 };
-    let copies = runs * (per_run + rates.loop_cycles) + looked_up;
+    let looked_up =
+        if conv.layout == Layout::Nchw { runs * pages(machine, conv.within[0], 1, planes, plane) } else { 0.0 };
+    let copies = runs * (per_run + rates.loop_cycles) + looked_up + long_rows(machine, conv);
 
     let panel = if explicit { patches } else { patches.min(machine.second_level() as u128 / 4) };
     let halo = conv.halo_bytes();
@@ -134,7 +136,10 @@ pub(super) fn cost(plan: Plan, conv: &Conv, machine: &Machine) -> PlanCost {
         Layout::Nhwc => 0.0,
     };
     let sums = conv.elements()[2] as f64;
-    let store = products * (row_tiles * column_tiles) as f64 * call(machine)
+    let tiles = products * (row_tiles * column_tiles) as f64;
+    let blocks = conv.c_per_group().div_ceil(size(plan.schedule.depth, conv.c_per_group()));
+    let store = tiles * call(machine)
+        + kept(machine, tile, tiles, blocks)
         + straight(machine, 1.0, 0.0, 1.0) * sums / lanes as f64;
     PlanCost {
         multiplications: multiplications(plan, conv, lanes),
@@ -146,7 +151,10 @@ pub(super) fn cost(plan: Plan, conv: &Conv, machine: &Machine) -> PlanCost {
             Term { name: "gather", cycles: copies + patches as f64 / bandwidth(machine, panel.max(1)) },
             Term { name: "store", cycles: store + missed },
             Term { name: "halo", cycles: 2.0 * halo as f64 / bandwidth(machine, halo) },
-            Term { name: "stream", cycles: multiply_reads + input + y_bytes as f64 / bandwidth(machine, y_bytes) },
+            Term {
+                name: "stream",
+                cycles: multiply_reads + input + y_bytes as f64 / burst(machine, x_bytes + y_bytes),
+            },
         ],
         min_speedup: 1.0,
     }

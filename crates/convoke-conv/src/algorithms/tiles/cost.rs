@@ -123,11 +123,29 @@ fn of_sums(
     };
     let rate = burst(machine, x_bytes + halo + y_bytes);
     let copied = turn(x_bytes) + (x_bytes + 2 * halo) as f64 / rate;
-    let stored = turn(y_bytes) + 2.0 * y_bytes as f64 / rate;
+    let stored = match conv.layout {
+        Layout::Nchw if tiling.w.residues > 1 => stored_apart(tiling, conv, machine),
+        _ => turn(y_bytes) + 2.0 * y_bytes as f64 / rate,
+    };
     // Loads and stores are counted in their steps; this is how long they wait for memory.
     let between = block as u128 * of_tile as u128;
     let stream = blocks * between as f64 * groups / bandwidth(machine, between);
     Parts { terms: [tiles * data, multiply, tiles * inverse, copied, fetched, stored + stream], blocks, between }
+}
+
+/// Cycles to store outputs in nchw one by one, since those of a residue are apart. The other residues write the same lines, which come again if the
+/// second-level cache does not hold those of one.
+fn stored_apart(tiling: &Tiling, conv: &Conv, machine: &Machine) -> f64 {
+    let [_, _, y] = conv.elements();
+    let (line, residues) = (machine.hierarchy.line_bytes as u128, tiling.w.residues as u128);
+    let lines = y / residues * line;
+    let moved = if lines <= machine.second_level() as u128 {
+        conv.bytes()[2]
+    } else {
+        y * line.min(residues * conv.elem.bytes() as u128)
+    };
+    let each = machine.rates.gather_cycles + machine.rates.scatter_cycles;
+    y as f64 * each + 2.0 * moved as f64 / burst(machine, lines)
 }
 
 /// The cost of depthwise tiles. The tiles of a row may be in the lanes.
