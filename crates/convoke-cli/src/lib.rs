@@ -62,6 +62,7 @@ pub fn main_with(args: impl IntoIterator<Item = impl Into<OsString> + Clone>, io
         #[cfg(not(feature = "compile"))]
         Command::Compile(_) => Err(failure::left_out("`compile`")),
         Command::Check(args) => commands::check::run(args, io),
+        Command::Verify(args) => commands::verify::run(args, io),
         Command::Explain(args) => commands::explain::run(args, no_times, io),
         #[cfg(feature = "analyze")]
         Command::Analyze(args) => commands::analyze::run(args, io),

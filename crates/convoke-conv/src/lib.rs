@@ -33,7 +33,7 @@ pub mod storage;
 pub mod strips;
 mod weigh;
 
-pub use accuracy::{allowed, expected};
+pub use accuracy::{allowed, certified, expected};
 pub use algorithms::{broadcasts_in_place, lower};
 pub use budget::{Allowed, Budget};
 pub use conv::Conv;

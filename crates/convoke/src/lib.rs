@@ -30,6 +30,7 @@
 //! | [`clock`] | times of runs |
 //! | [`profile`] | the time of each kernel inside a run |
 //! | [`peak`] | the highest rate of generated code |
+//! | `certificates` | records of compiling that can be replayed without the passes; with the feature `certificates` |
 //! | [`calibrate`] | measured rates of this CPU for the cost model |
 //! | [`Unmet`] | limits on rounding that are not kept |
 //! | [`tune`] | verdicts by measurement, and the folder that keeps them |
@@ -47,6 +48,8 @@ pub mod analyze;
 mod array;
 mod cache;
 pub mod calibrate;
+#[cfg(feature = "certificates")]
+pub mod certificates;
 pub mod check;
 pub mod clock;
 mod compile;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, ValueEnum};
 
 use super::options::{Format, Inputs, Options, Random, Which};
-use super::values::{at_least_one, binding, duration, not_negative, ops, symbol_prefix};
+use super::values::{at_least_one, binding, bytes, duration, not_negative, ops, symbol_prefix};
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -118,6 +118,10 @@ pub(crate) struct Compile {
     /// declare the parameter, nothing is written
     #[arg(long, value_name = "FILE")]
     pub(crate) weights: Option<PathBuf>,
+    /// Write a certificate to this folder, which must be empty or not there: every stage, with the reasons for it, for `convoke verify`. Of
+    /// several layers each has a folder in it
+    #[arg(long, value_name = "DIR")]
+    pub(crate) certificates: Option<PathBuf>,
     /// Prefix of the C function's name; the layer's name follows. The name is refused if it is a keyword or a name of the C library, as it
     /// may be with ''
     #[arg(long, value_name = "P", default_value = convoke_codegen::SYMBOL_PREFIX, value_parser = symbol_prefix)]
@@ -157,6 +161,27 @@ pub(crate) struct Check {
     pub(crate) format: Format,
     #[command(flatten)]
     pub(crate) options: Options,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  convoke compile layer.conv -o layer.o --certificates why       the code, and how it came about
+  convoke verify why                                             replays that, without the passes
+
+The first thing that does not hold is named, with exit status 1. docs/certificates.md says what is proved, what is tested and what is believed.")]
+pub(crate) struct Verify {
+    /// The folder that `compile --certificates` wrote
+    #[arg(value_name = "DIR")]
+    pub(crate) folder: PathBuf,
+    /// Run all programs of a large layer, not only the last
+    #[arg(long)]
+    pub(crate) all: bool,
+    /// Refuse stages that need more memory than this to run: `512M`, `4G`
+    #[arg(long, value_name = "BYTES", value_parser = bytes, default_value = "2G")]
+    pub(crate) max_memory: u64,
+    #[command(flatten)]
+    pub(crate) format: Format,
 }
 
 #[derive(Debug, Args)]

@@ -10,6 +10,7 @@ use clap::{Parser, Subcommand};
 pub(crate) use commands::Emit;
 pub(crate) use commands::{
     Algorithms, Analyze, Backend, Bench, Check, Compile, Docs, Explain, Import, List, MachineCommand, Opt, Run, Stage,
+    Verify,
 };
 pub(crate) use options::{Inputs, Options, Random, Which};
 
@@ -52,6 +53,8 @@ pub(crate) enum Command {
     Compile(Compile),
     /// Run every stage and the native code against the interpreter
     Check(Check),
+    /// Replay the certificate of a compiled layer
+    Verify(Verify),
     /// Show every candidate algorithm with its cost, and the changes of each pass
     Explain(Explain),
     /// Describe the kernels of a layer as filters
@@ -82,6 +85,7 @@ impl Command {
             | Command::Bench(Bench { options, .. }) => Some(options),
             Command::Analyze(_)
             | Command::Import(_)
+            | Command::Verify(_)
             | Command::Passes(_)
             | Command::Targets(_)
             | Command::Machine(_)

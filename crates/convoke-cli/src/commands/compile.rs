@@ -40,6 +40,15 @@ pub(crate) fn run(mut args: Compile, io: &mut Io<'_>) -> Result<(), Failure> {
     }
     let module = source::module(&args.file, &args.options.which, io)?;
     outputs.reads(module.constant_files())?;
+    if let (Some(folder), Some(_)) = (&args.certificates, &several) {
+        return Err(Failure::Usage(format!(
+            "--certificates {}: a certificate is of code for one CPU; name one",
+            shown(&folder.to_string_lossy())
+        )));
+    }
+    if let Some(folder) = &args.certificates {
+        certify(&compiler, &module, &args, folder)?;
+    }
     if let [emit] = kinds[..]
         && emit.is_listing()
     {
@@ -60,6 +69,16 @@ pub(crate) fn run(mut args: Compile, io: &mut Io<'_>) -> Result<(), Failure> {
     let layers = called(source::layers_of(module, &args.options.which)?, args.name.as_deref())?;
     export_all(&Nets::lower(&compilers, &layers, export)?, &kinds, &args, &mut outputs, io)?;
     outputs.commit()
+}
+
+/// Writes the certificate of each layer.
+fn certify(compiler: &Compiler, module: &Module, args: &Compile, folder: &Path) -> Result<(), Failure> {
+    let layers = source::layers_of(module.clone(), &args.options.which)?;
+    for layer in &layers {
+        let own = if layers.len() > 1 { folder.join(layer.name()) } else { folder.to_owned() };
+        compiler.certify(layer, &own)?;
+    }
+    Ok(())
 }
 
 /// The kind of each output.

@@ -15,3 +15,4 @@ pub(crate) mod opt;
 pub(crate) mod passes;
 pub(crate) mod run;
 pub(crate) mod targets;
+pub(crate) mod verify;

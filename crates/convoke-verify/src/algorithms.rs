@@ -1,0 +1,104 @@
+//! That each convolution of the last layer has the algorithm, the identity and the bound that the certificate states.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use convoke_ir::attr::Algorithm;
+use convoke_ir::layer::{Instr, Layer, Op};
+use num_traits::ToPrimitive;
+
+use crate::certificate::{Axis, Certificate, Convolution, Problem};
+use crate::identity::prove;
+use crate::{Check, Result, bound, files, wrong};
+
+/// How far two computations of a bound may differ, relatively: they are the same sums in another order.
+const SAME: f64 = 1e-9;
+
+/// Checks all convolutions of `last` against the certificate.
+pub(crate) fn check(at: &Path, certificate: &Certificate, last: &Layer) -> Result<Vec<Check>> {
+    let stated: HashMap<&str, &Convolution> =
+        certificate.convolutions.iter().map(|conv| (conv.value.as_str(), conv)).collect();
+    let convs: Vec<&Instr> = last.body.iter().filter(|instr| matches!(instr.op, Op::Conv2d(_))).collect();
+    if stated.len() != certificate.convolutions.len() || convs.len() != stated.len() {
+        return wrong(&last.name, "the certificate does not list each convolution once");
+    }
+    let mut proved = HashMap::new();
+    let mut checks = Vec::new();
+    for instr in convs {
+        let value = &last.values[instr.result].name;
+        let Some(conv) = stated.get(value.as_str()) else {
+            return wrong(value, "the certificate does not list this convolution");
+        };
+        let says = one(at, conv, last, instr, &mut proved)?;
+        checks.push(Check { of: format!("%{value}"), says });
+    }
+    Ok(checks)
+}
+
+/// What is proved of the matrices of a file: their problem, and how far they are off.
+type Proved = HashMap<String, (Problem, f64)>;
+
+fn one(at: &Path, conv: &Convolution, last: &Layer, instr: &Instr, proved: &mut Proved) -> Result<String> {
+    let (Op::Conv2d(op), &[x, w]) = (&instr.op, &instr.args[..]) else {
+        unreachable!("only convolutions are asked for")
+    };
+    let value = &conv.value;
+    let algorithm = op.plan.algorithm;
+    if algorithm.to_string() != conv.algorithm {
+        return wrong(value, format!("the layer names `{algorithm}`, the certificate `{}`", conv.algorithm));
+    }
+    let Ok(window) = op.window(last.ty(x), last.ty(w)) else { return wrong(value, "it has no window") };
+    let channels = last.ty(w).shape.dims()[1];
+    let unit = last.ty(instr.result).elem.compute().unit_roundoff();
+    if conv.taps != [window.h.kernel, window.w.kernel] || conv.channels != channels || conv.unit_roundoff != unit {
+        return wrong(value, "taps, channels or unit roundoff are others in the layer");
+    }
+    let Some(bound) = bound(algorithm, &window, channels, unit) else {
+        return wrong(value, format!("`{algorithm}` has no sizes, and so no bound"));
+    };
+    if (bound - conv.bound).abs() > SAME * bound {
+        return wrong(value, format!("its bound is {bound:e}, the certificate says {:e}", conv.bound));
+    }
+    let steps = [window.h.steps(), window.w.steps()];
+    let needed = match algorithm {
+        Algorithm::Winograd { outputs: Some(outputs) } => {
+            let sizes = [outputs.h, outputs.w].map(usize::from);
+            vec![0, 1].into_iter().map(|i| Problem::Correlation { m: sizes[i], r: conv.taps[i], s: steps[i] }).collect()
+        }
+        Algorithm::Fft { points: Some(points) } => {
+            let sizes = [points.h, points.w].map(usize::from);
+            // As many outputs as do not wrap around.
+            let outputs = |i: usize| (sizes[i] + 1).saturating_sub(conv.taps[i]);
+            (0..2).map(|i| Problem::Correlation { m: outputs(i), r: conv.taps[i], s: 1 }).collect()
+        }
+        Algorithm::Strassen { .. } => vec![Problem::Matmul(2, 2, 2)],
+        _ => Vec::new(),
+    };
+    let axes: &[Axis] = conv.identity.as_ref().map_or(&[], |identity| &identity.axes);
+    if axes.len() != needed.len() {
+        return wrong(value, format!("`{algorithm}` rests on {} identities, {} are given", needed.len(), axes.len()));
+    }
+    let mut off = 0.0_f64;
+    for (axis, needed) in axes.iter().zip(needed) {
+        let (problem, by) = match proved.get(&axis.file.name) {
+            Some(&known) => known,
+            None => {
+                let text = files::text(at, &axis.file.name)?;
+                let (problem, off) = prove(&text).or_else(|reason| wrong(&axis.file.name, reason))?;
+                let known = (problem, off.to_f64().unwrap_or(f64::INFINITY));
+                proved.insert(axis.file.name.clone(), known);
+                known
+            }
+        };
+        if problem != needed || axis.problem != needed {
+            return wrong(value, format!("{} computes {problem:?}, {needed:?} is needed", axis.file.name));
+        }
+        off = off.max(by);
+    }
+    let identity = match (axes.is_empty(), off) {
+        (true, _) => "a sum as it is written".to_owned(),
+        (false, 0.0) => "every coefficient as it must be".to_owned(),
+        (false, off) => format!("every coefficient as it must be to within {off:.1e}"),
+    };
+    Ok(format!("{algorithm}: {identity}; no error above {bound:.2e}"))
+}
