@@ -28,6 +28,7 @@ pub(super) fn adapt(op: &mut Op, change: &Change<'_>) -> Option<()> {
         Op::Resize(op) => resize(op, change),
         Op::Broadcast(op) => {
             let (x, y, now) = change.dims();
+            has_entries(&op.shape, x)?;
             for (axis, extent) in op.shape.iter_mut().enumerate() {
                 *extent = if x[axis] == y[axis] { now[axis] as i64 } else { (*extent).min(change.wanted[axis] as i64) };
             }
@@ -37,19 +38,28 @@ pub(super) fn adapt(op: &mut Op, change: &Change<'_>) -> Option<()> {
     }
 }
 
+/// The product of extents; what is too large for a shape is refused by the shape.
+fn product(extents: impl Iterator<Item = usize>) -> usize {
+    extents.fold(1, usize::saturating_mul)
+}
+
+/// Whether a list has an entry for each axis; one that a step has emptied has not.
+fn has_entries(list: &[i64], dims: &[usize]) -> Option<()> {
+    (list.len() == dims.len()).then_some(())
+}
+
 fn reshape(op: &mut Reshape, change: &Change<'_>) -> Option<()> {
     let (x, y, now) = change.dims();
+    has_entries(&op.shape, y)?;
     let mut shape = y.to_vec();
     for (from, to) in regrouped(x, y) {
-        let product: usize = from.iter().map(|&axis| now[axis]).product();
+        let product = product(from.iter().map(|&axis| now[axis]));
         to.iter().for_each(|&axis| shape[axis] = change.wanted[axis]);
-        let others = |shape: &[usize], but: usize| to.iter().filter(|&&axis| axis != but).map(|&axis| shape[axis]).product::<usize>();
-        if let Some(&some) = to.first()
-            && others(&shape, some) * shape[some] != product
-        {
+        if product != self::product(to.iter().map(|&axis| shape[axis])) {
             // One axis takes what the others leave.
-            let takes = to.iter().find(|&&axis| product.is_multiple_of(others(&shape, axis)))?;
-            shape[*takes] = product / others(&shape, *takes);
+            let others = |but: usize| self::product(to.iter().filter(|&&axis| axis != but).map(|&axis| shape[axis]));
+            let (takes, others) = to.iter().map(|&axis| (axis, others(axis))).find(|&(_, n)| product.is_multiple_of(n))?;
+            shape[takes] = product / others;
         }
     }
     // An extent of −1 stays derived.
@@ -61,6 +71,8 @@ fn reshape(op: &mut Reshape, change: &Change<'_>) -> Option<()> {
 
 fn slice(op: &mut Slice, change: &Change<'_>) -> Option<()> {
     let (x, _, now) = change.dims();
+    has_entries(&op.starts, x)?;
+    has_entries(&op.sizes, x)?;
     for axis in 0..x.len() {
         let (extent, step) = (now[axis] as i64, op.step(axis));
         let whole = op.sizes[axis] == x[axis] as i64;
@@ -101,14 +113,19 @@ fn resize(op: &mut Resize, change: &Change<'_>) -> Option<()> {
 
 /// The groups of a convolution after the channels of its input have changed, with the extents of its weights: `[K, C/group]`.
 ///
-/// A depthwise convolution stays one, with as many results for each channel; others keep their number of groups.
-pub(super) fn groups(op: &mut Conv2d, x: &TensorType, w: &TensorType, now: &TensorType) -> Option<[usize; 2]> {
+/// A depthwise convolution stays one; others keep their number of groups. Each group has as many outputs as before, unless `wanted` outputs are shared
+/// out evenly.
+pub(super) fn groups(op: &mut Conv2d, types: [&TensorType; 2], now: &TensorType, wanted: usize) -> Option<[usize; 2]> {
+    let [x, w] = types;
     let (before, channels) = (x.shape.dims()[channels(x)], now.shape.dims()[channels(now)]);
     let [outputs, inputs, ..] = *w.shape.dims() else { return None };
     if inputs == 1 {
         op.group = channels as i64;
-        return Some([outputs / before * channels, 1]);
     }
-    let (groups, of_before) = (usize::try_from(op.group).ok()?, before / inputs);
-    (groups > 0 && channels.is_multiple_of(groups)).then(|| [outputs / of_before * groups, channels / groups])
+    let groups = usize::try_from(op.group).ok().filter(|&groups| groups > 0 && channels.is_multiple_of(groups))?;
+    let outputs = match wanted != outputs && wanted.is_multiple_of(groups) {
+        true => wanted,
+        false => outputs / (before / inputs) * groups,
+    };
+    Some([outputs, channels / groups])
 }

@@ -58,7 +58,7 @@ fn with_taps(layer: &Layer, i: usize, axis: usize, taps: usize, fewer: usize) ->
         _ => return candidate,
     };
     // Each tap less makes the result larger by the dilation, each row of padding less smaller by one.
-    let mut surplus = (taps - fewer) as i64 * dilation;
+    let mut surplus = ((taps - fewer) as i64).saturating_mul(dilation);
     for (entry, share) in [(axis, surplus - surplus / 2), (axis + 2, surplus)] {
         let taken = pads[entry].min(share).min(surplus).max(0);
         pads[entry] -= taken;

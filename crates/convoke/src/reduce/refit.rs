@@ -14,9 +14,27 @@ pub(super) const MAX_WRITTEN: usize = 64;
 /// How often the types of a layer are computed until they fit.
 const MAX_ROUNDS: usize = 8;
 
+/// The numbers that a constant keeps along an axis that becomes shorter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Keep {
+    First,
+    Last,
+}
+
 /// The layer `after`, with the values and instructions of `before`, in which the classes of [`Axes::of`] `before` have the extents `wanted`. Extents
 /// that follow from others are computed, and inputs and constants take those of the axes they are tied to. `None` if that does not fit.
 pub(super) fn refit(before: &Layer, after: Layer, wanted: &[(usize, usize)], files: &Files) -> Option<Layer> {
+    refit_keeping(Keep::First, before, after, wanted, files)
+}
+
+/// As [`refit`], with the first or last numbers of constants.
+pub(super) fn refit_keeping(
+    keep: Keep,
+    before: &Layer,
+    after: Layer,
+    wanted: &[(usize, usize)],
+    files: &Files,
+) -> Option<Layer> {
     let axes = Axes::of(before);
     let mut extents = axes.extents(before);
     wanted.iter().for_each(|&(class, extent)| extents[class] = extent);
@@ -33,7 +51,7 @@ pub(super) fn refit(before: &Layer, after: Layer, wanted: &[(usize, usize)], fil
             return None;
         }
     }
-    fit.constants(files)?;
+    fit.constants(keep, files)?;
     Some(fit.after)
 }
 
@@ -98,7 +116,8 @@ impl Fit<'_> {
         if let (Op::Conv2d(conv), Some(&w)) = (&mut after.body[i].op, args.get(1)) {
             let grouped = matches!(&before.body[i].op, Op::Conv2d(conv) if conv.group != 1);
             if grouped {
-                let [outputs, inputs] = groups(conv, before.ty(x), before.ty(w), &now)?;
+                let outputs = self.extents[self.axes.class(w, 0)];
+                let [outputs, inputs] = groups(conv, [before.ty(x), before.ty(w)], &now, outputs)?;
                 self.set(w, 0, outputs);
                 self.set(w, 1, inputs);
             }
@@ -108,21 +127,21 @@ impl Fit<'_> {
     }
 
     /// Cuts the numbers of constants whose shapes have changed.
-    fn constants(&mut self, files: &Files) -> Option<()> {
+    fn constants(&mut self, keep: Keep, files: &Files) -> Option<()> {
         for id in self.before.values.ids() {
             let (before, after) = (self.before.ty(id), self.after.ty(id).clone());
             if let Def::Const(source) = &mut self.after.values[id].def
                 && before.shape != after.shape
             {
-                *source = cut(source, &TensorType { elem: after.elem, ..before.clone() }, &after, files)?;
+                *source = cut(source, keep, &TensorType { elem: after.elem, ..before.clone() }, &after, files)?;
             }
         }
         Some(())
     }
 }
 
-/// The source of a constant of a smaller or larger shape: generators make as many numbers as there are, of others those in front are kept.
-fn cut(source: &Source, before: &TensorType, after: &TensorType, files: &Files) -> Option<Source> {
+/// The source of a constant of a smaller or larger shape: generators make as many numbers as there are, of others the first or last are kept.
+fn cut(source: &Source, keep: Keep, before: &TensorType, after: &TensorType, files: &Files) -> Option<Source> {
     match source {
         Source::Unbound => return Some(Source::Unbound),
         Source::Generate(generator) if generator.refuses(after.shape.dims()).is_none() => return Some(source.clone()),
@@ -133,7 +152,8 @@ fn cut(source: &Source, before: &TensorType, after: &TensorType, files: &Files) 
     let kept = |mut index: usize| {
         let mut place = 0;
         for (axis, stride) in after.shape.strides().into_iter().enumerate() {
-            let i = index / stride;
+            let skipped = if keep == Keep::Last { from[axis].saturating_sub(after.shape.dims()[axis]) } else { 0 };
+            let i = index / stride + skipped;
             index %= stride;
             place += if i < from[axis] { i * strides[axis] } else { return 0.0 };
         }
