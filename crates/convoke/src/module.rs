@@ -142,6 +142,15 @@ impl Module {
         paths.chain(self.data_files.iter().cloned()).collect()
     }
 
+    /// The same text with one of its layers alone.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoLayer`] or [`Error::UnknownLayer`].
+    pub fn only(&self, layer: &str) -> Result<Module, Error> {
+        Ok(Module { layers: vec![self.layer(Some(layer))?], programs: Vec::new(), ..self.clone() })
+    }
+
     /// The layer of this name; without a name, the only one.
     ///
     /// # Errors

@@ -4,12 +4,16 @@ mod commands;
 mod options;
 mod values;
 
-use clap::{Parser, Subcommand};
+use std::ffi::OsString;
+
+use clap::parser::ValueSource;
+use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 #[cfg(feature = "compile")]
 pub(crate) use commands::Emit;
 pub(crate) use commands::{
-    Algorithms, Analyze, Backend, Bench, Check, Compile, Docs, Explain, Import, List, MachineCommand, Opt, Run, Stage,
+    Algorithms, Analyze, Backend, Bench, Check, Compile, Docs, Explain, Import, List, MachineCommand, Opt, Reduce, Run,
+    Stage,
 };
 pub(crate) use options::{Inputs, Options, Random, Which};
 
@@ -52,6 +56,8 @@ pub(crate) enum Command {
     Compile(Compile),
     /// Run every stage and the native code against the interpreter
     Check(Check),
+    /// Make a failing net as small as it can be while it still fails
+    Reduce(Reduce),
     /// Show every candidate algorithm with its cost, and the changes of each pass
     Explain(Explain),
     /// Describe the kernels of a layer as filters
@@ -78,6 +84,7 @@ impl Command {
             | Command::Opt(Opt { options, .. })
             | Command::Compile(Compile { options, .. })
             | Command::Check(Check { options, .. })
+            | Command::Reduce(Reduce { options, .. })
             | Command::Explain(Explain { options, .. })
             | Command::Bench(Bench { options, .. }) => Some(options),
             Command::Analyze(_)
@@ -88,5 +95,63 @@ impl Command {
             | Command::Algorithms(_)
             | Command::Docs(_) => None,
         }
+    }
+}
+
+impl Cli {
+    /// Reads a command line, which starts with the program's name.
+    pub(crate) fn of(args: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> Result<Cli, clap::Error> {
+        let matches = Cli::command().try_get_matches_from(args)?;
+        let mut cli = Cli::from_arg_matches(&matches)?;
+        if let (Command::Reduce(reduce), Some((_, matches))) = (&mut cli.command, matches.subcommand()) {
+            reduce.of_check = of_check(matches);
+        }
+        Ok(cli)
+    }
+}
+
+/// The options given that are options of `check`, as it takes them, without those that choose the net.
+fn of_check(matches: &ArgMatches) -> Vec<OsString> {
+    let own = Which::augment_args(clap::Command::new("which"));
+    let chosen = |id: &clap::Id| id != "max_memory" && own.get_arguments().any(|arg| arg.get_id() == id);
+    let check = Check::augment_args(clap::Command::new("check"));
+    let mut args = Vec::new();
+    for arg in check.get_arguments().filter(|arg| !arg.is_positional() && !chosen(arg.get_id())) {
+        let id = arg.get_id().as_str();
+        let given = matches.try_contains_id(id).is_ok() && matches.value_source(id) == Some(ValueSource::CommandLine);
+        let name = match (arg.get_long(), arg.get_short()) {
+            (Some(long), _) => format!("--{long}"),
+            (None, Some(short)) => format!("-{short}"),
+            (None, None) => continue,
+        };
+        if !given {
+            continue;
+        }
+        if !arg.get_action().takes_values() {
+            args.push(name.into());
+            continue;
+        }
+        for value in matches.get_raw(id).into_iter().flatten() {
+            let mut whole = OsString::from(if arg.get_long().is_some() { format!("{name}=") } else { name.clone() });
+            whole.push(value);
+            args.push(whole);
+        }
+    }
+    args
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Options of `check` in their order, whatever the order in which they were given.
+    #[test]
+    fn options_of_check_are_taken_along() {
+        let line = "convoke reduce net.conv --layer a --max-memory 1G -o out.conv -O 3 --max-error 1e-9 --all --seed=7 --message x";
+        let cli = Cli::of(line.split(' ')).expect("a command line");
+        let Command::Reduce(reduce) = cli.command else { panic!("another command") };
+        assert_eq!(reduce.of_check, ["--all", "--seed=7", "-O3", "--max-error=1e-9", "--max-memory=1G"]);
+        let taken = ["convoke".into(), "check".into(), "net.conv".into()].into_iter().chain(reduce.of_check);
+        assert!(Cli::of(taken).is_ok());
     }
 }

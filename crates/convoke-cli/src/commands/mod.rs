@@ -13,5 +13,6 @@ pub(crate) mod import;
 pub(crate) mod machine;
 pub(crate) mod opt;
 pub(crate) mod passes;
+pub(crate) mod reduce;
 pub(crate) mod run;
 pub(crate) mod targets;
