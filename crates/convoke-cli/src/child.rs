@@ -130,6 +130,12 @@ mod tests {
             let state = fs::read_to_string(format!("/proc/{}/stat", pid.trim())).unwrap_or_default();
             state.is_empty() || state.contains(") Z ")
         };
-        assert!((0..500).any(|_| gone() || { std::thread::sleep(LONGEST_WAIT); false }), "{pid} is still there");
+        assert!(
+            (0..500).any(|_| gone() || {
+                std::thread::sleep(LONGEST_WAIT);
+                false
+            }),
+            "{pid} is still there"
+        );
     }
 }

@@ -42,7 +42,6 @@ use crate::failure::{DONE, Failure, WRONG_USAGE, short};
 pub use crate::io::{Captured, Io, capture};
 pub use crate::temporary::before_temporary;
 
-
 /// Ends the program that a command is running, and removes all temporary folders. For a process that a signal ends.
 pub fn clean_up() {
     child::stop();

@@ -58,7 +58,8 @@ fn reshape(op: &mut Reshape, change: &Change<'_>) -> Option<()> {
         if product != self::product(to.iter().map(|&axis| shape[axis])) {
             // One axis takes what the others leave.
             let others = |but: usize| self::product(to.iter().filter(|&&axis| axis != but).map(|&axis| shape[axis]));
-            let (takes, others) = to.iter().map(|&axis| (axis, others(axis))).find(|&(_, n)| product.is_multiple_of(n))?;
+            let (takes, others) =
+                to.iter().map(|&axis| (axis, others(axis))).find(|&(_, n)| product.is_multiple_of(n))?;
             shape[takes] = product / others;
         }
     }

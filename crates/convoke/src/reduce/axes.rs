@@ -173,7 +173,11 @@ pub(super) fn regrouped(from: &[usize], to: &[usize]) -> Vec<(Vec<usize>, Vec<us
     while a.peek().is_some() || b.peek().is_some() {
         let (mut group, mut products) = ((Vec::new(), Vec::new()), (1, 1));
         loop {
-            let next = if products.0 <= products.1 { a.next().map(|axis| (axis, true)) } else { b.next().map(|axis| (axis, false)) };
+            let next = if products.0 <= products.1 {
+                a.next().map(|axis| (axis, true))
+            } else {
+                b.next().map(|axis| (axis, false))
+            };
             match next {
                 Some((axis, true)) => {
                     products.0 *= from[axis];

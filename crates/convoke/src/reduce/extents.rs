@@ -11,7 +11,8 @@ pub(super) fn shrink(search: &mut Search<'_>) -> Result<(), Stop> {
     for at in 0..search.layers() {
         let all: [fn(usize) -> usize; 2] = [|_| 1, |extent| (extent / 2).max(1)];
         for shorter in all {
-            let wanted = |layer: &Layer| free(layer).into_iter().map(|(class, extent)| (class, shorter(extent))).collect();
+            let wanted =
+                |layer: &Layer| free(layer).into_iter().map(|(class, extent)| (class, shorter(extent))).collect();
             while offer(search, at, Keep::First, wanted)? {}
         }
         for place in 0..free(search.layer(at)).len() {

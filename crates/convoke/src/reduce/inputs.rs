@@ -17,7 +17,11 @@ pub(super) fn shrink(search: &mut Search<'_>) -> Result<(), Stop> {
                 vec![candidate]
             },
         )?;
-        search.without_parts(at, |layer| layer.params.len(), |layer, range| vec![joined(layer, range.map(|i| layer.params[i]))])?;
+        search.without_parts(
+            at,
+            |layer| layer.params.len(),
+            |layer, range| vec![joined(layer, range.map(|i| layer.params[i]))],
+        )?;
         search.without_parts(
             at,
             |layer| constants(layer).len(),

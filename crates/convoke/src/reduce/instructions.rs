@@ -19,7 +19,11 @@ pub(super) fn shrink(search: &mut Search<'_>) -> Result<(), Stop> {
                 operands.chain([without(layer, range.clone(), None)]).collect()
             },
         )?;
-        search.without_parts(at, |layer| steps(layer).len(), |layer, range| vec![without_steps(layer, &steps(layer)[range])])?;
+        search.without_parts(
+            at,
+            |layer| steps(layer).len(),
+            |layer, range| vec![without_steps(layer, &steps(layer)[range])],
+        )?;
     }
     Ok(())
 }

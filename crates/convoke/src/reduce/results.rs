@@ -49,7 +49,8 @@ fn before(search: &mut Search<'_>, at: usize) -> Result<(), Stop> {
     while let Some(&id) = search.layer(at).results.get(place) {
         let layer = search.layer(at);
         let instr = layer.definitions()[id.index()].map(|definition| &layer.body[definition]);
-        let operands = instr.map_or(Vec::new(), |instr| instr.reads().filter(|&id| layer.constant(id).is_none()).collect());
+        let operands =
+            instr.map_or(Vec::new(), |instr| instr.reads().filter(|&id| layer.constant(id).is_none()).collect());
         let mut candidates: Vec<Layer> = Vec::new();
         let mut others = layer.results.clone();
         others.remove(place);

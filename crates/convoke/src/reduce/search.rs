@@ -147,7 +147,8 @@ fn key(module: &Module) -> blake3::Hash {
 /// Smaller numbers than `n` to try, down to `least`: the least first, then half, then those nearer and nearer to n.
 pub(super) fn smaller(n: usize, least: usize) -> Vec<usize> {
     let steps = std::iter::successors(Some(n / 2), |step| Some(step / 2)).take_while(|&step| step > 0);
-    let mut found: Vec<_> = std::iter::once(least).chain(steps.map(|step| n - step)).filter(|&m| (least..n).contains(&m)).collect();
+    let mut found: Vec<_> =
+        std::iter::once(least).chain(steps.map(|step| n - step)).filter(|&m| (least..n).contains(&m)).collect();
     found.dedup();
     found
 }

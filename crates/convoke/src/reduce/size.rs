@@ -101,7 +101,8 @@ impl fmt::Display for Size {
         let (ops, results, elements) = (self.ops, self.results, self.elements);
         write!(f, "{ops} op{}, {results} result{}, ", s(ops), s(results))?;
         let values = self.values;
-        write!(f, "{values} input{} and constant{}, {elements} elements", s(values), s(values))
+        write!(f, "{values} input{} and constant{}, {elements} element", s(values), s(values))?;
+        f.write_str(if elements == 1 { "" } else { "s" })
     }
 }
 

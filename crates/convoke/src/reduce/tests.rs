@@ -106,7 +106,9 @@ fn shapes_that_are_written_follow() {
 }";
     let names = ["max_pool", "resize", "concat", "slice", "reshape", "matmul"];
     let small = reduced(text, |layer| names.iter().all(|name| has(layer, |op| op.name() == *name)));
-    assert_eq!(small, "layer @head(%x: f32[1, 1, 1, 1]) -> f32[1, 1] {
+    assert_eq!(
+        small,
+        "layer @head(%x: f32[1, 1, 1, 1]) -> f32[1, 1] {
   %p = max_pool %x
   %up = resize %p { size = [1, 1] }
   %cat = concat %up, %x
@@ -116,7 +118,8 @@ fn shapes_that_are_written_follow() {
   %y = matmul %flat, %w
   return %y
 }
-");
+"
+    );
 }
 
 #[test]
@@ -130,11 +133,14 @@ fn numbers_become_zeros_but_for_those_that_matter() {
         let constants = layer.values.ids().filter_map(|id| layer.constant(id));
         constants.into_iter().any(|source| format!("{source:?}").contains("13.5"))
     };
-    assert_eq!(reduced(text, fails), "layer @l() -> f32[1, 1, 1, 1] {
+    assert_eq!(
+        reduced(text, fails),
+        "layer @l() -> f32[1, 1, 1, 1] {
   %w = const f32[1, 1, 1, 1] = [[[[13.5]]]]
   return %w
 }
-");
+"
+    );
 }
 
 #[test]
@@ -145,11 +151,14 @@ fn dead_code_stays_if_it_matters() {
   %b = relu %x
   return %b
 }";
-    assert_eq!(reduced(text, |layer| has(layer, |op| matches!(op, Op::Exp(_)))), "layer @l(%x: f32[1, 1]) -> f32[1, 1] {
+    assert_eq!(
+        reduced(text, |layer| has(layer, |op| matches!(op, Op::Exp(_)))),
+        "layer @l(%x: f32[1, 1]) -> f32[1, 1] {
   %d = exp %x
   return %x
 }
-");
+"
+    );
 }
 
 #[test]
@@ -161,12 +170,15 @@ fn a_depthwise_convolution_stays_depthwise() {
   return %z
 }";
     let fails = |layer: &Layer| has(layer, |op| matches!(op, Op::Conv2d(op) if op.group >= 3));
-    assert_eq!(reduced(text, fails), "layer @l(%x: f32[1, 1, 1, 3] nhwc) -> f32[1, 1, 1, 3] nhwc {
+    assert_eq!(
+        reduced(text, fails),
+        "layer @l(%x: f32[1, 1, 1, 3] nhwc) -> f32[1, 1, 1, 3] nhwc {
   %w = const f32[3, 1, 1, 1] = zeros
   %y = conv2d %x, %w { group = 3 }
   return %y
 }
-");
+"
+    );
 }
 
 #[test]

@@ -77,7 +77,9 @@ mod tests {
 
     #[test]
     fn a_panic_is_known_by_its_place() {
-        let panic = |status, line| Kind::of(&Ended { status, stdout: String::new(), stderr: format!("convoke: {line}\nindex 3\n") });
+        let panic = |status, line| {
+            Kind::of(&Ended { status, stdout: String::new(), stderr: format!("convoke: {line}\nindex 3\n") })
+        };
         assert_eq!(panic(101, "panicked at a.rs:1:2:"), Kind::Panic("panicked at a.rs:1:2:".into()));
         assert_ne!(panic(101, "panicked at a.rs:1:2:"), panic(101, "panicked at a.rs:1:3:"));
         assert_eq!(panic(139, ""), Kind::Status(139));

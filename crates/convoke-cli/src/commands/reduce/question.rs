@@ -17,6 +17,9 @@ use crate::io::Io;
 use crate::sink::Outputs;
 use crate::temporary::Folder;
 
+/// The statuses of a shell that finds no program, or one that it cannot run.
+const NOT_RUN: [i32; 2] = [126, 127];
+
 /// See the [module](self).
 pub(super) struct Question {
     program: Program,
@@ -44,13 +47,16 @@ impl Question {
             (Some(line), []) => Program::Shell(line.clone()),
             (Some(_), [option, ..]) => {
                 let option = shown(&option.to_string_lossy());
-                let message = format!("{option} is for `convoke check`, which --command replaces; write it into the command");
+                let message =
+                    format!("{option} is for `convoke check`, which --command replaces; write it into the command");
                 return Err(Failure::Usage(message));
             }
             (None, options) => {
                 let known = io.program.map(Path::to_owned);
                 let program = known.ok_or_else(|| {
-                    Failure::Input("the file of this command is not known, so it cannot run `check`; give --command".into())
+                    Failure::Input(
+                        "the file of this command is not known, so it cannot run `check`; give --command".into(),
+                    )
                 })?;
                 Program::Check { program, options: options.to_vec() }
             }
@@ -79,6 +85,7 @@ impl Question {
             Failure::Input(format!("cannot run {program}: {error}"))
         })?;
         self.last = ended.status;
+        self.could_run(&ended)?;
         Ok(self.is_failure(&ended) && self.is_as_first(&ended, io))
     }
 
@@ -103,6 +110,19 @@ impl Question {
     /// Whether a net must fail as the first one did.
     fn looks_for_kind(&self) -> bool {
         matches!(self.program, Program::Check { .. }) && self.status.is_none() && self.message.is_none()
+    }
+
+    /// Refuses a program that the shell cannot run, which would fail for every net.
+    fn could_run(&self, ended: &Ended) -> Result<(), Failure> {
+        match &self.program {
+            Program::Shell(line) if self.status.is_none() && NOT_RUN.contains(&ended.status) => {
+                let (line, status, said) = (shown(line), ended.status, ended.stderr.trim());
+                Err(Failure::Input(format!(
+                    "`{line}` cannot be run (status {status}): {said}; --status {status} takes that for the failure"
+                )))
+            }
+            _ => Ok(()),
+        }
     }
 
     fn is_failure(&self, ended: &Ended) -> bool {
@@ -134,12 +154,16 @@ impl Question {
         };
         let ends = match self.last {
             TIMED_OUT if self.limit > Duration::ZERO => {
-                format!("did not end within {} s (status {TIMED_OUT}; --timeout sets the limit)", self.limit.as_secs_f64())
+                format!(
+                    "did not end within {} s (status {TIMED_OUT}; --timeout sets the limit)",
+                    self.limit.as_secs_f64()
+                )
             }
             status => format!("ended with status {status}"),
         };
         let status = self.status.map_or("any status but 0".to_owned(), |status| format!("status {status}"));
-        let message = self.message.as_ref().map_or(String::new(), |text| format!(" and `{}` in the output", shown(text)));
+        let message =
+            self.message.as_ref().map_or(String::new(), |text| format!(" and `{}` in the output", shown(text)));
         let file = shown(&file.to_string_lossy());
         Failure::Input(format!(
             "{file} does not fail: {program} {ends}, a failure has {status}{message}; give a net that fails, or the options with which it does"
