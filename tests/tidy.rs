@@ -529,7 +529,7 @@ fn documents() -> Vec<PathBuf> {
 #[test]
 fn the_documents_show_the_commands_that_there_are() {
     let commands: Vec<&str> =
-        "run opt import compile check explain analyze bench passes targets machine algorithms docs"
+        "run opt import compile check reduce explain analyze bench passes targets machine algorithms docs"
             .split(' ')
             .collect();
     let pages: Vec<(PathBuf, String)> = documents().into_iter().map(|page| (page.clone(), read(&page))).collect();

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, ValueEnum};
 
 use super::options::{Format, Inputs, Options, Random, Which};
-use super::values::{at_least_one, binding, duration, not_negative, ops, symbol_prefix, with_place};
+use super::values::{at_least_one, binding, duration, not_negative, ops, symbol_prefix};
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -157,47 +157,6 @@ pub(crate) struct Check {
     pub(crate) format: Format,
     #[command(flatten)]
     pub(crate) options: Options,
-}
-
-#[derive(Debug, Args)]
-#[command(after_help = "\
-Examples:
-  convoke reduce net.conv -o small.conv                       `convoke check` fails as it does at the start
-  convoke reduce net.onnx --threads 2 -o small.conv           the same with options of `check`
-  convoke reduce net.conv --status 101 --message overflow     `check` has this exit status and this text in its output
-  convoke reduce net.conv --command './test.sh {}'            another program fails
-  convoke reduce net.conv --command 'grep strides {}' --status 0
-
-A program that a signal ends has the status 128 and the number of the signal, one that --timeout ends has 124.")]
-pub(crate) struct Reduce {
-    /// The net, as text, or a model that ends in .onnx
-    #[arg(value_name = "FILE")]
-    pub(crate) file: PathBuf,
-    /// File of the smallest net
-    #[arg(short, value_name = "FILE", default_value = "-")]
-    pub(crate) output: PathBuf,
-    /// Run this in a shell instead of `convoke check`, with the file of a net in the place of {}
-    #[arg(long, value_name = "CMD", value_parser = with_place)]
-    pub(crate) command: Option<String>,
-    /// A net fails if the program ends with this exit status; without it, with any but 0
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8))]
-    pub(crate) status: Option<u8>,
-    /// A net fails only if this text is in the output of the program
-    #[arg(long, value_name = "TEXT")]
-    pub(crate) message: Option<String>,
-    /// Seconds after which a run of the program is ended; the net then does not fail, unless with --status 124
-    #[arg(long, value_name = "S", default_value_t = 60.0, allow_hyphen_values = true, value_parser = duration)]
-    pub(crate) timeout: f64,
-    /// As for `check`: run large layers in the loop interpreter after every pass, not only after the last
-    #[arg(long)]
-    pub(crate) all: bool,
-    #[command(flatten)]
-    pub(crate) random: Random,
-    #[command(flatten)]
-    pub(crate) options: Options,
-    /// The options of `check` that were given.
-    #[arg(skip)]
-    pub(crate) of_check: Vec<std::ffi::OsString>,
 }
 
 #[derive(Debug, Args)]

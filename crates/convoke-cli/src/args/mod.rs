@@ -2,20 +2,20 @@
 
 mod commands;
 mod options;
+mod reduce;
 mod values;
 
 use std::ffi::OsString;
 
-use clap::parser::ValueSource;
-use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 #[cfg(feature = "compile")]
 pub(crate) use commands::Emit;
 pub(crate) use commands::{
-    Algorithms, Analyze, Backend, Bench, Check, Compile, Docs, Explain, Import, List, MachineCommand, Opt, Reduce, Run,
-    Stage,
+    Algorithms, Analyze, Backend, Bench, Check, Compile, Docs, Explain, Import, List, MachineCommand, Opt, Run, Stage,
 };
 pub(crate) use options::{Inputs, Options, Random, Which};
+pub(crate) use reduce::Reduce;
 
 /// A compiler for convolution layers.
 ///
@@ -104,54 +104,8 @@ impl Cli {
         let matches = Cli::command().try_get_matches_from(args)?;
         let mut cli = Cli::from_arg_matches(&matches)?;
         if let (Command::Reduce(reduce), Some((_, matches))) = (&mut cli.command, matches.subcommand()) {
-            reduce.of_check = of_check(matches);
+            reduce.set_of_check(matches);
         }
         Ok(cli)
-    }
-}
-
-/// The options given that are options of `check`, as it takes them, without those that choose the net.
-fn of_check(matches: &ArgMatches) -> Vec<OsString> {
-    let own = Which::augment_args(clap::Command::new("which"));
-    let chosen = |id: &clap::Id| id != "max_memory" && own.get_arguments().any(|arg| arg.get_id() == id);
-    let check = Check::augment_args(clap::Command::new("check"));
-    let mut args = Vec::new();
-    for arg in check.get_arguments().filter(|arg| !arg.is_positional() && !chosen(arg.get_id())) {
-        let id = arg.get_id().as_str();
-        let given = matches.try_contains_id(id).is_ok() && matches.value_source(id) == Some(ValueSource::CommandLine);
-        let name = match (arg.get_long(), arg.get_short()) {
-            (Some(long), _) => format!("--{long}"),
-            (None, Some(short)) => format!("-{short}"),
-            (None, None) => continue,
-        };
-        if !given {
-            continue;
-        }
-        if !arg.get_action().takes_values() {
-            args.push(name.into());
-            continue;
-        }
-        for value in matches.get_raw(id).into_iter().flatten() {
-            let mut whole = OsString::from(if arg.get_long().is_some() { format!("{name}=") } else { name.clone() });
-            whole.push(value);
-            args.push(whole);
-        }
-    }
-    args
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Options of `check` in their order, whatever the order in which they were given.
-    #[test]
-    fn options_of_check_are_taken_along() {
-        let line = "convoke reduce net.conv --layer a --max-memory 1G -o out.conv -O 3 --max-error 1e-9 --all --seed=7 --message x";
-        let cli = Cli::of(line.split(' ')).expect("a command line");
-        let Command::Reduce(reduce) = cli.command else { panic!("another command") };
-        assert_eq!(reduce.of_check, ["--all", "--seed=7", "-O3", "--max-error=1e-9", "--max-memory=1G"]);
-        let taken = ["convoke".into(), "check".into(), "net.conv".into()].into_iter().chain(reduce.of_check);
-        assert!(Cli::of(taken).is_ok());
     }
 }

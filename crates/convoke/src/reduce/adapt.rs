@@ -43,6 +43,10 @@ fn product(extents: impl Iterator<Item = usize>) -> usize {
     extents.fold(1, usize::saturating_mul)
 }
 
+fn gcd(a: usize, b: usize) -> usize {
+    if b == 0 { a } else { gcd(b, a % b) }
+}
+
 /// Whether a list has an entry for each axis; one that a step has emptied has not.
 fn has_entries(list: &[i64], dims: &[usize]) -> Option<()> {
     (list.len() == dims.len()).then_some(())
@@ -53,14 +57,17 @@ fn reshape(op: &mut Reshape, change: &Change<'_>) -> Option<()> {
     has_entries(&op.shape, y)?;
     let mut shape = y.to_vec();
     for (from, to) in regrouped(x, y) {
-        let product = product(from.iter().map(|&axis| now[axis]));
+        let mut rest = product(from.iter().map(|&axis| now[axis]));
         to.iter().for_each(|&axis| shape[axis] = change.wanted[axis]);
-        if product != self::product(to.iter().map(|&axis| shape[axis])) {
-            // One axis takes what the others leave.
-            let others = |but: usize| self::product(to.iter().filter(|&&axis| axis != but).map(|&axis| shape[axis]));
-            let (takes, others) =
-                to.iter().map(|&axis| (axis, others(axis))).find(|&(_, n)| product.is_multiple_of(n))?;
-            shape[takes] = product / others;
+        if let Some((&last, others)) = to.split_last()
+            && rest != product(to.iter().map(|&axis| shape[axis]))
+        {
+            // Each axis takes as much of its extent as divides what is left, the last one the rest.
+            for &axis in others {
+                shape[axis] = gcd(shape[axis], rest);
+                rest /= shape[axis];
+            }
+            shape[last] = rest;
         }
     }
     // An extent of −1 stays derived.

@@ -96,18 +96,7 @@ impl Axes {
                     }
                 }
             }
-            Op::MatMul(_) => {
-                let (b, rank) = (args[1], dims.len());
-                for axis in 0..rank {
-                    [x, b].into_iter().filter(|&id| alike(id, axis)).for_each(|id| {
-                        let summed = rank - if id == x { 1 } else { 2 };
-                        if axis != summed {
-                            self.tie((id, axis), (y, axis));
-                        }
-                    });
-                }
-                self.tie((x, rank - 1), (b, rank - 2));
-            }
+            Op::MatMul(_) => self.matmul(layer, [x, args[1]], y),
             Op::Reshape(_) => {
                 for (from, to) in regrouped(dims, result) {
                     if let ([a], [b]) = (&from[..], &to[..]) {
@@ -145,6 +134,18 @@ impl Axes {
                 }
             }
         }
+    }
+
+    /// `y[…, i, j] = Σ_k a[…, i, k] · b[…, k, j]`; leading axes that are stretched stay as they are.
+    fn matmul(&mut self, layer: &Layer, [a, b]: [ValueId; 2], y: ValueId) {
+        let rank = layer.ty(y).shape.rank();
+        let extent = |id: ValueId, axis: usize| layer.ty(id).shape.dims()[axis];
+        for (id, summed) in [(a, rank - 1), (b, rank - 2)] {
+            for axis in (0..rank).filter(|&axis| axis != summed && extent(id, axis) == extent(y, axis)) {
+                self.tie((id, axis), (y, axis));
+            }
+        }
+        self.tie((a, rank - 1), (b, rank - 2));
     }
 }
 

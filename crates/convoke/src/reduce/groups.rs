@@ -39,7 +39,7 @@ pub(super) fn shrink(search: &mut Search<'_>) -> Result<(), Stop> {
 }
 
 fn groups(layer: &Layer, i: usize) -> Option<Groups> {
-    let instr = &layer.body[i];
+    let instr = layer.body.get(i)?;
     let Op::Conv2d(op) = &instr.op else { return None };
     let count = usize::try_from(op.group).ok().filter(|&count| count > 1)?;
     let [outputs, inputs, ..] = *layer.ty(instr.args[1]).shape.dims() else { return None };

@@ -33,7 +33,7 @@ pub(super) fn shrink(search: &mut Search<'_>) -> Result<(), Stop> {
 
 /// The taps of an instruction's kernel or window along rows (0) or columns (1).
 fn taps(layer: &Layer, i: usize, axis: usize) -> Option<usize> {
-    let instr = &layer.body[i];
+    let instr = layer.body.get(i)?;
     match &instr.op {
         Op::Conv2d(_) => layer.ty(instr.args[1]).shape.dims().get(2 + axis).copied(),
         Op::MaxPool(op) => usize::try_from(op.kernel_shape[axis]).ok(),

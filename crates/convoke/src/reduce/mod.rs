@@ -1,9 +1,9 @@
 //! The smallest net that still fails: a failing net is made smaller step by step, and each step is kept if the result fails too.
 //!
 //! ```text
-//! layer @net(%x: f32[1, 64, 56, 56]) -> f32[1, 64, 56, 56] {        layer @net(%a: f32[1, 1, 1, 1]) -> f32[1, 1, 1, 1] {
+//! layer @net(%x: f32[1, 64, 56, 56]) -> f32[1, 64, 56, 56] {        layer @net(%x: f32[1, 1, 1, 1]) -> f32[1, 1, 1, 1] {
 //!   %a = conv2d %x, %w { pads = [1, 1, 1, 1] } then relu     ⟶
-//!   %b = hardswish %a                                                 %b = hardswish %a
+//!   %b = hardswish %a                                                 %b = hardswish %x
 //!   %c = add %b, %x                                                   return %b
 //!   return %c                                                       }
 //! }
@@ -15,6 +15,7 @@
 //! | `constants.rs` | the numbers of constants: zeros, ones, random ones, few |
 //! | `results.rs` | the results: fewer, or an earlier value |
 //! | `instructions.rs` | the instructions: a result is replaced by an operand, or becomes an input |
+//! | `operands.rs` | the operands of ops that take any number |
 //! | `inputs.rs` | the inputs and constants: unread ones, equal ones |
 //! | `attributes.rs` | attributes: their defaults, smaller numbers |
 //! | `groups.rs` | groups of convolutions, with their channels |
@@ -39,6 +40,7 @@ mod groups;
 mod inputs;
 mod instructions;
 mod kernels;
+mod operands;
 mod refit;
 mod results;
 mod search;
@@ -62,12 +64,16 @@ pub enum ReduceError<E> {
     Asked(E),
 }
 
+/// A kind of step.
+type Shrink = fn(&mut Search<'_>) -> Result<(), Stop>;
+
 /// The kinds of steps over a whole text, in the order in which they are tried: those that drop most come first.
-const KINDS: [fn(&mut Search<'_>) -> Result<(), Stop>; 10] = [
+const KINDS: [Shrink; 11] = [
     functions::shrink,
     constants::shrink,
     results::shrink,
     instructions::shrink,
+    operands::shrink,
     inputs::shrink,
     attributes::shrink,
     groups::shrink,
@@ -95,7 +101,7 @@ const KINDS: [fn(&mut Search<'_>) -> Result<(), Stop>; 10] = [
 /// }";
 /// let module = Module::from_bytes("net", text.as_bytes(), Files::none())?;
 /// let small = reduce(&module, |net| Ok::<_, Infallible>(net.to_string().contains("hardswish")))?;
-/// assert_eq!(small.to_string(), "layer @net(%a: f32[1, 1, 1, 1]) -> f32[1, 1, 1, 1] {\n  %b = hardswish %a\n  return %b\n}\n");
+/// assert_eq!(small.to_string(), "layer @net(%x: f32[1, 1, 1, 1]) -> f32[1, 1, 1, 1] {\n  %b = hardswish %x\n  return %b\n}\n");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///

@@ -32,7 +32,9 @@ pub(super) struct Search<'a> {
 
 impl<'a> Search<'a> {
     pub(super) fn new(module: &Module, fails: Fails<'a>) -> Search<'a> {
-        let best = module.to_ir();
+        let mut best = module.to_ir();
+        // Tables in the order of the text stay in their order when a candidate is taken.
+        best.layers.iter_mut().for_each(|layer| *layer = layer.compact());
         let size = Size::of_ir(&best);
         let (name, files) = (module.name().to_owned(), module.files().clone());
         Search { name, files, best, size, fails, asked: HashSet::new(), drops_dead: false }

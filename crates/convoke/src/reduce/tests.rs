@@ -221,3 +221,29 @@ fn candidates_are_smaller_and_asked_about_once() {
     });
     assert!(result.is_ok_and(|small| super::Size::of(&small).ops() == 2));
 }
+
+/// One op is left of any net, whichever must stay, and nothing is larger than it need be.
+#[test]
+fn each_op_of_each_example_can_stay_alone() {
+    let folder = std::path::Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../ir-examples"));
+    let mut pairs = 0;
+    for entry in std::fs::read_dir(folder).expect("the examples are there") {
+        let path = entry.expect("an entry").path();
+        if path.extension().is_none_or(|ending| ending != "conv") {
+            continue;
+        }
+        let module = Module::read(&path).expect("an example without mistakes");
+        let layer = module.layers()[0].ir();
+        let mut names: Vec<_> = layer.body.iter().map(|instr| instr.op.name()).collect();
+        names.sort_unstable();
+        names.dedup();
+        for name in names {
+            let fails = |module: &Module| Ok::<_, Infallible>(has(module.layers()[0].ir(), |op| op.name() == name));
+            let small = reduce(&module, fails).expect("the op is there");
+            let size = super::Size::of(&small);
+            assert!(size.ops() == 1 && size.elements() <= 4, "{}, {name}: {small}", path.display());
+            pairs += 1;
+        }
+    }
+    assert!(pairs > 100, "{pairs}");
+}
