@@ -70,6 +70,11 @@ fn reshape(op: &mut Reshape, change: &Change<'_>) -> Option<()> {
             shape[last] = rest;
         }
     }
+    // Axes that were 1 and are longer now go to the last one.
+    let (all, fitted) = (product(now.iter().copied()), product(shape.iter().copied()));
+    if let Some(last) = shape.last_mut().filter(|_| all > fitted && all.is_multiple_of(fitted)) {
+        *last *= all / fitted;
+    }
     // An extent of −1 stays derived.
     for (written, extent) in op.shape.iter_mut().zip(shape).filter(|(written, _)| **written != -1) {
         *written = extent as i64;

@@ -150,7 +150,7 @@ impl Axes {
 }
 
 /// The places of batch, channels, rows and columns.
-fn order(layout: Layout) -> [usize; 4] {
+pub(super) fn order(layout: Layout) -> [usize; 4] {
     match layout {
         Layout::Nchw => [0, 1, 2, 3],
         Layout::Nhwc => [0, 3, 1, 2],

@@ -111,7 +111,7 @@ fn shapes_that_are_written_follow() {
         "layer @head(%x: f32[1, 1, 1, 1]) -> f32[1, 1] {
   %p = max_pool %x
   %up = resize %p { size = [1, 1] }
-  %cat = concat %up, %x
+  %cat = concat %up
   %cut = slice %cat { starts = [0, 0, 0, 0], sizes = [1, 1, 1, 1] }
   %flat = reshape %cut { shape = [1, 1] }
   %w = const f32[1, 1] = zeros
@@ -120,6 +120,18 @@ fn shapes_that_are_written_follow() {
 }
 "
     );
+}
+
+/// Neither the kernel nor the image can become smaller alone: the result would become larger, or have nothing in it.
+#[test]
+fn a_kernel_shrinks_with_its_image() {
+    let text = "layer @l(%x: f32[1, 2, 1, 5]) -> f32[1, 2, 1, 1] {
+  %w = const f32[2, 1, 1, 5] = zeros
+  %y = conv2d %x, %w { group = 2 }
+  return %y
+}";
+    let fails = |layer: &Layer| has(layer, |op| matches!(op, Op::Conv2d(op) if op.group > 1));
+    assert!(reduced(text, fails).contains("%w = const f32[2, 1, 1, 1] = zeros"));
 }
 
 #[test]
