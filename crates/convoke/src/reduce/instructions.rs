@@ -1,4 +1,4 @@
-//! Fewer instructions: those that read a result read an operand of the same type in its place, or an input.
+//! Fewer instructions: those that read a result read an operand in its place, or an input.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -16,7 +16,7 @@ pub(super) fn shrink(search: &mut Search<'_>) -> Result<(), Stop> {
             |layer, range| {
                 let choices = if range.len() == 1 { layer.body[range.start].reads().count().max(1) } else { 1 };
                 let operands = (0..choices).map(|choice| without(layer, range.clone(), Some(choice)));
-                operands.chain([without(layer, range.clone(), None)]).collect()
+                operands.chain([without(layer, range.clone(), None)]).flatten().collect()
             },
         )?;
         search.without_parts(
@@ -28,16 +28,18 @@ pub(super) fn shrink(search: &mut Search<'_>) -> Result<(), Stop> {
     Ok(())
 }
 
-/// The layer without some instructions. A result is replaced by the operand of its type at place `choice` among these, if there is one, else it
-/// becomes an input.
-fn without(layer: &Layer, range: Range<usize>, choice: Option<usize>) -> Layer {
+/// The layer without some instructions. A result is replaced by the operand at place `choice`, or becomes an input. Of several instructions only those
+/// are replaced by an operand whose results have its type. `None` if what reads an operand of another type cannot.
+fn without(layer: &Layer, range: Range<usize>, choice: Option<usize>) -> Option<Layer> {
+    let one = range.len() == 1;
     let mut candidate = layer.clone();
     let mut renamed: HashMap<ValueId, ValueId> = HashMap::new();
     let now = |renamed: &HashMap<ValueId, ValueId>, id: ValueId| renamed.get(&id).copied().unwrap_or(id);
     for instr in candidate.body.drain(range) {
         let result = instr.result;
         let ty = &candidate.values[result].ty;
-        let operand = choice.and_then(|choice| instr.reads().filter(|&id| candidate.values[id].ty == *ty).nth(choice));
+        let fits = |id: &ValueId| one || candidate.values[*id].ty == *ty;
+        let operand = choice.and_then(|choice| instr.reads().filter(fits).nth(choice));
         match operand {
             Some(operand) => {
                 renamed.insert(result, now(&renamed, operand));
@@ -54,7 +56,10 @@ fn without(layer: &Layer, range: Range<usize>, choice: Option<usize>) -> Layer {
     // Those that nothing reads are not inputs.
     let uses = candidate.uses();
     candidate.params.retain(|id| uses[id.index()] > 0 || layer.params.contains(id));
-    candidate
+    for instr in &candidate.body {
+        candidate.values[instr.result].ty = instr.infer(&candidate).ok()?;
+    }
+    Some(candidate)
 }
 
 /// The steps of all epilogues: the place of the instruction, and that of the step in it.
