@@ -103,6 +103,13 @@ fn the_interpreter_shares_no_code_with_what_it_judges() {
 }
 
 #[test]
+fn certificates_are_judged_without_what_made_them() {
+    let depends = &crates()["convoke-verify"];
+    let makers = ["convoke-passes", "convoke-conv", "convoke-lower", "convoke-codegen", "convoke-factor", "convoke"];
+    assert!(makers.iter().all(|maker| !depends.contains(*maker)), "{depends:?}");
+}
+
+#[test]
 fn only_code_generation_is_unsafe() {
     let sources = files(&root(), |p| has_extension(p, &["rs"]));
     let codegen = root().join("crates/convoke-codegen");
@@ -529,7 +536,7 @@ fn documents() -> Vec<PathBuf> {
 #[test]
 fn the_documents_show_the_commands_that_there_are() {
     let commands: Vec<&str> =
-        "run opt import compile check explain analyze bench passes targets machine algorithms docs"
+        "run opt import compile check verify reduce explain analyze bench passes targets machine algorithms docs"
             .split(' ')
             .collect();
     let pages: Vec<(PathBuf, String)> = documents().into_iter().map(|page| (page.clone(), read(&page))).collect();

@@ -1,4 +1,4 @@
-//! The command in process: what it prints, and with which exit status. `files` holds its outputs, `nets` what is for whole nets, `usage` wrong command lines and their messages.
+//! The command in process: what it prints, and with which exit status. `files` holds its outputs, `nets` what is for whole nets, `reduce` nets that fail, `usage` wrong command lines and their messages.
 
 mod explain;
 mod external_data;
@@ -6,6 +6,8 @@ mod files;
 mod names;
 mod nets;
 mod objects;
+#[cfg(unix)]
+mod reduce;
 mod usage;
 mod weights_beside;
 

@@ -39,7 +39,13 @@ fn wrong_usage_is_status_2_with_the_nearest_name() {
 
 #[test]
 fn help_is_on_standard_output_and_shows_examples() {
-    for args in [vec!["--help"], vec!["run", "--help"], vec!["compile", "--help"], vec!["opt", "--help"]] {
+    for args in [
+        vec!["--help"],
+        vec!["run", "--help"],
+        vec!["compile", "--help"],
+        vec!["opt", "--help"],
+        vec!["reduce", "--help"],
+    ] {
         let result = convoke(&args);
         assert_eq!((result.status, result.stderr.as_str()), (0, ""), "{args:?}");
         assert!(result.stdout.contains("Examples:"), "{args:?}: {}", result.stdout);

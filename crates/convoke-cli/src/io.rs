@@ -17,6 +17,8 @@ pub struct Io<'a> {
     pub progress: bool,
     /// The folder where verdicts of tuning are kept if no option names one; `None` keeps none.
     pub cache: Option<&'a Path>,
+    /// The file of this command, which `reduce` runs; `None` if it is not known.
+    pub program: Option<&'a Path>,
 }
 
 impl std::fmt::Debug for Io<'_> {
@@ -41,8 +43,15 @@ pub struct Captured {
 /// Output that is not UTF-8 is shown with replacement characters.
 pub fn capture(args: &[&str], mut stdin: &[u8]) -> Captured {
     let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
-    let mut io =
-        Io { stdin: &mut stdin, stdout: &mut stdout, stderr: &mut stderr, color: false, progress: false, cache: None };
+    let mut io = Io {
+        stdin: &mut stdin,
+        stdout: &mut stdout,
+        stderr: &mut stderr,
+        color: false,
+        progress: false,
+        cache: None,
+        program: None,
+    };
     let status = crate::main_with(args, &mut io);
     let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
     Captured { status, stdout: text(stdout), stderr: text(stderr) }

@@ -10,6 +10,7 @@
 //! | `judge` | the judgement of a comparison with the interpreter |
 //! | `table` | tables as text |
 //! | `failure` | the reasons why a command stops, with their exit status |
+//! | `child` | other programs, with a limit on their time |
 //! | `temporary` | folders for tools of the system |
 //! | `io` | the streams of a command |
 //!
@@ -19,6 +20,7 @@
 #![cfg_attr(not(all(feature = "analyze", feature = "compile")), allow(dead_code))]
 
 mod args;
+mod child;
 mod commands;
 mod failure;
 mod inputs;
@@ -35,17 +37,21 @@ mod weights;
 
 use std::ffi::OsString;
 
-use clap::Parser;
-
 use crate::args::{Cli, Command};
 use crate::failure::{DONE, Failure, WRONG_USAGE, short};
 pub use crate::io::{Captured, Io, capture};
-pub use crate::temporary::{before_temporary, remove_temporary};
+pub use crate::temporary::before_temporary;
+
+/// Ends the program that a command is running, and removes all temporary folders. For a process that a signal ends.
+pub fn clean_up() {
+    child::stop();
+    temporary::remove();
+}
 
 /// Runs one command line, which starts with the program's name, and gives its exit status: 0 done, 1 the input is
 /// wrong or a check failed, 2 wrong usage.
 pub fn main_with(args: impl IntoIterator<Item = impl Into<OsString> + Clone>, io: &mut Io<'_>) -> u8 {
-    let mut cli = match Cli::try_parse_from(args) {
+    let mut cli = match Cli::of(args) {
         Ok(cli) => cli,
         Err(error) => return usage(&error, io),
     };
@@ -63,6 +69,7 @@ pub fn main_with(args: impl IntoIterator<Item = impl Into<OsString> + Clone>, io
         Command::Compile(_) => Err(failure::left_out("`compile`")),
         Command::Check(args) => commands::check::run(args, io),
         Command::Verify(args) => commands::verify::run(args, io),
+        Command::Reduce(args) => commands::reduce::run(&args, io),
         Command::Explain(args) => commands::explain::run(args, no_times, io),
         #[cfg(feature = "analyze")]
         Command::Analyze(args) => commands::analyze::run(args, io),

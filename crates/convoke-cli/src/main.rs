@@ -19,7 +19,7 @@ fn main() -> ExitCode {
     let plain = std::env::var_os("NO_COLOR").is_some_and(|v| !v.is_empty());
     let terminal = std::io::stderr().is_terminal();
     let mut stdout = BufWriter::new(std::io::stdout().lock());
-    let cache = cache();
+    let (cache, program) = (cache(), std::env::current_exe().ok());
     let mut io = convoke_cli::Io {
         stdin: &mut std::io::stdin().lock(),
         stdout: &mut stdout,
@@ -27,6 +27,7 @@ fn main() -> ExitCode {
         color: terminal && !plain,
         progress: terminal,
         cache: cache.as_deref(),
+        program: program.as_deref(),
     };
     let status = convoke_cli::main_with(std::env::args_os(), &mut io);
     // The rest in the buffer of a broken pipe must not be written again on drop, nor reported.
@@ -34,7 +35,7 @@ fn main() -> ExitCode {
     ExitCode::from(status)
 }
 
-/// Removes temporary folders before a signal ends the process.
+/// Cleans up before a signal ends the process.
 #[cfg(unix)]
 fn watch_signals() {
     use signal_hook::consts::{SIGINT, SIGTERM};
@@ -44,7 +45,7 @@ fn watch_signals() {
     let Ok(mut signals) = signal_hook::iterator::Signals::new([SIGINT, SIGTERM]) else { return };
     std::thread::spawn(move || {
         for signal in signals.forever() {
-            convoke_cli::remove_temporary();
+            convoke_cli::clean_up();
             let _ = emulate_default_handler(signal);
         }
     });

@@ -1,4 +1,4 @@
-//! Temporary folders for tools of the system. What ends the process by a signal can remove them first: see [`remove_temporary`].
+//! Temporary folders for tools of the system. What ends the process by a signal can remove them first: see [`crate::clean_up`].
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -11,14 +11,14 @@ static FOLDERS: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
 /// The function called before the first folder is made.
 static BEFORE: OnceLock<fn()> = OnceLock::new();
 
-/// Has `watch` called before a temporary folder is made. A process that is ended by a signal shall call [`remove_temporary`] then.
+/// Has `watch` called before a temporary folder is made. A process that is ended by a signal shall call [`crate::clean_up`] then.
 pub fn before_temporary(watch: fn()) {
     // The first one stays.
     let _ = BEFORE.set(watch);
 }
 
 /// Removes all temporary folders there are.
-pub fn remove_temporary() {
+pub(crate) fn remove() {
     for folder in folders().drain(..) {
         // A tool may still write there, and no folder is removed that is not empty.
         let removed = || std::fs::remove_dir_all(&folder).is_ok() || !folder.exists();

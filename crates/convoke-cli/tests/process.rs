@@ -114,3 +114,57 @@ fn a_signal_leaves_no_temporary_folder() {
         assert!(!at("large.so").exists());
     }
 }
+
+/// A net that fails the check with an option of it; a smaller one fails in the same way.
+#[test]
+fn a_failing_check_is_reduced() {
+    let folder = folder();
+    let reduce = |more: &[&str]| {
+        convoke().args(["reduce", "large.conv"]).args(more).current_dir(folder.path()).output().expect("it runs")
+    };
+    let output = reduce(&["--max-error", "1e-12", "-o", "small.conv"]);
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && stderr.contains("the failure to keep: "), "{stderr}");
+    let small = fs::read_to_string(folder.path().join("small.conv")).expect("it was written");
+    let expected = "layer @large(%x: f32[1, 1, 1, 1]) -> f32[1, 1, 1, 1] {
+  %w = const f32[1, 1, 1, 1] = zeros
+  %y = conv2d %x, %w
+  return %y
+}
+";
+    assert_eq!(small, expected, "{stderr}");
+    let output = reduce(&[]);
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.code() == Some(1) && stderr.contains("`convoke check` ended with status 0"), "{stderr}");
+}
+
+/// A signal ends the program that is running too, and leaves no folder.
+#[test]
+fn a_signal_ends_what_reduce_runs() {
+    let folder = folder();
+    let at = |name: &str| folder.path().join(name);
+    fs::create_dir(at("temporary")).expect("a folder");
+    let mut command = convoke();
+    command.args(["reduce", "large.conv", "--command", "echo $$ > started; exec sleep 600 # {}"]);
+    let mut child = command.current_dir(folder.path()).env("TMPDIR", at("temporary")).spawn().expect("it starts");
+    // The number is there when its line is.
+    let running = loop {
+        match fs::read_to_string(at("started")) {
+            Ok(pid) if pid.ends_with('\n') => break pid,
+            _ => assert!(child.try_wait().expect("it is ours").is_none(), "it ended without its program"),
+        }
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    };
+    assert!(Command::new("kill").args(["-TERM", &child.id().to_string()]).status().expect("it runs").success());
+    assert!(!child.wait().expect("it is ours").success());
+    let gone = || {
+        let state = fs::read_to_string(format!("/proc/{}/stat", running.trim())).unwrap_or_default();
+        state.is_empty() || state.contains(") Z ")
+    };
+    let soon = (0..1000).any(|_| {
+        std::thread::sleep(std::time::Duration::from_millis(5));
+        gone()
+    });
+    assert!(soon, "the program is still there");
+    assert_eq!(names(&at("temporary")), Vec::<String>::new());
+}

@@ -7,9 +7,11 @@ use convoke_ir::attr::Algorithm;
 use convoke_ir::layer::{Instr, Layer, Op};
 use num_traits::ToPrimitive;
 
+use crate::bounds::bound;
 use crate::certificate::{Axis, Certificate, Convolution, Problem};
+use crate::files;
 use crate::identity::prove;
-use crate::{Check, Result, bound, files, wrong};
+use crate::refused::{Check, Result, wrong};
 
 /// How far two computations of a bound may differ, relatively: they are the same sums in another order.
 const SAME: f64 = 1e-9;

@@ -6,7 +6,7 @@ use std::io::Read;
 use std::path::{Component, Path};
 
 use crate::certificate::{Certificate, FORMAT, NAME, hash_of_file};
-use crate::{Refused, Result};
+use crate::refused::{Refused, Result};
 
 /// The most bytes of a text: a stage, a set of matrices, the certificate itself.
 const MOST_TEXT: u64 = 1 << 28;

@@ -96,13 +96,13 @@ pub(crate) fn prove(text: &str) -> Result<(Problem, BigRational), String> {
     let [(a, of_a), (b, of_b), (c, of_c)] = [&a, &b, &c].map(|matrix| whole(matrix));
     let one = of_a * of_b * of_c;
     let mut most = BigInt::zero();
-    for i in 0..sizes[0] {
-        for l in 0..sizes[2] {
-            // Products of which none is 0, by the number of the product.
-            let met: Vec<(usize, BigInt)> =
-                (0..rank).map(|q| (q, &a[q][i] * &c[q][l])).filter(|(_, x)| !x.is_zero()).collect();
-            for j in 0..sizes[1] {
-                let sum: BigInt = met.iter().map(|(q, x)| x * &b[*q][j]).sum();
+    for (i, a) in a.iter().enumerate() {
+        for (l, c) in c.iter().enumerate() {
+            // Products of which none is 0, with their numbers.
+            let met = a.iter().zip(c).map(|(a, c)| a * c).enumerate().filter(|(_, product)| !product.is_zero());
+            let met: Vec<(usize, BigInt)> = met.collect();
+            for (j, b) in b.iter().enumerate() {
+                let sum: BigInt = met.iter().map(|(q, product)| product * &b[*q]).sum();
                 let off = if problem.has_term(i, j, l) { sum - &one } else { sum };
                 most = most.max(off.abs());
                 let off = BigRational::new(most.clone(), one.clone());
@@ -115,11 +115,12 @@ pub(crate) fn prove(text: &str) -> Result<(Problem, BigRational), String> {
     Ok((problem, BigRational::new(most, one)))
 }
 
-/// A matrix in whole numbers, and their common denominator.
+/// The columns of a matrix in whole numbers, and their common denominator.
 fn whole(matrix: &[Vec<BigRational>]) -> (Vec<Vec<BigInt>>, BigInt) {
     let common = matrix.iter().flatten().fold(BigInt::one(), |common, x| common.lcm(x.denom()));
-    let numbers = |row: &Vec<BigRational>| row.iter().map(|x| x.numer() * (&common / x.denom())).collect();
-    (matrix.iter().map(numbers).collect(), common)
+    let column = |i: usize| matrix.iter().map(|row| row[i].numer() * (&common / row[i].denom())).collect();
+    let columns = matrix.first().map_or(0, Vec::len);
+    ((0..columns).map(column).collect(), common)
 }
 
 fn matrix(rows: &[String]) -> Result<Vec<Vec<BigRational>>, String> {

@@ -22,85 +22,18 @@ mod certificate;
 mod files;
 mod identity;
 mod inputs;
+mod refused;
 mod stages;
 
-use std::path::{Path, PathBuf};
-
-use convoke_interp::InterpError;
+use std::path::Path;
 
 pub use bounds::bound;
 pub use certificate::{
     Algorithm, Axis, Certificate, Change, Convolution, FORMAT, File, NAME, Problem, Stage, hash, hash_of_file,
 };
-
-/// What was checked, in order.
-#[derive(Clone, Debug, Default)]
-pub struct Report {
-    /// The checks that held.
-    pub held: Vec<Check>,
-}
-
-/// A check that held.
-#[derive(Clone, Debug)]
-pub struct Check {
-    /// The file or value that it is of.
-    pub of: String,
-    /// What is known of it now.
-    pub says: String,
-}
-
-/// Why a certificate is refused.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum Refused {
-    /// A file cannot be read.
-    #[error("{}: {source}", path.display())]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// Why not.
-        source: std::io::Error,
-    },
-    /// A file is not what the certificate says, or the certificate is not whole.
-    #[error("{file}: {reason}")]
-    Changed {
-        /// The file.
-        file: String,
-        /// How it differs.
-        reason: String,
-    },
-    /// A statement of the certificate does not hold.
-    #[error("{of}: {reason}")]
-    Wrong {
-        /// The stage, algorithm or value.
-        of: String,
-        /// What does not hold.
-        reason: String,
-    },
-    /// A stage cannot be run.
-    #[error("{stage}: {source}")]
-    Run {
-        /// The stage.
-        stage: String,
-        /// Why not.
-        source: InterpError,
-    },
-}
-
-type Result<T> = std::result::Result<T, Refused>;
-
-fn wrong<T>(of: &str, reason: impl Into<String>) -> Result<T> {
-    Err(Refused::Wrong { of: of.into(), reason: reason.into() })
-}
-
-/// How a certificate is replayed.
-#[derive(Clone, Copy, Debug)]
-pub struct Replay {
-    /// The memory that a run of a stage may take, in bytes.
-    pub budget: u64,
-    /// Whether the programs of a large layer are all run, not only the last.
-    pub all: bool,
-}
+use refused::Result;
+pub use refused::{Check, Refused, Report};
+pub use stages::Replay;
 
 /// Replays the certificate in the folder `at`. `before` gets the name of each check before it is made.
 ///

@@ -3,7 +3,8 @@
 //! Each is run by the interpreter, which is the meaning of both languages, on the inputs of `inputs.rs`:
 //!
 //! ```text
-//!   rounding     |after − before| ≤ E          E: the bound of rounding of the layer before, element by element
+//!   rounding     |after − before| ≤ E          E: the bound of rounding of the layer before, element by element, by plain sums; of a
+//!                                              program, by its algorithms
 //!   exact        |after − before| ≤ E / 2^20   since the interpreter rounds in f64
 //!   approximate  ‖after − before‖ ≤ T ‖before‖   of random numbers
 //! ```
@@ -14,6 +15,7 @@ use std::path::Path;
 
 use convoke_data::Files;
 use convoke_interp::{InterpError, error_bounds, run_program};
+use convoke_ir::attr::Plan;
 use convoke_ir::diagnostic::Diagnostic;
 use convoke_ir::elem::Subnormals;
 use convoke_ir::layer::{self, Def, Instr, Layer, Op, Source};
@@ -22,8 +24,18 @@ use convoke_ir::text;
 use ndarray::ArrayD;
 
 use crate::certificate::{Certificate, Change, Stage};
+use crate::files;
 use crate::inputs::Kind;
-use crate::{Check, Refused, Replay, Result, files, wrong};
+use crate::refused::{Check, Refused, Result, wrong};
+
+/// How a certificate is replayed.
+#[derive(Clone, Copy, Debug)]
+pub struct Replay {
+    /// The memory that a run of a stage may take, in bytes.
+    pub budget: u64,
+    /// Whether the programs of a large layer are all run, not only the last.
+    pub all: bool,
+}
 
 /// A stage, read.
 enum Ir {
@@ -76,7 +88,7 @@ pub(crate) fn replay(
         let runs_it = small || i == end || matches!(ir, Ir::Layer(_));
         let mut most = 0.0_f64;
         for run in runs.iter_mut().filter(|_| runs_it) {
-            most = most.max(run.advance(name, change, of_exact, &ir, &files)?);
+            most = most.max(run.advance(Step { name, change, of_exact, ir: &ir, last: &last }, &files)?);
         }
         checks.push(Check { of: name.clone(), says: says(change, &ir, runs_it.then_some(most), runs.len()) });
         if runs_it {
@@ -134,6 +146,17 @@ fn read(at: &Path, certificate: &Certificate, stage: &Stage) -> Result<Ir> {
     Ok(ir)
 }
 
+/// A stage that is run.
+#[derive(Clone, Copy)]
+struct Step<'a> {
+    name: &'a str,
+    change: Change,
+    of_exact: f64,
+    ir: &'a Ir,
+    /// The last layer before it.
+    last: &'a Layer,
+}
+
 /// One kind of input, and what the last stage makes of it.
 struct Run {
     kind: Kind,
@@ -149,14 +172,29 @@ fn start(name: &str, layer: &Layer, files: &Files) -> Result<Vec<Run>> {
         let inputs = layer.params.iter().enumerate().map(|(i, &id)| kind.of(layer.ty(id), i, files));
         let inputs =
             inputs.collect::<std::result::Result<Vec<_>, _>>().map_err(|e| InterpError::Memory(Box::new(e)))?;
-        let [results, bounds] = bounded(layer, &inputs, files)?;
+        let [results, bounds] = by_sums(layer, &inputs, files)?;
         Ok(Run { kind, inputs, results, bounds })
     };
     let cannot = |source| Refused::Run { stage: name.into(), source };
     Kind::ALL.into_iter().map(|kind| run(kind).map_err(cannot)).collect()
 }
 
-/// The results of a layer, and their bounds.
+/// The results of a layer, and the bounds of their rounding by plain sums: rewriting rounds no more than these.
+fn by_sums(
+    layer: &Layer,
+    inputs: &[ArrayD<f64>],
+    files: &Files,
+) -> std::result::Result<[Vec<ArrayD<f64>>; 2], InterpError> {
+    let mut plain = layer.clone();
+    for instr in &mut plain.body {
+        if let Op::Conv2d(op) = &mut instr.op {
+            op.plan = Plan::default();
+        }
+    }
+    bounded(&plain, inputs, files)
+}
+
+/// The results of a layer, and the bounds of their rounding by the algorithms that it names.
 fn bounded(
     layer: &Layer,
     inputs: &[ArrayD<f64>],
@@ -170,14 +208,19 @@ fn bounded(
 
 impl Run {
     /// Runs the next stage, and gives the largest part of what is allowed that it differs by.
-    fn advance(&mut self, name: &str, change: Change, of_exact: f64, ir: &Ir, files: &Files) -> Result<f64> {
+    fn advance(&mut self, step: Step<'_>, files: &Files) -> Result<f64> {
+        let Step { name, change, of_exact, ir, last } = step;
         let cannot = |source| Refused::Run { stage: name.into(), source };
         let (results, bounds) = match ir {
             Ir::Layer(layer) => {
-                let [results, bounds] = bounded(layer, &self.inputs, files).map_err(cannot)?;
+                let [results, bounds] = by_sums(layer, &self.inputs, files).map_err(cannot)?;
                 (results, Some(bounds))
             }
             Ir::Program(program) => {
+                if change == Change::Rounding {
+                    // A program holds the factors of its algorithms, rounded.
+                    [_, self.bounds] = bounded(last, &self.inputs, files).map_err(cannot)?;
+                }
                 let verified = loops::verify(program).expect("verified when it was read");
                 (run_program(verified, &self.inputs, files).map_err(cannot)?, None)
             }

@@ -174,10 +174,12 @@ impl Folder<'_> {
             Of::MatMul { m, k, n } => Problem::Matmul(*m, *k, *n),
             Of::Correlation { m, r, s } => Problem::Correlation { m: m[0], r: r[0], s: s[0] },
         };
-        let name = format!("{}.toml", identity.name);
+        let text = file::print(identity);
+        // Different algorithms may have the same name.
+        let name = format!("{}.{}.toml", identity.name, &hash(text.as_bytes())[..8]);
         let file = match self.texts.get(&name) {
             Some(file) => file.clone(),
-            None => self.write(name.clone(), &file::print(identity))?,
+            None => self.write(name.clone(), &text)?,
         };
         self.texts.insert(name, file.clone());
         Ok(Axis { file, problem })

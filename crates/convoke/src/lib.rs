@@ -27,6 +27,7 @@
 //! | [`check`] | stages and native code against the interpreter |
 //! | [`explain`] | candidate algorithms, and the changes of each pass |
 //! | `analyze` | kernels as filters; with the feature `analyze` |
+//! | [`reduce`] | the smallest net that still fails |
 //! | [`clock`] | times of runs |
 //! | [`profile`] | the time of each kernel inside a run |
 //! | [`peak`] | the highest rate of generated code |
@@ -74,6 +75,7 @@ mod picture;
 mod pipeline;
 pub mod profile;
 mod range;
+pub mod reduce;
 mod targets;
 mod timing;
 pub mod tune;

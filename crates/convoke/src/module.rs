@@ -1,5 +1,6 @@
 //! Texts: layers and loop programs from a file, a stream or a string.
 
+use std::fmt;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
@@ -73,14 +74,7 @@ impl Module {
             wrong(valid, vec![diagnostic])
         })?;
         let module = text::parse_and_verify(text).map_err(|diagnostics| wrong(text, diagnostics))?;
-        let layers = module.layers.into_iter().map(|layer| Layer::of_text(layer, files.clone()));
-        Ok(Module {
-            name: name.into(),
-            layers: layers.collect(),
-            programs: module.programs,
-            files,
-            data_files: Vec::new(),
-        })
+        Ok(Module::of_ir(name.into(), module, files))
     }
 
     /// Reads an ONNX model as a module of one layer. Its file and all tensors take at most `budget` bytes.
@@ -96,6 +90,20 @@ impl Module {
         let whole = imported.inputs.iter().filter_map(|port| Some((port.name.clone(), port.ty.whole_range()?)));
         let layer = Layer::from_ir(imported.layer, files.clone())?.with_whole(whole.collect());
         Ok(Module { name: path.to_string_lossy().into(), layers: vec![layer], programs: Vec::new(), files, data_files })
+    }
+
+    /// The module of layers and programs that are verified.
+    pub(crate) fn of_ir(name: String, ir: text::Module, files: Files) -> Module {
+        let layers = ir.layers.into_iter().map(|layer| Layer::of_text(layer, files.clone())).collect();
+        Module { name, layers, programs: ir.programs, files, data_files: Vec::new() }
+    }
+
+    /// Its layers and programs, as parsed.
+    pub(crate) fn to_ir(&self) -> text::Module {
+        text::Module {
+            layers: self.layers.iter().map(|layer| layer.ir().clone()).collect(),
+            programs: self.programs.clone(),
+        }
     }
 
     /// The name of the text in messages.
@@ -134,6 +142,15 @@ impl Module {
         paths.chain(self.data_files.iter().cloned()).collect()
     }
 
+    /// The same text with one of its layers alone.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoLayer`] or [`Error::UnknownLayer`].
+    pub fn only(&self, layer: &str) -> Result<Module, Error> {
+        Ok(Module { layers: vec![self.layer(Some(layer))?], programs: Vec::new(), ..self.clone() })
+    }
+
     /// The layer of this name; without a name, the only one.
     ///
     /// # Errors
@@ -151,6 +168,15 @@ impl Module {
                 Error::UnknownLayer { text, layer, layers: names() }
             }),
         }
+    }
+}
+
+/// The text.
+impl fmt::Display for Module {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let layers = self.layers.iter().map(|layer| layer.ir() as &dyn fmt::Display);
+        let parts = layers.chain(self.programs.iter().map(|program| program as &dyn fmt::Display));
+        parts.enumerate().try_for_each(|(i, part)| write!(f, "{}{part}", if i > 0 { "\n" } else { "" }))
     }
 }
 

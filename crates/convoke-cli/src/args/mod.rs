@@ -2,9 +2,12 @@
 
 mod commands;
 mod options;
+mod reduce;
 mod values;
 
-use clap::{Parser, Subcommand};
+use std::ffi::OsString;
+
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 #[cfg(feature = "compile")]
 pub(crate) use commands::Emit;
@@ -13,6 +16,7 @@ pub(crate) use commands::{
     Verify,
 };
 pub(crate) use options::{Inputs, Options, Random, Which};
+pub(crate) use reduce::Reduce;
 
 /// A compiler for convolution layers.
 ///
@@ -55,6 +59,8 @@ pub(crate) enum Command {
     Check(Check),
     /// Replay the certificate of a compiled layer
     Verify(Verify),
+    /// Make a failing net as small as it can be while it still fails
+    Reduce(Reduce),
     /// Show every candidate algorithm with its cost, and the changes of each pass
     Explain(Explain),
     /// Describe the kernels of a layer as filters
@@ -81,6 +87,7 @@ impl Command {
             | Command::Opt(Opt { options, .. })
             | Command::Compile(Compile { options, .. })
             | Command::Check(Check { options, .. })
+            | Command::Reduce(Reduce { options, .. })
             | Command::Explain(Explain { options, .. })
             | Command::Bench(Bench { options, .. }) => Some(options),
             Command::Analyze(_)
@@ -92,5 +99,17 @@ impl Command {
             | Command::Algorithms(_)
             | Command::Docs(_) => None,
         }
+    }
+}
+
+impl Cli {
+    /// Reads a command line, which starts with the program's name.
+    pub(crate) fn of(args: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> Result<Cli, clap::Error> {
+        let matches = Cli::command().try_get_matches_from(args)?;
+        let mut cli = Cli::from_arg_matches(&matches)?;
+        if let (Command::Reduce(reduce), Some((_, matches))) = (&mut cli.command, matches.subcommand()) {
+            reduce.set_of_check(matches);
+        }
+        Ok(cli)
     }
 }

@@ -24,6 +24,12 @@ pub(super) fn symbol_prefix(text: &str) -> Result<String, String> {
     }
 }
 
+/// A command line with a place for a file.
+pub(super) fn with_place(text: &str) -> Result<String, String> {
+    let wrong = || "write {} where the file of the net is to stand, as in `grep conv2d {}`".to_owned();
+    text.contains("{}").then(|| text.to_owned()).ok_or_else(wrong)
+}
+
 /// Seconds, an hour at the most.
 pub(super) fn duration(text: &str) -> Result<f64, String> {
     not_negative(text).ok().filter(|s| *s <= 3600.0).ok_or_else(|| "expected seconds between 0 and 3600".into())

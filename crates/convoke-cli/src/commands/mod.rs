@@ -13,6 +13,7 @@ pub(crate) mod import;
 pub(crate) mod machine;
 pub(crate) mod opt;
 pub(crate) mod passes;
+pub(crate) mod reduce;
 pub(crate) mod run;
 pub(crate) mod targets;
 pub(crate) mod verify;

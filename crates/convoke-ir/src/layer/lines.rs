@@ -1,6 +1,6 @@
 //! Constants and instructions of a layer in the order of its text, and the layer with its tables in this order.
 
-use super::{Instr, Layer, Source, ValueId};
+use super::{Def, Instr, Layer, Source, ValueId};
 use crate::arena::Arena;
 
 /// A line of a layer's text.
@@ -59,5 +59,31 @@ impl Layer {
         }
         let results = self.results.iter().map(|&id| keep(id)).collect();
         Layer { name: self.name.clone(), values, params, body, results, span: self.span }
+    }
+
+    /// Drops instructions and constants that no result depends on; whether there were any.
+    pub fn drop_dead(&mut self) -> bool {
+        let mut live = vec![false; self.values.len()];
+        self.params.iter().chain(&self.results).for_each(|id| live[id.index()] = true);
+        // Operands are defined before they are read, so one walk backwards reaches everything.
+        for instr in self.body.iter().rev() {
+            if live[instr.result.index()] {
+                instr.reads().for_each(|id| live[id.index()] = true);
+            }
+        }
+        let count = self.body.len();
+        self.body.retain(|instr| live[instr.result.index()]);
+        let mut changed = self.body.len() < count;
+        for id in self.values.ids() {
+            if !live[id.index()] && self.constant(id).is_some() {
+                // The table keeps no constant that is not written.
+                self.values[id].def = Def::Instr;
+                changed = true;
+            }
+        }
+        if changed {
+            *self = self.compact();
+        }
+        changed
     }
 }

@@ -13,7 +13,6 @@
 
 use convoke_ir::layer::Layer;
 
-use super::edit;
 use crate::error::PassError;
 use crate::guarantee::{Exact, Granted};
 use crate::note::Log;
@@ -29,6 +28,6 @@ impl LayerPass for DropDead {
     const SUMMARY: &'static str = "drop instructions and constants that no result depends on";
 
     fn run(&self, layer: &mut Layer, _: &Context<'_>, _: Granted<Exact>, _: &mut Log) -> Result<Changed, PassError> {
-        Ok(edit::drop_dead(layer).into())
+        Ok(layer.drop_dead().into())
     }
 }

@@ -226,27 +226,3 @@ pub(crate) fn uniform(layer: &Layer, id: ValueId) -> Option<f64> {
         _ => None,
     }
 }
-
-/// Drops instructions and constants that no result depends on; whether there were any.
-pub(super) fn drop_dead(layer: &mut Layer) -> bool {
-    let mut live = vec![false; layer.values.len()];
-    layer.params.iter().chain(&layer.results).for_each(|id| live[id.index()] = true);
-    // Operands are defined before they are read, so one walk backwards reaches everything.
-    let mut keep = vec![false; layer.body.len()];
-    for (i, instr) in layer.body.iter().enumerate().rev() {
-        keep[i] = live[instr.result.index()];
-        if keep[i] {
-            instr.reads().for_each(|id| live[id.index()] = true);
-        }
-    }
-    let unread = |(id, value): (ValueId, &Value)| !live[id.index()] && matches!(value.def, Def::Const(_));
-    let changed = keep.contains(&false) || layer.values.iter().any(unread);
-    if !changed {
-        return false;
-    }
-    retain(layer, &keep);
-    forget_unread(layer);
-    // Removes the values that nothing defines or reads any more.
-    *layer = layer.compact();
-    true
-}

@@ -19,7 +19,7 @@ use convoke_ir::attr::AutoPad;
 use convoke_ir::layer::{Axis, GlobalAvgPool, Layer, Op, Silu, Step, ValueId, Window};
 
 use super::clamp::Range;
-use super::{edit, powers};
+use super::powers;
 use crate::error::PassError;
 use crate::guarantee::{Exact, Granted};
 use crate::note::Log;
@@ -48,7 +48,7 @@ impl LayerPass for Normalise {
             changed |= powers::rewrite(layer, at);
         }
         if changed {
-            edit::drop_dead(layer);
+            layer.drop_dead();
         }
         Ok(changed.into())
     }

@@ -19,7 +19,6 @@ use std::f64::consts::{FRAC_1_SQRT_2, FRAC_2_PI};
 
 use convoke_ir::layer::{Clip, Gelu, HardSwish, Layer, Op, ValueId};
 
-use super::edit;
 use super::polynomial::{Polynomial, Spelling};
 use crate::error::PassError;
 use crate::guarantee::{Granted, Rounding};
@@ -45,7 +44,7 @@ impl LayerPass for Recognise {
             }
         }
         if changed {
-            edit::drop_dead(layer);
+            layer.drop_dead();
         }
         Ok(changed.into())
     }

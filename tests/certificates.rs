@@ -1,0 +1,225 @@
+//! Certificates: what is written holds, and what is changed afterwards does not.
+//!
+//! Changes are of two kinds. *Plain* ones change bytes of a file: its hash is another. *Resealed* ones are by somebody who writes all hashes and the
+//! seal anew: what the certificate says then has to be false for it to be found. Both must be found always.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use convoke::certificates::{Certificate, Replay, verify};
+use convoke::{Compiler, Layer, Machine};
+use convoke_tests::Random;
+use serde_json::Value;
+
+/// Algorithms of every kind, a batch norm that is folded, weights that passes compute, two results.
+const TEXT: &str = "layer @l(%x: f32[1, 16, 13, 14]) -> (f32[1, 16, 13, 14], f32[1, 4, 13, 14]) {
+  %w = const f32[16, 16, 3, 3] = normal(seed = 1, std = 0.2)
+  %v = const f32[16, 16, 3, 3] = normal(seed = 2, std = 0.2)
+  %u = const f32[4, 16, 1, 1] = normal(seed = 3, std = 0.2)
+  %scale = const f32[16] = uniform(seed = 4, low = 0.5, high = 1.5)
+  %shift = const f32[16] = normal(seed = 5)
+  %mean = const f32[16] = normal(seed = 6)
+  %var = const f32[16] = uniform(seed = 7, low = 0.5, high = 2.0)
+  %0 = conv2d %x, %w { pads = [1, 1, 1, 1], algorithm = winograd(4x4) }
+  %1 = batch_norm %0, %scale, %shift, %mean, %var
+  %2 = relu %1
+  %3 = conv2d %2, %v { pads = [1, 1, 1, 1], algorithm = fft(8x8) }
+  %4 = conv2d %3, %u { algorithm = strassen(1) }
+  return %3, %4
+}";
+
+const REPLAY: Replay = Replay { budget: 1 << 30, all: true };
+
+fn written(folder: &Path) -> Certificate {
+    let layer = Layer::parse(TEXT).expect("a layer");
+    let machine = Machine::named("zen4").expect("a machine of this name");
+    Compiler::for_machine(machine).certify(&layer, folder).expect("a certificate")
+}
+
+fn holds(folder: &Path) -> bool {
+    verify(folder, REPLAY, |_| {}).is_ok()
+}
+
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let mut files: Vec<_> =
+        fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry").path()).collect();
+    files.sort();
+    files
+}
+
+#[test]
+fn what_is_written_holds() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let certificate = written(folder.path());
+    let report = verify(folder.path(), REPLAY, |_| {}).unwrap_or_else(|refused| panic!("{refused}"));
+    let says = |of: &str| &report.held.iter().find(|check| check.of == of).expect("a check").says;
+    assert!(says("%2").starts_with("winograd(4x4): every coefficient as it must be;"), "{}", says("%2"));
+    assert!(says("%3").contains("to within"), "{}", says("%3"));
+    assert!(certificate.stages.iter().any(|stage| stage.pass.as_deref() == Some("fold-batch-norm")));
+    assert!(certificate.stages.last().is_some_and(|stage| stage.file.name.ends_with(".loops")));
+}
+
+#[test]
+fn a_changed_byte_of_any_file_is_found() {
+    let folder = tempfile::tempdir().expect("a folder");
+    written(folder.path());
+    let mut random = Random::new(1);
+    let mut changes = 0;
+    for file in files(folder.path()) {
+        let bytes = fs::read(&file).expect("a file");
+        for _ in 0..20 {
+            let mut changed = bytes.clone();
+            let at = random.between(0, bytes.len() - 1);
+            match random.between(0, 2) {
+                0 => changed[at] ^= 1 << random.between(0, 7),
+                1 => changed.truncate(at),
+                _ => changed.insert(at, b' '),
+            }
+            fs::write(&file, &changed).expect("it can be written");
+            assert!(!holds(folder.path()), "{}: a change at byte {at} is not found", file.display());
+            changes += 1;
+        }
+        fs::remove_file(&file).expect("it can be removed");
+        assert!(!holds(folder.path()), "{}: it is missing, and that is not found", file.display());
+        fs::write(&file, &bytes).expect("it can be written");
+    }
+    assert!(holds(folder.path()), "it holds again once all is as it was");
+    println!("{changes} of {changes} plain changes found");
+}
+
+/// Writes the hashes and the seal anew.
+fn resealed(folder: &Path, mut certificate: Value) {
+    fn renew(folder: &Path, value: &mut Value) {
+        match value {
+            Value::Object(map) if map.contains_key("hash") => {
+                let name = map["name"].as_str().expect("a name");
+                let hash = convoke_verify::hash(&fs::read(folder.join(name)).expect("a file"));
+                map.insert("hash".into(), hash.into());
+            }
+            Value::Object(map) => map.values_mut().for_each(|value| renew(folder, value)),
+            Value::Array(all) => all.iter_mut().for_each(|value| renew(folder, value)),
+            _ => {}
+        }
+    }
+    renew(folder, &mut certificate);
+    let certificate: Certificate = serde_json::from_value(certificate).expect("the form of a certificate");
+    let text = certificate.sealed().to_text();
+    fs::write(folder.join(convoke_verify::NAME), text).expect("it can be written");
+}
+
+fn certificate(folder: &Path) -> Value {
+    serde_json::from_slice(&fs::read(folder.join(convoke_verify::NAME)).expect("a file")).expect("JSON")
+}
+
+/// Makes a change in a fresh certificate, seals it, and says whether it holds.
+fn holds_after(change: impl Fn(&Path, &mut Value)) -> bool {
+    let folder = tempfile::tempdir().expect("a folder");
+    written(folder.path());
+    let mut value = certificate(folder.path());
+    change(folder.path(), &mut value);
+    resealed(folder.path(), value);
+    holds(folder.path())
+}
+
+fn edit(folder: &Path, part: &str, from: &str, to: &str) {
+    let of = |path: &PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().contains(part));
+    let file = files(folder).into_iter().find(of).unwrap_or_else(|| panic!("there is no file with {part} in its name"));
+    let text = fs::read_to_string(&file).expect("a text");
+    assert!(text.contains(from), "{}: `{from}` is not in it:\n{text}", file.display());
+    fs::write(&file, text.replacen(from, to, 1)).expect("it can be written");
+}
+
+#[test]
+fn a_resealed_certificate_holds_if_nothing_was_changed() {
+    assert!(holds_after(|_, _| {}));
+}
+
+#[test]
+fn a_changed_meaning_is_found_though_it_was_sealed_anew() {
+    type Change = (&'static str, fn(&Path, &mut Value));
+    let changes: &[Change] = &[
+        ("a pad", |at, _| edit(at, "fuse-epilogue.conv", "pads = [1, 1, 1, 1]", "pads = [2, 0, 1, 1]")),
+        ("an activation", |at, _| edit(at, "fuse-epilogue.conv", " then relu", "")),
+        ("an algorithm", |at, _| {
+            let mut layers =
+                files(at).into_iter().rev().filter(|file| file.extension().is_some_and(|ending| ending == "conv"));
+            let last = layers.next().expect("a layer").file_name().expect("a name").to_string_lossy().into_owned();
+            edit(at, &last, "winograd(4x4", "winograd(2x2");
+        }),
+        ("the layer as given", |at, _| edit(at, "as-given.conv", "seed = 3", "seed = 30")),
+        ("a constant", |at, _| edit(at, "select.conv", "seed = 2", "seed = 20")),
+        ("a loop's end", |at, _| edit(at, "strength-reduce.loops", "0..", "1..")),
+        ("a coefficient", |at, _| edit(at, "winograd-4-3.", "-17/4", "-17/5")),
+        ("a cosine", |at, _| edit(at, "fft-8.", "-1", "-2")),
+        ("the residual", |at, _| edit(at, "fft-8.", "residual = \"1/", "residual = \"0/")),
+        ("a bound", |_, value| {
+            let bound = value["convolutions"][0]["bound"].as_f64().expect("a number");
+            value["convolutions"][0]["bound"] = (bound * 0.99).into();
+        }),
+        ("the channels", |_, value| value["convolutions"][1]["channels"] = 8.into()),
+        ("the roundoff", |_, value| value["convolutions"][1]["unit_roundoff"] = 1e-9.into()),
+        ("an identity", |_, value| value["convolutions"][2]["identity"] = Value::Null),
+        ("the identity of another", |_, value| {
+            value["convolutions"][0]["identity"] = value["convolutions"][1]["identity"].clone();
+        }),
+        ("a convolution left out", |_, value| {
+            value["convolutions"].as_array_mut().expect("a list").pop();
+        }),
+        ("rounding called exact", |_, value| {
+            let stages = value["stages"].as_array_mut().expect("a list");
+            let folded = stages.iter_mut().find(|stage| stage["pass"] == "fold-batch-norm").expect("a stage");
+            folded["change"] = "exact".into();
+        }),
+        ("the weights not named", |_, value| value["weights"] = Value::Array(Vec::new())),
+        ("no stages", |_, value| value["stages"] = Value::Array(Vec::new())),
+        ("the name", |_, value| value["layer"] = "other".into()),
+    ];
+    let missed: Vec<&str> = changes.iter().filter(|(_, change)| holds_after(change)).map(|(name, _)| *name).collect();
+    println!("{} of {} resealed changes found", changes.len() - missed.len(), changes.len());
+    assert!(missed.is_empty(), "not found: {missed:?}");
+}
+
+#[test]
+fn changed_weights_are_found_though_they_were_sealed_anew() {
+    let folder = tempfile::tempdir().expect("a folder");
+    written(folder.path());
+    let of = |path: &PathBuf| path.extension().is_some_and(|ending| ending == "safetensors");
+    let weights: Vec<PathBuf> = files(folder.path()).into_iter().filter(of).collect();
+    assert!(!weights.is_empty());
+    let mut random = Random::new(2);
+    for file in &weights {
+        let bytes = fs::read(file).expect("a file");
+        let header = 8 + u64::from_le_bytes(bytes[..8].try_into().expect("8 bytes")) as usize;
+        for _ in 0..8 {
+            let mut changed = bytes.clone();
+            let at = header + 4 * random.between(0, (bytes.len() - header) / 4 - 1);
+            let number = f32::from_le_bytes(changed[at..at + 4].try_into().expect("4 bytes"));
+            changed[at..at + 4].copy_from_slice(&(number + 0.01).to_le_bytes());
+            fs::write(file, &changed).expect("it can be written");
+            resealed(folder.path(), certificate(folder.path()));
+            assert!(!holds(folder.path()), "{}: the number at byte {at} is another", file.display());
+        }
+        fs::write(file, &bytes).expect("it can be written");
+    }
+}
+
+#[test]
+fn a_folder_that_is_in_use_is_left_alone() {
+    let folder = tempfile::tempdir().expect("a folder");
+    fs::write(folder.path().join("mine"), "a file").expect("it can be written");
+    let layer = Layer::parse(TEXT).expect("a layer");
+    let refused = Compiler::host().certify(&layer, folder.path()).expect_err("the folder is not empty");
+    assert!(refused.to_string().contains("a folder of its own"), "{refused}");
+    assert_eq!(files(folder.path()).len(), 1);
+}
+
+#[test]
+fn hostile_certificates_are_refused() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for text in ["", "{", "null", "[]", "{\"format\": 1}", &"[".repeat(100_000)] {
+        fs::write(folder.path().join(convoke_verify::NAME), text).expect("it can be written");
+        assert!(!holds(folder.path()), "{text:.20}");
+    }
+    assert!(!holds_after(|_, value| value["weights"][0]["name"] = "../../etc/passwd".into()));
+    assert!(!holds_after(|_, value| value["format"] = 2.into()));
+}
