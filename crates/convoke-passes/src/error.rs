@@ -71,6 +71,12 @@ pub enum PassError {
         /// What it needs.
         guarantee: Guarantee,
     },
+    /// The user wants a NaN or an infinity to stay in its place.
+    #[error("`{pass}` may move a NaN or an infinity, which --ieee forbids; leave out the pass or --ieee")]
+    NotIeee {
+        /// The pass.
+        pass: &'static str,
+    },
     /// A pass over layer IR after lowering, or one over loop IR that is to stop before.
     #[error("`{pass}` is a pass over {needs} IR and cannot run on {found} IR")]
     Stage {

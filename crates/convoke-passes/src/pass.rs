@@ -94,6 +94,10 @@ pub trait LayerPass: Default + fmt::Debug + 'static {
     /// Its options.
     const OPTIONS: &'static [PassOption] = &[];
 
+    /// Whether a NaN or an infinity stays where the layer puts it: the values that one reaches are the same before and after, and so is what it
+    /// makes of them.
+    const IEEE: bool = true;
+
     /// Sets one of [`LayerPass::OPTIONS`]. The error says what the value must be, in words that follow "is".
     fn set(&mut self, _option: &str, _value: &Attr) -> Result<(), String> {
         Err("not listed by this pass, and must be left out".into())
