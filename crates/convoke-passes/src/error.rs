@@ -71,8 +71,8 @@ pub enum PassError {
         /// What it needs.
         guarantee: Guarantee,
     },
-    /// The user wants a NaN or an infinity to stay in its place.
-    #[error("`{pass}` may move a NaN or an infinity, which --ieee forbids; leave out the pass or --ieee")]
+    /// The user wants NaNs and infinities to stay as they are.
+    #[error("`{pass}` may change which results are NaN or infinite, which --ieee forbids; leave out the pass or --ieee")]
     NotIeee {
         /// The pass.
         pass: &'static str,

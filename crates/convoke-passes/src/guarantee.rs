@@ -112,8 +112,7 @@ pub struct Grants {
     /// `--guard`: how much larger the largest pixel of a tile may be than those an output reads, before the tile is computed by plain
     /// sums; see the attribute `guard` of `conv2d`. 0 guards nothing.
     pub guard: i64,
-    /// `--ieee`: whether a NaN or an infinity must stay where the layer as it is given puts it. Algorithms and passes that move one are then
-    /// refused.
+    /// `--ieee`: whether the results that are NaN or infinite must be those of the layer as it is given. Other algorithms and passes are refused.
     pub ieee: bool,
     /// `--tolerance`: the change of the function allowed to `Approximate` passes, relative; `None` refuses them.
     pub tolerance: Option<f64>,

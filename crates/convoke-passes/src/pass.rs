@@ -94,8 +94,7 @@ pub trait LayerPass: Default + fmt::Debug + 'static {
     /// Its options.
     const OPTIONS: &'static [PassOption] = &[];
 
-    /// Whether a NaN or an infinity stays where the layer puts it: the values that one reaches are the same before and after, and so is what it
-    /// makes of them.
+    /// Whether the same results are NaN or infinite before and after, for any inputs, overflow aside.
     const IEEE: bool = true;
 
     /// Sets one of [`LayerPass::OPTIONS`]. The error says what the value must be, in words that follow "is".

@@ -85,7 +85,7 @@ pub struct Entry {
     pub summary: &'static str,
     /// What it may change.
     pub guarantee: Guarantee,
-    /// Whether it leaves a NaN or an infinity in its place; `--ieee` runs no other.
+    /// Whether the same results are NaN or infinite before and after; `--ieee` runs no other pass.
     pub ieee: bool,
     /// What it runs on.
     pub stage: Stage,

@@ -13,7 +13,7 @@
 //!             `avg_pool` over the whole image becomes `global_avg_pool`.
 //!             Ops that nothing reads any more are dropped, since later passes ask how often a value is read.
 //! Guarantee:  `Exact`.
-//! Leaves:     with `--ieee`, powers by −1/2 and 1/2: √−∞ is NaN, and √−0 is −0; an `avg_pool` with `count_include_pad` and padding, whose mean is another.
+//! Leaves:     an `avg_pool` with `count_include_pad` and padding, whose mean is another.
 
 use convoke_ir::attr::AutoPad;
 use convoke_ir::layer::{Axis, GlobalAvgPool, Layer, Op, Silu, Step, ValueId, Window};
@@ -34,7 +34,7 @@ impl LayerPass for Normalise {
     const NAME: &'static str = "normalise";
     const SUMMARY: &'static str = "one spelling for each thing: explicit pads, relu for clip, silu for x · sigmoid(x)";
 
-    fn run(&self, layer: &mut Layer, cx: &Context<'_>, _: Granted<Exact>, _: &mut Log) -> Result<Changed, PassError> {
+    fn run(&self, layer: &mut Layer, _: &Context<'_>, _: Granted<Exact>, _: &mut Log) -> Result<Changed, PassError> {
         let definitions = layer.definitions();
         let mut changed = false;
         for at in 0..layer.body.len() {
@@ -45,7 +45,7 @@ impl LayerPass for Normalise {
                 changed = true;
             }
             changed |= clamps(layer, at, &definitions);
-            changed |= powers::rewrite(layer, at, cx.grants.ieee);
+            changed |= powers::rewrite(layer, at);
         }
         if changed {
             edit::drop_dead(layer);

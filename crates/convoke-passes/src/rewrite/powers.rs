@@ -4,11 +4,6 @@ use convoke_ir::layer::{Layer, Mul, Op, Reciprocal, Sqrt, Step, ValueId};
 
 use super::edit;
 
-/// Exponents of products and reciprocals.
-const WHOLE: [f64; 4] = [-1.0, 2.0, 3.0, -2.0];
-/// Exponents of roots, which are others of −∞ and −0: √−∞ is NaN and (−∞)^½ is ∞.
-const ROOTS: [f64; 2] = [0.5, -0.5];
-
 /// The ops that a power of this exponent is, in order, of a base that has a name or flows through an epilogue.
 fn chain(exponent: f64, base: Option<ValueId>) -> Option<Vec<(Op, Vec<ValueId>)>> {
     let times = |x: ValueId| (Op::from(Mul {}), vec![x]);
@@ -24,22 +19,15 @@ fn chain(exponent: f64, base: Option<ValueId>) -> Option<Vec<(Op, Vec<ValueId>)>
     })
 }
 
-/// The same as `op` with these operands, all but the first; the first is `base`, if it has a name. With `ieee` the same for infinities too.
-fn simpler(
-    layer: &Layer,
-    op: &Op,
-    others: &[ValueId],
-    base: Option<ValueId>,
-    ieee: bool,
-) -> Option<Vec<(Op, Vec<ValueId>)>> {
+/// The same as `op` with these operands, all but the first; the first is `base`, if it has a name.
+fn simpler(layer: &Layer, op: &Op, others: &[ValueId], base: Option<ValueId>) -> Option<Vec<(Op, Vec<ValueId>)>> {
     let (Op::Pow(_), [exponent]) = (op, others) else { return None };
     let is = |e: &&f64| edit::is_all(layer, *exponent, **e);
-    let exponents: &[f64] = if ieee { &WHOLE } else { &[&ROOTS[..], &WHOLE].concat() };
-    chain(*exponents.iter().find(is)?, base)
+    chain(*[0.5, -0.5, -1.0, 2.0, 3.0, -2.0].iter().find(is)?, base)
 }
 
 /// Rewrites the powers of the instruction at `at`, those of its epilogue too; says whether there were any.
-pub(super) fn rewrite(layer: &mut Layer, at: usize, ieee: bool) -> bool {
+pub(super) fn rewrite(layer: &mut Layer, at: usize) -> bool {
     let instr = &layer.body[at];
     let span = instr.span;
     let step = |(op, args): (Op, Vec<ValueId>)| Step { op, args, span };
@@ -47,9 +35,9 @@ pub(super) fn rewrite(layer: &mut Layer, at: usize, ieee: bool) -> bool {
     let mut then: Vec<Step> = Vec::new();
     // A base that is stretched to its exponents needs another op to be.
     let whole = instr.args.first().filter(|&&x| layer.ty(x) == layer.ty(instr.result));
-    let first = whole.and_then(|&x| Some((x, simpler(layer, &instr.op, &instr.args[1..], Some(x), ieee)?)));
+    let first = whole.and_then(|&x| Some((x, simpler(layer, &instr.op, &instr.args[1..], Some(x))?)));
     for given in &instr.then {
-        match simpler(layer, &given.op, &given.args, None, ieee) {
+        match simpler(layer, &given.op, &given.args, None) {
             Some(chain) => {
                 then.extend(chain.into_iter().map(step));
                 changed = true;

@@ -1,4 +1,4 @@
-//! Warnings about NaN and infinities: the chosen algorithms that spread one, and the passes that may move one.
+//! Warnings about NaN and infinities: the chosen algorithms that spread one, and the passes that may move or change one.
 
 use convoke_conv::Selection;
 use convoke_passes::registry;
@@ -31,6 +31,6 @@ pub(super) fn passes(report: &Report<'_>) -> Option<String> {
     let mut moves: Vec<&str> = changed.filter(|pass| registry::find(pass).is_ok_and(|entry| !entry.ieee)).collect();
     moves.dedup();
     (!moves.is_empty()).then(|| {
-        format!("{} may move a NaN or an infinity; with --ieee it stays where the layer puts it.", moves.join(", "))
+        format!("{} may change which results are NaN or infinite; with --ieee they are those of the layer as given.", moves.join(", "))
     })
 }
