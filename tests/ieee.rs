@@ -167,7 +167,10 @@ fn with_ieee_fast_algorithms_are_refused_and_never_chosen() {
                     };
                     refused += usize::from(matches!(*error.refusal, Refusal::Spreads { .. }));
                     let text = error.to_string();
-                    assert!(!text.contains("--ieee") || text.ends_with("leave the algorithm out to have one chosen"), "{text}");
+                    assert!(
+                        !text.contains("--ieee") || text.ends_with("leave the algorithm out to have one chosen"),
+                        "{text}"
+                    );
                 }
             }
         }
@@ -242,7 +245,10 @@ fn without_ieee_a_tile_spreads_one_of_the_weights_over_its_channel_alone() {
             let expected = reference(&layer, &x, Subnormals::Flush).outputs()[0].value.clone();
             let found = native(&Compiler::host().with_algorithm(plan(algorithm)), &layer, &x).expect("it applies");
             for ((at, f), e) in found.indexed_iter().zip(&expected) {
-                assert!(if at[1] == 3 { !f.is_finite() } else { f.is_finite() && e.is_finite() }, "{algorithm}: {at:?}");
+                assert!(
+                    if at[1] == 3 { !f.is_finite() } else { f.is_finite() && e.is_finite() },
+                    "{algorithm}: {at:?}"
+                );
             }
         }
     }

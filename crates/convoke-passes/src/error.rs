@@ -72,7 +72,9 @@ pub enum PassError {
         guarantee: Guarantee,
     },
     /// The user wants NaNs and infinities to stay as they are.
-    #[error("`{pass}` may change which results are NaN or infinite, which --ieee forbids; leave out the pass or --ieee")]
+    #[error(
+        "`{pass}` may change which results are NaN or infinite, which --ieee forbids; leave out the pass or --ieee"
+    )]
     NotIeee {
         /// The pass.
         pass: &'static str,

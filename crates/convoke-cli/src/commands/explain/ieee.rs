@@ -31,6 +31,9 @@ pub(super) fn passes(report: &Report<'_>) -> Option<String> {
     let mut moves: Vec<&str> = changed.filter(|pass| registry::find(pass).is_ok_and(|entry| !entry.ieee)).collect();
     moves.dedup();
     (!moves.is_empty()).then(|| {
-        format!("{} may change which results are NaN or infinite; with --ieee they are those of the layer as given.", moves.join(", "))
+        format!(
+            "{} may change which results are NaN or infinite; with --ieee they are those of the layer as given.",
+            moves.join(", ")
+        )
     })
 }

@@ -40,8 +40,8 @@ pub(super) fn sentences(view: &View<'_>) -> Vec<String> {
         said.extend(over(view, chosen));
         said.extend(on_request(view, chosen));
     }
-    said.extend(measured(view, chosen));
     said.extend(ieee::algorithm(view.selection));
+    said.extend(measured(view, chosen));
     said
 }
 
