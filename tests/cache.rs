@@ -90,11 +90,13 @@ fn another_layer_or_option_is_compiled() {
         compiler.clone().with_guard(2),
         compiler.clone().with_max_error(1e-3),
         compiler.clone().with_threads(2),
-        compiler.clone().with_ieee(true),
         compiler.clone().with_subnormals(convoke::Subnormals::Keep),
     ] {
         assert!(!is_loaded(&other.compile(&layer).expect("it compiles")), "{other:?}");
     }
+    let layer = self::layer(&TEXT.replace(", algorithm = winograd(2x2)", ""));
+    compile(folder.path(), &layer);
+    assert!(!is_loaded(&compiler.with_ieee(true).compile(&layer).expect("plain sums apply")));
 }
 
 #[test]

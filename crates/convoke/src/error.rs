@@ -94,6 +94,9 @@ pub enum Error {
     /// A pass that was refused, or failed.
     #[error(transparent)]
     Pass(#[from] PassError),
+    /// A pass after which the interpreter gives other results; see [`Translation`](crate::check::Translation).
+    #[error(transparent)]
+    Translation(Box<crate::check::Mismatch>),
     /// Code that cannot be generated.
     #[error(transparent)]
     Codegen(#[from] CodegenError),
