@@ -12,7 +12,7 @@ use convoke_passes::registry::{self, Pass};
 use convoke_passes::{Changed, Context, Exact, Granted, LayerPass, LoopPass, PassError, Stage, State};
 
 /// Multiplications of the largest layer or program that is run here.
-const MOST: u64 = 10_000_000;
+const MOST: u64 = 5_000_000;
 
 /// Says that it has changed nothing, and takes the pads of a convolution from its other end.
 #[derive(Debug, Default)]
@@ -160,7 +160,7 @@ fn what_is_too_large_or_has_no_numbers_is_left_out_with_the_reason() {
     )
     .expect("a valid layer");
     let (found, _) = verified(&Compiler::host(), &large, &[named("select")]);
-    let why = "not verified: it does 37748736 multiplications, and the interpreter runs up to 10000000";
+    let why = "not verified: it does 37748736 multiplications, and the interpreter runs up to 5000000";
     assert_eq!(found[0].1.to_string(), why);
     let text = layer().ir().to_string().replace("normal(seed = 1)", "unbound");
     let (found, _) = verified(&Compiler::host(), &Layer::parse(&text).expect("a valid layer"), &[named("select")]);
@@ -198,7 +198,7 @@ fn the_passes_of_every_example_are_right() {
             same += found.iter().filter(|(_, check)| matches!(check, PassCheck::Same { .. })).count();
         }
     }
-    assert!(same > 150, "only {same} passes were run");
+    assert!(same > 100, "only {same} passes were run");
 }
 
 #[test]

@@ -59,6 +59,7 @@ mod kernel;
 mod layer;
 mod lowered;
 mod memory;
+mod mismatch;
 #[cfg(feature = "onnx")]
 mod model;
 mod module;

@@ -14,9 +14,10 @@ mod reference;
 mod stages;
 mod translation;
 
+pub use crate::mismatch::{InputKind, Mismatch};
 pub use against::{Distance, Expected, ValueCheck, outputs_against, values_against};
 pub use comparison::{Comparison, Share};
 pub use convoke_interp::Bounded;
 pub use reference::Reference;
 pub use stages::{StageCheck, stages};
-pub use translation::{InputKind, Mismatch, PassCheck, Translation};
+pub use translation::{PassCheck, Translation};
