@@ -94,6 +94,9 @@ fn another_layer_or_option_is_compiled() {
     ] {
         assert!(!is_loaded(&other.compile(&layer).expect("it compiles")), "{other:?}");
     }
+    let layer = self::layer(&TEXT.replace(", algorithm = winograd(2x2)", ""));
+    compile(folder.path(), &layer);
+    assert!(!is_loaded(&compiler.with_ieee(true).compile(&layer).expect("plain sums apply")));
 }
 
 #[test]

@@ -77,7 +77,7 @@ fn scratch(program: &Program) -> u128 {
 
 fn candidates(layer: &Layer, machine: &Machine) -> Vec<(Plan, Estimate)> {
     let conv = Conv::new(layer, &Known::of(layer), conv_of(layer)).expect("a convolution");
-    let allowed = Allowed { max_error: Some(f64::MAX), certified: false, guard: 0 };
+    let allowed = Allowed { max_error: Some(f64::MAX), certified: false, guard: 0, ..Allowed::default() };
     let selection = Selection::new("y", conv, Plan::default(), machine, &allowed).expect("some plan applies");
     selection.candidates.into_iter().filter_map(|(plan, estimate)| Some((plan, estimate.ok()?))).collect()
 }

@@ -56,6 +56,7 @@ fn the_key_has_all_that_a_verdict_depends_on() {
         compiler.clone().with_level(1),
         compiler.clone().with_max_error(1e-12),
         compiler.clone().with_certified(true),
+        compiler.clone().with_ieee(true),
         compiler.with_machine(faster),
     ];
     for (i, other) in others.iter().enumerate() {

@@ -21,6 +21,7 @@ class Options:
     algorithm: str | None = None
     cpu: str | None = None
     subnormals: str = "flush"
+    ieee: bool = False
     max_memory: int = 2 << 30
     tune: bool = False
     tune_cache: str | os.PathLike[str] | None = None
@@ -45,6 +46,8 @@ class Options:
             flags.append(f"--algorithm={self.algorithm}")
         if self.cpu is not None:
             flags.append(f"--cpu={self.cpu}")
+        if self.ieee:
+            flags.append("--ieee")
         if self.certified:
             flags.append("--certified")
         if self.tune:

@@ -171,6 +171,7 @@ def test_options_out_of_range_are_refused(edges):
         ({"max_error": -1.0}, "the largest error allowed is -1"),
         ({"subnormals": "drop"}, "subnormals is `drop`; give `flush` or `keep`"),
         ({"algorithm": "magic"}, "an algorithm is"),
+        ({"algorithm": "fft(8x8)", "ieee": True}, "which --ieee forbids"),
         ({"input_range": (2.0, 1.0)}, "input_range is (2, 1)"),
         ({"dims": {"n": 1}}, "`dims` is for ONNX models"),
         ({"layer": "other"}, "<text> has no layer `other`; it has `edges`"),

@@ -3,6 +3,7 @@
 mod explain;
 mod external_data;
 mod files;
+mod ieee;
 mod names;
 mod nets;
 mod objects;

@@ -62,7 +62,7 @@ pub(crate) fn reasons(c: &Comparison, rules: Rules) -> Vec<String> {
     if c.spoilt > 0 {
         said.push(format!(
             "{} outputs are infinite or NaN where the interpreter's are something else: a fast algorithm mixes inputs or weights that are not \
-             finite with others; --algorithm direct does not",
+             finite with others; --ieee leaves it out",
             c.spoilt
         ));
     }

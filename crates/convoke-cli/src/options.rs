@@ -32,6 +32,7 @@ pub(crate) fn compiler<'a>(
         .with_structural(options.structural)
         .with_certified(options.certified)
         .with_guard(options.guard)
+        .with_ieee(options.ieee)
         .with_threads(options.threads.into())
         .with_subnormals(options.subnormals.into())
         .with_max_memory(options.which.max_memory)
@@ -164,7 +165,8 @@ pub(crate) fn pass_failure(error: impl Into<Error>) -> Failure {
             | PassError::Option { .. }
             | PassError::Syntax { .. }
             | PassError::Stage { .. }
-            | PassError::NotGranted { .. }),
+            | PassError::NotGranted { .. }
+            | PassError::NotIeee { .. }),
         ) => Failure::Usage(error.to_string()),
         error => error.into(),
     }

@@ -26,9 +26,10 @@
 
 use crate::conv::Conv;
 use crate::estimate::{Errors, Estimate};
+use crate::propagation::Propagation;
 use crate::refusal::Refusal;
 
-/// How much rounding the user allows.
+/// The errors that the user allows.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Allowed {
     /// The largest error, of the kind that `certified` says; `None` for ten times that of a plain sum.
@@ -38,6 +39,15 @@ pub struct Allowed {
     /// How much larger the largest pixel of a transformed tile may be than those an output reads, before the tile is computed by plain
     /// sums. 0 guards nothing.
     pub guard: i64,
+    /// Whether a NaN or an infinity must stay where the sum puts it.
+    pub ieee: bool,
+}
+
+impl Allowed {
+    /// Refuses an algorithm that moves a NaN or an infinity of an operand, if the user forbids it.
+    pub(crate) fn permits(&self, propagation: Propagation) -> Result<(), Refusal> {
+        if self.ieee && !propagation.is_ieee() { Err(Refusal::Spreads { propagation }) } else { Ok(()) }
+    }
 }
 
 /// The limit that a candidate's error is compared with.

@@ -12,6 +12,7 @@
 //! | `geometry` | cuts of an axis that several algorithms share |
 //! | `cost` | terms of the cost model |
 //! | [`estimate`], [`budget`], [`accuracy`] | a candidate's cost and errors, and the error allowed |
+//! | [`propagation`] | the outputs that a NaN or an infinity reaches |
 //! | [`select`] | the choice, with its reason |
 //! | [`storage`] | how values between two convolutions lie in memory |
 //! | [`strips`] | chains of convolutions by fused row strips |
@@ -26,6 +27,7 @@ pub mod estimate;
 mod geometry;
 pub(crate) mod lower;
 mod method;
+pub mod propagation;
 mod ranges;
 mod refusal;
 pub mod select;
@@ -38,6 +40,7 @@ pub use algorithms::{broadcasts_in_place, lower};
 pub use budget::{Allowed, Budget};
 pub use conv::Conv;
 pub use estimate::{Estimate, PlanCost, Term};
+pub use propagation::Propagation;
 pub use refusal::{NoParts, NoTiling, Refusal};
 pub use select::{Reason, SelectError, Selection};
 pub use weigh::bound_for_weights;

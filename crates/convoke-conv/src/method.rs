@@ -7,6 +7,7 @@ use convoke_machine::Machine;
 
 use crate::conv::Conv;
 use crate::estimate::{Errors, PlanCost};
+use crate::propagation::Propagation;
 use crate::refusal::Refusal;
 
 /// A way to compute a convolution.
@@ -30,6 +31,9 @@ pub(crate) trait Method: Sync {
     fn errors(&self, _plan: Plan, conv: &Conv, _errors: Errors) -> [f64; 2] {
         [conv.error_typical(), conv.error_bound()]
     }
+
+    /// The outputs that a NaN or an infinity of the input or the weights reaches.
+    fn propagation(&self, conv: &Conv) -> Propagation;
 
     /// The certified bound for these weights, relative to Σ|w| · max|x|, if it can be told apart from that for any weights.
     fn bound_for_weights(&self, _plan: Plan, _conv: &Conv, _weights: &[f64]) -> Option<f64> {

@@ -2,6 +2,8 @@
 
 use convoke_ir::attr::Plan;
 
+use crate::propagation::Propagation;
+
 fn parameters(needs: &[&str], may: &[&str]) -> String {
     match needs.len() + may.len() {
         0 => "none".into(),
@@ -26,6 +28,12 @@ pub enum Refusal {
         error: f64,
         /// The most.
         limit: f64,
+    },
+    /// The user wants a NaN or an infinity to stay where the sum puts it.
+    #[error("{propagation}, which --ieee forbids")]
+    Spreads {
+        /// The outputs that one reaches.
+        propagation: Propagation,
     },
     /// Nothing that keeps its digits.
     #[error("needs transforms of more than {points} points, which lose too much accuracy unless asked for by size")]

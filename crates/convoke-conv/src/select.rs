@@ -24,6 +24,7 @@ use crate::conv::Conv;
 use crate::cost;
 use crate::estimate::{Errors, Estimate};
 use crate::lower::views::as_read;
+use crate::propagation::Propagation;
 use crate::ranges;
 use crate::refusal::Refusal;
 use crate::weigh::{weigh, weigh_by, weigh_open};
@@ -118,7 +119,7 @@ impl Selection {
     ) -> Result<Selection, SelectError> {
         let conv = conv.guarded(allowed);
         let budget = Budget::new(&conv, allowed);
-        let mut candidates = weigh_all(&conv, asked, machine, &budget);
+        let mut candidates = weigh_all(&conv, asked, machine, allowed, &budget);
         let error = |refusal| SelectError { value: value.into(), plan: Box::new(asked), refusal: Box::new(refusal) };
         let (chosen, reason) = if asked == Plan::default() {
             refuse_little_gains(&mut candidates, &budget);
@@ -146,6 +147,11 @@ impl Selection {
         }
     }
 
+    /// The outputs that a NaN or an infinity of an operand reaches, by the plan chosen.
+    pub fn propagation(&self) -> Propagation {
+        algorithms::of(&self.chosen).map_or(Propagation::Sum, |method| method.propagation(&self.conv))
+    }
+
     /// The estimate of the plan chosen.
     pub fn estimate(&self) -> Option<&Estimate> {
         self.candidates.iter().find(|(plan, _)| *plan == self.chosen).and_then(|(_, estimate)| estimate.as_ref().ok())
@@ -153,14 +159,21 @@ impl Selection {
 }
 
 /// Every candidate in order, and what was asked for.
-fn weigh_all(conv: &Conv, asked: Plan, machine: &Machine, budget: &Budget) -> Vec<(Plan, Result<Estimate, Refusal>)> {
+fn weigh_all(
+    conv: &Conv,
+    asked: Plan,
+    machine: &Machine,
+    allowed: &Allowed,
+    budget: &Budget,
+) -> Vec<(Plan, Result<Estimate, Refusal>)> {
     let mut all: Vec<(Plan, Result<Estimate, Refusal>)> = Vec::new();
     for &method in ALL {
         let worth = method.worth(conv, machine);
         // The user may ask for plans that are not tried otherwise.
         let asked = method.asked(asked, conv).into_iter().filter(|plan| !worth.contains(plan));
         for plan in worth.iter().copied().chain(asked) {
-            let estimate = weigh_by(method, plan, conv, machine, budget.errors());
+            let permitted = allowed.permits(method.propagation(conv));
+            let estimate = permitted.and_then(|()| weigh_by(method, plan, conv, machine, budget.errors()));
             let plan = estimate.as_ref().map_or(plan, |estimate| estimate.plan);
             if all.iter().all(|(other, _)| *other != plan) {
                 all.push((plan, estimate));
@@ -211,7 +224,7 @@ pub fn quickest(conv: &Conv, machine: &Machine, allowed: &Allowed) -> Option<Est
     let conv = &conv.guarded(allowed);
     let budget = Budget::new(conv, allowed);
     let mut all: Vec<Estimate> = Vec::new();
-    for &method in ALL {
+    for &method in ALL.iter().filter(|method| allowed.permits(method.propagation(conv)).is_ok()) {
         let worth = method.worth(conv, machine).into_iter();
         let worth = worth.filter(|plan| plan.algorithm != Algorithm::Im2col { explicit: true });
         all.extend(worth.filter_map(|plan| weigh_by(method, plan, conv, machine, Errors::None).ok()));

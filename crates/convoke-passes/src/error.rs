@@ -71,6 +71,14 @@ pub enum PassError {
         /// What it needs.
         guarantee: Guarantee,
     },
+    /// The user wants NaNs and infinities to stay as they are.
+    #[error(
+        "`{pass}` may change which results are NaN or infinite, which --ieee forbids; leave out the pass or --ieee"
+    )]
+    NotIeee {
+        /// The pass.
+        pass: &'static str,
+    },
     /// A pass over layer IR after lowering, or one over loop IR that is to stop before.
     #[error("`{pass}` is a pass over {needs} IR and cannot run on {found} IR")]
     Stage {

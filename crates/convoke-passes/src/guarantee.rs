@@ -112,6 +112,8 @@ pub struct Grants {
     /// `--guard`: how much larger the largest pixel of a tile may be than those an output reads, before the tile is computed by plain
     /// sums; see the attribute `guard` of `conv2d`. 0 guards nothing.
     pub guard: i64,
+    /// `--ieee`: whether the results that are NaN or infinite must be those of the layer as it is given. Other algorithms and passes are refused.
+    pub ieee: bool,
     /// `--tolerance`: the change of the function allowed to `Approximate` passes, relative; `None` refuses them.
     pub tolerance: Option<f64>,
     /// `--structural`: whether the function may change freely.
@@ -129,10 +131,10 @@ impl Grants {
         }
     }
 
-    /// How much rounding is allowed.
+    /// The errors of algorithms that are allowed.
     pub fn rounding(&self) -> Allowed {
-        let Grants { max_error, certified, guard, .. } = *self;
-        Allowed { max_error, certified, guard }
+        let Grants { max_error, certified, guard, ieee, .. } = *self;
+        Allowed { max_error, certified, guard, ieee }
     }
 
     /// The token for a pass that needs `G`; `None` if the user does not allow it.

@@ -94,6 +94,9 @@ pub trait LayerPass: Default + fmt::Debug + 'static {
     /// Its options.
     const OPTIONS: &'static [PassOption] = &[];
 
+    /// Whether the same results are NaN or infinite before and after, for any inputs, overflow aside.
+    const IEEE: bool = true;
+
     /// Sets one of [`LayerPass::OPTIONS`]. The error says what the value must be, in words that follow "is".
     fn set(&mut self, _option: &str, _value: &Attr) -> Result<(), String> {
         Err("not listed by this pass, and must be left out".into())

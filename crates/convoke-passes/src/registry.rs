@@ -55,6 +55,7 @@ pub const LOWER: Entry = Entry {
     name: "lower",
     summary: "turn every op into loops, by its algorithm",
     guarantee: Guarantee::Exact,
+    ieee: true,
     stage: Stage::Layer,
     options: &[],
     level: 0,
@@ -84,6 +85,8 @@ pub struct Entry {
     pub summary: &'static str,
     /// What it may change.
     pub guarantee: Guarantee,
+    /// Whether the same results are NaN or infinite before and after; `--ieee` runs no other pass.
+    pub ieee: bool,
     /// What it runs on.
     pub stage: Stage,
     /// Its options.
@@ -114,6 +117,7 @@ impl Entry {
             name: P::NAME,
             summary: P::SUMMARY,
             guarantee: P::Needs::GUARANTEE,
+            ieee: P::IEEE,
             stage: Stage::Layer,
             options: P::OPTIONS,
             level,
@@ -133,6 +137,7 @@ impl Entry {
             name: P::NAME,
             summary: P::SUMMARY,
             guarantee: Guarantee::Exact,
+            ieee: true,
             stage: Stage::Loops,
             options: P::OPTIONS,
             level,
@@ -142,6 +147,11 @@ impl Entry {
                 Ok(Pass::Loops(Box::new(pass)))
             },
         }
+    }
+
+    /// Whether the user allows what it may change.
+    fn is_granted(&self, grants: &Grants) -> bool {
+        grants.allow(self.guarantee) && (self.ieee || !grants.ieee)
     }
 
     /// The pass with these options.
@@ -226,7 +236,7 @@ pub fn pipeline(level: u8, last: Stage, grants: &Grants, named: &[Spec]) -> Resu
     for entry in all().take(upto) {
         let own: Vec<_> = named.iter().filter(|spec| spec.name == entry.name).collect();
         match &own[..] {
-            [] if entry.level <= level && grants.allow(entry.guarantee) => passes.push((entry.make)(&[], By::Level)?),
+            [] if entry.level <= level && entry.is_granted(grants) => passes.push((entry.make)(&[], By::Level)?),
             own => own.iter().try_for_each(|spec| entry.make(&spec.options).map(|pass| passes.push(pass)))?,
         }
     }
@@ -273,6 +283,9 @@ impl<P: LayerPass> AnyLayerPass for P {
     }
     fn run(&self, layer: &mut Layer, cx: &Context<'_>, log: &mut Log) -> Result<Changed, PassError> {
         let cx = Context { grants: self.grants(cx.grants), ..*cx };
+        if cx.grants.ieee && !P::IEEE {
+            return Err(PassError::NotIeee { pass: P::NAME });
+        }
         let refused = || PassError::NotGranted { pass: P::NAME, guarantee: P::Needs::GUARANTEE };
         let granted = cx.grants.grant::<P::Needs>().ok_or_else(refused)?;
         LayerPass::run(self, layer, &cx, granted, log)

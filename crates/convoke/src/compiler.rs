@@ -124,6 +124,13 @@ impl Compiler {
         self
     }
 
+    /// Uses only algorithms and passes by which a NaN or an infinity stays where the sums of the layer as given put it; false if not set. A plan that
+    /// is asked for and spreads one is refused. Sums that overflow on the way, and subnormal numbers, are another matter: see docs/errors.md.
+    pub fn with_ieee(mut self, ieee: bool) -> Compiler {
+        self.grants.ieee = ieee;
+        self
+    }
+
     /// Declares the magnitudes of all inputs whose range the layer does not declare.
     pub fn with_input_range(mut self, range: InputRange) -> Compiler {
         self.input_range = Some(range);
@@ -219,7 +226,7 @@ impl Compiler {
         self.level
     }
 
-    /// The changes that passes are allowed: limits on errors, tolerance, guard.
+    /// The changes that passes are allowed: limits on errors, tolerance, guard, places of NaN and infinities.
     pub fn grants(&self) -> Grants {
         self.grants
     }

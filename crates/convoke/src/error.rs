@@ -14,6 +14,7 @@ use convoke_ir::types::TensorType;
 use convoke_machine::Missing;
 use convoke_passes::PassError;
 
+use crate::mismatch::Mismatch;
 use crate::option_error::OptionError;
 
 /// Why a layer cannot be read, built, compiled or run.
@@ -94,6 +95,9 @@ pub enum Error {
     /// A pass that was refused, or failed.
     #[error(transparent)]
     Pass(#[from] PassError),
+    /// A pass after which the interpreter gives other results; see [`Translation`](crate::check::Translation).
+    #[error(transparent)]
+    Translation(Box<Mismatch>),
     /// Code that cannot be generated.
     #[error(transparent)]
     Codegen(#[from] CodegenError),

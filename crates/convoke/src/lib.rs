@@ -63,6 +63,7 @@ mod kernel;
 mod layer;
 mod lowered;
 mod memory;
+mod mismatch;
 #[cfg(feature = "onnx")]
 mod model;
 mod module;

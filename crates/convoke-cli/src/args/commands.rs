@@ -50,7 +50,8 @@ Examples:
   convoke opt layer.conv --stage loops                the same, lowered to loop IR
   convoke opt layer.conv --stage layer                stop before lowering
   convoke opt layer.conv --passes fold-pad,drop-dead  these passes, in this order
-  convoke opt layer.conv --print-after-all            the IR after each pass that changed it")]
+  convoke opt layer.conv --print-after-all            the IR after each pass that changed it
+  convoke opt layer.conv --stage loops --verify-each  the interpreter's results before and after each pass")]
 pub(crate) struct Opt {
     /// The layers or loop programs, as text
     #[arg(value_name = "FILE")]
@@ -61,6 +62,10 @@ pub(crate) struct Opt {
     /// Print the IR after each pass that changed it, and the names of the other passes
     #[arg(long)]
     pub(crate) print_after_all: bool,
+    /// Run the interpreter before and after each pass on random and adversarial inputs; a result that a pass changes by more than it may is an
+    /// error. Says on standard error what was found of each pass
+    #[arg(long)]
+    pub(crate) verify_each: bool,
     /// The last stage
     #[arg(long, value_enum)]
     pub(crate) stage: Option<Stage>,

@@ -20,6 +20,9 @@ pub(crate) struct Options {
     /// Compute a tile by plain sums if its largest pixel is more than K times the largest one that some output reads; 0 guards no tile
     #[arg(long, value_name = "K", default_value_t = Compiler::GUARD, value_parser = clap::value_parser!(u32).range(..=1 << 20))]
     pub(crate) guard: u32,
+    /// Use only algorithms and passes by which a NaN or an infinity stays where the sums of the layer put it: no Winograd, FFT or Strassen
+    #[arg(long)]
+    pub(crate) ieee: bool,
     /// Magnitudes of the elements of every input: none is above HI, and those below LO count as LO. The error of an algorithm that mixes
     /// the inputs of a tile is multiplied by HI/LO, at most by --guard. HI alone bounds the error in `explain`
     #[arg(long, value_name = "LO,HI", value_parser = input_range)]

@@ -1,6 +1,7 @@
 //! `convoke opt`: run passes and print the IR, at the end or after every pass.
 
-use convoke::Compiler;
+use convoke::check::Translation;
+use convoke::{Compiler, Error};
 use convoke_data::Files;
 use convoke_passes::registry::{self, Pass};
 use convoke_passes::spec::Spec;
@@ -13,6 +14,9 @@ use crate::options::{compiler, pass_failure};
 use crate::sink::Outputs;
 use crate::source;
 use crate::weights::Weights;
+
+/// The most multiplications of a layer or program that `--verify-each` runs: all kinds of inputs take a second or two after each pass.
+const MAX_MULTIPLICATIONS: u64 = 10_000_000;
 
 pub(crate) fn run(args: Opt, no_times: bool, io: &mut Io<'_>) -> Result<(), Failure> {
     let mut outputs = Outputs::of([args.file.as_path()].into_iter().chain(args.options.machine.as_deref()));
@@ -41,7 +45,10 @@ pub(crate) fn run(args: Opt, no_times: bool, io: &mut Io<'_>) -> Result<(), Fail
         }
         let passes = passes(&compiler, specs.as_deref(), args.stage, state.stage())?;
         let show = Show { all: args.print_after_all, left: specs.is_some(), times: !no_times };
-        let (log, mut end) = one(&compiler, state, &passes, &files, show)?;
+        let mut verdicts = Verdicts::new(args.verify_each, &compiler, &state, &files)?;
+        let ended = one(&compiler, state, &passes, &files, show, &mut verdicts);
+        verdicts.tell(io)?;
+        let (log, mut end) = ended?;
         out += &log;
         if !args.print_after_all {
             weights.take(&mut end)?;
@@ -89,6 +96,37 @@ struct Show {
     times: bool,
 }
 
+/// What `--verify-each` found of each pass.
+struct Verdicts<'a> {
+    /// Until a pass is wrong.
+    translation: Option<Translation<'a>>,
+    lines: String,
+    wrong: Option<Error>,
+}
+
+impl<'a> Verdicts<'a> {
+    /// Finds nothing unless `asked`.
+    fn new(asked: bool, compiler: &'a Compiler, state: &State, files: &Files) -> Result<Verdicts<'a>, Failure> {
+        let translation = asked.then(|| Translation::new(compiler, state, files, MAX_MULTIPLICATIONS)).transpose()?;
+        Ok(Verdicts { translation, lines: String::new(), wrong: None })
+    }
+
+    fn observe(&mut self, record: &Record, state: &State) {
+        let Some(translation) = &mut self.translation else { return };
+        match translation.observe(record, state) {
+            Ok(check) => self.lines += &format!("verify {}: {check}\n", record.pass),
+            Err(error) => (self.translation, self.wrong) = (None, Some(error)),
+        }
+    }
+
+    /// Writes a line for each pass. The first wrong pass is a failure, whatever became of those after it.
+    fn tell(self, io: &mut Io<'_>) -> Result<(), Failure> {
+        // If standard error is gone, there is no one to tell.
+        let _ = io.stderr.write_all(self.lines.as_bytes());
+        self.wrong.map_or(Ok(()), |error| Err(error.into()))
+    }
+}
+
 /// Runs `passes`. Gives their log, and the state at the end.
 fn one(
     compiler: &Compiler,
@@ -96,6 +134,7 @@ fn one(
     passes: &[Pass],
     files: &Files,
     show: Show,
+    verdicts: &mut Verdicts<'_>,
 ) -> Result<(String, State), Failure> {
     let Show { all, left, times } = show;
     let mut out = String::new();
@@ -106,6 +145,7 @@ fn one(
         out += &format!("// as given\n{}", text(&state));
     }
     let observer = |record: &Record, state: &State| {
+        verdicts.observe(record, state);
         let told = record.notes.iter().filter(|note| left || matches!(note.outcome, Outcome::Rewritten(_)));
         let notes: String = told.map(|note| comment(record.pass, note, times)).collect();
         if !all {

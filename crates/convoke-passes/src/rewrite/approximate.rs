@@ -30,6 +30,7 @@ impl LayerPass for ApproximateWeights {
     type Needs = Approximate;
     const NAME: &'static str = "approximate";
     const SUMMARY: &'static str = "factor convolutions in the forms that save the most time for their error";
+    const IEEE: bool = false;
     const OPTIONS: &'static [PassOption] = &[options::TOLERANCE, options::ALWAYS, options::WORK];
 
     fn set(&mut self, option: &str, value: &Attr) -> Result<(), String> {

@@ -32,6 +32,7 @@ impl LayerPass for Asymmetric {
     type Needs = Rounding;
     const NAME: &'static str = "asymmetric";
     const SUMMARY: &'static str = "make 1xN and Nx1 of an NxN convolution, with as many channels between";
+    const IEEE: bool = false;
     const OPTIONS: &'static [PassOption] = &[
         options::TOLERANCE,
         options::ALWAYS,

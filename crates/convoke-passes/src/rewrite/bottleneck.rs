@@ -36,6 +36,7 @@ impl LayerPass for Bottleneck {
     type Needs = Rounding;
     const NAME: &'static str = "bottleneck";
     const SUMMARY: &'static str = "convolve fewer channels, between 1x1 convolutions that reduce and expand them";
+    const IEEE: bool = false;
     const OPTIONS: &'static [PassOption] = &[
         options::TOLERANCE,
         options::ALWAYS,

@@ -34,6 +34,7 @@ impl LayerPass for FactorSeparable {
     const NAME: &'static str = "factor-separable";
     const SUMMARY: &'static str =
         "make a column and a row of kernels that are their product, or a sum of such products";
+    const IEEE: bool = false;
     const OPTIONS: &'static [PassOption] = &[
         options::TOLERANCE,
         options::ALWAYS,

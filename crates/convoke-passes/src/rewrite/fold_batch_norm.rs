@@ -13,8 +13,8 @@
 //!             by the next alone.
 //! Guarantee:  `Rounding`: equal over the reals; the new constants are computed in `f64` and rounded once.
 //! Leaves:     unbound weights or statistics; a variance that makes a gain infinite or NaN, and gains that would take a
-//!             weight out of the element type's range, so that the fault stays where it can be seen; weights of more than
-//!             16 Mi elements; a batch norm that follows anything else.
+//!             weight out of the element type's range, so that the fault stays where it can be seen; with `--ieee` also gains that make a
+//!             weight subnormal or 0; weights of more than 16 Mi elements; a batch norm that follows anything else.
 
 use convoke_data::round;
 use convoke_ir::elem::Elem;
@@ -149,10 +149,17 @@ fn folded(layer: &Layer, conv: usize, steps: &[Step], cx: &Context<'_>) -> Resul
         return Ok(None);
     }
     let scaled = weights.scaled(ty.elem.compute(), &affine.gain);
+    let scaled = scaled.filter(|scaled| !(cx.grants.ieee && vanish(&weights, scaled)));
     Ok(scaled.map(|weights| (weights, affine.shift)))
 }
 
 /// Whether every number is finite in the type computed in.
 pub(super) fn in_range(numbers: &[f64], elem: Elem) -> bool {
     numbers.iter().all(|&v| round(elem.compute(), v).is_finite())
+}
+
+/// Whether some weight that is not 0 becomes 0, or a subnormal number, which code may take for 0: times an infinity it is then NaN.
+pub(super) fn vanish(weights: &Values, scaled: &Values) -> bool {
+    let least = scaled.elem().smallest_normal();
+    weights.wide().iter().zip(scaled.wide()).any(|(&before, after)| before != 0.0 && after.abs() < least)
 }

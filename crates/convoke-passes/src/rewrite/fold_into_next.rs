@@ -15,7 +15,7 @@
 //! Guarantee:  `Rounding`: equal over the reals; the new constants are computed in `f64` and rounded once.
 //! Leaves:     what `fold-batch-norm` folds into the convolution before; a `bias` alone; a shift where the gain is 0, and any shift of images that are
 //!             stored in `f16` or `bf16`, since the new sum may be beyond the largest number; unbound weights; constants out of the element type's
-//!             range; weights of more than 16 Mi elements.
+//!             range; with `--ieee` gains that make a weight subnormal or 0; weights of more than 16 Mi elements.
 
 use std::collections::HashMap;
 
@@ -24,7 +24,7 @@ use convoke_ir::values::Values;
 
 use super::affine::Affine;
 use super::edit::{self, Names};
-use super::fold_batch_norm::in_range;
+use super::fold_batch_norm::{in_range, vanish};
 use crate::error::PassError;
 use crate::guarantee::{Granted, Rounding};
 use crate::note::Log;
@@ -176,5 +176,7 @@ fn parts(
     // The input channel of each row of the weights, which are those of an output channel and an input channel of its group.
     let per_group = k / (gain.len() / c);
     let gains: Vec<f64> = (0..k * c).map(|row| gain[row / c / per_group * c + row % c]).collect();
-    Ok(weights.scaled(w_ty.elem.compute(), &gains).map(|weights| Parts { weights: Some(weights), shift }))
+    let scaled = weights.scaled(w_ty.elem.compute(), &gains);
+    let scaled = scaled.filter(|scaled| !(cx.grants.ieee && vanish(&weights, scaled)));
+    Ok(scaled.map(|weights| Parts { weights: Some(weights), shift }))
 }

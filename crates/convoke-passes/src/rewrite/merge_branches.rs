@@ -40,6 +40,7 @@ impl LayerPass for MergeBranches {
     type Needs = Rounding;
     const NAME: &'static str = "merge-branches";
     const SUMMARY: &'static str = "make one convolution of parallel linear branches that are added";
+    const IEEE: bool = false;
 
     fn run(
         &self,

@@ -32,6 +32,7 @@ impl LayerPass for StackSmallKernels {
     type Needs = Rounding;
     const NAME: &'static str = "stack-small-kernels";
     const SUMMARY: &'static str = "make a stack of 3x3 kernels of a larger one";
+    const IEEE: bool = false;
     const OPTIONS: &'static [PassOption] = &[
         options::TOLERANCE,
         options::ALWAYS,

@@ -159,7 +159,8 @@ impl Comparison {
     }
 }
 
-fn distance(a: f64, b: f64) -> f64 {
+/// The distance of two numbers: 0 of two NaN, and infinite where one alone is NaN.
+pub(super) fn distance(a: f64, b: f64) -> f64 {
     match (a, b) {
         _ if a == b || (a.is_nan() && b.is_nan()) => 0.0,
         _ if a.is_nan() || b.is_nan() => f64::INFINITY,

@@ -6,14 +6,18 @@
 //! | `reference.rs` | the interpreter's outputs of a layer, with the errors that code may have |
 //! | `comparison.rs` | the distance of outputs from them |
 //! | `stages.rs` | a run of every stage, from the text to native code, with its comparison |
+//! | `translation.rs` | the interpreter's results before and after each pass |
 
 mod against;
 mod comparison;
 mod reference;
 mod stages;
+mod translation;
 
+pub use crate::mismatch::{InputKind, Mismatch};
 pub use against::{Distance, Expected, ValueCheck, outputs_against, values_against};
 pub use comparison::{Comparison, Share};
 pub use convoke_interp::Bounded;
 pub use reference::Reference;
 pub use stages::{StageCheck, stages};
+pub use translation::{PassCheck, Translation};

@@ -1,6 +1,6 @@
 //! The key of a verdict: everything that the verdict depends on, as text.
 //!
-//! These are version, processor, machine, threads, level, memory, error allowed, range declared, and the convolution with its epilogue, without its
+//! These are version, processor, machine, threads, level, memory, error allowed, places of NaN and infinities, range declared, and the convolution with its epilogue, without its
 //! names and the values of its constants.
 
 use std::fmt::Write;
@@ -27,6 +27,9 @@ pub(super) fn key(compiler: &Compiler, selection: &Selection, alone: &ir::Layer)
     line("memory", &compiler.max_memory());
     line("error", &format_args!("{:e}{}", budget.limit, if budget.certified { " certified" } else { "" }));
     line("guard", &compiler.grants().guard);
+    if compiler.grants().ieee {
+        line("ieee", &true);
+    }
     if let Some(range) = selection.conv.range {
         line("range", &range);
     }

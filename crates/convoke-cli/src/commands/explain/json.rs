@@ -75,6 +75,7 @@ fn convolution(view: &View<'_>) -> Value {
         "multiplications": selection.conv.multiplications() as f64,
         "budget": { "limit": selection.budget.limit, "certified": selection.budget.certified,
                     "given": selection.budget.given, "words": budget(&selection.budget) },
+        "propagation": selection.propagation().name(),
         "error_typical_assumes": assumption(view), "candidates": candidates,
     });
     if let Some(range) = selection.conv.range {

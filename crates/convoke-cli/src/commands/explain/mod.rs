@@ -2,6 +2,7 @@
 
 mod facts;
 mod html;
+mod ieee;
 mod json;
 mod named;
 mod net;

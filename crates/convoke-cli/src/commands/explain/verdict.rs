@@ -4,6 +4,7 @@
 use convoke_conv::Reason;
 
 use super::facts::{PACKING, PRODUCTS, Row, Standing, View, error, list};
+use super::ieee;
 use crate::table::{bytes, seconds, threads};
 
 /// Times this close are equal, as far as a model or a clock can say.
@@ -39,6 +40,7 @@ pub(super) fn sentences(view: &View<'_>) -> Vec<String> {
         said.extend(over(view, chosen));
         said.extend(on_request(view, chosen));
     }
+    said.extend(ieee::algorithm(view.selection));
     said.extend(measured(view, chosen));
     said
 }

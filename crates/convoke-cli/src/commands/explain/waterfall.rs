@@ -5,6 +5,7 @@ use convoke_passes::plan::Select;
 use convoke_passes::{LayerPass, Note, Outcome, Record, SkipReason};
 
 use super::facts::Report;
+use super::ieee;
 
 /// Ratios this close to 1 are no change.
 const EQUAL: f64 = 0.02;
@@ -86,6 +87,7 @@ pub(super) fn sentences(report: &Report<'_>) -> Vec<String> {
             said.extend(contradicted(after.name, predicted, measured));
         }
     }
+    said.extend(ieee::passes(report));
     said
 }
 

@@ -28,6 +28,7 @@ use convoke_machine::Machine;
 use crate::conv::Conv;
 use crate::estimate::PlanCost;
 use crate::method::Method;
+use crate::propagation::Propagation;
 use crate::refusal::Refusal;
 
 /// See the [module](self).
@@ -81,6 +82,11 @@ impl Method for DepthwiseChannels {
 
     fn cost(&self, plan: Plan, conv: &Conv, machine: &Machine) -> PlanCost {
         cost::cost(plan, conv, machine)
+    }
+
+    /// Every product of a tap on the image is computed. Lanes beyond the last channel are not stored.
+    fn propagation(&self, _: &Conv) -> Propagation {
+        Propagation::Sum
     }
 
     fn lower<'a>(&self, lowering: &mut Lowering<'a>, instr: &'a Instr, plan: Plan) -> Result<(), LowerError> {

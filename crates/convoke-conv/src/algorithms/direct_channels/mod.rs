@@ -29,6 +29,7 @@ use crate::conv::Conv;
 use crate::estimate::PlanCost;
 use crate::geometry::product_tile::{ProductTile, depth_in_cache, size};
 use crate::method::Method;
+use crate::propagation::Propagation;
 use crate::refusal::Refusal;
 
 /// See the [module](self).
@@ -73,6 +74,11 @@ impl Method for DirectChannels {
 
     fn cost(&self, plan: Plan, conv: &Conv, machine: &Machine) -> PlanCost {
         cost::cost(plan, conv, machine)
+    }
+
+    /// Every product of a tap on the image is computed. Lanes beyond the last channel are not stored.
+    fn propagation(&self, _: &Conv) -> Propagation {
+        Propagation::Sum
     }
 
     fn broadcasts_in_place(&self, conv: &Conv) -> bool {

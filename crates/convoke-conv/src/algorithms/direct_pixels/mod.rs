@@ -31,6 +31,7 @@ use convoke_machine::Machine;
 use crate::conv::Conv;
 use crate::estimate::PlanCost;
 use crate::method::Method;
+use crate::propagation::Propagation;
 use crate::refusal::Refusal;
 use geometry::{PixelProblem, PixelTile, Stores, in_copy};
 
@@ -143,6 +144,11 @@ impl Method for Pixels {
             Some(dense) => compact::cost(plan, conv, &dense, machine),
             None => cost::cost(plan, conv, machine, cost::stores(conv)),
         }
+    }
+
+    /// Every product of a tap on the image is computed. Lanes of pixels that no tap reads are not stored.
+    fn propagation(&self, _: &Conv) -> Propagation {
+        Propagation::Sum
     }
 
     fn reads_columns(&self, conv: &Conv) -> bool {

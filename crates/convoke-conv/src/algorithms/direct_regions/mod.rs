@@ -24,6 +24,7 @@ use crate::estimate::PlanCost;
 use crate::geometry::product_tile::{ProductTile, depth_in_cache, size};
 use crate::geometry::regions::{of_window, strip};
 use crate::method::Method;
+use crate::propagation::Propagation;
 use crate::refusal::Refusal;
 
 /// See the [module](self).
@@ -77,6 +78,11 @@ impl Method for DirectRegions {
     fn cost(&self, plan: Plan, conv: &Conv, machine: &Machine) -> PlanCost {
         let regions = of_window(&conv.window).expect("a complete plan fits its convolution");
         cost::cost(plan, conv, machine, &regions)
+    }
+
+    /// The interior computes every product; the border skips taps on padding, which is 0 and meets finite weights alone.
+    fn propagation(&self, _: &Conv) -> Propagation {
+        Propagation::Sum
     }
 
     fn broadcasts_in_place(&self, _: &Conv) -> bool {

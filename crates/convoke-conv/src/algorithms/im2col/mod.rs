@@ -27,6 +27,7 @@ use crate::conv::Conv;
 use crate::estimate::PlanCost;
 use crate::geometry::product_tile::{ProductTile, size};
 use crate::method::Method;
+use crate::propagation::Propagation;
 use crate::refusal::Refusal;
 
 /// See the [module](self).
@@ -76,6 +77,11 @@ impl Method for Im2col {
 
     fn cost(&self, plan: Plan, conv: &Conv, machine: &Machine) -> PlanCost {
         cost::cost(plan, conv, machine)
+    }
+
+    /// Every product of the definition is computed, those of padding too.
+    fn propagation(&self, _: &Conv) -> Propagation {
+        Propagation::Sum
     }
 
     fn broadcasts_in_place(&self, conv: &Conv) -> bool {

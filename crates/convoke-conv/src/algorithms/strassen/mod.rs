@@ -28,6 +28,7 @@ use crate::conv::Conv;
 use crate::estimate::{Errors, PlanCost};
 use crate::geometry::product_tile::ProductTile;
 use crate::method::Method;
+use crate::propagation::Propagation;
 use crate::refusal::Refusal;
 use geometry::{Sizing, chunk_count, levels, problem, recursion};
 
@@ -104,6 +105,11 @@ impl Method for Strassen {
             matmul_estimate(&base, levels, conv.depth(), chunk_count(&plan, conv), unit),
             matmul_bound(&base, levels, conv.c_per_group(), conv.taps(), unit),
         ]
+    }
+
+    /// Parts of the patches are added, which mixes pixels; parts of the weights are added, which mixes output channels.
+    fn propagation(&self, _: &Conv) -> Propagation {
+        Propagation::Matrix
     }
 
     fn none_worth(&self, conv: &Conv, machine: &Machine) -> Option<Refusal> {

@@ -39,6 +39,7 @@ use convoke_machine::Machine;
 use crate::conv::Conv;
 use crate::estimate::{Errors, PlanCost};
 use crate::method::Method;
+use crate::propagation::Propagation;
 use crate::refusal::{NoTiling, Refusal};
 use cut::{Cut, is_depthwise};
 use geometry::Tiling;
@@ -115,6 +116,12 @@ impl Method for Tiles {
         let typical = if errors >= Errors::Estimate { tiling.error_typical(channels, unit) } else { f64::INFINITY };
         let bound = if errors >= Errors::Bound { tiling.error_bound(channels, unit) } else { f64::INFINITY };
         [typical, bound]
+    }
+
+    /// The data transform adds the inputs of a tile. The guard finds a NaN, an infinity and a pixel whose square overflows, but looks at no
+    /// weights and no products.
+    fn propagation(&self, conv: &Conv) -> Propagation {
+        if conv.kappa().is_some() { Propagation::GuardedTile } else { Propagation::Tile }
     }
 
     fn bound_for_weights(&self, plan: Plan, conv: &Conv, weights: &[f64]) -> Option<f64> {

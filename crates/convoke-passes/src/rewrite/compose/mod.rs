@@ -44,6 +44,7 @@ impl LayerPass for Compose {
     type Needs = Rounding;
     const NAME: &'static str = "compose";
     const SUMMARY: &'static str = "make one convolution of two in a row";
+    const IEEE: bool = false;
     const OPTIONS: &'static [PassOption] = &[
         options::ALWAYS,
         PassOption {

@@ -2,6 +2,7 @@
 
 use super::rows::{Net, Row, Sums};
 use crate::commands::explain::facts::{Report, error};
+use crate::commands::explain::ieee;
 use crate::commands::explain::text::{header, passes, waterfall_of, wrapped};
 use crate::table::{Table, bytes, count, seconds};
 
@@ -14,6 +15,7 @@ pub(crate) fn text(report: &Report<'_>, net: &Net<'_>) -> String {
     let mut text = header(report);
     text += &format!("\n{} ops as compiled\n{}", net.rows.len(), ops(net));
     text += &headings(net);
+    text += &ieee::algorithms(report).map_or_else(String::new, |warning| wrapped(&warning));
     text += &format!("\n{}", sums(net));
     text += &format!("\nkinds of ops\n{}", kinds(net));
     text += &waterfall_of(report);
