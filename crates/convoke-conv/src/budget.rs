@@ -24,11 +24,13 @@
 //!
 //! [`convoke_bilinear::error`] has the derivations.
 
+use convoke_ir::limits::Bounds;
+
 use crate::conv::Conv;
 use crate::estimate::{Errors, Estimate};
 use crate::refusal::Refusal;
 
-/// How much rounding the user allows.
+/// How much rounding the user allows, and how much time the choice may take.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Allowed {
     /// The largest error, of the kind that `certified` says; `None` for ten times that of a plain sum.
@@ -38,6 +40,8 @@ pub struct Allowed {
     /// How much larger the largest pixel of a transformed tile may be than those an output reads, before the tile is computed by plain
     /// sums. 0 guards nothing.
     pub guard: i64,
+    /// When weighing is to stop.
+    pub bounds: Bounds,
 }
 
 /// The limit that a candidate's error is compared with.

@@ -11,6 +11,7 @@
 //! | [`attr`] | attribute values |
 //! | [`text`] | parser and printer |
 //! | [`memory`] | memory for numbers |
+//! | [`limits`] | how much may be taken |
 //! | [`diagnostic`], [`span`] | what is wrong, and where |
 
 pub mod arena;
@@ -18,6 +19,7 @@ pub mod attr;
 pub mod diagnostic;
 pub mod elem;
 pub mod layer;
+pub mod limits;
 pub mod loops;
 pub mod memory;
 pub mod shape;

@@ -39,19 +39,43 @@ pub(crate) fn tile_runs(axis: &Axis, size: usize) -> Vec<TileRun> {
     let mut found: Vec<TileRun> = Vec::new();
     for tiles in cut(axis.output, size) {
         let reach = (tiles.size - 1) * axis.stride + axis.reach();
-        for begin in (0..tiles.count).map(|i| tiles.begin + i * tiles.size) {
-            let within = |input: usize| input.saturating_sub(begin * axis.stride).min(reach);
+        let met = |i: usize| {
+            let before = |input: usize| input.saturating_sub((tiles.begin + i * tiles.size) * axis.stride).min(reach);
             // Backwards, a tile's taps lie as they do forwards.
-            let lo = first_met(axis, tiles.size, within(axis.begin));
-            let hi = first_met(axis, tiles.size, reach - within(axis.begin + axis.input)).map(|before| reach - before);
-            let (lo, hi) = lo.zip(hi).filter(|(lo, hi)| lo < hi).unwrap_or((0, 0));
+            [before(axis.begin), reach - before(axis.begin + axis.input)].map(|at| first_met(axis, tiles.size, at))
+        };
+        let mut i = 0;
+        while i < tiles.count {
+            let same = met(i);
+            // From tile to tile, the first never falls back and the second never comes nearer: tiles that meet the same lie together.
+            let count = alike(tiles.count - i, |after| met(i + after) == same);
+            let [lo, hi] = same;
+            let met = lo.zip(hi.map(|behind| reach - behind)).filter(|(lo, hi)| lo < hi);
+            let (lo, hi) = met.unwrap_or((0, 0));
             match found.last_mut() {
-                Some(last) if (last.size, last.lo, last.hi) == (tiles.size, lo, hi) => last.count += 1,
-                _ => found.push(TileRun { begin, count: 1, size: tiles.size, lo, hi }),
+                Some(last) if (last.size, last.lo, last.hi) == (tiles.size, lo, hi) => last.count += count,
+                _ => found.push(TileRun { begin: tiles.begin + i * tiles.size, count, size: tiles.size, lo, hi }),
             }
+            i += count;
         }
     }
     found
+}
+
+/// How many of `count` things are like the first, where all of these come before all others: in a number of questions that grows as the logarithm of
+/// the answer.
+pub(super) fn alike(count: usize, is_alike: impl Fn(usize) -> bool) -> usize {
+    let (mut alike, mut step) = (1, 1);
+    while alike < count && is_alike((alike + step).min(count) - 1) {
+        alike = (alike + step).min(count);
+        step *= 2;
+    }
+    let mut other = (alike + step).min(count);
+    while alike < other {
+        let middle = alike + (other - alike) / 2;
+        if is_alike(middle) { alike = middle + 1 } else { other = middle }
+    }
+    alike
 }
 
 /// The axes of a window under which pixels may be flattened to an image of one row: `None` unless each output reads the pixel at its
@@ -107,16 +131,29 @@ fn taken_by(axis: &Axis, at: usize, p: usize) -> Option<usize> {
 
 /// The rows of the input under a tile that exist and that some output row takes, in the order in which taps reach them.
 pub(crate) fn input_rows(axis: &Axis, tile: &TileRun) -> Vec<InputRow> {
-    let dilation = axis.dilation;
-    let residues = (0..dilation).flat_map(|residue| (residue..tile.hi).step_by(dilation)).filter(|&at| at >= tile.lo);
+    let mut rows: Vec<_> = rows_met(axis, tile).collect();
+    rows.sort_unstable_by_key(|at| (at % axis.dilation, *at));
     let taps = |at: usize| (0..tile.size).filter_map(|p| Some((p, taken_by(axis, at, p)?))).collect();
-    residues.map(|at| InputRow { at, taps: taps(at) }).filter(|row| !row.taps.is_empty()).collect()
+    rows.into_iter().map(|at| InputRow { at, taps: taps(at) }).collect()
+}
+
+/// The same rows in some order. Of a large dilation they are few and far apart, and are looked for tap by tap.
+fn rows_met<'a>(axis: &'a Axis, tile: &'a TileRun) -> Box<dyn Iterator<Item = usize> + 'a> {
+    let rows = tile.lo..tile.hi;
+    let taken = |at: usize, before: usize| (0..before).any(|p| taken_by(axis, at, p).is_some());
+    if rows.len() <= tile.size.saturating_mul(axis.kernel) {
+        return Box::new(rows.filter(move |&at| taken(at, tile.size)));
+    }
+    let taps = move |p: usize| (0..axis.kernel).map(move |r| (p, p * axis.stride + r * axis.dilation));
+    // Each for the first row of outputs that takes it.
+    let met = (0..tile.size).flat_map(taps).filter(move |&(p, at)| rows.contains(&at) && !taken(at, p));
+    Box::new(met.map(|(_, at)| at))
 }
 
 /// How many output rows take each of the rows of [`input_rows`].
-pub(crate) fn takers(axis: &Axis, tile: &TileRun) -> impl Iterator<Item = usize> {
-    let taken = |at: usize| (0..tile.size).filter(|&p| taken_by(axis, at, p).is_some()).count();
-    (tile.lo..tile.hi).map(taken).filter(|&taken| taken > 0)
+pub(crate) fn takers<'a>(axis: &'a Axis, tile: &'a TileRun) -> impl Iterator<Item = usize> + 'a {
+    let taken = move |at: usize| (0..tile.size).filter(|&p| taken_by(axis, at, p).is_some()).count();
+    rows_met(axis, tile).map(taken)
 }
 
 /// Rows of input that the same output rows take. From one to the next, the input goes on by a dilation and the taps by a row.
@@ -241,6 +278,8 @@ mod tests {
     fn a_dilation_beside_the_image_leaves_few_kinds_of_tiles() {
         let axis = axis(4096, 3, 1, 2000, 2000, 2000);
         for size in [1, 8, 48] {
+            let rows = tile_runs(&axis, size).iter().map(|run| input_rows(&axis, run).len()).max();
+            assert!(rows <= Some(3 * size), "{rows:?} rows under a tile of {size}");
             let kinds = tile_runs(&axis, size).len();
             // Three regions, the borders of two of which lie in a tile, and what is left at the end.
             assert!(kinds <= 8, "{kinds} kinds of tiles of {size}");
