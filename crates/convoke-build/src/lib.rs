@@ -154,7 +154,7 @@ impl Build {
         let compilers = self.compilers(&target)?;
         let module = match onnx::is_model(&self.file) {
             true => Module::from_onnx(&self.file, &self.options, self.compiler.max_memory())?,
-            false => Module::read(&self.file)?,
+            false => Module::read_within(&self.file, &self.compiler.limits())?,
         };
         let layers = match module.layers() {
             [net] => vec![net.clone().with_name(name)?],

@@ -128,7 +128,8 @@ impl Selection {
         let mut candidates = weigh_all(&conv, asked, machine, &budget, &|| {
             allowed.bounds.on_time(format_args!("the choice of an algorithm for `%{value}`"))
         })?;
-        let error = |refusal| SelectError::Plan { value: value.into(), plan: Box::new(asked), refusal: Box::new(refusal) };
+        let error =
+            |refusal| SelectError::Plan { value: value.into(), plan: Box::new(asked), refusal: Box::new(refusal) };
         let (chosen, reason) = if asked == Plan::default() {
             refuse_little_gains(&mut candidates, &budget);
             cheapest(&candidates, &budget).ok_or_else(|| error(Refusal::NoSizes))?

@@ -67,9 +67,12 @@ impl Limit {
                 row("max-nesting", "Refuse texts whose brackets or loops are nested deeper", "levels", [64, 128])
             }
             Limit::Ops => row("max-ops", "Refuse layers of more ops than this", "ops", [100_000, 1_000_000]),
-            Limit::Elements => {
-                row("max-elements", "Refuse layers with a tensor of more elements than this", "elements", [1 << 40, 1 << 44])
-            }
+            Limit::Elements => row(
+                "max-elements",
+                "Refuse layers with a tensor of more elements than this",
+                "elements",
+                [1 << 40, 1 << 44],
+            ),
             Limit::Memory => {
                 let summary = "Refuse layers that need more memory than this for tensors and scratch";
                 row("max-memory", summary, "bytes", [2 << 30, u64::MAX])
@@ -90,7 +93,12 @@ impl Limit {
             Limit::Threads => {
                 let processors = std::thread::available_parallelism().map_or(1, NonZero::get) as u64;
                 let most = 1024;
-                row("max-threads", "Refuse more threads than this", "threads", [(4 * processors).clamp(THREADS, most), most])
+                row(
+                    "max-threads",
+                    "Refuse more threads than this",
+                    "threads",
+                    [(4 * processors).clamp(THREADS, most), most],
+                )
             }
         }
     }
@@ -98,6 +106,17 @@ impl Limit {
     /// The name of its flag, without `--`.
     pub fn flag(self) -> &'static str {
         self.row().flag
+    }
+
+    /// The limit of this flag, without `--`; `_` counts as `-`.
+    pub fn of_flag(flag: &str) -> Option<Limit> {
+        Limit::ALL.into_iter().find(|limit| limit.flag() == flag.replace('_', "-"))
+    }
+
+    /// The value of a limit that a number in the unit of its flag means: of seconds, milliseconds.
+    pub fn value_of(self, number: f64) -> u64 {
+        // A cast goes to the nearest value there is.
+        if self == Limit::Time { (1e3 * number).ceil() as u64 } else { number as u64 }
     }
 
     /// What the flag does, in one line.
@@ -176,7 +195,14 @@ impl Limits {
 
     /// The limits, whose time begins now.
     pub fn start(self) -> Bounds {
-        Bounds { limits: self, start: Some(Instant::now()) }
+        Bounds::from(self).started()
+    }
+}
+
+impl From<Limits> for Bounds {
+    /// Limits whose time has not begun.
+    fn from(limits: Limits) -> Bounds {
+        Bounds { limits, start: None }
     }
 }
 
@@ -225,6 +251,11 @@ impl Bounds {
         &self.limits
     }
 
+    /// The same, whose time begins now unless it has begun.
+    pub fn started(self) -> Bounds {
+        Bounds { start: self.start.or_else(|| Some(Instant::now())), ..self }
+    }
+
     /// The same, as if they had begun so much later.
     pub fn later(self, by: Duration) -> Bounds {
         Bounds { start: self.start.map(|start| start.checked_add(by).unwrap_or(start)), ..self }
@@ -242,9 +273,11 @@ impl Bounds {
     /// The time is over.
     pub fn on_time(&self, doing: impl fmt::Display) -> Result<(), Exceeded> {
         match self.start {
-            Some(start) => {
-                self.limits.check(Limit::Time, start.elapsed().as_millis(), fmt::from_fn(|f| write!(f, "compiling, at {doing}, has taken")))
-            }
+            Some(start) => self.limits.check(
+                Limit::Time,
+                start.elapsed().as_millis(),
+                fmt::from_fn(|f| write!(f, "compiling, at {doing}, has taken")),
+            ),
             None => Ok(()),
         }
     }

@@ -31,6 +31,7 @@
 //! | [`profile`] | the time of each kernel inside a run |
 //! | [`peak`] | the highest rate of generated code |
 //! | [`calibrate`] | measured rates of this CPU for the cost model |
+//! | [`Limits`] | how much a text, a layer and its code may take |
 //! | [`Unmet`] | limits on rounding that are not kept |
 //! | [`tune`] | verdicts by measurement, and the folder that keeps them |
 //! | [`ir`] | the languages: layer IR and loop IR, builders, verifiers |
@@ -103,6 +104,7 @@ pub use convoke_interp::InterpError;
 pub use convoke_ir::attr::{Algorithm, Plan};
 pub use convoke_ir::elem::{Elem, Subnormals, half};
 pub use convoke_ir::layer::Generator;
+pub use convoke_ir::limits::{Exceeded, Limit, Limits};
 pub use convoke_ir::types::{Layout, TensorType};
 pub use convoke_machine::{Machine, MachineError, Missing, UnknownMachine};
 pub use target_lexicon::Triple;

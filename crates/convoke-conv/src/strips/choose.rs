@@ -86,12 +86,7 @@ impl Chosen {
 /// # Errors
 ///
 /// The time is over.
-pub fn choose(
-    layer: &Layer,
-    rows: Option<usize>,
-    machine: &Machine,
-    bounds: &Bounds,
-) -> Result<Vec<Chosen>, Exceeded> {
+pub fn choose(layer: &Layer, rows: Option<usize>, machine: &Machine, bounds: &Bounds) -> Result<Vec<Chosen>, Exceeded> {
     let links = links(layer);
     let mut all = Vec::new();
     for sequence in sequences(layer, &links) {

@@ -44,11 +44,7 @@ use crate::error::PassError;
 use crate::pass::{Changed, Context};
 
 /// Runs a pass over every function, while there is time.
-fn each(
-    program: &mut Program,
-    cx: &Context<'_>,
-    mut run: impl FnMut(&mut Func) -> bool,
-) -> Result<Changed, PassError> {
+fn each(program: &mut Program, cx: &Context<'_>, mut run: impl FnMut(&mut Func) -> bool) -> Result<Changed, PassError> {
     let ids: Vec<_> = program.funcs.ids().collect();
     let mut changed = false;
     for id in ids {

@@ -141,7 +141,8 @@ fn what_lowering_accepts_it_accepts_after_every_pass() {
         for entry in &passes {
             layer = checked(&layer, entry, &inputs, &expected);
         }
-        let program = lower(layer::verify(&layer).expect("verified"), &Machine::x86_64_v3(), &Bounds::default()).expect("it lowers");
+        let program = lower(layer::verify(&layer).expect("verified"), &Machine::x86_64_v3(), &Bounds::default())
+            .expect("it lowers");
         common::compare(&layer, &program, &inputs, &expected, "lowered");
         nets += 1;
     }
