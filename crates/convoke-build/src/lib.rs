@@ -27,6 +27,8 @@
 //! The program needs nothing of convoke: the code is in a static library that cargo links, with a type for each layer in `OUT_DIR`. Its methods check nothing at
 //! run time that its types say already.
 
+#![forbid(unsafe_code)]
+
 use std::env;
 use std::fmt;
 use std::fs;

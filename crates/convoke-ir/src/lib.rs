@@ -14,6 +14,8 @@
 //! | [`limits`] | how much may be taken |
 //! | [`diagnostic`], [`span`] | what is wrong, and where |
 
+#![forbid(unsafe_code)]
+
 pub mod arena;
 pub mod attr;
 pub mod diagnostic;

@@ -43,6 +43,8 @@
 //!
 //! Nothing here prints, reads the environment or ends the process. No input makes it panic; a panic is a bug.
 
+#![forbid(unsafe_code)]
+
 #[cfg(feature = "analyze")]
 pub mod analyze;
 mod array;

@@ -64,7 +64,7 @@ pub(crate) fn tile_runs(axis: &Axis, size: usize) -> Vec<TileRun> {
 
 /// How many of `count` things are like the first, where all of these come before all others: in a number of questions that grows as the logarithm of
 /// the answer.
-pub(super) fn alike(count: usize, is_alike: impl Fn(usize) -> bool) -> usize {
+pub(crate) fn alike(count: usize, is_alike: impl Fn(usize) -> bool) -> usize {
     let (mut alike, mut step) = (1, 1);
     while alike < count && is_alike((alike + step).min(count) - 1) {
         alike = (alike + step).min(count);
