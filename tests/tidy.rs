@@ -361,8 +361,7 @@ const NUMBERS: [(&str, &str, &str); 71] = [
     ("convoke-lower/src/ops/resample.rs", "CHUNK", "grain for threads"),
     ("convoke-lower/src/packed.rs", "COPY", "grain for threads"),
     ("convoke-lower/src/share.rs", "*", "grain for threads"),
-    ("convoke-codegen/src/helpers.rs", "ALWAYS", "threads that may be asked for"),
-    ("convoke-codegen/src/helpers.rs", "NEVER", "threads that may be asked for"),
+    ("convoke-codegen/src/helpers.rs", "COMPILERS", "threads that compile at the most"),
     ("convoke-codegen/src/region.rs", "SPINS", "a courtesy to other processes"),
     ("convoke-codegen/src/work.rs", "MOST_CHUNKS", "range of a counter"),
     // Mathematics, formats of numbers, and limits of what a user may ask.

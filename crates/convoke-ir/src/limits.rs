@@ -263,7 +263,7 @@ impl Bounds {
 
     /// Whether the time is over.
     pub fn is_late(&self) -> bool {
-        self.start.is_some_and(|start| start.elapsed().as_millis() > u128::from(self.limits.get(Limit::Time)))
+        self.start.is_some_and(|start| begun_millis(start) > u128::from(self.limits.get(Limit::Time)))
     }
 
     /// Stops work whose time is over; `doing` names the work: "pass `select`".
@@ -275,12 +275,17 @@ impl Bounds {
         match self.start {
             Some(start) => self.limits.check(
                 Limit::Time,
-                start.elapsed().as_millis(),
+                begun_millis(start),
                 fmt::from_fn(|f| write!(f, "compiling, at {doing}, has taken")),
             ),
             None => Ok(()),
         }
     }
+}
+
+/// Milliseconds from `start` on, the last of which has only begun.
+fn begun_millis(start: Instant) -> u128 {
+    start.elapsed().as_micros().max(1).div_ceil(1000)
 }
 
 #[cfg(test)]
@@ -304,7 +309,6 @@ mod tests {
     #[test]
     fn the_time_ends() {
         let bounds = Limits::default().with_time(Duration::ZERO).start();
-        std::thread::sleep(Duration::from_millis(2));
         let error = bounds.on_time("pass `select`").expect_err("the time is over");
         assert!(bounds.is_late() && error.to_string().contains("at pass `select`"), "{error}");
         assert_eq!(bounds.later(Duration::from_secs(60)).on_time("it"), Ok(()));

@@ -131,29 +131,60 @@ fn taken_by(axis: &Axis, at: usize, p: usize) -> Option<usize> {
 
 /// The rows of the input under a tile that exist and that some output row takes, in the order in which taps reach them.
 pub(crate) fn input_rows(axis: &Axis, tile: &TileRun) -> Vec<InputRow> {
-    let mut rows: Vec<_> = rows_met(axis, tile).collect();
+    let mut rows = rows_met(axis, tile);
     rows.sort_unstable_by_key(|at| (at % axis.dilation, *at));
     let taps = |at: usize| (0..tile.size).filter_map(|p| Some((p, taken_by(axis, at, p)?))).collect();
     rows.into_iter().map(|at| InputRow { at, taps: taps(at) }).collect()
 }
 
 /// The same rows in some order. Of a large dilation they are few and far apart, and are looked for tap by tap.
-fn rows_met<'a>(axis: &'a Axis, tile: &'a TileRun) -> Box<dyn Iterator<Item = usize> + 'a> {
+fn rows_met(axis: &Axis, tile: &TileRun) -> Vec<usize> {
     let rows = tile.lo..tile.hi;
     let taken = |at: usize, before: usize| (0..before).any(|p| taken_by(axis, at, p).is_some());
     if rows.len() <= tile.size.saturating_mul(axis.kernel) {
-        return Box::new(rows.filter(move |&at| taken(at, tile.size)));
+        return rows.filter(|&at| taken(at, tile.size)).collect();
     }
-    let taps = move |p: usize| (0..axis.kernel).map(move |r| (p, p * axis.stride + r * axis.dilation));
+    let taps = |p: usize| (0..axis.kernel).map(move |r| (p, p * axis.stride + r * axis.dilation));
     // Each for the first row of outputs that takes it.
-    let met = (0..tile.size).flat_map(taps).filter(move |&(p, at)| rows.contains(&at) && !taken(at, p));
-    Box::new(met.map(|(_, at)| at))
+    let met = (0..tile.size).flat_map(taps).filter(|&(p, at)| rows.contains(&at) && !taken(at, p));
+    met.map(|(_, at)| at).collect()
 }
 
-/// How many output rows take each of the rows of [`input_rows`].
-pub(crate) fn takers<'a>(axis: &'a Axis, tile: &'a TileRun) -> impl Iterator<Item = usize> + 'a {
-    let taken = move |at: usize| (0..tile.size).filter(|&p| taken_by(axis, at, p).is_some()).count();
-    rows_met(axis, tile).map(taken)
+/// The rows of [`input_rows`] in numbers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Takers {
+    /// How many there are.
+    pub rows: usize,
+    /// How many output rows take one of them, at the most, and all together.
+    pub most: usize,
+    pub taken: usize,
+}
+
+/// Counts the rows of [`input_rows`] without a look at each: in time for the outputs of the tile alone, however many taps there are.
+pub(crate) fn takers(axis: &Axis, tile: &TileRun) -> Takers {
+    // Of the rows `residue + dilation·i`, an output row takes those from one `i` to another.
+    let mut ends: Vec<(usize, usize, bool)> = Vec::new();
+    for first in (0..tile.size).map(|p| p * axis.stride) {
+        let residue = first % axis.dilation;
+        let before = |row: usize| row.saturating_sub(residue).div_ceil(axis.dilation);
+        let (begin, end) = (first / axis.dilation, first / axis.dilation + axis.kernel);
+        let (begin, end) = (begin.max(before(tile.lo)), end.min(before(tile.hi)));
+        if begin < end {
+            ends.extend([(residue, begin, true), (residue, end, false)]);
+        }
+    }
+    ends.sort_unstable();
+    let (mut found, mut open, mut last) = (Takers::default(), 0, 0);
+    for (_, at, begins) in ends {
+        if open > 0 {
+            found.rows += at - last;
+            found.taken += open * (at - last);
+        }
+        open = if begins { open + 1 } else { open - 1 };
+        found.most = found.most.max(open);
+        last = at;
+    }
+    found
 }
 
 /// Rows of input that the same output rows take. From one to the next, the input goes on by a dilation and the taps by a row.
@@ -304,6 +335,9 @@ mod tests {
                 for run in tile_runs(&axis, size) {
                     let rows = input_rows(&axis, &run);
                     let mut taken: Vec<_> = rows.iter().flat_map(|row| row.taps.iter().copied()).collect();
+                    let most = rows.iter().map(|row| row.taps.len()).max().unwrap_or(0);
+                    let counted = Takers { rows: rows.len(), most, taken: taken.len() };
+                    assert_eq!(takers(&axis, &run), counted, "{axis:?} {run:?}");
                     let runs = row_runs(&rows, axis.dilation);
                     let all = runs.iter().flat_map(|run| (0..run.count).map(move |i| (i, &run.first)));
                     let all = all.flat_map(|(i, first)| first.taps.iter().map(move |&(p, r)| (p, r + i)));
