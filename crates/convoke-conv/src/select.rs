@@ -111,7 +111,8 @@ pub enum SelectError {
     Late(#[from] Exceeded),
 }
 
-type Weighed = [(Plan, Result<Estimate, Refusal>)];
+type Candidate = (Plan, Result<Estimate, Refusal>);
+type Weighed = [Candidate];
 
 impl Selection {
     /// Weighs every candidate for a convolution. `asked` is the plan it must have; `auto` leaves the choice, and parameters that `asked`
@@ -169,8 +170,8 @@ fn weigh_all(
     machine: &Machine,
     budget: &Budget,
     on_time: &dyn Fn() -> Result<(), Exceeded>,
-) -> Result<Vec<(Plan, Result<Estimate, Refusal>)>, Exceeded> {
-    let mut all: Vec<(Plan, Result<Estimate, Refusal>)> = Vec::new();
+) -> Result<Vec<Candidate>, Exceeded> {
+    let mut all: Vec<Candidate> = Vec::new();
     for &method in ALL {
         on_time()?;
         let worth = method.worth(conv, machine);
@@ -250,8 +251,7 @@ pub fn quickest(conv: &Conv, machine: &Machine, allowed: &Allowed) -> Option<Est
 /// The plan that was asked for. Of what it left open, the one with the fewest predicted cycles whose error is allowed, or if there is none
 /// the most accurate.
 fn named(candidates: &Weighed, asked: Plan, conv: &Conv, machine: &Machine, budget: &Budget) -> Result<Plan, Refusal> {
-    let meant: Vec<&(Plan, Result<Estimate, Refusal>)> =
-        candidates.iter().filter(|(plan, _)| plan.agrees(asked)).collect();
+    let meant: Vec<&Candidate> = candidates.iter().filter(|(plan, _)| plan.agrees(asked)).collect();
     let able: Vec<&Estimate> = meant.iter().filter_map(|(_, estimate)| estimate.as_ref().ok()).collect();
     let allowed = able.iter().filter(|estimate| budget.allows(estimate));
     let best = allowed.min_by(|a, b| a.weighed().total_cmp(&b.weighed()));
