@@ -24,7 +24,7 @@ fn array(layer: &Layer, numbers: impl Iterator<Item = f64>) -> ArrayD<f64> {
 /// does not apply.
 fn engines(compiler: &Compiler, layer: &Layer, inputs: &[ArrayD<f64>]) -> Option<[ArrayD<f64>; 2]> {
     let lowered = match compiler.lower(layer) {
-        Err(Error::Pass(PassError::Select(SelectError { .. }))) => return None,
+        Err(Error::Pass(PassError::Select(SelectError::Plan { .. }))) => return None,
         lowered => lowered.unwrap_or_else(|e| panic!("{}\n{}", layer.ir(), e.render(false))),
     };
     let mut loops = run_program(lowered.verified(), inputs, layer.files()).expect("a verified program");

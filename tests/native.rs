@@ -46,7 +46,7 @@ pub fn native(
 ) -> Result<bool, String> {
     let compiler = compiler().with_algorithm(algorithm).with_threads(threads);
     let compiled = match compiler.compile(layer) {
-        Err(Error::Pass(PassError::Select(SelectError { .. }))) => return Ok(false),
+        Err(Error::Pass(PassError::Select(SelectError::Plan { .. }))) => return Ok(false),
         compiled => compiled.map_err(|e| format!("@{} by {algorithm}: {}", layer.name(), e.render(false)))?,
     };
     let outputs = compiled.run_rounded(reference.inputs()).map_err(|e| e.to_string())?;

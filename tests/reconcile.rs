@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use std::path::Path;
 
 use convoke::ir::layer::{Generator, Instr, Layer, Op, Source, Window, verify};
+use convoke::ir::limits::Bounds;
 use convoke::ir::loops::{Access, BinOp, Expr, Func, FuncId, Program, Role, Stmt, ValId};
 use convoke::ir::text::parse_and_verify;
 use convoke::{Layout, Machine, Plan};
@@ -77,7 +78,7 @@ fn scratch(program: &Program) -> u128 {
 
 fn candidates(layer: &Layer, machine: &Machine) -> Vec<(Plan, Estimate)> {
     let conv = Conv::new(layer, &Known::of(layer), conv_of(layer)).expect("a convolution");
-    let allowed = Allowed { max_error: Some(f64::MAX), certified: false, guard: 0, ..Allowed::default() };
+    let allowed = Allowed { max_error: Some(f64::MAX), ..Allowed::default() };
     let selection = Selection::new("y", conv, Plan::default(), machine, &allowed).expect("some plan applies");
     selection.candidates.into_iter().filter_map(|(plan, estimate)| Some((plan, estimate.ok()?))).collect()
 }
@@ -89,7 +90,7 @@ fn lowered(layer: &Layer, plan: Plan, machine: &Machine) -> Program {
             (conv.plan, conv.guard) = (plan, 0);
         }
     }
-    lower(verify(&layer).expect("it is valid"), machine).unwrap_or_else(|e| panic!("{plan}: {e}"))
+    lower(verify(&layer).expect("it is valid"), machine, &Bounds::default()).unwrap_or_else(|e| panic!("{plan}: {e}"))
 }
 
 /// How far the scratch that a plan of transformed tiles states may be from what its loops have. Too few blocks for threads to share are done

@@ -218,6 +218,7 @@ def compile(
     subnormals: str = "flush",
     ieee: bool = False,
     max_memory: int = 2 << 30,
+    limits: Mapping[str, float] | None = None,
     tune: bool = False,
     tune_cache: str | os.PathLike[str] | None = None,
     cache: str | os.PathLike[str] | None = None,
@@ -256,6 +257,8 @@ def compile(
         Uses only algorithms and passes by which a NaN or an infinity stays where the sums of the layer put it.
     max_memory : int
         The most bytes of tensors and scratch together.
+    limits : dict
+        Other limits by their names, each that of its flag: `{"max_compile_seconds": 2}`. `docs/limits.md` lists them.
     tune : bool
         Chooses algorithms by timing the candidates. Verdicts are kept in the folder `tune_cache` if one is given.
     cache : path
@@ -273,7 +276,8 @@ def compile(
         Mistakes in a text, all of them, each in its place; operators that are not compiled, all of them; options out of range.
     """
     options = Options(
-        threads, level, max_error, certified, tolerance, guard, input_range, algorithm, cpu, subnormals, ieee, max_memory, tune, tune_cache, cache
+        threads, level, max_error, certified, tolerance, guard, input_range, algorithm, cpu, subnormals, ieee, max_memory,
+        tuple((limits or {}).items()), tune, tune_cache, cache,
     )
     return Compiled(source(model, layer, dims, input_shapes, outputs), options)
 

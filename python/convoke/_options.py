@@ -23,18 +23,20 @@ class Options:
     subnormals: str = "flush"
     ieee: bool = False
     max_memory: int = 2 << 30
+    limits: tuple[tuple[str, float], ...] = ()
     tune: bool = False
     tune_cache: str | os.PathLike[str] | None = None
     cache: str | os.PathLike[str] | None = None
 
     def native(self) -> dict[str, Any]:
         """The options as the native half reads them."""
-        return asdict(self)
+        return asdict(self) | {"limits": dict(self.limits)}
 
     def flags(self) -> list[str]:
         """The options of the command that say the same."""
         flags = [f"-O{self.level}", f"--threads={self.threads}", f"--guard={self.guard}"]
         flags += [f"--subnormals={self.subnormals}", f"--max-memory={self.max_memory}"]
+        flags += [f"--{name.replace('_', '-')}={value}" for name, value in self.limits]
         if self.max_error is not None:
             flags.append(f"--max-error={self.max_error!r}")
         if self.tolerance is not None:

@@ -25,7 +25,8 @@ class Text:
 
     def compile(self, options: Options) -> _native.Compiled:
         """Native code for the layer."""
-        return _native.Layer.text(self.text, self.layer).compile(options.native())
+        native = options.native()
+        return _native.Layer.text(self.text, self.layer, native).compile(native)
 
     @contextmanager
     def arguments(self) -> Iterator[tuple[list[str], bytes]]:
@@ -42,7 +43,8 @@ class File:
 
     def compile(self, options: Options) -> _native.Compiled:
         """Native code for the layer."""
-        return _native.Layer.file(self.path, self.layer).compile(options.native())
+        native = options.native()
+        return _native.Layer.file(self.path, self.layer, native).compile(native)
 
     @contextmanager
     def arguments(self) -> Iterator[tuple[list[str], bytes]]:

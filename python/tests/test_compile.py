@@ -176,6 +176,10 @@ def test_options_out_of_range_are_refused(edges):
         ({"dims": {"n": 1}}, "`dims` is for ONNX models"),
         ({"layer": "other"}, "<text> has no layer `other`; it has `edges`"),
         ({"max_memory": 1}, "more than the limit of 1"),
+        ({"limits": {"max_elements": 100}}, "the limit is 100; allow more with --max-elements"),
+        ({"limits": {"max_source": 20}}, "the limit is 20"),
+        ({"limits": {"max_compile_seconds": 0}}, "allow more with --max-compile-seconds"),
+        ({"limits": {"max_opps": 1}}, "limits has max_opps = 1; give numbers of at least 0 for max_source, max_nesting"),
     ]:
         with pytest.raises(convoke.Error) as raised:
             convoke.compile(edges, **options)

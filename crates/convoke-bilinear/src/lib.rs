@@ -21,6 +21,8 @@
 //! | [`file`](mod@file) | algorithms as text, proved when read |
 //! | [`catalog`] | those that come with convoke |
 
+#![forbid(unsafe_code)]
+
 mod algorithm;
 pub mod catalog;
 pub mod error;

@@ -27,6 +27,8 @@
 //! The program needs nothing of convoke: the code is in a static library that cargo links, with a type for each layer in `OUT_DIR`. Its methods check nothing at
 //! run time that its types say already.
 
+#![forbid(unsafe_code)]
+
 use std::env;
 use std::fmt;
 use std::fs;
@@ -154,7 +156,7 @@ impl Build {
         let compilers = self.compilers(&target)?;
         let module = match onnx::is_model(&self.file) {
             true => Module::from_onnx(&self.file, &self.options, self.compiler.max_memory())?,
-            false => Module::read(&self.file)?,
+            false => Module::read_within(&self.file, &self.compiler.limits())?,
         };
         let layers = match module.layers() {
             [net] => vec![net.clone().with_name(name)?],

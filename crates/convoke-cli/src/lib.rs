@@ -16,6 +16,7 @@
 //!
 //! Nothing here reads the environment or ends the process; `main.rs` does. Features leave out what takes long to build: `algebra`, `analyze`, `compile`, `targets`.
 
+#![forbid(unsafe_code)]
 // Code that only these use stays compiled without them.
 #![cfg_attr(not(all(feature = "analyze", feature = "compile")), allow(dead_code))]
 

@@ -1,5 +1,7 @@
 //! The `convoke` command: the process around [`convoke_cli::main_with`].
 
+#![forbid(unsafe_code)]
+
 use std::io::{BufWriter, IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use convoke::ir::diagnostic::shown;
 use convoke::tune::{Origin, Verdict};
-use convoke::{Cached, Compiler, Error, Layer, Machine, ReadError, Unmet, read_capped};
+use convoke::{Cached, Compiler, Error, Layer, Limits, Machine, ReadError, Unmet, read_capped};
 use convoke_passes::{PassError, Progress, Watch};
 use indicatif::{ProgressBar, ProgressStyle};
 
@@ -24,7 +24,7 @@ pub(crate) fn compiler<'a>(
     standard_once(files.into_iter().map(PathBuf::as_path).chain(options.machine.as_deref()))?;
     let machine = match (&options.cpu, &options.machine) {
         (Some(name), _) => named(name)?,
-        (None, Some(file)) => described(file, io)?,
+        (None, Some(file)) => described(file, &options.limits(), io)?,
         (None, None) => Machine::host(),
     };
     let mut compiler = Compiler::for_machine(machine)
@@ -33,9 +33,9 @@ pub(crate) fn compiler<'a>(
         .with_certified(options.certified)
         .with_guard(options.guard)
         .with_ieee(options.ieee)
-        .with_threads(options.threads.into())
+        .with_threads(options.threads)
         .with_subnormals(options.subnormals.into())
-        .with_max_memory(options.which.max_memory)
+        .with_limits(options.limits())
         .with_watch(watch(io));
     if let Some(e) = options.max_error {
         compiler = compiler.with_max_error(e);
@@ -128,12 +128,12 @@ pub(crate) fn named(name: &str) -> Result<Machine, Failure> {
     })
 }
 
-fn described(file: &Path, io: &mut Io<'_>) -> Result<Machine, Failure> {
+fn described(file: &Path, limits: &Limits, io: &mut Io<'_>) -> Result<Machine, Failure> {
     let name = if is_standard(file) { "<stdin>".into() } else { shown(&file.to_string_lossy()) };
     let at = |what: String| Failure::Input(format!("{name}: {what}"));
     let read = match is_standard(file) {
-        true => read_capped(&mut *io.stdin),
-        false => convoke_data::open_text(file).map_err(ReadError::from).and_then(read_capped),
+        true => read_capped(&mut *io.stdin, limits),
+        false => convoke_data::open_text(file).map_err(ReadError::from).and_then(|file| read_capped(file, limits)),
     };
     let bytes = read.map_err(|e| at(format!("cannot be read: {e}")))?;
     let text = String::from_utf8(bytes).map_err(|_| at("a machine description is TOML, written in UTF-8".into()))?;

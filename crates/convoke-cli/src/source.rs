@@ -26,8 +26,11 @@ pub(crate) fn standard_once<'a>(files: impl IntoIterator<Item = &'a Path>) -> Re
 /// Reads a file, or standard input for `-`. Files of constants are looked up beside the file, and, for standard input,
 /// in the working folder. A file that ends in `.onnx` is an ONNX model.
 pub(crate) fn module(path: &Path, which: &Which, io: &mut Io<'_>) -> Result<Module, Failure> {
+    let limits = &which.limits();
     if convoke::onnx::is_model(path) {
-        return Ok(Module::from_onnx(path, &which.onnx(), which.max_memory)?);
+        let module = Module::from_onnx(path, &which.onnx(), which.max_memory)?;
+        module.within(limits)?;
+        return Ok(module);
     }
     if !which.onnx().is_empty() {
         let file = shown(&path.to_string_lossy());
@@ -35,11 +38,11 @@ pub(crate) fn module(path: &Path, which: &Which, io: &mut Io<'_>) -> Result<Modu
         return Err(Failure::Input(message));
     }
     if !is_standard(path) {
-        return Ok(Module::read(path)?);
+        return Ok(Module::read_within(path, limits)?);
     }
-    let bytes = read_capped(&mut *io.stdin)
+    let bytes = read_capped(&mut *io.stdin, limits)
         .map_err(|source| Failure::Input(format!("cannot read standard input: {source}")))?;
-    Ok(Module::from_bytes("<stdin>", &bytes, Files::at("."))?)
+    Ok(Module::from_bytes_within("<stdin>", &bytes, Files::at("."), limits)?)
 }
 
 /// The layers of a file: the one named, or all.

@@ -10,6 +10,7 @@ use std::time::Instant;
 use convoke_codegen::{Options, compile};
 use convoke_ir::elem::Elem;
 use convoke_ir::layer::Source;
+use convoke_ir::limits::Bounds;
 use convoke_ir::loops::*;
 use convoke_ir::types::{Layout, TensorType};
 use convoke_machine::Machine;
@@ -155,7 +156,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     if std::env::args().nth(1).as_deref() == Some("asm") {
         let program = program(3, 12, 4, Order::ColumnsAfterA);
         let program = verify(&program).map_err(|errors| format!("{errors:?}"))?;
-        print!("{}", convoke_codegen::asm(program, &machine)?);
+        print!("{}", convoke_codegen::asm(program, &machine, &Bounds::default())?);
         return Ok(());
     }
     let peak = peak();

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use convoke_data::Files;
 use convoke_ir::elem::Subnormals;
+use convoke_ir::limits::{Bounds, Limit};
 use convoke_ir::loops::{Program, Role, Run, Verified};
 use convoke_machine::Machine;
 use rayon::Scope;
@@ -28,19 +29,25 @@ use crate::work;
 /// Options of compiled code.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {
-    /// The most threads a run uses: the caller's, and others that are started once for all programs that use as many. At most
-    /// [`max_threads`](crate::max_threads).
+    /// The most threads a run uses: the caller's, and others that are started once for all programs that use as many.
     pub threads: usize,
     /// The most bytes that constants and workspace may take together.
     pub max_bytes: u64,
     /// How subnormal numbers are taken.
     pub subnormals: Subnormals,
+    /// The limits of threads, code and time.
+    pub bounds: Bounds,
 }
 
 impl Default for Options {
     /// One thread, the budget of files, subnormal numbers flushed to zero.
     fn default() -> Options {
-        Options { threads: 1, max_bytes: Files::DEFAULT_BUDGET, subnormals: Subnormals::default() }
+        Options {
+            threads: 1,
+            max_bytes: Files::DEFAULT_BUDGET,
+            subnormals: Subnormals::default(),
+            bounds: Bounds::default(),
+        }
     }
 }
 
@@ -99,12 +106,12 @@ pub fn compile(
     let threads = options.threads.max(1);
     let plan = Plan::new(program, &program.entry);
     check_size(program, &plan, threads, options)?;
-    let helpers = Helpers::of(threads)?;
+    let helpers = Helpers::of(threads, options.bounds.limits())?;
 
     let target = Target::new(machine, Place::Jit)?;
     let Resolved { memory: constants, weights_time, flushed } =
-        constants::resolve(program, constants, options.subnormals)?;
-    let code = Code::new(program, &reachable(program, &program.entry), &target)?;
+        constants::resolve(program, constants, options.subnormals, &options.bounds)?;
+    let code = Code::new(program, &reachable(program, &program.entry), &target, &options.bounds)?;
     let params = |role: Role| -> Vec<Param> {
         let with_role = program.buffers.iter().filter(|(_, buffer)| buffer.role == role);
         with_role
@@ -134,6 +141,7 @@ fn check_size(program: &Program, plan: &Plan, threads: usize, options: &Options)
     let constants = program.buffers.iter().filter(|(_, b)| matches!(b.role, Role::Const(_) | Role::Prepared));
     let constants: u128 = constants.map(|(_, b)| b.ty.bytes() as u128).sum();
     let workspace = plan.bytes(threads) as u128;
+    options.bounds.limits().check(Limit::Scratch, workspace, "a run needs")?;
     // Locals of the kernels that prepare constants; freed before the first run.
     let preparing = Plan::new(program, &program.prepare).bytes(1) as u128;
     for (what, needed) in [

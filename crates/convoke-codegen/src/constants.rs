@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use convoke_ir::elem::{Elem, Subnormals};
 use convoke_ir::layer::Source;
+use convoke_ir::limits::Bounds;
 use convoke_ir::loops::{Program, Role, Run};
 use convoke_ir::types::TensorType;
 use convoke_ir::values::{Overflow, Values};
@@ -46,6 +47,7 @@ pub(crate) fn resolve(
     program: &Program,
     constants: &dyn Constants,
     subnormals: Subnormals,
+    bounds: &Bounds,
 ) -> Result<Resolved, CodegenError> {
     let start = Instant::now();
     let (in_entry, in_prepare) = (used(program, &program.entry), used(program, &program.prepare));
@@ -57,6 +59,7 @@ pub(crate) fn resolve(
             continue;
         }
         let name = || buffer.name.clone();
+        bounds.on_time(format_args!("the numbers of `%{}`", buffer.name))?;
         let numbers =
             constants.values(source, &buffer.ty).map_err(|source| CodegenError::Constant { buffer: name(), source })?;
         if numbers.len() != buffer.ty.elements() {
@@ -76,7 +79,8 @@ pub(crate) fn resolve(
         let held = Aligned::of(rounded.bytes());
         memory[id.index()] = Some(Arc::new(held.ok_or(CodegenError::OutOfMemory { what: "a constant", bytes })?));
     }
-    let code_time = if program.prepare.is_empty() { Duration::ZERO } else { prepare(program, &given, &mut memory)? };
+    let code_time =
+        if program.prepare.is_empty() { Duration::ZERO } else { prepare(program, &given, &mut memory, bounds)? };
     drop(given);
     memory.iter_mut().zip(&in_entry).filter(|(_, read)| !**read).for_each(|(held, _)| *held = None);
     let flush = |(held, elem): (&mut Arc<Aligned>, Elem)| Arc::get_mut(held).map_or(0, |held| held.flush(elem));

@@ -1,6 +1,7 @@
 //! What can go wrong while code is generated, and at the door of compiled code.
 
 use convoke_ir::elem::Elem;
+use convoke_ir::limits::Exceeded;
 use convoke_machine::Missing;
 
 /// An error of some other crate, as it is.
@@ -20,29 +21,9 @@ pub enum CodegenError {
         /// The back end's words.
         reason: String,
     },
-    /// A function above the limit that keeps compile time and code size bounded.
-    #[error("@{func} would have about {found} instructions, the limit is {limit}; unroll it less")]
-    TooLarge {
-        /// The function.
-        func: String,
-        /// Instructions, estimated.
-        found: usize,
-        /// The limit.
-        limit: usize,
-    },
-    /// More threads than are of use.
-    #[error(
-        "{threads} threads were asked for; a run takes at most {most} here, where there are {processors} processors: ask for fewer \
-         (`Compiler::with_threads`, `--threads`)"
-    )]
-    TooManyThreads {
-        /// How many were asked for.
-        threads: usize,
-        /// How many there may be.
-        most: usize,
-        /// The processors of this machine.
-        processors: usize,
-    },
+    /// More instructions, code, scratch, threads or time than allowed.
+    #[error(transparent)]
+    Limit(#[from] Exceeded),
     /// The threads cannot be started.
     #[error("cannot start {threads} threads: {source}")]
     Threads {

@@ -11,15 +11,14 @@ use std::num::NonZero;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock, Mutex};
 
+use convoke_ir::limits::{Limit, Limits};
 use rayon::prelude::*;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use crate::error::CodegenError;
 
-/// Threads that any machine may run a layer on, whatever its processors.
-const ALWAYS: usize = 64;
-/// Threads that no machine may exceed.
-const NEVER: usize = 1024;
+/// The most threads that compile.
+const COMPILERS: usize = 64;
 
 /// A pool of threads that do nothing but help.
 pub(crate) struct Helpers {
@@ -33,9 +32,9 @@ pub(crate) struct Taken<'h> {
     pub(crate) count: usize,
 }
 
-/// The most threads that a run may use: 64, or four for each processor of this machine if that is more, and 1024 at the most.
+/// The most threads that a run may use where no other limit is set: 64, or four for each processor of this machine if that is more, and 1024 at the most.
 pub fn max_threads() -> usize {
-    (4 * processors()).clamp(ALWAYS, NEVER)
+    Limit::Threads.default_value() as usize
 }
 
 /// The processors that this process may use.
@@ -48,16 +47,13 @@ impl Helpers {
     ///
     /// # Errors
     ///
-    /// More than [`max_threads`]; more than the system starts.
-    pub(crate) fn of(threads: usize) -> Result<Option<Arc<Helpers>>, CodegenError> {
+    /// More than the limit; more than the system starts.
+    pub(crate) fn of(threads: usize, limits: &Limits) -> Result<Option<Arc<Helpers>>, CodegenError> {
         static KEPT: LazyLock<Mutex<HashMap<usize, Arc<Helpers>>>> = LazyLock::new(Mutex::default);
         if threads <= 1 {
             return Ok(None);
         }
-        let most = max_threads();
-        if threads > most {
-            return Err(CodegenError::TooManyThreads { threads, most, processors: processors() });
-        }
+        limits.check(Limit::Threads, threads, "a run was asked to take")?;
         let mut kept = KEPT.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         if let Some(helpers) = kept.get(&threads) {
             return Ok(Some(helpers.clone()));
@@ -85,7 +81,7 @@ impl Drop for Taken<'_> {
 /// The threads that compile, one for each processor; `None` if there is one processor, or if the system starts none.
 fn compilers() -> Option<&'static ThreadPool> {
     static POOL: LazyLock<Option<ThreadPool>> =
-        LazyLock::new(|| pool(processors().min(ALWAYS)).ok().filter(|pool| pool.current_num_threads() > 1));
+        LazyLock::new(|| pool(processors().min(COMPILERS)).ok().filter(|pool| pool.current_num_threads() > 1));
     POOL.as_ref()
 }
 
@@ -107,7 +103,7 @@ mod tests {
 
     #[test]
     fn callers_share_the_helpers_that_are_free() {
-        let helpers = Helpers::of(4).expect("three threads").expect("helpers");
+        let helpers = Helpers::of(4, &Limits::default()).expect("three threads").expect("helpers");
         let first = helpers.take(2);
         let second = helpers.take(5);
         assert_eq!([first.count, second.count, helpers.take(1).count], [2, 1, 0]);
@@ -119,16 +115,17 @@ mod tests {
 
     #[test]
     fn pools_are_kept() {
-        let helpers = || Helpers::of(3).expect("two threads").expect("helpers");
+        let helpers = || Helpers::of(3, &Limits::default()).expect("two threads").expect("helpers");
         assert!(Arc::ptr_eq(&helpers(), &helpers()));
-        assert!(Helpers::of(1).expect("no threads").is_none());
+        assert!(Helpers::of(1, &Limits::default()).expect("no threads").is_none());
     }
 
     #[test]
     fn threads_that_nobody_needs_are_not_started() {
         for threads in [max_threads() + 1, 100_000, usize::MAX] {
-            let refused = Helpers::of(threads).err().expect("too many").to_string();
-            assert!(refused.contains(&format!("at most {}", max_threads())), "{refused}");
+            let refused = Helpers::of(threads, &Limits::default()).err().expect("too many").to_string();
+            let (most, flag) = (format!("the limit is {};", max_threads()), "--max-threads");
+            assert!(refused.contains(&most) && refused.contains(flag), "{refused}");
         }
     }
 }

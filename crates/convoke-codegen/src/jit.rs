@@ -2,6 +2,7 @@
 
 use std::io;
 
+use convoke_ir::limits::Bounds;
 use convoke_ir::loops::{FuncId, Program};
 use cranelift_codegen::binemit::Reloc;
 use cranelift_jit::{BranchProtection, JITBuilder, JITMemoryKind, JITMemoryProvider, JITModule, SystemMemoryProvider};
@@ -35,10 +36,15 @@ unsafe impl Sync for Code {}
 
 impl Code {
     /// Compiles `funcs` and makes them executable.
-    pub(crate) fn new(program: &Program, funcs: &[FuncId], target: &Target) -> Result<Code, CodegenError> {
+    pub(crate) fn new(
+        program: &Program,
+        funcs: &[FuncId],
+        target: &Target,
+        bounds: &Bounds,
+    ) -> Result<Code, CodegenError> {
         let numbers = Numbered::new(program, funcs);
         // Compiled before memory is asked for, so that all of it can lie together.
-        let compiled = compile_all(program, funcs, target, &numbers, false)?;
+        let compiled = compile_all(program, funcs, target, &numbers, false, bounds)?;
         let room = |code: &MachineCode| code.bytes.len() + code.align as usize + VENEER * code.relocs.len();
         let total = compiled.iter().map(room).sum();
         let mut builder = JITBuilder::with_isa(target.ordered.clone(), default_libcall_names());

@@ -41,7 +41,6 @@ mod x86;
 pub use compiled::{Compiled, Options, Workspace, compile};
 pub use constants::Constants;
 pub use element::{Element, Slice, SliceMut};
-pub use emit::MAX_INSTRUCTIONS;
 pub use error::{BoxError, CodegenError, RunError, Side};
 pub use helpers::max_threads;
 #[cfg(feature = "listings")]

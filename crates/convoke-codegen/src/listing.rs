@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
+use convoke_ir::limits::Bounds;
 use convoke_ir::loops::{FuncId, Program, Verified};
 use convoke_machine::Machine;
 use cranelift_module::ModuleRelocTarget;
@@ -14,14 +15,16 @@ use crate::machine_code::{MachineCode, Numbered, compile_all, guard, reachable};
 use crate::target::{Place, Target};
 
 /// The Cranelift IR of every function that a run needs, before Cranelift optimises it.
-pub fn clif(program: Verified<'_>, machine: &Machine) -> Result<String, CodegenError> {
+pub fn clif(program: Verified<'_>, machine: &Machine, bounds: &Bounds) -> Result<String, CodegenError> {
     let program = program.program();
     let target = Target::new(machine, Place::object())?;
     let funcs = reachable(program, &program.entry);
     let numbers = Numbered::new(program, &funcs);
     let mut text = String::new();
     for &id in &funcs {
-        let func = guard(|| emit::function(program, id, &target, &|callee| numbers.of(callee).as_u32()))?;
+        bounds.on_time(format_args!("code of `@{}`", program.funcs[id].name))?;
+        emit::check_size(&program.funcs[id], &target, bounds.limits())?;
+        let func = guard(|| Ok(emit::function(program, id, &target, &|callee| numbers.of(callee).as_u32())))?;
         write_title(&mut text, program, id, numbers.of(id).as_u32());
         let _ = writeln!(text, "{}", func.display());
     }
@@ -29,12 +32,12 @@ pub fn clif(program: Verified<'_>, machine: &Machine) -> Result<String, CodegenE
 }
 
 /// The machine code of every function that a run needs, disassembled.
-pub fn asm(program: Verified<'_>, machine: &Machine) -> Result<String, CodegenError> {
+pub fn asm(program: Verified<'_>, machine: &Machine, bounds: &Bounds) -> Result<String, CodegenError> {
     let program = program.program();
     let target = Target::new(machine, Place::object())?;
     let funcs = reachable(program, &program.entry);
     let numbers = Numbered::new(program, &funcs);
-    let compiled = compile_all(program, &funcs, &target, &numbers, !target.is_x86())?;
+    let compiled = compile_all(program, &funcs, &target, &numbers, !target.is_x86(), bounds)?;
     let mut text = String::new();
     for (&id, code) in funcs.iter().zip(&compiled) {
         write_title(&mut text, program, id, numbers.of(id).as_u32());

@@ -1,7 +1,9 @@
 //! One function compiled to bytes, before it is placed anywhere.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
+use convoke_ir::limits::{Bounds, Limit};
 use convoke_ir::loops::{FuncId, Program, Run};
 use cranelift_codegen::Context;
 use cranelift_codegen::control::ControlPlane;
@@ -123,26 +125,32 @@ impl Numbered {
     }
 }
 
-/// Compiles `funcs` in parallel.
+/// Compiles `funcs` in parallel, while there is time and room for code.
 pub(crate) fn compile_all(
     program: &Program,
     funcs: &[FuncId],
     target: &Target,
     numbers: &Numbered,
     listing: bool,
+    bounds: &Bounds,
 ) -> Result<Vec<MachineCode>, CodegenError> {
+    let made = AtomicUsize::new(0);
     let one = |&id: &FuncId| {
         let func = &program.funcs[id];
-        guard(|| {
+        bounds.on_time(format_args!("code of `@{}`", func.name))?;
+        emit::check_size(func, target, bounds.limits())?;
+        let code = guard(|| {
             if let Some(isa) = target.wide.filter(|isa| wide::can(func, isa)) {
-                emit::check_size(func, target)?;
                 let (bytes, relocs) =
                     wide::function(program, id, isa, target.prefetch, &|callee| numbers.of(callee).as_u32());
                 return Ok(MachineCode { bytes, align: x86::LONGEST_BYTES as u64, relocs, listing: None });
             }
-            let clif = emit::function(program, id, target, &|callee| numbers.of(callee).as_u32())?;
+            let clif = emit::function(program, id, target, &|callee| numbers.of(callee).as_u32());
             compile(clif, &func.name, numbers.of(id), target, emit::keeps_order(func, target), listing)
-        })
+        })?;
+        let all = made.fetch_add(code.bytes.len(), Ordering::Relaxed) + code.bytes.len();
+        bounds.limits().check(Limit::Code, all, format_args!("with @{}, the program has", func.name))?;
+        Ok(code)
     };
     // Collected in order first, so that of several errors it is always the first that is reported.
     let all = if funcs.len() < 3 { funcs.iter().map(one).collect() } else { helpers::map(funcs.iter().collect(), one) };

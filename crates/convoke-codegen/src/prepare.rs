@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use convoke_ir::elem::Subnormals;
+use convoke_ir::limits::Bounds;
 use convoke_ir::loops::{BufferId, Program, Role, Run};
 use convoke_ir::values::Values;
 use convoke_machine::Machine;
@@ -33,10 +34,11 @@ pub(crate) fn prepare(
     program: &Program,
     given: &[Option<Values>],
     memory: &mut [Option<Arc<Aligned>>],
+    bounds: &Bounds,
 ) -> Result<Duration, CodegenError> {
     let start = Instant::now();
     let target = Target::new(&Machine::host(), Place::Jit)?;
-    let code = Code::new(program, &reachable(program, &program.prepare), &target)?;
+    let code = Code::new(program, &reachable(program, &program.prepare), &target, bounds)?;
     let code_time = start.elapsed();
     for (id, buffer) in program.buffers.iter() {
         if buffer.role == Role::Prepared {
@@ -45,7 +47,7 @@ pub(crate) fn prepare(
     }
     let plan = Plan::new(program, &program.prepare);
     let scratch = allocate("preparing constants", plan.scratch_bytes)?;
-    let preparation = Preparation { program, code: &code, given, memory, plan, scratch };
+    let preparation = Preparation { program, code: &code, given, memory, plan, scratch, bounds };
     helpers::map(chains(program), |chain| preparation.run(&chain)).into_iter().collect::<Result<(), _>>()?;
     Ok(code_time)
 }
@@ -89,12 +91,14 @@ struct Preparation<'p> {
     memory: &'p [Option<Arc<Aligned>>],
     plan: Plan,
     scratch: Aligned,
+    bounds: &'p Bounds,
 }
 
 impl Preparation<'_> {
     fn run(&self, chain: &[&Run]) -> Result<(), CodegenError> {
         let local = allocate("preparing constants", self.plan.local_bytes)?;
         for run in chain {
+            self.bounds.on_time(format_args!("packing of weights by `@{}`", self.program.funcs[run.func].name))?;
             let slots: Vec<*mut u8> = run.args.iter().map(|&id| self.slot(id)).collect::<Result<_, _>>()?;
             let trips = parallel_loop(&self.program.funcs[run.func]).map_or(1, |parallel| parallel.trips());
             if trips > 0 {

@@ -196,7 +196,7 @@ impl Compiled {
         compiled.outputs = params(head.outputs)?;
         compiled.constants = constants.collect::<Option<Vec<_>>>()?;
         compiled.flushed = flushed;
-        compiled.helpers = Helpers::of(compiled.threads()).ok()?;
+        compiled.helpers = Helpers::of(compiled.threads(), options.bounds.limits()).ok()?;
         Some((compiled, notes))
     }
 }

@@ -5,6 +5,7 @@ use convoke_codegen::{BoxError, Options, Slice, SliceMut, compile};
 use convoke_data::Files;
 use convoke_ir::elem::{Elem, Subnormals};
 use convoke_ir::layer::Source;
+use convoke_ir::limits::Bounds;
 use convoke_ir::loops::*;
 use convoke_ir::types::{Layout, TensorType};
 use convoke_ir::values::Values;
@@ -344,7 +345,8 @@ fn a_zip_is_one_instruction_for_each_part() {
             program.run(kernel, &[x, y]);
             let program = program.finish();
             // Lanes beyond `lanes` of the output stay unwritten, which only running the program would mind.
-            let text = convoke_codegen::asm(verify(&program).expect("correct"), &machine).expect("it compiles");
+            let text = convoke_codegen::asm(verify(&program).expect("correct"), &machine, &Bounds::default())
+                .expect("it compiles");
             let parts = usize::from(lanes) * elem.bytes() / 16;
             for unpack in ["punpckl", "punpckh"] {
                 assert_eq!(text.matches(unpack).count(), parts, "{elem}x{lanes}:\n{text}");

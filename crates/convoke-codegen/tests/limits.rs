@@ -3,6 +3,7 @@
 use convoke_codegen::{BoxError, CodegenError, Options, compile};
 use convoke_ir::elem::Elem;
 use convoke_ir::layer::Source;
+use convoke_ir::limits::Bounds;
 use convoke_ir::loops::*;
 use convoke_ir::types::{Layout, TensorType};
 use convoke_ir::values::Values;
@@ -69,7 +70,7 @@ fn memory_beyond_a_displacement_is_reached() {
     let program = program.finish();
     let verified = verify(&program).unwrap_or_else(|found| panic!("{found:#?}"));
     for machine in ["x86-64-v3", "x86-64-v4", "avx10.1-256"].map(|name| Machine::named(name).expect("listed")) {
-        let text = convoke_codegen::asm(verified, &machine).expect("it assembles");
+        let text = convoke_codegen::asm(verified, &machine, &Bounds::default()).expect("it assembles");
         // Lanes 1, 2 and 3, and the local behind 2 GiB of another.
         for (bytes, times) in [("40000000h", 1), ("80000000h", 2), ("0C0000000h", 1)] {
             assert_eq!(text.matches(&format!(", {bytes}")).count(), times, "{}: {bytes} in\n{text}", machine.name);

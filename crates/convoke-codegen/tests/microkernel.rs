@@ -4,6 +4,7 @@
 mod common;
 
 use convoke_codegen::asm;
+use convoke_ir::limits::Bounds;
 use convoke_ir::loops;
 use convoke_machine::Machine;
 
@@ -35,7 +36,8 @@ fn sums_stay_in_registers() {
     let machine = Machine::x86_64_v3().narrowed(128);
     for (source, per_eight) in [(gemm.to_owned(), 24), (conv("im2col"), 24)] {
         let program = common::program(&source, &machine);
-        let listing = asm(loops::verify(&program).expect("verified"), &machine).expect("it compiles");
+        let listing =
+            asm(loops::verify(&program).expect("verified"), &machine, &Bounds::default()).expect("it compiles");
         let body = main_loop(&listing, "matmul_f32_4x8");
         let fused = body.iter().filter(|line| line.starts_with("vfmadd")).count();
         assert!(fused >= 32 && fused.is_multiple_of(8), "{fused} multiply-adds in\n{}", body.join("\n"));

@@ -7,6 +7,7 @@ use convoke_codegen::{BoxError, Element, Options, compile};
 use convoke_ir::elem::half::{bf16, f16};
 use convoke_ir::elem::{Elem, Subnormals};
 use convoke_ir::layer::Source;
+use convoke_ir::limits::Bounds;
 use convoke_ir::loops::*;
 use convoke_ir::types::{Layout, TensorType};
 use convoke_ir::values::Values;
@@ -377,7 +378,8 @@ fn every_named_machine_has_code_for_everything() {
                 program.run(kernel, &[x, out]);
                 let program = program.finish();
                 // Lanes beyond `lanes` of the output stay unwritten, which only running the program would mind.
-                let text = verify(&program).map(|verified| convoke_codegen::asm(verified, &machine));
+                let text =
+                    verify(&program).map(|verified| convoke_codegen::asm(verified, &machine, &Bounds::default()));
                 let text = text.unwrap_or_else(|found| panic!("{found:#?}"));
                 let text = text.unwrap_or_else(|error| panic!("{name}, {elem}x{lanes}: {error}"));
                 assert!(!text.contains("call") && !text.contains(" bl "), "{name}, {elem}x{lanes}:\n{text}");

@@ -24,12 +24,14 @@
 //!
 //! [`convoke_bilinear::error`] has the derivations.
 
+use convoke_ir::limits::Bounds;
+
 use crate::conv::Conv;
 use crate::estimate::{Errors, Estimate};
 use crate::propagation::Propagation;
 use crate::refusal::Refusal;
 
-/// The errors that the user allows.
+/// The errors that the user allows, and the time that the choice may take.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Allowed {
     /// The largest error, of the kind that `certified` says; `None` for ten times that of a plain sum.
@@ -41,6 +43,8 @@ pub struct Allowed {
     pub guard: i64,
     /// Whether a NaN or an infinity must stay where the sum puts it.
     pub ieee: bool,
+    /// When weighing is to stop.
+    pub bounds: Bounds,
 }
 
 impl Allowed {

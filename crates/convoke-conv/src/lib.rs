@@ -18,6 +18,8 @@
 //! | [`strips`] | chains of convolutions by fused row strips |
 //! | [`lower`] | the planned convolution as loops |
 
+#![forbid(unsafe_code)]
+
 pub mod accuracy;
 mod algorithms;
 pub mod budget;

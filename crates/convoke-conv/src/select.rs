@@ -15,6 +15,7 @@ use std::fmt;
 
 use convoke_ir::attr::{Algorithm, Plan};
 use convoke_ir::layer::{Instr, Layer, Op, ValueId};
+use convoke_ir::limits::Exceeded;
 use convoke_lower::known::Known;
 use convoke_machine::Machine;
 
@@ -93,19 +94,26 @@ impl fmt::Display for Reason {
     }
 }
 
-/// Why a plan cannot be selected.
+/// Why no plan is selected.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
-#[error("`%{value}`: {plan}: {refusal}; leave the algorithm out to have one chosen")]
-pub struct SelectError {
-    /// The value that the convolution computes, without `%`.
-    pub value: String,
-    /// The plan asked for.
-    pub plan: Box<Plan>,
-    /// Why it cannot be.
-    pub refusal: Box<Refusal>,
+pub enum SelectError {
+    /// The plan asked for cannot be.
+    #[error("`%{value}`: {plan}: {refusal}; leave the algorithm out to have one chosen")]
+    Plan {
+        /// The value that the convolution computes, without `%`.
+        value: String,
+        /// The plan asked for.
+        plan: Box<Plan>,
+        /// Why it cannot be.
+        refusal: Box<Refusal>,
+    },
+    /// The time is over.
+    #[error(transparent)]
+    Late(#[from] Exceeded),
 }
 
-type Weighed = [(Plan, Result<Estimate, Refusal>)];
+type Candidate = (Plan, Result<Estimate, Refusal>);
+type Weighed = [Candidate];
 
 impl Selection {
     /// Weighs every candidate for a convolution. `asked` is the plan it must have; `auto` leaves the choice, and parameters that `asked`
@@ -119,8 +127,11 @@ impl Selection {
     ) -> Result<Selection, SelectError> {
         let conv = conv.guarded(allowed);
         let budget = Budget::new(&conv, allowed);
-        let mut candidates = weigh_all(&conv, asked, machine, allowed, &budget);
-        let error = |refusal| SelectError { value: value.into(), plan: Box::new(asked), refusal: Box::new(refusal) };
+        let mut candidates = weigh_all(&conv, asked, machine, allowed, &budget, &|| {
+            allowed.bounds.on_time(format_args!("the choice of an algorithm for `%{value}`"))
+        })?;
+        let error =
+            |refusal| SelectError::Plan { value: value.into(), plan: Box::new(asked), refusal: Box::new(refusal) };
         let (chosen, reason) = if asked == Plan::default() {
             refuse_little_gains(&mut candidates, &budget);
             cheapest(&candidates, &budget).ok_or_else(|| error(Refusal::NoSizes))?
@@ -158,20 +169,23 @@ impl Selection {
     }
 }
 
-/// Every candidate in order, and what was asked for.
+/// Every candidate in order, and what was asked for. `on_time` is asked before each.
 fn weigh_all(
     conv: &Conv,
     asked: Plan,
     machine: &Machine,
     allowed: &Allowed,
     budget: &Budget,
-) -> Vec<(Plan, Result<Estimate, Refusal>)> {
-    let mut all: Vec<(Plan, Result<Estimate, Refusal>)> = Vec::new();
+    on_time: &dyn Fn() -> Result<(), Exceeded>,
+) -> Result<Vec<Candidate>, Exceeded> {
+    let mut all: Vec<Candidate> = Vec::new();
     for &method in ALL {
+        on_time()?;
         let worth = method.worth(conv, machine);
         // The user may ask for plans that are not tried otherwise.
         let asked = method.asked(asked, conv).into_iter().filter(|plan| !worth.contains(plan));
         for plan in worth.iter().copied().chain(asked) {
+            on_time()?;
             let permitted = allowed.permits(method.propagation(conv));
             let estimate = permitted.and_then(|()| weigh_by(method, plan, conv, machine, budget.errors()));
             let plan = estimate.as_ref().map_or(plan, |estimate| estimate.plan);
@@ -180,7 +194,7 @@ fn weigh_all(
             }
         }
     }
-    all
+    Ok(all)
 }
 
 /// The estimates there are.
@@ -219,29 +233,33 @@ fn cheapest(candidates: &Weighed, budget: &Budget) -> Option<(Plan, Reason)> {
 }
 
 /// The same estimate as [`cheapest`], without those of other candidates. Errors of tiles are computed from the fewest cycles on, until one is
-/// allowed.
+/// allowed. `None` if there is none, or the time is over.
 pub fn quickest(conv: &Conv, machine: &Machine, allowed: &Allowed) -> Option<Estimate> {
     let conv = &conv.guarded(allowed);
     let budget = Budget::new(conv, allowed);
     let mut all: Vec<Estimate> = Vec::new();
     for &method in ALL.iter().filter(|method| allowed.permits(method.propagation(conv)).is_ok()) {
         let worth = method.worth(conv, machine).into_iter();
-        let worth = worth.filter(|plan| plan.algorithm != Algorithm::Im2col { explicit: true });
-        all.extend(worth.filter_map(|plan| weigh_by(method, plan, conv, machine, Errors::None).ok()));
+        for plan in worth.filter(|plan| plan.algorithm != Algorithm::Im2col { explicit: true }) {
+            if allowed.bounds.is_late() {
+                return None;
+            }
+            all.extend(weigh_by(method, plan, conv, machine, Errors::None));
+        }
     }
     all.sort_by(|a, b| a.weighed().total_cmp(&b.weighed()));
     let with_errors = |own: Estimate| match own.plan.algorithm.transforms_tiles() {
         true => weigh(own.plan, conv, machine, budget.errors()).ok(),
         false => Some(own),
     };
-    all.into_iter().filter_map(with_errors).find(|estimate| budget.allows(estimate))
+    let mut all = all.into_iter().take_while(|_| !allowed.bounds.is_late());
+    all.find_map(|own| with_errors(own).filter(|estimate| budget.allows(estimate)))
 }
 
 /// The plan that was asked for. Of what it left open, the one with the fewest predicted cycles whose error is allowed, or if there is none
 /// the most accurate.
 fn named(candidates: &Weighed, asked: Plan, conv: &Conv, machine: &Machine, budget: &Budget) -> Result<Plan, Refusal> {
-    let meant: Vec<&(Plan, Result<Estimate, Refusal>)> =
-        candidates.iter().filter(|(plan, _)| plan.agrees(asked)).collect();
+    let meant: Vec<&Candidate> = candidates.iter().filter(|(plan, _)| plan.agrees(asked)).collect();
     let able: Vec<&Estimate> = meant.iter().filter_map(|(_, estimate)| estimate.as_ref().ok()).collect();
     let allowed = able.iter().filter(|estimate| budget.allows(estimate));
     let best = allowed.min_by(|a, b| a.weighed().total_cmp(&b.weighed()));
@@ -264,7 +282,7 @@ fn no_sizes(asked: Plan, conv: &Conv, machine: &Machine) -> Refusal {
 ///
 /// # Errors
 ///
-/// A plan that a convolution names but that does not apply; `asked` if it applies to none.
+/// A plan that a convolution names but that does not apply; `asked` if it applies to none; the time is over.
 pub fn selections(
     layer: &Layer,
     asked: Plan,
@@ -282,12 +300,13 @@ pub fn selections(
         let is_open = own == Plan::default();
         found.push(match select(if is_open { asked } else { own }) {
             Ok(selection) => selection,
-            Err(error) if !is_open => return Err(error),
-            Err(error) => {
-                let reason = Reason::Inapplicable { asked, refusal: *error.refusal };
-                refused.get_or_insert(error);
+            Err(SelectError::Plan { refusal, .. }) if is_open => {
+                let reason = Reason::Inapplicable { asked, refusal: *refusal };
+                let value = value.clone();
+                refused.get_or_insert(SelectError::Plan { value, plan: Box::new(asked), refusal });
                 Selection { reason, ..select(Plan::default())? }
             }
+            Err(error) => return Err(error),
         });
     }
     match refused {
@@ -342,7 +361,8 @@ pub fn refit(layer: &mut Layer, results: &[ValueId], machine: &Machine) {
     }
 }
 
-/// The plan of every convolution, and how its tiles are guarded, where none names its own: alike convolutions are planned once.
+/// The plan of every convolution, and how its tiles are guarded, where none names its own: alike convolutions are planned once. `None` where some
+/// convolution has none, or the time is over.
 pub fn plans(layer: &Layer, machine: &Machine, allowed: &Allowed) -> Option<Vec<(Plan, Option<usize>)>> {
     let mut known: Vec<(Conv, (Plan, Option<usize>))> = Vec::new();
     let one = |(_, conv): (usize, Conv)| {

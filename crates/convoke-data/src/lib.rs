@@ -15,6 +15,8 @@
 //! | [`fnv_1a`] | a hash that is the same in every build |
 //! | [`write_whole`], [`Pending`] | files that are written in full or not at all, alone or several together |
 
+#![forbid(unsafe_code)]
+
 mod constant;
 mod error;
 mod files;

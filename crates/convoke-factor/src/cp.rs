@@ -324,7 +324,10 @@ mod tests {
         let weights: Vec<f64> = (0..504).map(|_| random.normal()).collect();
         let steps = |enough: f64| {
             let count = std::cell::Cell::new(0);
-            let observer = |_| count.set(count.get() + 1);
+            let observer = |_| {
+                count.set(count.get() + 1);
+                true
+            };
             fit(&weights, extents, 4, Some(enough), &Work::new(1e10).observed(&observer)).expect("finite");
             count.get()
         };

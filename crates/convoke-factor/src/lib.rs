@@ -24,6 +24,8 @@
 //! Errors are relative and in the Frobenius norm, unless a name says otherwise. All of it is deterministic for a given CPU: starts of
 //! iterations are seeded, nothing runs on threads. Between CPUs the last digits of an SVD may differ, as its sums are vectorised.
 
+#![forbid(unsafe_code)]
+
 pub mod cp;
 mod descent;
 pub mod evbmf;

@@ -23,7 +23,7 @@ pub struct Step {
 pub struct Work<'a> {
     limit: f64,
     spent: Cell<f64>,
-    observer: Option<&'a dyn Fn(Step)>,
+    observer: Option<&'a dyn Fn(Step) -> bool>,
 }
 
 impl<'a> Work<'a> {
@@ -32,8 +32,8 @@ impl<'a> Work<'a> {
         Work { limit, spent: Cell::new(0.0), observer: None }
     }
 
-    /// Tells `observer` of each iteration.
-    pub fn observed(self, observer: &'a dyn Fn(Step)) -> Work<'a> {
+    /// Tells `observer` of each iteration, which says whether to go on: a search that is stopped fails as if its work were spent.
+    pub fn observed(self, observer: &'a dyn Fn(Step) -> bool) -> Work<'a> {
         Work { observer: Some(observer), ..self }
     }
 
@@ -60,10 +60,10 @@ impl<'a> Work<'a> {
     /// Spends `multiplications` on an iteration.
     pub(crate) fn step(&self, multiplications: f64, step: Step) -> Result<(), FactorError> {
         self.spend(multiplications)?;
-        if let Some(observer) = self.observer {
-            observer(step);
+        match self.observer {
+            Some(observer) if !observer(step) => Err(FactorError::TooMuchWork),
+            _ => Ok(()),
         }
-        Ok(())
     }
 }
 

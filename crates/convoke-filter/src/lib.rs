@@ -11,6 +11,8 @@
 //!
 //! Frequencies are in cycles per pixel: 0.5 is Nyquist's along an axis, and √½ the corner of the band.
 
+#![forbid(unsafe_code)]
+
 mod class;
 mod rank;
 mod response;

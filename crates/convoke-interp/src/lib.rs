@@ -14,6 +14,8 @@
 //! | [`error_bounds`] | results, and how far a native run may be from them |
 //! | [`errors`] | the same with the errors to expect and those allowed, for convolutions of known accuracy |
 
+#![forbid(unsafe_code)]
+
 mod bounds;
 mod layer;
 mod loops;

@@ -11,13 +11,17 @@
 //! | [`attr`] | attribute values |
 //! | [`text`] | parser and printer |
 //! | [`memory`] | memory for numbers |
+//! | [`limits`] | how much may be taken |
 //! | [`diagnostic`], [`span`] | what is wrong, and where |
+
+#![forbid(unsafe_code)]
 
 pub mod arena;
 pub mod attr;
 pub mod diagnostic;
 pub mod elem;
 pub mod layer;
+pub mod limits;
 pub mod loops;
 pub mod memory;
 pub mod shape;

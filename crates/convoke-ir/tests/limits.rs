@@ -4,6 +4,7 @@ use std::fmt::Write;
 use std::time::{Duration, Instant};
 
 use convoke_ir::diagnostic::{Code, Diagnostic, render, shown};
+use convoke_ir::limits::Limit;
 use convoke_ir::{layer, text};
 
 const HEAD: &str = "layer @l(%x: f32[1, 4, 8, 8]) -> f32[1, 4, 8, 8] {\n";
@@ -75,7 +76,7 @@ fn too_many_statements_or_entries() {
 
 #[test]
 fn a_text_larger_than_the_limit() {
-    let source = " ".repeat(text::MAX_SOURCE + 1);
+    let source = " ".repeat(Limit::Source.default_value() as usize + 1);
     let (found, message) = refused(&source);
     assert_eq!(found[0].code, Code::SourceSize);
     assert!(message.len() < 1024);

@@ -1,6 +1,7 @@
 //! Why a layer cannot be lowered.
 
 use convoke_ir::attr::Plan;
+use convoke_ir::limits::Exceeded;
 use convoke_ir::shape::ShapeError;
 use convoke_ir::types::TypeError;
 
@@ -8,6 +9,9 @@ use convoke_ir::types::TypeError;
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum LowerError {
+    /// The time is over.
+    #[error(transparent)]
+    Late(Exceeded),
     /// A convolution without a plan.
     #[error("`%{value}`: no algorithm is chosen; run `select` before lowering")]
     NotSelected {

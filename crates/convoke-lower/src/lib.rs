@@ -21,6 +21,8 @@
 //! | [`halves`] | buffers of `f16` and `bf16`, which are stored and not computed with |
 //! | [`register_tile`] | the accumulators that registers hold |
 
+#![forbid(unsafe_code)]
+
 pub mod block_transpose;
 pub mod blocked;
 pub mod cuts;

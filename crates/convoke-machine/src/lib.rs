@@ -3,6 +3,8 @@
 //! Nothing in convoke is decided by a constant that belongs to a machine: lowering and cost model read a [`Machine`],
 //! which is detected ([`Machine::host`]), named ([`Machine::named`]) or read from a file ([`Machine::from_toml`]).
 
+#![forbid(unsafe_code)]
+
 mod feature;
 mod hierarchy;
 mod host;

@@ -4,6 +4,7 @@ use convoke_conv::SelectError;
 use convoke_data::DataError;
 use convoke_ir::attr::Attr;
 use convoke_ir::diagnostic::{Diagnostic, shown};
+use convoke_ir::limits::Exceeded;
 use convoke_lower::LowerError;
 
 use crate::guarantee::Guarantee;
@@ -116,6 +117,9 @@ pub enum PassError {
     /// An algorithm that was asked for does not apply.
     #[error(transparent)]
     Select(#[from] SelectError),
+    /// The time is over.
+    #[error(transparent)]
+    Late(#[from] Exceeded),
     /// The layer cannot be lowered.
     #[error(transparent)]
     Lower(#[from] LowerError),

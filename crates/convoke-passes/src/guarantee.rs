@@ -8,6 +8,7 @@ use std::fmt;
 use std::marker::PhantomData;
 
 use convoke_conv::Allowed;
+use convoke_ir::limits::Bounds;
 
 /// What a pass may change, weakest change first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -101,7 +102,7 @@ needs! {
 #[derive(Clone, Copy, Debug)]
 pub struct Granted<G>(PhantomData<G>);
 
-/// What the user allows.
+/// What the user allows: changes, and time.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Grants {
     /// `--max-error`: the rounding error to expect that is allowed, relative to Σ|w||x| of an output element, for inputs of like magnitude within a
@@ -118,6 +119,8 @@ pub struct Grants {
     pub tolerance: Option<f64>,
     /// `--structural`: whether the function may change freely.
     pub structural: bool,
+    /// `--max-compile-seconds` and the other limits of compiling.
+    pub bounds: Bounds,
 }
 
 impl Grants {
@@ -133,8 +136,8 @@ impl Grants {
 
     /// The errors of algorithms that are allowed.
     pub fn rounding(&self) -> Allowed {
-        let Grants { max_error, certified, guard, ieee, .. } = *self;
-        Allowed { max_error, certified, guard, ieee }
+        let Grants { max_error, certified, guard, ieee, bounds, .. } = *self;
+        Allowed { max_error, certified, guard, ieee, bounds }
     }
 
     /// The token for a pass that needs `G`; `None` if the user does not allow it.

@@ -19,6 +19,7 @@
 //!
 //! The feature `algebra` adds the passes that factor kernels or multiply them together.
 
+#![forbid(unsafe_code)]
 // Tools that only these passes use stay compiled without them.
 #![cfg_attr(not(feature = "algebra"), allow(dead_code))]
 

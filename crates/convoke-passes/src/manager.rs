@@ -119,12 +119,15 @@ impl<'a> PassManager<'a> {
         let mut before = state.stats();
         let mut log = Log { watch: self.watch.clone(), ..Log::default() };
         for (i, pass) in passes.iter().enumerate() {
+            let on_time = || self.cx.grants.bounds.on_time(format_args!("pass `{}`", pass.name()));
+            on_time()?;
             let start = Instant::now();
             let changed;
             self.watch.tell(&Progress::Pass { name: pass.name(), number: i + 1, of: passes.len() });
             let done = self.step(state, pass, &mut log);
             self.watch.tell(&Progress::End);
             (state, changed) = done?;
+            on_time()?;
             let elapsed = start.elapsed();
             if self.each || state.stage() == Stage::Layer {
                 state.verify().map_err(|diagnostics| PassError::Broken { pass: pass.name(), diagnostics })?;
@@ -155,7 +158,7 @@ impl<'a> PassManager<'a> {
                 let (mut layer, changed) = with_padding_read(layer, self.cx.files)?;
                 refit(&mut layer, &changed, self.cx.machine);
                 let verified = layer::verify(&layer).map_err(PassError::Invalid)?;
-                state = State::Loops(lower(verified, self.cx.machine)?);
+                state = State::Loops(lower(verified, self.cx.machine, &self.cx.grants.bounds)?);
                 Changed::Yes
             }
             (pass, state) => {

@@ -266,15 +266,18 @@ fn the_pass_chooses_as_selections_do() {
 #[test]
 fn errors_are_held_against_the_budget() {
     use convoke_conv::select::selections;
-    use convoke_conv::{Refusal, Selection};
+    use convoke_conv::{Refusal, SelectError, Selection};
     use convoke_ir::attr::Plan;
     let vgg = "layer @vgg(%x: f32[1, 256, 56, 56]) -> f32[1, 256, 56, 56] {\n%w = const f32[256, 256, 3, 3] = normal\n\
         %y = conv2d %x, %w { pads = [1, 1, 1, 1] }\nreturn %y\n}\n";
     let select = |asked: &str, grants: Grants| -> Result<Selection, Refusal> {
         let asked: Plan = asked.parse().unwrap();
-        selections(&parse(vgg), asked, &Machine::x86_64_v3(), &grants.rounding())
-            .map(|mut all| all.remove(0))
-            .map_err(|e| *e.refusal)
+        selections(&parse(vgg), asked, &Machine::x86_64_v3(), &grants.rounding()).map(|mut all| all.remove(0)).map_err(
+            |error| match error {
+                SelectError::Plan { refusal, .. } => *refusal,
+                late => panic!("{late}"),
+            },
+        )
     };
     let at_most = |e: f64| Grants { max_error: Some(e), ..Grants::default() };
     // Nothing rounds less than a plain sum's 0.

@@ -3,6 +3,7 @@
 mod common;
 
 use common::{agree, layer, planned};
+use convoke_conv::SelectError;
 use convoke_machine::Machine;
 use convoke_passes::PassError;
 
@@ -99,7 +100,7 @@ fn what_cannot_be_cut_is_refused_with_numbers() {
              %0 = conv2d %x, %w {{ algorithm = strassen({levels}) }}\nreturn %0\n}}\n"
         ));
         match planned(&layer, &Machine::x86_64_v3()) {
-            Err(PassError::Select(error)) => assert_eq!(error.refusal.to_string(), expected),
+            Err(PassError::Select(SelectError::Plan { refusal, .. })) => assert_eq!(refusal.to_string(), expected),
             other => panic!("{x}, {w}: {other:?}"),
         }
     }

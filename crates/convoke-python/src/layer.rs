@@ -19,15 +19,17 @@ pub(crate) struct Layer(convoke::Layer);
 impl Layer {
     /// The layer of a text: the one named, or the only one. `file("…")` in it is looked up in the working folder.
     #[staticmethod]
-    fn text(py: Python<'_>, text: &str, layer: Option<&str>) -> PyResult<Layer> {
-        let read = || Module::from_bytes("<text>", text.as_bytes(), Files::at("."))?.layer(layer);
+    fn text(py: Python<'_>, text: &str, layer: Option<&str>, options: Options) -> PyResult<Layer> {
+        let limits = options.limits()?;
+        let read = || Module::from_bytes_within("<text>", text.as_bytes(), Files::at("."), &limits)?.layer(layer);
         py.detach(read).map(Layer).map_err(raised)
     }
 
     /// The layer of a file in the language. `file("…")` in it is looked up in its folder.
     #[staticmethod]
-    fn file(py: Python<'_>, path: PathBuf, layer: Option<&str>) -> PyResult<Layer> {
-        py.detach(|| Module::read(&path)?.layer(layer)).map(Layer).map_err(raised)
+    fn file(py: Python<'_>, path: PathBuf, layer: Option<&str>, options: Options) -> PyResult<Layer> {
+        let limits = options.limits()?;
+        py.detach(|| Module::read_within(&path, &limits)?.layer(layer)).map(Layer).map_err(raised)
     }
 
     /// Native code for the layer.

@@ -11,6 +11,8 @@
 //!
 //! Compiling and running release Python's global lock. The crate has no `unsafe` code: the crate `numpy` counts who reads and who writes an array.
 
+#![forbid(unsafe_code)]
+
 mod arrays;
 mod command;
 mod compiled;

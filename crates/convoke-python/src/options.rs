@@ -1,9 +1,10 @@
 //! Options of compiling, from the `dict` that the package fills in.
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 
 use convoke::ir::layer::Range;
-use convoke::{Compiler, InputRange, Machine, Plan, Subnormals};
+use convoke::{Compiler, InputRange, Limit, Limits, Machine, Plan, Subnormals};
 use pyo3::prelude::*;
 
 use crate::error::Error;
@@ -24,6 +25,7 @@ pub(crate) struct Options {
     subnormals: String,
     ieee: bool,
     max_memory: u64,
+    limits: HashMap<String, f64>,
     tune: bool,
     tune_cache: Option<PathBuf>,
     cache: Option<PathBuf>,
@@ -50,7 +52,7 @@ impl Options {
             .with_threads(self.threads)
             .with_subnormals(self.subnormals()?)
             .with_ieee(self.ieee)
-            .with_max_memory(self.max_memory);
+            .with_limits(self.limits()?);
         if let Some(limit) = self.max_error {
             compiler = compiler.with_max_error(limit);
         }
@@ -77,6 +79,26 @@ impl Options {
             compiler = compiler.with_cache(folder);
         }
         Ok(compiler)
+    }
+
+    /// The limits.
+    ///
+    /// # Errors
+    ///
+    /// `convoke.Error` for a limit that does not exist, or a negative value.
+    pub(crate) fn limits(&self) -> PyResult<Limits> {
+        let mut limits = Limits::default().with(Limit::Memory, self.max_memory);
+        for (name, &value) in &self.limits {
+            let limit =
+                Limit::of_flag(name).filter(|&limit| limit != Limit::Memory && value >= 0.0).ok_or_else(|| {
+                    let known = Limit::ALL.into_iter().filter(|&limit| limit != Limit::Memory);
+                    let known: Vec<_> = known.map(|limit| limit.flag().replace('-', "_")).collect();
+                    let known = known.join(", ");
+                    Error::new_err(format!("limits has {name} = {value}; give numbers of at least 0 for {known}"))
+                })?;
+            limits = limits.with(limit, limit.value_of(value));
+        }
+        Ok(limits)
     }
 
     /// The bytes that a layer and its files may take.

@@ -17,7 +17,9 @@ use blake3::Hasher;
 use convoke_codegen::Compiled;
 use convoke_data::{DataError, open, values, write_whole};
 use convoke_ir::layer::{Def, Source};
+use convoke_ir::limits::{Bounds, Limit};
 use convoke_machine::processor;
+use convoke_passes::Grants;
 
 use crate::compiled::{CompiledLayer, Report};
 use crate::compiler::Compiler;
@@ -138,12 +140,12 @@ fn key(compiler: &Compiler, layer: &Layer) -> Option<String> {
     text(&processor());
     text(&compiler.machine().to_toml());
     text(&format!(
-        "{} {:?} {} {} {} {:?} {:?}",
+        "{} {:?} {} {} {:?} {:?} {:?}",
         compiler.level(),
-        compiler.grants(),
+        Grants { bounds: Bounds::default(), ..compiler.grants() },
         compiler.algorithm(),
         compiler.threads(),
-        compiler.max_memory(),
+        compiler.limits().with(Limit::Time, 0),
         compiler.subnormals(),
         compiler.named(),
     ));

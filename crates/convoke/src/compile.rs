@@ -26,19 +26,23 @@ impl Compiler {
         verify: Verify,
         mut observer: impl FnMut(&Record, &State),
     ) -> Result<(State, Vec<Verdict>), Error> {
+        let mut compiler = self.started();
         let mut passes = self.pipeline(last)?;
         let mut state = State::Layer(self.declared(layer));
         let mut verdicts = Vec::new();
         if let Some(tuning) = self.tuning() {
             let select = passes.iter().position(|pass| pass.name() == Select::NAME).unwrap_or(0);
             let rest = passes.split_off(select);
-            state = self.run_passes_verified(state, &passes, layer.files(), verify, &mut observer)?;
+            state = compiler.run_passes_verified(state, &passes, layer.files(), verify, &mut observer)?;
             if let State::Layer(weighed) = &mut state {
-                verdicts = tune(self, tuning, weighed, layer.files())?;
+                // Each candidate has the time of a compilation for itself.
+                let start = Instant::now();
+                verdicts = tune(&self.clone().with_limits(self.limits()), tuning, weighed, layer.files())?;
+                compiler = compiler.later(start.elapsed());
             }
             passes = rest;
         }
-        Ok((self.run_passes_verified(state, &passes, layer.files(), verify, observer)?, verdicts))
+        Ok((compiler.run_passes_verified(state, &passes, layer.files(), verify, observer)?, verdicts))
     }
 
     /// Runs all passes over layer IR: the layer as it is lowered, with the algorithm of each convolution.
@@ -56,8 +60,8 @@ impl Compiler {
     ///
     /// # Errors
     ///
-    /// [`Error::Memory`] for a layer that needs more than the limit; [`Error::Pass`] for a pass that is refused or an op that cannot be lowered;
-    /// [`Error::Option`].
+    /// [`Error::Memory`] and [`Error::Limit`] for a layer that needs more than the limits; [`Error::Pass`] for a pass that is refused or late, or an op that
+    /// cannot be lowered; [`Error::Option`].
     pub fn lower(&self, layer: &Layer) -> Result<Lowered, Error> {
         self.fits(layer)?;
         let start = Instant::now();
@@ -85,7 +89,7 @@ impl Compiler {
     /// # Errors
     ///
     /// As [`Compiler::lower`]; [`Error::Machine`] for a CPU that lacks what the code uses; [`Error::Codegen`] for weights without values, scratch
-    /// beyond the memory limit, more threads than [`max_threads`](crate::max_threads), or a system without executable memory.
+    /// beyond the memory limit, more threads, code or time than the limits, or a system without executable memory.
     pub fn compile(&self, layer: &Layer) -> Result<CompiledLayer, Error> {
         self.machine().runs_on_host()?;
         self.fits(layer)?;
@@ -93,9 +97,10 @@ impl Compiler {
         if let Some(loaded) = entry.as_ref().and_then(|entry| entry.load(self, layer)) {
             return Ok(loaded);
         }
-        let lowered = self.lower(layer)?;
+        let compiler = self.started();
+        let lowered = compiler.lower(layer)?;
         self.watch().tell(&Progress::Code);
-        let compiled = CompiledLayer::new(self, lowered);
+        let compiled = CompiledLayer::new(&compiler, lowered);
         self.watch().tell(&Progress::End);
         let compiled = compiled?;
         let cached = entry.map_or(Cached::Not, |entry| entry.keep(&compiled));

@@ -126,7 +126,8 @@ impl CompiledLayer {
     /// The options of a layer's code.
     pub(crate) fn options(compiler: &Compiler, layer: &Layer) -> Options {
         let max_bytes = memory::left_for_code(layer, compiler.max_memory());
-        Options { threads: compiler.threads(), max_bytes, subnormals: compiler.subnormals() }
+        let bounds = compiler.grants().bounds;
+        Options { threads: compiler.threads(), max_bytes, subnormals: compiler.subnormals(), bounds }
     }
 
     pub(crate) fn of(layer: &Layer, kernels: Vec<Kernel>, compiled: Compiled, report: Report) -> CompiledLayer {

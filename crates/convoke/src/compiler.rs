@@ -2,11 +2,13 @@
 //! out of range.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use convoke_data::Files;
 use convoke_ir::attr::Plan;
 use convoke_ir::elem::Subnormals;
 use convoke_ir::layer as ir;
+use convoke_ir::limits::{Limit, Limits};
 use convoke_machine::Machine;
 use convoke_passes::spec::Spec;
 use convoke_passes::{Grants, Watch};
@@ -44,7 +46,6 @@ pub struct Compiler {
     input_range: Option<InputRange>,
     algorithm: Plan,
     threads: usize,
-    max_memory: u64,
     subnormals: Subnormals,
     tuning: Option<Tuning>,
     cache: Option<PathBuf>,
@@ -79,7 +80,6 @@ impl Compiler {
             input_range: None,
             algorithm: Plan::default(),
             threads: 1,
-            max_memory: Compiler::DEFAULT_MAX_MEMORY,
             subnormals: Subnormals::default(),
             tuning: None,
             cache: None,
@@ -162,7 +162,7 @@ impl Compiler {
         self
     }
 
-    /// Sets the most threads that a run uses: at least 1, which is the default, and at most [`max_threads`](crate::max_threads). The result is the
+    /// Sets the most threads that a run uses: at least 1, which is the default, and at most [`Limit::Threads`]. The result is the
     /// same bits for any number, except that [`Compiler::with_tuning`] may find another algorithm.
     pub fn with_threads(mut self, threads: usize) -> Compiler {
         self.threads = threads;
@@ -171,8 +171,24 @@ impl Compiler {
 
     /// Limits the bytes of inputs, outputs, constants and scratch together; [`Compiler::DEFAULT_MAX_MEMORY`] if not set. A layer that needs more is
     /// refused before any of it is taken.
-    pub fn with_max_memory(mut self, bytes: u64) -> Compiler {
-        self.max_memory = bytes;
+    pub fn with_max_memory(self, bytes: u64) -> Compiler {
+        let limits = self.limits().with(Limit::Memory, bytes);
+        self.with_limits(limits)
+    }
+
+    /// Sets all limits at once, that of memory too; see [`Limit`] for what they are.
+    ///
+    /// ```
+    /// use convoke::{Compiler, Generator, Layer, Limit, Limits};
+    ///
+    /// let layer = Layer::conv2d([1, 3, 9, 9], [4, 3, 3, 3]).weights(Generator::Zeros {}).relu().build()?;
+    /// let limits = Limits::default().with(Limit::Ops, 1);
+    /// let error = Compiler::host().with_limits(limits).compile(&layer).unwrap_err();
+    /// assert_eq!(error.exceeded().map(|exceeded| exceeded.limit), Some(Limit::Ops));
+    /// # Ok::<(), convoke::Error>(())
+    /// ```
+    pub fn with_limits(mut self, limits: Limits) -> Compiler {
+        self.grants.bounds = limits.into();
         self
     }
 
@@ -207,6 +223,19 @@ impl Compiler {
         self
     }
 
+    /// The same compiler, whose time to compile begins now unless it has begun.
+    pub(crate) fn started(&self) -> Compiler {
+        let mut compiler = self.clone();
+        compiler.grants.bounds = self.grants.bounds.started();
+        compiler
+    }
+
+    /// The same compiler, whose time to compile began so much later.
+    pub(crate) fn later(mut self, by: Duration) -> Compiler {
+        self.grants.bounds = self.grants.bounds.later(by);
+        self
+    }
+
     /// The compiler for another number of threads, with the algorithms that tuning finds for the present number.
     pub(crate) fn only_run_on(mut self, threads: usize) -> Compiler {
         let present = self.threads;
@@ -226,7 +255,7 @@ impl Compiler {
         self.level
     }
 
-    /// The changes that passes are allowed: limits on errors, tolerance, guard, places of NaN and infinities.
+    /// The changes that passes are allowed: limits on errors, tolerance, guard, places of NaN and infinities; and the limits.
     pub fn grants(&self) -> Grants {
         self.grants
     }
@@ -241,9 +270,14 @@ impl Compiler {
         self.threads
     }
 
+    /// The limits.
+    pub fn limits(&self) -> Limits {
+        *self.grants.bounds.limits()
+    }
+
     /// The memory limit in bytes.
     pub fn max_memory(&self) -> u64 {
-        self.max_memory
+        self.limits().get(Limit::Memory)
     }
 
     /// The treatment of subnormal numbers in native code: as asked, or kept where the machine cannot flush them.
@@ -271,7 +305,7 @@ impl Compiler {
 
     /// The folder in which the files of a layer are looked up, with the memory limit as their budget.
     pub fn files(&self, layer: &Layer) -> Files {
-        layer.files().clone().with_budget(self.max_memory)
+        layer.files().clone().with_budget(self.max_memory())
     }
 
     /// A layer with the ranges of its inputs, as it is compiled.
@@ -283,14 +317,16 @@ impl Compiler {
         ir
     }
 
-    /// Refuses a layer whose inputs, outputs and constants alone need more than the memory limit, and options out of range.
+    /// Refuses a layer whose inputs, outputs and constants alone need more than the memory limit, one with more ops or larger tensors than allowed, and
+    /// options out of range.
     ///
     /// # Errors
     ///
-    /// [`Error::Memory`] with the bytes of each; [`Error::Option`].
+    /// [`Error::Memory`] with the bytes of each; [`Error::Limit`]; [`Error::Option`].
     pub fn fits(&self, layer: &Layer) -> Result<(), Error> {
         self.validate()?;
-        memory::check_layer(layer, self.max_memory)
+        memory::within(layer.ir(), &self.limits())?;
+        memory::check_layer(layer, self.max_memory())
     }
 
     /// Refuses options out of range.

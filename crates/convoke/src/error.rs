@@ -5,12 +5,15 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use convoke_codegen::{CodegenError, RunError};
+use convoke_conv::SelectError;
 use convoke_data::DataError;
 use convoke_interp::InterpError;
 use convoke_ir::diagnostic::{self, Diagnostic, shown};
 use convoke_ir::elem::Elem;
 use convoke_ir::layer::BuildError;
+use convoke_ir::limits::Exceeded;
 use convoke_ir::types::TensorType;
+use convoke_lower::LowerError;
 use convoke_machine::Missing;
 use convoke_passes::PassError;
 
@@ -128,6 +131,9 @@ pub enum Error {
         /// Bytes allowed.
         limit: u64,
     },
+    /// More than another limit: ops or elements of a layer. [`Error::exceeded`] finds those of passes and code too.
+    #[error(transparent)]
+    Limit(#[from] Exceeded),
     /// The system has no memory left.
     #[error("{bytes} bytes for an array, which the system does not give")]
     OutOfMemory {
@@ -188,11 +194,8 @@ pub enum ReadError {
     #[error(transparent)]
     System(#[from] std::io::Error),
     /// More bytes than a text may have.
-    #[error("it is larger than {limit} bytes, the most a text may have")]
-    TooLarge {
-        /// The most bytes.
-        limit: usize,
-    },
+    #[error(transparent)]
+    TooLarge(#[from] Exceeded),
 }
 
 /// A text with mistakes.
@@ -237,6 +240,21 @@ fn more(diagnostics: &[Diagnostic]) -> String {
 }
 
 impl Error {
+    /// The limit that was exceeded, if that is the reason. Memory has [`Error::Memory`], a text its diagnostics.
+    pub fn exceeded(&self) -> Option<&Exceeded> {
+        match self {
+            Error::Limit(exceeded)
+            | Error::Read { source: ReadError::TooLarge(exceeded), .. }
+            | Error::Codegen(CodegenError::Limit(exceeded))
+            | Error::Pass(
+                PassError::Late(exceeded)
+                | PassError::Select(SelectError::Late(exceeded))
+                | PassError::Lower(LowerError::Late(exceeded)),
+            ) => Some(exceeded),
+            _ => None,
+        }
+    }
+
     /// The message with the messages of all errors below it. Mistakes in a text are shown in their places, with a caret; `color` adds terminal
     /// colours to these.
     pub fn render(&self, color: bool) -> String {

@@ -33,6 +33,7 @@
 //! | [`peak`] | the highest rate of generated code |
 //! | `certificates` | records of compiling that can be replayed without the passes; with the feature `certificates` |
 //! | [`calibrate`] | measured rates of this CPU for the cost model |
+//! | [`Limits`] | how much a text, a layer and its code may take |
 //! | [`Unmet`] | limits on rounding that are not kept |
 //! | [`tune`] | verdicts by measurement, and the folder that keeps them |
 //! | [`ir`] | the languages: layer IR and loop IR, builders, verifiers |
@@ -43,6 +44,8 @@
 //! the same code, and the same bits for any number of threads.
 //!
 //! Nothing here prints, reads the environment or ends the process. No input makes it panic; a panic is a bug.
+
+#![forbid(unsafe_code)]
 
 #[cfg(feature = "analyze")]
 pub mod analyze;
@@ -109,6 +112,7 @@ pub use convoke_interp::InterpError;
 pub use convoke_ir::attr::{Algorithm, Plan};
 pub use convoke_ir::elem::{Elem, Subnormals, half};
 pub use convoke_ir::layer::Generator;
+pub use convoke_ir::limits::{Exceeded, Limit, Limits};
 pub use convoke_ir::types::{Layout, TensorType};
 pub use convoke_machine::{Machine, MachineError, Missing, UnknownMachine};
 pub use target_lexicon::Triple;

@@ -1,9 +1,19 @@
 //! Memory that a layer needs, known before any of it is taken.
 
-use convoke_ir::layer::{Def, ValueId};
+use convoke_ir::layer::{self as ir, Def, ValueId};
+use convoke_ir::limits::{Exceeded, Limit, Limits};
 
 use crate::error::Error;
 use crate::layer::Layer;
+
+/// Refuses a layer of too many ops, or with a tensor of too many elements.
+pub(crate) fn within(layer: &ir::Layer, limits: &Limits) -> Result<(), Exceeded> {
+    limits.check(Limit::Ops, layer.body.len(), format_args!("layer `@{}` has", layer.name))?;
+    for (_, value) in layer.values.iter() {
+        limits.check(Limit::Elements, value.ty.elements(), format_args!("`%{}`: `{}` has", value.name, value.ty))?;
+    }
+    Ok(())
+}
 
 /// Refuses a layer whose inputs, outputs and constants alone are larger than `limit` bytes.
 ///

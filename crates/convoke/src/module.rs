@@ -6,11 +6,13 @@ use std::path::{Path, PathBuf};
 
 use convoke_data::Files;
 use convoke_ir::layer::Source;
+use convoke_ir::limits::{Exceeded, Limit, Limits};
 use convoke_ir::loops::{Program, Role};
 use convoke_ir::text;
 
 use crate::error::{Error, ReadError, TextError};
 use crate::layer::Layer;
+use crate::memory;
 
 /// The contents of a text: layers, and programs in loop IR.
 #[derive(Clone, Debug)]
@@ -52,11 +54,20 @@ impl Module {
     ///
     /// [`Error::Read`] for a folder, a named pipe, a device or a file that is too large; [`Error::Text`] with every mistake in the text.
     pub fn read(path: &Path) -> Result<Module, Error> {
+        Module::read_within(path, &Limits::default())
+    }
+
+    /// As [`Module::read`], within other limits.
+    ///
+    /// # Errors
+    ///
+    /// As [`Module::read`]; [`Error::Limit`] for too many ops or elements.
+    pub fn read_within(path: &Path, limits: &Limits) -> Result<Module, Error> {
         let failed = |source: ReadError| Error::Read { path: path.into(), source };
         let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let file = convoke_data::open_text(path).map_err(|source| failed(source.into()))?;
-        let bytes = read_capped(file).map_err(failed)?;
-        Module::from_bytes(&path.to_string_lossy(), &bytes, Files::at(folder))
+        let bytes = read_capped(file, limits).map_err(failed)?;
+        Module::from_bytes_within(&path.to_string_lossy(), &bytes, Files::at(folder), limits)
     }
 
     /// Reads a text from its bytes.
@@ -65,6 +76,15 @@ impl Module {
     ///
     /// [`Error::Text`] with every mistake in it, and bytes that are not UTF-8 in their place.
     pub fn from_bytes(name: &str, bytes: &[u8], files: Files) -> Result<Module, Error> {
+        Module::from_bytes_within(name, bytes, files, &Limits::default())
+    }
+
+    /// As [`Module::from_bytes`], within other limits.
+    ///
+    /// # Errors
+    ///
+    /// As [`Module::from_bytes`]; [`Error::Limit`] for too many ops or elements.
+    pub fn from_bytes_within(name: &str, bytes: &[u8], files: Files, limits: &Limits) -> Result<Module, Error> {
         let wrong = |text: &str, diagnostics| {
             let name = convoke_ir::diagnostic::shown(name);
             Error::Text(Box::new(TextError { name, text: text.into(), diagnostics }))
@@ -73,8 +93,10 @@ impl Module {
             let valid = bytes.utf8_chunks().next().map_or("", |chunk| chunk.valid());
             wrong(valid, vec![diagnostic])
         })?;
-        let module = text::parse_and_verify(text).map_err(|diagnostics| wrong(text, diagnostics))?;
-        Ok(Module::of_ir(name.into(), module, files))
+        let module = text::parse_and_verify_within(text, limits).map_err(|diagnostics| wrong(text, diagnostics))?;
+        let module = Module::of_ir(name.into(), module, files);
+        module.within(limits)?;
+        Ok(module)
     }
 
     /// Reads an ONNX model as a module of one layer. Its file and all tensors take at most `budget` bytes.
@@ -104,6 +126,15 @@ impl Module {
             layers: self.layers.iter().map(|layer| layer.ir().clone()).collect(),
             programs: self.programs.clone(),
         }
+    }
+
+    /// Refuses layers of too many ops, or with a tensor of too many elements.
+    ///
+    /// # Errors
+    ///
+    /// The first such layer.
+    pub fn within(&self, limits: &Limits) -> Result<(), Exceeded> {
+        self.layers.iter().try_for_each(|layer| memory::within(layer.ir(), limits))
     }
 
     /// The name of the text in messages.
@@ -184,12 +215,10 @@ impl fmt::Display for Module {
 ///
 /// # Errors
 ///
-/// More bytes than [`text::MAX_SOURCE`]; the refusal of the system.
-pub fn read_capped(from: impl Read) -> Result<Vec<u8>, ReadError> {
+/// More bytes than [`Limit::Source`]; the refusal of the system.
+pub fn read_capped(from: impl Read, limits: &Limits) -> Result<Vec<u8>, ReadError> {
     let mut bytes = Vec::new();
-    from.take(text::MAX_SOURCE as u64 + 1).read_to_end(&mut bytes)?;
-    if bytes.len() > text::MAX_SOURCE {
-        return Err(ReadError::TooLarge { limit: text::MAX_SOURCE });
-    }
+    from.take(limits.get(Limit::Source) + 1).read_to_end(&mut bytes)?;
+    limits.check(Limit::Source, bytes.len(), "it has at least")?;
     Ok(bytes)
 }

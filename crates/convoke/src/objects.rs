@@ -25,7 +25,7 @@ pub struct Nets {
 
 impl Nets {
     /// Lowers layers with each of these compilers, whose machines are of one architecture; without any, for this CPU. On a CPU that fits several, the code
-    /// of the one with the longest vectors runs.
+    /// of the one with the longest vectors runs. The limits are those of the compilers.
     ///
     /// # Errors
     ///
@@ -38,6 +38,7 @@ impl Nets {
         compilers.sort_by_key(|compiler| (compiler.machine().vector_bits, compiler.machine().features.len()));
         let first = layers.first().ok_or_else(|| Error::NoLayer { text: "the text".into() })?;
         let files = compilers[0].files(first);
+        let export = Export { bounds: compilers[0].limits().into(), ..export };
         let mut lowered = Vec::new();
         for layer in layers {
             let variants = compilers.iter().map(|compiler| Ok((compiler.lower(layer)?, compiler.machine().clone())));
@@ -73,7 +74,8 @@ impl Nets {
     pub fn object(&self) -> Result<Object, Error> {
         let constants =
             |source: &Source, ty: &TensorType| data::values(source, ty, &self.files).map_err(BoxError::from);
-        Ok(codegen::object(&self.nets(), &constants, &self.export)?)
+        let export = Export { bounds: self.export.bounds.started(), ..self.export.clone() };
+        Ok(codegen::object(&self.nets(), &constants, &export)?)
     }
 
     /// The C header of the object file.

@@ -9,6 +9,7 @@ use convoke_passes::{Context, LayerPass, PassManager, Record, Stage, State};
 
 use crate::compiler::Compiler;
 use crate::error::Error;
+use crate::memory;
 
 impl Compiler {
     /// The passes of the level and those that were named, up to and including `last`; `select` has the algorithm that was asked for.
@@ -30,7 +31,7 @@ impl Compiler {
     ///
     /// # Errors
     ///
-    /// [`Error::Pass`] for a pass that is refused or fails; [`Error::Option`].
+    /// [`Error::Pass`] for a pass that is refused, fails or is late; [`Error::Limit`]; [`Error::Option`].
     pub fn run_passes(
         &self,
         state: State,
@@ -50,8 +51,11 @@ impl Compiler {
         observer: impl FnMut(&Record, &State),
     ) -> Result<State, Error> {
         self.validate()?;
+        if let State::Layer(layer) = &state {
+            memory::within(layer, &self.limits())?;
+        }
         let files = files.clone().with_budget(self.max_memory());
-        let cx = Context { machine: self.machine(), files: &files, grants: self.grants() };
+        let cx = Context { machine: self.machine(), files: &files, grants: self.started().grants() };
         let manager = PassManager::new(cx).observe(observer).watch(self.watch().clone());
         let mut manager = if verify == Verify::Each { manager } else { manager.leave_programs() };
         Ok(manager.run(state, passes)?)

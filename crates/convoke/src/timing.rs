@@ -200,6 +200,7 @@ fn with_algorithm(alone: &ir::Layer, algorithm: Plan) -> ir::Layer {
 /// Compiles a layer that has been rewritten: only the passes from `select` on run, without `bands`, since the layer says which convolutions are fused by
 /// row strips. Weights without values become random, since time does not depend on them.
 pub(crate) fn compile(compiler: &Compiler, files: &Files, mut ir: ir::Layer) -> Result<CompiledLayer, Error> {
+    let compiler = &compiler.started();
     let start = Instant::now();
     for id in ir.values.ids().collect::<Vec<_>>() {
         if let Def::Const(source @ Source::Unbound) = &mut ir.values[id].def {

@@ -1,6 +1,7 @@
 //! The command line: every command and option, once. Help, usage errors and suggestions come from here.
 
 mod commands;
+mod limits;
 mod options;
 mod reduce;
 mod values;

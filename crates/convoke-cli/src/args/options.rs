@@ -3,9 +3,12 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-use convoke::{Compiler, InputRange, Plan, Subnormals};
+use convoke::{Compiler, InputRange, Limit, Limits, Plan, Subnormals};
 
-use super::values::{Normalise, algorithm, bytes, dim, input, input_range, input_shape, normalise, not_negative, seed};
+use super::limits::LimitFlags;
+use super::values::{
+    Normalise, algorithm, at_least_one, bytes, dim, input, input_range, input_shape, normalise, not_negative, seed,
+};
 
 /// Options of every command that compiles.
 #[derive(Debug, Args)]
@@ -39,9 +42,9 @@ pub(crate) struct Options {
     /// Compute every convolution by this algorithm, form or plan, where it applies
     #[arg(long, value_name = "A", value_parser = algorithm)]
     pub(crate) algorithm: Option<Plan>,
-    /// Threads to run on, at most 64, or 4 for each processor if that is more; the result is the same for any number
-    #[arg(long, value_name = "N", default_value_t = 1, allow_negative_numbers = true, value_parser = clap::value_parser!(u16).range(1..=1024))]
-    pub(crate) threads: u16,
+    /// Threads to run on, at most --max-threads; the result is the same for any number
+    #[arg(long, value_name = "N", default_value_t = 1, allow_negative_numbers = true, value_parser = at_least_one)]
+    pub(crate) threads: usize,
     /// Subnormal numbers in native code (below 1.2e-38 in f32), which CPUs compute up to 700 times slower
     #[arg(long, value_enum, default_value_t = SubnormalMode::Flush)]
     pub(crate) subnormals: SubnormalMode,
@@ -61,6 +64,8 @@ pub(crate) struct Options {
     /// Keep compiled layers in this folder, and load them from it in later runs; it may be deleted at any time. Code is run from it
     #[arg(long, value_name = "DIR", conflicts_with = "tune")]
     pub(crate) cache: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) limits: LimitFlags<false>,
     #[command(flatten)]
     pub(crate) which: Which,
 }
@@ -83,9 +88,23 @@ pub(crate) struct Which {
     /// Compute these values of an ONNX model instead of its outputs; what they do not need is left out
     #[arg(long, value_name = "NAME,...", value_delimiter = ',')]
     pub(crate) outputs: Vec<String>,
+    #[command(flatten)]
+    pub(crate) limits: LimitFlags<true>,
+}
+
+impl Options {
+    /// All limits.
+    pub(crate) fn limits(&self) -> Limits {
+        self.limits.over(self.which.limits())
+    }
 }
 
 impl Which {
+    /// The limits of reading and of memory.
+    pub(crate) fn limits(&self) -> Limits {
+        self.limits.over(Limits::default()).with(Limit::Memory, self.max_memory)
+    }
+
     /// Sizes and outputs of an ONNX model.
     pub(crate) fn onnx(&self) -> convoke::onnx::Options {
         let options = convoke::onnx::Options::default();

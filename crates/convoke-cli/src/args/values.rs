@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use convoke::ir::layer::Range;
-use convoke::{InputRange, Plan};
+use convoke::{InputRange, Limit, Plan};
 
 pub(super) fn algorithm(text: &str) -> Result<Plan, String> {
     text.parse().map_err(|expected| format!("an algorithm is {expected}"))
@@ -33,6 +33,11 @@ pub(super) fn with_place(text: &str) -> Result<String, String> {
 /// Seconds, an hour at the most.
 pub(super) fn duration(text: &str) -> Result<f64, String> {
     not_negative(text).ok().filter(|s| *s <= 3600.0).ok_or_else(|| "expected seconds between 0 and 3600".into())
+}
+
+/// Seconds, as milliseconds; an instant at the least.
+pub(super) fn limit_seconds(text: &str) -> Result<u64, String> {
+    not_negative(text).map(|seconds| Limit::Time.value_of(seconds))
 }
 
 pub(super) fn at_least_one(text: &str) -> Result<usize, String> {

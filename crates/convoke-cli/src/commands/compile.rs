@@ -64,6 +64,7 @@ pub(crate) fn run(mut args: Compile, io: &mut Io<'_>) -> Result<(), Failure> {
         subnormals: compiler.subnormals(),
         weights_beside: args.weights.is_some(),
         triple,
+        ..Export::default()
     };
     let compilers = for_cpus(compiler, several.as_deref(), args.target.is_some())?;
     let layers = called(source::layers_of(module, &args.options.which)?, args.name.as_deref())?;
@@ -214,7 +215,8 @@ fn header_of(program: &Path) -> String {
 /// The code of a program to read.
 fn listing(program: Verified<'_>, compiler: &Compiler, emit: Emit) -> Result<Vec<u8>, Failure> {
     let list = if emit == Emit::Clif { codegen::clif } else { codegen::asm };
-    Ok(list(program, compiler.machine())?.into_bytes())
+    let text = list(program, compiler.machine(), &compiler.limits().start());
+    Ok(text.map_err(Error::from)?.into_bytes())
 }
 
 /// The program as text, which finds its weights from where it goes.

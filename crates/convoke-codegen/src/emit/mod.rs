@@ -22,21 +22,13 @@ use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext, Variable};
 
 use self::vector::Parts;
 use crate::convention::{locals, parallel_loop};
-use crate::error::CodegenError;
 use crate::target::Target;
 
-pub use self::size::MAX_INSTRUCTIONS;
 pub(crate) use self::size::{check_size, keeps_order};
 
 /// A function in Cranelift IR. `number` gives a callee's number in the module.
-pub(crate) fn function(
-    program: &Program,
-    id: FuncId,
-    target: &Target,
-    number: &dyn Fn(FuncId) -> u32,
-) -> Result<Function, CodegenError> {
+pub(crate) fn function(program: &Program, id: FuncId, target: &Target, number: &dyn Fn(FuncId) -> u32) -> Function {
     let func = &program.funcs[id];
-    check_size(func, target)?;
     let isa = &target.ordered;
     let (pointer, call_conv) = (isa.pointer_type(), target.call_conv());
     let name = UserFuncName::user(0, number(id));
@@ -58,7 +50,7 @@ pub(crate) fn function(
         depth: 0,
     };
     emitter.emit();
-    Ok(clif)
+    clif
 }
 
 /// The signature of a function.

@@ -1,14 +1,11 @@
 //! Sizes of functions: limits above which one is refused, or not optimised.
 
+use convoke_ir::limits::{Exceeded, Limit, Limits};
 use convoke_ir::loops::{Expr, Func, Stmt, ValId};
 
 use super::half;
 use super::vector::Parts;
-use crate::error::CodegenError;
 use crate::target::Target;
-
-/// The most instructions a function may have, about. One costs 1 to 3 µs to compile and some 6 bytes.
-pub const MAX_INSTRUCTIONS: usize = 400_000;
 
 /// Functions with more than this many instructions compile without optimisation, whose time grows faster than the function.
 const MAX_OPTIMISED: usize = 2_000;
@@ -42,13 +39,10 @@ fn instructions(func: &Func, body: &[Stmt], target: &Target) -> usize {
         .fold(0, usize::saturating_add)
 }
 
-/// Refuses a function beyond [`MAX_INSTRUCTIONS`].
-pub(crate) fn check_size(func: &Func, target: &Target) -> Result<(), CodegenError> {
+/// Refuses a function of too many instructions. One costs 1 to 3 µs to compile and some 6 bytes.
+pub(crate) fn check_size(func: &Func, target: &Target, limits: &Limits) -> Result<(), Exceeded> {
     let found = instructions(func, &func.body, target);
-    if found > MAX_INSTRUCTIONS {
-        return Err(CodegenError::TooLarge { func: func.name.clone(), found, limit: MAX_INSTRUCTIONS });
-    }
-    Ok(())
+    limits.check(Limit::Instructions, found, format_args!("unrolled, @{} would have about", func.name))
 }
 
 /// Whether a function is to keep its order of instructions: it computes on vectors, or is too long for the optimiser.

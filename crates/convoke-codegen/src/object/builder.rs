@@ -5,6 +5,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 use convoke_ir::elem::Elem;
+use convoke_ir::limits::Limit;
 use cranelift_codegen::Context;
 use cranelift_codegen::control::ControlPlane;
 use cranelift_codegen::ir::{AbiParam, Endianness, Function, Signature, UserFuncName, types};
@@ -22,6 +23,7 @@ use crate::control;
 use crate::convention::ALIGN;
 use crate::error::CodegenError;
 use crate::machine_code::{Numbered, compile_all, internal, reachable};
+use crate::plan::Plan;
 use crate::target::{Place, Target};
 
 /// An object file.
@@ -113,12 +115,14 @@ impl Builder {
     ) -> Result<Steps, CodegenError> {
         let program = variant.program.program();
         let target = Target::new(variant.machine, Place::Object(self.export.triple.clone()))?;
-        let subnormals = self.export.subnormals;
-        let Resolved { memory, flushed, .. } = constants::resolve(program, constants, subnormals)?;
+        let (subnormals, bounds) = (self.export.subnormals, self.export.bounds);
+        let scratch = Plan::new(program, &program.entry).bytes(1);
+        bounds.limits().check(Limit::Scratch, scratch, format_args!("a run of `@{}` needs", program.name))?;
+        let Resolved { memory, flushed, .. } = constants::resolve(program, constants, subnormals, &bounds)?;
         self.flushed += flushed;
         let funcs = reachable(program, &program.entry);
         let numbers = Numbered::from(program, &funcs, self.functions);
-        let compiled = compile_all(program, &funcs, &target, &numbers, false)?;
+        let compiled = compile_all(program, &funcs, &target, &numbers, false, &bounds)?;
         let stem = format!("convoke.{}.{number}", net.symbol(&self.export)?);
         numbers
             .define(program, &funcs, &compiled, &target, &stem, &mut self.module)

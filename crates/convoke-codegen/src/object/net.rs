@@ -1,6 +1,7 @@
 //! Nets of an object file, and what is exported of each.
 
 use convoke_ir::elem::Subnormals;
+use convoke_ir::limits::Bounds;
 use convoke_ir::loops::{BufferId, Program, Role, Verified};
 use convoke_machine::Machine;
 use target_lexicon::Triple;
@@ -20,6 +21,8 @@ pub struct Export {
     pub weights_beside: bool,
     /// The system that the object file is for: its format and its C convention. The architecture of the triple gives way to the machine's.
     pub triple: Triple,
+    /// The limits of scratch, code and time.
+    pub bounds: Bounds,
 }
 
 impl Default for Export {
@@ -30,6 +33,7 @@ impl Default for Export {
             subnormals: Subnormals::default(),
             weights_beside: false,
             triple: Triple::host(),
+            bounds: Bounds::default(),
         }
     }
 }

@@ -14,6 +14,8 @@ use std::ops::Range;
 use convoke_ir::layer::{Axis, Window};
 use convoke_machine::Machine;
 
+use super::runs::alike;
+
 /// Outputs of an axis that meet the same taps.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Region {
@@ -51,19 +53,23 @@ pub(crate) fn strip(machine: &Machine, row: usize) -> usize {
 /// The regions of an axis, those without taps too; none of more than [`MOST`].
 fn of_axis(axis: &Axis) -> Option<Vec<Region>> {
     let mut found: Vec<Region> = Vec::new();
-    for output in 0..axis.output {
+    let taps = |output: usize| {
         let before = |input: usize| {
             let reach = input.saturating_sub(output * axis.stride);
             reach.div_ceil(axis.dilation).min(axis.kernel)
         };
-        let taps = before(axis.begin)..before(axis.begin + axis.input);
-        match found.last_mut() {
-            Some(last) if last.taps == taps => last.outputs += 1,
-            _ => found.push(Region { begin: output, outputs: 1, taps }),
-        }
-        if found.len() > MOST {
+        before(axis.begin)..before(axis.begin + axis.input)
+    };
+    let mut begin = 0;
+    while begin < axis.output {
+        if found.len() == MOST {
             return None;
         }
+        let same = taps(begin);
+        // Neither end of the taps goes up from output to output.
+        let outputs = alike(axis.output - begin, |after| taps(begin + after) == same);
+        found.push(Region { begin, outputs, taps: same });
+        begin += outputs;
     }
     Some(found)
 }

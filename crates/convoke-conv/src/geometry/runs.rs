@@ -39,19 +39,43 @@ pub(crate) fn tile_runs(axis: &Axis, size: usize) -> Vec<TileRun> {
     let mut found: Vec<TileRun> = Vec::new();
     for tiles in cut(axis.output, size) {
         let reach = (tiles.size - 1) * axis.stride + axis.reach();
-        for begin in (0..tiles.count).map(|i| tiles.begin + i * tiles.size) {
-            let within = |input: usize| input.saturating_sub(begin * axis.stride).min(reach);
+        let met = |i: usize| {
+            let before = |input: usize| input.saturating_sub((tiles.begin + i * tiles.size) * axis.stride).min(reach);
             // Backwards, a tile's taps lie as they do forwards.
-            let lo = first_met(axis, tiles.size, within(axis.begin));
-            let hi = first_met(axis, tiles.size, reach - within(axis.begin + axis.input)).map(|before| reach - before);
-            let (lo, hi) = lo.zip(hi).filter(|(lo, hi)| lo < hi).unwrap_or((0, 0));
+            [before(axis.begin), reach - before(axis.begin + axis.input)].map(|at| first_met(axis, tiles.size, at))
+        };
+        let mut i = 0;
+        while i < tiles.count {
+            let same = met(i);
+            // From tile to tile, the first never falls back and the second never comes nearer: tiles that meet the same lie together.
+            let count = alike(tiles.count - i, |after| met(i + after) == same);
+            let [lo, hi] = same;
+            let met = lo.zip(hi.map(|behind| reach - behind)).filter(|(lo, hi)| lo < hi);
+            let (lo, hi) = met.unwrap_or((0, 0));
             match found.last_mut() {
-                Some(last) if (last.size, last.lo, last.hi) == (tiles.size, lo, hi) => last.count += 1,
-                _ => found.push(TileRun { begin, count: 1, size: tiles.size, lo, hi }),
+                Some(last) if (last.size, last.lo, last.hi) == (tiles.size, lo, hi) => last.count += count,
+                _ => found.push(TileRun { begin: tiles.begin + i * tiles.size, count, size: tiles.size, lo, hi }),
             }
+            i += count;
         }
     }
     found
+}
+
+/// How many of `count` things are like the first, where all of these come before all others: in a number of questions that grows as the logarithm of
+/// the answer.
+pub(crate) fn alike(count: usize, is_alike: impl Fn(usize) -> bool) -> usize {
+    let (mut alike, mut step) = (1, 1);
+    while alike < count && is_alike((alike + step).min(count) - 1) {
+        alike = (alike + step).min(count);
+        step *= 2;
+    }
+    let mut other = (alike + step).min(count);
+    while alike < other {
+        let middle = alike + (other - alike) / 2;
+        if is_alike(middle) { alike = middle + 1 } else { other = middle }
+    }
+    alike
 }
 
 /// The axes of a window under which pixels may be flattened to an image of one row: `None` unless each output reads the pixel at its
@@ -107,16 +131,60 @@ fn taken_by(axis: &Axis, at: usize, p: usize) -> Option<usize> {
 
 /// The rows of the input under a tile that exist and that some output row takes, in the order in which taps reach them.
 pub(crate) fn input_rows(axis: &Axis, tile: &TileRun) -> Vec<InputRow> {
-    let dilation = axis.dilation;
-    let residues = (0..dilation).flat_map(|residue| (residue..tile.hi).step_by(dilation)).filter(|&at| at >= tile.lo);
+    let mut rows = rows_met(axis, tile);
+    rows.sort_unstable_by_key(|at| (at % axis.dilation, *at));
     let taps = |at: usize| (0..tile.size).filter_map(|p| Some((p, taken_by(axis, at, p)?))).collect();
-    residues.map(|at| InputRow { at, taps: taps(at) }).filter(|row| !row.taps.is_empty()).collect()
+    rows.into_iter().map(|at| InputRow { at, taps: taps(at) }).collect()
 }
 
-/// How many output rows take each of the rows of [`input_rows`].
-pub(crate) fn takers(axis: &Axis, tile: &TileRun) -> impl Iterator<Item = usize> {
-    let taken = |at: usize| (0..tile.size).filter(|&p| taken_by(axis, at, p).is_some()).count();
-    (tile.lo..tile.hi).map(taken).filter(|&taken| taken > 0)
+/// The same rows in some order. Of a large dilation they are few and far apart, and are looked for tap by tap.
+fn rows_met(axis: &Axis, tile: &TileRun) -> Vec<usize> {
+    let rows = tile.lo..tile.hi;
+    let taken = |at: usize, before: usize| (0..before).any(|p| taken_by(axis, at, p).is_some());
+    if rows.len() <= tile.size.saturating_mul(axis.kernel) {
+        return rows.filter(|&at| taken(at, tile.size)).collect();
+    }
+    let taps = |p: usize| (0..axis.kernel).map(move |r| (p, p * axis.stride + r * axis.dilation));
+    // Each for the first row of outputs that takes it.
+    let met = (0..tile.size).flat_map(taps).filter(|&(p, at)| rows.contains(&at) && !taken(at, p));
+    met.map(|(_, at)| at).collect()
+}
+
+/// The rows of [`input_rows`] in numbers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Takers {
+    /// How many there are.
+    pub rows: usize,
+    /// How many output rows take one of them, at the most, and all together.
+    pub most: usize,
+    pub taken: usize,
+}
+
+/// Counts the rows of [`input_rows`] without a look at each: in time for the outputs of the tile alone, however many taps there are.
+pub(crate) fn takers(axis: &Axis, tile: &TileRun) -> Takers {
+    // Of the rows `residue + dilation·i`, an output row takes those from one `i` to another.
+    let mut ends: Vec<(usize, usize, bool)> = Vec::new();
+    for first in (0..tile.size).map(|p| p * axis.stride) {
+        let residue = first % axis.dilation;
+        let before = |row: usize| row.saturating_sub(residue).div_ceil(axis.dilation);
+        let (begin, end) = (first / axis.dilation, first / axis.dilation + axis.kernel);
+        let (begin, end) = (begin.max(before(tile.lo)), end.min(before(tile.hi)));
+        if begin < end {
+            ends.extend([(residue, begin, true), (residue, end, false)]);
+        }
+    }
+    ends.sort_unstable();
+    let (mut found, mut open, mut last) = (Takers::default(), 0, 0);
+    for (_, at, begins) in ends {
+        if open > 0 {
+            found.rows += at - last;
+            found.taken += open * (at - last);
+        }
+        open = if begins { open + 1 } else { open - 1 };
+        found.most = found.most.max(open);
+        last = at;
+    }
+    found
 }
 
 /// Rows of input that the same output rows take. From one to the next, the input goes on by a dilation and the taps by a row.
@@ -241,6 +309,8 @@ mod tests {
     fn a_dilation_beside_the_image_leaves_few_kinds_of_tiles() {
         let axis = axis(4096, 3, 1, 2000, 2000, 2000);
         for size in [1, 8, 48] {
+            let rows = tile_runs(&axis, size).iter().map(|run| input_rows(&axis, run).len()).max();
+            assert!(rows <= Some(3 * size), "{rows:?} rows under a tile of {size}");
             let kinds = tile_runs(&axis, size).len();
             // Three regions, the borders of two of which lie in a tile, and what is left at the end.
             assert!(kinds <= 8, "{kinds} kinds of tiles of {size}");
@@ -265,6 +335,9 @@ mod tests {
                 for run in tile_runs(&axis, size) {
                     let rows = input_rows(&axis, &run);
                     let mut taken: Vec<_> = rows.iter().flat_map(|row| row.taps.iter().copied()).collect();
+                    let most = rows.iter().map(|row| row.taps.len()).max().unwrap_or(0);
+                    let counted = Takers { rows: rows.len(), most, taken: taken.len() };
+                    assert_eq!(takers(&axis, &run), counted, "{axis:?} {run:?}");
                     let runs = row_runs(&rows, axis.dilation);
                     let all = runs.iter().flat_map(|run| (0..run.count).map(move |i| (i, &run.first)));
                     let all = all.flat_map(|(i, first)| first.taps.iter().map(move |&(p, r)| (p, r + i)));

@@ -13,6 +13,7 @@ use std::ops::Range;
 
 use convoke_ir::attr::Plan;
 use convoke_ir::layer::{Axis, Layer, Op, Order, Storage, ValueId, Window};
+use convoke_ir::limits::{Bounds, Exceeded};
 use convoke_ir::types::Image;
 use convoke_machine::Machine;
 
@@ -81,9 +82,17 @@ impl Chosen {
 }
 
 /// The convolutions of a planned layer that are to be fused; by strips of `rows` rows, if that is given.
-pub fn choose(layer: &Layer, rows: Option<usize>, machine: &Machine) -> Vec<Chosen> {
+///
+/// # Errors
+///
+/// The time is over.
+pub fn choose(layer: &Layer, rows: Option<usize>, machine: &Machine, bounds: &Bounds) -> Result<Vec<Chosen>, Exceeded> {
     let links = links(layer);
-    sequences(layer, &links).iter().flat_map(|sequence| split(layer, sequence, rows, machine)).collect()
+    let mut all = Vec::new();
+    for sequence in sequences(layer, &links) {
+        all.extend(split(layer, &sequence, rows, machine, bounds)?);
+    }
+    Ok(all)
 }
 
 /// The longest sequences of convolutions that may be fused, if none of them names its strips.
@@ -100,9 +109,15 @@ fn sequences(layer: &Layer, links: &[Option<usize>]) -> Vec<Vec<usize>> {
 }
 
 /// The parts of a sequence that are to be fused: those with which all of it is predicted to be fastest.
-fn split(layer: &Layer, sequence: &[usize], rows: Option<usize>, machine: &Machine) -> Vec<Chosen> {
+fn split(
+    layer: &Layer,
+    sequence: &[usize],
+    rows: Option<usize>,
+    machine: &Machine,
+    bounds: &Bounds,
+) -> Result<Vec<Chosen>, Exceeded> {
     let planned = sequence.iter().map(|&at| Planned::new(layer, at, machine)).collect::<Option<Vec<_>>>();
-    let Some(all) = planned else { return vec![] };
+    let Some(all) = planned else { return Ok(vec![]) };
     let chosen = |range: Range<usize>, fused: &Fused| {
         let part = &all[range.clone()];
         Chosen {
@@ -116,12 +131,13 @@ fn split(layer: &Layer, sequence: &[usize], rows: Option<usize>, machine: &Machi
     };
     if let Some(rows) = rows {
         let fused = Fused::new(&all, rows, machine).filter(|_| rows < all[all.len() - 1].conv.y.h);
-        return fused.into_iter().map(|fused| chosen(0..all.len(), &fused)).collect();
+        return Ok(fused.into_iter().map(|fused| chosen(0..all.len(), &fused)).collect());
     }
     let before = |at: usize| at.checked_sub(1).map_or(0.0, |before| waits(&all[before], machine));
     // Cycles up to each convolution, and the part that ends there.
     let mut best: Vec<(f64, Option<(usize, Chosen)>)> = vec![(0.0, None)];
     for end in 1..=all.len() {
+        bounds.on_time("the choice of row strips")?;
         let mut least = (best[end - 1].0 + before(end - 1) + all[end - 1].cycles, None);
         for begin in end.saturating_sub(LONGEST)..end - 1 {
             if let Some(fused) = worth(&all[begin..end], machine) {
@@ -144,7 +160,7 @@ fn split(layer: &Layer, sequence: &[usize], rows: Option<usize>, machine: &Machi
             None => end -= 1,
         }
     }
-    parts
+    Ok(parts)
 }
 
 /// The best strips for convolutions, if they are worth it.

@@ -7,6 +7,7 @@ use super::parser::{Parse, Parser, suggest};
 use crate::attr::{Algorithm, Attr, AttrError, AttrType, Plan, Schedule};
 use crate::diagnostic::{Code, Diagnostic, shown};
 use crate::elem::Elem;
+use crate::limits::Limits;
 use crate::span::Span;
 use crate::types::{Layout, TensorType};
 
@@ -257,7 +258,7 @@ impl FromStr for Plan {
 
     /// Reads a plan as it is written in the text form. The error says what was expected, in words that follow "is".
     fn from_str(text: &str) -> Result<Plan, String> {
-        let mut parser = Parser::new(text);
+        let mut parser = Parser::new(text, &Limits::default());
         let attr = parser.attr().ok().filter(|_| parser.tok.kind == Kind::End);
         attr.and_then(|attr| Plan::from_attr(&attr)).ok_or_else(Plan::expected)
     }

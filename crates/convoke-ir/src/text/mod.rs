@@ -84,11 +84,12 @@ mod source;
 mod stmt;
 
 use crate::diagnostic::{Code, Diagnostic};
+use crate::limits::Limits;
 use crate::span::Span;
 use crate::{layer, loops};
 
-pub use module::{Module, parse};
-pub use parser::{MAX_DEPTH, MAX_ERRORS, MAX_ITEMS, MAX_SOURCE};
+pub use module::{Module, parse, parse_within};
+pub use parser::{MAX_ERRORS, MAX_ITEMS};
 
 /// As [`parse`], for bytes that may not be UTF-8.
 pub fn parse_bytes(bytes: &[u8]) -> Result<Module, Vec<Diagnostic>> {
@@ -111,7 +112,12 @@ pub fn utf8(bytes: &[u8]) -> Result<&str, Diagnostic> {
 
 /// Reads a text and verifies everything in it.
 pub fn parse_and_verify(text: &str) -> Result<Module, Vec<Diagnostic>> {
-    let module = parse(text)?;
+    parse_and_verify_within(text, &Limits::default())
+}
+
+/// As [`parse_and_verify`], within other limits of [`Limit::Source`](crate::limits::Limit) and `Nesting`.
+pub fn parse_and_verify_within(text: &str, limits: &Limits) -> Result<Module, Vec<Diagnostic>> {
+    let module = parse_within(text, limits)?;
     let layers = module.layers.iter().filter_map(|layer| layer::verify(layer).err());
     let programs = module.programs.iter().filter_map(|program| loops::verify(program).err());
     let mut found: Vec<_> = layers.chain(programs).flatten().collect();

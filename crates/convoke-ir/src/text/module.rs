@@ -3,9 +3,10 @@
 use std::collections::HashMap;
 
 use super::lexer::Kind;
-use super::parser::{Failed, MAX_SOURCE, Parser};
+use super::parser::{Failed, Parser, beyond};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::layer::Layer;
+use crate::limits::{Limit, Limits};
 use crate::loops::Program;
 use crate::span::Span;
 
@@ -23,12 +24,16 @@ pub struct Module {
 /// Types of values are checked here, since the type of a result follows from its op. All else is for [`verify`](crate::layer::verify) of
 /// layers and of [programs](crate::loops::verify).
 pub fn parse(text: &str) -> Result<Module, Vec<Diagnostic>> {
-    if text.len() > MAX_SOURCE {
-        let message = format!("the text has {} bytes, the limit is {MAX_SOURCE}", text.len());
-        let diagnostic = Diagnostic::new(Code::SourceSize, Span::default(), message);
-        return Err(vec![diagnostic.help("put large constants into files: `file(\"w.npy\")`")]);
+    parse_within(text, &Limits::default())
+}
+
+/// As [`parse`], within other limits.
+pub fn parse_within(text: &str, limits: &Limits) -> Result<Module, Vec<Diagnostic>> {
+    if let Err(exceeded) = limits.check(Limit::Source, text.len() as u64, "the text has") {
+        let help = format!("{}, or put large constants into files: `file(\"w.npy\")`", exceeded.advice());
+        return Err(vec![beyond(&exceeded, Code::SourceSize, Span::default()).help(help)]);
     }
-    let mut parser = Parser::new(text);
+    let mut parser = Parser::new(text, limits);
     let module = parser.module();
     let mut found = parser.found;
     if found.is_empty() {

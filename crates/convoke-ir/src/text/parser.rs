@@ -12,12 +12,9 @@
 use super::lexer::{Kind, Lexer, Token};
 use super::names::nearest;
 use crate::diagnostic::{Code, Diagnostic, shown};
+use crate::limits::{Exceeded, Limit, Limits};
 use crate::span::Span;
 
-/// The largest text, in bytes.
-pub const MAX_SOURCE: usize = 64 << 20;
-/// How deep brackets, and loops, may be nested.
-pub const MAX_DEPTH: usize = 64;
 /// How many statements, and entries of lists other than the numbers of a constant, a text may have.
 pub const MAX_ITEMS: usize = 1 << 20;
 /// How many numbers all constants of a text that are given as one number may have together.
@@ -41,6 +38,7 @@ pub(super) struct Parser<'a> {
     end: u32,
     pub(super) found: Vec<Diagnostic>,
     depth: usize,
+    limits: Limits,
     /// How many braces are open.
     pub(super) braces: usize,
     /// Whether the end of the text is reported as a mistake.
@@ -52,10 +50,22 @@ pub(super) struct Parser<'a> {
 }
 
 impl<'a> Parser<'a> {
-    pub(super) fn new(text: &'a str) -> Parser<'a> {
+    pub(super) fn new(text: &'a str, limits: &Limits) -> Parser<'a> {
         let (mut lexer, mut found) = (Lexer::new(text), Vec::new());
         let tok = lexer.next(&mut found);
-        Parser { text, lexer, tok, end: 0, found, depth: 0, braces: 0, ended: false, items: MAX_ITEMS, fill: MAX_FILL }
+        Parser {
+            text,
+            lexer,
+            tok,
+            end: 0,
+            found,
+            depth: 0,
+            limits: *limits,
+            braces: 0,
+            ended: false,
+            items: MAX_ITEMS,
+            fill: MAX_FILL,
+        }
     }
 
     /// The characters of a token.
@@ -173,9 +183,8 @@ impl<'a> Parser<'a> {
 
     /// Runs `rule` one level deeper, unless that is too deep. Everything that recurses goes through here.
     pub(super) fn deeper<T>(&mut self, rule: impl FnOnce(&mut Self) -> Parse<T>) -> Parse<T> {
-        if self.depth == MAX_DEPTH {
-            let message = format!("nested more than {MAX_DEPTH} deep");
-            return Err(self.fail(Diagnostic::new(Code::Depth, self.tok.span, message)));
+        if let Err(exceeded) = self.limits.check(Limit::Nesting, self.depth as u64 + 1, "this is nested") {
+            return Err(self.fail(beyond(&exceeded, Code::Depth, self.tok.span)));
         }
         self.depth += 1;
         let result = rule(self);
@@ -224,6 +233,11 @@ impl<'a> Parser<'a> {
         };
         self.fail(diagnostic)
     }
+}
+
+/// The mistake of a text that is beyond a limit.
+pub(super) fn beyond(exceeded: &Exceeded, code: Code, span: Span) -> Diagnostic {
+    Diagnostic::new(code, span, exceeded.fact()).help(exceeded.advice())
 }
 
 /// Offers the nearest of `known` names.

@@ -29,7 +29,7 @@ impl LoopPass for Cse {
     const SUMMARY: &'static str = "compute and load each thing once";
 
     fn run(&self, program: &mut Program, cx: &Context<'_>) -> Result<Changed, PassError> {
-        Ok(super::each(program, |func| run(func, cx.machine.vector_registers as usize)))
+        super::each(program, cx, |func| run(func, cx.machine.vector_registers as usize))
     }
 }
 

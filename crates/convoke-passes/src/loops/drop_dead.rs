@@ -27,8 +27,8 @@ impl LoopPass for DropDead {
     const NAME: &'static str = "drop-dead-loops";
     const SUMMARY: &'static str = "remove values, stores and loops that nothing depends on";
 
-    fn run(&self, program: &mut Program, _: &Context<'_>) -> Result<Changed, PassError> {
-        Ok(super::each(program, run))
+    fn run(&self, program: &mut Program, cx: &Context<'_>) -> Result<Changed, PassError> {
+        super::each(program, cx, run)
     }
 }
 

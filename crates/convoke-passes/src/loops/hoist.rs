@@ -28,7 +28,7 @@ impl LoopPass for Hoist {
     const SUMMARY: &'static str = "move out of loops what is the same in every iteration";
 
     fn run(&self, program: &mut Program, cx: &Context<'_>) -> Result<Changed, PassError> {
-        Ok(super::each(program, |func| run(func, cx.machine.vector_registers as usize)))
+        super::each(program, cx, |func| run(func, cx.machine.vector_registers as usize))
     }
 }
 

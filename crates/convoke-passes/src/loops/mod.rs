@@ -40,17 +40,19 @@ pub use vectorise::Vectorise;
 
 use convoke_ir::loops::{Func, Program};
 
-use crate::pass::Changed;
+use crate::error::PassError;
+use crate::pass::{Changed, Context};
 
-/// Runs a pass over every function.
-fn each(program: &mut Program, mut run: impl FnMut(&mut Func) -> bool) -> Changed {
+/// Runs a pass over every function, while there is time.
+fn each(program: &mut Program, cx: &Context<'_>, mut run: impl FnMut(&mut Func) -> bool) -> Result<Changed, PassError> {
     let ids: Vec<_> = program.funcs.ids().collect();
     let mut changed = false;
     for id in ids {
+        cx.grants.bounds.on_time(format_args!("a pass over `@{}`", program.funcs[id].name))?;
         if run(&mut program.funcs[id]) {
             changed = true;
             util::compact::compact(&mut program.funcs[id]);
         }
     }
-    changed.into()
+    Ok(changed.into())
 }

@@ -32,7 +32,7 @@ impl LoopPass for Promote {
     const SUMMARY: &'static str = "keep in a register what a loop reads from and writes to one place";
 
     fn run(&self, program: &mut Program, cx: &Context<'_>) -> Result<Changed, PassError> {
-        Ok(super::each(program, |func| run(func, cx.machine.vector_registers as usize)))
+        super::each(program, cx, |func| run(func, cx.machine.vector_registers as usize))
     }
 }
 

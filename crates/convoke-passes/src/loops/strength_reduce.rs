@@ -29,8 +29,8 @@ impl LoopPass for StrengthReduce {
     const NAME: &'static str = "strength-reduce";
     const SUMMARY: &'static str = "turn addresses into inductions of their loops";
 
-    fn run(&self, program: &mut Program, _: &Context<'_>) -> Result<Changed, PassError> {
-        Ok(super::each(program, run))
+    fn run(&self, program: &mut Program, cx: &Context<'_>) -> Result<Changed, PassError> {
+        super::each(program, cx, run)
     }
 }
 

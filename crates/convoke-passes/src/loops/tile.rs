@@ -32,8 +32,8 @@ impl LoopPass for Tile {
     const NAME: &'static str = "tile";
     const SUMMARY: &'static str = "split loops marked `tile` into a loop over tiles and one within";
 
-    fn run(&self, program: &mut Program, _: &Context<'_>) -> Result<Changed, PassError> {
-        Ok(super::each(program, run))
+    fn run(&self, program: &mut Program, cx: &Context<'_>) -> Result<Changed, PassError> {
+        super::each(program, cx, run)
     }
 }
 

@@ -32,8 +32,8 @@ impl LoopPass for Unroll {
     const NAME: &'static str = "unroll";
     const SUMMARY: &'static str = "write out loops marked `unroll`, and loops of one iteration";
 
-    fn run(&self, program: &mut Program, _: &Context<'_>) -> Result<Changed, PassError> {
-        Ok(super::each(program, run))
+    fn run(&self, program: &mut Program, cx: &Context<'_>) -> Result<Changed, PassError> {
+        super::each(program, cx, run)
     }
 }
 

@@ -39,8 +39,8 @@ impl LoopPass for Vectorise {
     const NAME: &'static str = "vectorise";
     const SUMMARY: &'static str = "turn iterations of loops marked `vector` into lanes";
 
-    fn run(&self, program: &mut Program, _: &Context<'_>) -> Result<Changed, PassError> {
-        Ok(super::each(program, run))
+    fn run(&self, program: &mut Program, cx: &Context<'_>) -> Result<Changed, PassError> {
+        super::each(program, cx, run)
     }
 }
 

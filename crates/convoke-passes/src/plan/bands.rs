@@ -41,7 +41,7 @@ impl LayerPass for Bands {
     }
 
     fn run(&self, layer: &mut Layer, cx: &Context<'_>, _: Granted<Exact>, log: &mut Log) -> Result<Changed, PassError> {
-        let all = choose(layer, self.rows, cx.machine);
+        let all = choose(layer, self.rows, cx.machine, &cx.grants.bounds)?;
         for chosen in &all {
             chosen.apply(layer);
             let last = chosen.chain[chosen.chain.len() - 1];

@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 use convoke_conv::strips::{chain, ends, links};
 use convoke_conv::{broadcasts_in_place, storage, strips};
 use convoke_ir::layer::{Instr, Layer, Op, Verified, verify};
+use convoke_ir::limits::Bounds;
 use convoke_ir::loops::{Program, ProgramBuilder};
 use convoke_lower::halves::{self, Widened};
 use convoke_lower::{LowerError, Lowering};
@@ -16,19 +17,25 @@ use crate::loops::repeat;
 ///
 /// # Errors
 ///
-/// A convolution without a plan, or with one that does not compute it; strips and storage that are impossible; buffers that are too large.
-pub fn lower(layer: Verified<'_>, machine: &Machine) -> Result<Program, LowerError> {
+/// A convolution without a plan, or with one that does not compute it; strips and storage that are impossible; buffers that are too large; the time is
+/// over.
+pub fn lower(layer: Verified<'_>, machine: &Machine, bounds: &Bounds) -> Result<Program, LowerError> {
     match halves::widened(layer.layer(), broadcasts_in_place) {
-        None => lowered(layer, None, machine),
+        None => lowered(layer, None, machine, bounds),
         Some(wide) => {
             let verified = verify(&wide.layer).expect("a layer in the types computed in");
-            lowered(verified, Some((layer.layer(), &wide)), machine)
+            lowered(verified, Some((layer.layer(), &wide)), machine, bounds)
         }
     }
 }
 
 /// Lowers a layer without half types. `stored`: the layer whose value types the buffers get, if that is another.
-fn lowered(layer: Verified<'_>, stored: Option<(&Layer, &Widened)>, machine: &Machine) -> Result<Program, LowerError> {
+fn lowered(
+    layer: Verified<'_>,
+    stored: Option<(&Layer, &Widened)>,
+    machine: &Machine,
+    bounds: &Bounds,
+) -> Result<Program, LowerError> {
     storage::check(&layer, machine)?;
     let mut lowering = Lowering::new(layer, machine, ProgramBuilder::new(layer.name.clone()));
     lowering.declare();
@@ -43,6 +50,8 @@ fn lowered(layer: Verified<'_>, stored: Option<(&Layer, &Widened)>, machine: &Ma
     let earlier: HashSet<usize> = chains.values().flat_map(|chain| &chain[..chain.len() - 1]).copied().collect();
     let mut repeats = Vec::new();
     for (i, instr) in layer.layer().body.iter().enumerate().filter(|(i, _)| !earlier.contains(i)) {
+        let value = &layer.values[instr.result].name;
+        bounds.on_time(format_args!("lowering of `%{value}`")).map_err(LowerError::Late)?;
         match chains.get(&i) {
             Some(chain) => repeats.extend(strips::lower(&mut lowering, chain)?),
             None => when_known(&mut lowering, instr)?,

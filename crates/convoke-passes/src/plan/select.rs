@@ -46,6 +46,7 @@ impl LayerPass for Select {
         let chosen = match quick {
             Some(chosen) => chosen,
             None => {
+                cx.grants.bounds.on_time("pass `select`")?;
                 let selections = selections(layer, self.algorithm, cx.machine, &allowed)?;
                 selections.into_iter().map(|selection| (selection.chosen, selection.conv.kappa())).collect()
             }

@@ -5,6 +5,7 @@ use std::fmt::Write;
 use convoke_data::Files;
 use convoke_ir::attr::{Algorithm, Plan};
 use convoke_ir::layer::{self, Layer, Op};
+use convoke_ir::limits::Bounds;
 use convoke_ir::text;
 use convoke_machine::Machine;
 use convoke_passes::plan::lower;
@@ -88,7 +89,7 @@ fn lowers(layer: &Layer) -> Result<(), String> {
     let machine = Machine::x86_64_v3();
     let planned = common::planned(&layer, &machine).map_err(|error| error.to_string())?;
     let verified = layer::verify(&planned).expect("passes leave verified layers");
-    lower(verified, &machine).map(drop).map_err(|error| error.to_string())
+    lower(verified, &machine, &Bounds::default()).map(drop).map_err(|error| error.to_string())
 }
 
 fn numbers(layer: &Layer, inputs: &[ArrayD<f64>]) -> Vec<ArrayD<f64>> {
@@ -140,7 +141,8 @@ fn what_lowering_accepts_it_accepts_after_every_pass() {
         for entry in &passes {
             layer = checked(&layer, entry, &inputs, &expected);
         }
-        let program = lower(layer::verify(&layer).expect("verified"), &Machine::x86_64_v3()).expect("it lowers");
+        let program = lower(layer::verify(&layer).expect("verified"), &Machine::x86_64_v3(), &Bounds::default())
+            .expect("it lowers");
         common::compare(&layer, &program, &inputs, &expected, "lowered");
         nets += 1;
     }

@@ -3,6 +3,7 @@
 use convoke_data::Files;
 use convoke_ir::diagnostic::Code;
 use convoke_ir::layer::{self, Layer};
+use convoke_ir::limits::Bounds;
 use convoke_ir::loops::{self, Program};
 use convoke_ir::{diagnostic, text};
 use convoke_machine::Machine;
@@ -66,7 +67,8 @@ pub(crate) fn agree_on(source: &str, machine: &Machine) -> Program {
         .collect();
     let expected = convoke_interp::run_layer(verified, &inputs, &files).expect("the layer runs");
     let planned = planned(&layer, machine).expect("every convolution has a plan");
-    let lowered = convoke_passes::plan::lower(layer::verify(&planned).expect("passes leave verified layers"), machine);
+    let planned = layer::verify(&planned).expect("passes leave verified layers");
+    let lowered = convoke_passes::plan::lower(planned, machine, &Bounds::default());
     let lowered = lowered.expect("the layer lowers");
     compare(&layer, &lowered, &inputs, &expected, "lowered");
     let cx = Context { machine, files: &files, grants: Grants::default() };

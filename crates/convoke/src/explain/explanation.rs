@@ -90,6 +90,7 @@ impl Explanation {
 /// As [`Compiler::lower`].
 pub fn explain(compiler: &Compiler, layer: &Layer) -> Result<Explanation, Error> {
     compiler.fits(layer)?;
+    let compiler = &compiler.started();
     let mut records = Vec::new();
     let mut texts = Vec::new();
     // Algorithms are weighed for the layer that `select` is given.

@@ -14,7 +14,7 @@ use convoke_ir::attr::Sizes;
 use convoke_ir::layer::Axis;
 use convoke_machine::Machine;
 
-use crate::geometry::runs::{TileRun, spans, takers, tap_runs, tile_runs};
+use crate::geometry::runs::{Takers, TileRun, spans, takers, tap_runs, tile_runs};
 use crate::refusal::Refusal;
 
 /// The extents that tiles are cut from.
@@ -52,13 +52,8 @@ struct Tiles {
 
 impl Tiles {
     fn rows(axis: &Axis, run: &TileRun) -> Tiles {
-        let none = Tiles { count: run.count, size: run.size, steps: 0, most: 0, taken: 0 };
-        takers(axis, run).fold(none, |tiles, taken| Tiles {
-            steps: tiles.steps + 1,
-            most: tiles.most.max(taken),
-            taken: tiles.taken + taken,
-            ..tiles
-        })
+        let Takers { rows: steps, most, taken } = takers(axis, run);
+        Tiles { count: run.count, size: run.size, steps, most, taken }
     }
 
     fn columns(axis: &Axis, run: &TileRun) -> Tiles {

@@ -16,7 +16,7 @@ use convoke_lower::share::MIN_PARALLEL_TRIPS;
 use convoke_machine::Machine;
 
 use crate::geometry::pixel_ranges::divisor;
-use crate::geometry::runs::{Span, TileRun, spans, takers, tile_runs};
+use crate::geometry::runs::{Span, Takers, TileRun, spans, takers, tile_runs};
 use crate::refusal::Refusal;
 
 /// The extents that tiles are cut from.
@@ -223,7 +223,7 @@ impl PixelProblem {
 
     pub(super) fn all_rows(&self, rows: usize) -> Vec<Rows> {
         let counted = |run: TileRun| {
-            let (inputs, taken) = takers(&self.h, &run).fold((0, 0), |(n, all), taken| (n + 1, all + taken));
+            let Takers { rows: inputs, taken, .. } = takers(&self.h, &run);
             Rows { count: run.count, size: run.size, inputs, taken }
         };
         tile_runs(&self.h, rows).into_iter().map(counted).collect()

@@ -48,7 +48,7 @@ impl LoopPass for Transpose {
     fn run(&self, program: &mut Program, cx: &Context<'_>) -> Result<Changed, PassError> {
         let wide = cx.machine.vector_bits > 128;
         let mut shared = shared(program).into_iter();
-        Ok(super::each(program, |func| run(func, shared.next().unwrap_or_default(), wide)))
+        super::each(program, cx, |func| run(func, shared.next().unwrap_or_default(), wide))
     }
 }
 

@@ -84,11 +84,12 @@ pub(super) fn rewrite(
     }
     let mut found: Vec<Found> = Vec::new();
     for target in targets {
+        cx.grants.bounds.on_time(format_args!("pass `{pass}`, %{}", target.name))?;
         let mut candidates = Vec::new();
         let mut left = None;
-        let watch = &log.watch;
         let follow = |Step { start, starts, iteration }| {
-            watch.tell(&Progress::Fit(Fitting { pass, value: &target.name, start, starts, iteration }));
+            log.watch.tell(&Progress::Fit(Fitting { pass, value: &target.name, start, starts, iteration }));
+            !cx.grants.bounds.is_late()
         };
         let work = Work::new(settings.multiplications()).observed(&follow);
         let wanted = Wanted { cx, settings, tolerance, work: &work };

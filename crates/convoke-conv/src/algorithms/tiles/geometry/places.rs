@@ -5,28 +5,45 @@ use std::collections::HashMap;
 use convoke_bilinear::error::Alike;
 use convoke_ir::layer::Axis;
 
-/// The tiles along an axis, by kind. The tiles inside the image are one kind, which is known without looking at each.
+use crate::geometry::runs::alike;
+
+/// The tiles along an axis, by kind. Residues whose tiles lie alike are looked at once, and so are their tiles that lie alike.
 pub(super) fn places(axis: &Axis, outputs: usize, inputs: usize) -> Vec<Alike> {
     let residues = axis.residues();
-    let image = |at: usize| (axis.begin..axis.begin + axis.input).contains(&at);
-    let inside = (vec![true; inputs], vec![axis.kernel; outputs]);
-    let mut kinds: HashMap<(Vec<bool>, Vec<usize>), usize> = HashMap::new();
-    for residue in 0..residues {
+    // How many inputs of a residue lie before a place; negative for the first ones after it.
+    let before =
+        |at: usize, residue: usize| -((axis.stride * residue) as i64 - at as i64).div_euclid(axis.dilation as i64);
+    let lies = |residue: usize| {
         let of_residue = axis.output.saturating_sub(residue).div_ceil(residues);
-        for first in (0..of_residue).step_by(outputs) {
-            let input = |i: usize| axis.stride * residue + axis.dilation * (axis.steps() * first + i);
-            let whole = first + outputs <= of_residue && image(input(0)) && image(input(inputs - 1));
-            let kind = if whole {
-                inside.clone()
-            } else {
-                let taps = |l: usize| match first + l < of_residue {
-                    true => (0..axis.kernel).filter(|j| image(input(axis.steps() * l + j))).count(),
-                    false => 0,
-                };
-                ((0..inputs).map(|i| image(input(i))).collect(), (0..outputs).map(taps).collect())
+        (of_residue, before(axis.begin, residue), before(axis.begin + axis.input, residue))
+    };
+    let reach = inputs.max((outputs - 1) * axis.steps() + axis.kernel) as i64;
+    let mut kinds: HashMap<(Vec<bool>, Vec<usize>), usize> = HashMap::new();
+    let last = residues.min(axis.output);
+    let mut residue = 0;
+    while residue < last {
+        let (of_residue, begin, end) = lies(residue);
+        let same = alike(last - residue, |after| lies(residue + after) == (of_residue, begin, end));
+        // The inputs of a tile that are in the image, and its outputs.
+        let met = |tile: usize| {
+            let first = tile * outputs;
+            let within = |at: i64| (at - (axis.steps() * first) as i64).clamp(0, reach) as usize;
+            (within(begin)..within(end), outputs.min(of_residue - first))
+        };
+        let tiles = of_residue.div_ceil(outputs);
+        let mut tile = 0;
+        while tile < tiles {
+            let (image, there) = met(tile);
+            let count = alike(tiles - tile, |after| met(tile + after) == (image.clone(), there));
+            let taps = |l: usize| match l < there {
+                true => (0..axis.kernel).filter(|j| image.contains(&(axis.steps() * l + j))).count(),
+                false => 0,
             };
-            *kinds.entry(kind).or_default() += 1;
+            let kind = ((0..inputs).map(|i| image.contains(&i)).collect(), (0..outputs).map(taps).collect());
+            *kinds.entry(kind).or_default() += same * count;
+            tile += count;
         }
+        residue += same;
     }
     let mut kinds: Vec<_> = kinds.into_iter().map(|((inputs, taps), count)| Alike { count, inputs, taps }).collect();
     // The order of a map differs from run to run, and sums of floats with it.
@@ -57,6 +74,33 @@ mod tests {
             let inputs = axis.steps() + 3;
             let outputs = |a: &Alike| a.count * a.taps.iter().filter(|&&taps| taps > 0).count();
             assert_eq!(places(&axis, 2, inputs).iter().map(outputs).sum::<usize>(), 9, "{stride} {dilation}");
+        }
+    }
+
+    /// Each tile by itself, input by input.
+    #[test]
+    fn tiles_are_counted_as_if_one_by_one() {
+        for (stride, dilation) in [(1, 1), (2, 1), (1, 3), (2, 4), (3, 2), (1, 40)] {
+            for (begin, input, outputs) in [(0, 150, 2), (7, 131, 4), (45, 90, 3), (200, 5, 2)] {
+                let kernel = 3;
+                let reach = 2 * begin + input - (kernel - 1) * dilation - 1;
+                let axis = Axis { input, kernel, stride, dilation, begin, end: begin, output: reach / stride + 1 };
+                let inputs = (outputs - 1) * axis.steps() + kernel;
+                let mut expected: HashMap<(Vec<bool>, Vec<usize>), usize> = HashMap::new();
+                for residue in 0..axis.residues().min(axis.output) {
+                    let all: Vec<usize> = (residue..axis.output).step_by(axis.residues()).collect();
+                    for tile in all.chunks(outputs) {
+                        let image = |i: usize| (begin..begin + input).contains(&(stride * tile[0] + dilation * i));
+                        let there = |l: usize| l < tile.len();
+                        let taps = |l: usize| (0..kernel).filter(|j| there(l) && image(axis.steps() * l + j)).count();
+                        let kind = ((0..inputs).map(image).collect(), (0..outputs).map(taps).collect());
+                        *expected.entry(kind).or_default() += 1;
+                    }
+                }
+                let found = places(&axis, outputs, inputs).into_iter();
+                let found: HashMap<_, _> = found.map(|kind| ((kind.inputs, kind.taps), kind.count)).collect();
+                assert_eq!(found, expected, "{axis:?}");
+            }
         }
     }
 }
