@@ -216,6 +216,7 @@ def compile(
     algorithm: str | None = None,
     cpu: str | None = None,
     subnormals: str = "flush",
+    sanitize: bool = False,
     max_memory: int = 2 << 30,
     tune: bool = False,
     tune_cache: str | os.PathLike[str] | None = None,
@@ -251,6 +252,8 @@ def compile(
         Compiles for a CPU of this name; the code runs if this CPU has all that it uses.
     subnormals : str
         `flush` takes subnormal numbers as zero, `keep` keeps them.
+    sanitize : bool
+        Has native code check each access against its buffer; a run then ends with an error where convoke has a bug. Such code is several times slower.
     max_memory : int
         The most bytes of tensors and scratch together.
     tune : bool
@@ -270,7 +273,7 @@ def compile(
         Mistakes in a text, all of them, each in its place; operators that are not compiled, all of them; options out of range.
     """
     options = Options(
-        threads, level, max_error, certified, tolerance, guard, input_range, algorithm, cpu, subnormals, max_memory, tune, tune_cache, cache
+        threads, level, max_error, certified, tolerance, guard, input_range, algorithm, cpu, subnormals, sanitize, max_memory, tune, tune_cache, cache
     )
     return Compiled(source(model, layer, dims, input_shapes, outputs), options)
 

@@ -110,6 +110,7 @@ def load(
     algorithm: str | None = None,
     cpu: str | None = None,
     subnormals: str = "flush",
+    sanitize: bool = False,
     max_memory: int = 2 << 30,
     tune: bool = False,
     tune_cache: str | os.PathLike[str] | None = None,
@@ -137,7 +138,7 @@ def load(
         A file that cannot be read or is no ONNX model.
     """
     options = Options(
-        threads, level, max_error, certified, tolerance, guard, input_range, algorithm, cpu, subnormals, max_memory, tune, tune_cache, cache
+        threads, level, max_error, certified, tolerance, guard, input_range, algorithm, cpu, subnormals, sanitize, max_memory, tune, tune_cache, cache
     )
     found = source(model, None, dims, input_shapes, outputs)
     if not isinstance(found, Onnx):

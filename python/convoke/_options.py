@@ -21,6 +21,7 @@ class Options:
     algorithm: str | None = None
     cpu: str | None = None
     subnormals: str = "flush"
+    sanitize: bool = False
     max_memory: int = 2 << 30
     tune: bool = False
     tune_cache: str | os.PathLike[str] | None = None

@@ -12,6 +12,7 @@ use convoke_ir::values::{Overflow, Values};
 use crate::aligned::Aligned;
 use crate::error::{BoxError, CodegenError};
 use crate::helpers;
+use crate::options::Options;
 use crate::prepare::prepare;
 
 /// Gives the numbers of constants. Closures are such.
@@ -45,7 +46,7 @@ pub(crate) struct Resolved {
 pub(crate) fn resolve(
     program: &Program,
     constants: &dyn Constants,
-    subnormals: Subnormals,
+    options: &Options,
 ) -> Result<Resolved, CodegenError> {
     let start = Instant::now();
     let (in_entry, in_prepare) = (used(program, &program.entry), used(program, &program.prepare));
@@ -76,13 +77,17 @@ pub(crate) fn resolve(
         let held = Aligned::of(rounded.bytes());
         memory[id.index()] = Some(Arc::new(held.ok_or(CodegenError::OutOfMemory { what: "a constant", bytes })?));
     }
-    let code_time = if program.prepare.is_empty() { Duration::ZERO } else { prepare(program, &given, &mut memory)? };
+    let code_time = if program.prepare.is_empty() {
+        Duration::ZERO
+    } else {
+        prepare(program, &given, &mut memory, options.sanitize)?
+    };
     drop(given);
     memory.iter_mut().zip(&in_entry).filter(|(_, read)| !**read).for_each(|(held, _)| *held = None);
     let flush = |(held, elem): (&mut Arc<Aligned>, Elem)| Arc::get_mut(held).map_or(0, |held| held.flush(elem));
     let held = memory.iter_mut().zip(program.buffers.iter());
     let held = held.filter_map(|(held, (_, buffer))| Some((held.as_mut()?, buffer.ty.elem))).collect();
-    let flushed = match subnormals {
+    let flushed = match options.subnormals {
         Subnormals::Keep => 0,
         Subnormals::Flush => helpers::map(held, flush).into_iter().sum(),
     };

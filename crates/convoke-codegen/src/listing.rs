@@ -21,7 +21,7 @@ pub fn clif(program: Verified<'_>, machine: &Machine) -> Result<String, CodegenE
     let numbers = Numbered::new(program, &funcs);
     let mut text = String::new();
     for &id in &funcs {
-        let func = guard(|| emit::function(program, id, &target, &|callee| numbers.of(callee).as_u32()))?;
+        let (func, _) = guard(|| emit::function(program, id, &target, &|callee| numbers.of(callee).as_u32()))?;
         write_title(&mut text, program, id, numbers.of(id).as_u32());
         let _ = writeln!(text, "{}", func.display());
     }

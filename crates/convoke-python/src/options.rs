@@ -22,6 +22,7 @@ pub(crate) struct Options {
     algorithm: Option<String>,
     cpu: Option<String>,
     subnormals: String,
+    sanitize: bool,
     max_memory: u64,
     tune: bool,
     tune_cache: Option<PathBuf>,
@@ -48,6 +49,7 @@ impl Options {
             .with_guard(self.guard)
             .with_threads(self.threads)
             .with_subnormals(self.subnormals()?)
+            .with_sanitize(self.sanitize)
             .with_max_memory(self.max_memory);
         if let Some(limit) = self.max_error {
             compiler = compiler.with_max_error(limit);

@@ -22,6 +22,7 @@ use crate::control;
 use crate::convention::ALIGN;
 use crate::error::CodegenError;
 use crate::machine_code::{Numbered, compile_all, internal, reachable};
+use crate::options::Options;
 use crate::target::{Place, Target};
 
 /// An object file.
@@ -114,7 +115,8 @@ impl Builder {
         let program = variant.program.program();
         let target = Target::new(variant.machine, Place::Object(self.export.triple.clone()))?;
         let subnormals = self.export.subnormals;
-        let Resolved { memory, flushed, .. } = constants::resolve(program, constants, subnormals)?;
+        let Resolved { memory, flushed, .. } =
+            constants::resolve(program, constants, &Options { subnormals, ..Options::default() })?;
         self.flushed += flushed;
         let funcs = reachable(program, &program.entry);
         let numbers = Numbered::from(program, &funcs, self.functions);
