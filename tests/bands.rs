@@ -3,6 +3,7 @@
 use convoke::check::Reference;
 use convoke::{Compiler, Layer, Machine, Subnormals};
 use convoke_data as data;
+use convoke_tests::native::sanitized;
 
 /// Chains over 33 rows; the last band has one where nothing goes by tiles of several. `X`, `Y` are the types of input and result, `S` that of two channels, `E` the elements.
 const CHAINS: [&str; 6] = [
@@ -115,6 +116,8 @@ fn chains_stay_within_their_bound_with_the_same_bits_on_any_number_of_threads() 
                 let one = run(1);
                 let found = reference.by(&compiler(), &layer).expect("it applies").compare(&one);
                 assert!(found.passes(), "{}\n{}: {found:?}", layer.ir(), machine.name);
+                sanitized(&compiler().with_threads(2), &layer, (reference.inputs(), &one))
+                    .unwrap_or_else(|why| panic!("{why}"));
                 for threads in [2, 3] {
                     assert!(run(threads) == one, "{threads} threads give other bits\n{}", layer.ir());
                 }

@@ -1,10 +1,11 @@
-//! Every layer of `ir-examples/`: its text reads back, and native code at one and at two threads agrees with the interpreter.
+//! Every layer of `ir-examples/`: its text reads back, and native code at one and at two threads agrees with the interpreter, as does sanitised code.
 
 use std::path::PathBuf;
 
 use convoke::check::Reference;
 use convoke::{Compiler, Module, Subnormals};
 use convoke_data as data;
+use convoke_tests::native::always_sanitized;
 
 fn examples() -> Vec<PathBuf> {
     let entries = std::fs::read_dir("../ir-examples").expect("the examples are there");
@@ -25,7 +26,7 @@ fn every_example_reads_back_as_it_was_printed() {
 }
 
 #[test]
-fn every_example_runs_natively_within_its_bound_and_with_the_same_bits_on_two_threads() {
+fn every_example_runs_natively_within_its_bound_and_with_the_same_bits_on_two_threads_and_sanitised() {
     for path in examples() {
         let layer = Module::read(&path).and_then(|m| m.layer(None)).unwrap_or_else(|e| panic!("{}", e.render(false)));
         let inputs = layer.inputs().into_iter().enumerate();
@@ -40,5 +41,7 @@ fn every_example_runs_natively_within_its_bound_and_with_the_same_bits_on_two_th
         let comparison = reference.compare(&one);
         assert!(comparison.passes(), "{}: {comparison:?}", path.display());
         assert_eq!(one, two, "{}", path.display());
+        let sanitized = always_sanitized(&Compiler::host().with_threads(2), &layer, (reference.inputs(), &one));
+        sanitized.unwrap_or_else(|why| panic!("{}: {why}", path.display()));
     }
 }

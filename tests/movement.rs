@@ -9,7 +9,7 @@ use convoke::{Compiler, Elem, Layer, Layout, Machine, Subnormals};
 use convoke_data as data;
 use convoke_interp::run_program;
 use convoke_tests::Random;
-use convoke_tests::native::none;
+use convoke_tests::native::{none, sanitized};
 
 fn ty(dims: &[usize]) -> TensorType {
     TensorType::new(Elem::F32, dims, Layout::Nchw).expect("a small shape")
@@ -64,6 +64,9 @@ fn complaint(layer: &Layer, odd: bool) -> Option<String> {
         let bits = |outputs: &[ndarray::ArrayD<f64>]| outputs[0].iter().map(|v| v.to_bits()).collect::<Vec<_>>();
         if bits(&one) != bits(&two) {
             return Some(format!("{}: other bits on two threads\n{}", machine.name, layer.ir()));
+        }
+        if let Err(why) = sanitized(&compiler.clone().with_threads(2), layer, (reference.inputs(), &one)) {
+            return Some(why);
         }
         for (by, outputs) in [("loops", loops), ("native code", one)] {
             let found = reference.compare(&outputs);

@@ -10,7 +10,7 @@ use convoke::ir::types::TensorType;
 use convoke::{Compiler, Elem, Layer, Layout, Machine, Subnormals};
 use convoke_data as data;
 use convoke_tests::Random;
-use convoke_tests::native::none;
+use convoke_tests::native::{none, sanitized};
 use ndarray::ArrayD;
 
 /// The most elements of a value.
@@ -358,6 +358,10 @@ fn complaint(layer: &Layer, ieee: bool, judged: &mut Judged) -> Option<String> {
             let mut pairs = reference.outputs().iter().zip(&outputs);
             if let Some(why) = pairs.find_map(|(expected, found)| beyond(expected, found, judged)) {
                 return Some(format!("{}, {threads} threads: {why}\n{}", machine.name, layer.ir()));
+            }
+            if let Err(why) = sanitized(&compiler.clone().with_threads(threads), layer, (reference.inputs(), &outputs))
+            {
+                return Some(why);
             }
             bits.push(outputs.iter().flatten().map(|v| v.to_bits()).collect::<Vec<_>>());
         }

@@ -217,6 +217,7 @@ def compile(
     cpu: str | None = None,
     subnormals: str = "flush",
     ieee: bool = False,
+    sanitize: bool = False,
     max_memory: int = 2 << 30,
     limits: Mapping[str, float] | None = None,
     tune: bool = False,
@@ -255,6 +256,8 @@ def compile(
         `flush` takes subnormal numbers as zero, `keep` keeps them.
     ieee : bool
         Uses only algorithms and passes by which a NaN or an infinity stays where the sums of the layer put it.
+    sanitize : bool
+        Has native code check each access against its buffer; a run then ends with an error where convoke has a bug. Such code is several times slower.
     max_memory : int
         The most bytes of tensors and scratch together.
     limits : dict
@@ -276,8 +279,8 @@ def compile(
         Mistakes in a text, all of them, each in its place; operators that are not compiled, all of them; options out of range.
     """
     options = Options(
-        threads, level, max_error, certified, tolerance, guard, input_range, algorithm, cpu, subnormals, ieee, max_memory,
-        tuple((limits or {}).items()), tune, tune_cache, cache,
+        threads, level, max_error, certified, tolerance, guard, input_range, algorithm, cpu, subnormals, ieee, sanitize,
+        max_memory, tuple((limits or {}).items()), tune, tune_cache, cache,
     )
     return Compiled(source(model, layer, dims, input_shapes, outputs), options)
 

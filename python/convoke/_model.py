@@ -111,6 +111,7 @@ def load(
     cpu: str | None = None,
     subnormals: str = "flush",
     ieee: bool = False,
+    sanitize: bool = False,
     max_memory: int = 2 << 30,
     limits: Mapping[str, float] | None = None,
     tune: bool = False,
@@ -139,8 +140,8 @@ def load(
         A file that cannot be read or is no ONNX model.
     """
     options = Options(
-        threads, level, max_error, certified, tolerance, guard, input_range, algorithm, cpu, subnormals, ieee, max_memory,
-        tuple((limits or {}).items()), tune, tune_cache, cache,
+        threads, level, max_error, certified, tolerance, guard, input_range, algorithm, cpu, subnormals, ieee, sanitize,
+        max_memory, tuple((limits or {}).items()), tune, tune_cache, cache,
     )
     found = source(model, None, dims, input_shapes, outputs)
     if not isinstance(found, Onnx):

@@ -22,6 +22,7 @@ class Options:
     cpu: str | None = None
     subnormals: str = "flush"
     ieee: bool = False
+    sanitize: bool = False
     max_memory: int = 2 << 30
     limits: tuple[tuple[str, float], ...] = ()
     tune: bool = False

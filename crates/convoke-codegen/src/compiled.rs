@@ -4,9 +4,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use convoke_data::Files;
 use convoke_ir::elem::Subnormals;
-use convoke_ir::limits::{Bounds, Limit};
+use convoke_ir::limits::Limit;
 use convoke_ir::loops::{Program, Role, Run, Verified};
 use convoke_machine::Machine;
 use rayon::Scope;
@@ -20,36 +19,14 @@ use crate::error::{CodegenError, RunError, Side};
 use crate::helpers::Helpers;
 use crate::jit::Code;
 use crate::machine_code::reachable;
+use crate::options::Options;
 use crate::parts::{Machinery, Param, Step, enter};
 use crate::plan::Plan;
 use crate::region::Region;
+use crate::sanitize::{REPORT_BYTES, Report};
+use crate::sanitizer::{Sanitizer, poison_outputs, written};
 use crate::target::{Place, Target};
 use crate::work;
-
-/// Options of compiled code.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Options {
-    /// The most threads a run uses: the caller's, and others that are started once for all programs that use as many.
-    pub threads: usize,
-    /// The most bytes that constants and workspace may take together.
-    pub max_bytes: u64,
-    /// How subnormal numbers are taken.
-    pub subnormals: Subnormals,
-    /// The limits of threads, code and time.
-    pub bounds: Bounds,
-}
-
-impl Default for Options {
-    /// One thread, the budget of files, subnormal numbers flushed to zero.
-    fn default() -> Options {
-        Options {
-            threads: 1,
-            max_bytes: Files::DEFAULT_BUDGET,
-            subnormals: Subnormals::default(),
-            bounds: Bounds::default(),
-        }
-    }
-}
 
 /// A compiled program. `Send + Sync`: any number of threads may run it at once, each run with a workspace of its own.
 ///
@@ -72,6 +49,8 @@ pub struct Compiled {
     subnormals: Subnormals,
     threads: usize,
     pub(crate) helpers: Option<Arc<Helpers>>,
+    /// Of sanitised code.
+    pub(crate) sanitizer: Option<Sanitizer>,
     pool: Mutex<Vec<Workspace>>,
 }
 
@@ -101,17 +80,25 @@ pub fn compile(
     constants: &dyn Constants,
     options: &Options,
 ) -> Result<Compiled, CodegenError> {
+    generate(program.program(), machine, constants, options)
+}
+
+/// As [`compile`]. The program is verified, or its code is sanitised and the verifier refuses accesses alone.
+pub(crate) fn generate(
+    program: &Program,
+    machine: &Machine,
+    constants: &dyn Constants,
+    options: &Options,
+) -> Result<Compiled, CodegenError> {
     machine.runs_on_host()?;
-    let program = program.program();
     let threads = options.threads.max(1);
-    let plan = Plan::new(program, &program.entry);
+    let plan = Plan::of(program, &program.entry, options.sanitize);
     check_size(program, &plan, threads, options)?;
     let helpers = Helpers::of(threads, options.bounds.limits())?;
 
-    let target = Target::new(machine, Place::Jit)?;
-    let Resolved { memory: constants, weights_time, flushed } =
-        constants::resolve(program, constants, options.subnormals, &options.bounds)?;
-    let code = Code::new(program, &reachable(program, &program.entry), &target, &options.bounds)?;
+    let target = Target::new(machine, Place::Jit)?.sanitized(options.sanitize);
+    let Resolved { memory: constants, weights_time, flushed } = constants::resolve(program, constants, options)?;
+    let mut code = Code::new(program, &reachable(program, &program.entry), &target, &options.bounds)?;
     let params = |role: Role| -> Vec<Param> {
         let with_role = program.buffers.iter().filter(|(_, buffer)| buffer.role == role);
         with_role
@@ -132,8 +119,10 @@ pub fn compile(
         table += args.len();
     }
     let (inputs, outputs) = (params(Role::Input), params(Role::Output));
+    let sites = std::mem::take(&mut code.sites);
+    let sanitizer = options.sanitize.then(|| Sanitizer::new(program, &program.entry, &plan, sites));
     let made = Compiled::new(Machinery::Made(Box::new(code)), steps, plan, machine, options);
-    Ok(Compiled { inputs, outputs, constants, weights_time, flushed, helpers, ..made })
+    Ok(Compiled { inputs, outputs, constants, weights_time, flushed, helpers, sanitizer, ..made })
 }
 
 /// Refuses what would need too much memory before any of it is allocated.
@@ -143,7 +132,7 @@ fn check_size(program: &Program, plan: &Plan, threads: usize, options: &Options)
     let workspace = plan.bytes(threads) as u128;
     options.bounds.limits().check(Limit::Scratch, workspace, "a run needs")?;
     // Locals of the kernels that prepare constants; freed before the first run.
-    let preparing = Plan::new(program, &program.prepare).bytes(1) as u128;
+    let preparing = Plan::of(program, &program.prepare, options.sanitize).bytes(1) as u128;
     for (what, needed) in [
         ("constants", constants),
         ("workspace", workspace),
@@ -183,6 +172,7 @@ impl Compiled {
             subnormals: options.subnormals,
             threads,
             helpers: None,
+            sanitizer: None,
             pool: Mutex::new(Vec::new()),
         }
     }
@@ -262,8 +252,39 @@ impl Compiled {
                 *slot = workspace.buffers[buffer.index()];
             }
         }
+        self.poison(workspace);
         self.run_steps(&Shared(workspace.tables.as_ptr(), workspace.memory.as_ptr()), after);
-        Ok(())
+        self.judge(workspace)
+    }
+
+    /// Makes all memory that sanitised code writes poison, and clears the reports.
+    fn poison(&self, workspace: &Workspace) {
+        let Some(sanitizer) = &self.sanitizer else { return };
+        let memory = workspace.memory.as_ptr();
+        // SAFETY: memory is that of the workspace, laid out by the plan; the outputs were checked at the door.
+        unsafe {
+            sanitizer.poison(memory);
+            (0..self.threads).for_each(|thread| Report::before(self.locals(memory, thread)).clear());
+            poison_outputs(&self.outputs, &workspace.buffers);
+        }
+    }
+
+    /// What a run of sanitised code has found.
+    fn judge(&self, workspace: &Workspace) -> Result<(), RunError> {
+        let Some(sanitizer) = &self.sanitizer else { return Ok(()) };
+        let report = |thread| Report::before(self.locals(workspace.memory.as_ptr(), thread));
+        // SAFETY: as above; no thread of the run is left.
+        unsafe {
+            let found = (0..self.threads).find_map(|thread| sanitizer.violation(report(thread)));
+            found.map_or(Ok(()), |found| Err(RunError::Sanitizer(Box::new(found))))?;
+            written(&self.outputs, &workspace.buffers)
+        }
+    }
+
+    /// Where the locals of a thread begin in the workspace: behind its report, if there is one.
+    fn locals(&self, memory: *mut u8, thread: usize) -> *mut u8 {
+        let report = if self.sanitizer.is_some() { REPORT_BYTES } else { 0 };
+        memory.wrapping_add(self.plan.scratch_bytes + self.plan.local_bytes * thread + report)
     }
 
     /// `pointers` are to the slot tables of all steps, and to a workspace of this program.
@@ -298,19 +319,23 @@ impl Compiled {
     }
 
     /// A chunk of a step. Each `thread` of a run has locals to itself.
-    fn run_chunk(&self, step: usize, chunk: u64, thread: usize, &Shared(tables, memory): &Shared) {
-        let (chunks, step) = (self.chunks[step], &self.steps[step]);
+    fn run_chunk(&self, number: usize, chunk: u64, thread: usize, &Shared(tables, memory): &Shared) {
+        let (chunks, step) = (self.chunks[number], &self.steps[number]);
         // The bounds of a chunk depend on nothing but its number.
         let bound = |chunk: u64| (u128::from(step.work.trips) * u128::from(chunk) / u128::from(chunks)) as i64;
         let (begin, end) = (bound(chunk), bound(chunk + 1));
         if begin < end {
-            let local = self.plan.scratch_bytes + self.plan.local_bytes * thread;
-            let (slots, local) = (tables.wrapping_add(step.table), memory.wrapping_add(local));
+            let (slots, local) = (tables.wrapping_add(step.table), self.locals(memory, thread));
             let arguments = Arguments { slots, local, range: (begin, end) };
-            // SAFETY: the verifier proved that the kernel stays inside its slots; each slot is a buffer of the length the kernel
+            // SAFETY: the verifier proved that the kernel stays inside its slots, or its code checks that it does; each slot is a buffer of the length the kernel
             // declares, checked at the door or laid out by the plan; no two that it writes overlap; `local` is this
             // thread's part of the workspace; the CPU has the extensions that the code uses.
-            unsafe { control::call(step.kernel, &arguments, self.subnormals) }
+            unsafe {
+                match &self.sanitizer {
+                    None => control::call(step.kernel, &arguments, self.subnormals),
+                    Some(sanitizer) => sanitizer.call(number, step.kernel, &arguments, self.subnormals),
+                }
+            }
         }
     }
 

@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 
 use convoke_ir::elem::{Elem, Subnormals};
 use convoke_ir::layer::Source;
-use convoke_ir::limits::Bounds;
 use convoke_ir::loops::{Program, Role, Run};
 use convoke_ir::types::TensorType;
 use convoke_ir::values::{Overflow, Values};
@@ -13,6 +12,7 @@ use convoke_ir::values::{Overflow, Values};
 use crate::aligned::Aligned;
 use crate::error::{BoxError, CodegenError};
 use crate::helpers;
+use crate::options::Options;
 use crate::prepare::prepare;
 
 /// Gives the numbers of constants. Closures are such.
@@ -46,8 +46,7 @@ pub(crate) struct Resolved {
 pub(crate) fn resolve(
     program: &Program,
     constants: &dyn Constants,
-    subnormals: Subnormals,
-    bounds: &Bounds,
+    options: &Options,
 ) -> Result<Resolved, CodegenError> {
     let start = Instant::now();
     let (in_entry, in_prepare) = (used(program, &program.entry), used(program, &program.prepare));
@@ -59,7 +58,7 @@ pub(crate) fn resolve(
             continue;
         }
         let name = || buffer.name.clone();
-        bounds.on_time(format_args!("the numbers of `%{}`", buffer.name))?;
+        options.bounds.on_time(format_args!("the numbers of `%{}`", buffer.name))?;
         let numbers =
             constants.values(source, &buffer.ty).map_err(|source| CodegenError::Constant { buffer: name(), source })?;
         if numbers.len() != buffer.ty.elements() {
@@ -80,13 +79,13 @@ pub(crate) fn resolve(
         memory[id.index()] = Some(Arc::new(held.ok_or(CodegenError::OutOfMemory { what: "a constant", bytes })?));
     }
     let code_time =
-        if program.prepare.is_empty() { Duration::ZERO } else { prepare(program, &given, &mut memory, bounds)? };
+        if program.prepare.is_empty() { Duration::ZERO } else { prepare(program, &given, &mut memory, options)? };
     drop(given);
     memory.iter_mut().zip(&in_entry).filter(|(_, read)| !**read).for_each(|(held, _)| *held = None);
     let flush = |(held, elem): (&mut Arc<Aligned>, Elem)| Arc::get_mut(held).map_or(0, |held| held.flush(elem));
     let held = memory.iter_mut().zip(program.buffers.iter());
     let held = held.filter_map(|(held, (_, buffer))| Some((held.as_mut()?, buffer.ty.elem))).collect();
-    let flushed = match subnormals {
+    let flushed = match options.subnormals {
         Subnormals::Keep => 0,
         Subnormals::Flush => helpers::map(held, flush).into_iter().sum(),
     };

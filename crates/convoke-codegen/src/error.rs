@@ -1,8 +1,11 @@
 //! What can go wrong while code is generated, and at the door of compiled code.
 
+use convoke_ir::diagnostic::Diagnostic;
 use convoke_ir::elem::Elem;
 use convoke_ir::limits::Exceeded;
 use convoke_machine::Missing;
+
+use crate::sanitize::Violation;
 
 /// An error of some other crate, as it is.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -113,6 +116,12 @@ pub enum CodegenError {
         /// The back end's words.
         reason: String,
     },
+    /// While constants were prepared, sanitised code stopped before an access outside of its buffer.
+    #[error("{0}, in the preparation of constants; this is a bug in convoke: please report it with the layer")]
+    Sanitizer(Box<Violation>),
+    /// A program that the verifier refuses for more than its accesses.
+    #[error("the program is refused: {}", .0.first().map(Diagnostic::to_string).unwrap_or_default())]
+    Refused(Vec<Diagnostic>),
     /// A mistake in convoke or the back end, caught before it could do harm.
     #[error("internal error in code generation: {0}; please report it with the program")]
     Internal(String),
@@ -136,7 +145,7 @@ impl std::fmt::Display for Side {
     }
 }
 
-/// Why compiled code was not run. Nothing was written then.
+/// Why compiled code was not run, and nothing was written; or why the outputs of sanitised code are worth nothing.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RunError {
     /// Too few or too many buffers.
@@ -185,5 +194,21 @@ pub enum RunError {
     OutOfMemory {
         /// How many.
         bytes: usize,
+    },
+    /// Sanitised code stopped before an access outside of its buffer.
+    #[error("{0}; this is a bug in convoke: please report it with the layer")]
+    Sanitizer(Box<Violation>),
+    /// Sanitised code left an element of an output that it has not written, or computed one from memory that it has not.
+    #[error(
+        "element {index} of output %{name} {}; this is a bug in convoke: please report it with the layer",
+        if *computed { "was computed from memory that no kernel wrote" } else { "was not written, or copied from memory that no kernel wrote" }
+    )]
+    Unwritten {
+        /// The output.
+        name: String,
+        /// The first such element.
+        index: usize,
+        /// Whether it was computed.
+        computed: bool,
     },
 }

@@ -10,6 +10,7 @@ use cranelift_module::{ModuleError, ModuleReloc, ModuleRelocTarget, ModuleResult
 
 use crate::error::CodegenError;
 use crate::machine_code::{MachineCode, Numbered, compile_all, guard, internal};
+use crate::sanitize::Sites;
 use crate::target::Target;
 
 /// A compiled kernel; see [`crate::convention`] for the parameters.
@@ -27,6 +28,8 @@ pub(crate) struct Code {
     kernels: Vec<Option<Kernel>>,
     /// Bytes of machine code.
     pub(crate) bytes: usize,
+    /// The checks of sanitised code; else nothing.
+    pub(crate) sites: Sites,
     /// Where all functions lie, if they refer to each other alone and by distance: they can then be moved together.
     whole: Option<(usize, usize)>,
 }
@@ -50,7 +53,13 @@ impl Code {
         let mut builder = JITBuilder::with_isa(target.ordered.clone(), default_libcall_names());
         builder.memory_provider(Box::new(Together::new(total)));
 
-        let mut code = Code { module: None, kernels: vec![None; program.funcs.len()], bytes: 0, whole: None };
+        let mut code = Code {
+            module: None,
+            kernels: vec![None; program.funcs.len()],
+            bytes: 0,
+            sites: Sites::default(),
+            whole: None,
+        };
         let module = code.module.insert(JITModule::new(builder));
         guard(|| {
             numbers.define(program, funcs, &compiled, target, "convoke", module).map_err(|error| denied(*error))?;
@@ -66,6 +75,10 @@ impl Code {
             // SAFETY: this is the entry of a function with the parameters of `Kernel`, as `emit::signature` says. Codelets have
             // others; `kernel` is asked only for the functions of runs, which the verifier lets be kernels alone.
             code.kernels[id.index()] = Some(unsafe { std::mem::transmute::<*const u8, Kernel>(address) });
+        }
+        if target.sanitize {
+            code.sites = Sites(program.funcs.iter().map(|(_, func)| (func.name.clone(), Vec::new())).collect());
+            funcs.iter().zip(compiled).for_each(|(id, compiled)| code.sites.0[id.index()].1 = compiled.sites);
         }
         // Functions that span more than was asked for are in several mappings.
         code.whole = (moves && begin < end && end - begin <= total).then(|| (begin, end - begin));

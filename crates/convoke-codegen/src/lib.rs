@@ -27,18 +27,22 @@ mod machine_code;
 mod memory;
 #[cfg(feature = "objects")]
 mod object;
+mod options;
 mod parts;
 pub mod plan;
 mod prepare;
 mod region;
+mod sanitize;
+mod sanitizer;
 mod stored;
 mod symbol;
 mod target;
+mod unproved;
 mod wide;
 mod work;
 mod x86;
 
-pub use compiled::{Compiled, Options, Workspace, compile};
+pub use compiled::{Compiled, Workspace, compile};
 pub use constants::Constants;
 pub use element::{Element, Slice, SliceMut};
 pub use error::{BoxError, CodegenError, RunError, Side};
@@ -48,4 +52,8 @@ pub use listing::{asm, clif};
 pub use memory::Memory;
 #[cfg(feature = "objects")]
 pub use object::{Export, Net, Object, Variant, example, header, object, rust, static_library};
+pub use options::Options;
+pub use sanitize::Violation;
 pub use symbol::{SYMBOL_PREFIX, symbol};
+#[doc(hidden)]
+pub use unproved::compile_unproved;

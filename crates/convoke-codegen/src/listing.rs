@@ -24,7 +24,7 @@ pub fn clif(program: Verified<'_>, machine: &Machine, bounds: &Bounds) -> Result
     for &id in &funcs {
         bounds.on_time(format_args!("code of `@{}`", program.funcs[id].name))?;
         emit::check_size(&program.funcs[id], &target, bounds.limits())?;
-        let func = guard(|| Ok(emit::function(program, id, &target, &|callee| numbers.of(callee).as_u32())))?;
+        let (func, _) = guard(|| Ok(emit::function(program, id, &target, &|callee| numbers.of(callee).as_u32())))?;
         write_title(&mut text, program, id, numbers.of(id).as_u32());
         let _ = writeln!(text, "{}", func.display());
     }

@@ -13,6 +13,7 @@ use cranelift_module::{FuncId as ModuleFuncId, Linkage, Module, ModuleError, Mod
 use crate::emit;
 use crate::error::CodegenError;
 use crate::helpers;
+use crate::sanitize::Site;
 use crate::target::Target;
 use crate::wide;
 use crate::x86;
@@ -24,6 +25,8 @@ pub(crate) struct MachineCode {
     pub(crate) relocs: Vec<ModuleReloc>,
     /// Cranelift's own listing, if it was asked for.
     pub(crate) listing: Option<String>,
+    /// The checks of sanitised code.
+    pub(crate) sites: Vec<Site>,
 }
 
 /// Compiles a function. `number` is its number in the module.
@@ -49,6 +52,7 @@ pub(crate) fn compile(
         align: u64::from(code.buffer.alignment).max(u64::from(isa.function_alignment().preferred)),
         relocs: relocs.map(|reloc| ModuleReloc::from_mach_reloc(reloc, &context.func, number)).collect(),
         listing: code.vcode.clone(),
+        sites: Vec::new(),
     })
 }
 
@@ -108,10 +112,9 @@ impl Numbered {
         stem: &str,
         module: &mut dyn Module,
     ) -> Result<(), Box<ModuleError>> {
-        let isa = &target.ordered;
         for &id in funcs {
             let func = &program.funcs[id];
-            let signature = emit::signature(func, isa.pointer_type(), target.call_conv());
+            let signature = emit::signature(func, target);
             // The number and the dots keep local names apart from each other and from anything exported.
             let name = format!("{stem}.{}.{}", id.index(), func.name);
             let number = module.declare_function(&name, Linkage::Local, &signature).map_err(Box::new)?;
@@ -140,13 +143,20 @@ pub(crate) fn compile_all(
         bounds.on_time(format_args!("code of `@{}`", func.name))?;
         emit::check_size(func, target, bounds.limits())?;
         let code = guard(|| {
-            if let Some(isa) = target.wide.filter(|isa| wide::can(func, isa)) {
+            if let Some(isa) = target.wide.filter(|isa| !target.sanitize && wide::can(func, isa)) {
                 let (bytes, relocs) =
                     wide::function(program, id, isa, target.prefetch, &|callee| numbers.of(callee).as_u32());
-                return Ok(MachineCode { bytes, align: x86::LONGEST_BYTES as u64, relocs, listing: None });
+                return Ok(MachineCode {
+                    bytes,
+                    align: x86::LONGEST_BYTES as u64,
+                    relocs,
+                    listing: None,
+                    sites: Vec::new(),
+                });
             }
-            let clif = emit::function(program, id, target, &|callee| numbers.of(callee).as_u32());
-            compile(clif, &func.name, numbers.of(id), target, emit::keeps_order(func, target), listing)
+            let (clif, sites) = emit::function(program, id, target, &|callee| numbers.of(callee).as_u32());
+            let code = compile(clif, &func.name, numbers.of(id), target, emit::keeps_order(func, target), listing)?;
+            Ok(MachineCode { sites, ..code })
         })?;
         let all = made.fetch_add(code.bytes.len(), Ordering::Relaxed) + code.bytes.len();
         bounds.limits().check(Limit::Code, all, format_args!("with @{}, the program has", func.name))?;

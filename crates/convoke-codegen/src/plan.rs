@@ -8,6 +8,7 @@ use std::ops::RangeInclusive;
 use convoke_ir::loops::{BufferId, Program, Role, Run};
 
 use crate::convention::{ALIGN, locals};
+use crate::sanitize::REPORT_BYTES;
 
 /// Bytes a buffer needs and the runs it is live in.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -127,6 +128,24 @@ impl Plan {
         owners.iter().zip(offsets).for_each(|(id, offset)| scratch[id.index()] = Some(offset));
         let local_bytes = runs.iter().map(|run| locals(&program.funcs[run.func]).1).max().unwrap_or(0);
         Plan { scratch, scratch_bytes, local_bytes }
+    }
+
+    /// For code that is sanitised, or not.
+    pub(crate) fn of(program: &Program, runs: &[Run], sanitize: bool) -> Plan {
+        if sanitize { Plan::apart(program, runs) } else { Plan::new(program, runs) }
+    }
+
+    /// As [`Plan::new`] for sanitised code: no two buffers share memory, and a report lies in front of the locals of each thread.
+    fn apart(program: &Program, runs: &[Run]) -> Plan {
+        let Plan { mut scratch, local_bytes, .. } = Plan::new(program, runs);
+        let mut end: usize = 0;
+        for (place, (_, buffer)) in scratch.iter_mut().zip(program.buffers.iter()) {
+            if let Some(place) = place {
+                *place = end;
+                end = end.saturating_add(buffer.ty.bytes().next_multiple_of(ALIGN));
+            }
+        }
+        Plan { scratch, scratch_bytes: end, local_bytes: local_bytes.saturating_add(REPORT_BYTES) }
     }
 
     /// Bytes in all for this many threads; scratch first, then the locals of each thread.

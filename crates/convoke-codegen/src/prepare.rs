@@ -25,7 +25,10 @@ use crate::error::CodegenError;
 use crate::helpers;
 use crate::jit::Code;
 use crate::machine_code::reachable;
+use crate::options::Options;
 use crate::plan::Plan;
+use crate::sanitize::{REPORT_BYTES, Report, fill};
+use crate::sanitizer::Sanitizer;
 use crate::target::{Place, Target};
 
 /// Runs `prepare` from constants, some of which are `given` and all others in `memory`, and adds the prepared buffers. Its code is for this CPU,
@@ -34,20 +37,32 @@ pub(crate) fn prepare(
     program: &Program,
     given: &[Option<Values>],
     memory: &mut [Option<Arc<Aligned>>],
-    bounds: &Bounds,
+    options: &Options,
 ) -> Result<Duration, CodegenError> {
     let start = Instant::now();
-    let target = Target::new(&Machine::host(), Place::Jit)?;
-    let code = Code::new(program, &reachable(program, &program.prepare), &target, bounds)?;
+    let &Options { sanitize, ref bounds, .. } = options;
+    let target = Target::new(&Machine::host(), Place::Jit)?.sanitized(sanitize);
+    let mut code = Code::new(program, &reachable(program, &program.prepare), &target, bounds)?;
     let code_time = start.elapsed();
     for (id, buffer) in program.buffers.iter() {
         if buffer.role == Role::Prepared {
-            memory[id.index()] = Some(Arc::new(allocate("a prepared constant", buffer.ty.bytes())?));
+            let held = allocate("a prepared constant", buffer.ty.bytes())?;
+            if sanitize {
+                // SAFETY: fresh memory of as many elements.
+                unsafe { fill(held.as_ptr(), buffer.ty.elem, buffer.ty.elements()) }
+            }
+            memory[id.index()] = Some(Arc::new(held));
         }
     }
-    let plan = Plan::new(program, &program.prepare);
+    let plan = Plan::of(program, &program.prepare, sanitize);
     let scratch = allocate("preparing constants", plan.scratch_bytes)?;
-    let preparation = Preparation { program, code: &code, given, memory, plan, scratch, bounds };
+    let sites = std::mem::take(&mut code.sites);
+    let sanitizer = sanitize.then(|| Sanitizer::new(program, &program.prepare, &plan, sites));
+    if let Some(sanitizer) = &sanitizer {
+        // SAFETY: fresh memory, laid out by the plan.
+        unsafe { sanitizer.poison(scratch.as_ptr()) }
+    }
+    let preparation = Preparation { program, code: &code, given, memory, plan, scratch, bounds, sanitizer };
     helpers::map(chains(program), |chain| preparation.run(&chain)).into_iter().collect::<Result<(), _>>()?;
     Ok(code_time)
 }
@@ -92,20 +107,34 @@ struct Preparation<'p> {
     plan: Plan,
     scratch: Aligned,
     bounds: &'p Bounds,
+    sanitizer: Option<Sanitizer>,
 }
 
 impl Preparation<'_> {
     fn run(&self, chain: &[&Run]) -> Result<(), CodegenError> {
-        let local = allocate("preparing constants", self.plan.local_bytes)?;
+        let memory = allocate("preparing constants", self.plan.local_bytes)?;
+        let local = memory.as_ptr().wrapping_add(if self.sanitizer.is_some() { REPORT_BYTES } else { 0 });
         for run in chain {
             self.bounds.on_time(format_args!("packing of weights by `@{}`", self.program.funcs[run.func].name))?;
             let slots: Vec<*mut u8> = run.args.iter().map(|&id| self.slot(id)).collect::<Result<_, _>>()?;
             let trips = parallel_loop(&self.program.funcs[run.func]).map_or(1, |parallel| parallel.trips());
             if trips > 0 {
-                let arguments = Arguments { slots: slots.as_ptr(), local: local.as_ptr(), range: (0, trips as i64) };
+                let arguments = Arguments { slots: slots.as_ptr(), local, range: (0, trips as i64) };
                 // SAFETY: the verifier proved that the kernel stays inside its slots, each of which has the length it declares. Constants are
                 // only read; what this run writes, other runs of this chain alone read or write, and they are over or have not begun.
-                unsafe { control::call(self.code.kernel(run.func), &arguments, Subnormals::Keep) }
+                // Of sanitised code, which may do without the proof, the report lies in front of the locals, zero at first.
+                unsafe {
+                    let (kernel, subnormals) = (self.code.kernel(run.func), Subnormals::Keep);
+                    let Some(sanitizer) = &self.sanitizer else {
+                        control::call(kernel, &arguments, subnormals);
+                        continue;
+                    };
+                    let step = self.program.prepare.iter().position(|other| std::ptr::eq(other, *run));
+                    sanitizer.call(step.unwrap_or_default(), kernel, &arguments, subnormals);
+                    if let Some(found) = sanitizer.violation(Report::before(local)) {
+                        return Err(CodegenError::Sanitizer(Box::new(found)));
+                    }
+                }
             }
         }
         Ok(())

@@ -21,10 +21,11 @@ use memmap2::{Mmap, MmapMut};
 use serde::{Deserialize, Serialize};
 
 use crate::aligned::Aligned;
-use crate::compiled::{Compiled, Options};
+use crate::compiled::Compiled;
 use crate::convention::ALIGN;
 use crate::helpers::Helpers;
 use crate::jit::Kernel;
+use crate::options::Options;
 use crate::parts::{Machinery, Param, Step};
 use crate::plan::Plan;
 use crate::work;
@@ -94,10 +95,13 @@ impl Part {
 }
 
 impl Compiled {
-    /// Writes the program with a key and notes of the caller's, and says whether it did: code that refers to this process, and code for other CPUs than
+    /// Writes the program with a key and notes of the caller's, and says whether it did: code that refers to this process, sanitised code, and code for other CPUs than
     /// x86-64, cannot be stored.
     pub fn store(&self, key: &str, notes: &str, out: &mut dyn Write) -> io::Result<bool> {
         let Machinery::Made(code) = &self.code else { return Ok(false) };
+        if self.sanitizer.is_some() {
+            return Ok(false);
+        }
         let Some(bytes) = code.movable().filter(|_| cfg!(target_arch = "x86_64")) else { return Ok(false) };
         let steps = self.steps.iter().map(|step| {
             let args = step.args.iter().map(|arg| arg.index()).collect();

@@ -61,6 +61,8 @@ pub(crate) struct Target {
     pub(crate) vectors: bool,
     /// The instructions of the wide emitter, where it is to be used.
     pub(crate) wide: Option<&'static x86::Isa>,
+    /// Whether code checks each access; Cranelift then makes all of it.
+    pub(crate) sanitize: bool,
     /// When its loops ask for memory ahead.
     pub(crate) prefetch: Prefetch,
 }
@@ -77,8 +79,14 @@ impl Target {
             x86,
             vectors: machine.arch == "x86_64" || machine.arch == "aarch64",
             wide: x86::Isa::of(machine),
+            sanitize: false,
             prefetch: machine.prefetch,
         })
+    }
+
+    /// The same target for code that checks each access, or not.
+    pub(crate) fn sanitized(self, sanitize: bool) -> Target {
+        Target { sanitize, ..self }
     }
 
     /// How generated functions call each other: on x86-64 everywhere the System V convention, so that vector registers are the callee's.

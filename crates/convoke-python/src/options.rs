@@ -24,6 +24,7 @@ pub(crate) struct Options {
     cpu: Option<String>,
     subnormals: String,
     ieee: bool,
+    sanitize: bool,
     max_memory: u64,
     limits: HashMap<String, f64>,
     tune: bool,
@@ -52,6 +53,7 @@ impl Options {
             .with_threads(self.threads)
             .with_subnormals(self.subnormals()?)
             .with_ieee(self.ieee)
+            .with_sanitize(self.sanitize)
             .with_limits(self.limits()?);
         if let Some(limit) = self.max_error {
             compiler = compiler.with_max_error(limit);

@@ -4,8 +4,8 @@
 //! numbers of its constants. Files are written whole under another name and then renamed, so that readers and other writers see an old file, a new one or none. A file
 //! that is damaged or has another key counts as none. The folder may be deleted at any time.
 //!
-//! A layer that exceeds the limit on rounding is not stored, since a later process would have to say so too. A compiler that tunes does not use the
-//! cache.
+//! A layer that exceeds the limit on rounding is not stored, since a later process would have to say so too. Neither is
+//! sanitised code. A compiler that tunes does not use the cache.
 
 use std::fs::DirBuilder;
 use std::io;
@@ -31,7 +31,7 @@ use crate::lowered::Choice;
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub enum Cached {
-    /// It did not: it has none, it tunes, or the layer cannot be kept.
+    /// It did not: it has none, it tunes, or the code cannot be kept.
     #[default]
     Not,
     /// The code was loaded, not compiled.
@@ -140,13 +140,14 @@ fn key(compiler: &Compiler, layer: &Layer) -> Option<String> {
     text(&processor());
     text(&compiler.machine().to_toml());
     text(&format!(
-        "{} {:?} {} {} {:?} {:?} {:?}",
+        "{} {:?} {} {} {:?} {:?} {} {:?}",
         compiler.level(),
         Grants { bounds: Bounds::default(), ..compiler.grants() },
         compiler.algorithm(),
         compiler.threads(),
         compiler.limits().with(Limit::Time, 0),
         compiler.subnormals(),
+        compiler.sanitize(),
         compiler.named(),
     ));
     let ir = compiler.declared(layer);

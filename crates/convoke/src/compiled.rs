@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use convoke_codegen::{Compiled, Element, Options, Slice, SliceMut};
+use convoke_codegen::{Compiled, Element, Options, RunError, Slice, SliceMut};
 use convoke_ir::elem::Elem;
 use convoke_ir::layer::Source;
 use convoke_ir::types::TensorType;
@@ -126,8 +126,13 @@ impl CompiledLayer {
     /// The options of a layer's code.
     pub(crate) fn options(compiler: &Compiler, layer: &Layer) -> Options {
         let max_bytes = memory::left_for_code(layer, compiler.max_memory());
-        let bounds = compiler.grants().bounds;
-        Options { threads: compiler.threads(), max_bytes, subnormals: compiler.subnormals(), bounds }
+        Options {
+            threads: compiler.threads(),
+            max_bytes,
+            subnormals: compiler.subnormals(),
+            sanitize: compiler.sanitize(),
+            bounds: compiler.grants().bounds,
+        }
     }
 
     pub(crate) fn of(layer: &Layer, kernels: Vec<Kernel>, compiled: Compiled, report: Report) -> CompiledLayer {
@@ -181,7 +186,7 @@ impl CompiledLayer {
     /// # Errors
     ///
     /// [`Error::Count`], [`Error::Array`] or [`Error::Element`] for arrays that are not as many, or not of the shape or element type, as the layer has;
-    /// [`Error::OutOfMemory`].
+    /// [`Error::OutOfMemory`]; of sanitised code [`Error::Sanitizer`] and [`RunError::Unwritten`].
     pub fn run<T: Element + Default>(&self, inputs: &[&dyn Input]) -> Result<Vec<ArrayD<T>>, Error> {
         // Before outputs are allocated, that they will be of the right type.
         self.outputs.iter().try_for_each(|(name, ty)| check_array("output", name, ty, T::ELEM, ty.shape.dims()))?;
@@ -236,7 +241,13 @@ impl CompiledLayer {
         outputs: &mut [SliceMut<'_>],
         after: impl FnMut(usize),
     ) -> Result<(), Error> {
-        Ok(self.compiled.run_observed(inputs, outputs, after)?)
+        self.compiled.run_observed(inputs, outputs, after).map_err(|error| match error {
+            RunError::Sanitizer(found) => {
+                let value = self.kernels.get(found.step).map(|kernel| kernel.value.clone()).unwrap_or_default();
+                Error::Sanitizer { value, found }
+            }
+            error => error.into(),
+        })
     }
 
     pub(crate) fn check_count(&self, what: &'static str, expected: usize, found: usize) -> Result<(), Error> {

@@ -47,6 +47,7 @@ pub struct Compiler {
     algorithm: Plan,
     threads: usize,
     subnormals: Subnormals,
+    sanitize: bool,
     tuning: Option<Tuning>,
     cache: Option<PathBuf>,
     named: Vec<Spec>,
@@ -81,6 +82,7 @@ impl Compiler {
             algorithm: Plan::default(),
             threads: 1,
             subnormals: Subnormals::default(),
+            sanitize: false,
             tuning: None,
             cache: None,
             named: Vec::new(),
@@ -199,6 +201,14 @@ impl Compiler {
         self
     }
 
+    /// Has native code check each access against its buffer, with memory that nobody has written found in the outputs: a run then ends with
+    /// [`Error::Sanitizer`] where the verifier or code generation is wrong. The result is the same bits. Such code is several times slower, is never
+    /// kept in a cache, and is not what tuning times.
+    pub fn with_sanitize(mut self, sanitize: bool) -> Compiler {
+        self.sanitize = sanitize;
+        self
+    }
+
     /// Tells `watch` what is being done.
     pub fn with_watch(mut self, watch: Watch) -> Compiler {
         self.watch = watch;
@@ -283,6 +293,11 @@ impl Compiler {
     /// The treatment of subnormal numbers in native code: as asked, or kept where the machine cannot flush them.
     pub fn subnormals(&self) -> Subnormals {
         if self.machine.flushes_subnormals() { self.subnormals } else { Subnormals::Keep }
+    }
+
+    /// Whether native code checks each access.
+    pub fn sanitize(&self) -> bool {
+        self.sanitize
     }
 
     /// The passes that were named.

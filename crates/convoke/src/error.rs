@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use convoke_codegen::{CodegenError, RunError};
+use convoke_codegen::{CodegenError, RunError, Violation};
 use convoke_conv::SelectError;
 use convoke_data::DataError;
 use convoke_interp::InterpError;
@@ -107,6 +107,14 @@ pub enum Error {
     /// Compiled code that was not run.
     #[error(transparent)]
     Run(#[from] RunError),
+    /// Sanitised code stopped before an access outside of its buffer; see [`Compiler::with_sanitize`](crate::Compiler::with_sanitize).
+    #[error("while %{value} was computed: {found}; this is a bug in convoke: please report it with the layer")]
+    Sanitizer {
+        /// The value of the layer that the kernel computes; see [`Kernel`](crate::Kernel).
+        value: String,
+        /// The access.
+        found: Box<Violation>,
+    },
     /// The interpreter cannot run this.
     #[error(transparent)]
     Interp(#[from] InterpError),

@@ -106,7 +106,7 @@ pub use unmet::Unmet;
 
 pub use convoke_ir as ir;
 
-pub use convoke_codegen::{CodegenError, Element, Memory, RunError, max_threads};
+pub use convoke_codegen::{CodegenError, Element, Memory, RunError, Violation, max_threads};
 pub use convoke_data::{DataError, Files};
 pub use convoke_interp::InterpError;
 pub use convoke_ir::attr::{Algorithm, Plan};

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 
-use super::options::{Format, Inputs, Options, Random, Which};
+use super::options::{Format, Inputs, Options, Random, Sanitizer, Which};
 use super::values::{at_least_one, binding, bytes, duration, not_negative, ops, symbol_prefix};
 
 #[derive(Debug, Args)]
@@ -39,6 +39,8 @@ pub(crate) struct Run {
     pub(crate) random: Random,
     #[command(flatten)]
     pub(crate) format: Format,
+    #[command(flatten)]
+    pub(crate) sanitizer: Sanitizer,
     #[command(flatten)]
     pub(crate) options: Options,
 }
@@ -165,6 +167,8 @@ pub(crate) struct Check {
     #[command(flatten)]
     pub(crate) format: Format,
     #[command(flatten)]
+    pub(crate) sanitizer: Sanitizer,
+    #[command(flatten)]
     pub(crate) options: Options,
 }
 
@@ -237,6 +241,8 @@ pub(crate) struct Bench {
     pub(crate) random: Random,
     #[command(flatten)]
     pub(crate) format: Format,
+    #[command(flatten)]
+    pub(crate) sanitizer: Sanitizer,
     #[command(flatten)]
     pub(crate) options: Options,
 }

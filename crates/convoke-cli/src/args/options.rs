@@ -70,6 +70,15 @@ pub(crate) struct Options {
     pub(crate) which: Which,
 }
 
+/// Options of every command that runs native code for its result.
+#[derive(Debug, Args)]
+pub(crate) struct Sanitizer {
+    /// Check each access of native code against its buffer, and find outputs that were computed from memory that nobody wrote. Such code
+    /// is several times slower
+    #[arg(long, conflicts_with = "tune")]
+    pub(crate) sanitize: bool,
+}
+
 /// Options of every command that reads a layer's numbers.
 #[derive(Debug, Args)]
 pub(crate) struct Which {

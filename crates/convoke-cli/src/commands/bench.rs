@@ -39,7 +39,7 @@ struct Measured {
 }
 
 pub(crate) fn run(args: Bench, io: &mut Io<'_>) -> Result<(), Failure> {
-    let compiler = compiler(&args.options, &args.files, io)?;
+    let compiler = compiler(&args.options, &args.files, io)?.with_sanitize(args.sanitizer.sanitize);
     let mut layers = Vec::new();
     for file in &args.files {
         layers.extend(source::layers(file, &args.options.which, io)?);

@@ -65,9 +65,11 @@ impl<'a> Emitter<'a, '_> {
         self.b.ins().jump(header, &[]);
         self.b.switch_to_block(header);
         self.stems.push(Stems::new());
+        self.open_scope();
         self.depth += 1;
         self.block(&inner.body, None);
         self.depth -= 1;
+        self.close_scope();
         self.stems.pop();
         for &(variable, by) in steps.iter().rev() {
             let value = self.b.use_var(variable);
@@ -115,22 +117,22 @@ impl<'a> Emitter<'a, '_> {
     /// A call; with an element that decides, in a block of its own that is jumped over where the element is 0.
     pub(super) fn call(&mut self, call: &Call) {
         // Addresses are computed before the branch, where all that follows sees them.
-        let args: Vec<Value> = call
-            .args
-            .iter()
-            .map(|view| {
-                let (base, offset) = self.address(view.slot, &view.at);
-                if offset == 0 { base } else { self.b.ins().iadd_imm_s(base, offset) }
-            })
-            .collect();
-        let signature = signature(&self.program.funcs[call.func], self.pointer, self.call_conv);
+        let callee = &self.program.funcs[call.func];
+        let mut args: Vec<Value> = Vec::new();
+        for (view, (_, param)) in call.args.iter().zip(callee.slots.iter()) {
+            let (base, offset) = self.address(view.slot, &view.at);
+            self.check(view.slot, (base, offset), (1, param.len), param.access.writes());
+            args.push(if offset == 0 { base } else { self.b.ins().iadd_imm_s(base, offset) });
+        }
+        args.extend(self.report());
+        let signature = signature(callee, self.target);
         let signature = self.b.import_signature(signature);
         let name = UserExternalName::new(0, (self.number)(call.func));
         let name = ExternalName::user(self.b.func.declare_imported_user_function(name));
         let callee = self.b.import_function(ExtFuncData { name, signature, colocated: true, patchable: false });
         let Some(when) = &call.when else {
             self.b.ins().call(callee, &args);
-            return;
+            return self.check_callee();
         };
         let decides = self.is_not_zero(when);
         let (then, after) = (self.b.create_block(), self.b.create_block());
@@ -138,6 +140,7 @@ impl<'a> Emitter<'a, '_> {
         self.b.switch_to_block(then);
         self.b.seal_block(then);
         self.b.ins().call(callee, &args);
+        self.check_callee();
         self.b.ins().jump(after, &[]);
         self.b.switch_to_block(after);
         self.b.seal_block(after);
@@ -145,7 +148,7 @@ impl<'a> Emitter<'a, '_> {
 
     /// Whether an element is not 0. A NaN is not.
     fn is_not_zero(&mut self, View { slot, at }: &View) -> Value {
-        let at = self.place(&Place { slot: *slot, at: at.clone(), stride: 1, lanes: 1 });
+        let at = self.place(&Place { slot: *slot, at: at.clone(), stride: 1, lanes: 1 }, false);
         let parts = Parts::of(VecType::scalar(self.func.slots[*slot].elem.compute()), self.target);
         let element = memory::load(&mut self.b, parts, at, 1)[0];
         let zero = vector::constant(&mut self.b, parts, 0.0);

@@ -8,8 +8,10 @@ use super::vector::{self, Operand, Parts};
 use super::{Binding, Emitter};
 
 impl Emitter<'_, '_> {
-    pub(super) fn place(&mut self, place: &Place) -> Address {
+    /// Where a place is, after a check of sanitised code that it is inside its buffer.
+    pub(super) fn place(&mut self, place: &Place, write: bool) -> Address {
         let (base, offset) = self.address(place.slot, &place.at);
+        self.check(place.slot, (base, offset), (place.stride, place.lanes.into()), write);
         let slot = &self.func.slots[place.slot];
         Address {
             base,
@@ -24,7 +26,8 @@ impl Emitter<'_, '_> {
     fn flags(&self, slot: SlotId) -> MemFlagsData {
         let flags = MemFlagsData::new().with_notrap();
         match self.func.slots[slot].access {
-            Access::In => flags.with_readonly().with_can_move(),
+            // Past a check no load may move.
+            Access::In if self.checks.is_none() => flags.with_readonly().with_can_move(),
             _ => flags,
         }
     }
@@ -43,7 +46,7 @@ impl Emitter<'_, '_> {
         match *expr {
             Expr::Const(number) => vec![vector::constant(&mut self.b, parts, number); parts.count],
             Expr::Load(ref place) => {
-                let at = self.place(place);
+                let at = self.place(place, false);
                 memory::load(&mut self.b, parts, at, usize::from(place.lanes))
             }
             Expr::Splat(x) => {
@@ -93,7 +96,7 @@ impl Emitter<'_, '_> {
             Expr::Reduce(op, x) => {
                 let from = Parts::of(self.func.vals[x].ty, self.target);
                 let x = self.read(x);
-                vec![vector::reduce(&mut self.b, self.target, from, op, &x)]
+                vec![vector::reduce(&mut self.b, self.target, from, op, (&x, self.reduces_by))]
             }
             Expr::Zip(half, x, y) => {
                 let (x, y) = (self.read(x), self.read(y));

@@ -4,6 +4,7 @@
 //! and hoisted ([`address`]). Statements keep their order.
 
 mod address;
+mod check;
 mod control;
 mod expr;
 mod half;
@@ -17,22 +18,27 @@ use convoke_ir::loops::{Affine, Expr, Func, FuncId, FuncKind, Program, SlotId, S
 use cranelift_codegen::ir::{
     AbiParam, Function, InstBuilder, MemFlagsData, Signature, Type, UserFuncName, Value, types,
 };
-use cranelift_codegen::isa::CallConv;
 use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext, Variable};
 
+use self::check::Checks;
 use self::vector::Parts;
 use crate::convention::{locals, parallel_loop};
+use crate::sanitize::Site;
 use crate::target::Target;
+use crate::wide;
 
 pub(crate) use self::size::{check_size, keeps_order};
 
-/// A function in Cranelift IR. `number` gives a callee's number in the module.
-pub(crate) fn function(program: &Program, id: FuncId, target: &Target, number: &dyn Fn(FuncId) -> u32) -> Function {
+/// A function in Cranelift IR, and its checks if it is sanitised. `number` gives a callee's number in the module.
+pub(crate) fn function(
+    program: &Program,
+    id: FuncId,
+    target: &Target,
+    number: &dyn Fn(FuncId) -> u32,
+) -> (Function, Vec<Site>) {
     let func = &program.funcs[id];
-    let isa = &target.ordered;
-    let (pointer, call_conv) = (isa.pointer_type(), target.call_conv());
     let name = UserFuncName::user(0, number(id));
-    let mut clif = Function::with_name_signature(name, signature(func, pointer, call_conv));
+    let mut clif = Function::with_name_signature(name, signature(func, target));
     let mut context = FunctionBuilderContext::new();
     let emitter = Emitter {
         program,
@@ -40,8 +46,9 @@ pub(crate) fn function(program: &Program, id: FuncId, target: &Target, number: &
         target,
         number,
         b: FunctionBuilder::new(&mut clif, &mut context),
-        pointer,
-        call_conv,
+        pointer: target.ordered.pointer_type(),
+        reduces_by: target.wide.filter(|isa| target.sanitize && wide::can(func, isa)).map(|isa| isa.vector_bytes),
+        checks: None,
         slots: Vec::new(),
         vars: vec![Index::Later; func.vars.len()],
         vals: vec![Binding::None; func.vals.len()],
@@ -49,15 +56,16 @@ pub(crate) fn function(program: &Program, id: FuncId, target: &Target, number: &
         stems: vec![Stems::new()],
         depth: 0,
     };
-    emitter.emit();
-    clif
+    let sites = emitter.emit(id);
+    (clif, sites)
 }
 
-/// The signature of a function.
-pub(crate) fn signature(func: &Func, pointer: Type, call_conv: CallConv) -> Signature {
-    let mut signature = Signature::new(call_conv);
+/// The signature of a function. Codelets of sanitised code take the report too.
+pub(crate) fn signature(func: &Func, target: &Target) -> Signature {
+    let mut signature = Signature::new(target.call_conv());
+    let pointer = target.ordered.pointer_type();
     signature.params = match func.kind {
-        FuncKind::Codelet => func.slots.iter().map(|_| AbiParam::new(pointer)).collect(),
+        FuncKind::Codelet => vec![AbiParam::new(pointer); func.slots.len() + usize::from(target.sanitize)],
         FuncKind::Kernel => [pointer, pointer, types::I64, types::I64].map(AbiParam::new).to_vec(),
     };
     signature
@@ -93,7 +101,9 @@ struct Emitter<'a, 'f> {
     number: &'a dyn Fn(FuncId) -> u32,
     b: FunctionBuilder<'f>,
     pointer: Type,
-    call_conv: CallConv,
+    /// Bytes of the vectors that the wide emitter reduces by, whose order of sums this code keeps.
+    reduces_by: Option<usize>,
+    checks: Option<Checks>,
     /// Pointers to the slots.
     slots: Vec<Value>,
     vars: Vec<Index>,
@@ -107,16 +117,19 @@ struct Emitter<'a, 'f> {
 }
 
 impl<'a> Emitter<'a, '_> {
-    fn emit(mut self) {
+    fn emit(mut self, id: FuncId) -> Vec<Site> {
         let entry = self.b.create_block();
         self.b.append_block_params_for_function_params(entry);
         self.b.switch_to_block(entry);
         self.b.seal_block(entry);
         let params = self.b.block_params(entry).to_vec();
         let func = self.func;
+        if self.target.sanitize {
+            self.begin_checks(id, &params);
+        }
         match func.kind {
             FuncKind::Codelet => {
-                self.slots = params;
+                self.slots = params[..func.slots.len()].to_vec();
                 self.block(&func.body, None);
             }
             FuncKind::Kernel => {
@@ -126,7 +139,9 @@ impl<'a> Emitter<'a, '_> {
             }
         }
         self.b.ins().return_(&[]);
+        self.end_checks();
         self.b.finalize(self.target.ordered.frontend_config());
+        self.checks.map_or_else(Vec::new, |checks| checks.sites)
     }
 
     fn kernel_slots(&mut self, table: Value, local: Value) {
@@ -180,7 +195,7 @@ impl<'a> Emitter<'a, '_> {
                 }
                 Stmt::Store(place, val, _) => {
                     let parts = Parts::of(self.func.vals[*val].ty, self.target);
-                    let at = self.place(place);
+                    let at = self.place(place, true);
                     let values = self.read(*val);
                     memory::store(&mut self.b, parts, at, usize::from(place.lanes), &values);
                 }

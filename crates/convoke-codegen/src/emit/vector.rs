@@ -232,9 +232,32 @@ pub(crate) fn binary(
     }
 }
 
-/// All lanes combined: part by part first, then lane by lane in pairs.
-pub(crate) fn reduce(b: &mut FunctionBuilder, target: &Target, parts: Parts, op: BinOp, values: &[Value]) -> Value {
+/// All lanes combined: part by part first, then lane by lane in pairs. With `by` in the order of the wide emitter for vectors of so many bytes.
+pub(crate) fn reduce(
+    b: &mut FunctionBuilder,
+    target: &Target,
+    parts: Parts,
+    op: BinOp,
+    (values, by): (&[Value], Option<usize>),
+) -> Value {
     let unknown = |value| Operand { value, number: false };
+    if let Some(bytes) = by.filter(|_| parts.lanes > 1) {
+        let all = (0..parts.lanes).map(|lane| match parts.per {
+            1 => values[lane],
+            per => b.ins().extractlane(values[lane / per], (lane % per) as u8),
+        });
+        let all: Vec<Value> = all.collect();
+        let scalar = Parts { per: 1, lanes: 1, count: 1, ty: parts.scalar(), elem: parts.elem };
+        let mut registers = all.chunks((bytes / parts.elem.bytes()).min(parts.lanes));
+        let mut sums = registers.next().unwrap_or_default().to_vec();
+        let mut add = |sum: &mut Value, x: Value| *sum = binary(b, target, scalar, op, unknown(*sum), unknown(x));
+        registers.for_each(|register| sums.iter_mut().zip(register).for_each(|(sum, &x)| add(sum, x)));
+        while sums.len() > 1 {
+            let upper = sums.split_off(sums.len() / 2);
+            sums.iter_mut().zip(upper).for_each(|(sum, x)| add(sum, x));
+        }
+        return sums[0];
+    }
     let sum = pairwise(values.to_vec(), |x, y| binary(b, target, parts, op, unknown(x), unknown(y)));
     if parts.per == 1 {
         return sum;

@@ -23,6 +23,7 @@ use crate::control;
 use crate::convention::ALIGN;
 use crate::error::CodegenError;
 use crate::machine_code::{Numbered, compile_all, internal, reachable};
+use crate::options::Options;
 use crate::plan::Plan;
 use crate::target::{Place, Target};
 
@@ -118,7 +119,8 @@ impl Builder {
         let (subnormals, bounds) = (self.export.subnormals, self.export.bounds);
         let scratch = Plan::new(program, &program.entry).bytes(1);
         bounds.limits().check(Limit::Scratch, scratch, format_args!("a run of `@{}` needs", program.name))?;
-        let Resolved { memory, flushed, .. } = constants::resolve(program, constants, subnormals, &bounds)?;
+        let options = Options { subnormals, bounds, ..Options::default() };
+        let Resolved { memory, flushed, .. } = constants::resolve(program, constants, &options)?;
         self.flushed += flushed;
         let funcs = reachable(program, &program.entry);
         let numbers = Numbered::from(program, &funcs, self.functions);

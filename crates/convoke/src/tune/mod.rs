@@ -35,7 +35,7 @@ pub(crate) fn tune(
     weighed: &mut ir::Layer,
     files: &Files,
 ) -> Result<Vec<Verdict>, Error> {
-    let compiler = &compiler.clone().with_threads(tuning.threads().unwrap_or(compiler.threads()));
+    let compiler = &compiler.clone().with_threads(tuning.threads().unwrap_or(compiler.threads())).with_sanitize(false);
     let selections = selections(weighed, compiler.algorithm(), compiler.machine(), &compiler.grants().rounding())
         .map_err(PassError::from)?;
     let convs: Vec<usize> = (0..weighed.body.len()).filter(|&i| matches!(weighed.body[i].op, Op::Conv2d(_))).collect();

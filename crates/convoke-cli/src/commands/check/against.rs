@@ -30,7 +30,7 @@ pub(super) fn run(args: &Check, path: &Path, io: &mut Io<'_>) -> Result<(), Fail
     let [file] = args.files.as_slice() else {
         return Err(Failure::Usage("--against takes one net; name one file".into()));
     };
-    let compiler = compiler(&args.options, [file], io)?;
+    let compiler = compiler(&args.options, [file], io)?.with_sanitize(args.sanitizer.sanitize);
     let mut findings = Vec::new();
     let sets = data_sets(path)?;
     let prepared = |layer: Layer| {

@@ -25,7 +25,7 @@ pub(crate) fn run(args: Check, io: &mut Io<'_>) -> Result<(), Failure> {
     if let Some(path) = &args.against {
         return against::run(&args, path, io);
     }
-    let compiler = compiler(&args.options, &args.files, io)?;
+    let compiler = compiler(&args.options, &args.files, io)?.with_sanitize(args.sanitizer.sanitize);
     let mut layers = Vec::new();
     for file in &args.files {
         let found = source::layers(file, &args.options.which, io)?;

@@ -40,7 +40,7 @@ pub(crate) fn run(mut args: Run, no_times: bool, io: &mut Io<'_>) -> Result<(), 
         args.output.iter_mut().for_each(|(name, _)| *name = convoke::onnx::layer_name(name));
     }
     let mut files = announce_outputs(&args)?;
-    let compiler = compiler(&args.options, [&args.file], io)?;
+    let compiler = compiler(&args.options, [&args.file], io)?.with_sanitize(args.sanitizer.sanitize);
     let (layer, constants) = source::layer(&args.file, &args.options.which, io)?;
     files.reads(constants)?;
     let given = Given::new(&args.inputs, &layer, onnx)?;
