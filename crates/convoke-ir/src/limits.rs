@@ -285,7 +285,7 @@ impl Bounds {
 
 /// Milliseconds from `start` on, the last of which has only begun.
 fn begun_millis(start: Instant) -> u128 {
-    start.elapsed().as_micros().max(1).div_ceil(1000)
+    start.elapsed().as_nanos().div_ceil(1_000_000)
 }
 
 #[cfg(test)]
