@@ -1,4 +1,4 @@
-//! Bodies of fuzzing: each takes any bytes and panics if convoke is wrong about them. `fuzz/` runs them guided by coverage, `tests/fuzzing.rs` on seeded
+//! Bodies of fuzzing: each takes any bytes, says whether they are valid, and panics if convoke is wrong about them. `fuzz/` runs them guided by coverage, `tests/fuzzing.rs` on seeded
 //! bytes; docs/fuzzing.md says how.
 //!
 //! | file | bytes are |
@@ -32,8 +32,8 @@ use crate::Random;
 pub struct Body {
     /// The name: that of its file in `fuzz/fuzz_targets`.
     pub name: &'static str,
-    /// Runs it; panics on a finding.
-    pub run: fn(&[u8]),
+    /// Runs it, and says whether the bytes were valid, so that more than their refusal was tested; panics on a finding.
+    pub run: fn(&[u8]) -> bool,
     /// Valid inputs. None for a body to which all bytes are valid.
     pub valid: fn() -> Vec<Vec<u8>>,
     /// How many seeded inputs an ordinary test runs: less than ten seconds, unoptimised.
@@ -58,9 +58,9 @@ pub const BODIES: &[Body] = &[
 ];
 
 /// Runs the body of this name.
-pub fn run(name: &str, bytes: &[u8]) {
+pub fn run(name: &str, bytes: &[u8]) -> bool {
     let body = BODIES.iter().find(|body| body.name == name).unwrap_or_else(|| panic!("there is no body {name}"));
-    (body.run)(bytes);
+    (body.run)(bytes)
 }
 
 impl Body {

@@ -32,9 +32,11 @@ pub(super) fn changed(random: &mut Random, files: &[Vec<u8>]) -> Vec<u8> {
 fn change(random: &mut Random, bytes: &mut Vec<u8>, files: &[Vec<u8>]) {
     let at = random.between(0, bytes.len());
     let end = (at + random.between(0, 32)).min(bytes.len());
-    match random.between(0, 9) {
-        0 | 1 if at < bytes.len() => bytes[at] ^= 1 << random.between(0, 7),
-        2 if at < bytes.len() => bytes[at] = random.bits() as u8,
+    match random.between(0, 11) {
+        // Formats with lengths inside are read on only where the length stays.
+        0..=2 if at < bytes.len() => bytes[at] ^= 1 << random.between(0, 7),
+        10 if at < bytes.len() => bytes[at] = random.bits() as u8,
+        11 if end - at > 1 => bytes[at..end].rotate_left(1),
         3 if random.one_in(4) => bytes.truncate(at),
         4 => drop(bytes.drain(at..end)),
         5 => {
@@ -43,13 +45,14 @@ fn change(random: &mut Random, bytes: &mut Vec<u8>, files: &[Vec<u8>]) {
         }
         6 => drop(bytes.splice(at..at, random.pick(&ODD).to_vec())),
         7 => number(random, bytes, at),
-        _ => {
+        8 | 9 => {
             let other = &files[random.between(0, files.len() - 1)];
             let from = random.between(0, other.len());
             let upto = (from + random.between(0, 40)).min(other.len());
             let end = if random.one_in(8) { bytes.len() } else { end };
             bytes.splice(at..end, other[from..upto].to_vec());
         }
+        _ => {}
     }
 }
 

@@ -39,7 +39,7 @@ struct Case {
     threads: usize,
 }
 
-pub(super) fn run(bytes: &[u8]) {
+pub(super) fn run(bytes: &[u8]) -> bool {
     let mut random = Random::decided_by(bytes);
     // Options first: bytes that decide of them keep their places while the net grows.
     let elem = random.pick(&[Elem::F32, Elem::F32, Elem::F32, Elem::F64, Elem::F16, Elem::Bf16]);
@@ -54,6 +54,7 @@ pub(super) fn run(bytes: &[u8]) {
     if let Err(why) = case.check() {
         panic!("{why}\n{}\n{}", case.told(), case.layer.ir());
     }
+    true
 }
 
 /// One time in four, a target that is not this system.

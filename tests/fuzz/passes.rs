@@ -3,9 +3,9 @@
 use convoke::passes::{Grants, Spec, Stage};
 use convoke_passes::registry;
 
-pub(super) fn run(bytes: &[u8]) {
-    let Ok(text) = std::str::from_utf8(bytes) else { return };
-    let Ok(list) = Spec::parse_list(text) else { return };
+pub(super) fn run(bytes: &[u8]) -> bool {
+    let Ok(text) = std::str::from_utf8(bytes) else { return false };
+    let Ok(list) = Spec::parse_list(text) else { return false };
     let printed = list.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
     let again = Spec::parse_list(&printed).unwrap_or_else(|error| panic!("`{printed}` is not read back: {error}"));
     assert_eq!(again, list, "{printed}");
@@ -13,4 +13,5 @@ pub(super) fn run(bytes: &[u8]) {
         let _ = registry::pipeline(2, last, &Grants::default(), &list);
         let _ = registry::chosen(&list, Stage::Layer, last);
     }
+    true
 }

@@ -38,11 +38,10 @@ fn is_small(program: &Program) -> bool {
     total(&mut elements.chain(locals)) <= MOST && total(&mut runs.into_iter()) <= MOST
 }
 
-pub(super) fn run(bytes: &[u8]) {
-    let Ok(module) = parse_bytes(bytes) else { return };
-    for program in module.programs.iter().filter(|program| loops::verify(program).is_ok() && is_small(program)) {
-        check(program);
-    }
+pub(super) fn run(bytes: &[u8]) -> bool {
+    let Ok(module) = parse_bytes(bytes) else { return false };
+    let runs = |program: &&Program| loops::verify(program).is_ok() && is_small(program);
+    module.programs.iter().filter(runs).map(check).count() > 0
 }
 
 fn check(program: &Program) {

@@ -17,10 +17,10 @@ const NET: &str = "layer @l(%x: f32[1, 16, 12, 13]) -> f32[1, 16, 6, 7] {
   return %2
 }";
 
-pub(super) fn machine(bytes: &[u8]) {
+pub(super) fn machine(bytes: &[u8]) -> bool {
     static LAYER: OnceLock<Layer> = OnceLock::new();
-    let Ok(text) = std::str::from_utf8(bytes) else { return };
-    let Ok(machine) = Machine::from_toml(text) else { return };
+    let Ok(text) = std::str::from_utf8(bytes) else { return false };
+    let Ok(machine) = Machine::from_toml(text) else { return false };
     let printed = machine.to_toml();
     let again = Machine::from_toml(&printed).unwrap_or_else(|error| panic!("{error}\n{printed}"));
     assert_eq!(again, machine, "{printed}");
@@ -28,12 +28,14 @@ pub(super) fn machine(bytes: &[u8]) {
     if let Err(error) = Compiler::for_machine(machine).lower(layer) {
         panic!("{}\n{printed}", error.render(false));
     }
+    true
 }
 
-pub(super) fn algorithm(bytes: &[u8]) {
-    let Ok(text) = std::str::from_utf8(bytes) else { return };
-    let Ok(proved) = file::parse(text) else { return };
+pub(super) fn algorithm(bytes: &[u8]) -> bool {
+    let Ok(text) = std::str::from_utf8(bytes) else { return false };
+    let Ok(proved) = file::parse(text) else { return false };
     let printed = file::print(&proved);
     let again = file::parse(&printed).unwrap_or_else(|error| panic!("{error}\n{printed}"));
     assert_eq!(file::print(&again), printed);
+    true
 }
