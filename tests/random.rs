@@ -19,7 +19,7 @@ impl Random {
     /// A byte decides each small number while there are bytes; after them comes the sequence of seed 0. A fuzzer that changes a byte thus changes one
     /// decision.
     pub fn decided_by(bytes: &[u8]) -> Random {
-        Random { state: 0, decisions: bytes.to_vec().into_iter() }
+        Random { state: 0, decisions: Vec::from(bytes).into_iter() }
     }
 
     /// Any 64 bits.

@@ -40,21 +40,27 @@ struct Case {
 }
 
 pub(super) fn run(bytes: &[u8]) -> bool {
-    let mut random = Random::decided_by(bytes);
-    // Options first: bytes that decide of them keep their places while the net grows.
-    let elem = random.pick(&[Elem::F32, Elem::F32, Elem::F32, Elem::F64, Elem::F16, Elem::Bf16]);
-    let target = foreign(&mut random);
-    let machine = target.as_ref().map_or_else(|| here(&mut random), |target| target.machine.clone());
-    let compiler = options(&mut random, machine);
-    let plans: Vec<_> = (0..4).map(|_| plan(&mut random)).collect();
-    let threads = random.between(1, 3);
-    let net = random_net::net(random, elem);
-    let layer = with_plans(&net, &compiler, &plans);
-    let case = Case { layer, compiler, target, threads };
+    let case = Case::of(bytes);
     if let Err(why) = case.check() {
         panic!("{why}\n{}\n{}", case.told(), case.layer.ir());
     }
     true
+}
+
+impl Case {
+    fn of(bytes: &[u8]) -> Case {
+        let mut random = Random::decided_by(bytes);
+        // Options first: bytes that decide of them keep their places while the net grows.
+        let elem = random.pick(&[Elem::F32, Elem::F32, Elem::F32, Elem::F64, Elem::F16, Elem::Bf16]);
+        let target = foreign(&mut random);
+        let machine = target.as_ref().map_or_else(|| here(&mut random), |target| target.machine.clone());
+        let compiler = options(&mut random, machine);
+        let plans: Vec<_> = (0..4).map(|_| plan(&mut random)).collect();
+        let threads = random.between(1, 3);
+        let net = random_net::net(random, elem);
+        let layer = with_plans(&net, &compiler, &plans);
+        Case { layer, compiler, target, threads }
+    }
 }
 
 /// One time in four, a target that is not this system.
@@ -197,4 +203,29 @@ fn within(expected: &[Bounded], found: &[ArrayD<f64>]) -> Result<(), String> {
 
 fn bits(outputs: &[ArrayD<f64>]) -> Vec<u64> {
     outputs.iter().flatten().map(|number| number.to_bits()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fuzz::Body;
+
+    #[test]
+    fn cases_have_all_that_the_page_says() {
+        let (mut texts, mut foreign, mut here) = (String::new(), 0, std::collections::BTreeSet::new());
+        for seed in 0..600 {
+            let case = Case::of(&Body::seeded(seed, &[]));
+            let selected = case.compiler.select(&case.layer).unwrap_or_else(|error| panic!("{}", error.render(false)));
+            texts += &selected.ir().to_string();
+            texts += &case.told();
+            foreign += usize::from(case.target.is_some());
+            here.insert(case.compiler.machine().name.clone());
+        }
+        assert!((60..300).contains(&foreign) && here.len() > 5, "{foreign} of 600 for other systems, {here:?}");
+        let words = ["winograd(", "fft(", "strassen(", "im2col", "im2col(explicit)", "lanes = pixels", "depthwise"];
+        let more =
+            ["band = ", " then ", " nhwc", "f16[", "bf16[", "f64[2,", "dilations", "strides", "group", "3 threads"];
+        let missing: Vec<_> = words.iter().chain(&more).filter(|word| !texts.contains(**word)).collect();
+        assert!(missing.is_empty(), "no case has {missing:?}");
+    }
 }
