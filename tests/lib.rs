@@ -3,9 +3,11 @@
 
 pub mod checks;
 pub mod corpus;
+pub mod fuzz;
 pub mod module_graph;
 pub mod native;
 pub mod random;
+pub mod random_net;
 pub mod shape;
 pub mod source;
 

@@ -2,7 +2,7 @@
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use convoke::check::Reference;
+use convoke::check::{Bounded, Reference};
 use convoke::{Algorithm, Compiler, Error, Layer, Machine};
 use convoke_conv::SelectError;
 use convoke_data as data;
@@ -102,4 +102,26 @@ pub struct Count(pub std::collections::BTreeMap<String, usize>);
 /// Panics with all complaints, if there are any.
 pub fn none(complaints: Vec<String>) {
     assert!(complaints.is_empty(), "{} failed:\n{}", complaints.len(), complaints.join("\n"));
+}
+
+/// How many elements there were, and how many of them have a bound.
+#[derive(Debug, Default)]
+pub struct Judged {
+    /// All.
+    pub all: usize,
+    /// Those with a bound.
+    pub bounded: usize,
+}
+
+/// The first element beyond its bound. Powers, exponentials and quotients leave the range of a type, and a fast algorithm spreads a NaN over its tile:
+/// an element that this may reach has no bound.
+pub fn beyond(expected: &Bounded, found: &ArrayD<f64>, judged: &mut Judged) -> Option<String> {
+    judged.all += found.len();
+    judged.bounded += expected.bound.iter().filter(|bound| bound.is_finite()).count();
+    let elements = found.iter().zip(&expected.value).zip(&expected.bound).enumerate();
+    elements.map(|(at, ((&found, &value), &bound))| (at, found, value, bound)).find_map(|(at, found, value, bound)| {
+        let same = found == value || (found.is_nan() && value.is_nan());
+        let within = same || bound == f64::INFINITY || (found - value).abs() <= bound;
+        (!within).then(|| format!("element {at} is {found}, {value} ± {bound} is expected"))
+    })
 }

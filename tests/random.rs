@@ -1,22 +1,31 @@
-//! Seeded random convolution shapes, weighted towards what breaks compilers: equal extents, extents of 1, kernels larger
+//! Seeded random numbers, or decisions that bytes make; random convolution shapes, weighted towards what breaks compilers: equal extents, extents of 1, kernels larger
 //! than the image, strides larger than the kernel, uneven pads, groups, and every remainder of a vector.
 
 use crate::ConvShape;
 
-/// A sequence of numbers, the same for the same seed on every machine (SplitMix64).
+/// A sequence of numbers, the same for the same seed on every machine (SplitMix64). Bytes may be given that decide the first numbers.
 #[derive(Clone, Debug)]
-pub struct Random(u64);
+pub struct Random {
+    state: u64,
+    decisions: std::vec::IntoIter<u8>,
+}
 
 impl Random {
     /// The sequence of this seed.
     pub fn new(seed: u64) -> Random {
-        Random(seed)
+        Random { state: seed, decisions: Vec::new().into_iter() }
+    }
+
+    /// A byte decides each small number while there are bytes; after them comes the sequence of seed 0. A fuzzer that changes a byte thus changes one
+    /// decision.
+    pub fn decided_by(bytes: &[u8]) -> Random {
+        Random { state: 0, decisions: Vec::from(bytes).into_iter() }
     }
 
     /// Any 64 bits.
     pub fn bits(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
+        self.state = self.state.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut z = self.state;
         z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
         z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
         z ^ (z >> 31)
@@ -24,7 +33,9 @@ impl Random {
 
     /// A number from `low` to `high`, both included.
     pub fn between(&mut self, low: usize, high: usize) -> usize {
-        low + (self.bits() % (high - low + 1) as u64) as usize
+        let count = (high - low + 1) as u64;
+        let decided = if count <= 256 { self.decisions.next() } else { None };
+        low + (decided.map_or_else(|| self.bits(), u64::from) % count) as usize
     }
 
     /// Whether, with one chance in `n`.

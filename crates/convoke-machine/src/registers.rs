@@ -33,6 +33,8 @@ impl Machine {
             // Accumulators stay where they are. A broadcast is the load of a number, of which multiply-adds take the lane.
             _ => [24, 31, 0, 4],
         };
+        // A description may have fewer registers than CPUs with such vectors do.
+        let [accumulators, registers] = [accumulators, registers].map(|count| count.min(self.free_registers()));
         ProductRegisters { accumulators, registers, free_broadcasts, vectors, in_flight }
     }
 

@@ -171,6 +171,16 @@ fn rates_outside_their_range_are_refused() {
 }
 
 #[test]
+fn product_tiles_fit_any_number_of_registers() {
+    for (bits, vector_registers) in [128, 256, 512].into_iter().flat_map(|bits| (8..=64).map(move |n| (bits, n))) {
+        let machine = Machine { vector_bits: bits, vector_registers, ..Machine::x86_64_v3() };
+        let product = machine.product_registers();
+        let most = product.accumulators.max(product.registers);
+        assert!(most <= machine.free_registers(), "{most} of {vector_registers} registers of {bits} bits");
+    }
+}
+
+#[test]
 fn efficiency_is_interpolated_by_logarithms_and_held_outside() {
     let efficiency = vec![vec![0.2, 0.4], vec![0.6, 1.0]];
     let rates = ProductRates { sums: vec![2, 8], depths: vec![16, 256], efficiency };

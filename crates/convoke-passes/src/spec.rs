@@ -131,7 +131,8 @@ impl Reader {
         if let (true, Ok(v)) = (numeric, word.parse()) {
             return Ok(Attr::Int(v));
         }
-        if let (true, Ok(v)) = (numeric, word.parse()) {
+        // One that is too large for an `f64` stays a word, as infinity has no other name here.
+        if let (true, Some(v)) = (numeric, word.parse().ok().filter(|v: &f64| v.is_finite())) {
             return Ok(Attr::Float(v));
         }
         if let Ok(v) = word.parse() {
@@ -171,7 +172,10 @@ mod tests {
         assert_eq!(values, [Attr::Int(3), Attr::Float(-0.5), Attr::Bool(true)]);
         let explicit = Attr::Call("im2col".into(), vec![Attr::Word("explicit".into())]);
         assert_eq!(list[2].options[0], ("algorithm".into(), explicit));
-        for spec in &list {
+        // Infinity would print as a word.
+        let large = parse("a(n=1e999)").unwrap();
+        assert_eq!(large[0].options[0].1, Attr::Word("1e999".into()));
+        for spec in list.iter().chain(&large) {
             assert_eq!(parse(&spec.to_string()).unwrap(), std::slice::from_ref(spec), "{spec}");
         }
     }

@@ -1,0 +1,6 @@
+//! Files of the format safetensors; the body is in `tests/fuzz/`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
+    convoke_tests::fuzz::run("safetensors", bytes);
+});
