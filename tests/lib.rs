@@ -1,10 +1,11 @@
-//! Helpers of the tests of the whole: convolution shapes with a short spelling, seeded random shapes, the corpus, native code beside the interpreter,
+//! Helpers of the tests of the whole: convolution shapes with a short spelling, seeded random shapes, the corpus, native code beside the interpreter, mistakes in programs,
 //! what text tests ask of lines, what source text consists of.
 
 pub mod checks;
 pub mod corpus;
 pub mod fuzz;
 pub mod module_graph;
+pub mod mutation;
 pub mod native;
 pub mod random;
 pub mod random_net;

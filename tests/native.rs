@@ -76,7 +76,11 @@ const SANITIZED: u64 = 6;
 pub fn sanitized(compiler: &Compiler, layer: &Layer, (inputs, outputs): Arrays<'_>) -> Result<(), String> {
     let mut hasher = DefaultHasher::new();
     (layer.ir().to_string(), &compiler.machine().name, compiler.algorithm().to_string()).hash(&mut hasher);
-    if hasher.finish() % SANITIZED == 0 { always_sanitized(compiler, layer, (inputs, outputs)) } else { Ok(()) }
+    if hasher.finish().is_multiple_of(SANITIZED) {
+        always_sanitized(compiler, layer, (inputs, outputs))
+    } else {
+        Ok(())
+    }
 }
 
 /// As [`sanitized`], for this layer.

@@ -308,7 +308,8 @@ fn functions_have_at_most_80_lines() {
 }
 
 /// Numbers in the crates below that belong to no machine: a file or folder, a constant or a literal (`*` for all), and what it is instead.
-const NUMBERS: [(&str, &str, &str); 70] = [
+const NUMBERS: [(&str, &str, &str); 71] = [
+    ("convoke-codegen/src/sanitize/report.rs", "*", "the layout of a report"),
     ("convoke-codegen/src/stored.rs", "DOOR", "the layout of a file"),
     ("convoke-codegen/src/aligned.rs", "COUNTED", "keeps a count inside 32 bits"),
     ("convoke-codegen/src/wide/prefetch.rs", "FARTHEST", "how far an instruction reaches"),
