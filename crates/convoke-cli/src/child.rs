@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// The status of a program that was ended at its limit, as that of `timeout`.
@@ -17,8 +17,8 @@ const MAX_OUTPUT: u64 = 16 << 20;
 /// The longest time between two looks at a program.
 const LONGEST_WAIT: Duration = Duration::from_millis(10);
 
-/// The program that is running; 0 if none is.
-static RUNNING: AtomicU32 = AtomicU32::new(0);
+/// The program that is running; 0 if none is. Locked while one starts, so that none runs unknown.
+static RUNNING: Mutex<u32> = Mutex::new(0);
 
 /// A program that has ended.
 #[derive(Debug)]
@@ -35,17 +35,25 @@ pub(crate) fn run(command: &mut Command, folder: &Path, limit: Duration) -> io::
     // A group of its own can be ended with all that it has started.
     #[cfg(unix)]
     std::os::unix::process::CommandExt::process_group(command, 0);
+    let mut running = running();
     let mut child = command.spawn()?;
-    RUNNING.store(child.id(), Ordering::SeqCst);
+    *running = child.id();
+    drop(running);
     let status = wait(&mut child, limit);
-    RUNNING.store(0, Ordering::SeqCst);
+    *self::running() = 0;
     let [stdout, stderr] = files.map(|file| read(&file));
     Ok(Ended { status: status?.map_or(TIMED_OUT, number), stdout: stdout?, stderr: stderr? })
 }
 
-/// Ends the program that is running, with all that it has started.
+fn running() -> MutexGuard<'static, u32> {
+    RUNNING.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Ends the program that is running, with all that it has started. No other starts after it: this process ends.
 pub(crate) fn stop() {
-    stop_group(RUNNING.swap(0, Ordering::SeqCst));
+    let running = running();
+    stop_group(*running);
+    std::mem::forget(running);
 }
 
 fn wait(child: &mut Child, limit: Duration) -> io::Result<Option<ExitStatus>> {
