@@ -11,6 +11,7 @@ pub mod random;
 pub mod random_net;
 pub mod shape;
 pub mod source;
+pub mod tree;
 
 pub use random::Random;
 pub use shape::ConvShape;

@@ -15,13 +15,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use convoke_tests::checks;
+use convoke_tests::tree::{files, has_extension};
 use libtest_mimic::{Arguments, Failed, Trial};
 
 fn main() {
-    let mut files = Vec::new();
-    walk(Path::new("text"), &mut files);
-    files.sort();
-    let (tests, others): (Vec<_>, Vec<_>) = files.into_iter().partition(|f| f.extension().is_some_and(|e| e == "conv"));
+    let files = files(Path::new("text"), |_| true);
+    let (tests, others): (Vec<_>, Vec<_>) = files.into_iter().partition(|file| has_extension(file, &["conv"]));
     let mut trials: Vec<Trial> = tests
         .into_iter()
         .map(|file| Trial::test(file.display().to_string(), move || run(&file).map_err(Failed::from)))
@@ -30,18 +29,11 @@ fn main() {
     libtest_mimic::run(&Arguments::from_args(), trials).exit();
 }
 
-fn walk(folder: &Path, files: &mut Vec<PathBuf>) {
-    for entry in fs::read_dir(folder).expect("the folder of the text tests can be read") {
-        let path = entry.expect("an entry of it too").path();
-        if path.is_dir() { walk(&path, files) } else { files.push(path) }
-    }
-}
-
 /// Files that are no tests: snapshots of tests, and data that a test reads.
 fn orphans(files: &[PathBuf]) -> Result<(), String> {
     for file in files {
-        let of_test = file.extension().is_some_and(|e| e == "snap") && file.with_extension("conv").exists();
-        let data = file.extension().is_some_and(|e| ["npy", "npz", "safetensors", "png"].iter().any(|d| e == *d));
+        let of_test = has_extension(file, &["snap"]) && file.with_extension("conv").exists();
+        let data = has_extension(file, &["npy", "npz", "safetensors", "png"]);
         if !of_test && !data {
             return Err(format!("{} belongs to no test", file.display()));
         }

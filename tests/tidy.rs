@@ -8,32 +8,7 @@ use convoke::ir::layer::OPS;
 use convoke_passes::registry;
 use convoke_tests::module_graph::{circles, uses};
 use convoke_tests::source::{code, constants, functions, is_float, numbers};
-
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("this package is in the workspace").to_owned()
-}
-
-/// Files below `folder` that satisfy `keep`, without those cargo or git made.
-fn files(folder: &Path, keep: impl Fn(&Path) -> bool + Copy) -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    for entry in fs::read_dir(folder).expect("a folder of the workspace can be read") {
-        let path = entry.expect("an entry of it too").path();
-        let name = path.file_name().expect("an entry has a name").to_string_lossy().into_owned();
-        if path.is_dir() {
-            if !["target", ".git"].contains(&name.as_str()) {
-                found.extend(files(&path, keep));
-            }
-        } else if keep(&path) {
-            found.push(path);
-        }
-    }
-    found.sort();
-    found
-}
-
-fn has_extension(path: &Path, extensions: &[&str]) -> bool {
-    path.extension().is_some_and(|e| extensions.iter().any(|x| e == *x))
-}
+use convoke_tests::tree::{files, has_extension, root};
 
 fn read(path: &Path) -> String {
     fs::read_to_string(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))

@@ -1,7 +1,6 @@
 //! `opt --verify-each`: wrong passes are caught and named, right ones pass, on every example and on every text test of a pass.
 
 use std::fs;
-use std::path::{Path, PathBuf};
 
 use convoke::check::{InputKind, PassCheck, Translation};
 use convoke::ir::layer::{Layer as Ir, Op};
@@ -10,6 +9,7 @@ use convoke::{Compiler, Error, Layer};
 use convoke_passes::note::Log;
 use convoke_passes::registry::{self, Pass};
 use convoke_passes::{Changed, Context, Exact, Granted, LayerPass, LoopPass, PassError, Stage, State};
+use convoke_tests::tree::{files, has_extension, root};
 
 /// Multiplications of the largest layer or program that is run here.
 const MOST: u64 = 5_000_000;
@@ -167,25 +167,9 @@ fn what_is_too_large_or_has_no_numbers_is_left_out_with_the_reason() {
     assert!(found[0].1.to_string().starts_with("not verified: constant `%w`"), "{found:?}");
 }
 
-fn files(folder: &Path, found: &mut Vec<PathBuf>) {
-    for entry in fs::read_dir(folder).expect("the folder can be read") {
-        let path = entry.expect("an entry of it").path();
-        if path.is_dir() {
-            files(&path, found);
-        } else if path.extension().is_some_and(|extension| extension == "conv") {
-            found.push(path);
-        }
-    }
-}
-
-fn root() -> &'static Path {
-    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
-}
-
 #[test]
 fn the_passes_of_every_example_are_right() {
-    let mut examples = Vec::new();
-    files(&root().join("ir-examples"), &mut examples);
+    let examples = files(&root().join("ir-examples"), |path| has_extension(path, &["conv"]));
     let mut same = 0;
     for ieee in [false, true] {
         let compiler = Compiler::host().with_ieee(ieee);
@@ -203,8 +187,7 @@ fn the_passes_of_every_example_are_right() {
 
 #[test]
 fn the_command_says_what_it_found_of_each_pass_of_a_text_test() {
-    let mut texts = Vec::new();
-    files(&root().join("tests/text/passes"), &mut texts);
+    let texts = files(&root().join("tests/text/passes"), |path| has_extension(path, &["conv"]));
     let mut same = 0;
     for path in &texts {
         let text = fs::read_to_string(path).expect("it can be read");

@@ -269,7 +269,7 @@ impl Compiled {
         }
     }
 
-    /// What a run of sanitised code has found.
+    /// The finding of a run of sanitised code.
     fn judge(&self, workspace: &Workspace) -> Result<(), RunError> {
         let Some(sanitizer) = &self.sanitizer else { return Ok(()) };
         let report = |thread| Report::before(self.locals(workspace.memory.as_ptr(), thread));

@@ -65,7 +65,7 @@ fn one(at: &Path, conv: &Convolution, last: &Layer, instr: &Instr, proved: &mut 
     let needed = match algorithm {
         Algorithm::Winograd { outputs: Some(outputs) } => {
             let sizes = [outputs.h, outputs.w].map(usize::from);
-            vec![0, 1].into_iter().map(|i| Problem::Correlation { m: sizes[i], r: conv.taps[i], s: steps[i] }).collect()
+            (0..2).map(|i| Problem::Correlation { m: sizes[i], r: conv.taps[i], s: steps[i] }).collect()
         }
         Algorithm::Fft { points: Some(points) } => {
             let sizes = [points.h, points.w].map(usize::from);

@@ -21,9 +21,8 @@ pub fn bound(algorithm: Algorithm, window: &Window, channels: usize, unit_roundo
         Algorithm::Winograd { outputs } => {
             let outputs = outputs?;
             let sizes = [outputs.h.into(), outputs.w.into()];
-            Tile::winograd(sizes, taps, [window.h.steps(), window.w.steps()])
+            Tile::winograd(sizes, taps, [window.h.steps(), window.w.steps()]).ok()?
         }
-        .ok()?,
         Algorithm::Fft { points } => {
             let points = points?;
             Tile::fft([points.h.into(), points.w.into()], taps).ok()?

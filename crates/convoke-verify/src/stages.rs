@@ -87,8 +87,21 @@ pub(crate) fn replay(
         // What stages that are not run did is seen at the next that is.
         let runs_it = small || i == end || matches!(ir, Ir::Layer(_));
         let mut most = 0.0_f64;
-        for run in runs.iter_mut().filter(|_| runs_it) {
-            most = most.max(run.advance(Step { name, change, of_exact, ir: &ir, last: &last }, &files)?);
+        if runs_it {
+            let plain;
+            let code = match &ir {
+                Ir::Layer(layer) => {
+                    plain = by_sums(layer);
+                    Code::Layer(verified(&plain))
+                }
+                Ir::Program(program) => {
+                    let program = loops::verify(program).expect("verified when it was read");
+                    Code::Program { program, of: verified(&last) }
+                }
+            };
+            for run in &mut runs {
+                most = most.max(run.advance(Step { name, change, of_exact, code }, &files)?);
+            }
         }
         checks.push(Check { of: name.clone(), says: says(change, &ir, runs_it.then_some(most), runs.len()) });
         if runs_it {
@@ -152,9 +165,19 @@ struct Step<'a> {
     name: &'a str,
     change: Change,
     of_exact: f64,
-    ir: &'a Ir,
-    /// The last layer before it.
-    last: &'a Layer,
+    code: Code<'a>,
+}
+
+/// A stage, ready to run.
+#[derive(Clone, Copy)]
+enum Code<'a> {
+    /// With plain sums.
+    Layer(layer::Verified<'a>),
+    Program {
+        program: loops::Verified<'a>,
+        /// The layer that it computes, by the algorithms that it names.
+        of: layer::Verified<'a>,
+    },
 }
 
 /// One kind of input, and what the last stage makes of it.
@@ -168,40 +191,40 @@ struct Run {
 
 /// The runs of the first stage.
 fn start(name: &str, layer: &Layer, files: &Files) -> Result<Vec<Run>> {
+    let plain = by_sums(layer);
     let run = |kind: Kind| {
         let inputs = layer.params.iter().enumerate().map(|(i, &id)| kind.of(layer.ty(id), i, files));
         let inputs =
             inputs.collect::<std::result::Result<Vec<_>, _>>().map_err(|e| InterpError::Memory(Box::new(e)))?;
-        let [results, bounds] = by_sums(layer, &inputs, files)?;
+        let [results, bounds] = bounded(verified(&plain), &inputs, files)?;
         Ok(Run { kind, inputs, results, bounds })
     };
     let cannot = |source| Refused::Run { stage: name.into(), source };
     Kind::ALL.into_iter().map(|kind| run(kind).map_err(cannot)).collect()
 }
 
-/// The results of a layer, and the bounds of their rounding by plain sums: rewriting rounds no more than these.
-fn by_sums(
-    layer: &Layer,
-    inputs: &[ArrayD<f64>],
-    files: &Files,
-) -> std::result::Result<[Vec<ArrayD<f64>>; 2], InterpError> {
+/// A layer whose convolutions are plain sums: rewriting rounds no more than these.
+fn by_sums(layer: &Layer) -> Layer {
     let mut plain = layer.clone();
     for instr in &mut plain.body {
         if let Op::Conv2d(op) = &mut instr.op {
             op.plan = Plan::default();
         }
     }
-    bounded(&plain, inputs, files)
+    plain
+}
+
+fn verified(layer: &Layer) -> layer::Verified<'_> {
+    layer::verify(layer).expect("verified when it was read")
 }
 
 /// The results of a layer, and the bounds of their rounding by the algorithms that it names.
 fn bounded(
-    layer: &Layer,
+    layer: layer::Verified<'_>,
     inputs: &[ArrayD<f64>],
     files: &Files,
 ) -> std::result::Result<[Vec<ArrayD<f64>>; 2], InterpError> {
-    let verified = layer::verify(layer).expect("verified when it was read");
-    let found = error_bounds(verified, inputs, files, Subnormals::Flush)?;
+    let found = error_bounds(layer, inputs, files, Subnormals::Flush)?;
     let (values, bounds) = found.into_iter().map(|result| (result.value, result.bound)).unzip();
     Ok([values, bounds])
 }
@@ -209,20 +232,19 @@ fn bounded(
 impl Run {
     /// Runs the next stage, and gives the largest part of what is allowed that it differs by.
     fn advance(&mut self, step: Step<'_>, files: &Files) -> Result<f64> {
-        let Step { name, change, of_exact, ir, last } = step;
+        let Step { name, change, of_exact, code } = step;
         let cannot = |source| Refused::Run { stage: name.into(), source };
-        let (results, bounds) = match ir {
-            Ir::Layer(layer) => {
-                let [results, bounds] = by_sums(layer, &self.inputs, files).map_err(cannot)?;
+        let (results, bounds) = match code {
+            Code::Layer(layer) => {
+                let [results, bounds] = bounded(layer, &self.inputs, files).map_err(cannot)?;
                 (results, Some(bounds))
             }
-            Ir::Program(program) => {
+            Code::Program { program, of } => {
                 if change == Change::Rounding {
                     // A program holds the factors of its algorithms, rounded.
-                    [_, self.bounds] = bounded(last, &self.inputs, files).map_err(cannot)?;
+                    [_, self.bounds] = bounded(of, &self.inputs, files).map_err(cannot)?;
                 }
-                let verified = loops::verify(program).expect("verified when it was read");
-                (run_program(verified, &self.inputs, files).map_err(cannot)?, None)
+                (run_program(program, &self.inputs, files).map_err(cannot)?, None)
             }
         };
         if results.len() != self.results.len() {

@@ -65,7 +65,7 @@ pub(crate) struct Opt {
     #[arg(long)]
     pub(crate) print_after_all: bool,
     /// Run the interpreter before and after each pass on random and adversarial inputs; a result that a pass changes by more than it may is an
-    /// error. Says on standard error what was found of each pass
+    /// error. Prints the findings on each pass to standard error
     #[arg(long)]
     pub(crate) verify_each: bool,
     /// The last stage
@@ -178,7 +178,7 @@ Examples:
   convoke compile layer.conv -o layer.o --certificates why       the code, and how it came about
   convoke verify why                                             replays that, without the passes
 
-The first thing that does not hold is named, with exit status 1. docs/certificates.md says what is proved, what is tested and what is believed.")]
+An error names the first statement that does not hold; the exit status is then 1. docs/certificates.md tells proofs from tests and assumptions.")]
 pub(crate) struct Verify {
     /// The folder that `compile --certificates` wrote
     #[arg(value_name = "DIR")]

@@ -96,7 +96,7 @@ struct Show {
     times: bool,
 }
 
-/// What `--verify-each` found of each pass.
+/// The findings of `--verify-each` on each pass.
 struct Verdicts<'a> {
     /// Until a pass is wrong.
     translation: Option<Translation<'a>>,

@@ -232,7 +232,7 @@ pub(crate) fn binary(
     }
 }
 
-/// All lanes combined: part by part first, then lane by lane in pairs. With `by` in the order of the wide emitter for vectors of so many bytes.
+/// Combines all lanes: first part by part, then lane by lane in pairs. `by` asks for the order of the wide emitter, for vectors of so many bytes.
 pub(crate) fn reduce(
     b: &mut FunctionBuilder,
     target: &Target,

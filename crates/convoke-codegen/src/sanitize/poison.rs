@@ -1,12 +1,12 @@
 //! Poison: a NaN that no computation makes, in memory that nobody has written.
 //!
-//! It is a signalling NaN. A copy keeps its bits, while arithmetic makes it quiet and keeps its payload: what is found in an output therefore says
-//! whether the element was never written or was computed from something that was not. The number of a half is lost in arithmetic on other
+//! It is a signalling NaN. A copy keeps its bits, while arithmetic makes it quiet and keeps its payload. So an element of an output shows
+//! whether it was never written, or was computed from an element that was not. The number of a half is lost in arithmetic on other
 //! types, after which it is a NaN like any other.
 
 use convoke_ir::elem::Elem;
 
-/// Poison of a type, and the bits in which what is computed from it may differ: the sign, and the bit that makes a NaN quiet.
+/// The poison of each type, and the bits that arithmetic may change in it: the sign, and the bit that makes a NaN quiet.
 macro_rules! poison {
     ($($elem:ident, $bits:ty = $poison:literal, quiet $quiet:literal;)*) => {
         /// Fills `len` elements with poison.
@@ -54,7 +54,7 @@ poison! {
     F64, u64 = 0x7ff4_a5a5_a5a5_a5a5, quiet 0x0008_0000_0000_0000;
 }
 
-/// What an element of an output tells.
+/// The origin of a poisoned element.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Trace {
     /// It is poison: never written, or a copy of memory that was not.

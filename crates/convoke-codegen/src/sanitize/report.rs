@@ -62,7 +62,7 @@ impl Report {
         unsafe { self.0.add(STEP).write(step as i64) }
     }
 
-    /// What it says.
+    /// Its words as they are now.
     ///
     /// # Safety
     ///

@@ -1,4 +1,4 @@
-//! Sites: the checks of a program's code by number, and what a failed one is told as.
+//! Sites: the numbered checks of a program's code, and the messages of failed ones.
 
 use std::fmt;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ pub(crate) struct Site {
     pub(crate) loops: Arc<[String]>,
 }
 
-/// What is checked.
+/// The subject of a check.
 #[derive(Clone, Debug)]
 pub(crate) enum Touched {
     /// Lanes of an access, or all elements of a part that a codelet is given.
