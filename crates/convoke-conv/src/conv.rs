@@ -35,6 +35,8 @@ pub struct Conv {
     pub range: Option<Range>,
     /// Whether input and output are values within a net. These lie in its workspace, in huge pages; others are the caller's.
     pub within: [bool; 2],
+    /// Bytes of the other constants of the net. A run reads them all before it reads these weights again.
+    pub others: u128,
 }
 
 impl Conv {
@@ -55,7 +57,9 @@ impl Conv {
         let &[x, w] = &instr.args[..] else { return None };
         let conv = Conv::of(op, layer.ty(x), layer.ty(w), layer.ty(instr.result))?;
         let within = [layer.values[x].def != Def::Param, !layer.results.contains(&instr.result)];
-        Some(Conv { within, ..conv })
+        let constants = layer.values.iter().filter(|(_, value)| matches!(value.def, Def::Const(_)));
+        let others = constants.filter(|&(id, _)| id != w).map(|(_, value)| value.ty.bytes() as u128).sum();
+        Some(Conv { within, others, ..conv })
     }
 
     /// The numbers of a convolution of these operands and this result; `None` if they do not go together.
@@ -72,6 +76,7 @@ impl Conv {
             weights_known: true,
             range: None,
             within: [false; 2],
+            others: 0,
         })
     }
 

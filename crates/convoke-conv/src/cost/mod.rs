@@ -63,6 +63,11 @@ pub(crate) fn burst(machine: &Machine, working_set: u128) -> f64 {
     shared * (memory / shared).powf(halves / 2.0)
 }
 
+/// Cycles that `bytes` bytes of weights take longer than from the caches, since a run reads all others of the net before it reads these again.
+pub(crate) fn cold(machine: &Machine, conv: &Conv, bytes: u128) -> f64 {
+    bytes as f64 * (1.0 / burst(machine, bytes + conv.others) - 1.0 / burst(machine, bytes))
+}
+
 /// Cycles that wait for memory where `bytes` bytes are read or written a part of a line at a time, each line many times.
 pub(crate) fn scattered(machine: &Machine, bytes: u128) -> f64 {
     let [near, far] = machine.hierarchy.scattered_moves;

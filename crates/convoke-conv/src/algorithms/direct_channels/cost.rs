@@ -14,7 +14,7 @@ use convoke_lower::cuts::even;
 use convoke_machine::Machine;
 
 use crate::conv::Conv;
-use crate::cost::{bandwidth, beside, burst, call, kept, long_rows, pages, product, step, straight};
+use crate::cost::{bandwidth, beside, burst, call, cold, kept, long_rows, pages, product, step, straight};
 use crate::estimate::{PlanCost, Term};
 use crate::geometry::product_tile::{ProductTile, size};
 
@@ -73,7 +73,7 @@ pub(super) fn cost(plan: Plan, conv: &Conv, machine: &Machine) -> PlanCost {
     // The input rows of a block are read again for each tile of channels.
     let block = input / (conv.x.n as u128 * strips as u128).max(1) + w_bytes / k_tiles.max(1);
     let read = (input * (k_tiles - 1)) as f64 / bandwidth(machine, block) + input as f64 / bandwidth(machine, input);
-    let weights = (w_bytes * passes) as f64 / burst(machine, w_bytes);
+    let weights = (w_bytes * passes) as f64 / burst(machine, w_bytes) + cold(machine, conv, w_bytes);
     // Weights come in order, so that they are fetched ahead of the products.
     let stream = k_tiles as f64 * long_rows(machine, conv)
         + read

@@ -14,7 +14,7 @@ use convoke_lower::cuts::even;
 use convoke_machine::Machine;
 
 use crate::conv::Conv;
-use crate::cost::{bandwidth, call, kept, long_rows, product, straight};
+use crate::cost::{bandwidth, beside, call, cold, kept, long_rows, product, straight};
 use crate::estimate::{PlanCost, Term};
 use crate::geometry::product_tile::{ProductTile, size};
 use crate::geometry::regions::Region;
@@ -57,6 +57,7 @@ pub(super) fn cost(plan: Plan, conv: &Conv, machine: &Machine, [rows, columns]: 
     let stream = k_tiles as f64 * long_rows(machine, conv)
         + read as f64 / bandwidth(machine, x_bytes)
         + weights as f64 / bandwidth(machine, w_bytes)
+        + beside(machine, products * multiply, cold(machine, conv, w_bytes))
         + y_bytes as f64 / bandwidth(machine, y_bytes);
     PlanCost {
         multiplications: conv.x.n as u128 * conv.y.c as u128 * c as u128 * pixel_taps,

@@ -19,7 +19,7 @@ use convoke_lower::cuts::{Cut, cut, even};
 use convoke_machine::Machine;
 
 use crate::conv::Conv;
-use crate::cost::{bandwidth, burst, call, conflict, kept, long_rows, pages, product, straight};
+use crate::cost::{bandwidth, beside, burst, call, cold, conflict, kept, long_rows, pages, product, straight};
 use crate::estimate::{PlanCost, Term};
 use crate::geometry::pixel_ranges::{PixelRange, pixel_ranges};
 use crate::geometry::product_tile::{ProductTile, size};
@@ -153,7 +153,10 @@ pub(super) fn cost(plan: Plan, conv: &Conv, machine: &Machine) -> PlanCost {
             Term { name: "halo", cycles: 2.0 * halo as f64 / bandwidth(machine, halo) },
             Term {
                 name: "stream",
-                cycles: multiply_reads + input + y_bytes as f64 / burst(machine, x_bytes + y_bytes),
+                cycles: multiply_reads
+                    + beside(machine, multiply, cold(machine, conv, w_bytes))
+                    + input
+                    + y_bytes as f64 / burst(machine, x_bytes + y_bytes),
             },
         ],
         min_speedup: 1.0,

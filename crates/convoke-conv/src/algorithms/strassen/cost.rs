@@ -19,7 +19,7 @@ use convoke_machine::Machine;
 
 use super::geometry::{Parts, levels, parts_of, problem, recursion};
 use crate::conv::Conv;
-use crate::cost::{bandwidth, call, product, scattered, straight};
+use crate::cost::{bandwidth, beside, call, cold, product, scattered, straight};
 use crate::estimate::{PlanCost, Term};
 use crate::geometry::product_tile::ProductTile;
 
@@ -88,7 +88,9 @@ pub(super) fn cost(plan: Plan, conv: &Conv, machine: &Machine) -> PlanCost {
             Term { name: "halo", cycles: 2.0 * halo as f64 / bandwidth(machine, halo) },
             Term {
                 name: "stream",
-                cycles: fetched / bandwidth(machine, weights) + y_bytes as f64 / bandwidth(machine, y_bytes),
+                cycles: fetched / bandwidth(machine, weights)
+                    + beside(machine, multiply, cold(machine, conv, weights))
+                    + y_bytes as f64 / bandwidth(machine, y_bytes),
             },
         ],
         min_speedup: 1.0,

@@ -22,7 +22,7 @@ use super::geometry::{Tiling, held};
 use super::guard_cost;
 use super::scratch::scratch_bytes;
 use crate::conv::Conv;
-use crate::cost::{bandwidth, beside, burst, call, operands, product, scattered, straight, strided, turned};
+use crate::cost::{bandwidth, beside, burst, call, cold, operands, product, scattered, straight, strided, turned};
 use crate::estimate::{PlanCost, Term};
 use crate::geometry::product_tile::ProductTile;
 
@@ -110,10 +110,10 @@ fn of_sums(
     let cut = ((block.div_ceil(rows) - 1) * k.div_ceil(columns * lanes)) as f64;
     let near = blocks * groups * tile.products as f64 * operands(machine, cut, c, rows + columns * lanes, bytes);
     let weights = weights as u128 * conv.group as u128;
-    // Weights come with the first run of tiles of a block; the others find them near.
+    // Weights come with the first run of tiles of a block; the others find them near. The first block reads them after all others of the net.
     let runs = block.div_ceil(rows) as f64;
-    let fetched = beside(machine, multiply, near)
-        + beside(machine, multiply / runs, blocks * weights as f64 / burst(machine, weights));
+    let waits = blocks * weights as f64 / burst(machine, weights) + cold(machine, conv, weights);
+    let fetched = beside(machine, multiply, near) + beside(machine, multiply / runs, waits);
 
     // Whole lines are copied and stored: each line that is written is fetched and written back.
     let [x_bytes, _, y_bytes] = conv.bytes();
