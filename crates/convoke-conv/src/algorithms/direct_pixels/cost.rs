@@ -15,7 +15,7 @@ use convoke_machine::Machine;
 use super::geometry::tile_of;
 use super::geometry::{PixelProblem, Stores};
 use crate::conv::Conv;
-use crate::cost::{bandwidth, beside, cold};
+use crate::cost::bandwidth;
 use crate::estimate::{PlanCost, Term};
 use crate::geometry::runs;
 
@@ -62,9 +62,11 @@ pub(super) fn cost(plan: Plan, conv: &Conv, machine: &Machine, stores: Stores) -
     let scattered = reading == Reading::InPlace && conv.c_per_group() > hierarchy.streams && x_bytes > last / 2;
     let waits =
         if scattered { x_bytes as f64 / hierarchy.line_bytes as f64 * hierarchy.stream_miss_cycles } else { 0.0 };
+    // Weights are read in place, those of a tile's channels side by side: nothing asks for the next ones before they are needed.
+    let missed = if w_bytes + conv.others > machine.second_level() as u128 { w_bytes } else { 0 };
     let stream = waits
         + x_bytes as f64 / bandwidth(machine, x_bytes)
-        + beside(machine, groups * cycles.multiply, cold(machine, conv, w_bytes))
+        + missed as f64 / hierarchy.line_bytes as f64 * hierarchy.stream_miss_cycles
         + y_bytes as f64 / bandwidth(machine, y_bytes);
     PlanCost {
         multiplications: (conv.x.n * conv.group) as u128 * problem.multiplications(&tile),
