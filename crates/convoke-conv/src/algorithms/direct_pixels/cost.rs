@@ -62,8 +62,9 @@ pub(super) fn cost(plan: Plan, conv: &Conv, machine: &Machine, stores: Stores) -
     let scattered = reading == Reading::InPlace && conv.c_per_group() > hierarchy.streams && x_bytes > last / 2;
     let waits =
         if scattered { x_bytes as f64 / hierarchy.line_bytes as f64 * hierarchy.stream_miss_cycles } else { 0.0 };
-    // Weights are read in place, those of a tile's channels side by side: nothing asks for the next ones before they are needed.
-    let missed = if w_bytes + conv.others > machine.second_level() as u128 { w_bytes } else { 0 };
+    // Weights are read in place, those of a tile's channels side by side: in a net whose others pushed them out, nothing asks for the next ones
+    // before they are needed.
+    let missed = if conv.others > machine.second_level() as u128 { w_bytes } else { 0 };
     let stream = waits
         + x_bytes as f64 / bandwidth(machine, x_bytes)
         + missed as f64 / hierarchy.line_bytes as f64 * hierarchy.stream_miss_cycles
