@@ -18,6 +18,17 @@ pub enum OptionError {
         /// The limit given.
         found: f64,
     },
+    /// [`Compiler::with_max_output_error`](crate::Compiler::with_max_output_error).
+    #[error("the largest error allowed of outputs is {found}; give a number above 0, relative to the output, as 1e-5")]
+    MaxOutputError {
+        /// The limit given.
+        found: f64,
+    },
+    /// [`Compiler::with_max_output_error`](crate::Compiler::with_max_output_error) and [`Compiler::with_certified`](crate::Compiler::with_certified).
+    #[error(
+        "the error of outputs is one to expect, of inputs like the samples, and no certified bound; leave out --certified, or limit each convolution by --max-error"
+    )]
+    CertifiedOutput,
     /// [`Compiler::with_tolerance`](crate::Compiler::with_tolerance).
     #[error("the tolerance is {found}; give a number of at least 0, relative to the function, as 0.05")]
     Tolerance {

@@ -3,7 +3,7 @@
 use convoke::explain::{Explanation, Measured, Timing, WeightBounds};
 use convoke::ir::layer::Range;
 use convoke::{Algorithm, Compiler, Layer, Machine, Plan};
-use convoke_conv::{Budget, Estimate, Reason, Selection};
+use convoke_conv::{Budget, Estimate, Origin, Reason, Selection};
 use serde_json::{Value, json};
 
 use crate::options::{in_seconds, machine_line};
@@ -290,9 +290,10 @@ fn time(measured: &Measured, algorithm: Plan) -> Option<Result<Timing, String>> 
 /// The limit on errors, in words: `2.9e-5, ten times the error to expect of a plain sum`.
 pub(super) fn budget(budget: &Budget) -> String {
     let kind = if budget.certified { "certified bound" } else { "error to expect" };
-    let whose = match budget.given {
-        true => format!("by --max-error, held against the {kind}"),
-        false => format!("{} times the {kind} of a plain sum", Budget::TIMES),
+    let whose = match budget.origin {
+        Origin::Given => format!("by --max-error, held against the {kind}"),
+        Origin::Default => format!("{} times the {kind} of a plain sum", Budget::TIMES),
+        Origin::Shared => format!("its share of --max-output-error, held against the {kind}"),
     };
     format!("{}, {whose}", error(budget.limit))
 }

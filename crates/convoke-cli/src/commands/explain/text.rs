@@ -7,6 +7,7 @@ use super::facts::{PRODUCTS, Report, Row, Standing, View, assumption, bounds, bu
 use super::waterfall;
 use super::{shape, verdict};
 use crate::options::signature;
+use crate::output_errors;
 use crate::table::{self, Table, count, seconds};
 
 /// Columns of sentences.
@@ -36,6 +37,7 @@ pub(super) fn text(report: &Report<'_>) -> String {
     if report.explanation.selections().is_empty() {
         text += "\nno convolution, so no algorithm to choose\n";
     }
+    text += &report.explanation.output_errors().map_or_else(String::new, output_errors::section);
     text += &waterfall_of(report);
     text += &format!("\npasses of -O{}\n", report.compiler.level());
     text + &passes(report.explanation.records(), report.no_times)
