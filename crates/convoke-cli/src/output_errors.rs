@@ -29,7 +29,14 @@ pub(crate) fn section(errors: &OutputErrors) -> String {
             percent(own.share),
         ]);
     }
-    table.row(["all other ops".into(), String::new(), String::new(), String::new(), String::new(), percent(errors.others)]);
+    table.row([
+        "all other ops".into(),
+        String::new(),
+        String::new(),
+        String::new(),
+        String::new(),
+        percent(errors.others),
+    ]);
     text + &table.finish()
         + "  alone: what it would have without the limit; error: to expect, relative to Σ|w||x|; growth: Σ|w||x| relative to the result, by\n    \
            root mean squares; share: of the square of the error of the worst output\n"

@@ -10,8 +10,11 @@
 //! ```text
 //! gain of operand i     g_i = ‖f(…, x_i + δ_i, …) − f(x)‖² / ‖δ_i‖²
 //! parts of the result   c · Σ_i g_i parts_i,    c = ‖f(x + δ) − f(x)‖² / Σ_i g_i ‖δ_i‖²
-//! conv2d, matmul        + (e S)² of the op itself, + ρ²u² K/3 · y² for sums of K terms of one sign
+//! conv2d, matmul        + (e S)² of the op itself, + ρ²u² K/3 · y′²
 //! ```
+//!
+//! K is the number of terms, y′² how much larger y² is than for terms of random signs, whose partial sums e is for: those of terms of one sign grow in
+//! proportion to their number.
 //!
 //! The factor c is for operands that carry noise of the same origin, as both sides of a residual do. A result of few elements is one draw of few numbers;
 //! there c is 1, and a sum of products has at least the gain of independent noise, Σ w² δ².
@@ -21,7 +24,7 @@
 
 use std::sync::Arc;
 
-use convoke_bilinear::error::{plain_estimate, rounding};
+use convoke_bilinear::error::{SCALE, plain_estimate, rounding};
 use convoke_data::{Files, random};
 use convoke_ir::elem::Elem;
 use convoke_ir::layer::{Layer, Op, Verified};
@@ -88,7 +91,7 @@ pub fn noise(layer: Verified<'_>, inputs: &[ArrayD<f64>], files: &Files, errors:
 const COPIES: u128 = 4;
 
 /// The elements of a result below which its noise is too few numbers to measure their mean square.
-const FEW: usize = 4096;
+const FEW: usize = 256;
 
 /// A tensor.
 #[derive(Clone)]
@@ -115,7 +118,10 @@ impl Applied<'_> {
         let operands: Vec<_> = replaced
             .iter()
             .enumerate()
-            .map(|(i, replaced)| Operand { data: replaced.as_deref().unwrap_or(&self.args[i].value), ty: self.types[i] })
+            .map(|(i, replaced)| Operand {
+                data: replaced.as_deref().unwrap_or(&self.args[i].value),
+                ty: self.types[i],
+            })
             .collect();
         eval(self.op, &operands, self.result)
     }
@@ -228,7 +234,7 @@ impl<'a> Run<'a> {
                 _ => (rest, plain_estimate(terms, u)),
             };
             add(part, &scale, error);
-            add(rest, &value, rounding(u) * (terms as f64 / 3.0).sqrt());
+            add(rest, &value, rounding(u) * (coherent(&value, &scale, terms) * terms as f64 / 3.0).sqrt());
             if let Op::Conv2d(_) = op {
                 let size = mean_square(&value).sqrt();
                 self.growth.push(if size > 0.0 { mean_square(&scale).sqrt() / size } else { 1.0 });
@@ -273,6 +279,13 @@ impl<'a> Run<'a> {
         noise.iter_mut().zip(variances.iter().zip(&drawn)).for_each(|(n, (v, x))| *n += (3.0 * v).sqrt() * x);
         Ok(Some(noise))
     }
+}
+
+/// How much of the mean square of sums is more than that of sums of terms of random signs, between 0 and 1.
+fn coherent(value: &[f64], scale: &[f64], terms: usize) -> f64 {
+    let random = mean_square(scale) / (SCALE * SCALE * terms as f64);
+    let all = mean_square(value);
+    if all > random { 1.0 - random / all } else { 0.0 }
 }
 
 /// Whether an op gives elements of its operands, or rounds nothing.

@@ -74,7 +74,9 @@ impl Compiler {
     /// [`Error::Pass`] for a pass that is refused; [`Error::Option`].
     pub fn select(&self, layer: &Layer) -> Result<Layer, Error> {
         let level = self.run_level(layer, Stage::Layer, Verify::Each, |_, _| {})?;
-        let State::Layer(selected) = level.state else { unreachable!("the pipeline to `Stage::Layer` ends before lowering") };
+        let State::Layer(selected) = level.state else {
+            unreachable!("the pipeline to `Stage::Layer` ends before lowering")
+        };
         Layer::from_ir(selected, layer.files().clone())
     }
 

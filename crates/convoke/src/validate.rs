@@ -26,14 +26,14 @@ impl Compiler {
     ///
     /// The first option that no layer can be compiled with.
     pub fn validate(&self) -> Result<(), OptionError> {
-        let at_least_0 = |x: f64| x >= 0.0;
+        let (at_least_0, above_0) = (|x: f64| x >= 0.0, |x: f64| x > 0.0);
         if self.level() > Compiler::MAX_LEVEL {
             return Err(OptionError::Level { found: self.level(), most: Compiler::MAX_LEVEL });
         }
         if let Some(found) = self.grants().max_error.filter(|&e| !at_least_0(e)) {
             return Err(OptionError::MaxError { found });
         }
-        if let Some(found) = self.max_output_error().filter(|&e| !(e > 0.0)) {
+        if let Some(found) = self.max_output_error().filter(|&e| !above_0(e)) {
             return Err(OptionError::MaxOutputError { found });
         }
         if self.max_output_error().is_some() && self.grants().certified {

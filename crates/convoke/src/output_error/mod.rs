@@ -106,18 +106,10 @@ impl OutputErrors {
         Ok(OutputErrors::of(limit, weighed, &noise, selections, &alone))
     }
 
-    fn of(
-        limit: f64,
-        weighed: &ir::Layer,
-        noise: &Noise,
-        selections: &[Selection],
-        alone: &[Plan],
-    ) -> OutputErrors {
+    fn of(limit: f64, weighed: &ir::Layer, noise: &Noise, selections: &[Selection], alone: &[Plan]) -> OutputErrors {
         let named = weighed.results.iter().zip(&noise.outputs);
-        let outputs = named.map(|(&id, output)| OutputError {
-            output: weighed.values[id].name.clone(),
-            error: output.relative(),
-        });
+        let outputs = named
+            .map(|(&id, output)| OutputError { output: weighed.values[id].name.clone(), error: output.relative() });
         let parts = worst(noise).map_or(&[][..], |output| &output.parts);
         let whole = parts.iter().sum::<f64>().max(f64::MIN_POSITIVE);
         let part = |i: usize| parts.get(i).map_or(0.0, |part| part / whole);
@@ -145,7 +137,7 @@ impl OutputErrors {
 
     /// The outputs that do not keep the limit.
     pub(crate) fn unmet(&self) -> impl Iterator<Item = Unmet> + '_ {
-        let over = self.outputs.iter().filter(|output| !(output.error <= self.limit));
+        let over = self.outputs.iter().filter(|output| output.error > self.limit);
         over.map(|output| Unmet::Output { output: output.output.clone(), error: output.error, limit: self.limit })
     }
 }

@@ -66,7 +66,7 @@ pub(super) fn spend(all: &[Spender], left: f64) -> Vec<usize> {
         return cheapest;
     }
     let mut picked: Vec<usize> = all.iter().map(Spender::most_accurate).collect();
-    if !(taken(&picked) <= left) {
+    if taken(&picked) > left {
         return picked;
     }
     // Between these λ lie all at which some convolution changes its candidate, whatever the units of cost and error.
