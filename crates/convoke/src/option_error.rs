@@ -49,6 +49,15 @@ pub enum OptionError {
         /// The magnitude given.
         found: f64,
     },
+    /// Bounds for all inputs, where the range of an input is not declared.
+    #[error("input `%{input}` has no range, which bounds for all inputs need; give --input-range HI, or `in [LO, HI]` in the text")]
+    NoRange {
+        /// The input, without `%`.
+        input: String,
+    },
+    /// Bounds for all inputs beside [`Compiler::with_tolerance`](crate::Compiler::with_tolerance).
+    #[error("bounds are of rounding alone, and --tolerance lets passes change the function; leave one of them out")]
+    BoundsOfApproximation,
     /// [`Compiler::with_threads`](crate::Compiler::with_threads). More threads than [`max_threads`](crate::max_threads) are refused by
     /// code generation.
     #[error("a run has 0 threads; give at least 1, the caller's")]

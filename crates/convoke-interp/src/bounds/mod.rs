@@ -49,6 +49,7 @@
 
 mod activations;
 mod elementwise;
+mod enclosure;
 mod operands;
 mod pointwise;
 mod products;
@@ -73,6 +74,7 @@ use crate::layer::{constant, prepare, walk};
 use crate::{Result, flat, shaped};
 use rules::Applied;
 use tracked::Tracked;
+pub use enclosure::{Enclosed, Enclosure, Extent, Lost, enclose};
 pub use typical::{Accuracies, Accuracy};
 use unit::Unit;
 

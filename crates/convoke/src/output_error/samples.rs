@@ -62,7 +62,7 @@ impl Samples {
     }
 
     /// The inputs of a layer: those given, or random ones whose magnitudes are in the ranges of `declared`, or none of which is above `most`.
-    pub(super) fn inputs(
+    pub(crate) fn inputs(
         &self,
         layer: &Layer,
         declared: &ir::Layer,
