@@ -65,7 +65,8 @@ fn random_nets_stay_within_their_bounds() {
         let net = net(Random::new(seed + 9000), elem);
         let most = random.pick(&[0.05, 0.5, 1.0, 3.0]);
         let compiler = Compiler::host().with_input_range(InputRange::UpTo(most));
-        let bounds = net_bounds(&compiler, &net).unwrap_or_else(|error| panic!("{}\n{}", error.render(false), net.ir()));
+        let bounds =
+            net_bounds(&compiler, &net).unwrap_or_else(|error| panic!("{}\n{}", error.render(false), net.ir()));
         for output in &bounds.outputs {
             *(if output.enclosed.is_ok() { &mut bounded } else { &mut lost }) += 1;
             if let Err(why) = &output.enclosed {
@@ -109,7 +110,7 @@ fn of_op(op: &str) -> Option<String> {
         "reduce_mean" | "reduce_sum" | "reduce_max" | "reduce_min" => {
             return Some(text(&format!("{op} %x {{ axes = [2, 3] }}"), "f32[1, 4, 1, 1]"));
         }
-        "resize" => ("resize %x { mode = cubic, scales = [2.0, 2.0] }", "f32[1, 4, 12, 12]"),
+        "resize" => ("resize %x { mode = cubic, size = [12, 12] }", "f32[1, 4, 12, 12]"),
         "to_layout" => return None,
         _ => return Some(two(op, "%x")),
     };
@@ -181,6 +182,41 @@ fn every_algorithm_keeps_its_bound() {
     }
     assert!(extents.iter().all(|other| other.upper == extents[0].upper), "the values are the same: {extents:?}");
     assert!(extents[3].bound > extents[2].bound && extents[2].bound > extents[0].bound, "{extents:?}");
+}
+
+#[test]
+fn norms_and_softmax_have_bounds() {
+    let norm = "%m = reduce_mean %x { axes = [1] }
+        %c = sub %x, %m
+        %q = pow %c, %two
+        %v = reduce_mean %q { axes = [1] }
+        %e = add %v, %epsilon
+        %d = sqrt %e
+        %y = div %c, %d";
+    let softmax = "%m = reduce_max %x { axes = [1] }
+        %c = sub %x, %m
+        %q = exp %c
+        %s = reduce_sum %q { axes = [1] }
+        %y = div %q, %s";
+    let mut random = Random::new(11);
+    for body in [norm, softmax] {
+        let text = format!(
+            "layer @l(%x: f32[5, 24] in [0.1, 0.5]) -> f32[5, 24] {{
+               %two = const f32[1, 1] = [2]
+               %epsilon = const f32[1, 1] = [0.01]
+               {body}
+               return %y
+             }}"
+        );
+        let layer = Layer::parse(&text).expect("a valid layer");
+        let bounds = net_bounds(&Compiler::host(), &layer).expect("it has a range");
+        let extent = bounds.outputs[0].extent().unwrap_or_else(|why| panic!("{why}\n{text}"));
+        assert!(extent.bound.is_finite(), "{extent:?}");
+        for kind in 0..5 {
+            let inputs = inputs(&layer, kind, 0.5, &mut random);
+            assert_eq!(outside(&Compiler::host(), &layer, &bounds, &inputs), None, "inputs {kind}\n{text}");
+        }
+    }
 }
 
 /// The interval of a convolution is met by the inputs that have the signs of its weights.

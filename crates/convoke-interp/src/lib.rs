@@ -28,9 +28,7 @@ use convoke_data::DataError;
 use convoke_ir::types::TensorType;
 use ndarray::{ArrayD, IxDyn};
 
-pub use bounds::{
-    Accuracies, Accuracy, Bounded, Enclosed, Enclosure, Extent, Lost, enclose, error_bounds, errors,
-};
+pub use bounds::{Accuracies, Accuracy, Bounded, Enclosed, Enclosure, Extent, Lost, enclose, error_bounds, errors};
 pub use layer::run_layer;
 pub use loops::run_program;
 pub use noise::{Noise, OutputNoise, noise};

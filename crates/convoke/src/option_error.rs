@@ -50,7 +50,9 @@ pub enum OptionError {
         found: f64,
     },
     /// Bounds for all inputs, where the range of an input is not declared.
-    #[error("input `%{input}` has no range, which bounds for all inputs need; give --input-range HI, or `in [LO, HI]` in the text")]
+    #[error(
+        "input `%{input}` has no range, which bounds for all inputs need; give --input-range HI, or `in [LO, HI]` in the text"
+    )]
     NoRange {
         /// The input, without `%`.
         input: String,

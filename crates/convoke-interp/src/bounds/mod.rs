@@ -72,9 +72,9 @@ use ndarray::ArrayD;
 
 use crate::layer::{constant, prepare, walk};
 use crate::{Result, flat, shaped};
+pub use enclosure::{Enclosed, Enclosure, Extent, Lost, enclose};
 use rules::Applied;
 use tracked::Tracked;
-pub use enclosure::{Enclosed, Enclosure, Extent, Lost, enclose};
 pub use typical::{Accuracies, Accuracy};
 use unit::Unit;
 

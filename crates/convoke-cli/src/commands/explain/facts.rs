@@ -1,5 +1,6 @@
 //! The numbers of a convolution's candidates as every form of the report shows them: sorted, in seconds, marked.
 
+use convoke::check::NetBounds;
 use convoke::explain::{Explanation, Measured, Timing, WeightBounds};
 use convoke::ir::layer::Range;
 use convoke::{Algorithm, Compiler, Layer, Machine, Plan};
@@ -32,6 +33,8 @@ pub(super) struct Report<'a> {
     pub(super) stages_measured: Option<&'a [Result<Timing, String>]>,
     /// The largest |x|, and for each convolution the bounds for its weights, if they were asked for.
     pub(super) ranged: Option<(f64, &'a [Option<WeightBounds>])>,
+    /// The bounds for all inputs, if they were asked for.
+    pub(super) bounds: Option<&'a NetBounds>,
     /// Whether times that differ from run to run are left out.
     pub(super) no_times: bool,
 }

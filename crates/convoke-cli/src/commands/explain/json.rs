@@ -6,7 +6,7 @@ use convoke_passes::stats::Stats;
 use serde_json::{Value, json};
 
 use super::facts::{Report, Row, View, assumption, budget, relative, relative_to, whole};
-use super::{net, shape, verdict, waterfall};
+use super::{bounds, net, shape, verdict, waterfall};
 use crate::options::signature;
 use crate::output_errors;
 
@@ -43,6 +43,9 @@ pub(super) fn json(report: &Report<'_>) -> Value {
                              "waterfall": stages, "remarks": waterfall::sentences(report) });
     if let Some(errors) = report.explanation.output_errors() {
         object["output_errors"] = output_errors::as_json(errors);
+    }
+    if let Some(found) = report.bounds {
+        object["bounds"] = bounds::as_json(found);
     }
     let net = net::Net::new(report);
     object["net"] = net::json(&net);

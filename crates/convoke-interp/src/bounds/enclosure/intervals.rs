@@ -67,7 +67,7 @@ pub(super) fn ends(applied: &Applied<'_>, args: &[Boxed]) -> Result<Option<Ends>
 }
 
 /// Widens ends by what computing them rounded.
-pub(super) fn widen(applied: &Applied<'_>, scale: &[f64], lower: &mut [f64], upper: &mut [f64]) {
+pub(super) fn widen(applied: &Applied<'_>, args: &[Boxed], scale: &[f64], [lower, upper]: [&mut [f64]; 2]) {
     if keeps_numbers(applied.op) {
         return;
     }
@@ -79,9 +79,23 @@ pub(super) fn widen(applied: &Applied<'_>, scale: &[f64], lower: &mut [f64], upp
     };
     // Functions are off by a few units, and the ends of intervals by one for each operation.
     let rounded = 4.0 * (terms as f64 + 64.0) * f64::EPSILON;
+    let keeps_sign = keeps_sign(applied.op, args);
     for ((lower, upper), scale) in lower.iter_mut().zip(upper).zip(scale) {
         let slack = rounded * scale.max(lower.abs()).max(upper.abs()) + f64::MIN_POSITIVE;
-        (*lower, *upper) = (*lower - slack, *upper + slack);
+        let least = if keeps_sign && *lower >= 0.0 { 0.0 } else { f64::NEG_INFINITY };
+        (*lower, *upper) = ((*lower - slack).max(least), *upper + slack);
+    }
+}
+
+/// Whether a result that is computed as no less than 0 is: one rounding keeps a sign, and so do sums of what has no other sign.
+fn keeps_sign(op: &Op, args: &[Boxed]) -> bool {
+    match op {
+        Op::AvgPool(_) | Op::GlobalAvgPool(_) | Op::ReduceMean(_) | Op::ReduceSum(_) => {
+            args[0].lower.iter().all(|&x| x >= 0.0)
+        }
+        Op::Add(_) | Op::Bias(_) | Op::Sub(_) | Op::Mul(_) | Op::Div(_) | Op::Pow(_) => true,
+        Op::Exp(_) | Op::Sqrt(_) | Op::Sigmoid(_) | Op::Softplus(_) => true,
+        _ => false,
     }
 }
 

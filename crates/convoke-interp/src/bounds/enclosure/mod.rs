@@ -73,12 +73,7 @@ pub struct Enclosure {
 /// # Errors
 ///
 /// As [`run_layer`](crate::run_layer); about ten times the memory is needed.
-pub fn enclose(
-    layer: Verified<'_>,
-    inputs: &[[f64; 2]],
-    files: &Files,
-    subnormals: Subnormals,
-) -> Result<Enclosure> {
+pub fn enclose(layer: Verified<'_>, inputs: &[[f64; 2]], files: &Files, subnormals: Subnormals) -> Result<Enclosure> {
     let layer = layer.layer();
     check(layer, inputs, files)?;
     let given = layer.params.iter().zip(inputs);
@@ -200,7 +195,7 @@ impl Boxed {
         }
         let [lower, upper] = [&self.lower, &self.upper].map(|ends| each(ends, |x| elem.round(x)));
         let (lower, upper) = (lower?, upper?);
-        let wide = each2(&each2(&self.lower, &self.upper, magnitude)?, &self.tracked.error, |m, e| m + e)?;
+        let wide = each2(&self.tracked.value, &self.tracked.error, |x, e| x.abs() + e)?;
         if wide.iter().any(|&m| m > elem.largest()) {
             return Ok(Carried::Lost(Lost { op: "store", why: "a number may be too large for its type" }));
         }
@@ -208,7 +203,8 @@ impl Boxed {
         let error = each2(&self.tracked.error, &wide, |e, m| e + 2.0 * elem.unit_roundoff() * m + elem.smallest())?;
         let scale = each2(&self.tracked.scale, &wide, f64::max)?;
         let boxed = Boxed::of(lower, upper)?;
-        let tracked = Tracked { error: Arc::new(error), scale: Arc::new(scale), depth: self.tracked.depth, ..boxed.tracked };
+        let tracked =
+            Tracked { error: Arc::new(error), scale: Arc::new(scale), depth: self.tracked.depth, ..boxed.tracked };
         Ok(Carried::Known(Boxed { tracked, ..boxed }))
     }
 }
@@ -236,7 +232,7 @@ fn applied(op: &Op, args: &[Boxed], types: &[&TensorType], result: &TensorType, 
     let largest = each2(&lower, &upper, |l, u| l.abs().max(u.abs()))?;
     let (error, scale, depth) = errors::rule(&applied, args, &largest)?;
     let scale = each2(&scale, &largest, f64::max)?;
-    intervals::widen(&applied, &scale, &mut lower, &mut upper);
+    intervals::widen(&applied, args, &scale, [&mut lower, &mut upper]);
     if lower.iter().chain(&upper).any(|x| !x.is_finite()) {
         return lost("its result may be infinite");
     }
