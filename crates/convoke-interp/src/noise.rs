@@ -31,7 +31,7 @@ use convoke_ir::layer::{Layer, Op, Verified};
 use convoke_ir::types::TensorType;
 use ndarray::ArrayD;
 
-use crate::layer::{Operand, constant, eval, prepare, walk};
+use crate::layer::{Operand, constant, eval, is_exact, prepare, walk};
 use crate::{InterpError, Result, filled, flat};
 
 /// The noise of a net's outputs.
@@ -286,37 +286,6 @@ fn coherent(value: &[f64], scale: &[f64], terms: usize) -> f64 {
     let random = mean_square(scale) / (SCALE * SCALE * terms as f64);
     let all = mean_square(value);
     if all > random { 1.0 - random / all } else { 0.0 }
-}
-
-/// Whether an op gives elements of its operands, or rounds nothing.
-fn is_exact(op: &Op) -> bool {
-    matches!(
-        op,
-        Op::Relu(_)
-            | Op::Relu6(_)
-            | Op::Clip(_)
-            | Op::MaxPool(_)
-            | Op::Pad(_)
-            | Op::Concat(_)
-            | Op::Reshape(_)
-            | Op::Transpose(_)
-            | Op::ToLayout(_)
-            | Op::Slice(_)
-            | Op::Broadcast(_)
-            | Op::Gather(_)
-            | Op::ReduceMax(_)
-            | Op::ReduceMin(_)
-            | Op::Min(_)
-            | Op::Max(_)
-            | Op::Select(_)
-            | Op::Less(_)
-            | Op::LessEqual(_)
-            | Op::Abs(_)
-            | Op::Neg(_)
-            | Op::Floor(_)
-            | Op::Ceil(_)
-            | Op::Round(_)
-    )
 }
 
 /// The mean square of the numbers that are finite.

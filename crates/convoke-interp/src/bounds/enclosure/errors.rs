@@ -11,13 +11,14 @@
 use convoke_ir::elem::Subnormals;
 use convoke_ir::layer::Op;
 
-use super::intervals::{is_square, spread};
-use super::{Boxed, least, magnitude};
+use super::boxed::{Boxed, least, magnitude};
+use super::intervals::is_square;
 use crate::Result;
 use crate::bounds::pointwise;
 use crate::bounds::rules::{Applied, Rule};
 use crate::bounds::unit::Unit;
 use crate::layer::function::{Function, Slope};
+use crate::layer::pointwise::spread;
 
 /// Elements of an operand as the result has them.
 struct Spread {

@@ -13,14 +13,13 @@
 use std::sync::Arc;
 
 use convoke_ir::layer::Op;
-use convoke_ir::types::TensorType;
 
-use super::Boxed;
+use super::boxed::{Boxed, least, magnitude};
 use crate::Result;
 use crate::bounds::rearrange;
 use crate::bounds::rules::Applied;
 use crate::bounds::tracked::{each, each2};
-use crate::layer::{Operand, eval};
+use crate::layer::{Operand, eval, is_exact};
 
 type Ends = (Vec<f64>, Vec<f64>);
 
@@ -68,7 +67,7 @@ pub(super) fn ends(applied: &Applied<'_>, args: &[Boxed]) -> Result<Option<Ends>
 
 /// Widens ends by what computing them rounded.
 pub(super) fn widen(applied: &Applied<'_>, args: &[Boxed], scale: &[f64], [lower, upper]: [&mut [f64]; 2]) {
-    if keeps_numbers(applied.op) {
+    if is_exact(applied.op) {
         return;
     }
     let read = applied.types.iter().map(|ty| ty.elements()).max().unwrap_or(0);
@@ -95,37 +94,6 @@ fn keeps_sign(op: &Op, args: &[Boxed]) -> bool {
         }
         Op::Add(_) | Op::Bias(_) | Op::Sub(_) | Op::Mul(_) | Op::Div(_) | Op::Pow(_) => true,
         Op::Exp(_) | Op::Sqrt(_) | Op::Sigmoid(_) | Op::Softplus(_) => true,
-        _ => false,
-    }
-}
-
-/// Whether the elements of a result are elements of operands or constants.
-fn keeps_numbers(op: &Op) -> bool {
-    match op {
-        Op::Relu(_)
-        | Op::Relu6(_)
-        | Op::Clip(_)
-        | Op::MaxPool(_)
-        | Op::Pad(_)
-        | Op::Concat(_)
-        | Op::Reshape(_)
-        | Op::Transpose(_)
-        | Op::ToLayout(_)
-        | Op::Slice(_)
-        | Op::Broadcast(_)
-        | Op::Gather(_)
-        | Op::ReduceMax(_)
-        | Op::ReduceMin(_)
-        | Op::Min(_)
-        | Op::Max(_)
-        | Op::Select(_)
-        | Op::Less(_)
-        | Op::LessEqual(_)
-        | Op::Abs(_)
-        | Op::Neg(_)
-        | Op::Floor(_)
-        | Op::Ceil(_)
-        | Op::Round(_) => true,
         _ => false,
     }
 }
@@ -194,8 +162,8 @@ fn corners(applied: &Applied<'_>, args: &[Boxed]) -> Result<Ends> {
 
 fn squares(x: &Boxed) -> Result<Ends> {
     Ok((
-        each2(&x.lower, &x.upper, |l, u| super::least(l, u).powi(2))?,
-        each2(&x.lower, &x.upper, |l, u| super::magnitude(l, u).powi(2))?,
+        each2(&x.lower, &x.upper, |l, u| least(l, u).powi(2))?,
+        each2(&x.lower, &x.upper, |l, u| magnitude(l, u).powi(2))?,
     ))
 }
 
@@ -205,10 +173,5 @@ pub(super) fn is_square(exponent: &Boxed) -> bool {
 }
 
 fn has_zero(x: &Boxed) -> bool {
-    x.lower.iter().zip(x.upper.iter()).any(|(&l, &u)| super::least(l, u) == 0.0)
-}
-
-/// The stretched numbers of an operand.
-pub(super) fn spread(data: &[f64], ty: &TensorType, result: &TensorType) -> Result<Vec<f64>> {
-    crate::layer::pointwise::spread(data, ty, result)
+    x.lower.iter().zip(x.upper.iter()).any(|(&l, &u)| least(l, u) == 0.0)
 }

@@ -1,6 +1,6 @@
 //! Bounds of a layer for *all* inputs in given intervals: where each value lies, and how far a native run may be from it.
 //!
-//! Each element carries the interval [l, h] of its value and a bound E on the distance of the native value. `intervals.rs` has the intervals. The bounds are
+//! Each element carries the interval [l, h] of its value and a bound E on the distance of the native value. `boxed.rs` has such tensors, `intervals.rs` the intervals. The bounds are
 //! those of the [module above](super), which grow with the magnitudes of operands: they are taken at the largest magnitude of each interval. Functions whose
 //! bounds do not grow that way have their own rules in `errors.rs`.
 //!
@@ -10,13 +10,14 @@
 //! Where no bound is known a value is [`Lost`], with all that is computed of it: a logarithm of what may be 0, an overflow that may happen, weights that come
 //! with the run by a fast algorithm.
 
+mod boxed;
 mod errors;
 mod intervals;
 
 use std::sync::Arc;
 
 use convoke_data::Files;
-use convoke_ir::elem::{Elem, Subnormals};
+use convoke_ir::elem::Subnormals;
 use convoke_ir::layer::{Layer, Op, Verified};
 use convoke_ir::types::TensorType;
 use ndarray::ArrayD;
@@ -26,6 +27,7 @@ use super::tracked::{Tracked, each, each2};
 use super::unit::Unit;
 use crate::layer::{constant, prepare, walk};
 use crate::{InterpError, Result, filled, shaped};
+use boxed::Boxed;
 
 /// Where the elements of an output lie for all inputs, and how far a native run may be from them. Arrays are in storage order.
 #[derive(Clone, Debug, PartialEq)]
@@ -96,7 +98,10 @@ pub fn enclose(layer: Verified<'_>, inputs: &[[f64; 2]], files: &Files, subnorma
     };
     let store = |carried: Carried, ty: &TensorType| {
         let stored = match carried {
-            Carried::Known(boxed) => boxed.stored(ty.elem)?,
+            Carried::Known(boxed) => {
+                let why = "a number may be too large for its type";
+                boxed.stored(ty.elem)?.map_or(Carried::Lost(Lost { op: "store", why }), Carried::Known)
+            }
             lost => lost,
         };
         values.push(stored.extent());
@@ -145,78 +150,6 @@ impl Carried {
             }),
         }
     }
-}
-
-/// A tensor with intervals.
-#[derive(Clone)]
-struct Boxed {
-    lower: Arc<Vec<f64>>,
-    upper: Arc<Vec<f64>>,
-    /// Its value is the number itself where the interval is one, else the largest magnitude.
-    tracked: Tracked,
-}
-
-impl Boxed {
-    fn exact(value: Arc<Vec<f64>>) -> Result<Boxed> {
-        Ok(Boxed { lower: value.clone(), upper: value.clone(), tracked: Tracked::exact(value)? })
-    }
-
-    fn of(lower: Vec<f64>, upper: Vec<f64>) -> Result<Boxed> {
-        let magnitude = each2(&lower, &upper, magnitude)?;
-        let tracked = Tracked::exact(Arc::new(magnitude))?;
-        Ok(Boxed { lower: Arc::new(lower), upper: Arc::new(upper), tracked })
-    }
-
-    /// Whether every element is one number.
-    fn is_known(&self) -> bool {
-        self.lower == self.upper
-    }
-
-    /// The tensor as a native operation reads it: what may be subnormal may be read as 0.
-    fn read(&self, unit: Unit) -> Result<Boxed> {
-        if unit.subnormals == Subnormals::Keep {
-            return Ok(self.clone());
-        }
-        let ends = self.lower.iter().zip(self.upper.iter()).zip(self.tracked.error.iter());
-        let error: Vec<f64> = ends
-            .map(|((&lower, &upper), &e)| match lower == upper {
-                true => unit.read(lower, e),
-                false if least(lower, upper) - e < unit.normal => unit.normal + e,
-                false => e,
-            })
-            .collect();
-        Ok(Boxed { tracked: Tracked { error: Arc::new(error), ..self.tracked.clone() }, ..self.clone() })
-    }
-
-    /// The tensor as it is stored: half types round it.
-    fn stored(self, elem: Elem) -> Result<Carried> {
-        if !elem.is_storage() {
-            return Ok(Carried::Known(self));
-        }
-        let [lower, upper] = [&self.lower, &self.upper].map(|ends| each(ends, |x| elem.round(x)));
-        let (lower, upper) = (lower?, upper?);
-        let wide = each2(&self.tracked.value, &self.tracked.error, |x, e| x.abs() + e)?;
-        if wide.iter().any(|&m| m > elem.largest()) {
-            return Ok(Carried::Lost(Lost { op: "store", why: "a number may be too large for its type" }));
-        }
-        // Both are rounded, at most by half a unit each.
-        let error = each2(&self.tracked.error, &wide, |e, m| e + 2.0 * elem.unit_roundoff() * m + elem.smallest())?;
-        let scale = each2(&self.tracked.scale, &wide, f64::max)?;
-        let boxed = Boxed::of(lower, upper)?;
-        let tracked =
-            Tracked { error: Arc::new(error), scale: Arc::new(scale), depth: self.tracked.depth, ..boxed.tracked };
-        Ok(Carried::Known(Boxed { tracked, ..boxed }))
-    }
-}
-
-/// The largest magnitude between two numbers, with its sign where they are one.
-fn magnitude(lower: f64, upper: f64) -> f64 {
-    if lower == upper { lower } else { lower.abs().max(upper.abs()) }
-}
-
-/// The least magnitude between two numbers.
-fn least(lower: f64, upper: f64) -> f64 {
-    if lower <= 0.0 && upper >= 0.0 { 0.0 } else { lower.abs().min(upper.abs()) }
 }
 
 fn applied(op: &Op, args: &[Boxed], types: &[&TensorType], result: &TensorType, unit: Unit) -> Result<Carried> {
