@@ -125,8 +125,8 @@ impl Compiler {
     /// convolution gets the fastest algorithm that its share of that error allows. The interpreter runs the net on sample inputs for it, which takes
     /// seconds for a large net; see [`OutputErrors`](crate::OutputErrors).
     ///
-    /// A number that is not above 0 is refused, and so is [`Compiler::with_certified`] beside it. Where the most accurate algorithms exceed the limit they
-    /// are used; see [`Unmet`](crate::Unmet).
+    /// A number that is not above 0 is refused, and so is [`Compiler::with_certified`] beside it. Where the most accurate algorithms exceed the limit,
+    /// those that come near them are used; see [`Unmet`](crate::Unmet).
     pub fn with_max_output_error(mut self, max_output_error: f64) -> Compiler {
         self.max_output_error = Some(max_output_error);
         self

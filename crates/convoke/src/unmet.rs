@@ -29,7 +29,8 @@ pub enum Unmet {
         /// Whether the certified bound was held against the limit.
         certified: bool,
     },
-    /// An output whose error is above [`Compiler::with_max_output_error`](crate::Compiler::with_max_output_error) with the most accurate algorithms.
+    /// An output whose error is above [`Compiler::with_max_output_error`](crate::Compiler::with_max_output_error) even with the most accurate algorithms, or those that come
+    /// near them.
     Output {
         /// The output, without `%`.
         output: String,
@@ -77,7 +78,7 @@ impl fmt::Display for Unmet {
             }
             Unmet::Output { output, error, limit } => write!(
                 f,
-                "output %{output} does not keep --max-output-error {limit:e}: with the most accurate algorithms it has the expected error {error:.1e}"
+                "output %{output} does not keep --max-output-error {limit:e}: its expected error is {error:.1e}, and no algorithms make it much less"
             ),
         }
     }

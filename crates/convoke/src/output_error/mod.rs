@@ -63,6 +63,9 @@ pub struct Contribution {
     pub share: f64,
 }
 
+/// How many times the least square of the error is spent where even that exceeds the limit: to come nearer would cost much and not keep it.
+const NEAR: f64 = 1.1;
+
 /// How often the limit is tightened before every convolution is as accurate as it can be.
 const ROUNDS: usize = 4;
 
@@ -87,9 +90,11 @@ impl OutputErrors {
         let mut aim = limit;
         for round in 0..=ROUNDS {
             // At last nothing is left to spend.
-            let left = if round == ROUNDS { 0.0 } else { aim * aim - rest(&noise) };
+            let rest = rest(&noise);
+            let left = if round == ROUNDS { 0.0 } else { aim * aim - rest };
+            let otherwise = |least: f64| if round == 0 { NEAR * (least + rest) - rest } else { least };
             let spenders = spenders(selections, &noise, &errors);
-            let picked = spend(&spenders, left);
+            let (picked, kept) = spend(&spenders, left, otherwise);
             let next: Vec<f64> = spenders.iter().zip(picked).map(|(s, i)| s.candidates[i].error).collect();
             if next == errors {
                 break;
@@ -97,7 +102,7 @@ impl OutputErrors {
             errors = next;
             noise = run(&errors)?;
             let worst = worst(&noise).map_or(0.0, OutputNoise::relative);
-            if worst <= limit {
+            if worst <= limit || !kept {
                 break;
             }
             aim *= limit / worst;

@@ -54,8 +54,9 @@ impl Spender {
 /// Halvings of the interval of λ, on a scale of logarithms.
 const HALVINGS: usize = 60;
 
-/// For each convolution the place of its candidate. If even the most accurate take more than is left, those.
-pub(super) fn spend(all: &[Spender], left: f64) -> Vec<usize> {
+/// For each convolution the place of its candidate. If even the most accurate take more than is left, the second is false, and `otherwise` says
+/// how much to spend in place of the little that these take.
+pub(super) fn spend(all: &[Spender], left: f64, otherwise: impl Fn(f64) -> f64) -> (Vec<usize>, bool) {
     let by = |lambda: f64| -> Vec<usize> {
         let weighed = |s: &Spender, i: usize| s.candidates[i].cost + lambda * s.takes(i);
         all.iter().map(|s| s.least(|i| weighed(s, i))).collect()
@@ -63,12 +64,11 @@ pub(super) fn spend(all: &[Spender], left: f64) -> Vec<usize> {
     let taken = |picked: &[usize]| all.iter().zip(picked).map(|(s, &i)| s.takes(i)).sum::<f64>();
     let cheapest = by(0.0);
     if taken(&cheapest) <= left {
-        return cheapest;
+        return (cheapest, true);
     }
     let mut picked: Vec<usize> = all.iter().map(Spender::most_accurate).collect();
-    if taken(&picked) > left {
-        return picked;
-    }
+    let least = taken(&picked);
+    let (kept, left) = (least <= left, if least <= left { left } else { otherwise(least) });
     // Between these λ lie all at which some convolution changes its candidate, whatever the units of cost and error.
     let (mut low, mut high) = (f64::MIN_POSITIVE.ln(), f64::MAX.ln());
     for _ in 0..HALVINGS {
@@ -83,7 +83,7 @@ pub(super) fn spend(all: &[Spender], left: f64) -> Vec<usize> {
     while let Some((at, candidate)) = best_change(all, &picked, left - taken(&picked)) {
         picked[at] = candidate;
     }
-    picked
+    (picked, kept)
 }
 
 /// The change of one convolution that saves the most and takes no more than is left.
@@ -106,6 +106,10 @@ mod tests {
         Spender { candidates, weight }
     }
 
+    fn places(all: &[Spender], left: f64) -> Vec<usize> {
+        spend(all, left, |least| least).0
+    }
+
     fn whole(all: &[Spender], picked: &[usize]) -> (f64, f64) {
         let one = |(s, &i): (&Spender, &usize)| (s.candidates[i].cost, s.takes(i));
         all.iter().zip(picked).map(one).fold((0.0, 0.0), |sum, one| (sum.0 + one.0, sum.1 + one.1))
@@ -115,16 +119,19 @@ mod tests {
     fn the_error_goes_where_it_saves_the_most() {
         let pays = spender(1.0, &[(100.0, 1.0), (10.0, 3.0)]);
         let hardly = spender(1.0, &[(100.0, 1.0), (95.0, 3.0)]);
-        assert_eq!(spend(&[pays.clone(), hardly.clone()], 10.5), [1, 0]);
-        assert_eq!(spend(&[hardly.clone(), pays.clone()], 10.5), [0, 1]);
-        assert_eq!(spend(&[pays.clone(), hardly.clone()], 18.0), [1, 1], "there is enough for both");
-        assert_eq!(spend(&[pays, hardly], 0.5), [0, 0], "there is not enough for any");
+        assert_eq!(places(&[pays.clone(), hardly.clone()], 10.5), [1, 0]);
+        assert_eq!(places(&[hardly.clone(), pays.clone()], 10.5), [0, 1]);
+        assert_eq!(places(&[pays.clone(), hardly.clone()], 18.0), [1, 1], "there is enough for both");
+        let (picked, kept) = spend(&[pays.clone(), hardly.clone()], 0.5, |least| least);
+        assert!(picked == [0, 0] && !kept, "there is not enough for any");
+        let (picked, kept) = spend(&[pays, hardly], 0.5, |least| 6.0 * least);
+        assert!(picked == [1, 0] && !kept, "the other limit is for what saves the most");
     }
 
     #[test]
     fn what_does_not_reach_the_output_is_cheap() {
         let all = [spender(0.0, &[(9.0, 1e-7), (1.0, 1.0)]), spender(1.0, &[(9.0, 1e-7), (1.0, 1.0)])];
-        assert_eq!(spend(&all, 1e-12), [1, 0]);
+        assert_eq!(places(&all, 1e-12), [1, 0]);
     }
 
     /// Against every combination of three convolutions of four candidates.
@@ -142,7 +149,7 @@ mod tests {
             let left = least * 4.0;
             let best = combinations.map(|picked| whole(&all, &picked)).filter(|(_, takes)| *takes <= left);
             let best = best.map(|(cost, _)| cost).fold(f64::INFINITY, f64::min);
-            let (cost, takes) = whole(&all, &spend(&all, left));
+            let (cost, takes) = whole(&all, &places(&all, left));
             assert!(takes <= left, "case {case}: {takes} of {left}");
             // The multiplier leaves at most the cost of one convolution's change.
             assert!(cost <= best + 97.0, "case {case}: {cost}, {best} is possible");
@@ -151,7 +158,7 @@ mod tests {
 
     #[test]
     fn errors_without_a_size_are_as_accurate_as_can_be() {
-        assert_eq!(spend(&[spender(f64::INFINITY, &[(1.0, 2.0), (5.0, 1.0)])], 1.0), [1]);
-        assert_eq!(spend(&[spender(f64::NAN, &[(1.0, 2.0), (5.0, 1.0)])], 1.0), [1]);
+        assert_eq!(places(&[spender(f64::INFINITY, &[(1.0, 2.0), (5.0, 1.0)])], 1.0), [1]);
+        assert_eq!(places(&[spender(f64::NAN, &[(1.0, 2.0), (5.0, 1.0)])], 1.0), [1]);
     }
 }
