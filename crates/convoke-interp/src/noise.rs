@@ -240,8 +240,7 @@ impl<'a> Run<'a> {
                 self.growth.push(if size > 0.0 { mean_square(&scale).sqrt() / size } else { 1.0 });
             }
         } else if !is_exact(op) {
-            let read = applied.types.first().map_or(0, |ty| ty.elements());
-            let terms = read.div_ceil(value.len().max(1));
+            let terms = applied.types.first().map_or(1, |ty| longest_sum(ty, result));
             add(rest, &value, u + rounding(u) * (terms as f64 / 3.0).sqrt());
         }
         let noise = self.with_own(noise, &own, result)?;
@@ -279,6 +278,16 @@ impl<'a> Run<'a> {
         noise.iter_mut().zip(variances.iter().zip(&drawn)).for_each(|(n, (v, x))| *n += (3.0 * v).sqrt() * x);
         Ok(Some(noise))
     }
+}
+
+/// Lanes that add up the elements of a row, at least: those of vectors of 128 bits.
+const LANES: usize = 4;
+
+/// The terms that a reduction sums one after the other; 1 for an op that is none.
+fn longest_sum(ty: &TensorType, result: &TensorType) -> usize {
+    let terms = ty.elements().div_ceil(result.elements().max(1));
+    let last = |ty: &TensorType| ty.shape.dims().last().copied().unwrap_or(1);
+    if last(result) == 1 && last(ty) > 1 { terms.div_ceil(LANES) } else { terms }
 }
 
 /// How much of the mean square of sums is more than that of sums of terms of random signs, between 0 and 1.

@@ -63,6 +63,9 @@ pub struct Contribution {
     pub share: f64,
 }
 
+/// The part of the limit that is spent: the error of a run differs from that to expect by some percent.
+const MARGIN: f64 = 0.9;
+
 /// How many times the least square of the error is spent where even that exceeds the limit: to come nearer would cost much and not keep it.
 const NEAR: f64 = 1.1;
 
@@ -87,12 +90,13 @@ impl OutputErrors {
         let alone: Vec<Plan> = selections.iter().map(|selection| selection.chosen).collect();
         let mut errors: Vec<f64> = selections.iter().map(error).collect();
         let mut noise = run(&errors)?;
-        let mut aim = limit;
+        let mut aim = MARGIN * limit;
         for round in 0..=ROUNDS {
             // At last nothing is left to spend.
             let rest = rest(&noise);
             let left = if round == ROUNDS { 0.0 } else { aim * aim - rest };
-            let otherwise = |least: f64| if round == 0 { NEAR * (least + rest) - rest } else { least };
+            let unmet = |least: f64| round == 0 && least + rest > limit * limit;
+            let otherwise = |least: f64| if unmet(least) { NEAR * (least + rest) - rest } else { least };
             let spenders = spenders(selections, &noise, &errors);
             let (picked, kept) = spend(&spenders, left, otherwise);
             let next: Vec<f64> = spenders.iter().zip(picked).map(|(s, i)| s.candidates[i].error).collect();
