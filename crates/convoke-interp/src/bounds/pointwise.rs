@@ -115,7 +115,7 @@ pub(super) fn floor(f: Function, x: f64, ex: f64, unit: Unit) -> f64 {
 }
 
 /// |y| and how much of the operand's own scale is in it.
-fn scale_of_function(f: Function, x: &Tracked, value: &[f64]) -> Result<Vec<f64>> {
+pub(super) fn scale_of_function(f: Function, x: &Tracked, value: &[f64]) -> Result<Vec<f64>> {
     match f.slope() {
         Slope::Lipschitz(slope) => each2(&x.scale, value, |s, y| (slope * s).max(y.abs())),
         _ => each(value, f64::abs),

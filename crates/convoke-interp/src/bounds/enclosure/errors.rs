@@ -16,6 +16,7 @@ use super::intervals::is_square;
 use crate::Result;
 use crate::bounds::pointwise;
 use crate::bounds::rules::{Applied, Rule};
+use crate::bounds::tracked::each2;
 use crate::bounds::unit::Unit;
 use crate::layer::function::{Function, Slope};
 use crate::layer::pointwise::spread;
@@ -47,11 +48,13 @@ impl Spread {
 pub(super) fn rule(applied: &Applied<'_>, args: &[Boxed], largest: &[f64]) -> Result<Rule> {
     let own = |error| Ok((error, largest.to_vec(), 0));
     if let Some(f) = Function::of(applied.op, applied.result.elem) {
-        return own(function(f, &args[0], largest, applied.unit));
+        let scale = pointwise::scale_of_function(f, &args[0].tracked, largest)?;
+        return Ok((function(f, &args[0], largest, applied.unit), scale, 0));
     }
     match applied.op {
         Op::Conv2d(_) | Op::MatMul(_) => Ok(applied.products()?.0),
-        Op::Div(_) | Op::Pow(_) | Op::Min(_) | Op::Max(_) => own(of_two(applied, args, largest)?),
+        Op::Div(_) | Op::Pow(_) => own(of_two(applied, args, largest)?),
+        Op::Min(_) | Op::Max(_) => Ok((of_two(applied, args, largest)?, larger_scale(applied, args, 0, 1)?, 0)),
         Op::Less(_) | Op::LessEqual(_) => {
             let [a, b] = [0, 1].map(|i| Spread::of(applied, args, i));
             let (a, b) = (a?, b?);
@@ -61,11 +64,18 @@ pub(super) fn rule(applied: &Applied<'_>, args: &[Boxed], largest: &[f64]) -> Re
                 let exact = apart == 0.0 && a.lower[i] == a.upper[i] && b.lower[i] == b.upper[i];
                 !exact && a.lower[i] - b.upper[i] <= apart && b.lower[i] - a.upper[i] <= apart
             };
-            own((0..largest.len()).map(|i| if unsure(i) { 1.0 } else { 0.0 }).collect())
+            let error = (0..largest.len()).map(|i| if unsure(i) { 1.0 } else { 0.0 });
+            Ok((error.collect(), vec![1.0; largest.len()], 0))
         }
-        Op::Select(_) => own(select(applied, args)?),
+        Op::Select(_) => Ok((select(applied, args)?, larger_scale(applied, args, 1, 2)?, 0)),
         _ => applied.rule(largest),
     }
+}
+
+/// The larger of the scales of two operands.
+fn larger_scale(applied: &Applied<'_>, args: &[Boxed], a: usize, b: usize) -> Result<Vec<f64>> {
+    let [a, b] = [a, b].map(|i| spread(&args[i].tracked.scale, applied.types[i], applied.result));
+    each2(&a?, &b?, f64::max)
 }
 
 fn function(f: Function, x: &Boxed, largest: &[f64], unit: Unit) -> Vec<f64> {
