@@ -89,6 +89,7 @@ fn another_layer_or_option_is_compiled() {
         compiler.clone().with_level(0),
         compiler.clone().with_guard(2),
         compiler.clone().with_max_error(1e-3),
+        compiler.clone().with_max_output_error(1e-3),
         compiler.clone().with_threads(2),
         compiler.clone().with_subnormals(convoke::Subnormals::Keep),
     ] {

@@ -67,7 +67,7 @@ class Report:
     algorithms: dict[str, str]
     """The algorithm of each convolution, by the value that it computes."""
     unmet: list[str]
-    """A sentence for each convolution that does not keep `max_error`."""
+    """A sentence for each limit on errors that is not kept: `max_error` by convolution, `max_output_error` by output."""
 
 
 class Explanation:
@@ -209,6 +209,7 @@ def compile(
     threads: int = 1,
     level: int = 2,
     max_error: float | None = None,
+    max_output_error: float | None = None,
     certified: bool = False,
     tolerance: float | None = None,
     guard: int = 8,
@@ -242,6 +243,9 @@ def compile(
         0 only selects and lowers, 1 also rewrites and fuses, 2 also folds weights, 3 as 2.
     max_error : float
         The largest rounding error to expect of an element, a root mean square relative to its Σ|w||x|. With `certified`, the largest there may be.
+    max_output_error : float
+        The largest error to expect of every output of the net, a root mean square relative to that of the output. Each convolution gets the fastest
+        algorithm that its share of it allows; the net is run on random inputs for this.
     tolerance : float
         Allows passes that approximate the function, up to this relative change.
     guard : int
@@ -279,8 +283,8 @@ def compile(
         Mistakes in a text, all of them, each in its place; operators that are not compiled, all of them; options out of range.
     """
     options = Options(
-        threads, level, max_error, certified, tolerance, guard, input_range, algorithm, cpu, subnormals, ieee, sanitize,
-        max_memory, tuple((limits or {}).items()), tune, tune_cache, cache,
+        threads, level, max_error, max_output_error, certified, tolerance, guard, input_range, algorithm, cpu, subnormals,
+        ieee, sanitize, max_memory, tuple((limits or {}).items()), tune, tune_cache, cache,
     )
     return Compiled(source(model, layer, dims, input_shapes, outputs), options)
 

@@ -103,6 +103,7 @@ def load(
     threads: int = 1,
     level: int = 2,
     max_error: float | None = None,
+    max_output_error: float | None = None,
     certified: bool = False,
     tolerance: float | None = None,
     guard: int = 8,
@@ -140,8 +141,8 @@ def load(
         A file that cannot be read or is no ONNX model.
     """
     options = Options(
-        threads, level, max_error, certified, tolerance, guard, input_range, algorithm, cpu, subnormals, ieee, sanitize,
-        max_memory, tuple((limits or {}).items()), tune, tune_cache, cache,
+        threads, level, max_error, max_output_error, certified, tolerance, guard, input_range, algorithm, cpu, subnormals,
+        ieee, sanitize, max_memory, tuple((limits or {}).items()), tune, tune_cache, cache,
     )
     found = source(model, None, dims, input_shapes, outputs)
     if not isinstance(found, Onnx):

@@ -14,6 +14,7 @@ class Options:
     threads: int = 1
     level: int = 2
     max_error: float | None = None
+    max_output_error: float | None = None
     certified: bool = False
     tolerance: float | None = None
     guard: int = 8
@@ -40,6 +41,8 @@ class Options:
         flags += [f"--{name.replace('_', '-')}={value}" for name, value in self.limits]
         if self.max_error is not None:
             flags.append(f"--max-error={self.max_error!r}")
+        if self.max_output_error is not None:
+            flags.append(f"--max-output-error={self.max_output_error!r}")
         if self.tolerance is not None:
             flags.append(f"--tolerance={self.tolerance!r}")
         if self.input_range is not None:

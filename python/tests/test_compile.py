@@ -169,6 +169,8 @@ def test_options_out_of_range_are_refused(edges):
         ({"level": 4}, "the optimisation level is 4; levels are 0 to 3"),
         ({"threads": 0}, "a run has 0 threads"),
         ({"max_error": -1.0}, "the largest error allowed is -1"),
+        ({"max_output_error": 0.0}, "the largest error allowed of outputs is 0"),
+        ({"max_output_error": 1e-6, "certified": True}, "leave out --certified"),
         ({"subnormals": "drop"}, "subnormals is `drop`; give `flush` or `keep`"),
         ({"algorithm": "magic"}, "an algorithm is"),
         ({"algorithm": "fft(8x8)", "ieee": True}, "which --ieee forbids"),

@@ -85,6 +85,7 @@ fn options(random: &mut Random, machine: Machine) -> Compiler {
         0 => compiler = compiler.with_max_error(0.0),
         1 => compiler = compiler.with_max_error(random.pick(&[1e-6, 1e-4, 1e-2])),
         2 => compiler = compiler.with_max_error(1e-3).with_certified(true),
+        3 => compiler = compiler.with_max_output_error(random.pick(&[1e-7, 1e-5, 1e-2])),
         _ => {}
     }
     if random.one_in(3) {

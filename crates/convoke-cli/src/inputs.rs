@@ -78,6 +78,22 @@ impl Given {
         Ok(layer)
     }
 
+    /// The compiler that estimates errors of outputs on these inputs, if it limits them and inputs are given.
+    pub(crate) fn sampled(
+        &self,
+        compiler: Compiler,
+        layer: &Layer,
+        random: &Random,
+        options: &Options,
+        io: &mut Io<'_>,
+    ) -> Result<Compiler, Failure> {
+        if self.is_empty() || options.max_output_error.is_none() {
+            return Ok(compiler);
+        }
+        let inputs = self.read(&compiler, layer, random, options, io)?;
+        Ok(compiler.with_samples(inputs))
+    }
+
     /// The inputs of `layer`. An input from a file with an element beyond the range declared for it is refused.
     pub(crate) fn read(
         &self,

@@ -8,10 +8,12 @@ use serde_json::{Value, json};
 pub(crate) struct Rules {
     /// Whether the user gave `--max-error`: a larger error is then a failure, and otherwise a warning.
     pub(crate) max_error_given: bool,
+    /// `--max-output-error`: a larger error of an output is a failure.
+    pub(crate) max_output_error: Option<f64>,
     /// Whether inputs are random: an error beyond the one to expect is then a failure.
     pub(crate) random_inputs: bool,
-    /// Whether every plain sum keeps `--max-error`.
-    pub(crate) max_error_kept: bool,
+    /// Whether the most accurate algorithms keep the limits on errors.
+    pub(crate) limits_kept: bool,
 }
 
 /// A judgement, worst last.
@@ -27,9 +29,10 @@ pub(crate) enum Judgement {
 
 impl Judgement {
     pub(crate) fn of(c: &Comparison, rules: Rules) -> Judgement {
-        if !rules.max_error_kept
+        if !rules.limits_kept
             || !c.passes()
             || (rules.max_error_given && !c.is_allowed())
+            || rules.max_output_error.is_some_and(|most| c.of_output > most)
             || (rules.random_inputs && !c.is_expected())
         {
             Judgement::Failed
@@ -77,6 +80,9 @@ pub(crate) fn reasons(c: &Comparison, rules: Rules) -> Vec<String> {
                 .into(),
         );
     }
+    if let Some(most) = rules.max_output_error.filter(|most| c.of_output > *most) {
+        said.push(format!("the error of the output is {:.1e} of it, --max-output-error allows {most:e}", c.of_output));
+    }
     if rules.random_inputs && c.passes() && !c.is_expected() {
         said.push(format!(
             "the error is {} the error to expect of the algorithms on random inputs: this is a bug in convoke",
@@ -95,6 +101,6 @@ pub(crate) fn as_json(c: &Comparison, rules: Rules) -> Value {
     let share = |s: Share| json!({ "mean": s.mean, "largest": s.largest });
     let judgement = Judgement::of(c, rules);
     json!({ "ok": judgement != Judgement::Failed, "verdict": judgement.word().to_lowercase(), "max_error": c.max_error,
-            "relative": c.relative, "bound": c.bound, "spoilt": c.spoilt, "of_bound": c.of_bound, "of_expected": share(c.expected),
+            "relative": c.relative, "of_output": c.of_output, "bound": c.bound, "spoilt": c.spoilt, "of_bound": c.of_bound, "of_expected": share(c.expected),
             "of_allowed": c.allowed.map(share) })
 }

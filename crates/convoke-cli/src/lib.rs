@@ -28,6 +28,7 @@ mod inputs;
 mod io;
 mod judge;
 mod options;
+mod output_errors;
 mod profile;
 mod random;
 mod sink;

@@ -40,6 +40,9 @@ pub(crate) fn compiler<'a>(
     if let Some(e) = options.max_error {
         compiler = compiler.with_max_error(e);
     }
+    if let Some(e) = options.max_output_error {
+        compiler = compiler.with_max_output_error(e);
+    }
     if let Some(range) = options.input_range {
         compiler = compiler.with_input_range(range);
     }
@@ -109,7 +112,7 @@ pub(crate) fn flushed_note(count: usize) -> Option<String> {
         .then(|| format!("{count} subnormal number{s} of the packed weights to zero; `--subnormals keep` keeps them"))
 }
 
-/// Writes a note for each convolution that does not keep `--max-error`.
+/// Writes a note for each limit on errors that is not kept.
 pub(crate) fn note_unmet(unmet: &[Unmet], io: &mut Io<'_>) {
     unmet.iter().for_each(|unmet| note(io, &unmet.to_string()));
 }

@@ -3,7 +3,7 @@
 use convoke_ir::attr::{Algorithm, Plan};
 
 use crate::algorithms;
-use crate::budget::{Allowed, Budget};
+use crate::budget::{Allowed, Budget, Origin};
 use crate::conv::Conv;
 use crate::estimate::Errors;
 
@@ -33,7 +33,7 @@ pub fn allowed(algorithm: Algorithm, conv: &Conv, allowed: &Allowed) -> f64 {
     let budget = Budget::new(conv, allowed);
     if budget.certified {
         f64::INFINITY
-    } else if budget.given && !algorithm.is_plain_sum() {
+    } else if budget.origin == Origin::Given && !algorithm.is_plain_sum() {
         budget.limit
     } else {
         budget.limit.max(expected(algorithm, conv))

@@ -5,6 +5,7 @@
 //!   --max-error E --certified     bound    ≤ E
 //!   neither                       estimate ≤ 10 × that of a plain sum of the same layer
 //!   --certified alone             bound    ≤ 10 × that of a plain sum of the same layer
+//!   --max-output-error E          estimate ≤ the convolution's share of E, which the net as a whole decides
 //! ```
 //!
 //! | number | of | relative to |
@@ -61,8 +62,19 @@ pub struct Budget {
     pub limit: f64,
     /// Whether the certified bound is held against it, rather than the estimate.
     pub certified: bool,
-    /// Whether the limit is the user's, rather than [`Budget::TIMES`] the error of a plain sum.
-    pub given: bool,
+    /// Where the limit is from.
+    pub origin: Origin,
+}
+
+/// Where the limit on the error of a convolution is from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// It is [`Budget::TIMES`] the error of a plain sum.
+    Default,
+    /// The user gives it.
+    Given,
+    /// It is the convolution's share of a limit on the error of the net's output. Then it holds for plain sums too.
+    Shared,
 }
 
 impl Budget {
@@ -74,7 +86,8 @@ impl Budget {
         let certified = allowed.certified;
         let plain = Budget::plain(conv, certified);
         let limit = allowed.max_error.unwrap_or(Budget::TIMES * plain);
-        Budget { limit, certified, given: allowed.max_error.is_some() }
+        let origin = if allowed.max_error.is_some() { Origin::Given } else { Origin::Default };
+        Budget { limit, certified, origin }
     }
 
     /// The error of a plain sum, that of storing it included: its bound, or what to expect.
@@ -83,14 +96,14 @@ impl Budget {
         if certified { conv.error_bound() + bound } else { conv.error_typical().hypot(typical) }
     }
 
-    /// Whether a candidate may be chosen. Plain sums always may.
+    /// Whether a candidate may be chosen. Plain sums always may, but where the convolution has its share of the net's error.
     pub fn allows(&self, plan: &Estimate) -> bool {
-        plan.plan.is_plain_sum() || self.error(plan) <= self.limit
+        self.error(plan) <= self.limit || (plan.plan.is_plain_sum() && self.origin != Origin::Shared)
     }
 
     /// Whether a candidate may be chosen that was asked for by name: only the user's own limit can forbid it.
     pub(crate) fn permits(&self, plan: &Estimate) -> Result<(), Refusal> {
-        if self.given && !self.allows(plan) {
+        if self.origin == Origin::Given && !self.allows(plan) {
             return Err(Refusal::Budget { error: self.error(plan), limit: self.limit });
         }
         Ok(())

@@ -31,6 +31,7 @@ pub(crate) mod lower;
 mod method;
 pub mod propagation;
 mod ranges;
+mod reason;
 mod refusal;
 pub mod select;
 pub mod storage;
@@ -39,7 +40,7 @@ mod weigh;
 
 pub use accuracy::{allowed, certified, expected};
 pub use algorithms::{broadcasts_in_place, lower};
-pub use budget::{Allowed, Budget};
+pub use budget::{Allowed, Budget, Origin};
 pub use conv::Conv;
 pub use estimate::{Estimate, PlanCost, Term};
 pub use propagation::Propagation;

@@ -11,8 +11,6 @@
 //! included, even where the sum is so long that its own bound exceeds E. What `--max-error` limits is an algorithm that
 //! rounds more than a plain sum does; see [`Budget`].
 
-use std::fmt;
-
 use convoke_ir::attr::{Algorithm, Plan};
 use convoke_ir::layer::{Instr, Layer, Op, ValueId};
 use convoke_ir::limits::Exceeded;
@@ -20,13 +18,14 @@ use convoke_lower::known::Known;
 use convoke_machine::Machine;
 
 use crate::algorithms::{self, ALL};
-use crate::budget::{Allowed, Budget};
+use crate::budget::{Allowed, Budget, Origin};
 use crate::conv::Conv;
 use crate::cost;
 use crate::estimate::{Errors, Estimate};
 use crate::lower::views::as_read;
 use crate::propagation::Propagation;
 use crate::ranges;
+pub use crate::reason::Reason;
 use crate::refusal::Refusal;
 use crate::weigh::{weigh, weigh_by, weigh_open};
 
@@ -45,53 +44,6 @@ pub struct Selection {
     pub chosen: Plan,
     /// Why.
     pub reason: Reason,
-}
-
-/// Why a plan was chosen.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Reason {
-    /// The text or the user names it.
-    Asked,
-    /// The one asked for does not apply, so that this is the fastest.
-    Inapplicable {
-        /// The plan asked for.
-        asked: Plan,
-        /// Why it does not apply.
-        refusal: Refusal,
-    },
-    /// No other applies.
-    Only,
-    /// It has the fewest predicted cycles.
-    Fastest {
-        /// Its predicted cycles.
-        cycles: f64,
-        /// The next best, and its predicted cycles.
-        next: (Plan, f64),
-    },
-    /// It was the fastest of those that were timed.
-    Measured {
-        /// The seconds it took.
-        seconds: f64,
-        /// The next best of those timed, and the seconds it took.
-        next: Option<(Plan, f64)>,
-    },
-}
-
-impl fmt::Display for Reason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Reason::Asked => f.write_str("asked for"),
-            Reason::Inapplicable { asked, refusal } => write!(f, "the fastest, since {asked} {refusal}"),
-            Reason::Only => f.write_str("the only one that applies"),
-            Reason::Fastest { cycles, next: (next, more) } => {
-                write!(f, "{cycles:.3e} predicted cycles; the next, {next}, takes {:.2} times as many", more / cycles)
-            }
-            Reason::Measured { seconds, next: Some((next, more)) } => {
-                write!(f, "measured {seconds:.3e} s; the next, {next}, took {:.2} times as long", more / seconds)
-            }
-            Reason::Measured { seconds, next: None } => write!(f, "measured {seconds:.3e} s"),
-        }
-    }
 }
 
 /// Why no plan is selected.
@@ -144,6 +96,28 @@ impl Selection {
     /// The estimates that may be chosen: of those whose error is allowed, all but explicit im2col, which is only done on request.
     pub fn open(&self) -> impl Iterator<Item = &Estimate> {
         estimates(&self.candidates).filter(|estimate| is_open(estimate, &self.budget))
+    }
+
+    /// The estimates among which a limit on the error of the net's output may choose: those that only the default limit of single convolutions forbids
+    /// too. A plan that was asked for is the only one.
+    pub fn affordable(&self) -> impl Iterator<Item = &Estimate> {
+        let asked = self.reason == Reason::Asked;
+        let own = Budget { limit: f64::INFINITY, ..self.budget };
+        let budget = if self.budget.origin == Origin::Given { self.budget } else { own };
+        estimates(&self.candidates)
+            .filter(move |estimate| if asked { estimate.plan == self.chosen } else { is_open(estimate, &budget) })
+    }
+
+    /// Chooses again, with this as the largest error: the share of the convolution in the error of the net's output. A plan that was asked for stays.
+    pub fn share(&mut self, limit: f64) {
+        if self.reason == Reason::Asked {
+            return;
+        }
+        self.budget = Budget { limit, origin: Origin::Shared, ..self.budget };
+        if let Some((chosen, _)) = cheapest(&self.candidates, &self.budget).filter(|(plan, _)| *plan != self.chosen) {
+            self.reason = Reason::Shared { alone: self.chosen };
+            self.chosen = chosen;
+        }
     }
 
     /// Fills in the certified bounds that were not needed for the choice, and left infinite.

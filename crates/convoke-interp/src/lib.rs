@@ -13,21 +13,25 @@
 //! | [`run_program`] | the outputs of a program in loop IR |
 //! | [`error_bounds`] | results, and how far a native run may be from them |
 //! | [`errors`] | the same with the errors to expect and those allowed, for convolutions of known accuracy |
+//! | [`enclose`] | where results lie, and how far native runs may be from them, for all inputs in intervals |
+//! | [`noise()`] | how much of the error of each convolution reaches the outputs |
 
 #![forbid(unsafe_code)]
 
 mod bounds;
 mod layer;
 mod loops;
+mod noise;
 mod number;
 
 use convoke_data::DataError;
 use convoke_ir::types::TensorType;
 use ndarray::{ArrayD, IxDyn};
 
-pub use bounds::{Accuracies, Accuracy, Bounded, error_bounds, errors};
+pub use bounds::{Accuracies, Accuracy, Bounded, Enclosed, Enclosure, Extent, Lost, enclose, error_bounds, errors};
 pub use layer::run_layer;
 pub use loops::run_program;
+pub use noise::{Noise, OutputNoise, noise};
 
 /// Why something cannot be run.
 #[derive(Debug, thiserror::Error)]

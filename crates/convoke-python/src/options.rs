@@ -16,6 +16,7 @@ pub(crate) struct Options {
     threads: usize,
     level: u8,
     max_error: Option<f64>,
+    max_output_error: Option<f64>,
     certified: bool,
     tolerance: Option<f64>,
     guard: u32,
@@ -57,6 +58,9 @@ impl Options {
             .with_limits(self.limits()?);
         if let Some(limit) = self.max_error {
             compiler = compiler.with_max_error(limit);
+        }
+        if let Some(limit) = self.max_output_error {
+            compiler = compiler.with_max_output_error(limit);
         }
         if let Some(tolerance) = self.tolerance {
             compiler = compiler.with_tolerance(tolerance);

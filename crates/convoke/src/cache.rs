@@ -5,7 +5,7 @@
 //! that is damaged or has another key counts as none. The folder may be deleted at any time.
 //!
 //! A layer that exceeds the limit on rounding is not stored, since a later process would have to say so too. Neither is
-//! sanitised code. A compiler that tunes does not use the cache.
+//! sanitised code. A compiler that tunes, or that was given samples, does not use the cache.
 
 use std::fs::DirBuilder;
 use std::io;
@@ -57,7 +57,7 @@ impl<'a> Entry<'a> {
     /// The entry of a layer; `None` if the compiler has no cache or does not use it, or if a constant cannot be read, which compiling will say.
     pub(crate) fn of(compiler: &'a Compiler, layer: &Layer) -> Option<Entry<'a>> {
         let start = Instant::now();
-        let folder = compiler.cache().filter(|_| compiler.tuning().is_none())?;
+        let folder = compiler.cache().filter(|_| compiler.tuning().is_none() && !compiler.samples().are_given())?;
         Some(Entry { folder, key: key(compiler, layer)?, start })
     }
 
@@ -140,9 +140,11 @@ fn key(compiler: &Compiler, layer: &Layer) -> Option<String> {
     text(&processor());
     text(&compiler.machine().to_toml());
     text(&format!(
-        "{} {:?} {} {} {:?} {:?} {} {:?}",
+        "{} {:?} {:?} {:?} {} {} {:?} {:?} {} {:?}",
         compiler.level(),
         Grants { bounds: Bounds::default(), ..compiler.grants() },
+        compiler.max_output_error(),
+        compiler.max_output_error().and(compiler.input_range()),
         compiler.algorithm(),
         compiler.threads(),
         compiler.limits().with(Limit::Time, 0),

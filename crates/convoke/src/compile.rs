@@ -2,8 +2,9 @@
 
 use std::time::Instant;
 
+use convoke_conv::select::selections;
 use convoke_passes::plan::Select;
-use convoke_passes::{LayerPass, Progress, Record, Stage, State};
+use convoke_passes::{LayerPass, PassError, Progress, Record, Stage, State};
 
 use crate::cache::{Cached, Entry};
 use crate::compiled::CompiledLayer;
@@ -11,10 +12,20 @@ use crate::compiler::Compiler;
 use crate::error::Error;
 use crate::layer::Layer;
 use crate::lowered::{Lowered, checked, choices, values};
+use crate::output_error::{OutputErrors, write};
 use crate::pipeline::Verify;
 use crate::tune::tune;
 use crate::tune::verdict::Verdict;
 use crate::unmet::Unmet;
+
+/// A layer after the passes of a level.
+pub(crate) struct Level {
+    pub(crate) state: State,
+    /// The verdicts of tuning, if the compiler tunes.
+    pub(crate) verdicts: Vec<Verdict>,
+    /// The errors to expect of outputs, if these are limited.
+    pub(crate) output: Option<OutputErrors>,
+}
 
 impl Compiler {
     /// Runs the passes of the level on a layer, up to and including `last`. If the compiler tunes, it does so before `select`.
@@ -25,24 +36,35 @@ impl Compiler {
         last: Stage,
         verify: Verify,
         mut observer: impl FnMut(&Record, &State),
-    ) -> Result<(State, Vec<Verdict>), Error> {
+    ) -> Result<Level, Error> {
         let mut compiler = self.started();
         let mut passes = self.pipeline(last)?;
         let mut state = State::Layer(self.declared(layer));
-        let mut verdicts = Vec::new();
-        if let Some(tuning) = self.tuning() {
+        let (mut verdicts, mut output) = (Vec::new(), None);
+        if self.tuning().is_some() || self.max_output_error().is_some() {
             let select = passes.iter().position(|pass| pass.name() == Select::NAME).unwrap_or(0);
             let rest = passes.split_off(select);
             state = compiler.run_passes_verified(state, &passes, layer.files(), verify, &mut observer)?;
             if let State::Layer(weighed) = &mut state {
-                // Each candidate has the time of a compilation for itself.
-                let start = Instant::now();
-                verdicts = tune(&self.clone().with_limits(self.limits()), tuning, weighed, layer.files())?;
-                compiler = compiler.later(start.elapsed());
+                let mut selections =
+                    selections(weighed, self.algorithm(), self.machine(), &compiler.grants().rounding())
+                        .map_err(PassError::from)?;
+                if let Some(limit) = self.max_output_error() {
+                    output = Some(OutputErrors::share(&compiler, limit, layer, weighed, &mut selections)?);
+                    write(&selections, weighed);
+                }
+                if let Some(tuning) = self.tuning() {
+                    // Each candidate has the time of a compilation for itself.
+                    let start = Instant::now();
+                    let timed = &self.clone().with_limits(self.limits());
+                    verdicts = tune(timed, tuning, weighed, &selections, layer.files())?;
+                    compiler = compiler.later(start.elapsed());
+                }
             }
             passes = rest;
         }
-        Ok((compiler.run_passes_verified(state, &passes, layer.files(), verify, observer)?, verdicts))
+        let state = compiler.run_passes_verified(state, &passes, layer.files(), verify, observer)?;
+        Ok(Level { state, verdicts, output })
     }
 
     /// Runs all passes over layer IR: the layer as it is lowered, with the algorithm of each convolution.
@@ -51,8 +73,10 @@ impl Compiler {
     ///
     /// [`Error::Pass`] for a pass that is refused; [`Error::Option`].
     pub fn select(&self, layer: &Layer) -> Result<Layer, Error> {
-        let (state, _) = self.run_level(layer, Stage::Layer, Verify::Each, |_, _| {})?;
-        let State::Layer(selected) = state else { unreachable!("the pipeline to `Stage::Layer` ends before lowering") };
+        let level = self.run_level(layer, Stage::Layer, Verify::Each, |_, _| {})?;
+        let State::Layer(selected) = level.state else {
+            unreachable!("the pipeline to `Stage::Layer` ends before lowering")
+        };
         Layer::from_ir(selected, layer.files().clone())
     }
 
@@ -77,11 +101,13 @@ impl Compiler {
                 unmet = Unmet::of(layer, &self.grants());
             }
         };
-        let (state, verdicts) = self.run_level(layer, Stage::Loops, Verify::COMPILER, observer)?;
+        let Level { state, verdicts, output } = self.run_level(layer, Stage::Loops, Verify::COMPILER, observer)?;
+        unmet.extend(output.iter().flat_map(OutputErrors::unmet));
         let State::Loops(program) = state else { unreachable!("the pipeline to `Stage::Loops` ends with lowering") };
         let program = checked(program, &records)?;
         let elapsed = start.elapsed();
-        Ok(Lowered { layer: layer.clone(), program, records, choices: chosen, values: named, unmet, verdicts, elapsed })
+        let (layer, choices, values) = (layer.clone(), chosen, named);
+        Ok(Lowered { layer, program, records, choices, values, unmet, output, verdicts, elapsed })
     }
 
     /// Compiles a layer to native code in this process's memory.

@@ -17,6 +17,7 @@ use crate::kernel::Kernel;
 use crate::layer::Layer;
 use crate::lowered::{Choice, Lowered};
 use crate::memory;
+use crate::output_error::OutputErrors;
 use crate::tune::verdict::Verdict;
 use crate::unmet::Unmet;
 
@@ -48,8 +49,10 @@ pub struct Report {
     pub passes: Vec<Record>,
     /// The algorithm of each convolution.
     pub choices: Vec<Choice>,
-    /// The convolutions that do not keep [`Compiler::with_max_error`].
+    /// The limits on errors that are not kept.
     pub unmet: Vec<Unmet>,
+    /// The errors to expect of outputs, if these are limited. Code that was loaded has none.
+    pub output_errors: Option<OutputErrors>,
     /// The verdicts of tuning, if the compiler tunes.
     pub verdicts: Vec<Verdict>,
     /// How the cache was used. The code of a layer that was loaded has no records of passes, and `codegen_time` is that of loading it.
@@ -82,6 +85,7 @@ impl Report {
             passes: Vec::new(),
             choices: Vec::new(),
             unmet: Vec::new(),
+            output_errors: None,
             verdicts: Vec::new(),
             cached: Cached::default(),
             passes_time: Duration::ZERO,
@@ -116,6 +120,7 @@ impl CompiledLayer {
             passes: lowered.records,
             choices: lowered.choices,
             unmet: lowered.unmet,
+            output_errors: lowered.output,
             verdicts: lowered.verdicts,
             ..Report::of(compiler, &lowered.layer, &compiled)
         };

@@ -12,17 +12,16 @@ use convoke_ir::limits::{Limit, Limits};
 use convoke_machine::Machine;
 use convoke_passes::spec::Spec;
 use convoke_passes::{Grants, Watch};
+use ndarray::ArrayD;
 
-use crate::error::Error;
 use crate::layer::Layer;
-use crate::memory;
-use crate::option_error::OptionError;
+use crate::output_error::samples::Samples;
 use crate::range::{InputRange, declare};
 use crate::tune::store::Tuning;
 
 /// Compiles layers. It is a value of options: cheap to clone, and the same options give the same code.
 ///
-/// An option out of range is refused with [`OptionError`] by each method that returns an [`Error`].
+/// An option out of range is refused with [`OptionError`](crate::OptionError) by each method that returns an [`Error`](crate::Error).
 ///
 /// ```
 /// use convoke::{Compiler, Generator, Layer};
@@ -43,6 +42,8 @@ pub struct Compiler {
     machine: Machine,
     level: u8,
     grants: Grants,
+    max_output_error: Option<f64>,
+    samples: Samples,
     input_range: Option<InputRange>,
     algorithm: Plan,
     threads: usize,
@@ -78,6 +79,8 @@ impl Compiler {
             machine,
             level: 2,
             grants: Grants { guard: Compiler::GUARD.into(), ..Grants::default() },
+            max_output_error: None,
+            samples: Samples::default(),
             input_range: None,
             algorithm: Plan::default(),
             threads: 1,
@@ -115,6 +118,23 @@ impl Compiler {
     /// Holds [`Compiler::with_max_error`] against the bound that no input exceeds, rather than against the error to expect.
     pub fn with_certified(mut self, certified: bool) -> Compiler {
         self.grants.certified = certified;
+        self
+    }
+
+    /// Limits the error to expect of every output of a net: the root mean square of its errors, relative to the root mean square of its values. Each
+    /// convolution gets the fastest algorithm that its share of that error allows. The interpreter runs the net on sample inputs for it, which takes
+    /// seconds for a large net; see [`OutputErrors`](crate::OutputErrors).
+    ///
+    /// A number that is not above 0 is refused, and so is [`Compiler::with_certified`] beside it. Where the most accurate algorithms exceed the limit,
+    /// those that come near them are used; see [`Unmet`](crate::Unmet).
+    pub fn with_max_output_error(mut self, max_output_error: f64) -> Compiler {
+        self.max_output_error = Some(max_output_error);
+        self
+    }
+
+    /// Estimates errors of outputs on these inputs, in storage order, rather than on random ones in the declared range. Code is then not kept in a cache.
+    pub fn with_samples(mut self, inputs: Vec<ArrayD<f64>>) -> Compiler {
+        self.samples = Samples::new(inputs);
         self
     }
 
@@ -202,7 +222,7 @@ impl Compiler {
     }
 
     /// Has native code check each access against its buffer, with memory that nobody has written found in the outputs: a run then ends with
-    /// [`Error::Sanitizer`] where the verifier or code generation is wrong. The result is the same bits. Such code is several times slower, is never
+    /// [`Error::Sanitizer`](crate::Error::Sanitizer) where the verifier or code generation is wrong. The result is the same bits. Such code is several times slower, is never
     /// kept in a cache, and is not what tuning times.
     pub fn with_sanitize(mut self, sanitize: bool) -> Compiler {
         self.sanitize = sanitize;
@@ -270,6 +290,19 @@ impl Compiler {
         self.grants
     }
 
+    /// The largest error allowed of outputs.
+    pub fn max_output_error(&self) -> Option<f64> {
+        self.max_output_error
+    }
+
+    pub(crate) fn samples(&self) -> &Samples {
+        &self.samples
+    }
+
+    pub(crate) fn input_range(&self) -> Option<InputRange> {
+        self.input_range
+    }
+
     /// The algorithm of convolutions that name none.
     pub fn algorithm(&self) -> Plan {
         self.algorithm
@@ -330,50 +363,5 @@ impl Compiler {
             declare(&mut ir, range, |_| true);
         }
         ir
-    }
-
-    /// Refuses a layer whose inputs, outputs and constants alone need more than the memory limit, one with more ops or larger tensors than allowed, and
-    /// options out of range.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Memory`] with the bytes of each; [`Error::Limit`]; [`Error::Option`].
-    pub fn fits(&self, layer: &Layer) -> Result<(), Error> {
-        self.validate()?;
-        memory::within(layer.ir(), &self.limits())?;
-        memory::check_layer(layer, self.max_memory())
-    }
-
-    /// Refuses options out of range.
-    ///
-    /// # Errors
-    ///
-    /// The first option that no layer can be compiled with.
-    pub fn validate(&self) -> Result<(), OptionError> {
-        let at_least_0 = |x: f64| x >= 0.0;
-        if self.level > Compiler::MAX_LEVEL {
-            return Err(OptionError::Level { found: self.level, most: Compiler::MAX_LEVEL });
-        }
-        if let Some(found) = self.grants.max_error.filter(|&e| !at_least_0(e)) {
-            return Err(OptionError::MaxError { found });
-        }
-        if let Some(found) = self.grants.tolerance.filter(|&t| !at_least_0(t)) {
-            return Err(OptionError::Tolerance { found });
-        }
-        if self.grants.guard > Compiler::MAX_GUARD.into() {
-            // It was set from a `u32`.
-            let found = u32::try_from(self.grants.guard).unwrap_or(u32::MAX);
-            return Err(OptionError::Guard { found, most: Compiler::MAX_GUARD });
-        }
-        match self.input_range {
-            Some(InputRange::UpTo(found)) if !(at_least_0(found) && found.is_finite()) => {
-                return Err(OptionError::InputRange { found });
-            }
-            _ => {}
-        }
-        if self.threads == 0 {
-            return Err(OptionError::NoThreads);
-        }
-        Ok(())
     }
 }

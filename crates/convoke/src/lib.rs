@@ -74,6 +74,7 @@ mod native;
 #[cfg(feature = "objects")]
 pub mod objects;
 mod option_error;
+mod output_error;
 pub mod peak;
 mod picture;
 mod pipeline;
@@ -84,6 +85,7 @@ mod targets;
 mod timing;
 pub mod tune;
 mod unmet;
+mod validate;
 
 pub use array::{Input, Output};
 pub use cache::Cached;
@@ -99,6 +101,7 @@ pub use model::Model;
 pub use module::{Module, read_capped};
 pub use native::Buffers;
 pub use option_error::OptionError;
+pub use output_error::{Contribution, OutputError, OutputErrors};
 pub use picture::Picture;
 pub use range::InputRange;
 pub use targets::{Target, UnknownTarget, targets};

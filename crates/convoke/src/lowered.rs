@@ -8,6 +8,7 @@ use convoke_ir::loops::{self, Checked, Program};
 use convoke_passes::{PassError, Record};
 
 use crate::layer::Layer;
+use crate::output_error::OutputErrors;
 use crate::tune::verdict::Verdict;
 use crate::unmet::Unmet;
 
@@ -50,6 +51,7 @@ pub struct Lowered {
     /// The values that the ops of the last layer compute.
     pub(crate) values: Vec<String>,
     pub(crate) unmet: Vec<Unmet>,
+    pub(crate) output: Option<OutputErrors>,
     pub(crate) verdicts: Vec<Verdict>,
     pub(crate) elapsed: Duration,
 }
@@ -85,9 +87,14 @@ impl Lowered {
         &self.choices
     }
 
-    /// The convolutions that do not keep [`Compiler::with_max_error`](crate::Compiler::with_max_error).
+    /// The limits on errors that are not kept.
     pub fn unmet(&self) -> &[Unmet] {
         &self.unmet
+    }
+
+    /// The errors to expect of outputs, if these are limited.
+    pub fn output_errors(&self) -> Option<&OutputErrors> {
+        self.output.as_ref()
     }
 
     /// The verdicts of tuning, if the compiler tunes.

@@ -18,6 +18,17 @@ pub enum OptionError {
         /// The limit given.
         found: f64,
     },
+    /// [`Compiler::with_max_output_error`](crate::Compiler::with_max_output_error).
+    #[error("the largest error allowed of outputs is {found}; give a number above 0, relative to the output, as 1e-5")]
+    MaxOutputError {
+        /// The limit given.
+        found: f64,
+    },
+    /// [`Compiler::with_max_output_error`](crate::Compiler::with_max_output_error) and [`Compiler::with_certified`](crate::Compiler::with_certified).
+    #[error(
+        "the error of outputs is one to expect, of inputs like the samples, and no certified bound; leave out --certified, or limit each convolution by --max-error"
+    )]
+    CertifiedOutput,
     /// [`Compiler::with_tolerance`](crate::Compiler::with_tolerance).
     #[error("the tolerance is {found}; give a number of at least 0, relative to the function, as 0.05")]
     Tolerance {
@@ -38,6 +49,17 @@ pub enum OptionError {
         /// The magnitude given.
         found: f64,
     },
+    /// Bounds for all inputs, where the range of an input is not declared.
+    #[error(
+        "input `%{input}` has no range, which bounds for all inputs need; give --input-range HI, or `in [LO, HI]` in the text"
+    )]
+    NoRange {
+        /// The input, without `%`.
+        input: String,
+    },
+    /// Bounds for all inputs beside [`Compiler::with_tolerance`](crate::Compiler::with_tolerance).
+    #[error("bounds are of rounding alone, and --tolerance lets passes change the function; leave one of them out")]
+    BoundsOfApproximation,
     /// [`Compiler::with_threads`](crate::Compiler::with_threads). More threads than [`max_threads`](crate::max_threads) are refused by
     /// code generation.
     #[error("a run has 0 threads; give at least 1, the caller's")]

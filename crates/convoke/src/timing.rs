@@ -223,7 +223,7 @@ pub(crate) fn compile(compiler: &Compiler, files: &Files, mut ir: ir::Layer) -> 
     let State::Loops(program) = state else { unreachable!("the pipeline to `Stage::Loops` ends with lowering") };
     let program = checked(program, &records)?;
     let elapsed = start.elapsed();
-    let (unmet, verdicts) = (Vec::new(), Vec::new());
-    let lowered = Lowered { layer, program, records, choices, values: computed, unmet, verdicts, elapsed };
+    let (unmet, output, verdicts) = (Vec::new(), None, Vec::new());
+    let lowered = Lowered { layer, program, records, choices, values: computed, unmet, output, verdicts, elapsed };
     CompiledLayer::new(compiler, lowered)
 }

@@ -72,7 +72,7 @@ pub use tile::{Analysis, tile_bound, tile_bound_for};
 const ROUNDING: f64 = 0.125 / std::f64::consts::LN_2;
 
 /// E|w||x| / (σ_w σ_x) of uniform numbers.
-const SCALE: f64 = 0.75;
+pub const SCALE: f64 = 0.75;
 
 /// The unit roundoff of filters while they are transformed.
 const DOUBLE: f64 = f64::EPSILON / 2.0;

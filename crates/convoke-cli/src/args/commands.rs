@@ -195,36 +195,6 @@ pub(crate) struct Verify {
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Examples:
-  convoke explain layer.conv                    the candidates of a convolution, and why one is chosen
-  convoke explain net.onnx --html net.html      a net: its ops in a table, and as a graph
-  convoke explain net.onnx --of %conv1          the candidates of one convolution of a net
-
-A net is a layer of several convolutions, or of more than 8 ops.")]
-pub(crate) struct Explain {
-    /// The layer, as text, or a model that ends in .onnx
-    #[arg(value_name = "FILE")]
-    pub(crate) file: PathBuf,
-    /// Run these passes too, each in its place among those of the level: `a,b(option=value)`
-    #[arg(long, value_name = "A,B(O=V)")]
-    pub(crate) passes: Option<String>,
-    /// Report on the convolution of a net that computes this value, with all its candidates
-    #[arg(long, value_name = "NAME")]
-    pub(crate) of: Option<String>,
-    /// Compile and time each convolution with each algorithm that can compute it, and the layer after each pass; of a net each op as chosen
-    #[arg(long)]
-    pub(crate) measure: bool,
-    /// Also write the report as one self-contained HTML page, with plots and the IR after each pass; of a net with its graph
-    #[arg(long, value_name = "OUT")]
-    pub(crate) html: Option<PathBuf>,
-    #[command(flatten)]
-    pub(crate) format: Format,
-    #[command(flatten)]
-    pub(crate) options: Options,
-}
-
-#[derive(Debug, Args)]
-#[command(after_help = "\
 Rates count the operations of the layer as it is written, two for each multiply-add. Rewritten layers may need fewer. The peak
 is the rate of a generated loop of multiply-adds alone.")]
 pub(crate) struct Bench {

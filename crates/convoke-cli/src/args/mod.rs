@@ -1,6 +1,7 @@
 //! The command line: every command and option, once. Help, usage errors and suggestions come from here.
 
 mod commands;
+mod explain;
 mod limits;
 mod options;
 mod reduce;
@@ -13,9 +14,9 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 #[cfg(feature = "compile")]
 pub(crate) use commands::Emit;
 pub(crate) use commands::{
-    Algorithms, Analyze, Backend, Bench, Check, Compile, Docs, Explain, Import, List, MachineCommand, Opt, Run, Stage,
-    Verify,
+    Algorithms, Analyze, Backend, Bench, Check, Compile, Docs, Import, List, MachineCommand, Opt, Run, Stage, Verify,
 };
+pub(crate) use explain::Explain;
 pub(crate) use options::{Inputs, Options, Random, Which};
 pub(crate) use reduce::Reduce;
 

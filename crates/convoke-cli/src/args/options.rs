@@ -20,6 +20,11 @@ pub(crate) struct Options {
     /// within a tile; with --certified, the largest there may be, relative to Σ|w| times the largest |x| of the tile
     #[arg(long, value_name = "E", allow_hyphen_values = true, value_parser = not_negative)]
     pub(crate) max_error: Option<f64>,
+    /// Largest error to expect of every output of the net (root mean square), relative to the root mean square of the output: each
+    /// convolution gets the fastest algorithm that its share of it allows. The net is run on sample inputs for this: those of --input,
+    /// or random ones in the range declared
+    #[arg(long, value_name = "E", allow_hyphen_values = true, value_parser = not_negative)]
+    pub(crate) max_output_error: Option<f64>,
     /// Compute a tile by plain sums if its largest pixel is more than K times the largest one that some output reads; 0 guards no tile
     #[arg(long, value_name = "K", default_value_t = Compiler::GUARD, value_parser = clap::value_parser!(u32).range(..=1 << 20))]
     pub(crate) guard: u32,

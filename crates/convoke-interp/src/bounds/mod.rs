@@ -49,6 +49,7 @@
 
 mod activations;
 mod elementwise;
+mod enclosure;
 mod operands;
 mod pointwise;
 mod products;
@@ -71,6 +72,7 @@ use ndarray::ArrayD;
 
 use crate::layer::{constant, prepare, walk};
 use crate::{Result, flat, shaped};
+pub use enclosure::{Enclosed, Enclosure, Extent, Lost, enclose};
 use rules::Applied;
 use tracked::Tracked;
 pub use typical::{Accuracies, Accuracy};

@@ -105,7 +105,7 @@ fn u_times(roundings: f64, unit: Unit) -> f64 {
 }
 
 /// The absolute error of a function near the smallest numbers, and where a result on the way is flushed.
-fn floor(f: Function, x: f64, ex: f64, unit: Unit) -> f64 {
+pub(super) fn floor(f: Function, x: f64, ex: f64, unit: Unit) -> f64 {
     match f {
         // The gate may be flushed, and is multiplied by x.
         Function::Gelu { .. } => 4.0 * unit.lost * (1.0 + x.abs() + ex),
@@ -115,7 +115,7 @@ fn floor(f: Function, x: f64, ex: f64, unit: Unit) -> f64 {
 }
 
 /// |y| and how much of the operand's own scale is in it.
-fn scale_of_function(f: Function, x: &Tracked, value: &[f64]) -> Result<Vec<f64>> {
+pub(super) fn scale_of_function(f: Function, x: &Tracked, value: &[f64]) -> Result<Vec<f64>> {
     match f.slope() {
         Slope::Lipschitz(slope) => each2(&x.scale, value, |s, y| (slope * s).max(y.abs())),
         _ => each(value, f64::abs),

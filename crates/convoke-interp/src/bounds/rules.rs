@@ -74,7 +74,7 @@ impl Applied<'_> {
     }
 
     /// The rule of an op that is no sum of products.
-    fn rule(&self, value: &[f64]) -> Result<Rule> {
+    pub(super) fn rule(&self, value: &[f64]) -> Result<Rule> {
         let Applied { op, args, types, result, unit } = *self;
         let x = args[0];
         Ok(match op {

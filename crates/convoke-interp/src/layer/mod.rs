@@ -153,3 +153,34 @@ pub(crate) fn eval(op: &Op, args: &[Operand<'_>], result: &TensorType) -> Result
         }
     }
 }
+
+/// Whether an op gives elements of its operands, or rounds nothing.
+pub(crate) fn is_exact(op: &Op) -> bool {
+    matches!(
+        op,
+        Op::Relu(_)
+            | Op::Relu6(_)
+            | Op::Clip(_)
+            | Op::MaxPool(_)
+            | Op::Pad(_)
+            | Op::Concat(_)
+            | Op::Reshape(_)
+            | Op::Transpose(_)
+            | Op::ToLayout(_)
+            | Op::Slice(_)
+            | Op::Broadcast(_)
+            | Op::Gather(_)
+            | Op::ReduceMax(_)
+            | Op::ReduceMin(_)
+            | Op::Min(_)
+            | Op::Max(_)
+            | Op::Select(_)
+            | Op::Less(_)
+            | Op::LessEqual(_)
+            | Op::Abs(_)
+            | Op::Neg(_)
+            | Op::Floor(_)
+            | Op::Ceil(_)
+            | Op::Round(_)
+    )
+}

@@ -60,6 +60,8 @@ pub struct Comparison {
     /// The number of elements that a fast algorithm made infinite or NaN where the reference is not: it mixed in inputs or weights that are not finite.
     /// They count in no other number here.
     pub spoilt: usize,
+    /// The root mean square of the errors of an output relative to that of its values, of the output where it is largest.
+    pub of_output: f64,
     /// Errors in multiples of the error to expect.
     pub expected: Share,
     /// Errors in multiples of the error allowed; `None` where every algorithm is a plain sum, which is always allowed.
@@ -75,6 +77,7 @@ impl Comparison {
         of_bound: f64::INFINITY,
         overflowed: 0,
         spoilt: 0,
+        of_output: f64::INFINITY,
         expected: Share { mean: f64::INFINITY, largest: f64::INFINITY, elements: 0 },
         allowed: None,
     };
@@ -103,13 +106,15 @@ pub(super) fn compare(outputs: &[ArrayD<f64>], expected: &[Bounded], finite: boo
     if outputs.len() != expected.len() || !outputs.iter().zip(expected).all(same_shape) {
         return Comparison::WRONG;
     }
-    let mut worst = Comparison { max_error: 0.0, relative: 0.0, bound: 0.0, of_bound: 0.0, ..Comparison::WRONG };
+    let zero = Comparison { max_error: 0.0, relative: 0.0, bound: 0.0, of_bound: 0.0, ..Comparison::WRONG };
+    let mut worst = Comparison { of_output: 0.0, ..zero };
     let (mut of_expected, mut of_allowed) = (Vec::new(), Vec::new());
     for (found, expected) in outputs.iter().zip(expected) {
         let elements = found.iter().zip(&expected.value).zip(&expected.bound).zip(&expected.scale);
         let errors: Vec<f64> = elements
             .map(|(((&found, &value), &bound), &scale)| worst.add(finite, found, Element { value, bound, scale }))
             .collect();
+        worst.of_output = worst.of_output.max(of_output(&errors, &expected.value));
         // Where any finite number is allowed, no error is too large.
         let limits = |of: &ArrayD<f64>| -> Vec<(f64, f64)> {
             let limits = of.iter().zip(&expected.bound);
@@ -122,6 +127,13 @@ pub(super) fn compare(outputs: &[ArrayD<f64>], expected: &[Bounded], finite: boo
     worst.expected = Share::of(&of_expected);
     worst.allowed = (!plain).then(|| Share::of(&of_allowed));
     worst
+}
+
+/// The root mean square of errors, relative to that of the values that are finite.
+fn of_output(errors: &[f64], values: &ArrayD<f64>) -> f64 {
+    let squares: f64 = errors.iter().map(|e| e * e).sum();
+    let of: f64 = values.iter().filter(|v| v.is_finite()).map(|v| v * v).sum();
+    if squares == 0.0 { 0.0 } else { (squares / of).sqrt() }
 }
 
 /// An element of the reference.

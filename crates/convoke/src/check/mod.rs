@@ -2,6 +2,7 @@
 //!
 //! | file | holds |
 //! |---|---|
+//! | `enclosure.rs` | bounds of a net for all inputs in their ranges |
 //! | `against.rs` | the values of a net against arrays that were computed elsewhere |
 //! | `reference.rs` | the interpreter's outputs of a layer, with the errors that code may have |
 //! | `comparison.rs` | the distance of outputs from them |
@@ -10,6 +11,7 @@
 
 mod against;
 mod comparison;
+mod enclosure;
 mod reference;
 mod stages;
 mod translation;
@@ -17,7 +19,8 @@ mod translation;
 pub use crate::mismatch::{InputKind, Mismatch};
 pub use against::{Distance, Expected, ValueCheck, outputs_against, values_against};
 pub use comparison::{Comparison, Share};
-pub use convoke_interp::Bounded;
+pub use convoke_interp::{Bounded, Enclosed, Extent, Lost};
+pub use enclosure::{NetBounds, OutputBounds, ValueBounds, net_bounds};
 pub use reference::Reference;
 pub use stages::{StageCheck, stages};
 pub use translation::{PassCheck, Translation};

@@ -131,12 +131,12 @@ fn any_constant(layer: &Layer, such: impl Fn(f64, Elem) -> bool) -> Result<bool,
 }
 
 /// Whether a constant of the layer holds a number that is subnormal in the type computed in.
-fn has_subnormals(layer: &Layer) -> Result<bool, Error> {
+pub(super) fn has_subnormals(layer: &Layer) -> Result<bool, Error> {
     any_constant(layer, |number, elem| number != 0.0 && number.abs() < elem.compute().smallest_normal())
 }
 
 /// The algorithms that the convolutions of a layer name.
-fn algorithms(layer: &ir::Layer) -> impl Iterator<Item = Algorithm> {
+pub(super) fn algorithms(layer: &ir::Layer) -> impl Iterator<Item = Algorithm> {
     layer.body.iter().filter_map(|instr| match &instr.op {
         ir::Op::Conv2d(conv) => Some(conv.plan.algorithm),
         _ => None,
@@ -154,7 +154,7 @@ fn accuracies(grants: Grants) -> impl Fn(&ir::Conv2d, &TensorType, &TensorType) 
 }
 
 /// The layer with every algorithm left to selection, if it names one that is no plain sum.
-fn without_algorithms(layer: &Layer) -> Result<Layer, Error> {
+pub(super) fn without_algorithms(layer: &Layer) -> Result<Layer, Error> {
     if algorithms(layer.ir()).all(Algorithm::is_plain_sum) {
         return Ok(layer.clone());
     }

@@ -9,9 +9,11 @@ use convoke_passes::{Changed, LayerPass, PassError, Record, Stage, State};
 
 use super::ops::{OpCost, costs};
 use super::waterfall::LayerStage;
+use crate::compile::Level;
 use crate::compiler::Compiler;
 use crate::error::Error;
 use crate::layer::Layer;
+use crate::output_error::OutputErrors;
 use crate::pipeline::Verify;
 use crate::tune::verdict::Verdict;
 use crate::unmet::Unmet;
@@ -25,6 +27,7 @@ pub struct Explanation {
     workspace: Workspace,
     selections: Vec<Selection>,
     unmet: Vec<Unmet>,
+    output: Option<OutputErrors>,
     verdicts: Vec<Verdict>,
     records: Vec<Record>,
     texts: Vec<Option<String>>,
@@ -57,9 +60,14 @@ impl Explanation {
         self.workspace
     }
 
-    /// The convolutions that do not keep [`Compiler::with_max_error`].
+    /// The limits on errors that are not kept.
     pub fn unmet(&self) -> &[Unmet] {
         &self.unmet
+    }
+
+    /// The errors to expect of outputs, if these are limited.
+    pub fn output_errors(&self) -> Option<&OutputErrors> {
+        self.output.as_ref()
     }
 
     /// The verdicts of tuning, if the compiler tunes.
@@ -117,9 +125,10 @@ pub fn explain(compiler: &Compiler, layer: &Layer) -> Result<Explanation, Error>
             State::Loops(program) => program.to_string(),
         }));
     };
-    let (state, verdicts) = compiler.run_level(layer, Stage::Loops, Verify::Each, observer)?;
+    let Level { state, verdicts, output } = compiler.run_level(layer, Stage::Loops, Verify::Each, observer)?;
     let mut selections = selections(&weighed, compiler.algorithm(), compiler.machine(), &compiler.grants().rounding())
         .map_err(PassError::from)?;
+    output.iter().for_each(|output| output.apply(&mut selections));
     for selection in &mut selections {
         selection.certify();
         if let Some(verdict) = verdicts.iter().find(|verdict| verdict.value() == selection.value) {
@@ -128,11 +137,12 @@ pub fn explain(compiler: &Compiler, layer: &Layer) -> Result<Explanation, Error>
     }
     stages.extend(LayerStage::selected(&stages, &selections));
     stages.extend(fused.and_then(|layer| LayerStage::fused(&stages, layer, compiler)));
-    let unmet = Unmet::of_selections(&selections, &compiler.grants());
+    let mut unmet = Unmet::of_selections(&selections, &compiler.grants());
+    unmet.extend(output.iter().flat_map(OutputErrors::unmet));
     let ops = costs(&compiled, &selections, compiler.machine());
     let workspace = match &state {
         State::Loops(program) => Workspace::of(program, compiler.threads()),
         State::Layer(_) => Workspace::default(),
     };
-    Ok(Explanation { weighed, compiled, ops, workspace, selections, unmet, verdicts, records, texts, stages })
+    Ok(Explanation { weighed, compiled, ops, workspace, selections, unmet, output, verdicts, records, texts, stages })
 }

@@ -9,11 +9,9 @@ mod key;
 pub(crate) mod store;
 pub(crate) mod verdict;
 
-use convoke_conv::select::selections;
 use convoke_conv::{Estimate, Reason, Selection};
 use convoke_data::Files;
 use convoke_ir::layer::{self as ir, Instr, Op};
-use convoke_passes::PassError;
 
 pub use verdict::{Origin, Times, Verdict};
 
@@ -28,20 +26,20 @@ const MAX_PREDICTED: f64 = 2.0;
 /// The most candidates that are timed.
 const MAX_CANDIDATES: usize = 5;
 
-/// Tunes every convolution of `weighed` whose algorithm is open, and writes the fastest plan into it. `weighed` is the layer that `select` would be given.
+/// Tunes every convolution of `weighed` whose algorithm is open, and writes the fastest plan into it. `weighed` is the layer that `select` would be given,
+/// `selections` are its choices by prediction.
 pub(crate) fn tune(
     compiler: &Compiler,
     tuning: &Tuning,
     weighed: &mut ir::Layer,
+    selections: &[Selection],
     files: &Files,
 ) -> Result<Vec<Verdict>, Error> {
     let compiler = &compiler.clone().with_threads(tuning.threads().unwrap_or(compiler.threads())).with_sanitize(false);
-    let selections = selections(weighed, compiler.algorithm(), compiler.machine(), &compiler.grants().rounding())
-        .map_err(PassError::from)?;
     let convs: Vec<usize> = (0..weighed.body.len()).filter(|&i| matches!(weighed.body[i].op, Op::Conv2d(_))).collect();
     let mut verdicts = Vec::new();
     for (i, selection) in convs.into_iter().zip(selections) {
-        let verdict = one(compiler, tuning, weighed, &weighed.body[i], &selection, files)?;
+        let verdict = one(compiler, tuning, weighed, &weighed.body[i], selection, files)?;
         if let (Some(verdict), Op::Conv2d(conv)) = (&verdict, &mut weighed.body[i].op) {
             conv.plan = verdict.algorithm();
         }
@@ -59,7 +57,7 @@ fn one(
     files: &Files,
 ) -> Result<Option<Verdict>, Error> {
     // An algorithm that was asked for is not tuned.
-    if !matches!(selection.reason, Reason::Fastest { .. } | Reason::Inapplicable { .. }) {
+    if !matches!(selection.reason, Reason::Fastest { .. } | Reason::Inapplicable { .. } | Reason::Shared { .. }) {
         return Ok(None);
     }
     let best: Vec<&Estimate> = {

@@ -1,9 +1,10 @@
 //! The numbers of a convolution's candidates as every form of the report shows them: sorted, in seconds, marked.
 
+use convoke::check::NetBounds;
 use convoke::explain::{Explanation, Measured, Timing, WeightBounds};
 use convoke::ir::layer::Range;
 use convoke::{Algorithm, Compiler, Layer, Machine, Plan};
-use convoke_conv::{Budget, Estimate, Reason, Selection};
+use convoke_conv::{Budget, Estimate, Origin, Reason, Selection};
 use serde_json::{Value, json};
 
 use crate::options::{in_seconds, machine_line};
@@ -32,6 +33,8 @@ pub(super) struct Report<'a> {
     pub(super) stages_measured: Option<&'a [Result<Timing, String>]>,
     /// The largest |x|, and for each convolution the bounds for its weights, if they were asked for.
     pub(super) ranged: Option<(f64, &'a [Option<WeightBounds>])>,
+    /// The bounds for all inputs, if they were asked for.
+    pub(super) bounds: Option<&'a NetBounds>,
     /// Whether times that differ from run to run are left out.
     pub(super) no_times: bool,
 }
@@ -290,9 +293,10 @@ fn time(measured: &Measured, algorithm: Plan) -> Option<Result<Timing, String>> 
 /// The limit on errors, in words: `2.9e-5, ten times the error to expect of a plain sum`.
 pub(super) fn budget(budget: &Budget) -> String {
     let kind = if budget.certified { "certified bound" } else { "error to expect" };
-    let whose = match budget.given {
-        true => format!("by --max-error, held against the {kind}"),
-        false => format!("{} times the {kind} of a plain sum", Budget::TIMES),
+    let whose = match budget.origin {
+        Origin::Given => format!("by --max-error, held against the {kind}"),
+        Origin::Default => format!("{} times the {kind} of a plain sum", Budget::TIMES),
+        Origin::Shared => format!("its share of --max-output-error, held against the {kind}"),
     };
     format!("{}, {whose}", error(budget.limit))
 }

@@ -1,12 +1,14 @@
 //! The report as one JSON object.
 
 use convoke::Plan;
+use convoke_conv::Origin;
 use convoke_passes::stats::Stats;
 use serde_json::{Value, json};
 
 use super::facts::{Report, Row, View, assumption, budget, relative, relative_to, whole};
-use super::{net, shape, verdict, waterfall};
+use super::{bounds, net, shape, verdict, waterfall};
 use crate::options::signature;
+use crate::output_errors;
 
 pub(super) fn json(report: &Report<'_>) -> Value {
     let (compiler, views) = (report.compiler, report.views());
@@ -39,6 +41,12 @@ pub(super) fn json(report: &Report<'_>) -> Value {
                              "threads": compiler.threads(), "level": compiler.level(),
                              "convolutions": convolutions, "passes": passes,
                              "waterfall": stages, "remarks": waterfall::sentences(report) });
+    if let Some(errors) = report.explanation.output_errors() {
+        object["output_errors"] = output_errors::as_json(errors);
+    }
+    if let Some(found) = report.bounds {
+        object["bounds"] = bounds::as_json(found);
+    }
     let net = net::Net::new(report);
     object["net"] = net::json(&net);
     if report.measured.is_some() {
@@ -74,7 +82,8 @@ fn convolution(view: &View<'_>) -> Value {
         "reason": selection.reason.to_string(), "verdict": verdict::sentences(view),
         "multiplications": selection.conv.multiplications() as f64,
         "budget": { "limit": selection.budget.limit, "certified": selection.budget.certified,
-                    "given": selection.budget.given, "words": budget(&selection.budget) },
+                    "given": selection.budget.origin == Origin::Given,
+                    "shared": selection.budget.origin == Origin::Shared, "words": budget(&selection.budget) },
         "propagation": selection.propagation().name(),
         "error_typical_assumes": assumption(view), "candidates": candidates,
     });

@@ -1,5 +1,6 @@
 //! `convoke explain`: every candidate algorithm with its numbers, the choice with its reasons, and the changes of each pass; of a net its ops in a table.
 
+mod bounds;
 mod facts;
 mod html;
 mod ieee;
@@ -12,6 +13,7 @@ mod text;
 mod verdict;
 mod waterfall;
 
+use convoke::check::net_bounds;
 use convoke::explain::{
     Explanation, Measured, Progress, Timing, explain, measure, measure_one, measure_ops, measure_stages, weight_bounds,
 };
@@ -48,6 +50,7 @@ pub(crate) fn run(args: Explain, no_times: bool, io: &mut Io<'_>) -> Result<(), 
         Some(range) => Some((range.most(), weight_bounds(&compiler, &layer, &explanation)?)),
         None => None,
     };
+    let bounds = if args.bounds { Some(net_bounds(&compiler, &layer)?) } else { None };
     let report = Report {
         compiler: &compiler,
         layer: &layer,
@@ -57,6 +60,7 @@ pub(crate) fn run(args: Explain, no_times: bool, io: &mut Io<'_>) -> Result<(), 
         ops_measured: timed.ops.as_deref(),
         stages_measured: timed.stages.as_deref(),
         ranged: ranged.as_ref().map(|(range, bounds)| (*range, &bounds[..])),
+        bounds: bounds.as_ref(),
         no_times,
     };
     if let Some(path) = &args.html {

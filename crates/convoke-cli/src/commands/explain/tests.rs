@@ -3,7 +3,7 @@
 use convoke::explain::{Measured, Timing};
 use convoke::ir::attr::Extent;
 use convoke::{Algorithm, Compiler, Layer, Machine, Plan};
-use convoke_conv::{Budget, Conv, Estimate, PlanCost, Reason, Refusal, Selection, Term};
+use convoke_conv::{Budget, Conv, Estimate, Origin, PlanCost, Reason, Refusal, Selection, Term};
 use convoke_lower::known::Known;
 
 use super::facts::{Standing, View};
@@ -41,7 +41,7 @@ fn plan(algorithm: Algorithm, fewer: f64, multiply: f64, stream: f64, error: f64
 }
 
 fn selection(candidates: Vec<(Plan, Result<Estimate, Refusal>)>, chosen: Algorithm, reason: Reason) -> Selection {
-    let budget = Budget { limit: 1e-6, certified: false, given: false };
+    let budget = Budget { limit: 1e-6, certified: false, origin: Origin::Default };
     Selection { value: "y".into(), conv: conv(), budget, candidates, chosen: chosen.into(), reason }
 }
 
@@ -108,7 +108,7 @@ fn what_is_faster_but_over_the_limit_is_told_with_the_limit_that_admits_it() {
                 --max-error 3e-6 would admit it.";
     assert_eq!(said(&selection, None)[1], over);
     // The bound is what counts where it is asked for: 2.1e-4.
-    let certified = Selection { budget: Budget { limit: 1e-5, certified: true, given: true }, ..selection };
+    let certified = Selection { budget: Budget { limit: 1e-5, certified: true, origin: Origin::Given }, ..selection };
     let over = "winograd(4x4) would be 2.75 times as fast, but its certified bound, 2.1e-4, is over the 1.0e-5 allowed; \
                 --max-error 3e-4 would admit it.";
     assert_eq!(said(&certified, None)[1], over);

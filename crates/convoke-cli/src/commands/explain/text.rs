@@ -3,10 +3,12 @@
 use convoke::Subnormals;
 use convoke_passes::Record;
 
+use super::bounds::section;
 use super::facts::{PRODUCTS, Report, Row, Standing, View, assumption, bounds, budget, error, relative};
 use super::waterfall;
 use super::{shape, verdict};
 use crate::options::signature;
+use crate::output_errors;
 use crate::table::{self, Table, count, seconds};
 
 /// Columns of sentences.
@@ -36,9 +38,16 @@ pub(super) fn text(report: &Report<'_>) -> String {
     if report.explanation.selections().is_empty() {
         text += "\nno convolution, so no algorithm to choose\n";
     }
+    text += &errors(report);
     text += &waterfall_of(report);
     text += &format!("\npasses of -O{}\n", report.compiler.level());
     text + &passes(report.explanation.records(), report.no_times)
+}
+
+/// The errors to expect of outputs and the bounds for all inputs, if there are any.
+pub(super) fn errors(report: &Report<'_>) -> String {
+    let expected = report.explanation.output_errors().map_or_else(String::new, output_errors::section);
+    expected + &report.bounds.map_or_else(String::new, section)
 }
 
 fn convolution(view: &View<'_>) -> String {

@@ -1,7 +1,7 @@
 //! Reasons for the chosen candidate, in sentences made of the numbers: its savings and costs, the next candidate and its distance, and candidates
 //! that would be faster but may not be taken.
 
-use convoke_conv::Reason;
+use convoke_conv::{Origin, Reason};
 
 use super::facts::{PACKING, PRODUCTS, Row, Standing, View, error, list};
 use super::ieee;
@@ -16,6 +16,9 @@ pub(super) fn sentences(view: &View<'_>) -> Vec<String> {
     let mut said = Vec::new();
     if let Reason::Inapplicable { asked, refusal } = &view.selection.reason {
         said.push(format!("{asked} was asked for, but it {refusal}."));
+    }
+    if let Reason::Shared { alone } = view.selection.reason {
+        said.push(format!("Without --max-output-error it would be {}.", alone.form()));
     }
     match view.selection.reason {
         Reason::Asked => said.extend(asked(view, chosen)),
@@ -202,7 +205,7 @@ fn over(view: &View<'_>, chosen: &Row<'_>) -> Option<String> {
             error(range.spread())
         );
     }
-    if its.is_finite() {
+    if its.is_finite() && budget.origin != Origin::Shared {
         text += &format!("; --max-error {} would admit it", rounded_up(its));
     }
     let others: Vec<_> = faster.iter().skip(1).map(|row| row.algorithm).collect();

@@ -48,12 +48,11 @@ pub(crate) fn run(mut args: Run, no_times: bool, io: &mut Io<'_>) -> Result<(), 
     let names: Vec<String> = layer.outputs().iter().map(|(name, _)| (*name).to_owned()).collect();
     args.output.iter().try_for_each(|(name, _)| check_name("output", name, &names))?;
     // A layer that cannot run is refused before any of its memory is taken.
+    compiler.fits(&layer)?;
+    let compiler = given.sampled(compiler, &layer, &args.random, &args.options, io)?;
     let compiled = match args.backend {
         Backend::Jit => Some(compiler.compile(&layer)?),
-        Backend::Interp => {
-            compiler.fits(&layer)?;
-            None
-        }
+        Backend::Interp => None,
     };
     if let Some(compiled) = &compiled {
         note_unsaved(&compiled.report().verdicts, io);
@@ -75,8 +74,9 @@ pub(crate) fn run(mut args: Run, no_times: bool, io: &mut Io<'_>) -> Result<(), 
     // A limit that is not kept is told in a note, and only a check fails for it.
     let rules = Rules {
         max_error_given: args.options.max_error.is_some(),
+        max_output_error: args.options.max_output_error,
         random_inputs: given.is_empty() && compiled.is_some(),
-        max_error_kept: compiled.as_ref().is_none_or(|c| c.report().unmet.is_empty()),
+        limits_kept: compiled.as_ref().is_none_or(|c| c.report().unmet.is_empty()),
     };
     let comparison = match args.check {
         true => Some(Reference::new(&layer, inputs, compiler.subnormals())?.by(&compiler, &layer)?.compare(&outputs)),
@@ -124,7 +124,8 @@ fn announce_outputs(args: &Run) -> Result<Outputs, Failure> {
 /// The reason why a result is refused.
 fn refusal(comparison: &Comparison, rules: Rules) -> Failure {
     let why = match comparison.passes() {
-        true if !rules.max_error_kept => "--max-error is not kept",
+        true if !rules.limits_kept && rules.max_output_error.is_some() => "the limits on errors are not kept",
+        true if !rules.limits_kept => "--max-error is not kept",
         true => "the error of the result is larger than it may be",
         false => "the result is further from the interpreter's than its bound",
     };

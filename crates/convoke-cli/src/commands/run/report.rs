@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use super::Timing;
 use crate::judge::{self, Judgement, Rules};
 use crate::options::{flushed_note, machine_line, signature};
+use crate::output_errors;
 use crate::profile::{self, Predicted, Profiled};
 use crate::table::{bytes, count, seconds, threads};
 
@@ -117,6 +118,9 @@ pub(super) fn as_text(finished: &Finished<'_>) -> String {
             bytes(report.constant_bytes as u64),
             bytes(report.scratch_bytes as u64)
         );
+        for line in report.output_errors.iter().flat_map(output_errors::lines) {
+            text += &format!("expected  error of {line}\n");
+        }
         if let Some(note) = flushed_note(report.flushed) {
             text += &format!("flushed   {note}\n");
         }
@@ -156,6 +160,9 @@ fn checked(c: &Comparison, rules: Rules) -> String {
         100.0 * c.of_bound,
         c.bound
     );
+    if rules.max_output_error.is_some() {
+        text += &format!("          error of the output {:.2e} of it\n", c.of_output);
+    }
     judge::reasons(c, rules).iter().for_each(|reason| text += &format!("          {reason}\n"));
     text
 }
@@ -186,6 +193,9 @@ pub(super) fn as_json(finished: &Finished<'_>) -> Value {
         object["weight_bytes"] = json!(report.constant_bytes);
         object["scratch_bytes"] = json!(report.scratch_bytes);
         object["flushed_weights"] = json!(report.flushed);
+        if let Some(errors) = &report.output_errors {
+            object["output_errors"] = output_errors::as_json(errors);
+        }
         if compiler.cache().is_some() {
             object["loaded"] = json!(matches!(report.cached, Cached::Loaded));
         }

@@ -38,6 +38,7 @@ fn with_report(ops_measured: Option<&[Option<f64>]>, check: impl Fn(&Report<'_>,
         ops_measured,
         stages_measured: None,
         ranged: None,
+        bounds: None,
         no_times: false,
     };
     check(&report, &Net::new(&report));

@@ -3,7 +3,7 @@
 use super::rows::{Net, Row, Sums};
 use crate::commands::explain::facts::{Report, error};
 use crate::commands::explain::ieee;
-use crate::commands::explain::text::{header, passes, waterfall_of, wrapped};
+use crate::commands::explain::text::{errors, header, passes, waterfall_of, wrapped};
 use crate::table::{Table, bytes, count, seconds};
 
 /// Cells of the longest bar.
@@ -18,6 +18,7 @@ pub(crate) fn text(report: &Report<'_>, net: &Net<'_>) -> String {
     text += &ieee::algorithms(report).map_or_else(String::new, |warning| wrapped(&warning));
     text += &format!("\n{}", sums(net));
     text += &format!("\nkinds of ops\n{}", kinds(net));
+    text += &errors(report);
     text += &waterfall_of(report);
     text += &format!("\npasses of -O{}\n", report.compiler.level());
     text += &passes(report.explanation.records(), report.no_times);
