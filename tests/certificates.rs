@@ -28,6 +28,96 @@ const TEXT: &str = "layer @l(%x: f32[1, 16, 13, 14]) -> (f32[1, 16, 13, 14], f32
   return %3, %4
 }";
 
+/// Layers of one convolution, or two, and a pass that makes others of them; the largest residual that is expected.
+const FACTORED: &[(&str, &str, f64)] = &[
+    (
+        "factor-separable(always=true)",
+        "layer @l(%x: f32[1, 1, 12, 13]) -> f32[1, 1, 12, 13] {
+           %w = const f32[1, 1, 5, 5] = gaussian(sigma = 1.1)
+           %y = conv2d %x, %w { pads = [2, 2, 2, 2] } then relu
+           return %y
+         }",
+        1e-7,
+    ),
+    (
+        "factor-separable(always=true,tolerance=0.9)",
+        "layer @l(%x: f32[2, 10, 11, 4] nhwc) -> f32[2, 5, 6, 6] nhwc {
+           %w = const f32[6, 2, 3, 3] = normal(seed = 1)
+           %y = conv2d %x, %w { pads = [1, 1, 1, 1], strides = [2, 2], group = 2 }
+           return %y
+         }",
+        0.9,
+    ),
+    (
+        "bottleneck(ranks=[4,3],always=true,tolerance=1)",
+        "layer @l(%x: f32[1, 8, 9, 9]) -> f32[1, 8, 5, 5] {
+           %w = const f32[8, 8, 3, 3] = normal(seed = 1)
+           %y = conv2d %x, %w { pads = [1, 1, 1, 1], strides = [2, 2] }
+           return %y
+         }",
+        1.0,
+    ),
+    (
+        "bottleneck(form=cp,rank=3,always=true,tolerance=1)",
+        "layer @l(%x: f32[1, 4, 9, 9]) -> f32[1, 5, 9, 9] {
+           %w = const f32[5, 4, 3, 3] = normal(seed = 1)
+           %y = conv2d %x, %w { pads = [1, 1, 1, 1] }
+           return %y
+         }",
+        1.0,
+    ),
+    (
+        "asymmetric(always=true,tolerance=0.8)",
+        "layer @l(%x: f32[1, 4, 9, 9]) -> f32[1, 4, 7, 7] {
+           %w = const f32[4, 4, 3, 3] = normal(seed = 2)
+           %y = conv2d %x, %w
+           return %y
+         }",
+        0.8,
+    ),
+    (
+        "approximate(tolerance=0.1,always=true)",
+        "layer @l(%x: f32[1, 16, 20, 20]) -> f32[1, 16, 20, 20] {
+           %w = const f32[16, 16, 5, 5] = gaussian(sigma = 1.5)
+           %y = conv2d %x, %w { pads = [2, 2, 2, 2] }
+           return %y
+         }",
+        0.1,
+    ),
+    (
+        "stack-small-kernels(always=true)",
+        "layer @l(%x: f32[1, 1, 13, 12]) -> f32[1, 1, 13, 12] {
+           %w = const f32[1, 1, 7, 7] = gaussian(sigma = 1.3)
+           %y = conv2d %x, %w { pads = [3, 3, 3, 3] }
+           return %y
+         }",
+        1e-6,
+    ),
+    (
+        "compose(always=true)",
+        "layer @l(%x: f32[1, 8, 9, 9]) -> f32[1, 4, 9, 5] {
+           %v = const f32[4, 8, 1, 3] = normal(seed = 1)
+           %w = const f32[4, 4, 1, 3] = normal(seed = 2)
+           %a = conv2d %x, %v
+           %y = conv2d %a, %w
+           return %y
+         }",
+        1e-6,
+    ),
+    (
+        "merge-branches",
+        "layer @l(%x: f32[1, 4, 9, 9]) -> f32[1, 4, 9, 9] {
+           %v = const f32[4, 4, 3, 3] = normal(seed = 1)
+           %w = const f32[4, 4, 1, 1] = normal(seed = 2)
+           %a = conv2d %x, %v { pads = [1, 1, 1, 1] }
+           %b = conv2d %x, %w
+           %y = add %a, %b
+           return %y
+         }",
+        1e-6,
+    ),
+];
+
 const REPLAY: Replay = Replay { budget: 1 << 30, all: true };
 
 fn written(folder: &Path) -> Certificate {
@@ -203,6 +293,88 @@ fn changed_weights_are_found_though_they_were_sealed_anew() {
     }
 }
 
+/// The certificate of a layer of [`FACTORED`], and the place of its stage with a residual.
+fn factored(passes: &str, text: &str, folder: &Path) -> (Value, usize) {
+    let layer = Layer::parse(text).unwrap_or_else(|e| panic!("{text}\n{}", e.render(false)));
+    let passes = convoke_passes::spec::Spec::parse_list(passes).expect("passes");
+    let named = passes[0].name.clone();
+    let machine = Machine::named("zen4").expect("a machine of this name");
+    Compiler::for_machine(machine)
+        .with_passes(passes)
+        .certify(&layer, folder)
+        .unwrap_or_else(|e| panic!("{named}: {e}"));
+    let certificate = certificate(folder);
+    let stages = certificate["stages"].as_array().expect("a list");
+    let at = stages.iter().position(|stage| stage["pass"] == named).unwrap_or_else(|| panic!("{named} did nothing"));
+    assert_eq!(
+        stages[at]["residuals"].as_array().map(Vec::len),
+        Some(1),
+        "{named}: one value is computed by other kernels"
+    );
+    (certificate, at)
+}
+
+#[test]
+fn residuals_of_factors_are_those_of_their_passes() {
+    for &(passes, text, largest) in FACTORED {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (certificate, at) = factored(passes, text, folder.path());
+        let residual = certificate["stages"][at]["residuals"][0]["frobenius"].as_f64().expect("a number");
+        assert!(residual <= largest, "{passes}: {residual}");
+        // As the pass says of its own, to two digits. Branches are merged without a word.
+        let said = certificate["stages"][at]["reasons"][0].as_str();
+        let expected = format!("error {residual:.1e} in the Frobenius norm");
+        assert!(
+            said.map_or(passes == "merge-branches", |said| said.contains(&expected)),
+            "{passes}: {expected}, {said:?}"
+        );
+        let report = verify(folder.path(), REPLAY, |_| {}).unwrap_or_else(|refused| panic!("{passes}: {refused}"));
+        assert!(report.held.iter().any(|check| check.of == "%y" && check.says.contains("compose to")), "{report:?}");
+    }
+}
+
+#[test]
+fn changed_residuals_and_factors_are_found_though_they_were_sealed_anew() {
+    for &(passes, text, _) in FACTORED {
+        let folder = tempfile::tempdir().expect("a folder");
+        let folder = folder.path();
+        let (certificate, at) = factored(passes, text, folder);
+        let residual = certificate["stages"][at]["residuals"][0]["frobenius"].as_f64().expect("a number");
+        let changes: [fn(&mut Value, f64); 5] = [
+            |residuals, was| residuals[0]["frobenius"] = (was * 0.999).into(),
+            |residuals, was| residuals[0]["frobenius"] = (was * 1.001 + 1e-9).into(),
+            |residuals, _| residuals[0]["value"] = "x".into(),
+            |residuals, _| *residuals = Value::Array(Vec::new()),
+            |residuals, _| *residuals = vec![residuals[0].clone(); 2].into(),
+        ];
+        for (i, change) in changes.iter().enumerate().filter(|(i, _)| residual > 1e-12 || *i > 0) {
+            let mut changed = certificate.clone();
+            change(&mut changed["stages"][at]["residuals"], residual);
+            resealed(folder, changed);
+            assert!(!holds(folder), "{passes}: change {i} of the residual");
+        }
+        let mut called = certificate.clone();
+        called["stages"][at]["change"] = "exact".into();
+        resealed(folder, called);
+        assert_eq!(holds(folder), residual == 0.0, "{passes}: {residual} is called exact");
+        // Only random inputs are held against a tolerance, and a small change of a weight is within it.
+        let of = |path: &PathBuf| path.extension().is_some_and(|ending| ending == "safetensors");
+        for file in files(folder).iter().filter(|path| of(path)) {
+            let bytes = fs::read(file).expect("a file");
+            let mut changed = bytes.clone();
+            let last = bytes.len() - 4;
+            let number = f32::from_le_bytes(bytes[last..].try_into().expect("4 bytes"));
+            changed[last..].copy_from_slice(&(number * 1.01 + 1e-3).to_le_bytes());
+            fs::write(file, &changed).expect("it can be written");
+            resealed(folder, certificate.clone());
+            assert!(!holds(folder), "{passes}: the last number of {} is another", file.display());
+            fs::write(file, &bytes).expect("it can be written");
+        }
+        resealed(folder, certificate);
+        assert!(holds(folder), "{passes}: it holds again");
+    }
+}
+
 #[test]
 fn a_folder_that_is_in_use_is_left_alone() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -221,5 +393,5 @@ fn hostile_certificates_are_refused() {
         assert!(!holds(folder.path()), "{text:.20}");
     }
     assert!(!holds_after(|_, value| value["weights"][0]["name"] = "../../etc/passwd".into()));
-    assert!(!holds_after(|_, value| value["format"] = 2.into()));
+    assert!(!holds_after(|_, value| value["format"] = 1.into()));
 }

@@ -9,10 +9,10 @@
 //! | estimate | errors beyond those to expect, on inputs that a right program keeps within them |
 //! | bound | errors beyond the bound that no input exceeds, and numbers that are not finite |
 //!
-//! The first two need no reference. A mistake that changes no bit of any output on any of the inputs is equivalent. There are inputs of every kind:
-//! seeded numbers, whole ones, ones over many magnitudes, one pixel far brighter than all others, and numbers that are not finite.
-//! Few may be left: they change bits, and no result by more than rounding may. Such are the flags by which tiles are guarded, which choose between two
-//! right ways, and a small number among many. `CONVOKE_MUTATIONS` says how many mistakes of a kind there are for each layer, if not 4.
+//! The first two need no reference. A mistake that changes no bit of any output on any of the inputs is equivalent. So is one of the flags by which tiles
+//! are guarded, where each output that it changes is within the bound of a plain sum: a flag chooses between the tile and plain sums, and may choose plain
+//! sums always. All others must be found. There are inputs of every kind:
+//! seeded numbers, whole ones, ones over many magnitudes, one pixel far brighter than all others, several such, zeros, and numbers that are not finite. `CONVOKE_MUTATIONS` says how many mistakes of a kind there are for each layer, if not 4.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -42,7 +42,8 @@ const LAYERS: &[(&str, &str)] = &[
         "direct, nhwc",
         "layer @l(%x: f32[1, 7, 9, 5] nhwc) -> f32[1, 4, 5, 19] nhwc {
            %w = const f32[19, 5, 3, 3] = normal(seed = 1)
-           %b = const f32[19] = normal(seed = 2)
+           // Where the last term of the polynomial of exp is largest.
+           %b = const f32[19] = uniform(seed = 2, low = -1.06, high = -1.042)
            %y = conv2d %x, %w { pads = [1, 1, 1, 1], strides = [2, 2], algorithm = direct } then bias %b then silu
            return %y
          }",
@@ -139,6 +140,8 @@ struct Subject {
 /// Inputs, what is expected of them, and what the right program makes of them.
 struct Judge {
     reference: Reference,
+    /// The same with the bounds of plain sums.
+    plain: Reference,
     right: Vec<ArrayD<f64>>,
     /// Whether the right program has the errors to expect.
     expected: bool,
@@ -189,6 +192,10 @@ fn inputs(layer: &Layer, kind: usize) -> Vec<ArrayD<f64>> {
                 odd.iter().enumerate().for_each(|(i, &v)| *x.iter_mut().nth(len * (2 * i + 1) / 7).expect("in it") = v);
             }
             5 => x.iter_mut().for_each(|x| *x = x.abs() + 0.5),
+            // Sums of zeros round nothing, so that the error of what follows them is seen.
+            6 => x.fill(0.0),
+            // Bright numbers beside dark ones in many tiles, for their guards.
+            BRIGHT.. => x.iter_mut().for_each(|x| *x *= if random.one_in(150) { 1e4 } else { 1.0 }),
             _ => {}
         }
         x.mapv(|x| f64::from(x as f32))
@@ -197,7 +204,10 @@ fn inputs(layer: &Layer, kind: usize) -> Vec<ArrayD<f64>> {
 }
 
 /// How many kinds of inputs there are.
-const KINDS: usize = 6;
+const KINDS: usize = BRIGHT + 9;
+
+/// Kinds of inputs from here on are bright numbers, each in other places.
+const BRIGHT: usize = 7;
 
 impl Subject {
     fn new(name: &'static str, text: &str) -> Subject {
@@ -208,12 +218,13 @@ impl Subject {
         let mut subject = Subject { name, layer, machine, program: lowered.into_program(), judges: Vec::new() };
         let compiled = subject.compile(&subject.program).expect("it compiles");
         for kind in 0..KINDS {
-            let reference = Reference::new(&subject.layer, inputs(&subject.layer, kind), Subnormals::Flush);
-            let reference = reference.and_then(|r| r.by(&compiler, &subject.layer)).expect("it runs");
+            let plain = Reference::new(&subject.layer, inputs(&subject.layer, kind), Subnormals::Flush);
+            let plain = plain.expect("the interpreter runs it");
+            let reference = plain.by(&compiler, &subject.layer).expect("it compiles");
             let right = subject.run(&compiled, &reference).unwrap_or_else(|e| panic!("{name}: {e}"));
             let found = reference.compare(&right);
             assert!(found.passes(), "{name}, inputs {kind}: {found:?}");
-            subject.judges.push(Judge { expected: found.is_expected(), reference, right });
+            subject.judges.push(Judge { expected: found.is_expected(), reference, plain, right });
         }
         assert!(
             subject.judges[0].expected && subject.judges[1].expected,
@@ -244,8 +255,8 @@ impl Subject {
         Ok(wide.collect())
     }
 
-    /// The first net that finds the mistake of a program, and whether the sanitiser does.
-    fn judge(&self, program: &Program) -> (Net, bool) {
+    /// The first net that finds the mistake of a program, and whether the sanitiser does. `flags` says whether it is one of the flags of guarded tiles.
+    fn judge(&self, program: &Program, flags: bool) -> (Net, bool) {
         let proved = loops::verify(program).is_ok();
         let mut found = if proved { Net::Equivalent } else { Net::Verifier };
         let sanitiser = if proved { Net::Sanitiser } else { Net::Verifier };
@@ -256,14 +267,14 @@ impl Subject {
             Err(CodegenError::Sanitizer(_)) => return (sanitiser, true),
             compiled => compiled.unwrap_or_else(|error| panic!("{}: {error}", self.name)),
         };
-        for Judge { reference, right, expected } in &self.judges {
+        for Judge { reference, plain, right, expected } in &self.judges {
             let Ok(outputs) = self.run(&compiled, reference) else { return (sanitiser, true) };
             let comparison: Comparison = reference.compare(&outputs);
             let net = if *expected && !comparison.is_expected() {
                 Net::Estimate
             } else if !comparison.passes() {
                 Net::Bound
-            } else if same(right, &outputs) {
+            } else if same(right, &outputs) || (flags && plain.compare(&changed(plain, right, &outputs)).passes()) {
                 Net::Equivalent
             } else {
                 Net::Nothing
@@ -285,11 +296,22 @@ fn same(a: &[ArrayD<f64>], b: &[ArrayD<f64>]) -> bool {
     a.iter().flatten().zip(b.iter().flatten()).all(same)
 }
 
+/// The outputs, but the reference where no bit is changed.
+fn changed(reference: &Reference, right: &[ArrayD<f64>], outputs: &[ArrayD<f64>]) -> Vec<ArrayD<f64>> {
+    let mut changed = outputs.to_vec();
+    for ((y, right), expected) in changed.iter_mut().zip(right).zip(reference.outputs()) {
+        let elements = y.iter_mut().zip(right).zip(&expected.value);
+        elements.filter(|((y, right), _)| y.to_bits() == right.to_bits()).for_each(|((y, _), &value)| *y = value);
+    }
+    changed
+}
+
 /// How many mistakes each net found.
 type Counts = BTreeMap<Net, usize>;
 
-/// At most one of so many mistakes may escape.
-const ESCAPED: usize = 50;
+/// How many mistakes of a kind there are for each layer, of which none may escape. Of more, one of [`OF_MORE`] may.
+const MISTAKES: usize = 4;
+const OF_MORE: usize = 100;
 
 fn row(name: &str, counts: &Counts) -> String {
     let mut row = format!("| {name} |");
@@ -301,7 +323,7 @@ fn row(name: &str, counts: &Counts) -> String {
 
 #[test]
 fn mistakes_are_found_by_a_net_or_change_no_result() {
-    let most = std::env::var("CONVOKE_MUTATIONS").map_or(4, |n| n.parse().expect("a whole number"));
+    let most = std::env::var("CONVOKE_MUTATIONS").map_or(MISTAKES, |n| n.parse().expect("a whole number"));
     let mut random = Random::new(11);
     let (mut by_layer, mut by_kind) = (BTreeMap::<&str, Counts>::new(), BTreeMap::<Mutation, Counts>::new());
     let (mut escaped, mut twice) = (Vec::new(), 0);
@@ -312,7 +334,7 @@ fn mistakes_are_found_by_a_net_or_change_no_result() {
             for number in 0..most.min(sites.len()) {
                 let site = &sites[random.between(0, sites.len() - 1)];
                 let (program, was) = mutated(&subject.program, site, kind, number);
-                let (net, sanitiser) = subject.judge(&program);
+                let (net, sanitiser) = subject.judge(&program, was.starts_with("@flag_tiles"));
                 *by_layer.entry(name).or_default().entry(net).or_default() += 1;
                 *by_kind.entry(kind).or_default().entry(net).or_default() += 1;
                 twice += usize::from(net == Net::Verifier && sanitiser);
@@ -332,7 +354,8 @@ fn mistakes_are_found_by_a_net_or_change_no_result() {
     eprintln!("{table}\nthe sanitiser finds {twice} of those that the verifier refuses");
     eprintln!("{} escaped:\n{}", escaped.len(), escaped.join("\n"));
     let total: usize = all.values().sum();
-    assert!(escaped.len() * ESCAPED <= total, "{} of {total} escaped:\n{}", escaped.len(), escaped.join("\n"));
+    let may_escape = if most <= MISTAKES { 0 } else { total / OF_MORE };
+    assert!(escaped.len() <= may_escape, "{} of {total} escaped:\n{}", escaped.len(), escaped.join("\n"));
     for (net, name) in &NETS[..4] {
         assert!(all.get(net).copied().unwrap_or(0) > 0, "the {name} found none: it is not tested");
     }

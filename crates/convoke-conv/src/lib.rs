@@ -29,6 +29,7 @@ pub mod estimate;
 mod geometry;
 pub(crate) mod lower;
 mod method;
+pub mod permitted;
 pub mod propagation;
 mod ranges;
 mod reason;

@@ -307,7 +307,7 @@ pub fn cycles_beside(layer: &Layer, instr: &Instr, machine: &Machine) -> f64 {
 }
 
 /// The plan that a convolution names.
-fn plan_of(instr: &Instr) -> Option<Plan> {
+pub(crate) fn plan_of(instr: &Instr) -> Option<Plan> {
     match &instr.op {
         Op::Conv2d(conv) => Some(conv.plan),
         _ => None,

@@ -232,6 +232,34 @@ fn overflow_and_nan_are_said() {
     assert!(fine.bound[[0, 0]] > 0.0 && fine.bound[[0, 0]] < 4e5 * 2.5 * f64::from(f32::EPSILON));
 }
 
+/// Where a native run may have a number and the interpreter has NaN, or the reverse, there is no bound.
+#[test]
+fn a_number_in_place_of_a_nan_has_no_bound() {
+    let bound_of = |ops: &str, x: f32, y: f32| {
+        let text = format!("layer @l(%x: f32[1], %y: f32[1]) -> f32[1] {{\n{ops}\nreturn %r\n}}\n");
+        let module = convoke_ir::text::parse(&text).unwrap_or_else(|found| panic!("{text}{found:?}"));
+        let found = bounds(&module.layers[0], &[array(&[1], &[x]), array(&[1], &[y])]);
+        (found.value[[0]], found.bound[[0]])
+    };
+    // A native tanh may be 1, whose power is 1 for every exponent.
+    for ops in ["%t = tanh %x\n%r = pow %t, %y", "%t = tanh %x\n%p = pow %t, %y\n%r = floor %p"] {
+        let (value, bound) = bound_of(ops, 9.0, f32::NAN);
+        assert!(value.is_nan() && bound == f64::INFINITY, "{ops}: {value} ± {bound}");
+        let (value, bound) = bound_of(ops, 0.5, f32::NAN);
+        assert!(value.is_nan() && bound == 0.0, "{ops}: {value} ± {bound}");
+    }
+    // −1e-9 may be 0, to whose power 0 is 1.
+    for then in ["floor %p", "tanh %p", "relu %p", "min %p, %y", "sub %p, %y", "reciprocal %p", "pow %p, %y"] {
+        let ops = format!("%s = sub %x, %y\n%e = exp %s\n%d = sub %e, %y\n%p = pow %d, %d\n%r = {then}");
+        let (value, bound) = bound_of(&ops, 0.999_999_9, 1.0);
+        assert!(value.is_nan() && bound == f64::INFINITY, "{then}: {value} ± {bound}");
+    }
+    // A comparison gives 0 or 1, whatever of.
+    let (value, bound) =
+        bound_of("%s = sub %x, %y\n%e = exp %s\n%d = sub %e, %y\n%p = pow %d, %d\n%r = less %p, %y", 0.999_999_9, 1.0);
+    assert!(value == 0.0 && (1.0..1.001).contains(&bound), "{value} ± {bound}");
+}
+
 /// A convolution and ReLU of 8 × 8 numbers by `algorithm`.
 fn by_algorithm(algorithm: &str, x: &[f32]) -> Bounded {
     let text = format!(

@@ -101,12 +101,7 @@ impl<'a> Epilogue<'a> {
                     let gate = math::clamp(f, gate, 0.0, 1.0);
                     f.binary(BinOp::Mul, x, gate)
                 }
-                Op::LeakyRelu(leaky) => {
-                    // max(x, 0) + alpha · min(x, 0): one of the two is 0, so nothing is rounded twice.
-                    let (zero, alpha) = (f.constant(ty, 0.0), f.constant(ty, leaky.alpha));
-                    let (above, below) = (f.binary(BinOp::Max, x, zero), f.binary(BinOp::Min, x, zero));
-                    f.fma(below, alpha, above)
-                }
+                Op::LeakyRelu(leaky) => math::leaky_relu(f, x, leaky.alpha),
                 Op::BatchNorm(norm) => {
                     let [scale, b, mean, var] = [0, 1, 2, 3].map(|i| load(f, first + i));
                     let epsilon = f.constant(ty, norm.epsilon);

@@ -6,6 +6,7 @@
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
+use convoke_conv::permitted::permitted;
 use convoke_conv::select::refit;
 use convoke_conv::strips;
 use convoke_ir::diagnostic::Diagnostic;
@@ -157,6 +158,7 @@ impl<'a> PassManager<'a> {
             (Pass::Lower, State::Layer(layer)) => {
                 let (mut layer, changed) = with_padding_read(layer, self.cx.files)?;
                 refit(&mut layer, &changed, self.cx.machine);
+                permitted(&layer, self.cx.machine, &self.cx.grants.rounding())?;
                 let verified = layer::verify(&layer).map_err(PassError::Invalid)?;
                 state = State::Loops(lower(verified, self.cx.machine, &self.cx.grants.bounds)?);
                 Changed::Yes

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 /// The file that names all others.
 pub const NAME: &str = "certificate.json";
 /// The format that this crate reads and describes.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
 
 /// Bytes that are read at a time.
 const PIECE: usize = 1 << 16;
@@ -59,6 +59,18 @@ pub struct Stage {
     pub change: Change,
     /// What the pass says of the values that it rewrote, for readers.
     pub reasons: Vec<String>,
+    /// How far its kernels are from those of the stage before.
+    pub residuals: Vec<Residual>,
+}
+
+/// The distance of the kernels of a value, where they are a chain of others or were one.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Residual {
+    /// The value, without `%`.
+    pub value: String,
+    /// ‖K′ − K‖ / ‖K‖ in the Frobenius norm, with the weights as they are stored.
+    pub frobenius: f64,
 }
 
 /// How a stage may differ from the one before.

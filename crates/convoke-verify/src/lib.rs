@@ -9,6 +9,7 @@
 //! | `certificate.rs` | what a certificate holds, and its seal |
 //! | `files.rs` | that every file is there, is whole, and is the only one of its name |
 //! | `stages.rs` | that each stage is well-formed and computes what the one before it does, on inputs of `inputs.rs` |
+//! | `residual.rs`, `response.rs` | how far kernels that a stage factors, or joins, are from those before, from the weights of both |
 //! | `algorithms.rs` | that each convolution by a fast algorithm has one, of its sizes |
 //! | `identity.rs` | that the matrices of an algorithm compute a convolution or a product, coefficient by coefficient |
 //! | `bounds.rs` | that each bound of rounding follows from its numbers |
@@ -23,16 +24,19 @@ mod files;
 mod identity;
 mod inputs;
 mod refused;
+mod residual;
+mod response;
 mod stages;
 
 use std::path::Path;
 
 pub use bounds::bound;
 pub use certificate::{
-    Algorithm, Axis, Certificate, Change, Convolution, FORMAT, File, NAME, Problem, Stage, hash, hash_of_file,
+    Algorithm, Axis, Certificate, Change, Convolution, FORMAT, File, NAME, Problem, Residual, Stage, hash, hash_of_file,
 };
 use refused::Result;
 pub use refused::{Check, Refused, Report};
+pub use residual::residuals;
 pub use stages::Replay;
 
 /// Replays the certificate in the folder `at`. `before` gets the name of each check before it is made.

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use convoke_data::DataError;
 use convoke_interp::InterpError;
 
 /// What was checked, in order.
@@ -47,6 +48,14 @@ pub enum Refused {
         of: String,
         /// What does not hold.
         reason: String,
+    },
+    /// The weights of a stage cannot be read.
+    #[error("{stage}: {source}")]
+    Weights {
+        /// The stage.
+        stage: String,
+        /// Why not.
+        source: Box<DataError>,
     },
     /// A stage cannot be run.
     #[error("{stage}: {source}")]

@@ -27,6 +27,7 @@ use crate::certificate::{Certificate, Change, Stage};
 use crate::files;
 use crate::inputs::Kind;
 use crate::refused::{Check, Refused, Result, wrong};
+use crate::residual;
 
 /// How a certificate is replayed.
 #[derive(Clone, Copy, Debug)]
@@ -106,6 +107,13 @@ pub(crate) fn replay(
         checks.push(Check { of: name.clone(), says: says(change, &ir, runs_it.then_some(most), runs.len()) });
         if runs_it {
             change = Change::Exact;
+        }
+        match &ir {
+            Ir::Layer(after) => {
+                checks.extend(residual::check(name, &stage.residuals, stage.change, [&last, after], &files)?);
+            }
+            Ir::Program(_) if stage.residuals.is_empty() => {}
+            Ir::Program(_) => return wrong(name, "it states residuals, and a program has none"),
         }
         match ir {
             Ir::Layer(_) if lowered => return wrong(name, "a layer comes after a program"),

@@ -17,7 +17,9 @@ use convoke_ir::loops::Role;
 use convoke_ir::types::TensorType;
 use convoke_passes::{Guarantee, Outcome, Record, Stage as Language, State, registry};
 
-use convoke_verify::{Algorithm, Axis, Change, Convolution, FORMAT, File, NAME, Problem, Stage, hash, hash_of_file};
+use convoke_verify::{
+    Algorithm, Axis, Change, Convolution, FORMAT, File, NAME, Problem, Stage, hash, hash_of_file, residuals,
+};
 pub use convoke_verify::{Certificate, Check, Refused, Replay, Report, verify};
 
 use crate::compiler::Compiler;
@@ -48,7 +50,8 @@ impl Compiler {
         };
         self.run_level(layer, Language::Loops, Verify::Each, observer)?;
 
-        let mut folder = Folder { at, files: self.files(layer), weights: Vec::new(), texts: HashMap::new() };
+        let mut folder =
+            Folder { at, files: self.files(layer), weights: Vec::new(), before: None, texts: HashMap::new() };
         let last =
             stages.iter().rev().find_map(|(_, state)| if let State::Layer(ir) = state { Some(ir) } else { None });
         let convolutions = last.map_or(Ok(Vec::new()), |last| folder.convolutions(last))?;
@@ -85,6 +88,8 @@ struct Folder<'a> {
     /// Where the layer's own constants are read.
     files: Files,
     weights: Vec<File>,
+    /// The last layer that was written.
+    before: Option<Ir>,
     /// The texts of matrices that are there, by name.
     texts: HashMap<String, File>,
 }
@@ -119,11 +124,19 @@ impl Folder<'_> {
                 (program.to_string(), "loops")
             }
         };
+        let residuals = match (&self.before, &state) {
+            (Some(before), State::Layer(after)) => residuals(before, after, &Files::at(self.at))?,
+            _ => Vec::new(),
+        };
         let file = self.write(format!("{i:02}-{of}.{ending}"), &text)?;
         let change = record.as_ref().map_or(Change::Exact, change);
         let rewritten = record.iter().flat_map(|record| &record.notes);
         let reasons = rewritten.filter(|note| matches!(note.outcome, Outcome::Rewritten(_))).map(ToString::to_string);
-        Ok(Stage { file, pass, change, reasons: reasons.collect() })
+        let reasons = reasons.collect();
+        if let State::Layer(layer) = state {
+            self.before = Some(layer);
+        }
+        Ok(Stage { file, pass, change, reasons, residuals })
     }
 
     /// Writes the numbers of a constant to a file of the folder, named by its hash, and has the text read that.
@@ -186,18 +199,20 @@ impl Folder<'_> {
     }
 }
 
-/// How a pass may have changed results.
+/// How a pass may have changed results. With a tolerance a pass that rounds otherwise may approximate: what it says of its values decides.
 fn change(record: &Record) -> Change {
-    let deviation = |outcome: &Outcome| match outcome {
-        Outcome::Rewritten(rewritten) => rewritten.deviation.map_or(0.0, |deviation| deviation.frobenius),
-        Outcome::Skipped(_) => 0.0,
-    };
-    match registry::find(record.pass).map_or(Guarantee::Exact, |entry| entry.guarantee) {
+    let guarantee = registry::find(record.pass).map_or(Guarantee::Exact, |entry| entry.guarantee);
+    let rewritten = record.notes.iter().filter_map(|note| match &note.outcome {
+        Outcome::Rewritten(rewritten) => Some(rewritten),
+        Outcome::Skipped(_) => None,
+    });
+    match rewritten.clone().map(|rewritten| rewritten.sense).fold(guarantee, Guarantee::max) {
         Guarantee::Exact if record.pass == registry::LOWER.name => Change::Rounding,
         Guarantee::Exact => Change::Exact,
         Guarantee::Rounding => Change::Rounding,
         Guarantee::Approximate | Guarantee::Structural => {
-            Change::Approximate(DEVIATION * record.notes.iter().map(|note| deviation(&note.outcome)).sum::<f64>())
+            let deviations = rewritten.filter_map(|rewritten| rewritten.deviation);
+            Change::Approximate(DEVIATION * deviations.map(|deviation| deviation.frobenius).sum::<f64>())
         }
     }
 }

@@ -47,6 +47,8 @@ fn largest(errors: impl IntoIterator<Item = f64>) -> f64 {
 /// How far f of an operand within `e` of x may be from y = f(x).
 pub(super) fn inherited(f: Function, x: f64, e: f64, y: f64) -> f64 {
     match f.slope() {
+        // A native run has any number there, where a NaN is expected too.
+        _ if !e.is_finite() => f64::INFINITY,
         Slope::Lipschitz(slope) if e > 0.0 => slope * e,
         Slope::Lipschitz(_) => 0.0,
         Slope::Pole if x.abs() <= e => f64::INFINITY,
@@ -153,6 +155,12 @@ fn corners(
         let corners = || box_[0].into_iter().flat_map(|a| box_[1].map(|b| (a, b)));
         *e = largest(corners().map(|(a, b)| distance(f(a, b), y)));
         let roundings = match op {
+            // A native run has any number there, where a NaN is expected too.
+            Op::Less(_) | Op::LessEqual(_) if !(ea[i] + eb[i]).is_finite() => {
+                *e = 1.0;
+                0.0
+            }
+            _ if !(ea[i] + eb[i]).is_finite() => f64::INFINITY,
             Op::Div(_) if b[i].abs() <= eb[i] => f64::INFINITY,
             Op::Div(_) => 2.0,
             Op::Pow(_) if ea[i] + eb[i] > 0.0 && !steady(box_) => f64::INFINITY,
@@ -181,9 +189,13 @@ fn corners(
 }
 
 /// Whether no power of a box is further from one in its middle than those at the corners. A whole power that is not negative falls and
-/// rises again on the way across 0, by less than it rises on the longer side. Below 0 a power that is not whole is NaN all along.
+/// rises again on the way across 0, by less than it rises on the longer side. Below 0 a power that is not whole is NaN all along. Of a NaN there is a power
+/// of 1, which may be in the middle.
 fn steady([[a, above], [b, upto]]: [[f64; 2]; 2]) -> bool {
     let whole = b == b.floor();
+    if b.is_nan() {
+        return !(a..=above).contains(&1.0);
+    }
     a > 0.0 || (a >= 0.0 && b > 0.0) || (b == upto && (above < 0.0 || (whole && b >= 0.0)))
 }
 

@@ -12,6 +12,8 @@
 //! Filters are transformed in `f64`, from which they are off by ε, and rounded once; U is therefore the magnitude of what the products read,
 //! rather than B |w|. Each product and each sum may lose η to underflow, wherever it is.
 //!
+//! A tile that the guard has computed by plain sums (`guard.rs`) has no error of its own here.
+//!
 //! Along an axis of stride s and dilation d, with g = gcd(s, d), the outputs p = a + (d/g)·i of each residue a are cut into tiles of m: tile t
 //! computes i = t·m, …, t·m + m − 1 from the inputs s·a + d·((s/g)·t·m + j) of the padded image, which is 0 outside.
 
@@ -19,6 +21,7 @@ use convoke_bilinear::Tile;
 use convoke_bilinear::error::{Analysis, gamma};
 use convoke_ir::layer::{Axis, Conv2d, Window};
 
+use super::guard::{Guard, Span};
 use super::operands::{Operands, Rounded};
 use super::tracked::each2;
 use super::unit::Unit;
@@ -51,8 +54,8 @@ impl Kind {
 
 /// What one tile reads and writes along an axis.
 #[derive(Clone, Copy)]
-struct Line<'a> {
-    axis: &'a Axis,
+pub(super) struct Line<'a> {
+    pub(super) axis: &'a Axis,
     residue: usize,
     /// The first output within the residue.
     first: usize,
@@ -69,14 +72,14 @@ impl Line<'_> {
     }
 
     /// The element of the image that is input `i` of the tile.
-    fn input(&self, i: usize) -> Option<usize> {
+    pub(super) fn input(&self, i: usize) -> Option<usize> {
         let axis = self.axis;
         let at = axis.stride * self.residue + axis.dilation * (axis.steps() * self.first + i);
         at.checked_sub(axis.begin).filter(|at| *at < axis.input)
     }
 
     /// The element of the result that is output `i` of the tile.
-    fn output(&self, i: usize) -> Option<usize> {
+    pub(super) fn output(&self, i: usize) -> Option<usize> {
         let residues = self.axis.residues();
         Some(self.residue + residues * (self.first + i)).filter(|at| *at < self.axis.output)
     }
@@ -161,7 +164,7 @@ pub(super) fn rounded(op: &Conv2d, operands: Operands<'_>, kind: Kind, unit: Uni
     let finite = unit.largest / (1.0 + gamma);
 
     let norms = Norms::of(&mut analysis, inputs, unit)?;
-
+    let guard = Guard::of(op, operands, unit)?;
     let wide = each2(&x.value, &x.error, |x, e| x.abs() + e)?;
     let wide = planes(Operand { data: &wide, ty: x_type })?;
     let (input_plane, output_plane) = (from.h * from.w, to.h * to.w);
@@ -187,6 +190,11 @@ pub(super) fn rounded(op: &Conv2d, operands: Operands<'_>, kind: Kind, unit: Uni
         let group = first / group_outputs;
         for n in 0..from.n {
             for (row, column) in lines.iter().flat_map(|row| columns.iter().map(move |column| (row, column))) {
+                let [across, along] =
+                    [(row, 0), (column, 1)].map(|(line, axis)| Span { line, outputs: tile.outputs[axis] });
+                if guard.as_ref().is_some_and(|guard| guard.sees(n * (from.c / inputs) + group, across, along)) {
+                    continue;
+                }
                 let mut largest = 0.0;
                 for (c, (data, of)) in data.chunks_exact_mut(tile.products).zip(&mut sizes).enumerate() {
                     let plane = &wide[((n * from.c) + group * inputs + c) * input_plane..][..input_plane];

@@ -29,10 +29,12 @@ impl Tracked {
 
     /// The tensor as a native operation reads it, see [`Unit::read`].
     pub(super) fn read(&self, unit: Unit) -> Result<Tracked> {
-        let same = self.value.iter().zip(self.error.iter()).all(|(&x, &e)| unit.read(x, e) == e);
-        let error =
-            if same { self.error.clone() } else { Arc::new(each2(&self.value, &self.error, |x, e| unit.read(x, e))?) };
-        Ok(Tracked { error, ..self.clone() })
+        let read = |errors: &Arc<Vec<f64>>| {
+            let same = self.value.iter().zip(errors.iter()).all(|(&x, &e)| unit.read(x, e) == e);
+            Ok(if same { errors.clone() } else { Arc::new(each2(&self.value, errors, |x, e| unit.read(x, e))?) })
+        };
+        let [expected, allowed] = &self.typical;
+        Ok(Tracked { error: read(&self.error)?, typical: [read(expected)?, read(allowed)?], ..self.clone() })
     }
 
     /// M: what the terms that were summed come to, native errors included.

@@ -78,7 +78,7 @@ impl Function {
             Function::Round => x.round_ties_even(),
             // Neither overflows: a NaN is in both terms.
             Function::Softplus => crate::number::max(x, 0.0) + (-x.abs()).exp().ln_1p(),
-            Function::Elu(alpha) if x <= 0.0 => alpha * x.exp_m1(),
+            Function::Elu(alpha) if x < 0.0 => alpha * x.exp_m1(),
             Function::Elu(_) => x,
             // As written in the table, which gives NaN at −∞.
             Function::Gelu { tanh: false } => x / 2.0 * (1.0 + libm::erf(x * std::f64::consts::FRAC_1_SQRT_2)),

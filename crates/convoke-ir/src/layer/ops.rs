@@ -150,7 +150,7 @@ ops! {
     /// `y = ln(1 + exp(x))`.
     Softplus = "softplus"(x) {} elementwise;
 
-    /// `y = x` where x > 0, else `alpha · (exp(x) − 1)`.
+    /// `y = x` where x ≥ 0, else `alpha · (exp(x) − 1)`.
     Elu = "elu"(x) {
         /// Minus the limit far below zero.
         alpha: f64 = 1.0,

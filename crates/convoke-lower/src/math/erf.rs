@@ -3,7 +3,7 @@
 use convoke_ir::elem::Elem;
 use convoke_ir::loops::{BinOp, FuncBuilder, UnOp, ValId};
 
-use super::exp::{exp, tanh};
+use super::exp::{exp, tanh_but_for_zeros};
 use super::{clamp, number, polynomial, with};
 
 /// `erf(x)` to about 4 units in the last place, near 0 too.
@@ -70,7 +70,7 @@ fn long(f: &mut FuncBuilder, x: ValId) -> ValId {
     let size = clamp(f, size, f64::NEG_INFINITY, 6.0);
     let square = f.binary(BinOp::Mul, size, size);
     let (above, below) = (polynomial(f, square, &P), polynomial(f, square, &Q));
-    let near = f.binary(BinOp::Mul, above, size);
+    let near = f.binary(BinOp::Mul, above, x);
     let near = f.binary(BinOp::Div, near, below);
     let (above, below) = (polynomial(f, size, &R), polynomial(f, size, &S));
     let ratio = f.binary(BinOp::Div, above, below);
@@ -79,11 +79,11 @@ fn long(f: &mut FuncBuilder, x: ValId) -> ValId {
     let falling = f.unary(UnOp::Neg, falling);
     let one = number(f, x, 1.0);
     let far = f.fma(falling, ratio, one);
+    let (negative, minus) = (with(f, BinOp::Less, x, 0.0), f.unary(UnOp::Neg, far));
+    let far = f.select(negative, minus, far);
     let is_far = number(f, x, 0.5);
     let is_far = f.binary(BinOp::Less, is_far, size);
-    let y = f.select(is_far, far, near);
-    let (negative, minus) = (with(f, BinOp::Less, x, 0.0), f.unary(UnOp::Neg, y));
-    f.select(negative, minus, y)
+    f.select(is_far, far, near)
 }
 
 /// `x/2 · (1 + erf(x/√2))`, or the same with tanh in its place; the error is relative to x.
@@ -94,7 +94,8 @@ pub(crate) fn gelu(f: &mut FuncBuilder, x: ValId, by_tanh: bool) -> ValId {
         let inner = number(f, x, (2.0 / std::f64::consts::PI).sqrt() * 0.044_715);
         let factor = f.fma(square, inner, outer);
         let x = f.binary(BinOp::Mul, x, factor);
-        tanh(f, x)
+        // 1 is added to it.
+        tanh_but_for_zeros(f, x)
     } else {
         let x = with(f, BinOp::Mul, x, std::f64::consts::FRAC_1_SQRT_2);
         erf(f, x)

@@ -52,7 +52,7 @@ pub(crate) fn one_plus_exp_neg(f: &mut FuncBuilder, x: ValId) -> ValId {
     f.fma(sum, power, one)
 }
 
-/// `exp(x) − 1` to about 3 units in the last place, near 0 too, for |x| ≤ 40; further out as at these bounds.
+/// `exp(x) − 1` to about 3 units in the last place, near 0 too, for |x| ≤ 40; further out as at these bounds. At −0 it is +0.
 ///
 /// 2ⁿ · (exp(r) − 1) + (2ⁿ − 1), where exp(r) − 1 = r · (1 + r/2 + …).
 fn exp_minus_one(f: &mut FuncBuilder, x: ValId) -> ValId {
@@ -65,8 +65,14 @@ fn exp_minus_one(f: &mut FuncBuilder, x: ValId) -> ValId {
     f.fma(sum, scale, beside)
 }
 
-/// `tanh(x)` to about 4 units in the last place, near 0 too: with t = exp(2x) − 1 it is t / (t + 2).
+/// `tanh(x)` to about 4 units in the last place, near 0 too; ±0 at ±0.
 pub(crate) fn tanh(f: &mut FuncBuilder, x: ValId) -> ValId {
+    let y = tanh_but_for_zeros(f, x);
+    f.select(x, y, x)
+}
+
+/// `tanh(x)`, but +0 at −0: with t = exp(2x) − 1 it is t / (t + 2).
+pub(super) fn tanh_but_for_zeros(f: &mut FuncBuilder, x: ValId) -> ValId {
     // From there on 1 is the nearest number.
     let limit = if f.ty(x).elem == Elem::F32 { 9.1 } else { 19.1 };
     let x = clamp(f, x, -limit, limit);
@@ -76,12 +82,23 @@ pub(crate) fn tanh(f: &mut FuncBuilder, x: ValId) -> ValId {
     f.binary(BinOp::Div, t, below)
 }
 
-/// `x` above 0, else `alpha · (exp(x) − 1)`: one of two terms is 0.
+/// `alpha · (exp(x) − 1)` below 0, else `x`.
 pub(crate) fn elu(f: &mut FuncBuilder, x: ValId, alpha: f64) -> ValId {
-    let (above, below) = (with(f, BinOp::Max, x, 0.0), with(f, BinOp::Min, x, 0.0));
-    let below = exp_minus_one(f, below);
-    let alpha = number(f, x, alpha);
-    f.fma(below, alpha, above)
+    let below = exp_minus_one(f, x);
+    let below = with(f, BinOp::Mul, below, alpha);
+    below_zero(f, x, below)
+}
+
+/// `alpha · x` below 0, else `x`.
+pub(crate) fn leaky_relu(f: &mut FuncBuilder, x: ValId, alpha: f64) -> ValId {
+    let below = with(f, BinOp::Mul, x, alpha);
+    below_zero(f, x, below)
+}
+
+/// `below` where x is below 0, else `x`: a zero keeps its sign, and a NaN stays one.
+fn below_zero(f: &mut FuncBuilder, x: ValId, below: ValId) -> ValId {
+    let is_below = with(f, BinOp::Less, x, 0.0);
+    f.select(is_below, below, x)
 }
 
 /// ln 2 to as many bits that its product with n is exact, and the rest.

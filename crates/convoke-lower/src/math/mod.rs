@@ -1,6 +1,6 @@
 //! Functions that the loop IR has no operation for, as polynomials.
 //!
-//! Every function keeps NaN, and gives the infinities that its meaning has. Errors are in units of the last place, over all numbers.
+//! Every function keeps NaN, and gives the infinities that its meaning has, and the signs of zeros. Errors are in units of the last place, over all numbers.
 
 mod erf;
 mod exp;
@@ -10,7 +10,7 @@ mod pow;
 use convoke_ir::loops::{BinOp, FuncBuilder, ValId};
 
 pub(crate) use erf::{erf, gelu};
-pub(crate) use exp::{elu, exp, one_plus_exp_neg, tanh};
+pub(crate) use exp::{elu, exp, leaky_relu, one_plus_exp_neg, tanh};
 pub(crate) use log::{log, softplus};
 pub(crate) use pow::pow;
 

@@ -19,10 +19,10 @@ pub(super) fn unary(op: &Op, x: f64, number: impl Fn(f64) -> f64) -> Option<f64>
         Op::Softplus(_) if x > 0.0 => x + (-x).exp().ln_1p(),
         Op::Softplus(_) => x.exp().ln_1p(),
         Op::Elu(op) => {
-            if x > 0.0 {
-                x
-            } else {
+            if x < 0.0 {
                 number(op.alpha) * x.exp_m1()
+            } else {
+                x
             }
         }
         Op::Gelu(op) if op.tanh => {
