@@ -54,7 +54,7 @@ impl Machine {
             fma_per_cycle: 2.0,
             fma_latency: 4.0,
             caches: caches(&[32 << 10, 512 << 10, 4 << 20], 256),
-            rates: Rates::wide(),
+            rates: Rates::avx2(),
             ..x86_64()
         }
     }
@@ -68,6 +68,7 @@ impl Machine {
             vector_registers: 32,
             fma_per_cycle: 1.0,
             caches: caches(&[32 << 10, 1 << 20, 4 << 20], 512),
+            rates: Rates::wide(),
             ..Machine::x86_64_v3()
         }
     }
@@ -103,6 +104,7 @@ fn avx10_256() -> Machine {
         vector_bits: 256,
         fma_per_cycle: 2.0,
         caches: caches(&[32 << 10, 1 << 20, 4 << 20], 256),
+        rates: Rates::avx2(),
         ..Machine::x86_64_v4()
     }
 }

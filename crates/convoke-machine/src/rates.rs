@@ -91,6 +91,27 @@ impl Rates {
         }
     }
 
+    /// Round figures of the same code at 256 bits, on the same core, which starts two multiply-adds of such vectors a cycle.
+    pub fn avx2() -> Rates {
+        let rows = [
+            [4.0, 3.2, 1.67, 1.12],
+            [3.15, 1.72, 1.23, 1.05],
+            [2.0, 1.4, 1.1, 1.02],
+            [1.1, 0.97, 0.945, 0.94],
+            [1.09, 1.0, 1.0, 0.99],
+        ];
+        let efficiency = rows.iter().map(|row| row.to_vec()).collect();
+        Rates {
+            load_cycles: 0.33,
+            arithmetic_cycles: 0.66,
+            store_cycles: 0.69,
+            gather_cycles: 0.35,
+            scatter_cycles: 0.3,
+            product: ProductRates { sums: vec![1, 2, 4, 8, 12], efficiency, ..Rates::wide().product },
+            ..Rates::wide()
+        }
+    }
+
     /// Round figures of the same code on a core of Intel's that starts two multiply-adds of 512 bits a cycle.
     pub fn sapphire_rapids() -> Rates {
         let rows = [

@@ -293,8 +293,8 @@ pub(crate) struct MachineCommand {
     /// List the names
     #[arg(long, conflicts_with = "cpu")]
     pub(crate) list: bool,
-    /// Measure this CPU: clock, caches, and the rates of generated code
-    #[arg(long, conflicts_with_all = ["cpu", "list"])]
+    /// Measure this CPU: clock, caches, and the rates of generated code; with --cpu, of code for that CPU, which this one must run
+    #[arg(long, conflicts_with = "list")]
     pub(crate) calibrate: bool,
     /// Seconds to measure for
     #[arg(long, value_name = "S", default_value_t = 5.0, allow_hyphen_values = true, value_parser = duration, requires = "calibrate")]

@@ -197,7 +197,8 @@ impl PixelProblem {
         let [near, far] = self.fetched(machine, k, rows, run);
         let busy = [multiply, loads, near, far, read];
         let cycles = busy.into_iter().fold(waits, f64::max)
-            + machine.hierarchy.exposed * (multiply.min(loads.max(far)) + self.fetched_anew(machine, rows, run));
+            + machine.hierarchy.exposed
+                * (multiply.min(loads.max(near).max(far)) + self.fetched_anew(machine, rows, run));
         let store = k as f64 * vectors as f64 * self.store(machine, rows.size);
         let stored = pages(machine, self.within[1], stored, among[1], row);
         [cycles, store + stored + machine.rates.call_cycles]
@@ -244,7 +245,9 @@ impl PixelProblem {
     /// Cycles to fetch the pixels and weights of a tile from the second-level cache, none if half the first level holds them; and from beyond it, none
     /// if it holds them.
     fn fetched(&self, machine: &Machine, k: usize, rows: &Rows, columns: &TileRun) -> [f64; 2] {
-        let pixels = self.c * self.under(rows, columns);
+        // Of each row whole lines, which begin and end anywhere.
+        let begun = rows.inputs * (machine.hierarchy.line_bytes - self.bytes);
+        let pixels = self.c * (self.under(rows, columns) + begun);
         let bytes = pixels + k * self.c * self.h.kernel * self.w.kernel * self.bytes;
         match &machine.caches[..] {
             [_, second, _, ..] if bytes > second.bytes => [0.0, bytes as f64 / burst(machine, bytes as u128)],
