@@ -5,6 +5,7 @@ mod limits;
 mod options;
 mod reduce;
 mod values;
+mod verify;
 
 use std::ffi::OsString;
 
@@ -14,10 +15,10 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 pub(crate) use commands::Emit;
 pub(crate) use commands::{
     Algorithms, Analyze, Backend, Bench, Check, Compile, Docs, Explain, Import, List, MachineCommand, Opt, Run, Stage,
-    Verify,
 };
 pub(crate) use options::{Inputs, Options, Random, Which};
 pub(crate) use reduce::Reduce;
+pub(crate) use verify::Verify;
 
 /// A compiler for convolution layers.
 ///
