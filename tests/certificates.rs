@@ -6,7 +6,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use convoke::certificates::{Certificate, Replay, verify};
+use convoke::certificates::{Certificate, Replay, state_code, verify, verify_code};
 use convoke::{Compiler, Layer, Machine};
 use convoke_tests::Random;
 use serde_json::Value;
@@ -373,6 +373,47 @@ fn changed_residuals_and_factors_are_found_though_they_were_sealed_anew() {
         resealed(folder, certificate);
         assert!(holds(folder), "{passes}: it holds again");
     }
+}
+
+#[test]
+fn code_is_known_by_its_hash() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let at = folder.path();
+    let code = tempfile::tempdir().expect("a folder");
+    written(at);
+    let object = code.path().join("l.o");
+    fs::write(&object, b"machine code").expect("it can be written");
+    assert!(verify_code(at, &object).is_err_and(|refused| refused.to_string().contains("states no code")));
+    state_code(at, &[&object]).expect("a certificate and a file");
+    assert!(verify_code(at, &object).is_ok_and(|check| check.of == "l.o"));
+    let says = |of: &str| {
+        let report = verify(at, REPLAY, |_| {}).unwrap_or_else(|refused| panic!("{refused}"));
+        report.held.into_iter().find(|check| check.of == of).expect("a check").says
+    };
+    assert!(says("l.o").contains("not in this folder"));
+    // In the folder it is checked unasked.
+    let here = at.join("l.o");
+    fs::copy(&object, &here).expect("it can be copied");
+    assert_eq!(says("l.o"), "the code that was written with this certificate");
+    for bytes in [&b"machine codf"[..], b"machine cod", b"", b"machine code "] {
+        fs::write(&here, bytes).expect("it can be written");
+        assert!(!holds(at) && verify_code(at, &here).is_err());
+    }
+    fs::remove_file(&here).expect("it can be removed");
+    // Statements that cannot be: they are sealed anew, with the hash that the file has.
+    for (name, also) in [("../l.o", "../l.o"), ("certificate.json", ""), ("00-as-given.conv", ""), ("l.o", "l.o")] {
+        let mut value = certificate(at);
+        let hash = value["code"][0]["hash"].clone();
+        let file = |name: &str| serde_json::json!({ "name": name, "hash": hash });
+        let files = [name, also].into_iter().filter(|name| !name.is_empty()).map(file);
+        value["code"] = files.collect::<Vec<_>>().into();
+        let changed: Certificate = serde_json::from_value(value).expect("the form of a certificate");
+        let kept = fs::read(at.join(convoke_verify::NAME)).expect("a file");
+        fs::write(at.join(convoke_verify::NAME), changed.sealed().to_text()).expect("it can be written");
+        assert!(!holds(at), "{name} is stated as code");
+        fs::write(at.join(convoke_verify::NAME), kept).expect("it can be written");
+    }
+    assert!(holds(at));
 }
 
 #[test]

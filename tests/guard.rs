@@ -16,6 +16,7 @@ use convoke_conv::select::selections;
 use convoke_data as data;
 use convoke_interp as interp;
 use convoke_lower::known::Known;
+use convoke_tests::native::sanitized;
 use convoke_tests::{ConvShape, Random};
 use ndarray::{ArrayD, Dimension, IxDyn};
 
@@ -90,7 +91,10 @@ fn worst(case: &Case, machine: &Machine, algorithm: Algorithm, kappa: u32) -> Op
     let conv =
         case.layer.ir().body.iter().find_map(|instr| Conv::new(case.layer.ir(), &Known::of(case.layer.ir()), instr))?;
     let compiled = compiler.compile(&case.layer).expect("it compiles");
-    let y = compiled.run_rounded(std::slice::from_ref(&case.x)).expect("it runs").remove(0);
+    let x = std::slice::from_ref(&case.x);
+    let mut outputs = compiled.run_rounded(x).expect("it runs");
+    sanitized(&compiler, &case.layer, (x, &outputs)).unwrap_or_else(|why| panic!("{why}"));
+    let y = outputs.remove(0);
     let plain = Compiler::for_machine(machine.clone()).with_algorithm(Algorithm::Direct);
     let plain = plain.select(&case.layer).expect("plain sums apply");
     let expected = interp::error_bounds(

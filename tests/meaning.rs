@@ -7,6 +7,7 @@ use convoke::{Algorithm, Compiler, Error, Layer, Layout, Machine, Subnormals};
 use convoke_conv::SelectError;
 use convoke_interp::run_program;
 use convoke_passes::PassError;
+use convoke_tests::native::sanitized;
 use convoke_tests::{ConvShape, Random};
 use ndarray::ArrayD;
 
@@ -30,6 +31,7 @@ fn engines(compiler: &Compiler, layer: &Layer, inputs: &[ArrayD<f64>]) -> Option
     let mut loops = run_program(lowered.verified(), inputs, layer.files()).expect("a verified program");
     let compiled = compiler.compile(layer).unwrap_or_else(|e| panic!("{}\n{}", layer.ir(), e.render(false)));
     let mut native = compiled.run_rounded(inputs).expect("inputs of its types");
+    sanitized(compiler, layer, (inputs, &native)).unwrap_or_else(|why| panic!("{why}"));
     Some([loops.remove(0), native.remove(0)])
 }
 

@@ -2,6 +2,7 @@
 
 use convoke::check::Reference;
 use convoke::{Compiler, Layer, Layout, Machine, Subnormals};
+use convoke_tests::native::sanitized;
 use ndarray::ArrayD;
 
 /// The columns, in order.
@@ -69,8 +70,10 @@ fn every_pooling_gives_what_onnx_gives() {
 
         let reference = Reference::new(&layer, vec![x], Subnormals::default()).expect("the interpreter runs it");
         let machine = widths[i % widths.len()].clone();
-        let compiled = Compiler::host().with_machine(machine).compile(&layer).expect("it compiles");
+        let compiler = Compiler::host().with_machine(machine);
+        let compiled = compiler.compile(&layer).expect("it compiles");
         let native = compiled.run_rounded(reference.inputs()).expect("inputs of its types");
+        sanitized(&compiler, &layer, (reference.inputs(), &native)).unwrap_or_else(|why| panic!("{why}"));
         let interpreted = reference.outputs()[0].value.iter().copied().collect::<Vec<_>>();
         for (by, found) in [("interpreter", interpreted), ("native code", native[0].iter().copied().collect())] {
             let same = |(found, expected): (&f64, &f64)| (found - expected).abs() <= 1e-5 * expected.abs().max(1.0);

@@ -1,5 +1,6 @@
-//! The command in process: what it prints, and with which exit status. `files` holds its outputs, `nets` what is for whole nets, `reduce` nets that fail, `usage` wrong command lines and their messages.
+//! The command in process: what it prints, and with which exit status. `certificates` holds certificates and their code, `files` holds its outputs, `nets` what is for whole nets, `reduce` nets that fail, `usage` wrong command lines and their messages.
 
+mod certificates;
 mod explain;
 mod external_data;
 mod files;

@@ -32,6 +32,8 @@ pub struct Certificate {
     pub weights: Vec<File>,
     /// The convolutions of the last layer among the stages.
     pub convolutions: Vec<Convolution>,
+    /// The files of code that were written with it.
+    pub code: Vec<File>,
     /// The hash of all else.
     #[serde(default)]
     pub seal: String,
@@ -161,7 +163,7 @@ impl Certificate {
         text
     }
 
-    /// All files that it names, each once for every place that names it.
+    /// All files of the folder that it names, each once for every place that names it. Code may lie elsewhere.
     pub(crate) fn files(&self) -> impl Iterator<Item = &File> {
         let stages = self.stages.iter().map(|stage| &stage.file);
         let identities = self.convolutions.iter().filter_map(|conv| conv.identity.as_ref());

@@ -42,14 +42,17 @@ pub(crate) fn read(at: &Path) -> Result<Certificate> {
     Ok(certificate)
 }
 
+/// Refuses what is not the name of a file in the folder, beside the certificate.
+pub(crate) fn is_inside(name: &str) -> Result<()> {
+    let inside = matches!(Path::new(name).components().collect::<Vec<_>>()[..], [Component::Normal(_)]);
+    if inside && name != NAME { Ok(()) } else { changed(name, "it is not the name of a file of this folder") }
+}
+
 /// Checks the hash of every file, and gives their number.
 pub(crate) fn all(at: &Path, certificate: &Certificate) -> Result<usize> {
     let mut known: HashMap<&str, &str> = HashMap::new();
     for file in certificate.files() {
-        let inside = matches!(Path::new(&file.name).components().collect::<Vec<_>>()[..], [Component::Normal(_)]);
-        if !inside || file.name == NAME {
-            return changed(&file.name, "it is not the name of a file of this folder");
-        }
+        is_inside(&file.name)?;
         if let Some(hash) = known.insert(&file.name, &file.hash) {
             if hash != file.hash {
                 return changed(&file.name, "it is named with two hashes");

@@ -8,6 +8,7 @@
 //! |---|---|
 //! | `certificate.rs` | what a certificate holds, and its seal |
 //! | `files.rs` | that every file is there, is whole, and is the only one of its name |
+//! | `code.rs` | that files of code are those that were written with the certificate, where they are given |
 //! | `stages.rs` | that each stage is well-formed and computes what the one before it does, on inputs of `inputs.rs` |
 //! | `residual.rs`, `response.rs` | how far kernels that a stage factors, or joins, are from those before, from the weights of both |
 //! | `algorithms.rs` | that each convolution by a fast algorithm has one, of its sizes |
@@ -20,6 +21,7 @@
 mod algorithms;
 mod bounds;
 mod certificate;
+mod code;
 mod files;
 mod identity;
 mod inputs;
@@ -34,6 +36,7 @@ pub use bounds::bound;
 pub use certificate::{
     Algorithm, Axis, Certificate, Change, Convolution, FORMAT, File, NAME, Problem, Residual, Stage, hash, hash_of_file,
 };
+pub use code::{verify_code, with_code};
 use refused::Result;
 pub use refused::{Check, Refused, Report};
 pub use residual::residuals;
@@ -53,6 +56,7 @@ pub fn verify(at: &Path, replay: Replay, mut before: impl FnMut(&str)) -> Result
     held(NAME, format!("sealed; {count} files as they were written"));
     let (last, checks) = stages::replay(at, &certificate, replay, &mut before)?;
     checks.into_iter().for_each(|check| held(&check.of, check.says));
+    code::check(at, &certificate)?.into_iter().for_each(|check| held(&check.of, check.says));
     before("algorithms");
     for check in algorithms::check(at, &certificate, &last)? {
         held(&check.of, check.says);

@@ -20,7 +20,7 @@ use convoke_passes::{Guarantee, Outcome, Record, Stage as Language, State, regis
 use convoke_verify::{
     Algorithm, Axis, Change, Convolution, FORMAT, File, NAME, Problem, Stage, hash, hash_of_file, residuals,
 };
-pub use convoke_verify::{Certificate, Check, Refused, Replay, Report, verify};
+pub use convoke_verify::{Certificate, Check, Refused, Replay, Report, verify, verify_code};
 
 use crate::compiler::Compiler;
 use crate::error::Error;
@@ -65,12 +65,23 @@ impl Compiler {
             stages,
             weights: folder.weights,
             convolutions,
+            code: Vec::new(),
             seal: String::new(),
         };
         let certificate = certificate.sealed();
         write_whole(&at.join(NAME), |out| out.write_all(certificate.to_text().as_bytes()))?;
         Ok(certificate)
     }
+}
+
+/// States the files of code that were written with the certificate in the folder `at`, so that [`verify_code`] knows them.
+///
+/// # Errors
+///
+/// [`Error::Certificate`] for a folder without a certificate, and for files that cannot be read; [`DataError`] where it cannot be written.
+pub fn state_code(at: &Path, code: &[&Path]) -> Result<(), Error> {
+    let text = convoke_verify::with_code(at, code).map_err(Box::new)?;
+    Ok(write_whole(&at.join(NAME), |out| out.write_all(text.as_bytes()))?)
 }
 
 /// Makes the folder, or finds it empty.

@@ -66,6 +66,10 @@ pub enum Error {
     #[cfg(feature = "onnx")]
     #[error(transparent)]
     Import(Box<convoke_onnx::ImportError>),
+    /// A certificate that is not whole.
+    #[cfg(feature = "certificates")]
+    #[error(transparent)]
+    Certificate(#[from] Box<convoke_verify::Refused>),
     /// A layer that cannot be built in Rust.
     #[error(transparent)]
     Build(#[from] BuildError),

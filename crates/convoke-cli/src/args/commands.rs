@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, ValueEnum};
 
 use super::options::{Format, Inputs, Options, Random, Sanitizer, Which};
-use super::values::{at_least_one, binding, bytes, duration, not_negative, ops, symbol_prefix};
+use super::values::{at_least_one, binding, duration, not_negative, ops, symbol_prefix};
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -170,27 +170,6 @@ pub(crate) struct Check {
     pub(crate) sanitizer: Sanitizer,
     #[command(flatten)]
     pub(crate) options: Options,
-}
-
-#[derive(Debug, Args)]
-#[command(after_help = "\
-Examples:
-  convoke compile layer.conv -o layer.o --certificates why       the code, and how it came about
-  convoke verify why                                             replays that, without the passes
-
-An error names the first statement that does not hold; the exit status is then 1. docs/certificates.md tells proofs from tests and assumptions.")]
-pub(crate) struct Verify {
-    /// The folder that `compile --certificates` wrote
-    #[arg(value_name = "DIR")]
-    pub(crate) folder: PathBuf,
-    /// Run all programs of a large layer, not only the last
-    #[arg(long)]
-    pub(crate) all: bool,
-    /// Refuse stages that need more memory than this to run: `512M`, `4G`
-    #[arg(long, value_name = "BYTES", value_parser = bytes, default_value = "2G")]
-    pub(crate) max_memory: u64,
-    #[command(flatten)]
-    pub(crate) format: Format,
 }
 
 #[derive(Debug, Args)]

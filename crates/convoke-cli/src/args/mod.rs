@@ -6,6 +6,7 @@ mod limits;
 mod options;
 mod reduce;
 mod values;
+mod verify;
 
 use std::ffi::OsString;
 
@@ -14,11 +15,12 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 #[cfg(feature = "compile")]
 pub(crate) use commands::Emit;
 pub(crate) use commands::{
-    Algorithms, Analyze, Backend, Bench, Check, Compile, Docs, Import, List, MachineCommand, Opt, Run, Stage, Verify,
+    Algorithms, Analyze, Backend, Bench, Check, Compile, Docs, Import, List, MachineCommand, Opt, Run, Stage,
 };
 pub(crate) use explain::Explain;
 pub(crate) use options::{Inputs, Options, Random, Which};
 pub(crate) use reduce::Reduce;
+pub(crate) use verify::Verify;
 
 /// A compiler for convolution layers.
 ///

@@ -1,8 +1,9 @@
 //! `convoke compile`: native code, its listings and its header, as files.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use convoke::certificates::state_code;
 use convoke::ir::diagnostic::shown;
 use convoke::ir::loops::{Verified, verify};
 use convoke::objects::{Export, Nets, static_library};
@@ -69,14 +70,25 @@ pub(crate) fn run(mut args: Compile, io: &mut Io<'_>) -> Result<(), Failure> {
     let compilers = for_cpus(compiler, several.as_deref(), args.target.is_some())?;
     let layers = called(source::layers_of(module, &args.options.which)?, args.name.as_deref())?;
     export_all(&Nets::lower(&compilers, &layers, export)?, &kinds, &args, &mut outputs, io)?;
-    outputs.commit()
+    outputs.commit()?;
+    if let Some(folder) = &args.certificates {
+        let code = args.output.iter().zip(&kinds).filter(|(path, emit)| emit.has_code() && !is_standard(path));
+        let code: Vec<&Path> = code.map(|(path, _)| path.as_path()).collect();
+        folders(folder, &layers).try_for_each(|own| state_code(&own, &code))?;
+    }
+    Ok(())
+}
+
+/// The folder of the certificate of each layer.
+fn folders(folder: &Path, layers: &[Layer]) -> impl Iterator<Item = PathBuf> {
+    let alone = layers.len() == 1;
+    layers.iter().map(move |layer| if alone { folder.to_owned() } else { folder.join(layer.name()) })
 }
 
 /// Writes the certificate of each layer.
 fn certify(compiler: &Compiler, module: &Module, args: &Compile, folder: &Path) -> Result<(), Failure> {
     let layers = source::layers_of(module.clone(), &args.options.which)?;
-    for layer in &layers {
-        let own = if layers.len() > 1 { folder.join(layer.name()) } else { folder.to_owned() };
+    for (layer, own) in layers.iter().zip(folders(folder, &layers)) {
         compiler.certify(layer, &own)?;
     }
     Ok(())

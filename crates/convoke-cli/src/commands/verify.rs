@@ -1,6 +1,6 @@
 //! `convoke verify`: the replay of a certificate.
 
-use convoke::certificates::{Refused, Replay, verify};
+use convoke::certificates::{Refused, Replay, verify, verify_code};
 use convoke::ir::diagnostic::shown;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
@@ -18,7 +18,13 @@ pub(crate) fn run(args: Verify, io: &mut Io<'_>) -> Result<(), Failure> {
     let replay = Replay { budget: args.max_memory, all: args.all };
     let found = verify(&args.folder, replay, |check| bar.set_message(check.to_owned()));
     bar.finish_and_clear();
-    let report = found.map_err(|refused| Failure::Input(reason(&args, &refused)))?;
+    let refused = |refused| Failure::Input(reason(&args, &refused));
+    let mut report = found.map_err(refused)?;
+    for code in &args.code {
+        let check = verify_code(&args.folder, code).map_err(refused)?;
+        report.held.retain(|other| other.of != check.of);
+        report.held.push(check);
+    }
     if args.format.json {
         let checks: Vec<_> = report.held.iter().map(|check| json!({ "of": check.of, "says": check.says })).collect();
         return sink::json(io, &json!({ "holds": true, "checks": checks }));
@@ -32,6 +38,9 @@ pub(crate) fn run(args: Verify, io: &mut Io<'_>) -> Result<(), Failure> {
 fn reason(args: &Verify, refused: &Refused) -> String {
     let folder = shown(&args.folder.to_string_lossy());
     match refused {
+        Refused::Read { path, source } if args.code.contains(path) => {
+            format!("{}: {source}; --code names a file of code", shown(&path.to_string_lossy()))
+        }
         Refused::Read { path, source } => {
             format!("{}: {source}; DIR is a folder that `compile --certificates` wrote", shown(&path.to_string_lossy()))
         }
