@@ -323,7 +323,8 @@ fn benchdnn_shapes_are_exact_on_integers_by_every_algorithm() {
 #[test]
 fn a_whole_corpus_is_exact_on_integers() {
     let Some(path) = std::env::var_os("CONVOKE_CORPUS") else { return };
-    let most = std::env::var("CONVOKE_CORPUS_MACS").map_or(20_000_000, |n| n.parse().expect("a number of multiply-adds"));
+    let most =
+        std::env::var("CONVOKE_CORPUS_MACS").map_or(20_000_000, |n| n.parse().expect("a number of multiply-adds"));
     let shapes = corpus::read(Path::new(&path)).expect("CONVOKE_CORPUS names a file of shapes");
     let (mut left_out, mut count, mut complaints) = (0, Count::default(), Vec::new());
     for (i, (source, shape)) in shapes.iter().enumerate() {
