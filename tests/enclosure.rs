@@ -192,6 +192,30 @@ fn every_algorithm_keeps_its_bound() {
     assert!(extents[3].bound > extents[2].bound && extents[2].bound > extents[0].bound, "{extents:?}");
 }
 
+/// A pixel may be far larger than its neighbours, for which the guard has plain sums compute its tile, but need not be.
+#[test]
+fn a_guard_that_may_not_see_a_tile_is_not_counted_on() {
+    let numbers: Vec<String> = (0..400).map(|i| if i == 105 { "1e6" } else { "1" }.to_owned()).collect();
+    let text = format!(
+        "layer @l(%x: f32[1, 8, 20, 20] in [1, 1.5]) -> f32[1, 8, 20, 20] {{
+           %w = const f32[8, 8, 3, 3] = normal(seed = 1, std = 0.2)
+           %m = const f32[1, 1, 20, 20] = [{}]
+           %s = mul %x, %m
+           %y = conv2d %s, %w {{ pads = [1, 1, 1, 1], algorithm = winograd(6x6) }}
+           return %y
+         }}",
+        numbers.join(", ")
+    );
+    let layer = Layer::parse(&text).expect("a valid layer");
+    let bounds = net_bounds(&Compiler::host(), &layer).expect("it has a range");
+    let mut random = Random::new(2);
+    for size in [1.0, 1e-6, 0.0] {
+        let mut inputs = inputs(&layer, 0, 1.5, &mut random);
+        inputs[0].slice_mut(ndarray::s![.., .., 5, 5]).mapv_inplace(|x| f64::from((x * size) as f32));
+        assert_eq!(outside(&Compiler::host(), &layer, &bounds, &inputs), None, "{size} times as large");
+    }
+}
+
 #[test]
 fn norms_and_softmax_have_bounds() {
     let norm = "%m = reduce_mean %x { axes = [1] }

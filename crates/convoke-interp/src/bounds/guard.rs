@@ -59,16 +59,18 @@ impl Guard {
         let plane = from.h * from.w;
         let rounded = unit.gamma(channels + 4);
         let lost = (channels as f64 + 4.0) * unit.lost;
-        let [value, error] = [&x.value, &x.error].map(|data| planes(Operand { data, ty: x_type }));
-        let (value, error) = (value?, error?);
+        let least = x.least.as_ref().unwrap_or(&x.value);
+        let [value, least, error] = [&x.value, least, &x.error].map(|data| planes(Operand { data, ty: x_type }));
+        let (value, least, error) = (value?, least?, error?);
         let mut norms = [filled(from.n * groups * plane, 0.0)?, filled(from.n * groups * plane, 0.0)?];
-        for (at, (value, error)) in value.chunks_exact(plane).zip(error.chunks_exact(plane)).enumerate() {
+        let planes = value.chunks_exact(plane).zip(least.chunks_exact(plane)).zip(error.chunks_exact(plane));
+        for (at, ((value, least), error)) in planes.enumerate() {
             let to = at / channels * plane;
-            for (i, (x, e)) in value.iter().zip(error).enumerate() {
+            for (i, ((x, least), e)) in value.iter().zip(least).zip(error).enumerate() {
                 let [low, high] = match (x.is_nan(), *e == 0.0) {
                     (true, true) => [f64::INFINITY; 2],
                     (true, false) => [0.0, f64::INFINITY],
-                    _ => [(x.abs() - e).max(0.0), x.abs() + e],
+                    _ => [(least.abs() - e).max(0.0), x.abs() + e],
                 };
                 norms[0][to + i] += low.powi(2) * (1.0 - rounded);
                 norms[1][to + i] += high.powi(2) * (1.0 + rounded);

@@ -70,6 +70,7 @@ impl Applied<'_> {
             typical,
             spoilt,
             near: None,
+            least: None,
         })
     }
 

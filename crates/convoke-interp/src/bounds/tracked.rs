@@ -18,13 +18,15 @@ pub(super) struct Tracked {
     pub(super) spoilt: bool,
     /// The bound of the tensor in memory, if it is less than the bound for an op that reads it (`stored.rs`).
     pub(super) near: Option<Arc<Vec<f64>>>,
+    /// The least magnitudes, where the value is the largest magnitude of many that it may have (`enclosure`).
+    pub(super) least: Option<Arc<Vec<f64>>>,
 }
 
 impl Tracked {
     pub(super) fn exact(value: Arc<Vec<f64>>) -> Result<Tracked> {
         let error = Arc::new(filled(value.len(), 0.0)?);
         let (scale, typical) = (Arc::new(each(&value, f64::abs)?), [error.clone(), error.clone()]);
-        Ok(Tracked { scale, value, error, depth: 0, typical, spoilt: false, near: None })
+        Ok(Tracked { scale, value, error, depth: 0, typical, spoilt: false, near: None, least: None })
     }
 
     /// The tensor as a native operation reads it, see [`Unit::read`].

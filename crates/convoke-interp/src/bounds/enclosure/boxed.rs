@@ -24,7 +24,8 @@ impl Boxed {
 
     pub(super) fn of(lower: Vec<f64>, upper: Vec<f64>) -> Result<Boxed> {
         let magnitude = each2(&lower, &upper, magnitude)?;
-        let tracked = Tracked::exact(Arc::new(magnitude))?;
+        let least = Some(Arc::new(each2(&lower, &upper, least)?));
+        let tracked = Tracked { least, ..Tracked::exact(Arc::new(magnitude))? };
         Ok(Boxed { lower: Arc::new(lower), upper: Arc::new(upper), tracked })
     }
 

@@ -74,7 +74,7 @@ pub struct Enclosure {
 ///
 /// # Errors
 ///
-/// As [`run_layer`](crate::run_layer); about ten times the memory is needed.
+/// As [`run_layer`](crate::run_layer); about eleven times the memory is needed.
 pub fn enclose(layer: Verified<'_>, inputs: &[[f64; 2]], files: &Files, subnormals: Subnormals) -> Result<Enclosure> {
     let layer = layer.layer();
     check(layer, inputs, files)?;
@@ -119,8 +119,8 @@ pub fn enclose(layer: Verified<'_>, inputs: &[[f64; 2]], files: &Files, subnorma
     Ok(Enclosure { outputs: outputs.collect(), values })
 }
 
-/// Numbers held for each element: both ends, the magnitude, its error and scale, and those of the op that is evaluated.
-const COPIES: u128 = 10;
+/// Numbers held for each element: both ends, the magnitudes, the error, the scale, and those of the op that is evaluated.
+const COPIES: u128 = 11;
 
 fn check(layer: &Layer, inputs: &[[f64; 2]], files: &Files) -> Result<()> {
     if layer.params.len() != inputs.len() {
