@@ -91,6 +91,11 @@ impl Conv {
         }
     }
 
+    /// The same in a loop of its own, in which its weights stay in the caches, between arrays of a caller.
+    pub(crate) fn alone(&self) -> Conv {
+        Conv { within: [false; 2], others: 0, ..*self }
+    }
+
     /// The same with rows for columns and columns for rows.
     pub(crate) fn transposed(&self) -> Conv {
         let turn = |image: Image| Image { h: image.w, w: image.h, ..image };

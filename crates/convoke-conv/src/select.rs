@@ -132,6 +132,15 @@ impl Selection {
         }
     }
 
+    /// The candidate that would be the fastest in a loop over this convolution alone, if it is of another form than the one chosen.
+    pub fn in_a_loop(&self, machine: &Machine) -> Option<Estimate> {
+        let alone = self.conv.alone();
+        let open = estimates(&self.candidates).filter(|estimate| is_open(estimate, &self.budget));
+        let all = open.filter_map(|estimate| weigh(estimate.plan, &alone, machine, Errors::None).ok());
+        let best = all.min_by(|a, b| a.weighed().total_cmp(&b.weighed()))?;
+        (best.plan.form() != self.chosen.form()).then_some(best)
+    }
+
     /// The outputs that a NaN or an infinity of an operand reaches, by the plan chosen.
     pub fn propagation(&self) -> Propagation {
         algorithms::of(&self.chosen).map_or(Propagation::Sum, |method| method.propagation(&self.conv))

@@ -150,7 +150,7 @@ fn memory_thresholds_and_sharing_are_read_and_checked() {
 
 #[test]
 fn rates_outside_their_range_are_refused() {
-    let good = Machine::x86_64_v3().to_toml();
+    let good = Machine::x86_64_v4().to_toml();
     for (from, to, field) in [
         ("call_cycles = 5.2", "call_cycles = 0.0", "rates.call_cycles"),
         ("gather_cycles = 0.36", "gather_cycles = inf", "rates.gather_cycles"),

@@ -222,7 +222,7 @@ impl Compiler {
     }
 
     /// Has native code check each access against its buffer, with memory that nobody has written found in the outputs: a run then ends with
-    /// [`Error::Sanitizer`] where the verifier or code generation is wrong. The result is the same bits, but for which of two equal
+    /// [`Error::Sanitizer`](crate::Error::Sanitizer) where the verifier or code generation is wrong. The result is the same bits, but for which of two equal
     /// numbers (zeros, or flushed ones) a `min` or `max` gives. Such code is several times slower, is never
     /// kept in a cache, and is not what tuning times.
     pub fn with_sanitize(mut self, sanitize: bool) -> Compiler {

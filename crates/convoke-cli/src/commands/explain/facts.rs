@@ -181,6 +181,12 @@ impl<'a> View<'a> {
         self.range = Some(range);
     }
 
+    /// The candidate that would be chosen for the convolution alone, if it was left to choose and the net changed that.
+    pub(super) fn in_a_loop(&self) -> Option<Estimate> {
+        let free = matches!(self.selection.reason, Reason::Fastest { .. } | Reason::Only);
+        self.selection.in_a_loop(self.machine).filter(|_| free)
+    }
+
     /// The candidate chosen.
     pub(super) fn chosen(&self) -> Option<&Row<'a>> {
         self.rows.iter().find(|row| row.standing == Standing::Chosen)

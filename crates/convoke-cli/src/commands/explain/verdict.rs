@@ -5,6 +5,7 @@ use convoke_conv::{Origin, Reason};
 
 use super::facts::{PACKING, PRODUCTS, Row, Standing, View, error, list};
 use super::ieee;
+use crate::options::in_seconds;
 use crate::table::{bytes, seconds, threads};
 
 /// Times this close are equal, as far as a model or a clock can say.
@@ -35,6 +36,7 @@ pub(super) fn sentences(view: &View<'_>) -> Vec<String> {
         _ => said.push(saves(view, chosen)),
     }
     said.extend(packing(view, chosen));
+    said.extend(in_a_loop(view));
     let reason = &view.selection.reason;
     if !matches!(reason, Reason::Asked | Reason::Measured { .. }) {
         said.extend(next(view, chosen));
@@ -46,6 +48,22 @@ pub(super) fn sentences(view: &View<'_>) -> Vec<String> {
     said.extend(ieee::algorithm(view.selection));
     said.extend(measured(view, chosen));
     said
+}
+
+/// The candidate that would be chosen for the convolution alone, and what the net has to do with it.
+fn in_a_loop(view: &View<'_>) -> Option<String> {
+    let (conv, other) = (&view.selection.conv, view.in_a_loop()?);
+    let here = view.rows.iter().find(|row| row.plan.plan == other.plan)?;
+    let why = match conv.others > view.machine.second_level() as u128 {
+        true => {
+            let others = bytes(u64::try_from(conv.others).unwrap_or(u64::MAX));
+            format!("which reads {others} of other constants in between")
+        }
+        false => "whose own memory has large pages".into(),
+    };
+    let [alone, here] = [in_seconds(other.cycles(), view.machine), here.seconds].map(seconds);
+    let other = other.plan.form();
+    Some(format!("In a loop of its own it would be {other}, with {alone}; in this net, {why}, {other} takes {here}."))
 }
 
 fn asked(view: &View<'_>, chosen: &Row<'_>) -> Vec<String> {

@@ -15,6 +15,7 @@ pub(crate) fn text(report: &Report<'_>, net: &Net<'_>) -> String {
     let mut text = header(report);
     text += &format!("\n{} ops as compiled\n{}", net.rows.len(), ops(net));
     text += &headings(net);
+    text += &in_a_loop(report).map_or_else(String::new, |said| wrapped(&said));
     text += &ieee::algorithms(report).map_or_else(String::new, |warning| wrapped(&warning));
     text += &format!("\n{}", sums(net));
     text += &format!("\nkinds of ops\n{}", kinds(net));
@@ -31,6 +32,22 @@ pub(crate) fn text(report: &Report<'_>, net: &Net<'_>) -> String {
         );
     }
     text
+}
+
+/// How many choices the net made otherwise than a loop over each convolution would, and of which convolutions.
+fn in_a_loop(report: &Report<'_>) -> Option<String> {
+    let views = report.views();
+    let other: Vec<String> = views
+        .iter()
+        .filter(|view| view.in_a_loop().is_some())
+        .map(|view| format!("%{}", view.selection.value))
+        .collect();
+    let first = other.first()?;
+    Some(format!(
+        "{} of {} convolutions would have another algorithm in a loop of their own; `--of {first}` says which, and why",
+        other.len(),
+        views.len()
+    ))
 }
 
 fn share(row: &Row<'_>) -> f64 {
