@@ -74,8 +74,9 @@ pub(super) fn folded(func: &Func, flat: &Flat<'_>, isa: &Isa) -> Vec<Option<usiz
                         room = 0;
                     }
                 }
-                for val in reads {
-                    if !operands.contains(&val) || operands.iter().filter(|o| **o == val).count() > 1 {
+                // Of `sub %x, %x` the first operand is in a register.
+                for val in &reads {
+                    if !operands.contains(val) || reads.iter().filter(|r| *r == val).count() > 1 {
                         found[val.index()] = None;
                     }
                 }
