@@ -1,5 +1,5 @@
-//! Plans that a layer names, held against what the user forbids. `select` does so for the plans that it leaves; a text may give whole plans and
-//! be lowered without it.
+//! The check of the plans that a layer names against `--ieee` and `--max-error`. `select` makes the same check, but a text that gives whole plans may
+//! be lowered without `select`.
 
 use convoke_ir::attr::Plan;
 use convoke_ir::layer::Layer;

@@ -31,7 +31,7 @@ use convoke_ir::layer::{Layer, Op, Verified};
 use convoke_ir::types::TensorType;
 use ndarray::ArrayD;
 
-use crate::layer::{Operand, constant, eval, is_exact, prepare, walk};
+use crate::layer::{Operand, constant, eval, is_exact, prepare, products, walk};
 use crate::{InterpError, Result, filled, flat};
 
 /// The noise of a net's outputs.
@@ -142,11 +142,7 @@ impl Applied<'_> {
 
     /// The terms of a sum of products, if the op is one.
     fn terms(&self) -> Option<usize> {
-        match self.op {
-            Op::Conv2d(_) => Some(self.types[1].shape.dims()[1..].iter().product()),
-            Op::MatMul(_) => Some(self.types[0].shape.dims().last().copied().unwrap_or(1)),
-            _ => None,
-        }
+        products(self.op, self.types)
     }
 
     /// The noise that the result has from its operands, with the mean squares of its parts.

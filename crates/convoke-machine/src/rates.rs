@@ -76,7 +76,6 @@ impl Rates {
             [1.0, 1.0, 1.0, 1.0],
             [0.91, 0.96, 0.99, 1.0],
         ];
-        let efficiency = rows.iter().map(|row| row.to_vec()).collect();
         Rates {
             call_cycles: 5.2,
             load_cycles: 0.55,
@@ -87,7 +86,7 @@ impl Rates {
             page_cycles: 7.0,
             loop_cycles: 1.0,
             move_cycles: 2.0,
-            product: ProductRates { sums: vec![1, 2, 4, 8, 12, 28], depths: vec![9, 36, 144, 576], efficiency },
+            product: ProductRates::table([1, 2, 4, 8, 12, 28], rows),
         }
     }
 
@@ -100,14 +99,13 @@ impl Rates {
             [1.1, 0.97, 0.945, 0.94],
             [1.09, 1.0, 1.0, 0.99],
         ];
-        let efficiency = rows.iter().map(|row| row.to_vec()).collect();
         Rates {
             load_cycles: 0.33,
             arithmetic_cycles: 0.66,
             store_cycles: 0.69,
             gather_cycles: 0.35,
             scatter_cycles: 0.3,
-            product: ProductRates { sums: vec![1, 2, 4, 8, 12], efficiency, ..Rates::wide().product },
+            product: ProductRates::table([1, 2, 4, 8, 12], rows),
             ..Rates::wide()
         }
     }
@@ -122,8 +120,6 @@ impl Rates {
             [0.81, 0.87, 0.89, 0.9],
             [0.79, 0.9, 0.94, 0.94],
         ];
-        let product =
-            ProductRates { efficiency: rows.iter().map(|row| row.to_vec()).collect(), ..Rates::wide().product };
         Rates {
             call_cycles: 2.0,
             load_cycles: 0.55,
@@ -134,7 +130,7 @@ impl Rates {
             page_cycles: 25.0,
             loop_cycles: 1.0,
             move_cycles: 2.0,
-            product,
+            product: ProductRates::table([1, 2, 4, 8, 12, 28], rows),
         }
     }
 }
@@ -142,12 +138,17 @@ impl Rates {
 impl Default for ProductRates {
     fn default() -> ProductRates {
         let rows = [[4.0, 2.0, 1.3, 1.06], [3.0, 1.6, 1.14, 1.03], [1.8, 1.32, 1.07, 1.02], [1.03, 0.93, 0.9, 0.89]];
-        let efficiency = rows.iter().map(|row| row.to_vec()).collect();
-        ProductRates { sums: vec![1, 2, 4, 8], depths: vec![9, 36, 144, 576], efficiency }
+        ProductRates::table([1, 2, 4, 8], rows)
     }
 }
 
 impl ProductRates {
+    /// A table of measured fractions, a row for each of `sums`, at the usual depths.
+    fn table<const N: usize>(sums: [u32; N], rows: [[f64; 4]; N]) -> ProductRates {
+        let efficiency = rows.iter().map(|row| row.to_vec()).collect();
+        ProductRates { sums: sums.to_vec(), depths: vec![9, 36, 144, 576], efficiency }
+    }
+
     /// The fraction that a tile of `sums` vectors of sums reaches in a reduction of `depth` products.
     pub fn efficiency(&self, sums: usize, depth: usize) -> f64 {
         let (row, down) = between(&self.sums, sums);

@@ -1,6 +1,6 @@
 //! The files of code that were written with a certificate.
 //!
-//! A certificate states their names and hashes. It says that these files are the ones, not that they compute what the last program does: nothing
+//! A certificate states their names and hashes, so that a changed file is found. It does not prove that the files compute the last program: nothing
 //! here reads machine code.
 
 use std::fs;
@@ -9,6 +9,9 @@ use std::path::Path;
 use crate::certificate::{Certificate, File, NAME, hash_of_file};
 use crate::files;
 use crate::refused::{Check, Refused, Result, wrong};
+
+/// The statement about a file whose hash is right.
+const WRITTEN: &str = "the code that was written with this certificate";
 
 fn hash(path: &Path) -> Result<String> {
     hash_of_file(path).map_err(|source| Refused::Read { path: path.into(), source })
@@ -44,9 +47,7 @@ pub fn with_code(at: &Path, code: &[&Path]) -> Result<String> {
 pub fn verify_code(at: &Path, code: &Path) -> Result<Check> {
     let (certificate, found) = (files::read(at)?, hash(code)?);
     match certificate.code.iter().find(|file| file.hash == found) {
-        Some(file) => {
-            Ok(Check { of: file.name.clone(), says: "the code that was written with this certificate".into() })
-        }
+        Some(file) => Ok(Check { of: file.name.clone(), says: WRITTEN.into() }),
         None => {
             let stated: Vec<String> =
                 certificate.code.iter().map(|file| format!("{} {}", file.hash, file.name)).collect();
@@ -71,7 +72,7 @@ pub(crate) fn check(at: &Path, certificate: &Certificate) -> Result<Vec<Check>> 
             if found != file.hash {
                 return wrong(&file.name, format!("its hash is {found}, the certificate says {}", file.hash));
             }
-            "the code that was written with this certificate".to_owned()
+            WRITTEN.to_owned()
         } else {
             "code that is not in this folder; --code checks it".to_owned()
         };

@@ -42,7 +42,7 @@ pub(crate) fn read(at: &Path) -> Result<Certificate> {
     Ok(certificate)
 }
 
-/// Refuses what is not the name of a file in the folder, beside the certificate.
+/// Refuses a name that is no file of the folder itself, and the name of the certificate.
 pub(crate) fn is_inside(name: &str) -> Result<()> {
     let inside = matches!(Path::new(name).components().collect::<Vec<_>>()[..], [Component::Normal(_)]);
     if inside && name != NAME { Ok(()) } else { changed(name, "it is not the name of a file of this folder") }

@@ -21,7 +21,7 @@ use crate::response::Net;
 
 /// How far two computations of a residual may differ.
 const SAME: f64 = 1e-9;
-/// What a residual of 0 may be in `f64`.
+/// The largest residual that rounding in `f64` makes of 0.
 const NONE: f64 = 1e-15;
 
 /// A residual, and what rounding may make of it.

@@ -7,8 +7,8 @@
 //!   y = add u, v                                                 K_u += K_y,  K_v += K_y
 //! ```
 //!
-//! Between two convolutions a border of zeros is not what the first would compute there. Along an axis where a convolution reads such a border, all those
-//! before it must be without taps, steps and pads; else there is no such kernel.
+//! A border of zeros between two convolutions differs from the values that the first would compute there. Where a convolution reads such a border along an
+//! axis, all convolutions before it must have one tap, steps of one and no pads along that axis; else there is no such kernel.
 
 use std::collections::HashMap;
 

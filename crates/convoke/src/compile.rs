@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use convoke_conv::Selection;
 use convoke_conv::select::selections;
 use convoke_passes::plan::Select;
 use convoke_passes::{LayerPass, PassError, Progress, Record, Stage, State};
@@ -25,6 +26,8 @@ pub(crate) struct Level {
     pub(crate) verdicts: Vec<Verdict>,
     /// The errors to expect of outputs, if these are limited.
     pub(crate) output: Option<OutputErrors>,
+    /// The choices before `select`, if the limit or tuning asked for them.
+    pub(crate) selections: Option<Vec<Selection>>,
 }
 
 impl Compiler {
@@ -40,7 +43,7 @@ impl Compiler {
         let mut compiler = self.started();
         let mut passes = self.pipeline(last)?;
         let mut state = State::Layer(self.declared(layer));
-        let (mut verdicts, mut output) = (Vec::new(), None);
+        let (mut verdicts, mut output, mut selected) = (Vec::new(), None, None);
         if self.tuning().is_some() || self.max_output_error().is_some() {
             let select = passes.iter().position(|pass| pass.name() == Select::NAME).unwrap_or(0);
             let rest = passes.split_off(select);
@@ -60,11 +63,12 @@ impl Compiler {
                     verdicts = tune(timed, tuning, weighed, &selections, layer.files())?;
                     compiler = compiler.later(start.elapsed());
                 }
+                selected = Some(selections);
             }
             passes = rest;
         }
         let state = compiler.run_passes_verified(state, &passes, layer.files(), verify, observer)?;
-        Ok(Level { state, verdicts, output })
+        Ok(Level { state, verdicts, output, selections: selected })
     }
 
     /// Runs all passes over layer IR: the layer as it is lowered, with the algorithm of each convolution.
@@ -101,7 +105,7 @@ impl Compiler {
                 unmet = Unmet::of(layer, &self.grants());
             }
         };
-        let Level { state, verdicts, output } = self.run_level(layer, Stage::Loops, Verify::COMPILER, observer)?;
+        let Level { state, verdicts, output, .. } = self.run_level(layer, Stage::Loops, Verify::COMPILER, observer)?;
         unmet.extend(output.iter().flat_map(OutputErrors::unmet));
         let State::Loops(program) = state else { unreachable!("the pipeline to `Stage::Loops` ends with lowering") };
         let program = checked(program, &records)?;

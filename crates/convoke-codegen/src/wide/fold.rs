@@ -59,9 +59,11 @@ pub(super) fn folded(func: &Func, flat: &Flat<'_>, isa: &Isa) -> Vec<Option<usiz
             }
             Node::Op(Stmt::Let(val, expr, _) | Stmt::Reg(val, expr, _) | Stmt::Set(val, expr, _), _) => {
                 let mut room = 1;
-                let operands = foldable(expr);
+                // Of `sub %x, %x` the first operand is in a register, so that the second is there too.
                 let reads = expr.reads();
-                for val in operands.iter().copied().filter(|val| reads.iter().filter(|r| *r == val).count() == 1) {
+                let once = |val: &ValId| reads.iter().filter(|read| *read == val).count() == 1;
+                let operands: Vec<ValId> = foldable(expr).into_iter().filter(once).collect();
+                for &val in &operands {
                     let Some(load) = found[val.index()] else { continue };
                     let Node::Op(Stmt::Let(_, Expr::Load(place), _), _) = &flat.nodes[load] else { continue };
                     uses[val.index()] += 1;
@@ -74,11 +76,8 @@ pub(super) fn folded(func: &Func, flat: &Flat<'_>, isa: &Isa) -> Vec<Option<usiz
                         room = 0;
                     }
                 }
-                // Of `sub %x, %x` the first operand is in a register.
-                for val in &reads {
-                    if !operands.contains(val) || reads.iter().filter(|r| *r == val).count() > 1 {
-                        found[val.index()] = None;
-                    }
+                for val in reads.iter().filter(|val| !operands.contains(val)) {
+                    found[val.index()] = None;
                 }
                 if matches!(node, Node::Op(Stmt::Let(..), _)) && kind(func, *val, expr, isa).is_some() {
                     found[val.index()] = Some(position);

@@ -103,13 +103,18 @@ pub(crate) fn pages(machine: &Machine, within: bool, rows: usize, among: usize, 
     if among as f64 * part > held { rows as f64 * part * machine.rates.page_cycles } else { 0.0 }
 }
 
+/// Cycles that the lines of `bytes` bytes are waited for, which nothing fetches ahead.
+pub(crate) fn missed(machine: &Machine, bytes: u128) -> f64 {
+    bytes as f64 / machine.hierarchy.line_bytes as f64 * machine.hierarchy.stream_miss_cycles
+}
+
 /// Cycles that the lines of an image in memory are waited for, if it is read once, tile by tile of all channels: the rows of the channels are too many
 /// streams to be fetched ahead if each has several pages.
 pub(crate) fn long_rows(machine: &Machine, conv: &Conv) -> f64 {
     let [x_bytes, ..] = conv.bytes();
     let long = conv.layout == Layout::Nchw && conv.x.w * conv.elem.bytes() > machine.hierarchy.page_bytes;
     match long && x_bytes > machine.last_level() as u128 / 2 {
-        true => x_bytes as f64 / machine.hierarchy.line_bytes as f64 * machine.hierarchy.stream_miss_cycles,
+        true => missed(machine, x_bytes),
         false => 0.0,
     }
 }

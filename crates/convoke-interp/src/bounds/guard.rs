@@ -3,7 +3,7 @@
 //! With n = Σ_c x² the squared norm of a pixel over the channels of a group, a native run computes a tile by plain sums where
 //!
 //! ```text
-//!   max n over the tile  >  κ² · min over its outputs of max n over what the output reads
+//!   max n over the tile  >  κ² · min over its outputs of max n over the pixels under the output
 //! ```
 //!
 //! or where one of them is infinite or NaN. It rounds norms and reads pixels within their errors. Where the largest norm is so much larger that this does not matter, the error of the tile is that
@@ -19,14 +19,14 @@ use crate::{Result, filled};
 
 /// The norms of the pixels of an image.
 pub(super) struct Guard {
-    /// What native norms are at least, and at most: `[N, groups, H, W]`.
+    /// Lower and upper bounds of the native norms: `[N, groups, H, W]`.
     norms: [Vec<f64>; 2],
     /// Elements of an image of one group.
     plane: usize,
     width: usize,
     /// κ².
     factor: f64,
-    /// What is lost to underflow.
+    /// The largest loss of a norm to underflow.
     lost: f64,
 }
 

@@ -42,7 +42,7 @@
 //! A convolution that names `winograd`, `fft` or `strassen` with its sizes rounds more than a sum does. In place of γ_K Σ(|w| + E_w)(|x| + E_x)
 //! it has the terms of [`tiles`] and [`strassen`]; S and what is inherited are the same. Where such a convolution reads numbers that
 //! are not finite, or may overflow on the way, a native run may give anything: E is infinite, also where v is not finite, and
-//! stays so in what is computed of it. A tile that its guard surely has computed by plain sums has their terms, see [`guard`].
+//! so are the bounds of results that are computed of it. Where the guard surely has a tile computed by plain sums, the tile has their terms; see [`guard`].
 //!
 //! Source  N. J. Higham, Accuracy and Stability of Numerical Algorithms, 2nd ed., §3.1 and §4.2: for any order of
 //!         summation each term of a sum of n products meets at most n roundings.

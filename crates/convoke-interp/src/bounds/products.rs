@@ -7,15 +7,12 @@ use super::operands::{Operands, Rounded};
 use super::rules::{Applied, Rule};
 use super::tracked::{each, each2};
 use super::{strassen, tiles};
-use crate::{Result, filled};
+use crate::{Result, filled, layer};
 
 impl Applied<'_> {
     /// The bound of a sum of products, and whether a fast algorithm may have spoilt it.
     pub(super) fn products(&self) -> Result<(Rule, bool)> {
-        let terms = match self.op {
-            Op::MatMul(_) => self.types[0].shape.dims().last().copied().unwrap_or(1),
-            _ => self.types[1].shape.dims()[1..].iter().product(),
-        };
+        let terms = layer::products(self.op, self.types).expect("a sum of products");
         let [x, w] = [self.args[0], self.args[1]];
         let product = |a: &[f64], b: &[f64]| self.binary(a, b);
         let (abs_x, abs_w) = (each(&x.value, f64::abs)?, each(&w.value, f64::abs)?);

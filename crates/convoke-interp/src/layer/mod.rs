@@ -154,6 +154,15 @@ pub(crate) fn eval(op: &Op, args: &[Operand<'_>], result: &TensorType) -> Result
     }
 }
 
+/// The products that each element of a result sums, if the op sums products.
+pub(crate) fn products(op: &Op, types: &[&TensorType]) -> Option<usize> {
+    match op {
+        Op::Conv2d(_) => Some(types[1].shape.dims()[1..].iter().product()),
+        Op::MatMul(_) => Some(types[0].shape.dims().last().copied().unwrap_or(1)),
+        _ => None,
+    }
+}
+
 /// Whether an op gives elements of its operands, or rounds nothing.
 pub(crate) fn is_exact(op: &Op) -> bool {
     matches!(

@@ -43,12 +43,7 @@ pub struct OutputBounds {
 impl OutputBounds {
     /// The ends of all intervals, and the largest error.
     pub fn extent(&self) -> Result<Extent, Lost> {
-        let all = self.enclosed.as_ref().map_err(|lost| *lost)?;
-        Ok(Extent {
-            lower: all.lower.iter().copied().fold(f64::INFINITY, f64::min),
-            upper: all.upper.iter().copied().fold(f64::NEG_INFINITY, f64::max),
-            bound: all.bound.iter().copied().fold(0.0, f64::max),
-        })
+        self.enclosed.as_ref().map(Enclosed::extent).map_err(|lost| *lost)
     }
 }
 

@@ -125,10 +125,13 @@ pub fn explain(compiler: &Compiler, layer: &Layer) -> Result<Explanation, Error>
             State::Loops(program) => program.to_string(),
         }));
     };
-    let Level { state, verdicts, output } = compiler.run_level(layer, Stage::Loops, Verify::Each, observer)?;
-    let mut selections = selections(&weighed, compiler.algorithm(), compiler.machine(), &compiler.grants().rounding())
-        .map_err(PassError::from)?;
-    output.iter().for_each(|output| output.apply(&mut selections));
+    let level = compiler.run_level(layer, Stage::Loops, Verify::Each, observer)?;
+    let Level { state, verdicts, output, selections: chosen } = level;
+    let mut selections = match chosen {
+        Some(chosen) => chosen,
+        None => selections(&weighed, compiler.algorithm(), compiler.machine(), &compiler.grants().rounding())
+            .map_err(PassError::from)?,
+    };
     for selection in &mut selections {
         selection.certify();
         if let Some(verdict) = verdicts.iter().find(|verdict| verdict.value() == selection.value) {

@@ -134,11 +134,6 @@ impl OutputErrors {
         OutputErrors { limit, outputs: outputs.collect(), convolutions: convolutions.collect(), others }
     }
 
-    /// Chooses again for selections of the same layer that were made without the limit.
-    pub(crate) fn apply(&self, selections: &mut [Selection]) {
-        selections.iter_mut().zip(&self.convolutions).for_each(|(selection, own)| selection.share(own.error));
-    }
-
     /// What a convolution contributes, by the value it computes.
     pub fn contribution(&self, value: &str) -> Option<&Contribution> {
         self.convolutions.iter().find(|own| own.value == value)

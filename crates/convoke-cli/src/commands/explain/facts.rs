@@ -78,6 +78,8 @@ pub(super) struct View<'a> {
     pub(super) machine: &'a Machine,
     /// The candidates that can compute it, fastest first by prediction.
     pub(super) rows: Vec<Row<'a>>,
+    /// The candidate that it would have in a loop of its own, where the choice was free and the net changed it.
+    pub(super) in_a_loop: Option<Estimate>,
     /// Those that cannot, with their reasons: whom, and why. Sizes of a family with like reasons stand together.
     pub(super) refused: Vec<(String, String)>,
     /// Those that were left out of measuring.
@@ -157,11 +159,13 @@ impl<'a> View<'a> {
             }
         }
         rows.sort_by(|a, b| a.seconds.total_cmp(&b.seconds));
+        let is_free = matches!(selection.reason, Reason::Fastest { .. } | Reason::Only);
         let skipped = measured.map(|m| m.skipped.iter().map(Plan::form).collect()).unwrap_or_default();
         View {
             selection,
             machine,
             rows,
+            in_a_loop: if is_free { selection.in_a_loop(machine) } else { None },
             refused: grouped(refused),
             skipped,
             range: None,
@@ -179,12 +183,6 @@ impl<'a> View<'a> {
             }
         }
         self.range = Some(range);
-    }
-
-    /// The candidate that would be chosen for the convolution alone, if it was left to choose and the net changed that.
-    pub(super) fn in_a_loop(&self) -> Option<Estimate> {
-        let free = matches!(self.selection.reason, Reason::Fastest { .. } | Reason::Only);
-        self.selection.in_a_loop(self.machine).filter(|_| free)
     }
 
     /// The candidate chosen.

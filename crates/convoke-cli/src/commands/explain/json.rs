@@ -87,7 +87,7 @@ fn convolution(view: &View<'_>) -> Value {
         "propagation": selection.propagation().name(),
         "error_typical_assumes": assumption(view), "candidates": candidates,
     });
-    if let Some(other) = view.in_a_loop() {
+    if let Some(other) = &view.in_a_loop {
         object["in_a_loop"] = json!(other.plan.form().to_string());
     }
     if let Some(range) = selection.conv.range {

@@ -50,9 +50,9 @@ pub(super) fn sentences(view: &View<'_>) -> Vec<String> {
     said
 }
 
-/// The candidate that would be chosen for the convolution alone, and what the net has to do with it.
+/// The candidate that the convolution would have in a loop of its own, and why the net has another.
 fn in_a_loop(view: &View<'_>) -> Option<String> {
-    let (conv, other) = (&view.selection.conv, view.in_a_loop()?);
+    let (conv, other) = (&view.selection.conv, view.in_a_loop.as_ref()?);
     let here = view.rows.iter().find(|row| row.plan.plan == other.plan)?;
     let why = match conv.others > view.machine.second_level() as u128 {
         true => {

@@ -15,7 +15,7 @@ use convoke_machine::Machine;
 use super::geometry::tile_of;
 use super::geometry::{PixelProblem, Stores};
 use crate::conv::Conv;
-use crate::cost::bandwidth;
+use crate::cost::{bandwidth, missed};
 use crate::estimate::{PlanCost, Term};
 use crate::geometry::runs;
 
@@ -58,16 +58,14 @@ pub(super) fn cost(plan: Plan, conv: &Conv, machine: &Machine, stores: Stores) -
     let turned = if neighbours(conv) { 0 } else { conv.elements()[0] * conv.elem.bytes() as u128 };
     let each = machine.rates.gather_cycles + machine.rates.scatter_cycles;
     let last = machine.last_level() as u128;
-    let hierarchy = &machine.hierarchy;
-    let scattered = reading == Reading::InPlace && conv.c_per_group() > hierarchy.streams && x_bytes > last / 2;
-    let waits =
-        if scattered { x_bytes as f64 / hierarchy.line_bytes as f64 * hierarchy.stream_miss_cycles } else { 0.0 };
-    // Weights are read in place, those of a tile's channels side by side: in a net whose others pushed them out, nothing asks for the next ones
+    let scattered = reading == Reading::InPlace && conv.c_per_group() > machine.hierarchy.streams && x_bytes > last / 2;
+    // Weights are read in place, those of a tile's channels side by side. Where the others of a net pushed them out, nothing asks for the next ones
     // before they are needed.
-    let missed = if conv.others > machine.second_level() as u128 { w_bytes } else { 0 };
-    let stream = waits
+    let pushed_out = conv.others > machine.second_level() as u128;
+    let waits = |does: bool, bytes: u128| if does { missed(machine, bytes) } else { 0.0 };
+    let stream = waits(scattered, x_bytes)
         + x_bytes as f64 / bandwidth(machine, x_bytes)
-        + missed as f64 / hierarchy.line_bytes as f64 * hierarchy.stream_miss_cycles
+        + waits(pushed_out, w_bytes)
         + y_bytes as f64 / bandwidth(machine, y_bytes);
     PlanCost {
         multiplications: (conv.x.n * conv.group) as u128 * problem.multiplications(&tile),

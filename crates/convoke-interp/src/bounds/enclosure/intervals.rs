@@ -8,7 +8,7 @@
 //! select                   both operands, whatever the condition
 //! ```
 //!
-//! What is computed in `f64` is widened by what that rounds.
+//! Ends are widened by the errors of computing them in `f64`.
 
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ use crate::Result;
 use crate::bounds::rearrange;
 use crate::bounds::rules::Applied;
 use crate::bounds::tracked::{each, each2};
-use crate::layer::{Operand, eval, is_exact};
+use crate::layer::{self, Operand, eval, is_exact};
 
 type Ends = (Vec<f64>, Vec<f64>);
 
@@ -71,11 +71,7 @@ pub(super) fn widen(applied: &Applied<'_>, args: &[Boxed], scale: &[f64], [lower
         return;
     }
     let read = applied.types.iter().map(|ty| ty.elements()).max().unwrap_or(0);
-    let terms = match applied.op {
-        Op::Conv2d(_) => applied.types[1].shape.dims()[1..].iter().product(),
-        Op::MatMul(_) => applied.types[0].shape.dims().last().copied().unwrap_or(1),
-        _ => read / applied.result.elements().max(1),
-    };
+    let terms = layer::products(applied.op, applied.types).unwrap_or(read / applied.result.elements().max(1));
     // Functions are off by a few units, and the ends of intervals by one for each operation.
     let rounded = 4.0 * (terms as f64 + 64.0) * f64::EPSILON;
     let keeps_sign = keeps_sign(applied.op, args);

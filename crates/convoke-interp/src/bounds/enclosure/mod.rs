@@ -51,13 +51,30 @@ pub struct Extent {
     pub bound: f64,
 }
 
+impl Extent {
+    fn of<'a, I: IntoIterator<Item = &'a f64>>([lower, upper, bound]: [I; 3]) -> Extent {
+        Extent {
+            lower: lower.into_iter().copied().fold(f64::INFINITY, f64::min),
+            upper: upper.into_iter().copied().fold(f64::NEG_INFINITY, f64::max),
+            bound: bound.into_iter().copied().fold(0.0, f64::max),
+        }
+    }
+}
+
+impl Enclosed {
+    /// The ends of all intervals, and the largest bound.
+    pub fn extent(&self) -> Extent {
+        Extent::of([&self.lower, &self.upper, &self.bound])
+    }
+}
+
 /// Why a value has no bound.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("no bound: op `{op}`: {why}")]
 pub struct Lost {
     /// The op.
     pub op: &'static str,
-    /// What of it.
+    /// The reason.
     pub why: &'static str,
 }
 
@@ -143,11 +160,10 @@ impl Carried {
     fn extent(&self) -> std::result::Result<Extent, Lost> {
         match self {
             Carried::Lost(lost) => Err(*lost),
-            Carried::Known(boxed) => Ok(Extent {
-                lower: boxed.lower.iter().copied().fold(f64::INFINITY, f64::min),
-                upper: boxed.upper.iter().copied().fold(f64::NEG_INFINITY, f64::max),
-                bound: boxed.tracked.error.iter().copied().fold(0.0, f64::max),
-            }),
+            Carried::Known(boxed) => {
+                let all = [&boxed.lower, &boxed.upper, &boxed.tracked.error];
+                Ok(Extent::of(all.map(|numbers| numbers.iter())))
+            }
         }
     }
 }

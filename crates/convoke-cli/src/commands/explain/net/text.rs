@@ -34,14 +34,11 @@ pub(crate) fn text(report: &Report<'_>, net: &Net<'_>) -> String {
     text
 }
 
-/// How many choices the net made otherwise than a loop over each convolution would, and of which convolutions.
+/// The number of convolutions that would have another algorithm in a loop of their own, with the name of one.
 fn in_a_loop(report: &Report<'_>) -> Option<String> {
     let views = report.views();
-    let other: Vec<String> = views
-        .iter()
-        .filter(|view| view.in_a_loop().is_some())
-        .map(|view| format!("%{}", view.selection.value))
-        .collect();
+    let other: Vec<String> =
+        views.iter().filter(|view| view.in_a_loop.is_some()).map(|view| format!("%{}", view.selection.value)).collect();
     let first = other.first()?;
     Some(format!(
         "{} of {} convolutions would have another algorithm in a loop of their own; `--of {first}` says which, and why",
