@@ -57,7 +57,10 @@ impl Method for DirectChannels {
 
     fn complete(&self, asked: Plan, conv: &Conv, machine: &Machine) -> Result<Plan, Refusal> {
         let tile = ProductTile::asked(asked.schedule.tile, machine, || ProductTile::square(machine))?;
+        let strip = size(asked.schedule.strip.or(Some(STRIP as u32)), conv.y.h);
         let depth = match asked.schedule.depth {
+            // A strip of one tile reads each weight once: nothing is kept in cache by blocks.
+            None if strip == 1 && conv.y.w <= tile.rows => conv.c_per_group(),
             None => depth_in_cache(machine, conv, tile),
             depth => size(depth, conv.c_per_group()),
         };
@@ -65,7 +68,7 @@ impl Method for DirectChannels {
             lanes: Some(Lanes::Channels),
             input: Some(Reading::Halo),
             tile: Some(tile.sizes()),
-            strip: Some(size(asked.schedule.strip.or(Some(STRIP as u32)), conv.y.h) as u32),
+            strip: Some(strip as u32),
             depth: Some(depth as u32),
             ..Schedule::default()
         };
