@@ -126,7 +126,7 @@ impl Method for Tiles {
 
     fn bound_for_weights(&self, plan: Plan, conv: &Conv, weights: &[f64]) -> Option<f64> {
         let tiling = Tiling::new(plan.algorithm, &conv.window).ok()?;
-        let filters = weights.len() / conv.taps().max(1);
+        let filters = tiling.tile.terms(weights.len() / conv.taps().max(1));
         let work = filters.saturating_mul(tiling.tile.filter.operations());
         let bound = || tile_bound_for(&tiling.tile, conv.c_per_group(), weights, conv.elem.unit_roundoff());
         (work <= MOST_WORK).then(bound)
