@@ -17,7 +17,9 @@ impl Depthwise<'_, '_> {
         let (conv, tile) = (self.block.conv, &*self.block.tiling.tile);
         let ([rows, cols], pitch) = (self.block.input_tiles(), self.factors(channels).stride(1));
         let mut f = FuncBuilder::codelet("multiply");
-        let u = f.input("u", conv.elem, reach(&[(tile.products, tile.terms(conv.y.image.c)), (channels, 1)]));
+        let all = conv.y.image.c;
+        let factors = [(tile.products, tile.terms(all)), (tile.terms(1), all), (channels, 1)];
+        let u = f.input("u", conv.elem, reach(&factors));
         let v = f.inout("v", conv.elem, reach(&[(tile.products, pitch), (rows * cols * channels, 1)]));
         each(&mut f, "q", tile.products, |f, q| match self.block.tiling.is_cut() {
             false => self.product(f, [u, v], &q, channels),
