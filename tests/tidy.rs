@@ -319,7 +319,7 @@ const NUMBERS: [(&str, &str, &str); 77] = [
     ("convoke-conv/src/algorithms/strassen/geometry.rs", "PRODUCTS", "size of code"),
     ("convoke-conv/src/algorithms/tiles/geometry/cache.rs", "MOST", "memory of the compiler"),
     ("convoke-conv/src/algorithms/tiles/mod.rs", "MOST_WORK", "time of the compiler"),
-    ("convoke-conv/src/algorithms/tiles/lower/depthwise/multiply.rs", "UNROLLED", "size of code"),
+    ("convoke-conv/src/algorithms/tiles/lower/partitioned/codelets.rs", "UNROLLED", "size of code"),
     ("convoke-conv/src/algorithms/tiles/lower/guard/fold.rs", "WRITTEN_OUT", "size of code"),
     ("convoke-conv/src/geometry/regions.rs", "MOST", "size of code"),
     ("convoke-conv/src/geometry/runs.rs", "KINDS", "size of code"),

@@ -14,6 +14,8 @@
 //! Of a kernel that is cut, products and weights are as many times as many as it has blocks, and each block of tiles transforms those that it has in
 //! common with others by itself.
 
+mod partitioned;
+
 use convoke_bilinear::Transform;
 use convoke_ir::attr::Plan;
 use convoke_ir::types::Layout;
@@ -21,7 +23,7 @@ use convoke_lower::blocked::Blocked;
 use convoke_machine::Machine;
 
 use super::cut::Cut;
-use super::geometry::{SHARING, Tiling, held};
+use super::geometry::{Tiling, held};
 use super::guard_cost;
 use super::scratch::scratch_bytes;
 use crate::conv::Conv;
@@ -38,6 +40,7 @@ pub(super) fn cost(plan: Plan, conv: &Conv, machine: &Machine) -> PlanCost {
     let pixels = tiling.h.read() as u128 * tiling.w.read() as u128;
     let halo = (conv.x.n * conv.x.c * bytes) as u128 * pixels;
     let cost = match cut.depthwise {
+        true if tiling.is_cut() => partitioned::cost(&cut, &plan, conv, machine, halo),
         true => of_channels(&cut, block, conv, machine, halo),
         false => of_sums(tiling, tile, block, conv, machine, halo),
     };
@@ -172,27 +175,23 @@ fn of_channels(cut: &Cut, block: [usize; 2], conv: &Conv, machine: &Machine, hal
     };
     let numbers = |extents: [usize; 2]| (extents[0] * extents[1] * lanes) as f64;
     let loads = if by_tiles { numbers(tile.inputs) * machine.rates.gather_cycles } else { 0.0 };
-    let shared = tiling.input_tiles(block) as f64 / (block[0] * block[1]) as f64;
-    let data = shared * (vectors * (per_channel(&tile.data) + loads + strided(&tile.data)) + call(machine));
+    let data = vectors * (per_channel(&tile.data) + loads + strided(&tile.data)) + call(machine);
     let stores = match conv.layout {
         Layout::Nhwc if !by_tiles => 0.0,
         _ => numbers(tile.outputs) * machine.rates.scatter_cycles,
     };
     let inverse = vectors * (per_channel(&tile.inverse) + stores + strided(&tile.inverse)) + 2.0 * call(machine);
-    // Rows of tiles share the factors of a block of the kernel.
-    let terms = tile.terms(1) as f64;
-    let rows = if terms > 1.0 { SHARING.min(block[0]) as f64 } else { 1.0 };
-    let multiply = tiles * tile.products as f64 * vectors * straight(machine, terms * (1.0 + 1.0 / rows), terms, 1.0);
+    let multiply = tiles * tile.products as f64 * vectors * straight(machine, 2.0, 1.0, 1.0);
 
-    let (block, inputs): (usize, usize) = (block.iter().product(), tiling.input_tiles(block));
+    let block: usize = block.iter().product();
     let blocks = (tiling.tiles() as f64 / block as f64).max(1.0) * conv.x.n as f64;
     let [x_bytes, _, y_bytes] = conv.bytes();
     let turned = match conv.layout {
         Layout::Nchw if channels > 1 => x_bytes as f64 / bytes as f64 * machine.rates.gather_cycles,
         _ => 0.0,
     };
-    let weights = (tile.terms(channels) * tile.products * bytes) as u128;
-    let between = (inputs * tile.products * bytes) as u128;
+    let weights = (channels * tile.products * bytes) as u128;
+    let between = (block * tile.products * bytes) as u128;
     // A chunk of channels takes a line or two of each product.
     let fetched = match by_tiles {
         false => blocks * scattered(machine, weights),

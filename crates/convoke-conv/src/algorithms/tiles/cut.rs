@@ -41,15 +41,6 @@ impl Cut {
         self.tiling.block_of(plan.schedule.block.and_then(|block| block.get()).unwrap_or([1; 2]))
     }
 
-    /// The numbers side by side that a transform of depthwise tiles goes over, of so many tiles of a row and channels.
-    pub(super) fn wide(&self, tiles: usize, channels: usize, lanes: usize) -> usize {
-        match (self.tiles_in_lanes, self.tiling.is_cut()) {
-            (false, _) => channels,
-            (true, false) => tiles,
-            (true, true) => tiles.min(lanes),
-        }
-    }
-
     /// The halo that whole tiles read, whatever of them is stored.
     pub(super) fn pads(&self, conv: &Conv) -> [usize; 4] {
         let beyond = |axis: &convoke_ir::layer::Axis, read: usize| read.saturating_sub(axis.begin + axis.input);
@@ -94,8 +85,11 @@ impl Cut {
             return Err(Refusal::Value { name: "tile", needs: "products that are summed over input channels" });
         }
         let (tile, bytes, lanes) = (&*self.tiling.tile, conv.elem.bytes(), conv.lanes(machine));
-        // Where the kernel is cut, a vector of tiles goes through the transforms at a time, and little lies between its passes.
-        let numbers = tile.products + if self.tiling.is_cut() { 0 } else { tile.data.between };
+        let numbers = match self.tiling.is_cut() {
+            // The numbers of all columns before and behind the products.
+            true => 2 * tile.outputs[0] * tile.inputs[1],
+            false => tile.products + tile.data.between,
+        };
         let (depth, numbers, least) = match self.tiles_in_lanes {
             true => (1, numbers, lanes),
             false => {

@@ -11,6 +11,7 @@
 //! convolution. Tiles of m outputs are cut from these. A kernel that is cut into n blocks reads n tiles for each tile of outputs, one step apart.
 
 mod cache;
+mod grid;
 mod places;
 
 use std::sync::Arc;
@@ -23,6 +24,7 @@ use convoke_machine::Machine;
 
 use crate::refusal::NoTiling;
 use cache::Key;
+pub(crate) use grid::Grid;
 use places::places;
 
 /// The tiles of a convolution.
@@ -230,6 +232,11 @@ const SHARED: usize = 4;
 /// The most rows of tiles of such a block, and about half as many tiles as a plan may name.
 const CUT_ROWS: usize = 64;
 const CUT_TILES: usize = 2048;
+
+/// The most products of a column of a transform.
+pub(crate) fn products_of_column(transform: &Transform) -> usize {
+    transform.then.iter().map(|lines| lines.code.outputs.len()).max().unwrap_or(1)
+}
 
 /// Rows of depthwise tiles that share the factors of a block of a kernel that is cut: as many sums are independent of each other.
 pub(crate) const SHARING: usize = 4;

@@ -7,14 +7,14 @@ use convoke_machine::Machine;
 
 use super::cut::Cut;
 use super::flat::Flat;
-use super::geometry::held;
+use super::geometry::{Grid, held, products_of_column};
 use crate::conv::Conv;
 
 /// Bytes of the scratch of a complete plan, one thread's own included. That of a guard is not.
 pub(super) fn scratch_bytes(cut: &Cut, plan: &Plan, conv: &Conv, machine: &Machine) -> u128 {
     let lanes = conv.lanes(machine);
     let between = match cut.depthwise {
-        true => depthwise(cut, plan, conv, lanes),
+        true => depthwise(cut, plan, conv),
         false => reducing(cut, plan, conv, machine),
     };
     halo_elements(cut, conv, lanes) * conv.elem.bytes() as u128 + (between * conv.elem.bytes()) as u128
@@ -55,12 +55,16 @@ fn reducing(cut: &Cut, plan: &Plan, conv: &Conv, machine: &Machine) -> usize {
 }
 
 /// Elements of the products, and of the numbers between the passes of a transform.
-fn depthwise(cut: &Cut, plan: &Plan, conv: &Conv, lanes: usize) -> usize {
+fn depthwise(cut: &Cut, plan: &Plan, conv: &Conv) -> usize {
     let (tile, bytes) = (&*cut.tiling.tile, conv.elem.bytes());
-    let ([_, cols], [in_rows, in_cols]) = (cut.block_of(plan), cut.input_tiles(plan));
+    let [rows, cols] = cut.block_of(plan);
     let channels = plan.schedule.depth.map_or(1, |depth| depth as usize);
-    let wide = cut.wide(cols, channels, lanes);
+    if cut.tiling.is_cut() {
+        let grid = Grid::new(&cut.tiling, [rows, cols], channels, bytes);
+        return grid.lens(products_of_column(&tile.data)).iter().sum();
+    }
+    let wide = if cut.tiles_in_lanes { cols } else { channels };
     let data = Flat::rows(tile.data.between / tile.inputs[0], wide, bytes).len(tile.data.between);
     let inverse = Flat::rows(tile.inverse.between / tile.outputs[0], wide, bytes).len(tile.inverse.between);
-    Flat::numbers(in_rows * in_cols * channels, bytes).len(tile.products) + data.max(inverse)
+    Flat::numbers(rows * cols * channels, bytes).len(tile.products) + data.max(inverse)
 }

@@ -6,19 +6,9 @@
 //! ```
 //!
 //! Channels are last in the input and in the lanes; where there are few of them, the tiles of a row are in the lanes.
-//!
-//! The tiles of inputs of a kernel that is cut are a grid larger than that of outputs by the blocks of the kernel. Sums take the place of the first
-//! factors that they are of, from tile to tile:
-//!
-//! ```text
-//!   v[product, tile, c] = Σ over blocks b of v[product, tile + b, c] · u[product, b, c]
-//! ```
-//!
-//! There a codelet transforms no more than a vector of the tiles of a row, since large transforms leave much between their passes.
 
-mod multiply;
-
-use convoke_ir::loops::{Affine, Func, FuncBuilder, FuncId, SlotId};
+use convoke_bilinear::Tile;
+use convoke_ir::loops::{Affine, BinOp, Func, FuncBuilder, FuncId, SlotId};
 
 use super::block::{AXES, Block, CHANNELS, Corner, block_of};
 use super::code::pass;
@@ -29,7 +19,7 @@ use crate::geometry::product_tile::size;
 use crate::lower::{BoundConv, Kernel};
 use convoke_ir::attr::Plan;
 use convoke_lower::cuts::{Cut, cut};
-use convoke_lower::marks::each;
+use convoke_lower::marks::{along, each};
 use convoke_lower::share::{Share, cuts, shares};
 use convoke_lower::strides::{Index, Strides, reach};
 use convoke_lower::{LowerError, Lowering};
@@ -67,20 +57,12 @@ struct Memory {
 
 /// The codelets of a chunk of channels.
 struct Codelets {
-    /// Of tiles of a row that are transformed together.
-    forward: Vec<(Cut, FuncId)>,
+    forward: FuncId,
     multiply: FuncId,
-    /// For the rows of tiles that store as many rows.
-    back: Vec<(Part, Vec<Back>)>,
-}
-
-/// The way back of tiles of a row that are transformed together.
-struct Back {
-    tiles: Cut,
     /// The columns of a tile.
     columns: FuncId,
-    /// By the columns that a tile stores. Parts begin at the first of the tiles.
-    stores: Vec<(Part, FuncId)>,
+    /// For the rows of tiles that store as many rows, by the columns that a tile stores.
+    stores: Vec<(Part, Vec<(Part, FuncId)>)>,
 }
 
 /// The loops of a convolution with one input channel for each output channel. Its input has room for whole tiles, and its channels
@@ -119,7 +101,7 @@ impl Depthwise<'_, '_> {
         let largest = |size: &dyn Fn(usize) -> usize| self.chunks.iter().map(|c| size(c.size)).max().unwrap_or(1);
         let v = f.local("v", conv.elem, largest(&|c| self.factors(c).len(tile.products)));
         let between = largest(&|c| {
-            let wide = self.together(self.block.cols.tiles) * c;
+            let wide = self.wide(c);
             self.of_data(wide).len(tile.data.between).max(self.of_inverse(wide).len(tile.inverse.between))
         });
         let between = f.local("between", conv.elem, between);
@@ -140,8 +122,7 @@ impl Depthwise<'_, '_> {
 
     /// The factors, or products, of a block, for some channels.
     fn factors(&self, channels: usize) -> Flat {
-        let [rows, cols] = self.block.input_tiles();
-        Flat::numbers(rows * cols * channels, self.block.conv.elem.bytes())
+        Flat::numbers(self.block.tiles() * channels, self.block.conv.elem.bytes())
     }
 
     /// The numbers between the passes of the data transform, for some channels or tiles.
@@ -156,13 +137,9 @@ impl Depthwise<'_, '_> {
         Flat::rows(tile.inverse.between / tile.outputs[0], wide, self.block.conv.elem.bytes())
     }
 
-    /// How many of `tiles` tiles of a row go through a transform together.
-    fn together(&self, tiles: usize) -> usize {
-        match self.lanes {
-            Lanes::Channels => 1,
-            Lanes::Tiles if self.block.tiling.is_cut() => tiles.min(self.block.conv.lanes.into()),
-            Lanes::Tiles => tiles,
-        }
+    /// The numbers side by side that a codelet for so many channels goes over.
+    fn wide(&self, channels: usize) -> usize {
+        if self.lanes == Lanes::Tiles { self.block.cols.tiles } else { channels }
     }
 
     /// Transforms, multiplies and transforms back the tiles of a block for `channels` channels from `first`.
@@ -175,40 +152,52 @@ impl Depthwise<'_, '_> {
         corner: &Corner,
         first: &Affine,
     ) {
-        let (conv, zero, [rows, cols]) = (self.block.conv, Affine::default(), self.block.input_tiles());
-        let (h, w, input) = (&self.block.tiling.h, &self.block.tiling.w, &corner.input);
-        each(f, "i", rows, |f, i| {
-            for &(tiles, forward) in &codelets.forward {
-                each(f, "j", tiles.count, |f, j| {
-                    let j = j * tiles.size + tiles.begin;
-                    let (down, right) = (i.clone() * h.step, j.clone() * w.step);
-                    let (h, w) = (input.h.clone() + down, input.w.clone() + right);
-                    let from = conv.x.strides.at(&Index { n: input.n.clone(), c: first.clone(), h, w });
-                    let to = (memory.v, (i.clone() * cols + j) * channels);
-                    f.call(forward, [(memory.x, from), (memory.between, zero.clone()), to]);
-                });
-            }
+        let (conv, zero) = (self.block.conv, Affine::default());
+        let (rows, cols) = (self.block.rows, self.block.cols);
+        let (h, w) = (&self.block.tiling.h, &self.block.tiling.w);
+        // How many tiles of a row are transformed one after the other, rather than side by side.
+        let one_by_one = if self.lanes == Lanes::Tiles { 1 } else { cols.tiles };
+        each(f, "i", rows.tiles, |f, i| {
+            each(f, "j", one_by_one, |f, j| {
+                let t = i.clone() * cols.tiles + j.clone();
+                let (down, right) = (i.clone() * h.step, j * w.step);
+                let input = &corner.input;
+                let (h, w) = (input.h.clone() + down, input.w.clone() + right);
+                let from = conv.x.strides.at(&Index { n: input.n.clone(), c: first.clone(), h, w });
+                let (between, to) = ((memory.between, zero.clone()), (memory.v, t * channels));
+                f.call(codelets.forward, [(memory.x, from), between, to]);
+            });
         });
         f.call(codelets.multiply, [(memory.u, first.clone()), (memory.v, zero.clone())]);
-        for (rows, all) in &codelets.back {
+        for (rows, stores) in &codelets.stores {
             each(f, "i", rows.count, |f, i| {
                 let i = i + rows.begin;
-                for Back { tiles, columns, stores } in all {
-                    each(f, "j", tiles.count, |f, j| {
-                        let j = j * tiles.size + tiles.begin;
-                        let from = (memory.v, (i.clone() * cols + j.clone()) * channels);
-                        f.call(*columns, [from, (memory.between, zero.clone())]);
-                        for &(part, codelet) in stores {
-                            let site = Index {
-                                n: corner.output.n.clone(),
-                                c: first.clone(),
-                                h: corner.output.h.clone() + i.clone() * (h.residues * h.outputs),
-                                w: corner.output.w.clone() + (j.clone() + part.begin) * (w.residues * w.outputs),
-                            };
-                            let stores = conv.stores(memory.y, &memory.operands, &site);
-                            let between = (memory.between, part.begin.into());
-                            f.call(codelet, std::iter::once(between).chain(stores));
-                        }
+                let back = |f: &mut FuncBuilder, j: Affine| {
+                    let t = i.clone() * cols.tiles + j;
+                    f.call(codelets.columns, [(memory.v, t * channels), (memory.between, zero.clone())]);
+                };
+                let store = |f: &mut FuncBuilder, codelet: FuncId, j: Affine, between: Affine| {
+                    let site = Index {
+                        n: corner.output.n.clone(),
+                        c: first.clone(),
+                        h: corner.output.h.clone() + i.clone() * (h.residues * h.outputs),
+                        w: corner.output.w.clone() + j * (w.residues * w.outputs),
+                    };
+                    let stores = conv.stores(memory.y, &memory.operands, &site);
+                    f.call(codelet, std::iter::once((memory.between, between)).chain(stores));
+                };
+                if self.lanes == Lanes::Tiles {
+                    back(f, zero.clone());
+                    for &(cols, codelet) in stores {
+                        store(f, codelet, cols.begin.into(), cols.begin.into());
+                    }
+                    return;
+                }
+                for &(cols, codelet) in stores {
+                    each(f, "j", cols.count, |f, j| {
+                        let j = j + cols.begin;
+                        back(f, j.clone());
+                        store(f, codelet, j, zero.clone());
                     });
                 }
             });
@@ -216,48 +205,22 @@ impl Depthwise<'_, '_> {
     }
 
     fn codelets(&self, lowering: &mut Lowering<'_>, channels: usize) -> Codelets {
-        let (block, [_, cols]) = (&self.block, self.block.input_tiles());
-        let mut func = |func: Func| lowering.program.func(func);
-        let forward = cut(cols, self.together(cols)).into_iter();
-        let forward = forward.map(|tiles| (tiles, func(self.forward(tiles.size * channels, channels)))).collect();
-        let multiply = func(self.multiply(channels));
-        let runs = self.runs();
-        let columns: Vec<FuncId> =
-            runs.iter().map(|(tiles, _)| func(self.columns(tiles.size * channels, channels))).collect();
-        let rows = block.rows.parts(block.tiling.h.outputs).into_iter().map(|rows| {
-            let back = |(&(tiles, ref parts), &columns): (&(Cut, Vec<Part>), &FuncId)| {
-                let wide = tiles.size * channels;
-                let store = |&cols: &Part| {
-                    let stored = if self.lanes == Lanes::Tiles { cols.count } else { wide };
-                    (cols, func(self.store(stored, wide, [rows.stored, cols.stored])))
-                };
-                Back { tiles, columns, stores: parts.iter().map(store).collect() }
+        let (block, wide) = (&self.block, self.wide(channels));
+        let multiply = multiply(block.conv, &block.tiling.tile, [block.tiles(), channels], self.lanes);
+        let stores = |rows: Part, lowering: &mut Lowering<'_>| {
+            let store = |cols: Part| {
+                let stored = if self.lanes == Lanes::Tiles { cols.count } else { wide };
+                (cols, lowering.program.func(self.store(stored, wide, [rows.stored, cols.stored])))
             };
-            (rows, runs.iter().zip(&columns).map(back).collect())
-        });
-        let back = rows.collect();
-        Codelets { forward, multiply, back }
-    }
-
-    /// The tiles of a row that go back together, with their parts; those that are cut alike are one.
-    fn runs(&self) -> Vec<(Cut, Vec<Part>)> {
-        let cols = self.block.cols;
-        let (together, all) = (self.together(cols.tiles), cols.parts(self.block.tiling.w.outputs));
-        let mut runs: Vec<(Cut, Vec<Part>)> = Vec::new();
-        for begin in (0..cols.tiles).step_by(together) {
-            let size = together.min(cols.tiles - begin);
-            let parts = all.iter().filter_map(|part| {
-                let (from, to) = (part.begin.max(begin), (part.begin + part.count).min(begin + size));
-                (from < to).then(|| Part { begin: from - begin, count: to - from, ..*part })
-            });
-            let parts: Vec<Part> = parts.collect();
-            match runs.last_mut() {
-                Some((run, same)) if *same == parts && run.size == size => run.count += 1,
-                _ if parts.is_empty() => {}
-                _ => runs.push((Cut { begin, count: 1, size }, parts)),
-            }
+            (rows, block.cols.parts(block.tiling.w.outputs).into_iter().map(store).collect())
+        };
+        let rows = block.rows.parts(block.tiling.h.outputs);
+        Codelets {
+            forward: lowering.program.func(self.forward(wide, channels)),
+            multiply: lowering.program.func(multiply),
+            columns: lowering.program.func(self.columns(wide, channels)),
+            stores: rows.into_iter().map(|rows| stores(rows, lowering)).collect(),
         }
-        runs
     }
 
     /// The codelet that transforms a tile of `channels` input channels, or so many tiles of one, with parameters x, between, v.
@@ -351,4 +314,27 @@ impl Depthwise<'_, '_> {
         );
         f.finish()
     }
+}
+
+/// The codelet that multiplies the factors of `channels` channels in place, with parameters u, v.
+fn multiply(conv: &BoundConv<'_>, tile: &Tile, [tiles, channels]: [usize; 2], lanes: Lanes) -> Func {
+    let (all, products) = (conv.y.image.c, tile.products);
+    let mut f = FuncBuilder::codelet("multiply");
+    let u = f.input("u", conv.elem, reach(&[(products, all), (channels, 1)]));
+    let pitch = Flat::numbers(tiles * channels, conv.elem.bytes()).stride(1);
+    let v = f.inout("v", conv.elem, reach(&[(products, pitch), (tiles * channels, 1)]));
+    // Of tiles in the lanes there is one channel, whose factor all share.
+    let (outer, wide, per_lane) = if lanes == Lanes::Tiles { (1, tiles, 0usize) } else { (tiles, channels, 1) };
+    each(&mut f, "q", products, |f, q| {
+        each(f, "t", outer, |f, t| {
+            f.for_("c", 0..wide, along(conv.lanes), |f, c| {
+                let at = q.clone() * pitch + t * channels + c;
+                let factor = f.load(u, q * all + Affine::from(c) * per_lane);
+                let value = f.load(v, at.clone());
+                let product = f.binary(BinOp::Mul, value, factor);
+                f.store(v, at, product);
+            });
+        });
+    });
+    f.finish()
 }
