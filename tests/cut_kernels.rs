@@ -132,6 +132,64 @@ fn threads_give_the_same_bits() {
     }
 }
 
+/// Beside what surrounds a convolution: weights that are known in the run alone, row strips of two convolutions, operands of every shape that are
+/// stored with the result, other element types.
+#[test]
+fn surroundings_do_not_matter() {
+    let texts = [
+        "layer @l(%x: f32[2, 1, 40, 30], %w: f32[1, 1, 19, 11]) -> f32[2, 1, 22, 20] {
+           %y = conv2d %x, %w { algorithm = fft(8x8) } return %y }",
+        "layer @l(%x: f32[1, 20, 30, 30], %w: f32[20, 1, 9, 11]) -> f32[1, 20, 22, 20] {
+           %y = conv2d %x, %w { group = 20, algorithm = fft(4x8) } return %y }",
+        "layer @l(%x: f32[1, 6, 30, 30], %w: f32[20, 3, 9, 11]) -> f32[1, 20, 22, 20] {
+           %y = conv2d %x, %w { group = 2, algorithm = fft(8x8) } return %y }",
+        "layer @l(%x: f32[1, 12, 40, 30]) -> f32[1, 12, 40, 30] {
+           %v = const f32[12, 12, 1, 1] = normal(seed = 1)
+           %w = const f32[12, 1, 9, 9] = normal(seed = 2, std = 0.2)
+           %0 = conv2d %x, %v { algorithm = direct } then relu
+           %1 = conv2d %0, %w { pads = [4, 4, 4, 4], group = 12, algorithm = fft(4x4), band = 10 } then relu
+           return %1 }",
+        "layer @l(%x: f32[2, 2, 30, 40], %a: f32[2, 2, 30, 40]) -> f32[2, 2, 30, 40] {
+           %w = const f32[2, 1, 13, 13] = normal(seed = 2, std = 0.2)
+           %b = const f32[2] = normal(seed = 3)
+           %y = conv2d %x, %w { pads = [6, 6, 6, 6], group = 2, algorithm = fft(8x8) } then bias %b then add %a then relu
+           return %y }",
+        "layer @l(%x: f32[2, 20, 13, 40], %a: f32[2, 20, 13, 40]) -> f32[2, 20, 13, 40] {
+           %w = const f32[20, 1, 13, 13] = normal(seed = 2, std = 0.2)
+           %b = const f32[20] = normal(seed = 3)
+           %y = conv2d %x, %w { pads = [6, 6, 6, 6], group = 20, algorithm = fft(8x8) } then bias %b then add %a then relu
+           return %y }",
+        "layer @l(%x: f16[1, 3, 30, 40]) -> f16[1, 3, 30, 40] {
+           %w = const f16[3, 1, 13, 13] = normal(seed = 2, std = 0.1)
+           %y = conv2d %x, %w { pads = [6, 6, 6, 6], group = 3, algorithm = fft(8x8) }
+           return %y }",
+        "layer @l(%x: f64[1, 3, 30, 40]) -> f64[1, 5, 30, 40] {
+           %w = const f64[5, 3, 13, 13] = normal(seed = 2, std = 0.1)
+           %y = conv2d %x, %w { pads = [6, 6, 6, 6], algorithm = fft(8x8) }
+           return %y }",
+        "layer @l(%x: f64[1, 1, 30, 140]) -> f64[1, 1, 30, 140] {
+           %w = const f64[1, 1, 13, 13] = normal(seed = 2, std = 0.1)
+           %y = conv2d %x, %w { pads = [6, 6, 6, 6], algorithm = fft(8x8) }
+           return %y }",
+    ];
+    let mut complaints = Vec::new();
+    for text in texts {
+        let layer = Layer::parse(text).unwrap_or_else(|e| panic!("{text}\n{}", e.render(false)));
+        let reference = reference(&layer);
+        for machine in Machine::host().widths() {
+            let compiler = Compiler::host().with_machine(machine.clone()).with_threads(2);
+            let compiled = compiler.compile(&layer).unwrap_or_else(|e| panic!("{text}\n{}", e.render(false)));
+            let outputs = compiled.run_rounded(reference.inputs()).expect("inputs of its types");
+            let found = reference.by(&compiler, &layer).expect("it applies").compare(&outputs);
+            if !(found.passes() && found.is_expected()) {
+                complaints.push(format!("{text}, {}: {found:?}", machine.name));
+            }
+            complaints.extend(sanitized(&compiler, &layer, (reference.inputs(), &outputs)).err());
+        }
+    }
+    none(complaints);
+}
+
 /// A NaN reaches more outputs than read it, as in any tile.
 #[test]
 fn ieee_forbids_it() {
