@@ -166,7 +166,7 @@ fn blocks_of_a_kernel_are_stated_and_checked() {
         let mut value = certificate(folder.path());
         value["convolutions"][0]["identity"]["blocks"] = changed;
         resealed(folder.path(), value);
-        let refused = verify(folder.path(), REPLAY, |_| {}).err().expect("it is found").to_string();
+        let refused = verify(folder.path(), REPLAY, |_| {}).expect_err("it is found").to_string();
         assert!(refused.contains("is cut into"), "{refused}");
     }
 }

@@ -157,6 +157,21 @@ fn the_promise_holds_for_any_data() {
     assert!(spoilt >= 3, "{spoilt} of {ran} were spoilt without a guard");
 }
 
+/// Blocks of a large kernel read pixels that no output does, and their norms are found in loops.
+#[test]
+fn the_promise_holds_for_large_kernels() {
+    let mut random = Random::new(9);
+    for (shape, algorithm) in [([37, 35], "fft(16x16)"), ([35, 3], "fft(8x16)"), ([2, 41], "fft(8x8)")] {
+        let [r, s] = shape;
+        let pads = [r / 2, s / 2, r - 1 - r / 2, s - 1 - s / 2];
+        let shape = ConvShape { n: 1, g: 1, c: 3, h: 50, w: 61, k: 2, r, s, strides: [1; 2], pads, dilations: [1; 2] };
+        let case = Case::new(shape, Layout::Nchw, &mut random);
+        let algorithm = algorithm.parse().expect("an algorithm");
+        let guarded = worst(&case, &Machine::host(), algorithm, 4).expect("it applies");
+        assert!(guarded <= 1.0, "{shape} by {algorithm}: {guarded} of what is promised");
+    }
+}
+
 fn random_shape(random: &mut Random) -> ConvShape {
     let g = [1, 1, 2][random.between(0, 2)];
     let kernel = [3, 3, 3, 2, 5, 1];

@@ -199,10 +199,11 @@ impl Tiling {
         if self.is_cut() {
             let longest = |axis: &TileAxis, most: usize| (SHARED * (axis.blocks - 1)).clamp(1, most);
             let down = longest(&self.h, rows.min(CUT_ROWS));
-            let wide = (near / bytes.max(1) / down).max(longest(&self.w, cols)).min(CUT_TILES / down) / self.w.multiple;
+            let wide = (near / bytes.max(1) / down).max(longest(&self.w, cols)).min(CUT_TILES / down);
+            let wide = wide.div_ceil(self.w.multiple);
             // No narrower, since the tiles in common would be more; no higher, since threads share rows.
             let cols = cols / self.w.multiple;
-            let wide = cols.div_ceil((cols / wide.max(1)).max(1)) * self.w.multiple;
+            let wide = cols.div_ceil((cols / wide).max(1)) * self.w.multiple;
             return [equal(rows, down), wide];
         }
         let target = (near / bytes.max(1)).clamp(least, MOST);
