@@ -96,7 +96,9 @@ impl Cut {
                 // The numbers between the passes of a transform, for a chunk of channels, stay in the nearest cache. A chunk has two vectors at least.
                 let near = machine.first_level() / 2 / bytes;
                 let between = tile.data.between.max(tile.inverse.between);
-                let chosen = equal_blocks(conv.group, (near / between).max(2 * lanes));
+                // Where the kernel is cut, whole rows of tiles are side by side, and a vector of channels is enough.
+                let chunk = if self.tiling.is_cut() { lanes } else { (near / between).max(2 * lanes) };
+                let chosen = equal_blocks(conv.group, chunk);
                 let depth = asked.depth.map_or(chosen, |depth| (depth as usize).min(conv.group));
                 (depth, numbers * depth, 1)
             }

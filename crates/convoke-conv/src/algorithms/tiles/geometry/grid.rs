@@ -65,17 +65,17 @@ impl Grid {
 
     /// The columns of the transformed rows of inputs.
     pub(crate) fn data(&self) -> Flat {
-        Flat::numbers(self.places() * self.rows_of_place() * self.wide(), self.bytes)
+        Flat::streams(self.places() * self.rows_of_place() * self.wide(), self.bytes)
     }
 
     /// The factors of a column of the transform.
     pub(crate) fn factors(&self) -> Flat {
-        Flat::numbers(self.inputs[0] * self.wide(), self.bytes)
+        Flat::streams(self.inputs[0] * self.wide(), self.bytes)
     }
 
     /// The columns of the rows of outputs that are to be transformed back.
     pub(crate) fn back(&self) -> Flat {
-        Flat::numbers(self.tiles[0] * self.outputs * self.wide_back(), self.bytes)
+        Flat::streams(self.tiles[0] * self.outputs * self.wide_back(), self.bytes)
     }
 
     /// The elements of the data, of the factors of a column of `products` products, and of what is to be transformed back.
