@@ -149,6 +149,28 @@ fn what_is_written_holds() {
     assert!(certificate.stages.last().is_some_and(|stage| stage.file.name.ends_with(".loops")));
 }
 
+/// A kernel that an FFT cuts: the certificate says into which blocks, and cannot say others.
+#[test]
+fn blocks_of_a_kernel_are_stated_and_checked() {
+    let text = "layer @l(%x: f32[1, 1, 20, 21]) -> f32[1, 1, 10, 15] {
+      %w = const f32[1, 1, 11, 7] = normal(seed = 1)
+      %y = conv2d %x, %w { algorithm = fft(8x4) }
+      return %y
+    }";
+    let folder = tempfile::tempdir().expect("a folder");
+    Compiler::host().certify(&Layer::parse(text).expect("it parses"), folder.path()).expect("a certificate");
+    let report = verify(folder.path(), REPLAY, |_| {}).unwrap_or_else(|refused| panic!("{refused}"));
+    let says = &report.held.iter().find(|check| check.of == "%y").expect("a check").says;
+    assert!(says.starts_with("fft(8x4), kernel in 3x4 blocks of 4x2 that cover it once:"), "{says}");
+    for changed in [serde_json::json!([3, 3]), Value::Null] {
+        let mut value = certificate(folder.path());
+        value["convolutions"][0]["identity"]["blocks"] = changed;
+        resealed(folder.path(), value);
+        let refused = verify(folder.path(), REPLAY, |_| {}).expect_err("it is found").to_string();
+        assert!(refused.contains("is cut into"), "{refused}");
+    }
+}
+
 #[test]
 fn a_changed_byte_of_any_file_is_found() {
     let folder = tempfile::tempdir().expect("a folder");

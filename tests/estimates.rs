@@ -58,10 +58,10 @@ fn layer(shape: &ConvShape) -> Layer {
     shape.layer(Layout::Nchw, Source::Numbers(weights.collect()), false).expect("a layer")
 }
 
-/// Tiles of 2 to 8 outputs, transforms of 8 to 32 points, and what has no tiles.
+/// Tiles of 2 to 8 outputs, transforms of 8 to 32 points, those of 4 and 8 that cut the kernel, and what has no tiles.
 fn algorithms(kernel: usize) -> Vec<Algorithm> {
     let winograd = [2, 3, 4, 5, 6, 8].map(|m| format!("winograd({m}x{m})"));
-    let fft = [8, 16, 32].into_iter().filter(|points| *points >= kernel && kernel > 2);
+    let fft = [4, 8, 16, 32].into_iter().filter(|points| kernel > 2 && (*points > 4 || kernel > 4));
     let all = winograd.into_iter().chain(fft.map(|points| format!("fft({points}x{points})")));
     let all = ["direct".to_owned()].into_iter().chain(all).chain([1, 2].map(|levels| format!("strassen({levels})")));
     all.map(|name| name.parse().expect("a name")).collect()

@@ -133,8 +133,10 @@ fn worst(case: &Case, machine: &Machine, algorithm: Algorithm, kappa: u32) -> Op
 fn the_promise_holds_for_any_data() {
     let mut random = Random::new(7);
     let algorithms = ["winograd(2x2)", "winograd(4x4)", "winograd(6x6)", "winograd(3x2)", "fft(8x8)", "fft(16x16)"];
+    // The last ones cut kernels into blocks.
+    let algorithms = [&algorithms[..], &["fft(4x4)", "fft(2x4)", "fft(4x2)"]].concat();
     let (mut ran, mut spoilt) = (0, 0);
-    for round in 0..40 {
+    for round in 0..60 {
         let shape = random_shape(&mut random);
         let Some([p, q]) = shape.output().filter(|[p, q]| *p >= 2 && *q >= 2) else { continue };
         let layout = if round % 3 == 0 { Layout::Nhwc } else { Layout::Nchw };
@@ -153,6 +155,21 @@ fn the_promise_holds_for_any_data() {
     assert!(ran >= 20, "only {ran} ran");
     // Without a guard the same data does spoil neighbours: the test would see it.
     assert!(spoilt >= 3, "{spoilt} of {ran} were spoilt without a guard");
+}
+
+/// Blocks of a large kernel read pixels that no output does, and their norms are found in loops.
+#[test]
+fn the_promise_holds_for_large_kernels() {
+    let mut random = Random::new(9);
+    for (shape, algorithm) in [([37, 35], "fft(16x16)"), ([35, 3], "fft(8x16)"), ([2, 41], "fft(8x8)")] {
+        let [r, s] = shape;
+        let pads = [r / 2, s / 2, r - 1 - r / 2, s - 1 - s / 2];
+        let shape = ConvShape { n: 1, g: 1, c: 3, h: 50, w: 61, k: 2, r, s, strides: [1; 2], pads, dilations: [1; 2] };
+        let case = Case::new(shape, Layout::Nchw, &mut random);
+        let algorithm = algorithm.parse().expect("an algorithm");
+        let guarded = worst(&case, &Machine::host(), algorithm, 4).expect("it applies");
+        assert!(guarded <= 1.0, "{shape} by {algorithm}: {guarded} of what is promised");
+    }
 }
 
 fn random_shape(random: &mut Random) -> ConvShape {

@@ -184,6 +184,23 @@ fn odd_shapes_do_what_their_plans_state() {
     assert!(count > 5000, "{count} candidates");
 }
 
+/// Kernels that FFTs cut into blocks.
+#[test]
+fn large_kernels_do_what_their_plans_state() {
+    let shape = |[g, c, k]: [usize; 3], [h, w]: [usize; 2], [r, s]: [usize; 2], pads| {
+        let shape = ConvShape { n: 2, g, c: g * c, h, w, k: g * k, r, s, strides: [1, 1], pads, dilations: [1, 1] };
+        ("large".to_owned(), shape)
+    };
+    let shapes = [
+        shape([1, 1, 1], [400, 410], [150, 160], [75, 80, 74, 79]),
+        shape([1, 1, 1], [1, 3000], [1, 501], [0; 4]),
+        shape([40, 1, 1], [300, 7], [290, 3], [145, 1, 145, 1]),
+        shape([2, 3, 17], [300, 160], [129, 130], [0; 4]),
+    ];
+    let count = compare_all(&shapes);
+    assert!(count > 80, "{count} candidates");
+}
+
 /// With `CONVOKE_CORPUS`, a whole file of shapes.
 #[test]
 fn a_whole_corpus_does_what_its_plans_state() {

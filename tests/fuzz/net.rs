@@ -26,7 +26,7 @@ const SIZED: [&str; 8] = [
     "winograd(6x6)",
     "fft(8x8)",
     "fft(16x16)",
-    "fft(1x16)",
+    "fft(2x16)",
     "strassen(2)",
 ];
 

@@ -38,7 +38,7 @@ mod tile;
 pub mod winograd;
 
 pub use algorithm::{Bilinear, Problem};
-pub use fft::{FftError, MAX_FFT_POINTS};
+pub use fft::{FftError, MAX_FFT_POINTS, Partition};
 pub use matrix::{Matrix, Rational, rational};
 pub use proof::{Disproof, Proved};
 pub use tile::{Lines, Places, Tile, Transform};

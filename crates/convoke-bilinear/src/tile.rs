@@ -76,9 +76,11 @@ pub struct Tile {
     pub outputs: [usize; 2],
     /// Inputs: rows, columns.
     pub inputs: [usize; 2],
-    /// Taps of the filter: rows, columns.
+    /// Taps of the filter, or of a block of it: rows, columns.
     pub taps: [usize; 2],
-    /// Products.
+    /// Taps of the whole filter: rows, columns.
+    pub kernel: [usize; 2],
+    /// Products of a block.
     pub products: usize,
     /// From inputs to factors. Its first pass is over rows.
     pub data: Transform,
@@ -112,11 +114,39 @@ impl Tile {
             outputs: [h_out, w_out],
             inputs: [h_in, w_in],
             taps: [h_taps, w_taps],
+            kernel: [h_taps, w_taps],
             products: h.rank() * w.rank(),
             data: rows_then_columns(&h.a, &w.a),
             filter: rows_then_columns(&h.b, &w.b),
             inverse: columns_then_rows(&h.c.transposed(), &w.c.transposed()),
         })
+    }
+
+    /// Into how many blocks of [`Tile::taps`] the filter is cut: rows, columns. Their products are summed, as those of channels are.
+    pub fn blocks(&self) -> [usize; 2] {
+        [0, 1].map(|axis| self.kernel[axis].div_ceil(self.taps[axis]))
+    }
+
+    /// The products that are summed, of `channels` channels: one for each channel and block.
+    pub fn terms(&self, channels: usize) -> usize {
+        let [h, w] = self.blocks();
+        channels * h * w
+    }
+
+    /// The place of every block, row by row.
+    pub fn places(&self) -> impl Iterator<Item = [usize; 2]> + use<> {
+        let [h, w] = self.blocks();
+        (0..h * w).map(move |block| [block / w, block % w])
+    }
+
+    /// Writes the taps of the block at `place` of a filter, row by row: 0 beyond the filter.
+    pub fn block(&self, filter: &[f64], place: [usize; 2], taps: &mut [f64]) {
+        let [rows, columns] = self.taps;
+        for (at, tap) in taps.iter_mut().enumerate() {
+            let (i, j) = (place[0] * rows + at / columns, place[1] * columns + at % columns);
+            let inside = i < self.kernel[0] && j < self.kernel[1];
+            *tap = if inside { filter[i * self.kernel[1] + j] } else { 0.0 };
+        }
     }
 }
 

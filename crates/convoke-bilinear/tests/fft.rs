@@ -44,6 +44,40 @@ fn tiles_compute_their_correlation() {
     }
 }
 
+/// Blocks of a filter that is cut, each with the tile as many tiles further on.
+#[test]
+fn blocks_of_a_filter_add_up_to_its_correlation() {
+    let cases = [([8, 8], [13, 9]), ([4, 1], [9, 1]), ([1, 2], [1, 5]), ([16, 8], [3, 20]), ([8, 32], [8, 33])];
+    for (points, kernel) in cases {
+        let tile = Tile::fft(points, kernel).expect("a power of two of points");
+        let ([m, n], [down, across]) = (tile.outputs, tile.blocks());
+        assert!(down * tile.taps[0] >= kernel[0] && across * tile.taps[1] >= kernel[1]);
+        assert_eq!(tile.places().count(), down * across);
+        let width = (across - 1) * n + points[1];
+        let (x, w) = (numbers(((down - 1) * m + points[0]) * width, 1), numbers(kernel[0] * kernel[1], 77));
+        let mut sums = vec![0.0; tile.products];
+        for place @ [i, j] in tile.places() {
+            let inputs = (0..points[0] * points[1]).map(|at| (i * m + at / points[1], j * n + at % points[1]));
+            let factors = tile.data.apply(&inputs.map(|(p, q)| x[p * width + q]).collect::<Vec<_>>());
+            let mut taps = vec![0.0; tile.taps[0] * tile.taps[1]];
+            tile.block(&w, place, &mut taps);
+            let filter = tile.filter.apply(&taps);
+            // A block at the end may be transformed without the zeros beyond it.
+            let within = [0, 1].map(|axis| tile.taps[axis].min(kernel[axis] - place[axis] * tile.taps[axis]));
+            let columns = tile.taps[1];
+            let there = (0..within[0] * within[1]).map(|t| taps[t / within[1] * columns + t % within[1]]);
+            let small = tile.fft_filter(within).apply(&there.collect::<Vec<_>>());
+            assert!(small.iter().zip(&filter).all(|(a, b)| (a - b).abs() < 1e-13), "{points:?} {kernel:?} {place:?}");
+            sums.iter_mut().zip(factors.iter().zip(&filter)).for_each(|(sum, (x, w))| *sum += x * w);
+        }
+        for (at, y) in tile.inverse.apply(&sums).into_iter().enumerate() {
+            let all = (0..w.len()).map(|t| (at / n + t / kernel[1], at % n + t % kernel[1], w[t]));
+            let exact: f64 = all.map(|(p, q, w)| x[p * width + q] * w).sum();
+            assert!((y - exact).abs() < 1e-11, "{points:?} {kernel:?}, output {at}: {y} is not {exact}");
+        }
+    }
+}
+
 /// Sums of the factors a + b, a, b are the spectrum that rustfft computes.
 #[test]
 fn spectra_are_those_of_a_library() {
@@ -114,7 +148,8 @@ fn what_is_no_tile_is_refused() {
     assert_eq!(Tile::fft([12, 8], [3, 3]).err(), Some(FftError::Points { axis: 0, found: 12 }));
     assert_eq!(Tile::fft([8, 0], [3, 3]).err(), Some(FftError::Points { axis: 1, found: 0 }));
     assert_eq!(Tile::fft([8, 256], [3, 3]).err(), Some(FftError::Points { axis: 1, found: 256 }));
-    assert_eq!(Tile::fft([8, 4], [3, 5]).err(), Some(FftError::Taps { axis: 1, points: 4, found: 5 }));
+    assert_eq!(Tile::fft([8, 1], [3, 5]).err(), Some(FftError::Taps { axis: 1, points: 1, found: 5 }));
+    assert_eq!(fft::correlation(4, 5).err(), Some(FftError::Taps { axis: 0, points: 4, found: 5 }));
     assert_eq!(Tile::fft([8, 4], [0, 3]).err(), Some(FftError::Taps { axis: 0, points: 8, found: 0 }));
 }
 

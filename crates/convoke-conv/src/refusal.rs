@@ -129,8 +129,8 @@ pub enum NoTiling {
         /// Outputs along the axis.
         extent: usize,
     },
-    /// The transform does not hold the filter, or is no power of two.
-    #[error("needs a power of two of points along each axis, from the {taps} taps there up to {limit}, got {points}")]
+    /// The transform is no power of two, or does not hold the filter and has no half to cut it by.
+    #[error("needs a power of two of points along each axis, from 2 up to {limit} if it has {taps} taps, got {points}")]
     Fourier {
         /// Points.
         points: usize,

@@ -62,6 +62,11 @@ fn one(at: &Path, conv: &Convolution, last: &Layer, instr: &Instr, proved: &mut 
         return wrong(value, format!("its bound is {bound:e}, the certificate says {:e}", conv.bound));
     }
     let steps = [window.h.steps(), window.w.steps()];
+    let (blocks, block) = cut(algorithm, conv.taps);
+    let given = conv.identity.as_ref().and_then(|identity| identity.blocks);
+    if given != blocks {
+        return wrong(value, format!("its kernel is cut into {blocks:?} blocks, the certificate says {given:?}"));
+    }
     let needed = match algorithm {
         Algorithm::Winograd { outputs: Some(outputs) } => {
             let sizes = [outputs.h, outputs.w].map(usize::from);
@@ -69,9 +74,9 @@ fn one(at: &Path, conv: &Convolution, last: &Layer, instr: &Instr, proved: &mut 
         }
         Algorithm::Fft { points: Some(points) } => {
             let sizes = [points.h, points.w].map(usize::from);
-            // As many outputs as do not wrap around.
-            let outputs = |i: usize| (sizes[i] + 1).saturating_sub(conv.taps[i]);
-            (0..2).map(|i| Problem::Correlation { m: outputs(i), r: conv.taps[i], s: 1 }).collect()
+            // As many outputs as do not wrap around, of the kernel or of a block of it.
+            let of = |i: usize| Problem::Correlation { m: (sizes[i] + 1).saturating_sub(block[i]), r: block[i], s: 1 };
+            (0..2).map(of).collect()
         }
         Algorithm::Strassen { .. } => vec![Problem::Matmul(2, 2, 2)],
         _ => Vec::new(),
@@ -102,5 +107,19 @@ fn one(at: &Path, conv: &Convolution, last: &Layer, instr: &Instr, proved: &mut 
         (false, 0.0) => "every coefficient as it must be".to_owned(),
         (false, off) => format!("every coefficient as it must be to within {off:.1e}"),
     };
-    Ok(format!("{algorithm}: {identity}; no error above {bound:.2e}"))
+    let summed = blocks.map_or(String::new(), |[h, w]| {
+        format!(", kernel in {h}x{w} blocks of {}x{} that cover it once", block[0], block[1])
+    });
+    Ok(format!("{algorithm}{summed}: {identity}; no error above {bound:.2e}"))
+}
+
+/// The blocks that an algorithm cuts a kernel of `taps` into, if it does, and the taps of each. Block b has the taps from b times these on, none
+/// beyond the kernel, and is summed at as many inputs further on: each tap of the kernel once, with the input that it meets.
+fn cut(algorithm: Algorithm, taps: [usize; 2]) -> (Option<[usize; 2]>, [usize; 2]) {
+    let Algorithm::Fft { points: Some(points) } = algorithm else { return (None, taps) };
+    let halves = [points.h, points.w].map(|points| usize::from(points) / 2);
+    let is_cut = |i: usize| taps[i] > usize::from([points.h, points.w][i]) && halves[i] > 0;
+    let block = [0, 1].map(|i| if is_cut(i) { halves[i] } else { taps[i] });
+    let blocks = [0, 1].map(|i| taps[i].div_ceil(block[i]));
+    (Some(blocks).filter(|blocks| *blocks != [1, 1]), block)
 }

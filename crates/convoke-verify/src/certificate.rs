@@ -114,6 +114,9 @@ pub struct Convolution {
 pub struct Algorithm {
     /// Rows, then columns; the same file if they are the same.
     pub axes: Vec<Axis>,
+    /// Blocks that the kernel is cut into, down and across, if it is: the identity is that of a block, and blocks are summed as channels are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub blocks: Option<[usize; 2]>,
 }
 
 /// An identity along an axis.

@@ -9,7 +9,7 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-use convoke_bilinear::{Bilinear, fft, file, matmul, winograd};
+use convoke_bilinear::{Bilinear, Partition, fft, file, matmul, winograd};
 use convoke_conv::{Conv, certified};
 use convoke_data::{DataError, Files, safetensors, values, write_whole};
 use convoke_ir::layer::{Def, Layer as Ir, Op, Source};
@@ -186,7 +186,7 @@ impl Folder<'_> {
                 channels: layer.ty(w).shape.dims()[1],
                 unit_roundoff: conv.elem.unit_roundoff(),
                 bound: certified(algorithm, &conv).unwrap_or(f64::MAX),
-                identity: (!axes.is_empty()).then_some(Algorithm { axes }),
+                identity: (!axes.is_empty()).then_some(Algorithm { axes, blocks: blocks(algorithm, &conv) }),
             });
         }
         Ok(all)
@@ -239,8 +239,17 @@ fn identities(algorithm: convoke_ir::attr::Algorithm, conv: &Conv) -> Vec<Biline
         By::Winograd { outputs: Some(m) } => {
             of([m.h, m.w], &|i, m| winograd::strided(m, axes[i].kernel, axes[i].steps()).ok())
         }
-        By::Fft { points: Some(n) } => of([n.h, n.w], &|i, n| fft::correlation(n, axes[i].kernel).ok()),
+        By::Fft { points: Some(n) } => {
+            of([n.h, n.w], &|i, n| fft::correlation(n, Partition::of(n, axes[i].kernel)?.taps).ok())
+        }
         By::Strassen { .. } => vec![matmul::strassen()],
         _ => Vec::new(),
     }
+}
+
+/// The blocks of a kernel that an FFT cuts.
+fn blocks(algorithm: convoke_ir::attr::Algorithm, conv: &Conv) -> Option<[usize; 2]> {
+    let convoke_ir::attr::Algorithm::Fft { points: Some(n) } = algorithm else { return None };
+    let cut = Partition::cut([n.h.into(), n.w.into()], [conv.window.h.kernel, conv.window.w.kernel])?;
+    Some(cut.map(|axis| axis.blocks))
 }

@@ -15,19 +15,29 @@
 //! Σ|w||x| of an output next to a border is less, by the taps that fall outside, while the tile rounds as much: with t of r taps inside along an
 //! axis, ω = (r/t)² makes the mean over outputs that of squares relative to each output's own Σ|w||x|.
 
+//!
+//! Of a filter that is cut into n blocks (an FFT's), all terms are alike: its variance is that of a tile within the image with as many channels as
+//! the filter has blocks, counted by their taps, times for each axis
+//!
+//! ```text
+//!   G = mean over outputs of ω · 1/n Σ_b (inputs of tile t + b in the image / inputs of a tile)
+//! ```
+//!
+//! since a Fourier transform spreads the variance of each input evenly over its numbers, and those over outputs.
+
 use super::code::Code;
 use super::passes::Passes;
 use super::{ROUNDING, SCALE, sequential};
 use crate::tile::{Tile, Transform};
 
-/// Tiles that lie alike along an axis.
+/// Tiles that lie alike along an axis; of filters that are cut, pairs of a tile of outputs and a block of the filter.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Alike {
     /// How many there are.
     pub count: usize,
-    /// Whether each input lies in the image.
+    /// Whether each input lies in the image. Those that the block meets.
     pub inputs: Vec<bool>,
-    /// How many taps of each output do; 0 for outputs that there are not.
+    /// How many taps of each output do, of the whole filter; 0 for outputs that there are not.
     pub taps: Vec<usize>,
 }
 
@@ -43,6 +53,17 @@ impl Alike {
         self.taps.iter().map(weight).collect()
     }
 
+    /// G of all of these, for a filter of `taps` taps.
+    fn border(all: &[Alike], taps: usize) -> f64 {
+        let (mut sum, mut outputs) = (0.0, 0.0);
+        for alike in all {
+            let inside = alike.inputs.iter().filter(|&&inside| inside).count() as f64 / alike.inputs.len() as f64;
+            sum += alike.count as f64 * inside * alike.weights(taps).iter().sum::<f64>();
+            outputs += alike.count as f64 * alike.outputs() as f64;
+        }
+        sum / f64::max(outputs, 1.0)
+    }
+
     fn outputs(&self) -> usize {
         self.taps.iter().filter(|&&taps| taps > 0).count()
     }
@@ -56,8 +77,20 @@ pub fn tile_estimate(tile: &Tile, channels: usize, u: f64) -> f64 {
 
 /// The same over all outputs of an image, whose tiles lie as `places` says along rows and columns.
 pub fn tile_estimate_at(tile: &Tile, places: [&[Alike]; 2], channels: usize, u: f64) -> f64 {
-    let axes = Axis::both(tile);
     let channels = channels.max(1) as f64;
+    if tile.blocks() == [1; 2] {
+        return over(tile, places, channels, u);
+    }
+    let taps = |taps: [usize; 2]| (taps[0] * taps[1]) as f64;
+    let border = [0, 1].map(|axis| Alike::border(places[axis], tile.kernel[axis]));
+    let inside = [0, 1].map(|axis| [Alike::inside(tile, axis)]);
+    let within = over(tile, [&inside[0], &inside[1]], channels * taps(tile.kernel) / taps(tile.taps), u);
+    within * (border[0] * border[1]).sqrt()
+}
+
+/// The same of filters that are not cut.
+fn over(tile: &Tile, places: [&[Alike]; 2], channels: f64, u: f64) -> f64 {
+    let axes = Axis::both(tile);
     let pairs = || places[0].iter().flat_map(|h| places[1].iter().map(move |w| [h, w]));
     let mut signs = Signs(0x9E37_79B9_7F4A_7C15);
     let passes = axes.is_none().then(|| [&tile.data, &tile.filter, &tile.inverse].map(Passes::of));

@@ -1,6 +1,6 @@
 //! How far algorithms round from the exact result: bounds that no input exceeds, and errors to expect.
 //!
-//! u is the unit roundoff of the element type, C the number of channels that are summed. Fused and unfused multiply-adds are both
+//! u is the unit roundoff of the element type, C the number of channels that are summed, each as often as its filter has blocks. Fused and unfused multiply-adds are both
 //! covered, as is any order of the sum over channels. Underflow and overflow are not: the interpreter's analysis of actual numbers has
 //! terms for them.
 //!

@@ -1,4 +1,5 @@
-//! The error of tiles: transforms of a data tile and of the filter, products summed over channels, and the inverse transform.
+//! The error of tiles: transforms of a data tile and of the filter, products summed over channels, and the inverse transform. The blocks of a
+//! filter that is cut are summed as channels are: each channel counts as many times as it has blocks.
 
 use super::norms::Norm;
 use super::passes::{Passes, Scratch};
@@ -120,7 +121,7 @@ impl Analysis {
 /// What no error of a tile exceeds, for any weights, relative to Σ|w| · max|x|: w the filter of the output element over all
 /// channels, x the inputs of its tile. u is the unit roundoff.
 pub fn tile_bound(tile: &Tile, channels: usize, u: f64) -> f64 {
-    let mut analysis = Analysis::of(tile);
+    let (mut analysis, channels) = (Analysis::of(tile), tile.terms(channels));
     let sums = analysis.sums();
     let coefficients = analysis.filter.largest_coefficients();
     let of_f64 = 1.0 + (analysis.filter_roundings + 1) as f64 * 4.0 * DOUBLE / u;
@@ -148,18 +149,20 @@ pub fn tile_bound(tile: &Tile, channels: usize, u: f64) -> f64 {
 /// As [`tile_bound`], for these weights: filters of `channels` · taps numbers, of which there may be many. The largest bound of any filter,
 /// relative to its own Σ|w| · max|x|.
 pub fn tile_bound_for(tile: &Tile, channels: usize, weights: &[f64], u: f64) -> f64 {
-    let mut analysis = Analysis::of(tile);
+    let (mut analysis, terms) = (Analysis::of(tile), tile.terms(channels));
     let sums = analysis.sums();
-    let gamma = gamma(analysis.theta(channels, u));
-    let by_norms = analysis.by_norms(channels, u) * (analysis.inputs() as f64).sqrt();
-    let (mut largest, taps) = (0.0_f64, analysis.taps());
+    let gamma = gamma(analysis.theta(terms, u));
+    let by_norms = analysis.by_norms(terms, u) * (analysis.inputs() as f64).sqrt();
+    let (mut largest, taps) = (0.0_f64, tile.kernel.iter().product::<usize>());
+    let mut block = vec![0.0; analysis.taps()];
     let mut products = vec![0.0; analysis.products()];
     let (mut transformed, mut lost) = (products.clone(), products.clone());
     for filter in weights.chunks_exact(channels.max(1) * taps) {
         products.fill(0.0);
         let mut most = 0.0;
-        for channel in filter.chunks_exact(taps) {
-            analysis.filter_exactly(channel, &mut transformed, &mut lost);
+        for (channel, place) in filter.chunks_exact(taps).flat_map(|one| tile.places().map(move |at| (one, at))) {
+            tile.block(channel, place, &mut block);
+            analysis.filter_exactly(&block, &mut transformed, &mut lost);
             let parts = products.iter_mut().zip(transformed.iter().zip(&lost));
             parts.for_each(|(p, (u, lost))| *p += gamma * u.abs() + (1.0 + gamma) * lost);
             let with_lost = transformed.iter().zip(&lost).map(|(x, lost)| x.abs() + (1.0 + 1.0 / u) * lost);

@@ -23,9 +23,11 @@ const RESIDUAL: (i64, i64) = (1, 1 << 52);
 ///
 /// # Errors
 ///
-/// As [`crate::Tile::fft`].
+/// As [`crate::Tile::fft`], and more taps than points.
 pub fn correlation(n: usize, taps: usize) -> Result<Bilinear, FftError> {
-    check(0, n, taps)?;
+    if check(0, n, taps)?.blocks > 1 {
+        return Err(FftError::Taps { axis: 0, points: n, found: taps });
+    }
     let outputs = n - taps + 1;
     let cos = cosines(n);
     let cos = |k: usize, i: usize| cos[k * i % n].clone();

@@ -5,12 +5,22 @@
 //!   y        = the first H − r + 1, W − s + 1 numbers of the inverse transform of X · conj(transform of w) / HW
 //! ```
 //!
+//! A filter of more taps than points is cut along that axis into n blocks of B = points / 2 taps, and tiles into B outputs. With X_t the transform of
+//! the inputs of tile t and W_b that of block b,
+//!
+//! ```text
+//!   y of tile t = the inverse transform of Σ_b X_{t+b} · conj(W_b),    since    Σ_j w[j] x[i + j] = Σ_b Σ_{j<B} w[bB + j] x[(i + bB) + j]
+//! ```
+//!
+//! so that each X serves all n blocks: uniformly partitioned overlap-save.
+//!
 //! Layout   between passes, a row is half-complex (see [`codes`]); factors are those of column 0, of column W/2, then three by three
 //!          those of the complex columns 1, …, W/2 − 1.
 //! Cost     R = 2·(2 + 3·(n/2 − 1)) + 3n·(n/2 − 1) real products for n × n points: Gauss's three for each complex one.
 //! Error    coefficients are cosines and tangents rounded to `f64`.
 //! Source   overlap-save: Oppenheim, Schafer 1989, §8.7; Gauss's trick: Knuth, TAOCP 2, §4.6.4; use in layers: Mathieu, Henaff, LeCun
-//!          2013, arXiv:1312.5851; Zlateski et al. 2018, arXiv:1809.07851.
+//!          2013, arXiv:1312.5851; Zlateski et al. 2018, arXiv:1809.07851; cut filters: Kulp 1988, Digital equalization using Fourier
+//!          transform techniques, AES 85; Gardner 1995, Efficient convolution without input-output delay, JAES 43(3).
 
 mod bilinear;
 mod codes;
@@ -38,8 +48,8 @@ pub enum FftError {
         /// The points.
         found: usize,
     },
-    /// More taps than points, or none.
-    #[error("axis {axis} of an FFT tile of {points} points takes 1 to {points} taps, found {found}")]
+    /// No taps, or more than fit and cannot be cut.
+    #[error("axis {axis} of an FFT tile of {points} points takes no filter of {found} taps")]
     Taps {
         /// 0 for rows, 1 for columns.
         axis: usize,
@@ -50,48 +60,77 @@ pub enum FftError {
     },
 }
 
+/// How a filter is cut along an axis of a transform.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Partition {
+    /// Taps of a block; of the whole filter if it is not cut.
+    pub taps: usize,
+    /// How many blocks there are.
+    pub blocks: usize,
+    /// Outputs of a tile. Blocks are as far apart as tiles where there are several.
+    pub outputs: usize,
+}
+
+impl Partition {
+    /// A filter of `taps` taps by transforms of `points` points: whole if they hold it. `None` if there are no taps, or if half the points are none.
+    pub fn of(points: usize, taps: usize) -> Option<Partition> {
+        match (taps, points / 2) {
+            (0, _) => None,
+            (taps, _) if taps <= points => Some(Partition { taps, blocks: 1, outputs: points - taps + 1 }),
+            (_, 0) => None,
+            (taps, half) => Some(Partition { taps: half, blocks: taps.div_ceil(half), outputs: half }),
+        }
+    }
+
+    /// Along rows and columns, of a kernel that is cut along one at least.
+    pub fn cut(points: [usize; 2], taps: [usize; 2]) -> Option<[Partition; 2]> {
+        let axes = [Partition::of(points[0], taps[0])?, Partition::of(points[1], taps[1])?];
+        Some(axes).filter(|axes| axes.iter().any(|axis| axis.blocks > 1))
+    }
+}
+
 impl Tile {
-    /// The overlap-save tile of `points` (rows, columns) for a filter of `taps`: `points − taps + 1` outputs from `points` inputs. An axis
-    /// of 1 point is not transformed.
+    /// The overlap-save tile of `points` (rows, columns) for a filter of `taps`, cut as [`Partition`] says. An axis of 1 point is not transformed.
     ///
     /// # Errors
     ///
-    /// Points that are no power of two up to [`MAX_FFT_POINTS`]; no taps, or more than points.
-    pub fn fft(points: [usize; 2], taps: [usize; 2]) -> Result<Tile, FftError> {
-        check(0, points[0], taps[0])?;
-        check(1, points[1], taps[1])?;
-        let [h, w] = points;
-        let outputs = [h - taps[0] + 1, w - taps[1] + 1];
-        let products = w.min(2) * codes::real_factors(h) + pairs(w) * 3 * h;
-        // The inverse along rows counts complex columns twice.
-        let scale = rational(1, (h * w) as i64);
-        let twice = rational(2, (h * w) as i64);
+    /// Points that are no power of two up to [`MAX_FFT_POINTS`]; no taps; more than one tap for one point.
+    pub fn fft(points: [usize; 2], kernel: [usize; 2]) -> Result<Tile, FftError> {
+        let [rows, columns] = [check(0, points[0], kernel[0])?, check(1, points[1], kernel[1])?];
+        let ([h, w], taps) = (points, [rows.taps, columns.taps]);
+        let outputs = [rows.outputs, columns.outputs];
         Ok(Tile {
             outputs,
             inputs: points,
             taps,
-            products,
+            kernel,
+            products: w.min(2) * codes::real_factors(h) + pairs(w) * 3 * h,
             data: forward(points, points, codes::half_complex(w, w), codes::data_real(h), || codes::data_complex(h)),
-            filter: forward(
-                points,
-                taps,
-                codes::half_complex_conjugate(w, taps[1]),
-                codes::filter_real(h, taps[0], &scale),
-                || codes::filter_complex(h, taps[0], &twice),
-            ),
+            filter: filter(points, taps),
             inverse: inverse(points, outputs),
         })
     }
+
+    /// The transform of a smaller block, as at the end of a filter. Its tile is one of [`Tile::fft`].
+    pub fn fft_filter(&self, taps: [usize; 2]) -> Transform {
+        filter(self.inputs, taps)
+    }
 }
 
-fn check(axis: usize, points: usize, taps: usize) -> Result<(), FftError> {
+/// `taps` taps to factors, with the scale of the whole.
+fn filter([h, w]: [usize; 2], taps: [usize; 2]) -> Transform {
+    // The inverse along rows counts complex columns twice.
+    let [scale, twice] = [1, 2].map(|times| rational(times, (h * w) as i64));
+    let rows = codes::half_complex_conjugate(w, taps[1]);
+    let complex = || codes::filter_complex(h, taps[0], &twice);
+    forward([h, w], taps, rows, codes::filter_real(h, taps[0], &scale), complex)
+}
+
+fn check(axis: usize, points: usize, taps: usize) -> Result<Partition, FftError> {
     if !points.is_power_of_two() || points > MAX_FFT_POINTS {
         return Err(FftError::Points { axis, found: points });
     }
-    if taps == 0 || taps > points {
-        return Err(FftError::Taps { axis, points, found: taps });
-    }
-    Ok(())
+    Partition::of(points, taps).ok_or(FftError::Taps { axis, points, found: taps })
 }
 
 /// Complex columns of rows of `w` numbers.

@@ -31,14 +31,14 @@ impl PlanCost {
 
     /// With filters transformed for tiles.
     pub(crate) fn with_transformed_weights(self, conv: &Conv, machine: &Machine, tile: &Tile) -> PlanCost {
-        let filters = (conv.y.c * conv.c_per_group()) as f64;
+        let filters = (conv.y.c * tile.terms(conv.c_per_group())) as f64;
         let of_f64 = f64::from(machine.lanes(Elem::F64.bytes()));
         let transform = &tile.filter;
         let [loads, stores] = [transform.between, transform.between + transform.outputs].map(|n| n as f64);
         // Numbers are converted to `f64` and back.
         let operations = transform.operations() + transform.inputs + transform.outputs;
         let vectors = straight(machine, loads, operations as f64, stores) / of_f64;
-        let gathered = conv.taps() as f64 * machine.rates.gather_cycles;
+        let gathered = transform.inputs as f64 * machine.rates.gather_cycles;
         let bytes = filters as u128 * (tile.products * conv.elem.bytes()) as u128;
         self.packing(conv, machine, filters * (vectors + gathered), bytes)
     }

@@ -9,6 +9,9 @@
 //!
 //! or, where that is less, what Euclidean norms say: `f · Σ_c max U_c · ‖|x_c| + E_x‖₂` with the tile's factor f.
 //!
+//! The blocks of an FFT's filter that is cut count as channels of their own: c goes over pairs of a channel and a block, and x_c is what the tile
+//! reads as many tiles further on.
+//!
 //! Filters are transformed in `f64`, from which they are off by ε, and rounded once; U is therefore the magnitude of what the products read,
 //! rather than B |w|. Each product and each sum may lose η to underflow, wherever it is.
 //!
@@ -76,6 +79,11 @@ impl Line<'_> {
         let axis = self.axis;
         let at = axis.stride * self.residue + axis.dilation * (axis.steps() * self.first + i);
         at.checked_sub(axis.begin).filter(|at| *at < axis.input)
+    }
+
+    /// The line of the tile `tiles` further on, of `outputs` outputs each.
+    fn further(self, tiles: usize, outputs: usize) -> Self {
+        Line { first: self.first + tiles * outputs, ..self }
     }
 
     /// The element of the result that is output `i` of the tile.
@@ -157,13 +165,13 @@ pub(super) fn rounded(op: &Conv2d, operands: Operands<'_>, kind: Kind, unit: Uni
     let &[outputs, inputs, ..] = w_type.shape.dims() else { unreachable!("weights have four axes") };
     let (from, to) = (image(x_type), image(result));
     let tile = kind.tile(&h, &v)?;
-    let mut analysis = Analysis::of(&tile);
-    let theta = analysis.theta(inputs, unit.roundoff);
+    let (mut analysis, terms) = (Analysis::of(&tile), tile.terms(inputs));
+    let theta = analysis.theta(terms, unit.roundoff);
     let gamma = gamma(theta);
     // Native numbers are larger than those without rounding by at most γ.
     let finite = unit.largest / (1.0 + gamma);
 
-    let norms = Norms::of(&mut analysis, inputs, unit)?;
+    let norms = Norms::of(&mut analysis, terms, unit)?;
     let guard = Guard::of(op, operands, unit)?;
     let wide = each2(&x.value, &x.error, |x, e| x.abs() + e)?;
     let wide = planes(Operand { data: &wide, ty: x_type })?;
@@ -176,17 +184,17 @@ pub(super) fn rounded(op: &Conv2d, operands: Operands<'_>, kind: Kind, unit: Uni
     let lines: Vec<_> = Line::all(&h, tile.outputs[0]).collect();
     let columns: Vec<_> = Line::all(&v, tile.outputs[1]).collect();
     let group_outputs = outputs / (from.c / inputs);
-    let at_a_time = (FILTERS / (inputs * tile.products)).clamp(1, group_outputs);
+    let at_a_time = (FILTERS / (terms * tile.products)).clamp(1, group_outputs);
     let mut patch = filled(tile.data.inputs, 0.0)?;
-    let mut data = filled(inputs * tile.products, 0.0)?;
-    let mut sizes = vec![(0.0, 0.0); inputs];
+    let mut data = filled(terms * tile.products, 0.0)?;
+    let mut sizes = vec![(0.0, 0.0); terms];
     let mut products = filled(tile.products, 0.0)?;
     let mut y = filled(tile.outputs[0] * tile.outputs[1], 0.0)?;
     for first in
         (0..outputs).step_by(group_outputs).flat_map(|g| (0..group_outputs).step_by(at_a_time).map(move |k| g + k))
     {
         let count = at_a_time.min(group_outputs - first % group_outputs);
-        let filters = filters(&mut analysis, operands, first..first + count, gamma, &lost, unit)?;
+        let filters = filters((&mut analysis, &tile), operands, first..first + count, gamma, &lost, unit)?;
         let group = first / group_outputs;
         for n in 0..from.n {
             for (row, column) in lines.iter().flat_map(|row| columns.iter().map(move |column| (row, column))) {
@@ -196,16 +204,18 @@ pub(super) fn rounded(op: &Conv2d, operands: Operands<'_>, kind: Kind, unit: Uni
                     continue;
                 }
                 let mut largest = 0.0;
-                for (c, (data, of)) in data.chunks_exact_mut(tile.products).zip(&mut sizes).enumerate() {
+                let of_terms = (0..inputs).flat_map(|c| tile.places().map(move |at| (c, at)));
+                for ((data, of), (c, [i, j])) in data.chunks_exact_mut(tile.products).zip(&mut sizes).zip(of_terms) {
                     let plane = &wide[((n * from.c) + group * inputs + c) * input_plane..][..input_plane];
-                    read_patch(plane, from.w, row, column, (&mut patch, tile.inputs[1]));
+                    let (row, column) = (row.further(i, tile.outputs[0]), column.further(j, tile.outputs[1]));
+                    read_patch(plane, from.w, &row, &column, (&mut patch, tile.inputs[1]));
                     analysis.data(&patch, unit.lost, &mut largest, data);
                     *of = size(&patch);
                 }
                 let fits = largest <= finite && !data.iter().any(|v| v.is_nan());
                 for k in 0..count {
                     products.copy_from_slice(&filters.constant[k * tile.products..][..tile.products]);
-                    let factors = &filters.factors[k * inputs * tile.products..][..inputs * tile.products];
+                    let factors = &filters.factors[k * terms * tile.products..][..terms * tile.products];
                     for (data, factors) in data.chunks_exact(tile.products).zip(factors.chunks_exact(tile.products)) {
                         products.iter_mut().zip(data.iter().zip(factors)).for_each(|(p, (v, u))| *p += v * u);
                     }
@@ -213,7 +223,7 @@ pub(super) fn rounded(op: &Conv2d, operands: Operands<'_>, kind: Kind, unit: Uni
                     analysis.inverse(&products, 2.0 * unit.lost, &mut largest, &mut y);
                     // Magnitudes are at most errors divided by γ.
                     let fits = fits && largest <= gamma * finite && !y.iter().any(|y| y.is_nan());
-                    let by_norms = norms.bound(&sizes, &filters.largest[k * inputs..][..inputs]);
+                    let by_norms = norms.bound(&sizes, &filters.largest[k * terms..][..terms]);
                     let plane = &mut error[(n * outputs + first + k) * output_plane..][..output_plane];
                     for (i, y) in y.chunks_exact(tile.outputs[1]).enumerate() {
                         let Some(row) = row.output(i) else { continue };
@@ -245,7 +255,7 @@ fn read_patch(plane: &[f64], width: usize, row: &Line<'_>, column: &Line<'_>, (p
 
 /// Transforms the filters of some output channels.
 fn filters(
-    analysis: &mut Analysis,
+    (analysis, tile): (&mut Analysis, &Tile),
     operands: Operands<'_>,
     channels: std::ops::Range<usize>,
     gamma: f64,
@@ -254,25 +264,30 @@ fn filters(
 ) -> Result<Filters> {
     let Operands { w, types, .. } = operands;
     let inputs = types[1].shape.dims()[1];
-    let (taps, products, count) = (analysis.taps(), analysis.products(), channels.len());
+    let (taps, products, count) = (tile.kernel.iter().product::<usize>(), analysis.products(), channels.len());
+    let terms = tile.terms(inputs);
     let mut filters = Filters {
-        factors: filled(count * inputs * products, 0.0)?,
+        factors: filled(count * terms * products, 0.0)?,
         constant: filled(count * products, 0.0)?,
-        largest: filled(count * inputs, 0.0)?,
+        largest: filled(count * terms, 0.0)?,
     };
     let [mut exact, mut off, mut inherited] = [filled(products, 0.0)?, filled(products, 0.0)?, filled(products, 0.0)?];
+    let mut block = filled(analysis.taps(), 0.0)?;
     let given = w.error.iter().all(|&e| e == 0.0);
     for (k, channel) in channels.enumerate() {
         let constant = &mut filters.constant[k * products..][..products];
-        constant.fill(2.0 * inputs as f64 * unit.lost);
-        for c in 0..inputs {
+        constant.fill(2.0 * terms as f64 * unit.lost);
+        let of_terms = (0..inputs).flat_map(|c| tile.places().map(move |place| (c, place)));
+        for (term, (c, place)) in of_terms.enumerate() {
             let at = (channel * inputs + c) * taps;
-            analysis.filter_exactly(&w.value[at..at + taps], &mut exact, &mut off);
+            tile.block(&w.value[at..at + taps], place, &mut block);
+            analysis.filter_exactly(&block, &mut exact, &mut off);
             if !given {
-                analysis.filter(&w.error[at..at + taps], 0.0, &mut 0.0, &mut inherited);
+                tile.block(&w.error[at..at + taps], place, &mut block);
+                analysis.filter(&block, 0.0, &mut 0.0, &mut inherited);
             }
-            let largest = &mut filters.largest[k * inputs + c];
-            let factors = &mut filters.factors[(k * inputs + c) * products..][..products];
+            let largest = &mut filters.largest[k * terms + term];
+            let factors = &mut filters.factors[(k * terms + term) * products..][..products];
             for q in 0..products {
                 let magnitude = exact[q].abs() + off[q] + inherited[q];
                 let fits = magnitude <= unit.largest / (1.0 + gamma);

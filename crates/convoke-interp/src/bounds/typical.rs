@@ -22,6 +22,7 @@
 //!   those of the tile alone may meet none but the smallest taps. The error *allowed* is relative to the element's own.
 //! - Each product may lose the smallest subnormal number, or the smallest normal one where code flushes; transforms enlarge that.
 
+use convoke_bilinear::Partition;
 use convoke_bilinear::error::{plain_estimate, rounding};
 use convoke_ir::attr::Algorithm;
 use convoke_ir::layer::{Axis, BatchNorm, Conv2d, Op};
@@ -211,11 +212,16 @@ impl Done<'_> {
 fn shared(numbers: &[f64], op: &Conv2d, types: &[&TensorType], result: &TensorType) -> Result<Vec<f64>> {
     let window = op.window(types[0], types[1]).expect("the verifier derived this window before");
     let axes = [window.h, window.w];
-    let outputs = match op.plan.algorithm {
-        Algorithm::Winograd { outputs: Some(m) } => [m.h, m.w].map(usize::from),
+    // The outputs of a tile, and how far beyond them outputs read what it reads.
+    let beyond = |axis: &Axis| (axis.kernel - 1).div_ceil(axis.steps());
+    let tiles = match op.plan.algorithm {
+        Algorithm::Winograd { outputs: Some(m) } => [(m.h.into(), beyond(&axes[0])), (m.w.into(), beyond(&axes[1]))],
         Algorithm::Fft { points: Some(n) } => {
-            let along = |points: u8, axis: Axis| (usize::from(points) + 1).saturating_sub(axis.kernel);
-            [along(n.h, axes[0]), along(n.w, axes[1])]
+            let along = |points: usize, axis: &Axis| match Partition::of(points, axis.kernel) {
+                Some(Partition { blocks, outputs, .. }) => (outputs, (blocks - 1) * outputs + points - outputs),
+                None => (1, beyond(axis)),
+            };
+            [along(n.h.into(), &axes[0]), along(n.w.into(), &axes[1])]
         }
         Algorithm::Strassen { .. } => {
             let most = numbers.iter().fold(0.0, |most: f64, v| most.max(v.abs()));
@@ -228,20 +234,20 @@ fn shared(numbers: &[f64], op: &Conv2d, types: &[&TensorType], result: &TensorTy
     planes.iter_mut().for_each(|v| *v = v.abs());
     for plane in planes.chunks_exact_mut(size.h * size.w) {
         for row in plane.chunks_exact_mut(size.w) {
-            largest_near(row, outputs[1], &axes[1]);
+            largest_near(row, tiles[1], &axes[1]);
         }
         for column in 0..size.w {
             let mut line: Vec<f64> = plane.iter().skip(column).step_by(size.w).copied().collect();
-            largest_near(&mut line, outputs[0], &axes[0]);
+            largest_near(&mut line, tiles[0], &axes[0]);
             plane.iter_mut().skip(column).step_by(size.w).zip(line).for_each(|(v, most)| *v = most);
         }
     }
     stored(planes.into(), result)
 }
 
-/// Each number of a line becomes the largest of those that read what its tile of `count` outputs reads.
-fn largest_near(line: &mut [f64], count: usize, axis: &Axis) {
-    let (step, beyond) = (axis.residues(), (axis.kernel - 1).div_ceil(axis.steps()));
+/// Each number of a line becomes the largest of those that read what its tile of `count` outputs reads: those up to `beyond` on both sides.
+fn largest_near(line: &mut [f64], (count, beyond): (usize, usize), axis: &Axis) {
+    let step = axis.residues();
     let given = line.to_vec();
     for residue in 0..step.min(line.len()) {
         let outputs = (line.len() - residue).div_ceil(step);
@@ -262,7 +268,7 @@ mod tests {
         let axis = |kernel, dilation| Axis { input: 9, kernel, stride: 1, dilation, begin: 0, end: 0, output: 7 };
         let found = |count, axis: Axis| {
             let mut line = [1.0, 5.0, 2.0, 0.0, 0.0, 7.0, 3.0];
-            largest_near(&mut line, count, &axis);
+            largest_near(&mut line, (count, axis.kernel - 1), &axis);
             line
         };
         assert_eq!(found(3, axis(1, 1)), [5.0, 5.0, 5.0, 7.0, 7.0, 7.0, 3.0]);

@@ -26,7 +26,7 @@ pub enum Algorithm {
         /// Outputs of a tile: rows, columns.
         outputs: Option<Extent>,
     },
-    /// Tiles through the discrete Fourier transform: `fft(16x16)`.
+    /// Tiles through the discrete Fourier transform: `fft(16x16)`. It cuts axes of a kernel of more taps into blocks of half as many as it has points.
     Fft {
         /// Points of a transform: rows, columns.
         points: Option<Extent>,

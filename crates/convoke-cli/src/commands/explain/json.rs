@@ -121,6 +121,9 @@ fn candidate(view: &View<'_>, row: &Row<'_>) -> Value {
         "error_typical": plan.error_typical,
         "error_typical_relative_to": relative(view),
     });
+    if let Some([h, w]) = view.blocks(row) {
+        object["kernel_blocks"] = json!({ "count": [h.blocks, w.blocks], "taps": [h.taps, w.taps] });
+    }
     if let Some(bound) = row.absolute {
         object["error_bound_absolute"] = json!(bound);
     }

@@ -35,6 +35,7 @@ pub(super) fn sentences(view: &View<'_>) -> Vec<String> {
         _ if chosen.algorithm.is_plain_sum() => said.extend(plain(view, chosen)),
         _ => said.push(saves(view, chosen)),
     }
+    said.extend(blocks(view, chosen));
     said.extend(packing(view, chosen));
     said.extend(in_a_loop(view));
     let reason = &view.selection.reason;
@@ -86,6 +87,13 @@ fn asked(view: &View<'_>, chosen: &Row<'_>) -> Vec<String> {
         None => {}
     }
     said
+}
+
+/// How an FFT cuts a kernel that its transforms do not hold.
+fn blocks(view: &View<'_>, chosen: &Row<'_>) -> Option<String> {
+    let [h, w] = view.blocks(chosen)?;
+    let (blocks, taps) = (format!("{}x{}", h.blocks, w.blocks), format!("{}x{}", h.taps, w.taps));
+    Some(format!("It cuts the kernel into {blocks} blocks of {taps} taps, which share the transforms of the input."))
 }
 
 /// Cycles that packing takes in each run, for weights that are not known when the layer is compiled.

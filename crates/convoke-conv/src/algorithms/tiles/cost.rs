@@ -10,6 +10,11 @@
 //! stream    the factors and products of a block, written and read; the output, in nchw transposed
 //! pack      weights that are not known before the run, transformed in `f64`
 //! ```
+//!
+//! Of a kernel that is cut, products and weights are as many times as many as it has blocks, and each block of tiles transforms those that it has in
+//! common with others by itself.
+
+mod partitioned;
 
 use convoke_bilinear::Transform;
 use convoke_ir::attr::Plan;
@@ -35,17 +40,18 @@ pub(super) fn cost(plan: Plan, conv: &Conv, machine: &Machine) -> PlanCost {
     let pixels = tiling.h.read() as u128 * tiling.w.read() as u128;
     let halo = (conv.x.n * conv.x.c * bytes) as u128 * pixels;
     let cost = match cut.depthwise {
+        true if tiling.is_cut() => partitioned::cost(&cut, &plan, conv, machine, halo),
         true => of_channels(&cut, block, conv, machine, halo),
         false => of_sums(tiling, tile, block, conv, machine, halo),
     };
     let [x_bytes, _, y_bytes] = conv.bytes();
-    let (products, c) = (tiling.tile.products, conv.c_per_group());
+    let (products, terms) = (tiling.tile.products, tiling.tile.terms(conv.c_per_group()));
     // Output channels fill whole vectors.
     let k = Blocked::new(conv.group, conv.k_per_group(), conv.lanes(machine) as u8);
     let outputs = if cut.depthwise { conv.y.c } else { conv.group * k.wide() };
-    let weights = (conv.y.c * c) as u128 * (products * bytes) as u128;
+    let weights = (conv.y.c * terms) as u128 * (products * bytes) as u128;
     PlanCost {
-        multiplications: (conv.x.n * tiling.tiles() * products) as u128 * (c * outputs) as u128,
+        multiplications: (conv.x.n * tiling.tiles() * products) as u128 * (terms * outputs) as u128,
         bytes_moved: x_bytes + 2 * halo + cost.blocks as u128 * (weights + 2 * cost.between) + y_bytes,
         scratch_bytes: scratch_bytes(&cut, &plan, conv, machine),
         calls: None,
@@ -92,23 +98,22 @@ fn of_sums(
         straight(machine, loads as f64, transform.operations() as f64, stores as f64)
     };
     // A call is for a row of tiles of a block.
-    let wide = vectors(c) * lanes as f64 + vectors(k) * lanes as f64;
-    let of_tile = tile.products * bytes * wide as usize;
-    let weights = (tile.products * c * bytes) * k.next_multiple_of(lanes.min(k.next_power_of_two()));
+    let terms = tile.terms(c);
+    let weights = (tile.products * terms * bytes) * k.next_multiple_of(lanes.min(k.next_power_of_two()));
     let calls = call(machine) / tile_cols as f64;
-    let data = vectors(c) * (transform(&tile.data) + calls);
     let inverse = vectors(k) * (transform(&tile.inverse) + 2.0 * calls);
 
-    let block = tile_rows * tile_cols;
+    let (block, inputs) = (tile_rows * tile_cols, tiling.input_tiles([tile_rows, tile_cols]));
+    let data = vectors(c) * (transform(&tile.data) + calls) * inputs as f64 / block as f64;
     let blocks = (tiling.tiles() as f64 / block as f64).max(1.0) * conv.x.n as f64;
     let ProductTile { rows, vectors: columns } = tile_of;
     // Runs of tiles are even.
     let even = |most: usize| block.div_ceil(block.div_ceil(most));
-    let one = product(machine, lanes, [block, k, c], columns, |v| even(tile_of.rows_of(v)));
+    let one = product(machine, lanes, [block, k, terms], columns, |v| even(tile_of.rows_of(v)));
     let multiply = blocks * groups * tile.products as f64 * one;
     // The reduction is not cut. The first tile of a panel of weights fetches it from further away.
     let cut = ((block.div_ceil(rows) - 1) * k.div_ceil(columns * lanes)) as f64;
-    let near = blocks * groups * tile.products as f64 * operands(machine, cut, c, rows + columns * lanes, bytes);
+    let near = blocks * groups * tile.products as f64 * operands(machine, cut, terms, rows + columns * lanes, bytes);
     let weights = weights as u128 * conv.group as u128;
     // Weights come with the first run of tiles of a block; the others find them near. The first block reads them after all others of the net.
     let runs = block.div_ceil(rows) as f64;
@@ -128,7 +133,8 @@ fn of_sums(
         _ => turn(y_bytes) + 2.0 * y_bytes as f64 / rate,
     };
     // Loads and stores are counted in their steps; this is how long they wait for memory.
-    let between = block as u128 * of_tile as u128;
+    let wide = inputs as f64 * vectors(c) * lanes as f64 + block as f64 * vectors(k) * lanes as f64;
+    let between = (tile.products * bytes) as u128 * wide as u128;
     let stream = blocks * between as f64 * groups / bandwidth(machine, between);
     Parts { terms: [tiles * data, multiply, tiles * inverse, copied, fetched, stored + stream], blocks, between }
 }

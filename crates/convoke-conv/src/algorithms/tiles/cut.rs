@@ -30,6 +30,17 @@ impl Cut {
         Ok(Cut { tiling, depthwise, tiles_in_lanes })
     }
 
+    /// Rows and columns of tiles of inputs of a block of a plan.
+    pub(super) fn input_tiles(&self, plan: &Plan) -> [usize; 2] {
+        let [rows, cols] = self.block_of(plan);
+        [self.tiling.h.input_tiles(rows), self.tiling.w.input_tiles(cols)]
+    }
+
+    /// Rows and columns of tiles of outputs of a block of a plan.
+    pub(super) fn block_of(&self, plan: &Plan) -> [usize; 2] {
+        self.tiling.block_of(plan.schedule.block.and_then(|block| block.get()).unwrap_or([1; 2]))
+    }
+
     /// The halo that whole tiles read, whatever of them is stored.
     pub(super) fn pads(&self, conv: &Conv) -> [usize; 4] {
         let beyond = |axis: &convoke_ir::layer::Axis, read: usize| read.saturating_sub(axis.begin + axis.input);
@@ -74,14 +85,20 @@ impl Cut {
             return Err(Refusal::Value { name: "tile", needs: "products that are summed over input channels" });
         }
         let (tile, bytes, lanes) = (&*self.tiling.tile, conv.elem.bytes(), conv.lanes(machine));
-        let numbers = tile.products + tile.data.between;
+        let numbers = match self.tiling.is_cut() {
+            // The numbers of all columns before and behind the products.
+            true => 2 * tile.outputs[0] * tile.inputs[1],
+            false => tile.products + tile.data.between,
+        };
         let (depth, numbers, least) = match self.tiles_in_lanes {
             true => (1, numbers, lanes),
             false => {
                 // The numbers between the passes of a transform, for a chunk of channels, stay in the nearest cache. A chunk has two vectors at least.
                 let near = machine.first_level() / 2 / bytes;
                 let between = tile.data.between.max(tile.inverse.between);
-                let chosen = equal_blocks(conv.group, (near / between).max(2 * lanes));
+                // Where the kernel is cut, whole rows of tiles are side by side, and a vector of channels is enough.
+                let chunk = if self.tiling.is_cut() { lanes } else { (near / between).max(2 * lanes) };
+                let chosen = equal_blocks(conv.group, chunk);
                 let depth = asked.depth.map_or(chosen, |depth| (depth as usize).min(conv.group));
                 (depth, numbers * depth, 1)
             }

@@ -18,9 +18,14 @@ const SUMMED: usize = 32;
 /// Kernels of more taps along an axis are not small.
 const SMALL: usize = 8;
 
+/// Points of the transforms by which a kernel is cut: small ones have too many blocks.
+const CUT: [u8; 3] = [128, 64, 32];
+/// How many times a transform is as long as the kernel along an axis that it does not cut, at the most: little is gained beyond.
+const LONG: usize = 4;
+
 /// The transforms worth weighing: as large along rows as along columns, except along axes without a kernel. Those suit that give no fewer
 /// outputs than a quarter of their points, and do not twice hold all of the input; if there are none, the smallest that holds the
-/// kernel.
+/// kernel, and those that cut it.
 pub(super) fn sizes(conv: &Conv) -> Vec<Algorithm> {
     let axes = [conv.window.h, conv.window.w];
     if axes.iter().all(|axis| axis.kernel == 1) || axes.iter().any(|axis| axis.steps() > 1) {
@@ -39,16 +44,33 @@ pub(super) fn sizes(conv: &Conv) -> Vec<Algorithm> {
     let fitting = POINTS.into_iter().filter(fits).take(SIZES).enumerate();
     let mut all: Vec<u8> =
         fitting.filter(|&(i, points)| i == 0 || usize::from(points) <= most).map(|(_, p)| p).collect();
-    if all.is_empty() {
+    let fits_none = all.is_empty();
+    if fits_none {
         all.extend(POINTS.into_iter().find(holds));
     }
+    let cut = if fits_none { cut(axes) } else { Vec::new() };
     let all = all.into_iter().map(|p| Extent { h: side(axes[0], p), w: side(axes[1], p) });
-    all.map(|points| Algorithm::Fft { points: Some(points) }).collect()
+    all.chain(cut).map(|points| Algorithm::Fft { points: Some(points) }).collect()
 }
 
-/// The smallest transform that holds the kernel; `None` beyond what an algorithm can name.
+/// The largest transforms that cut the kernel, unless half a tile of outputs is beyond the result. An axis whose kernel is not cut has a shorter one.
+fn cut(axes: [Axis; 2]) -> Vec<Extent> {
+    let side = |axis: Axis, points: usize| match axis.kernel {
+        1 => Some(1),
+        kernel if kernel > points => (points <= 4 * axis.output.div_ceil(axis.dilation)).then_some(points),
+        kernel => Some(points.min(LONG * kernel.next_power_of_two())),
+    };
+    let extent = |points: u8| {
+        let [h, w] = axes.map(|axis| side(axis, points.into()).and_then(|points| u8::try_from(points).ok()));
+        Some(Extent { h: h?, w: w? })
+    };
+    let cuts = |extent: &Extent| axes[0].kernel > extent.h.into() || axes[1].kernel > extent.w.into();
+    CUT.into_iter().filter_map(extent).filter(cuts).take(SIZES).collect()
+}
+
+/// The smallest transform that holds the kernel, or the largest that there is.
 pub(super) fn smallest(conv: &Conv) -> Option<(Algorithm, Refusal)> {
-    let side = |axis: Axis| u8::try_from(axis.kernel.next_power_of_two()).ok().filter(|&side| side <= Extent::MAX);
-    let points = Extent { h: side(conv.window.h)?, w: side(conv.window.w)? };
+    let side = |axis: Axis| axis.kernel.next_power_of_two().min(Extent::MAX.into()) as u8;
+    let points = Extent { h: side(conv.window.h), w: side(conv.window.w) };
     Some((Algorithm::Fft { points: Some(points) }, Refusal::NoSizes))
 }

@@ -25,6 +25,12 @@ impl Flat {
         Flat { pitch, row: 1, row_pitch: pitch }
     }
 
+    /// Numbers of `wide` elements of `bytes` bytes, an odd number of lines apart: many of them side by side fill all sets of a cache evenly.
+    pub(super) fn streams(wide: usize, bytes: usize) -> Flat {
+        let line = LINE_BYTES / bytes;
+        Flat::dense((wide.div_ceil(line) | 1) * line)
+    }
+
     /// Numbers in rows of `row`, each of `wide` elements of `bytes` bytes.
     pub(super) fn rows(row: usize, wide: usize, bytes: usize) -> Flat {
         Flat { pitch: wide, row, row_pitch: spread(row * wide, bytes) }

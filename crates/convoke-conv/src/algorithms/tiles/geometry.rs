@@ -8,21 +8,23 @@
 //! ```
 //!
 //! with steps of `stride / g` over every `dilation`-th input. Without dilation there is one residue, and the steps are those of the
-//! convolution. Tiles of m outputs are cut from these.
+//! convolution. Tiles of m outputs are cut from these. A kernel that is cut into n blocks reads n tiles for each tile of outputs, one step apart.
 
 mod cache;
+mod grid;
 mod places;
 
 use std::sync::Arc;
 
 use convoke_bilinear::error::Alike;
-use convoke_bilinear::{Tile, Transform};
+use convoke_bilinear::{Partition, Tile, Transform};
 use convoke_ir::attr::{Algorithm, Extent};
 use convoke_ir::layer::{Axis, Window};
 use convoke_machine::Machine;
 
 use crate::refusal::NoTiling;
 use cache::Key;
+pub(crate) use grid::Grid;
 use places::places;
 
 /// The tiles of a convolution.
@@ -44,6 +46,8 @@ pub(crate) struct TileAxis {
     pub outputs: usize,
     /// Inputs of a tile.
     pub inputs: usize,
+    /// Blocks that the kernel is cut into: tiles of inputs for each tile of outputs.
+    pub blocks: usize,
     /// Input elements from one input of a tile to the next.
     pub dilation: usize,
     /// Input elements from one tile to the next.
@@ -131,7 +135,7 @@ impl Tiling {
             if axis.steps() > 1 {
                 return Err(NoTiling::Steps { got: axis.stride });
             }
-            if !points.is_power_of_two() || !(taps..=limit).contains(&points) {
+            if !points.is_power_of_two() || points > limit || Partition::of(points, taps).is_none() {
                 return Err(NoTiling::Fourier { points, taps, limit });
             }
         }
@@ -142,9 +146,11 @@ impl Tiling {
     /// The key's sizes are within the limits of its construction.
     fn of(key: Key, window: &Window) -> Tiling {
         let tile = cache::tile(key);
-        let axis = |axis: &Axis, i: usize| TileAxis::new(axis, tile.outputs[i], tile.inputs[i]);
+        let blocks = tile.blocks();
+        let axis = |axis: &Axis, i: usize| TileAxis::new(axis, tile.outputs[i], tile.inputs[i], blocks[i]);
         let (h, w) = (axis(&window.h, 0), axis(&window.w, 1));
-        let places = [(&window.h, 0), (&window.w, 1)].map(|(axis, i)| places(axis, tile.outputs[i], tile.inputs[i]));
+        let axes = [(&window.h, 0), (&window.w, 1)];
+        let places = axes.map(|(axis, i)| places(axis, tile.outputs[i], tile.inputs[i], blocks[i]));
         Tiling { tile, key, places, h, w }
     }
 
@@ -172,12 +178,35 @@ impl Tiling {
         self.h.tiles() * self.w.tiles()
     }
 
+    /// Whether the kernel is cut into blocks along an axis.
+    pub(crate) fn is_cut(&self) -> bool {
+        self.h.blocks * self.w.blocks > 1
+    }
+
+    /// Tiles of inputs for a block of tiles of outputs.
+    pub(crate) fn input_tiles(&self, [rows, cols]: [usize; 2]) -> usize {
+        self.h.input_tiles(rows) * self.w.input_tiles(cols)
+    }
+
     /// The block that holds tiles of `bytes` bytes each between the transforms, where the transformed `weights` bytes are read anew for each
     /// block: as many as the second-level cache holds, or where the weights are much larger, a quarter of the last level; at least `least`.
+    ///
+    /// The blocks of a kernel that is cut read tiles of inputs in common with their neighbours, which each transforms: they are at least
+    /// [`SHARED`] times as long as that.
     pub(super) fn block(&self, machine: &Machine, bytes: usize, weights: usize, least: usize) -> [usize; 2] {
         let near = machine.second_level().max((machine.last_level() / 4).min(weights / 4));
-        let target = (near / bytes.max(1)).clamp(least, MOST);
         let (rows, cols) = (self.h.longest(), self.w.longest());
+        if self.is_cut() {
+            let longest = |axis: &TileAxis, most: usize| (SHARED * (axis.blocks - 1)).clamp(1, most);
+            let down = longest(&self.h, rows.min(CUT_ROWS));
+            let wide = (near / bytes.max(1) / down).max(longest(&self.w, cols)).min(CUT_TILES / down);
+            let wide = wide.div_ceil(self.w.multiple);
+            // No narrower, since the tiles in common would be more; no higher, since threads share rows.
+            let cols = cols / self.w.multiple;
+            let wide = cols.div_ceil((cols / wide).max(1)) * self.w.multiple;
+            return [equal(rows, down), wide];
+        }
+        let target = (near / bytes.max(1)).clamp(least, MOST);
         // Blocks as wide as the tiles in the lanes.
         let wide = equal(cols / self.w.multiple, (target / self.w.multiple).max(1)) * self.w.multiple;
         [equal(rows, (target / wide).max(1)), wide]
@@ -199,6 +228,19 @@ pub(crate) fn held(transform: &Transform, machine: &Machine) -> bool {
 pub(crate) const LEAST: usize = 12;
 /// The most tiles of a block.
 const MOST: usize = 96;
+/// The fewest tiles of a block along an axis that is cut, for each tile that it has in common with the next.
+const SHARED: usize = 4;
+/// The most rows of tiles of such a block, and about half as many tiles as a plan may name.
+const CUT_ROWS: usize = 64;
+const CUT_TILES: usize = 2048;
+
+/// The most products of a column of a transform.
+pub(crate) fn products_of_column(transform: &Transform) -> usize {
+    transform.then.iter().map(|lines| lines.code.outputs.len()).max().unwrap_or(1)
+}
+
+/// Rows of depthwise tiles that share the factors of a block of a kernel that is cut: as many sums are independent of each other.
+pub(crate) const SHARING: usize = 4;
 
 /// The size of blocks of at most `most` tiles, about equal.
 fn equal(tiles: usize, most: usize) -> usize {
@@ -206,7 +248,7 @@ fn equal(tiles: usize, most: usize) -> usize {
 }
 
 impl TileAxis {
-    fn new(axis: &Axis, outputs: usize, inputs: usize) -> TileAxis {
+    fn new(axis: &Axis, outputs: usize, inputs: usize, blocks: usize) -> TileAxis {
         let residues = axis.residues();
         let (each, more) = (axis.output / residues, axis.output % residues);
         let runs = [
@@ -216,6 +258,7 @@ impl TileAxis {
         TileAxis {
             outputs,
             inputs,
+            blocks,
             dilation: axis.dilation,
             step: axis.dilation * axis.steps() * outputs,
             stride: axis.stride,
@@ -228,6 +271,16 @@ impl TileAxis {
     /// How many tiles there are.
     pub(crate) fn tiles(&self) -> usize {
         self.runs.iter().map(|run| run.count * self.tiles_of(run)).sum()
+    }
+
+    /// Tiles of inputs for neighbouring tiles of outputs.
+    pub(crate) fn input_tiles(&self, tiles: usize) -> usize {
+        tiles + self.blocks - 1
+    }
+
+    /// Inputs of a residue that a tile of outputs depends on.
+    pub(crate) fn reach(&self) -> usize {
+        (self.blocks - 1) * self.outputs + self.inputs
     }
 
     /// The tiles of a residue.
@@ -245,7 +298,7 @@ impl TileAxis {
         let end = |run: &Run| {
             let tiles = self.tiles_of(run);
             let residue = run.first + run.count - 1;
-            residue * self.stride + (tiles - 1) * self.step + (self.inputs - 1) * self.dilation + 1
+            residue * self.stride + (self.input_tiles(tiles) - 1) * self.step + (self.inputs - 1) * self.dilation + 1
         };
         self.runs.iter().map(end).max().unwrap_or(0)
     }

@@ -41,7 +41,7 @@ pub(super) fn cycles(tiling: &Tiling, tile: ProductTile, conv: &Conv, machine: &
     let tiles = planes * tiling.tiles() as f64;
     let [rows, columns] = tile.outputs.map(|outputs| outputs as f64);
     let [taps_h, taps_w] = [conv.window.h.kernel as f64, conv.window.w.kernel as f64];
-    let inputs = tile.inputs[0] as f64;
+    let inputs = tiling.h.reach() as f64;
     let across = straight(machine, inputs * taps_w, inputs * (taps_w - 1.0) * MAX, inputs);
     let compared = rows * (taps_h - 1.0) + rows - 1.0 + inputs - 1.0;
     let down = straight(machine, rows * taps_h + inputs, compared * MAX, 2.0);

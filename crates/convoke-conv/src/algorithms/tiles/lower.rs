@@ -8,6 +8,7 @@ mod code;
 mod depthwise;
 mod filter;
 mod guard;
+mod partitioned;
 mod reducing;
 
 use convoke_ir::attr::Plan;
@@ -39,6 +40,9 @@ pub(super) fn lower<'a>(lowering: &mut Lowering<'a>, instr: &'a Instr, plan: Pla
     };
     let window = window(lowering, instr);
     let conv = BoundConv::new(lowering, instr, window, x);
+    if cut.depthwise && cut.tiling.is_cut() {
+        return partitioned::tiles(lowering, &conv, &cut.tiling, plan);
+    }
     if cut.depthwise {
         return depthwise::tiles(lowering, &conv, &cut.tiling, plan);
     }

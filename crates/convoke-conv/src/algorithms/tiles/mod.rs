@@ -11,10 +11,13 @@
 //!   g [r, r] ── G·g·Gᵀ ──► u ┘     once, when the weights are known
 //! ```
 //!
+//! An FFT whose points are fewer than the taps cuts the kernel into blocks. The tile of inputs t + b meets block b, so that products are summed over
+//! blocks as over channels: m[q, t, k] = Σ_b,c v[q, t + b, c] · u[q, b, c, k], uniformly partitioned overlap-save ([`convoke_bilinear::fft`]).
+//!
 //! Channels are in the lanes throughout. Tiles are *reducing* where products are summed over input channels, and *depthwise* where each output
 //! channel reads one input channel.
 //!
-//! Wins: `winograd` for kernels of 3 to 5 taps over many channels; `fft` for large kernels.
+//! Wins: `winograd` for kernels of 3 to 5 taps over many channels; `fft` for large kernels, cut into blocks beyond 128 taps.
 //! Cannot: kernels no larger than their steps; steps at all for the FFT; transforms beyond what keeps its digits.
 //! Error: grows with the tile; the guard limits what one large pixel does to its tile ([`lower`]).
 //! Source: Lavin, Gray 2015, *Fast Algorithms for Convolutional Neural Networks*, §4, arXiv:1509.09308.
@@ -126,7 +129,7 @@ impl Method for Tiles {
 
     fn bound_for_weights(&self, plan: Plan, conv: &Conv, weights: &[f64]) -> Option<f64> {
         let tiling = Tiling::new(plan.algorithm, &conv.window).ok()?;
-        let filters = weights.len() / conv.taps().max(1);
+        let filters = tiling.tile.terms(weights.len() / conv.taps().max(1));
         let work = filters.saturating_mul(tiling.tile.filter.operations());
         let bound = || tile_bound_for(&tiling.tile, conv.c_per_group(), weights, conv.elem.unit_roundoff());
         (work <= MOST_WORK).then(bound)

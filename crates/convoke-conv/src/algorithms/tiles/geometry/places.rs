@@ -7,8 +7,9 @@ use convoke_ir::layer::Axis;
 
 use crate::geometry::runs::alike;
 
-/// The tiles along an axis, by kind. Residues whose tiles lie alike are looked at once, and so are their tiles that lie alike.
-pub(super) fn places(axis: &Axis, outputs: usize, inputs: usize) -> Vec<Alike> {
+/// The tiles along an axis, by kind, each with every one of the `blocks` of the kernel. Residues whose tiles lie alike are looked at once, and so are
+/// their tiles that lie alike, and the blocks that meet as much of the image.
+pub(super) fn places(axis: &Axis, outputs: usize, inputs: usize, blocks: usize) -> Vec<Alike> {
     let residues = axis.residues();
     // How many inputs of a residue lie before a place; negative for the first ones after it.
     let before =
@@ -17,7 +18,7 @@ pub(super) fn places(axis: &Axis, outputs: usize, inputs: usize) -> Vec<Alike> {
         let of_residue = axis.output.saturating_sub(residue).div_ceil(residues);
         (of_residue, before(axis.begin, residue), before(axis.begin + axis.input, residue))
     };
-    let reach = inputs.max((outputs - 1) * axis.steps() + axis.kernel) as i64;
+    let reach = (inputs.max((outputs - 1) * axis.steps() + axis.kernel) + (blocks - 1) * outputs) as i64;
     let mut kinds: HashMap<(Vec<bool>, Vec<usize>), usize> = HashMap::new();
     let last = residues.min(axis.output);
     let mut residue = 0;
@@ -35,12 +36,25 @@ pub(super) fn places(axis: &Axis, outputs: usize, inputs: usize) -> Vec<Alike> {
         while tile < tiles {
             let (image, there) = met(tile);
             let count = alike(tiles - tile, |after| met(tile + after) == (image.clone(), there));
-            let taps = |l: usize| match l < there {
-                true => (0..axis.kernel).filter(|j| image.contains(&(axis.steps() * l + j))).count(),
-                false => 0,
+            let taps = |l: usize| {
+                let first = axis.steps() * l;
+                let met = image.end.min(first + axis.kernel).saturating_sub(image.start.max(first));
+                if l < there { met } else { 0 }
             };
-            let kind = ((0..inputs).map(|i| image.contains(&i)).collect(), (0..outputs).map(taps).collect());
-            *kinds.entry(kind).or_default() += same * count;
+            let taps: Vec<usize> = (0..outputs).map(taps).collect();
+            // The inputs of the tile that a block meets.
+            let within = |block: usize| {
+                let inside = |at: usize| at.saturating_sub(block * outputs).min(inputs);
+                inside(image.start)..inside(image.end)
+            };
+            let mut block = 0;
+            while block < blocks {
+                let inside = within(block);
+                let met = alike(blocks - block, |after| within(block + after) == inside);
+                let kind = ((0..inputs).map(|i| inside.contains(&i)).collect(), taps.clone());
+                *kinds.entry(kind).or_default() += same * count * met;
+                block += met;
+            }
             tile += count;
         }
         residue += same;
@@ -64,7 +78,7 @@ mod tests {
             alike(1, [1, 1, 0, 0], vec![2, 0]),
             alike(4, [1, 1, 1, 1], vec![3, 3]),
         ];
-        assert_eq!(places(&axis, 2, 4), expected);
+        assert_eq!(places(&axis, 2, 4, 1), expected);
     }
 
     #[test]
@@ -73,7 +87,28 @@ mod tests {
             let axis = Axis { input: 29, kernel: 3, stride, dilation, begin: 2, end: 2, output: 9 };
             let inputs = axis.steps() + 3;
             let outputs = |a: &Alike| a.count * a.taps.iter().filter(|&&taps| taps > 0).count();
-            assert_eq!(places(&axis, 2, inputs).iter().map(outputs).sum::<usize>(), 9, "{stride} {dilation}");
+            assert_eq!(places(&axis, 2, inputs, 1).iter().map(outputs).sum::<usize>(), 9, "{stride} {dilation}");
+        }
+    }
+
+    /// Each tile with each block by itself.
+    #[test]
+    fn blocks_are_counted_as_if_one_by_one() {
+        for (begin, input, kernel) in [(0, 60, 9_usize), (11, 40, 23), (30, 3, 31), (0, 90, 64)] {
+            let (outputs, inputs, blocks) = (4, 8, kernel.div_ceil(4));
+            let output = 2 * begin + input - kernel + 1;
+            let axis = Axis { input, kernel, stride: 1, dilation: 1, begin, end: begin, output };
+            let mut expected: HashMap<(Vec<bool>, Vec<usize>), usize> = HashMap::new();
+            let image = |at: usize| (begin..begin + input).contains(&at);
+            for (first, block) in (0..output).step_by(4).flat_map(|first| (0..blocks).map(move |block| (first, block)))
+            {
+                let taps = |l: usize| (0..kernel).filter(|j| first + l < output && image(first + l + j)).count();
+                let inside = (0..inputs).map(|i| image(first + block * outputs + i)).collect();
+                *expected.entry((inside, (0..outputs).map(taps).collect())).or_default() += 1;
+            }
+            let found = places(&axis, outputs, inputs, blocks).into_iter();
+            let found: HashMap<_, _> = found.map(|kind| ((kind.inputs, kind.taps), kind.count)).collect();
+            assert_eq!(found, expected, "{axis:?}");
         }
     }
 
@@ -97,7 +132,7 @@ mod tests {
                         *expected.entry(kind).or_default() += 1;
                     }
                 }
-                let found = places(&axis, outputs, inputs).into_iter();
+                let found = places(&axis, outputs, inputs, 1).into_iter();
                 let found: HashMap<_, _> = found.map(|kind| ((kind.inputs, kind.taps), kind.count)).collect();
                 assert_eq!(found, expected, "{axis:?}");
             }

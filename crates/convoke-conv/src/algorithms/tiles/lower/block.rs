@@ -50,6 +50,11 @@ impl<'b, 'c> Block<'b, 'c> {
         self.rows.tiles * self.cols.tiles
     }
 
+    /// Rows and columns of tiles of inputs: more than of outputs where the kernel is cut.
+    pub(super) fn input_tiles(&self) -> [usize; 2] {
+        [self.tiling.h.input_tiles(self.rows.tiles), self.tiling.w.input_tiles(self.cols.tiles)]
+    }
+
     /// How many blocks there are, in all images.
     pub(super) fn count(&self) -> usize {
         let [h, w] = self.residues;

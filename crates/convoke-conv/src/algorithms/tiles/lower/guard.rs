@@ -18,6 +18,8 @@
 //! A NaN, an infinity and a pixel whose square overflows make f something else than 0, so that they reach no more outputs than they
 //! do in a plain sum. A pixel whose square underflows counts as 0.
 
+mod fold;
+
 use convoke_ir::loops::{
     Affine, BinOp, BufferId, Expr, Func, FuncBuilder, FuncId, Half, Marks, Pick, Role, SlotId, ValId, VecType,
 };
@@ -33,6 +35,7 @@ use convoke_lower::product::{Depth, Product};
 use convoke_lower::share::{Share, alike, shares};
 use convoke_lower::strides::{Index, reach};
 use convoke_lower::{LowerError, Lowering, too_large};
+use fold::fold;
 
 /// The squared norms of all pixels of the input with its border, `[N, groups, H, W]`.
 struct Norms {
@@ -220,7 +223,7 @@ impl Guarded<'_, '_> {
             w: reads[2],
             y,
             operands,
-            rows: f.local("rows", conv.elem, tiling.tile.inputs[0] * windows),
+            rows: f.local("rows", conv.elem, tiling.h.reach() * windows),
             columns: ["most", "least"].map(|name| f.local(name, conv.elem, windows)),
             flags: f.local("flags", conv.elem, cols.stored),
             acc: f.local("acc", conv.elem, acc),
@@ -253,7 +256,13 @@ impl Guarded<'_, '_> {
     /// Positions of a window from the first of a row of tiles to the last.
     fn windows(&self) -> usize {
         let w = &self.block.tiling.w;
-        (self.block.cols.tiles * w.outputs - 1) * steps(w) + 1
+        ((self.block.cols.tiles - 1) * w.outputs + self.windows_of_tile() - 1) * steps(w) + 1
+    }
+
+    /// Windows of a row that together read all that a tile does: those of its outputs. The blocks of a kernel that is cut may read more.
+    fn windows_of_tile(&self) -> usize {
+        let Block { conv, tiling, .. } = &self.block;
+        if tiling.w.blocks > 1 { tiling.w.reach() - conv.window.w.kernel + 1 } else { tiling.w.outputs }
     }
 
     /// The codelet that finds the tiles of a row that are not safe, with parameters n, rows, most, least, flags.
@@ -261,7 +270,7 @@ impl Guarded<'_, '_> {
         let Block { conv, tiling, cols, .. } = &self.block;
         let (elem, lanes) = (conv.elem, conv.lanes);
         let [h, w] = [&tiling.h, &tiling.w];
-        let [inputs, windows] = [tiling.tile.inputs[0], self.windows()];
+        let [inputs, windows] = [h.reach(), self.windows()];
         let taps = [conv.window.h.kernel, conv.window.w.kernel];
         let width = conv.x.image.w;
         let mut f = FuncBuilder::codelet("flag_tiles");
@@ -272,7 +281,7 @@ impl Guarded<'_, '_> {
         let flags = f.output("flags", elem, cols.stored);
         f.for_("i", 0..inputs, Marks::default(), |f, i| {
             f.for_("v", 0..windows, along(lanes), |f, v| {
-                let at = |tap: usize| {
+                let at = |tap: Affine| {
                     Affine::from(i) * (h.dilation * width) + Affine::from(v) * w.dilation + tap * w.dilation
                 };
                 let largest = fold(f, BinOp::Max, taps[1], |f, tap| f.load(norms, at(tap)));
@@ -280,9 +289,9 @@ impl Guarded<'_, '_> {
             });
         });
         f.for_("v", 0..windows, along(lanes), |f, v| {
-            let row = |f: &mut FuncBuilder, i: usize| f.load(rows, Affine::from(v) + i * windows);
-            let window = |f: &mut FuncBuilder, output: usize| {
-                fold(f, BinOp::Max, taps[0], |f, tap| row(f, output * steps(h) + tap))
+            let row = |f: &mut FuncBuilder, i: Affine| f.load(rows, i * windows + v);
+            let window = |f: &mut FuncBuilder, output: Affine| {
+                fold(f, BinOp::Max, taps[0], |f, tap| row(f, output.clone() * steps(h) + tap))
             };
             let lowest = fold(f, BinOp::Min, self.stored_rows(), window);
             f.store(least, v, lowest);
@@ -291,8 +300,8 @@ impl Guarded<'_, '_> {
         });
         for Part { begin, count, stored } in cols.parts(w.outputs) {
             f.for_("t", 0..count, along(lanes), |f, t| {
-                let at = |output: usize| (Affine::from(t) + begin) * (w.outputs * steps(w)) + output * steps(w);
-                let highest = fold(f, BinOp::Max, w.outputs, |f, output| f.load(most, at(output)));
+                let at = |output: Affine| (Affine::from(t) + begin) * (w.outputs * steps(w)) + output * steps(w);
+                let highest = fold(f, BinOp::Max, self.windows_of_tile(), |f, window| f.load(most, at(window)));
                 let lowest = fold(f, BinOp::Min, stored, |f, output| f.load(least, at(output)));
                 let factor = f.number(elem, -self.plain.kappa2);
                 let over = f.fma(lowest, factor, highest);
@@ -382,18 +391,4 @@ impl Guarded<'_, '_> {
 /// Inputs of a tile from one output to the next.
 fn steps(axis: &TileAxis) -> usize {
     axis.step / (axis.dilation * axis.outputs)
-}
-
-/// `op` over `count` values, the first one by itself.
-fn fold(
-    f: &mut FuncBuilder,
-    op: BinOp,
-    count: usize,
-    mut value: impl FnMut(&mut FuncBuilder, usize) -> ValId,
-) -> ValId {
-    let first = value(f, 0);
-    (1..count).fold(first, |so_far, i| {
-        let next = value(f, i);
-        f.binary(op, so_far, next)
-    })
 }

@@ -7,6 +7,9 @@
 //!   y                                     ◄── epilogue ─ row
 //! ```
 //!
+//! The tiles of inputs of a kernel that is cut are a grid larger than that of outputs by its blocks. There products go over the blocks too, each
+//! with the tile as many tiles further on, and the tiles of a row make runs of their own.
+//!
 //! A transform goes over a row of tiles for one vector of channels: of each of its numbers it reads or writes one line after
 //! the other. Products broadcast the channels of a tile, a block after the other, and take a panel of weights through all tiles of the
 //! block. A row of tiles that is transformed back waits in the nearest cache, until it is stored as whole lines of the result.
@@ -172,7 +175,7 @@ impl Reducing<'_, '_> {
     /// The elements of v and of m.
     fn lens(&self) -> [(&'static str, usize); 2] {
         let products = self.block.tiling.tile.products;
-        [("v", self.numbers(self.c).len(products)), ("m", self.numbers(self.k).len(products))]
+        [("v", self.of_factors().len(products)), ("m", self.of_products().len(products))]
     }
 
     fn of_data_len(&self) -> usize {
@@ -188,9 +191,25 @@ impl Reducing<'_, '_> {
         rows * self.row().stride(columns)
     }
 
-    /// The factors, or products, of a block.
-    fn numbers(&self, channels: Blocked) -> Flat {
-        Flat::numbers(self.block.tiles() * channels.wide(), self.block.conv.elem.bytes())
+    /// Runs of tiles that follow each other both in inputs and in outputs, and how many tiles each has.
+    fn runs(&self) -> [usize; 2] {
+        let Block { tiling, rows, cols, .. } = &self.block;
+        if tiling.w.blocks > 1 { [rows.tiles, cols.tiles] } else { [1, self.block.tiles()] }
+    }
+
+    /// Tiles of inputs of a block.
+    fn input_tiles(&self) -> usize {
+        self.block.input_tiles().iter().product()
+    }
+
+    /// The factors of a block.
+    fn of_factors(&self) -> Flat {
+        Flat::numbers(self.input_tiles() * self.c.wide(), self.block.conv.elem.bytes())
+    }
+
+    /// The products of a block.
+    fn of_products(&self) -> Flat {
+        Flat::numbers(self.block.tiles() * self.k.wide(), self.block.conv.elem.bytes())
     }
 
     /// The numbers between the passes of the data transform, if registers do not hold them.
@@ -220,12 +239,12 @@ impl Reducing<'_, '_> {
         (corner, g): (&Corner, &Affine),
         loops: &Loops,
     ) {
-        let (strides, blocks, tiles) = (self.block.conv.x.strides, self.c.blocks(), self.block.cols.tiles);
+        let (strides, blocks, [rows, tiles]) = (self.block.conv.x.strides, self.c.blocks(), self.block.input_tiles());
         loops.each(f, (BLOCKS, "c"), blocks, |f, c| {
-            loops.each(f, (DOWN, "i"), self.block.rows.tiles, |f, i| {
+            loops.each(f, (DOWN, "i"), rows, |f, i| {
                 let h = corner.input.h.clone() + i.clone() * self.block.tiling.h.step;
                 let from = strides.at(&Index { c: g.clone() * blocks + c.clone(), h, ..corner.input.clone() });
-                let to = (c * self.block.tiles() + i * tiles) * self.c.lanes;
+                let to = (c * self.input_tiles() + i * tiles) * self.c.lanes;
                 let between = memory.between.filter(|_| self.of_data().is_some()).map(|slot| (slot, Affine::default()));
                 f.call(forward, [(memory.x, from)].into_iter().chain(between).chain([(memory.v, to)]));
             });
@@ -234,20 +253,24 @@ impl Reducing<'_, '_> {
 
     fn multiply(&self, f: &mut FuncBuilder, products: &[Multiply], memory: &Factors, g: &Affine, loops: &Loops) {
         let (conv, tile) = (self.block.conv, &*self.block.tiling.tile);
+        let ([_, in_cols], [runs, of_run]) = (self.block.input_tiles(), self.runs());
         loops.each(f, (PRODUCTS, "q"), tile.products, |f, q| {
             for panels in self.panels {
                 each(f, "k", panels.count, |f, k| {
                     let k = k * panels.size + panels.begin;
                     let u = Filters::at(conv, tile, self.k.wide(), g, &q, k.clone());
-                    let m = q.clone() * self.numbers(self.k).stride(1) + k * self.block.tiles();
+                    let m = q.clone() * self.of_products().stride(1) + k * self.block.tiles();
                     for Multiply { tiles, first, codelet, .. } in products.iter().filter(|p| p.panels == *panels) {
-                        each(f, "t", tiles.count, |f, t| {
-                            let t = t * tiles.size + tiles.begin;
-                            let v = q.clone() * self.numbers(self.c).stride(1)
-                                + t.clone() * self.c.lanes
-                                + first * self.block.tiles();
-                            let u = u.clone() + first * panels.size;
-                            f.call(*codelet, [(memory.v, v), (memory.u, u), (memory.m, m.clone() + t * panels.size)]);
+                        each(f, "i", runs, |f, i| {
+                            each(f, "t", tiles.count, |f, t| {
+                                let t = t * tiles.size + tiles.begin;
+                                let v = q.clone() * self.of_factors().stride(1)
+                                    + (i.clone() * in_cols + t.clone()) * self.c.lanes
+                                    + first * self.input_tiles();
+                                let u = u.clone() + first * panels.size;
+                                let m = m.clone() + (i.clone() * of_run + t) * panels.size;
+                                f.call(*codelet, [(memory.v, v), (memory.u, u), (memory.m, m)]);
+                            });
                         });
                     }
                 });

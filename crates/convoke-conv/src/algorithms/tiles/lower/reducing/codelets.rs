@@ -25,7 +25,8 @@ impl Reducing<'_, '_> {
     /// The codelets that multiply: tiles are rows, output channels columns, input channels the reduction, full blocks of them first.
     fn products(&self, lowering: &mut Lowering<'_>) -> Vec<Multiply> {
         let conv = self.block.conv;
-        let (elem, lanes, all) = (conv.elem, conv.lanes, self.block.tiles());
+        let (elem, lanes, [_, all]) = (conv.elem, conv.lanes, self.runs());
+        let ([_, in_cols], tile) = (self.block.input_tiles(), &self.block.tiling.tile);
         let mut products = Vec::new();
         for &panels in self.panels {
             // Even runs: a short one would wait for its sums.
@@ -34,9 +35,15 @@ impl Reducing<'_, '_> {
                 for blocks in self.c.cuts() {
                     let (rows, cols, ld, a_row, first) =
                         (tiles.size, panels.size, panels.size, self.c.lanes, blocks.begin == 0);
-                    let block = Depth { name: "b", extent: blocks.count, a: all * a_row, b: blocks.size * cols };
+                    let [down, across] = tile.blocks();
+                    let of_block = conv.cg * cols;
+                    let depth = [
+                        Depth { name: "bi", extent: down, a: in_cols * a_row, b: across * of_block },
+                        Depth { name: "bj", extent: across, a: a_row, b: of_block },
+                        Depth { name: "b", extent: blocks.count, a: self.input_tiles() * a_row, b: blocks.size * cols },
+                    ];
                     let channel = Depth { name: "c", extent: blocks.size, a: 1, b: cols };
-                    let depth = if blocks.count > 1 { vec![block, channel] } else { vec![channel] };
+                    let depth = depth.into_iter().filter(|depth| depth.extent > 1).chain([channel]).collect();
                     let product = Product { elem, lanes, rows, cols, ld, depth, a_row, first };
                     let codelet = lowering.program.func(product.codelet());
                     products.push(Multiply { panels, tiles, first: blocks.begin, codelet });
@@ -100,17 +107,18 @@ impl Reducing<'_, '_> {
 
     /// The codelet that transforms a row of tiles of a block of input channels, with parameters x, between if it is stored, v.
     fn forward(&self) -> Func {
-        let Block { conv, tiling, cols, .. } = &self.block;
+        let Block { conv, tiling, .. } = &self.block;
         let (tile, strides, lanes, elem) = (&*tiling.tile, conv.x.strides, self.c.lanes, conv.elem);
         let inputs = Flat::strides(tile.inputs[1], tiling.w.dilation * strides.w, tiling.h.dilation * strides.h);
-        let (step, numbers) = (tiling.w.step * strides.w, self.numbers(self.c));
+        let (step, numbers) = (tiling.w.step * strides.w, self.of_factors());
+        let [_, tiles] = self.block.input_tiles();
         let mut f = FuncBuilder::codelet("transform_data");
         let extent = inputs.number(tile.data.inputs - 1);
-        let x = f.input("x", elem, extent + reach(&[(cols.tiles, step), (lanes, 1)]));
+        let x = f.input("x", elem, extent + reach(&[(tiles, step), (lanes, 1)]));
         let middle = self.of_data();
         let between = middle.map(|flat| f.output("between", elem, flat.len(tile.data.between)));
-        let v = f.output("v", elem, reach(&[(tile.products, numbers.stride(1)), (cols.tiles, lanes), (lanes, 1)]));
-        f.for_("t", 0..cols.tiles, Marks::default(), |f, t| {
+        let v = f.output("v", elem, reach(&[(tile.products, numbers.stride(1)), (tiles, lanes), (lanes, 1)]));
+        f.for_("t", 0..tiles, Marks::default(), |f, t| {
             let from = Numbers { slot: x, origin: Affine::from(t) * step, flat: &inputs };
             let to = Numbers { slot: v, origin: Affine::from(t) * lanes, flat: &numbers };
             let between = between.zip(middle.as_ref());
@@ -125,7 +133,7 @@ impl Reducing<'_, '_> {
     fn back(&self, panel: usize) -> Func {
         let Block { conv, tiling, cols, .. } = &self.block;
         let (tile, lanes, elem) = (&*tiling.tile, self.k.lanes, conv.elem);
-        let (numbers, outputs) = (self.numbers(self.k), self.row());
+        let (numbers, outputs) = (self.of_products(), self.row());
         let mut f = FuncBuilder::codelet("transform_back");
         let m = f.input("m", elem, reach(&[(tile.products, numbers.stride(1)), (cols.tiles, panel), (lanes, 1)]));
         let middle = self.of_inverse();

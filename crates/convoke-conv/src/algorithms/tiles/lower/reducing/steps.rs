@@ -43,7 +43,7 @@ impl Reducing<'_, '_> {
     ) {
         let conv = self.block.conv;
         // Rows of tiles are apart in v only where there is one block of channels.
-        let rows = if self.c.blocks() > 1 { 1 } else { self.block.rows.tiles };
+        let rows = if self.c.blocks() > 1 { 1 } else { self.block.input_tiles()[0] };
         for share in shares(work, &[alike(self.c.blocks()), alike(rows)]) {
             let mut f = FuncBuilder::kernel("transform_tiles");
             let x = f.input("x", conv.elem, conv.x.len);
