@@ -4,11 +4,12 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use convoke_ir::attr::Algorithm;
-use convoke_ir::layer::{Instr, Layer, Op};
+use convoke_ir::layer::{Instr, Layer, Op, Window};
 use num_traits::ToPrimitive;
 
 use crate::bounds::bound;
 use crate::certificate::{Axis, Certificate, Convolution, Problem};
+use crate::cover::{self, TileOf};
 use crate::files;
 use crate::identity::prove;
 use crate::refused::{Check, Result, wrong};
@@ -32,7 +33,7 @@ pub(crate) fn check(at: &Path, certificate: &Certificate, last: &Layer) -> Resul
             return wrong(value, "the certificate does not list this convolution");
         };
         let says = one(at, conv, last, instr, &mut proved)?;
-        checks.push(Check { of: format!("%{value}"), says });
+        checks.extend(says.map(|says| Check { of: format!("%{value}"), says }));
     }
     Ok(checks)
 }
@@ -40,7 +41,7 @@ pub(crate) fn check(at: &Path, certificate: &Certificate, last: &Layer) -> Resul
 /// What is proved of the matrices of a file: their problem, and how far they are off.
 type Proved = HashMap<String, (Problem, f64)>;
 
-fn one(at: &Path, conv: &Convolution, last: &Layer, instr: &Instr, proved: &mut Proved) -> Result<String> {
+fn one(at: &Path, conv: &Convolution, last: &Layer, instr: &Instr, proved: &mut Proved) -> Result<[String; 2]> {
     let (Op::Conv2d(op), &[x, w]) = (&instr.op, &instr.args[..]) else {
         unreachable!("only convolutions are asked for")
     };
@@ -61,17 +62,10 @@ fn one(at: &Path, conv: &Convolution, last: &Layer, instr: &Instr, proved: &mut 
     if (bound - conv.bound).abs() > SAME * bound {
         return wrong(value, format!("its bound is {bound:e}, the certificate says {:e}", conv.bound));
     }
-    let steps = [window.h.steps(), window.w.steps()];
+    let tiles = tiles(algorithm, &window);
     let needed = match algorithm {
-        Algorithm::Winograd { outputs: Some(outputs) } => {
-            let sizes = [outputs.h, outputs.w].map(usize::from);
-            (0..2).map(|i| Problem::Correlation { m: sizes[i], r: conv.taps[i], s: steps[i] }).collect()
-        }
-        Algorithm::Fft { points: Some(points) } => {
-            let sizes = [points.h, points.w].map(usize::from);
-            // As many outputs as do not wrap around.
-            let outputs = |i: usize| (sizes[i] + 1).saturating_sub(conv.taps[i]);
-            (0..2).map(|i| Problem::Correlation { m: outputs(i), r: conv.taps[i], s: 1 }).collect()
+        Algorithm::Winograd { .. } | Algorithm::Fft { .. } => {
+            tiles.iter().zip(conv.taps).map(|(tile, r)| Problem::Correlation { m: tile.m, r, s: tile.s }).collect()
         }
         Algorithm::Strassen { .. } => vec![Problem::Matmul(2, 2, 2)],
         _ => Vec::new(),
@@ -102,5 +96,28 @@ fn one(at: &Path, conv: &Convolution, last: &Layer, instr: &Instr, proved: &mut 
         (false, 0.0) => "every coefficient as it must be".to_owned(),
         (false, off) => format!("every coefficient as it must be to within {off:.1e}"),
     };
-    Ok(format!("{algorithm}: {identity}; no error above {bound:.2e}"))
+    let [h, w] = &conv.covers;
+    for (along, axis, stated, tile) in [("rows", &window.h, h, tiles[0]), ("columns", &window.w, w, tiles[1])] {
+        cover::check(stated, axis, tile).or_else(|reason| wrong(value, format!("along {along}, {reason}")))?;
+    }
+    let covers = format!(
+        "tiles of {}x{} outputs cover its {}x{}, each once; of {}x{} inputs with the zeros around them",
+        h.outputs, w.outputs, window.h.output, window.w.output, h.inputs, w.inputs
+    );
+    Ok([format!("{algorithm}: {identity}; no error above {bound:.2e}"), covers])
+}
+
+/// The tiles of an algorithm along rows and columns; of one that transforms none, its outputs one by one.
+fn tiles(algorithm: Algorithm, window: &Window) -> [TileOf; 2] {
+    let axes = [&window.h, &window.w];
+    let outputs = match algorithm {
+        Algorithm::Winograd { outputs: Some(outputs) } => [outputs.h, outputs.w].map(usize::from),
+        Algorithm::Fft { points: Some(points) } => {
+            let points = [points.h, points.w].map(usize::from);
+            // As many outputs as do not wrap around.
+            std::array::from_fn(|i| (points[i] + 1).saturating_sub(axes[i].kernel))
+        }
+        _ => [1, 1],
+    };
+    std::array::from_fn(|i| TileOf { m: outputs[i], s: axes[i].steps() })
 }
