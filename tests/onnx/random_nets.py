@@ -33,6 +33,8 @@ import onnxruntime
 from onnx import TensorProto, helper, numpy_helper, shape_inference
 
 WITHIN = 2e-4
+# convoke computes nets of half precision in single precision.
+WITHIN_HALF = 4e-3
 # ONNX Runtime has -3.4e38 where a window meets no element.
 MOST = 1e30
 MOST_ELEMENTS = 30_000
@@ -367,6 +369,11 @@ def normalisation(net):
         variance = net.constant(net.rng.uniform(0.5, 2, channels).astype(np.float32))
         net.node(op, [x, scale, shift, net.weights([channels], 1), variance], epsilon=epsilon)
     elif op == "InstanceNormalization":
+        # ONNX Runtime loses digits where the mean is large beside the deviation.
+        x = net.pick([3, 4], exact=True)
+        if math.prod(x.shape[2:]) == 1:
+            raise IllFormed
+        scale, shift = net.weights([x.shape[1]], 1), net.weights([x.shape[1]], 1)
         net.node(op, [x, scale, shift], epsilon=epsilon)
     elif op == "LpNormalization":
         # A norm that is small by cancellation makes rounding large.
@@ -574,8 +581,9 @@ def difference(found, expected):
     """What is wrong with an array, if anything is."""
     if found.shape != expected.shape:
         return f"the shape {found.shape}, not {expected.shape}"
+    within = WITHIN_HALF if expected.dtype == np.float16 else WITHIN
     found, expected = found.astype(np.float64), expected.astype(np.float64)
-    allowed = WITHIN * max(1.0, np.abs(expected).max(initial=0))
+    allowed = within * max(1.0, np.abs(expected).max(initial=0))
     off = np.where(found == expected, 0.0, np.abs(found - expected))
     if not off.size or not np.isnan(off).any() and off.max() <= allowed:
         return None
@@ -589,7 +597,7 @@ def judged(args, folder, model, inputs, options):
         right = expected(model, inputs)
     except Exception as error:
         return "left out: refused by ONNX Runtime", str(error).split("\n")[0]
-    if not all((np.abs(y) < MOST).all() for y in right.values() if y.dtype.kind == "f"):
+    if not all((np.abs(y.astype(np.float64)) < MOST).all() for y in right.values() if y.dtype.kind == "f"):
         return "left out: not finite", ""
     file, data = os.path.join(folder, "model.onnx"), os.path.join(folder, "test_data_set_0")
     os.makedirs(data, exist_ok=True)
@@ -600,16 +608,18 @@ def judged(args, folder, model, inputs, options):
                 out.write(numpy_helper.from_array(array, name).SerializeToString())
     np.savez(os.path.join(folder, "in.npz"), **inputs)
     command = [args.convoke, "run", file, "--input", os.path.join(folder, "in.npz"), *options]
-    for name in right:
-        command += ["--output", f"{name}={os.path.join(folder, name)}.npy"]
+    places = {name: os.path.join(folder, f"y{i}.npy") for i, name in enumerate(right)}
+    for name, place in places.items():
+        command += ["--output", f"{name}={place}"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     if done.returncode == 1:
         reason = (done.stderr.strip().splitlines() or [""])[0]
-        return "refused", re.sub(r"[0-9]+|`[^`]*`|%\S+", "…", reason) if not args.whole_reasons else done.stderr
+        reason = reason.replace(f"{file}: ", "")
+        return "refused", re.sub(r"[0-9]+|[`'][^`']*[`']", "…", reason) if not args.whole_reasons else done.stderr
     if done.returncode != 0:
         return "FAILED", done.stderr
     for name, y in right.items():
-        wrong = difference(np.load(os.path.join(folder, f"{name}.npy")), y)
+        wrong = difference(np.load(places[name]), y)
         if wrong:
             return "DIFFERENT", f"{name}: {wrong}"
     return "same", ""
