@@ -315,6 +315,51 @@ fn changed_weights_are_found_though_they_were_sealed_anew() {
     }
 }
 
+/// Tiles of all kinds: with a rest, with zeros on one side alone, with steps, with residues, and sums.
+const TILED: &str =
+    "layer @l(%x: f32[1, 4, 9, 10]) -> (f32[1, 4, 9, 10], f32[1, 4, 5, 3], f32[1, 4, 9, 10], f32[1, 2, 3, 5]) {
+  %u = const f32[4, 4, 3, 3] = normal(seed = 1, std = 0.2)
+  %v = const f32[4, 4, 5, 5] = normal(seed = 2, std = 0.2)
+  %w = const f32[2, 4, 3, 2] = normal(seed = 3, std = 0.2)
+  %0 = conv2d %x, %u { pads = [1, 1, 1, 1], algorithm = winograd(2x4) }
+  %1 = conv2d %x, %u { pads = [2, 1, 2, 2], strides = [2, 3], dilations = [2, 2], algorithm = winograd(2x2) }
+  %2 = conv2d %x, %v { pads = [2, 2, 2, 2], algorithm = fft(8x16) }
+  %3 = conv2d %x, %w { pads = [0, 1, 3, 2], strides = [2, 2], dilations = [3, 3] }
+  return %0, %1, %2, %3
+}";
+
+#[test]
+fn changed_tiles_are_found_though_they_were_sealed_anew() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let folder = folder.path();
+    let layer = Layer::parse(TILED).unwrap_or_else(|e| panic!("{}", e.render(false)));
+    let machine = Machine::named("zen4").expect("a machine of this name");
+    Compiler::for_machine(machine).certify(&layer, folder).expect("a certificate");
+    let report = verify(folder, REPLAY, |_| {}).unwrap_or_else(|refused| panic!("{refused}"));
+    assert!(report.held.iter().any(|check| check.of == "%0" && check.says.contains("2x4 outputs cover its 9x10")));
+    let certificate = certificate(folder);
+    let mut changes = 0;
+    for conv in 0..4 {
+        for axis in 0..2 {
+            let at = format!("/convolutions/{conv}/covers/{axis}");
+            let numbers = ["residues", "tiles", "outputs", "inputs", "step", "zeros/0", "zeros/1"];
+            for number in numbers.map(|number| format!("{at}/{number}")) {
+                let was = certificate.pointer(&number).and_then(Value::as_u64).expect("a number");
+                for other in [Some(was + 1), was.checked_sub(1)].into_iter().flatten() {
+                    let mut changed = certificate.clone();
+                    *changed.pointer_mut(&number).expect("it was read") = other.into();
+                    resealed(folder, changed);
+                    assert!(!holds(folder), "{number} is {was}, {other} holds too");
+                    changes += 1;
+                }
+            }
+        }
+    }
+    resealed(folder, certificate);
+    assert!(holds(folder), "it holds again");
+    println!("{changes} of {changes} changed numbers of tiles found");
+}
+
 /// The certificate of a layer of [`FACTORED`], and the place of its stage with a residual.
 fn factored(passes: &str, text: &str, folder: &Path) -> (Value, usize) {
     let layer = Layer::parse(text).unwrap_or_else(|e| panic!("{text}\n{}", e.render(false)));
@@ -456,5 +501,5 @@ fn hostile_certificates_are_refused() {
         assert!(!holds(folder.path()), "{text:.20}");
     }
     assert!(!holds_after(|_, value| value["weights"][0]["name"] = "../../etc/passwd".into()));
-    assert!(!holds_after(|_, value| value["format"] = 1.into()));
+    assert!(!holds_after(|_, value| value["format"] = 2.into()));
 }

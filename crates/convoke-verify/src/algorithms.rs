@@ -4,11 +4,12 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use convoke_ir::attr::Algorithm;
-use convoke_ir::layer::{Instr, Layer, Op};
+use convoke_ir::layer::{Instr, Layer, Op, Window};
 use num_traits::ToPrimitive;
 
 use crate::bounds::bound;
 use crate::certificate::{Axis, Certificate, Convolution, Problem};
+use crate::cover::{self, TileOf};
 use crate::files;
 use crate::identity::prove;
 use crate::refused::{Check, Result, wrong};
@@ -32,7 +33,7 @@ pub(crate) fn check(at: &Path, certificate: &Certificate, last: &Layer) -> Resul
             return wrong(value, "the certificate does not list this convolution");
         };
         let says = one(at, conv, last, instr, &mut proved)?;
-        checks.push(Check { of: format!("%{value}"), says });
+        checks.extend(says.map(|says| Check { of: format!("%{value}"), says }));
     }
     Ok(checks)
 }
@@ -40,7 +41,7 @@ pub(crate) fn check(at: &Path, certificate: &Certificate, last: &Layer) -> Resul
 /// What is proved of the matrices of a file: their problem, and how far they are off.
 type Proved = HashMap<String, (Problem, f64)>;
 
-fn one(at: &Path, conv: &Convolution, last: &Layer, instr: &Instr, proved: &mut Proved) -> Result<String> {
+fn one(at: &Path, conv: &Convolution, last: &Layer, instr: &Instr, proved: &mut Proved) -> Result<[String; 2]> {
     let (Op::Conv2d(op), &[x, w]) = (&instr.op, &instr.args[..]) else {
         unreachable!("only convolutions are asked for")
     };
@@ -61,22 +62,16 @@ fn one(at: &Path, conv: &Convolution, last: &Layer, instr: &Instr, proved: &mut 
     if (bound - conv.bound).abs() > SAME * bound {
         return wrong(value, format!("its bound is {bound:e}, the certificate says {:e}", conv.bound));
     }
-    let steps = [window.h.steps(), window.w.steps()];
     let (blocks, block) = cut(algorithm, conv.taps);
     let given = conv.identity.as_ref().and_then(|identity| identity.blocks);
     if given != blocks {
         return wrong(value, format!("its kernel is cut into {blocks:?} blocks, the certificate says {given:?}"));
     }
+    let tiles = tiles(algorithm, &window, block);
     let needed = match algorithm {
-        Algorithm::Winograd { outputs: Some(outputs) } => {
-            let sizes = [outputs.h, outputs.w].map(usize::from);
-            (0..2).map(|i| Problem::Correlation { m: sizes[i], r: conv.taps[i], s: steps[i] }).collect()
-        }
-        Algorithm::Fft { points: Some(points) } => {
-            let sizes = [points.h, points.w].map(usize::from);
-            // As many outputs as do not wrap around, of the kernel or of a block of it.
-            let of = |i: usize| Problem::Correlation { m: (sizes[i] + 1).saturating_sub(block[i]), r: block[i], s: 1 };
-            (0..2).map(of).collect()
+        Algorithm::Winograd { .. } | Algorithm::Fft { .. } => {
+            let of = |(tile, r): (&TileOf, usize)| Problem::Correlation { m: tile.identity, r, s: tile.s };
+            tiles.iter().zip(block).map(of).collect()
         }
         Algorithm::Strassen { .. } => vec![Problem::Matmul(2, 2, 2)],
         _ => Vec::new(),
@@ -110,7 +105,15 @@ fn one(at: &Path, conv: &Convolution, last: &Layer, instr: &Instr, proved: &mut 
     let summed = blocks.map_or(String::new(), |[h, w]| {
         format!(", kernel in {h}x{w} blocks of {}x{} that cover it once", block[0], block[1])
     });
-    Ok(format!("{algorithm}{summed}: {identity}; no error above {bound:.2e}"))
+    let [h, w] = &conv.covers;
+    for (along, axis, stated, tile) in [("rows", &window.h, h, tiles[0]), ("columns", &window.w, w, tiles[1])] {
+        cover::check(stated, axis, tile).or_else(|reason| wrong(value, format!("along {along}, {reason}")))?;
+    }
+    let covers = format!(
+        "tiles of {}x{} outputs cover its {}x{}, each once; of {}x{} inputs with the zeros around them",
+        h.outputs, w.outputs, window.h.output, window.w.output, h.inputs, w.inputs
+    );
+    Ok([format!("{algorithm}{summed}: {identity}; no error above {bound:.2e}"), covers])
 }
 
 /// The blocks that an algorithm cuts a kernel of `taps` into, if it does, and the taps of each. Block b has the taps from b times these on, none
@@ -122,4 +125,25 @@ fn cut(algorithm: Algorithm, taps: [usize; 2]) -> (Option<[usize; 2]>, [usize; 2
     let block = [0, 1].map(|i| if is_cut(i) { halves[i] } else { taps[i] });
     let blocks = [0, 1].map(|i| taps[i].div_ceil(block[i]));
     (Some(blocks).filter(|blocks| *blocks != [1, 1]), block)
+}
+
+/// The tiles of an algorithm along rows and columns, with kernels of blocks of `block` taps; of one that transforms none, its outputs one by one.
+fn tiles(algorithm: Algorithm, window: &Window, block: [usize; 2]) -> [TileOf; 2] {
+    let axes = [&window.h, &window.w];
+    std::array::from_fn(|i| {
+        let (kernel, s) = (axes[i].kernel, axes[i].steps());
+        let plain = |m: usize| TileOf { m, s, reads: m.saturating_sub(1) * s + kernel, identity: m };
+        match algorithm {
+            Algorithm::Winograd { outputs: Some(outputs) } => plain([outputs.h, outputs.w][i].into()),
+            Algorithm::Fft { points: Some(points) } => {
+                let points = usize::from([points.h, points.w][i]);
+                // As many outputs as do not wrap around; of blocks, as many as blocks are apart.
+                let identity = (points + 1).saturating_sub(block[i]);
+                let further = (kernel.div_ceil(block[i]) - 1) * block[i];
+                let m = if further > 0 { block[i] } else { identity };
+                TileOf { m, s, reads: points + further, identity }
+            }
+            _ => plain(1),
+        }
+    })
 }

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 /// The file that names all others.
 pub const NAME: &str = "certificate.json";
 /// The format that this crate reads and describes.
-pub const FORMAT: u32 = 2;
+pub const FORMAT: u32 = 3;
 
 /// Bytes that are read at a time.
 const PIECE: usize = 1 << 16;
@@ -106,6 +106,26 @@ pub struct Convolution {
     pub bound: f64,
     /// The identity that it rests on; of sums there is none.
     pub identity: Option<Algorithm>,
+    /// How tiles cover rows and columns. A plain sum is a tile of one output.
+    pub covers: [Cover; 2],
+}
+
+/// The tiles along an axis of a convolution.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Cover {
+    /// Residues of outputs that are tiled apart, since a dilated kernel mixes no two of them.
+    pub residues: usize,
+    /// Tiles of the residue with the most outputs.
+    pub tiles: usize,
+    /// Outputs of a tile.
+    pub outputs: usize,
+    /// Inputs of a tile.
+    pub inputs: usize,
+    /// Input elements from one tile to the next.
+    pub step: usize,
+    /// How many zeros before the first input and after the last the outputs reach.
+    pub zeros: [usize; 2],
 }
 
 /// The identities of a fast algorithm: one for each axis of a tile, or one of a matrix product.

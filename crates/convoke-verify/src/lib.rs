@@ -13,6 +13,7 @@
 //! | `residual.rs`, `response.rs` | how far kernels that a stage factors, or joins, are from those before, from the weights of both |
 //! | `algorithms.rs` | that each convolution by a fast algorithm has one, of its sizes |
 //! | `identity.rs` | that the matrices of an algorithm compute a convolution or a product, coefficient by coefficient |
+//! | `cover.rs` | that tiles cover each output once, with the inputs and the zeros that it reads |
 //! | `bounds.rs` | that each bound of rounding follows from its numbers |
 //!
 //! The verifier of loop programs, which is part of the language, proves for the programs among the stages that every access lies inside its buffer,
@@ -22,6 +23,7 @@ mod algorithms;
 mod bounds;
 mod certificate;
 mod code;
+mod cover;
 mod files;
 mod identity;
 mod inputs;
@@ -34,7 +36,8 @@ use std::path::Path;
 
 pub use bounds::bound;
 pub use certificate::{
-    Algorithm, Axis, Certificate, Change, Convolution, FORMAT, File, NAME, Problem, Residual, Stage, hash, hash_of_file,
+    Algorithm, Axis, Certificate, Change, Convolution, Cover, FORMAT, File, NAME, Problem, Residual, Stage, hash,
+    hash_of_file,
 };
 pub use code::{verify_code, with_code};
 use refused::Result;

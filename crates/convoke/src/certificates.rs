@@ -10,7 +10,7 @@ use std::io;
 use std::path::Path;
 
 use convoke_bilinear::{Bilinear, Partition, fft, file, matmul, winograd};
-use convoke_conv::{Conv, certified};
+use convoke_conv::{Conv, certified, covers};
 use convoke_data::{DataError, Files, safetensors, values, write_whole};
 use convoke_ir::layer::{Def, Layer as Ir, Op, Source};
 use convoke_ir::loops::Role;
@@ -18,7 +18,7 @@ use convoke_ir::types::TensorType;
 use convoke_passes::{Guarantee, Outcome, Record, Stage as Language, State, registry};
 
 use convoke_verify::{
-    Algorithm, Axis, Change, Convolution, FORMAT, File, NAME, Problem, Stage, hash, hash_of_file, residuals,
+    Algorithm, Axis, Change, Convolution, Cover, FORMAT, File, NAME, Problem, Stage, hash, hash_of_file, residuals,
 };
 pub use convoke_verify::{Certificate, Check, Refused, Replay, Report, verify, verify_code};
 
@@ -176,6 +176,7 @@ impl Folder<'_> {
             let (Op::Conv2d(op), &[x, w]) = (&instr.op, &instr.args[..]) else { continue };
             let Some(conv) = Conv::of(op, layer.ty(x), layer.ty(w), layer.ty(instr.result)) else { continue };
             let algorithm = op.plan.algorithm;
+            let Some(covers) = covers(algorithm, &conv) else { continue };
             let identities = identities(algorithm, &conv);
             let axes = identities.iter().map(|identity| self.axis(identity));
             let axes = axes.collect::<Result<Vec<_>, Error>>()?;
@@ -187,6 +188,14 @@ impl Folder<'_> {
                 unit_roundoff: conv.elem.unit_roundoff(),
                 bound: certified(algorithm, &conv).unwrap_or(f64::MAX),
                 identity: (!axes.is_empty()).then_some(Algorithm { axes, blocks: blocks(algorithm, &conv) }),
+                covers: covers.map(|cover| Cover {
+                    residues: cover.residues,
+                    tiles: cover.tiles,
+                    outputs: cover.outputs,
+                    inputs: cover.inputs,
+                    step: cover.step,
+                    zeros: cover.zeros,
+                }),
             });
         }
         Ok(all)

@@ -248,7 +248,7 @@ fn equal(tiles: usize, most: usize) -> usize {
 }
 
 impl TileAxis {
-    fn new(axis: &Axis, outputs: usize, inputs: usize, blocks: usize) -> TileAxis {
+    pub(crate) fn new(axis: &Axis, outputs: usize, inputs: usize, blocks: usize) -> TileAxis {
         let residues = axis.residues();
         let (each, more) = (axis.output / residues, axis.output % residues);
         let runs = [
@@ -289,7 +289,7 @@ impl TileAxis {
     }
 
     /// The tiles of the longest residue.
-    fn longest(&self) -> usize {
+    pub(crate) fn longest(&self) -> usize {
         self.runs.iter().map(|run| self.tiles_of(run)).max().unwrap_or(1)
     }
 

@@ -34,7 +34,7 @@ mod winograd;
 
 use convoke_bilinear::error::tile_bound_for;
 use convoke_ir::attr::{Algorithm, Plan, Schedule};
-use convoke_ir::layer::{Instr, Order, Storage};
+use convoke_ir::layer::{Instr, Order, Storage, Window};
 use convoke_lower::blocked::Blocked;
 use convoke_lower::{LowerError, Lowering};
 use convoke_machine::Machine;
@@ -45,7 +45,7 @@ use crate::method::Method;
 use crate::propagation::Propagation;
 use crate::refusal::{NoTiling, Refusal};
 use cut::{Cut, is_depthwise};
-use geometry::Tiling;
+use geometry::{TileAxis, Tiling};
 
 /// Transformed tiles of a family.
 pub(crate) struct Tiles {
@@ -62,6 +62,16 @@ pub(crate) const WINOGRAD: Tiles =
 /// The fast Fourier transform.
 pub(crate) const FFT: Tiles =
     Tiles { family: Algorithm::Fft { points: None }, sizes: fft::sizes, smallest: fft::smallest };
+
+/// The tiles along rows and columns; those of algorithms that transform none have one output. `None` for sizes that do not fit.
+pub(crate) fn along(algorithm: Algorithm, window: &Window) -> Option<[TileAxis; 2]> {
+    if !algorithm.transforms_tiles() {
+        return Some([window.h, window.w].map(|axis| TileAxis::new(&axis, 1, axis.kernel, 1)));
+    }
+    let sized = Some(algorithm).filter(|algorithm| *algorithm != algorithm.family())?;
+    let tiling = Tiling::new(sized, window).ok()?;
+    Some([tiling.h, tiling.w])
+}
 
 /// The most operations spent on a bound for given weights: some seconds.
 const MOST_WORK: usize = 1 << 30;
