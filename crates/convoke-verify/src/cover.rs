@@ -32,7 +32,11 @@ pub(crate) struct TileOf {
 }
 
 /// Checks what is stated of an axis; an error says what does not hold.
-pub(crate) fn check(stated: &Cover, axis: &layer::Axis, TileOf { m, s, reads, identity }: TileOf) -> Result<(), String> {
+pub(crate) fn check(
+    stated: &Cover,
+    axis: &layer::Axis,
+    TileOf { m, s, reads, identity }: TileOf,
+) -> Result<(), String> {
     let wide = |number: usize| number as u128;
     let &Cover { residues, tiles, outputs, inputs, step, zeros } = stated;
     if outputs != m {
