@@ -84,11 +84,11 @@ mod tests {
     /// Axes of all kinds, each with tiles of several sizes.
     fn cases() -> Vec<(Axis, TileOf)> {
         let mut all = Vec::new();
-        for (input, kernel, m) in [(1, 1, 1), (7, 3, 4), (14, 9, 2), (5, 2, 6), (23, 5, 3)] {
+        for (input, kernel, m) in [(1_usize, 1, 1), (7, 3, 4), (14, 9, 2), (5, 2, 6), (23, 5, 3)] {
             for (stride, dilation) in [(1, 1), (2, 1), (1, 3), (3, 2), (4, 6), (7, 1)] {
                 for (begin, end) in [(0, 0), (1, 1), (0, 4), (20, 3), (40, 41)] {
                     let reach = (kernel - 1) * dilation + 1;
-                    if let Some(room) = (input + begin + end as usize).checked_sub(reach) {
+                    if let Some(room) = (input + begin + end).checked_sub(reach) {
                         let output = room / stride + 1;
                         let axis = Axis { input, kernel, stride, dilation, begin, end, output };
                         let s = axis.steps();
