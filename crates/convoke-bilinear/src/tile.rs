@@ -133,10 +133,10 @@ impl Tile {
         channels * h * w
     }
 
-    /// The place of every block, row by row.
-    pub fn places(&self) -> impl Iterator<Item = [usize; 2]> + use<> {
+    /// Each of `channels` channels with the place of every block of its filter: channel by channel, then row by row.
+    pub fn channels_and_places(&self, channels: usize) -> impl Iterator<Item = (usize, [usize; 2])> + use<> {
         let [h, w] = self.blocks();
-        (0..h * w).map(move |block| [block / w, block % w])
+        (0..channels * h * w).map(move |term| (term / (h * w), [term / w % h, term % w]))
     }
 
     /// Writes the taps of the block at `place` of a filter, row by row: 0 beyond the filter.

@@ -52,11 +52,11 @@ fn blocks_of_a_filter_add_up_to_its_correlation() {
         let tile = Tile::fft(points, kernel).expect("a power of two of points");
         let ([m, n], [down, across]) = (tile.outputs, tile.blocks());
         assert!(down * tile.taps[0] >= kernel[0] && across * tile.taps[1] >= kernel[1]);
-        assert_eq!(tile.places().count(), down * across);
+        assert_eq!(tile.channels_and_places(1).count(), down * across);
         let width = (across - 1) * n + points[1];
         let (x, w) = (numbers(((down - 1) * m + points[0]) * width, 1), numbers(kernel[0] * kernel[1], 77));
         let mut sums = vec![0.0; tile.products];
-        for place @ [i, j] in tile.places() {
+        for (_, place @ [i, j]) in tile.channels_and_places(1) {
             let inputs = (0..points[0] * points[1]).map(|at| (i * m + at / points[1], j * n + at % points[1]));
             let factors = tile.data.apply(&inputs.map(|(p, q)| x[p * width + q]).collect::<Vec<_>>());
             let mut taps = vec![0.0; tile.taps[0] * tile.taps[1]];

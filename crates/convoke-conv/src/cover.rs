@@ -1,5 +1,6 @@
 //! How the tiles of a convolution cover its outputs, in the numbers that lowering uses, for those who check them.
 
+use convoke_bilinear::Partition;
 use convoke_ir::attr::Algorithm;
 
 use crate::algorithms::tiles;
@@ -37,4 +38,12 @@ pub fn covers(algorithm: Algorithm, conv: &Conv) -> Option<[Cover; 2]> {
             zeros: [axis.begin, axis.padded() - axis.begin - axis.input],
         }
     }))
+}
+
+/// How an FFT cuts the kernel of `conv` along rows and columns; `None` for another algorithm, or if its transforms hold the kernel.
+pub fn kernel_blocks(algorithm: Algorithm, conv: &Conv) -> Option<[Partition; 2]> {
+    let Algorithm::Fft { points: Some(points) } = algorithm else { return None };
+    let (h, w) = (&conv.window.h, &conv.window.w);
+    let axes = [Partition::of(points.h.into(), h.kernel)?, Partition::of(points.w.into(), w.kernel)?];
+    Some(axes).filter(|axes| axes.iter().any(|axis| axis.blocks > 1))
 }

@@ -12,7 +12,7 @@
 //! | `geometry` | cuts of an axis that several algorithms share |
 //! | `cost` | terms of the cost model |
 //! | [`estimate`], [`budget`], [`accuracy`] | a candidate's cost and errors, and the error allowed |
-//! | `cover` | how tiles cover the outputs |
+//! | `cover` | how tiles cover the outputs, and blocks the kernel |
 //! | [`propagation`] | the outputs that a NaN or an infinity reaches |
 //! | [`select`] | the choice, with its reason |
 //! | [`storage`] | how values between two convolutions lie in memory |
@@ -45,7 +45,7 @@ pub use accuracy::{allowed, certified, expected};
 pub use algorithms::{broadcasts_in_place, lower};
 pub use budget::{Allowed, Budget, Origin};
 pub use conv::Conv;
-pub use cover::{Cover, covers};
+pub use cover::{Cover, covers, kernel_blocks};
 pub use estimate::{Estimate, PlanCost, Term};
 pub use propagation::Propagation;
 pub use refusal::{NoParts, NoTiling, Refusal};

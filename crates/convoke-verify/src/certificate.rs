@@ -120,7 +120,7 @@ pub struct Cover {
     pub tiles: usize,
     /// Outputs of a tile.
     pub outputs: usize,
-    /// Inputs of a tile.
+    /// Inputs that a tile of outputs depends on.
     pub inputs: usize,
     /// Input elements from one tile to the next.
     pub step: usize,

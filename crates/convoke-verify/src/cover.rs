@@ -31,7 +31,7 @@ pub(crate) struct TileOf {
     pub(crate) identity: usize,
 }
 
-/// Checks what is stated of an axis; an error says what does not hold.
+/// Checks the numbers that a certificate states of an axis. The error names one that is wrong.
 pub(crate) fn check(
     stated: &Cover,
     axis: &layer::Axis,

@@ -10,7 +10,7 @@ use std::io;
 use std::path::Path;
 
 use convoke_bilinear::{Bilinear, Partition, fft, file, matmul, winograd};
-use convoke_conv::{Conv, certified, covers};
+use convoke_conv::{Conv, certified, covers, kernel_blocks};
 use convoke_data::{DataError, Files, safetensors, values, write_whole};
 use convoke_ir::layer::{Def, Layer as Ir, Op, Source};
 use convoke_ir::loops::Role;
@@ -177,6 +177,7 @@ impl Folder<'_> {
             let Some(conv) = Conv::of(op, layer.ty(x), layer.ty(w), layer.ty(instr.result)) else { continue };
             let algorithm = op.plan.algorithm;
             let Some(covers) = covers(algorithm, &conv) else { continue };
+            let blocks = kernel_blocks(algorithm, &conv).map(|cut| cut.map(|axis| axis.blocks));
             let identities = identities(algorithm, &conv);
             let axes = identities.iter().map(|identity| self.axis(identity));
             let axes = axes.collect::<Result<Vec<_>, Error>>()?;
@@ -187,7 +188,7 @@ impl Folder<'_> {
                 channels: layer.ty(w).shape.dims()[1],
                 unit_roundoff: conv.elem.unit_roundoff(),
                 bound: certified(algorithm, &conv).unwrap_or(f64::MAX),
-                identity: (!axes.is_empty()).then_some(Algorithm { axes, blocks: blocks(algorithm, &conv) }),
+                identity: (!axes.is_empty()).then_some(Algorithm { axes, blocks }),
                 covers: covers.map(|cover| Cover {
                     residues: cover.residues,
                     tiles: cover.tiles,
@@ -254,11 +255,4 @@ fn identities(algorithm: convoke_ir::attr::Algorithm, conv: &Conv) -> Vec<Biline
         By::Strassen { .. } => vec![matmul::strassen()],
         _ => Vec::new(),
     }
-}
-
-/// The blocks of a kernel that an FFT cuts.
-fn blocks(algorithm: convoke_ir::attr::Algorithm, conv: &Conv) -> Option<[usize; 2]> {
-    let convoke_ir::attr::Algorithm::Fft { points: Some(n) } = algorithm else { return None };
-    let cut = Partition::cut([n.h.into(), n.w.into()], [conv.window.h.kernel, conv.window.w.kernel])?;
-    Some(cut.map(|axis| axis.blocks))
 }

@@ -14,10 +14,9 @@
 //!
 //! Σ|w||x| of an output next to a border is less, by the taps that fall outside, while the tile rounds as much: with t of r taps inside along an
 //! axis, ω = (r/t)² makes the mean over outputs that of squares relative to each output's own Σ|w||x|.
-
 //!
-//! Of a filter that is cut into n blocks (an FFT's), all terms are alike: its variance is that of a tile within the image with as many channels as
-//! the filter has blocks, counted by their taps, times for each axis
+//! An FFT may cut a filter into n blocks, whose terms are all alike. The variance is then that of a tile within the image with n channels for each,
+//! counted by their taps. For each axis it is multiplied by
 //!
 //! ```text
 //!   G = mean over outputs of ω · 1/n Σ_b (inputs of tile t + b in the image / inputs of a tile)

@@ -160,8 +160,8 @@ pub fn tile_bound_for(tile: &Tile, channels: usize, weights: &[f64], u: f64) -> 
     for filter in weights.chunks_exact(channels.max(1) * taps) {
         products.fill(0.0);
         let mut most = 0.0;
-        for (channel, place) in filter.chunks_exact(taps).flat_map(|one| tile.places().map(move |at| (one, at))) {
-            tile.block(channel, place, &mut block);
+        for (c, place) in tile.channels_and_places(channels.max(1)) {
+            tile.block(&filter[c * taps..][..taps], place, &mut block);
             analysis.filter_exactly(&block, &mut transformed, &mut lost);
             let parts = products.iter_mut().zip(transformed.iter().zip(&lost));
             parts.for_each(|(p, (u, lost))| *p += gamma * u.abs() + (1.0 + gamma) * lost);

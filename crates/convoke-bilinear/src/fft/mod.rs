@@ -81,12 +81,6 @@ impl Partition {
             (taps, half) => Some(Partition { taps: half, blocks: taps.div_ceil(half), outputs: half }),
         }
     }
-
-    /// Along rows and columns, of a kernel that is cut along one at least.
-    pub fn cut(points: [usize; 2], taps: [usize; 2]) -> Option<[Partition; 2]> {
-        let axes = [Partition::of(points[0], taps[0])?, Partition::of(points[1], taps[1])?];
-        Some(axes).filter(|axes| axes.iter().any(|axis| axis.blocks > 1))
-    }
 }
 
 impl Tile {

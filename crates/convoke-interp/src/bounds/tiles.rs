@@ -9,8 +9,8 @@
 //!
 //! or, where that is less, what Euclidean norms say: `f · Σ_c max U_c · ‖|x_c| + E_x‖₂` with the tile's factor f.
 //!
-//! The blocks of an FFT's filter that is cut count as channels of their own: c goes over pairs of a channel and a block, and x_c is what the tile
-//! reads as many tiles further on.
+//! An FFT may cut its filter into blocks. Each block then counts as a channel: c goes over pairs of a channel and a block. The data x_c of block b are
+//! those of the tile b tiles further on.
 //!
 //! Filters are transformed in `f64`, from which they are off by ε, and rounded once; U is therefore the magnitude of what the products read,
 //! rather than B |w|. Each product and each sum may lose η to underflow, wherever it is.
@@ -204,7 +204,7 @@ pub(super) fn rounded(op: &Conv2d, operands: Operands<'_>, kind: Kind, unit: Uni
                     continue;
                 }
                 let mut largest = 0.0;
-                let of_terms = (0..inputs).flat_map(|c| tile.places().map(move |at| (c, at)));
+                let of_terms = tile.channels_and_places(inputs);
                 for ((data, of), (c, [i, j])) in data.chunks_exact_mut(tile.products).zip(&mut sizes).zip(of_terms) {
                     let plane = &wide[((n * from.c) + group * inputs + c) * input_plane..][..input_plane];
                     let (row, column) = (row.further(i, tile.outputs[0]), column.further(j, tile.outputs[1]));
@@ -277,8 +277,7 @@ fn filters(
     for (k, channel) in channels.enumerate() {
         let constant = &mut filters.constant[k * products..][..products];
         constant.fill(2.0 * terms as f64 * unit.lost);
-        let of_terms = (0..inputs).flat_map(|c| tile.places().map(move |place| (c, place)));
-        for (term, (c, place)) in of_terms.enumerate() {
+        for (term, (c, place)) in tile.channels_and_places(inputs).enumerate() {
             let at = (channel * inputs + c) * taps;
             tile.block(&w.value[at..at + taps], place, &mut block);
             analysis.filter_exactly(&block, &mut exact, &mut off);

@@ -5,7 +5,7 @@ use convoke::explain::{Explanation, Measured, Timing, WeightBounds};
 use convoke::ir::layer::Range;
 use convoke::{Algorithm, Compiler, Layer, Machine, Plan};
 use convoke_bilinear::Partition;
-use convoke_conv::{Budget, Estimate, Origin, Reason, Selection};
+use convoke_conv::{Budget, Estimate, Origin, Reason, Selection, kernel_blocks};
 use serde_json::{Value, json};
 
 use crate::options::{in_seconds, machine_line};
@@ -137,9 +137,7 @@ impl Standing {
 impl<'a> View<'a> {
     /// How the FFT of a row cuts the kernel, if it does.
     pub(super) fn blocks(&self, row: &Row<'_>) -> Option<[Partition; 2]> {
-        let Algorithm::Fft { points: Some(points) } = row.algorithm.algorithm else { return None };
-        let window = &self.selection.conv.window;
-        Partition::cut([points.h.into(), points.w.into()], [window.h.kernel, window.w.kernel])
+        kernel_blocks(row.algorithm.algorithm, &self.selection.conv)
     }
 
     pub(super) fn new(

@@ -11,8 +11,8 @@
 //! pack      weights that are not known before the run, transformed in `f64`
 //! ```
 //!
-//! Of a kernel that is cut, products and weights are as many times as many as it has blocks, and each block of tiles transforms those that it has in
-//! common with others by itself.
+//! A kernel that is cut into n blocks has n times as many products and weights. A block of tiles transforms by itself also those tiles that it has in
+//! common with others.
 
 mod partitioned;
 
@@ -103,7 +103,8 @@ fn of_sums(
     let calls = call(machine) / tile_cols as f64;
     let inverse = vectors(k) * (transform(&tile.inverse) + 2.0 * calls);
 
-    let (block, inputs) = (tile_rows * tile_cols, tiling.input_tiles([tile_rows, tile_cols]));
+    let block = tile_rows * tile_cols;
+    let inputs: usize = tiling.input_tiles([tile_rows, tile_cols]).iter().product();
     let data = vectors(c) * (transform(&tile.data) + calls) * inputs as f64 / block as f64;
     let blocks = (tiling.tiles() as f64 / block as f64).max(1.0) * conv.x.n as f64;
     let ProductTile { rows, vectors: columns } = tile_of;

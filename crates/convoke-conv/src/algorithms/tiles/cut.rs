@@ -2,11 +2,12 @@
 
 use convoke_ir::attr::{Plan, Schedule, Sizes};
 use convoke_lower::blocked::Blocked;
+use convoke_lower::cuts;
 use convoke_machine::Machine;
 
 use super::geometry::{LEAST, Tiling};
 use crate::conv::Conv;
-use crate::geometry::product_tile::{ProductTile, equal_blocks};
+use crate::geometry::product_tile::{ProductTile, equal_blocks, size};
 use crate::refusal::Refusal;
 
 /// Whether each output channel reads one input channel of its own.
@@ -32,8 +33,15 @@ impl Cut {
 
     /// Rows and columns of tiles of inputs of a block of a plan.
     pub(super) fn input_tiles(&self, plan: &Plan) -> [usize; 2] {
-        let [rows, cols] = self.block_of(plan);
-        [self.tiling.h.input_tiles(rows), self.tiling.w.input_tiles(cols)]
+        self.tiling.input_tiles(self.block_of(plan))
+    }
+
+    /// The channels of depthwise tiles that go through all steps together.
+    pub(super) fn chunks(&self, plan: &Plan, channels: usize) -> Vec<cuts::Cut> {
+        match self.tiles_in_lanes {
+            false => cuts::cut(channels, size(plan.schedule.depth, channels)),
+            true => vec![cuts::Cut { begin: 0, count: channels, size: 1 }],
+        }
     }
 
     /// Rows and columns of tiles of outputs of a block of a plan.

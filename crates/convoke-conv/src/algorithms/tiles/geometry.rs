@@ -183,9 +183,9 @@ impl Tiling {
         self.h.blocks * self.w.blocks > 1
     }
 
-    /// Tiles of inputs for a block of tiles of outputs.
-    pub(crate) fn input_tiles(&self, [rows, cols]: [usize; 2]) -> usize {
-        self.h.input_tiles(rows) * self.w.input_tiles(cols)
+    /// Rows and columns of tiles of inputs for a block of tiles of outputs: more than of outputs where the kernel is cut.
+    pub(crate) fn input_tiles(&self, [rows, cols]: [usize; 2]) -> [usize; 2] {
+        [self.h.input_tiles(rows), self.w.input_tiles(cols)]
     }
 
     /// The block that holds tiles of `bytes` bytes each between the transforms, where the transformed `weights` bytes are read anew for each

@@ -41,10 +41,10 @@ pub(super) fn lower<'a>(lowering: &mut Lowering<'a>, instr: &'a Instr, plan: Pla
     let window = window(lowering, instr);
     let conv = BoundConv::new(lowering, instr, window, x);
     if cut.depthwise && cut.tiling.is_cut() {
-        return partitioned::tiles(lowering, &conv, &cut.tiling, plan);
+        return partitioned::tiles(lowering, &conv, &cut, plan);
     }
     if cut.depthwise {
-        return depthwise::tiles(lowering, &conv, &cut.tiling, plan);
+        return depthwise::tiles(lowering, &conv, &cut, plan);
     }
     reducing::tiles(lowering, &conv, &cut.tiling, plan)?;
     match usize::try_from(op(instr).guard) {

@@ -28,7 +28,7 @@ pub(super) fn cost(cut: &Cut, plan: &Plan, conv: &Conv, machine: &Machine, halo:
     let blocks = (tiling.tiles() as f64 / tiles as f64).max(1.0) * (conv.x.n * channels) as f64 / depth as f64;
 
     let vectors = |numbers: usize| numbers.div_ceil(lanes) as f64;
-    // Vectors of a row of so many tiles whose numbers the image has.
+    // Vectors of a row of tiles where it lies in an image: of tiles, or of the channels of each tile.
     let apart = |tiles: usize| if cut.tiles_in_lanes { vectors(tiles) } else { tiles as f64 * vectors(depth) };
     let cycles = |lines: &Lines, load: f64, store: f64| {
         let (loads, stores) = (lines.code.inputs as f64, lines.code.outputs.len() as f64);

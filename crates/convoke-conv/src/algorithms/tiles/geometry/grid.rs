@@ -22,7 +22,7 @@ pub(crate) struct Grid {
 impl Grid {
     /// Of a block of `tiles`, for `channels` channels of elements of `bytes` bytes.
     pub(crate) fn new(tiling: &Tiling, tiles: [usize; 2], channels: usize, bytes: usize) -> Grid {
-        let inputs = [tiling.h.input_tiles(tiles[0]), tiling.w.input_tiles(tiles[1])];
+        let inputs = tiling.input_tiles(tiles);
         let [outputs, _] = tiling.tile.outputs;
         let [reads, points] = tiling.tile.inputs;
         Grid { tiles, inputs, channels, outputs, reads, points, bytes }
@@ -43,7 +43,7 @@ impl Grid {
         (self.inputs[0] - 1) * self.outputs + self.reads
     }
 
-    /// Rows of inputs at each place of a tile, so many at the most.
+    /// The most rows of inputs that any place of a tile has.
     fn rows_of_place(&self) -> usize {
         self.rows().div_ceil(self.outputs)
     }
@@ -78,7 +78,7 @@ impl Grid {
         Flat::streams(self.tiles[0] * self.outputs * self.wide_back(), self.bytes)
     }
 
-    /// The elements of the data, of the factors of a column of `products` products, and of what is to be transformed back.
+    /// How many elements three buffers have: [`Grid::data`], [`Grid::factors`] of a column of `products` products, and [`Grid::back`].
     pub(crate) fn lens(&self, products: usize) -> [usize; 3] {
         [self.data().len(self.points), self.factors().len(products), self.back().len(self.points)]
     }

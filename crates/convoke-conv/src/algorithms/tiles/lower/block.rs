@@ -50,9 +50,9 @@ impl<'b, 'c> Block<'b, 'c> {
         self.rows.tiles * self.cols.tiles
     }
 
-    /// Rows and columns of tiles of inputs: more than of outputs where the kernel is cut.
+    /// Rows and columns of tiles of inputs.
     pub(super) fn input_tiles(&self) -> [usize; 2] {
-        [self.tiling.h.input_tiles(self.rows.tiles), self.tiling.w.input_tiles(self.cols.tiles)]
+        self.tiling.input_tiles([self.rows.tiles, self.cols.tiles])
     }
 
     /// How many blocks there are, in all images.

@@ -13,12 +13,12 @@ use convoke_ir::loops::{Affine, BinOp, Func, FuncBuilder, FuncId, SlotId};
 use super::block::{AXES, Block, CHANNELS, Corner, block_of};
 use super::code::pass;
 use super::filter::{Filters, channel_filters};
+use crate::algorithms::tiles::cut::Cut as Tiles;
 use crate::algorithms::tiles::flat::Flat;
-use crate::algorithms::tiles::geometry::{Part, Tiling};
-use crate::geometry::product_tile::size;
+use crate::algorithms::tiles::geometry::Part;
 use crate::lower::{BoundConv, Kernel};
 use convoke_ir::attr::Plan;
-use convoke_lower::cuts::{Cut, cut};
+use convoke_lower::cuts::Cut;
 use convoke_lower::marks::{along, each};
 use convoke_lower::share::{Share, cuts, shares};
 use convoke_lower::strides::{Index, Strides, reach};
@@ -70,16 +70,13 @@ struct Codelets {
 pub(super) fn tiles(
     lowering: &mut Lowering<'_>,
     conv: &BoundConv<'_>,
-    tiling: &Tiling,
+    cut: &Tiles,
     plan: Plan,
 ) -> Result<(), LowerError> {
-    let tile = &*tiling.tile;
-    let lanes = if tiling.w.multiple > 1 { Lanes::Tiles } else { Lanes::Channels };
+    let (tiling, tile) = (&cut.tiling, &*cut.tiling.tile);
+    let lanes = if cut.tiles_in_lanes { Lanes::Tiles } else { Lanes::Channels };
     let filters = channel_filters(lowering, conv, tile)?;
-    let chunks = match lanes {
-        Lanes::Channels => cut(conv.groups, size(plan.schedule.depth, conv.groups)),
-        Lanes::Tiles => vec![Cut { begin: 0, count: conv.groups, size: 1 }],
-    };
+    let chunks = cut.chunks(&plan, conv.groups);
     let extent = block_of(&plan, tiling);
     for block in Block::kinds(conv, tiling, extent) {
         let work = lowering.to_share([TRANSFORMS, block.count(), block.tiles(), tile.products, conv.groups]);

@@ -25,11 +25,11 @@ use convoke_ir::loops::{Affine, FuncBuilder, FuncId, SlotId};
 
 use super::block::{AXES, Block, CHANNELS, Corner, block_of};
 use super::filter::{Filters, channel_filters};
-use crate::algorithms::tiles::geometry::{Grid, Part, Tiling, products_of_column};
-use crate::geometry::product_tile::size;
+use crate::algorithms::tiles::cut::Cut as Tiles;
+use crate::algorithms::tiles::geometry::{Grid, Part, products_of_column};
 use crate::lower::{BoundConv, Kernel};
 use convoke_bilinear::{Lines, Places};
-use convoke_lower::cuts::{Cut, cut};
+use convoke_lower::cuts::Cut;
 use convoke_lower::marks::each;
 use convoke_lower::share::{Share, cuts, shares};
 use convoke_lower::strides::Index;
@@ -80,20 +80,16 @@ struct Column {
 pub(super) fn tiles(
     lowering: &mut Lowering<'_>,
     conv: &BoundConv<'_>,
-    tiling: &Tiling,
+    cut: &Tiles,
     plan: Plan,
 ) -> Result<(), LowerError> {
-    let tile = &*tiling.tile;
-    let tiles_in_lanes = tiling.w.multiple > 1;
+    let (tiling, tile) = (&cut.tiling, &*cut.tiling.tile);
     let filters = channel_filters(lowering, conv, tile)?;
-    let chunks = match tiles_in_lanes {
-        false => cut(conv.groups, size(plan.schedule.depth, conv.groups)),
-        true => vec![Cut { begin: 0, count: conv.groups, size: 1 }],
-    };
+    let chunks = cut.chunks(&plan, conv.groups);
     for block in Block::kinds(conv, tiling, block_of(&plan, tiling)) {
         let work = lowering.to_share([tile.terms(conv.groups), block.count(), block.tiles(), tile.products]);
         let axes = block.axes(cuts(&chunks));
-        let partitioned = Partitioned { block, tiles_in_lanes, chunks: &chunks, filters: &filters };
+        let partitioned = Partitioned { block, tiles_in_lanes: cut.tiles_in_lanes, chunks: &chunks, filters: &filters };
         let codelets: Vec<Codelets> = chunks.iter().map(|chunk| partitioned.codelets(lowering, chunk.size)).collect();
         for share in shares(work, &axes) {
             partitioned.kernel(lowering, &codelets, &share);
